@@ -1,0 +1,109 @@
+package bus_test
+
+import (
+	"context"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/pkg/bus"
+)
+
+// cpu is the processor time of the process so far, the embedded server's included.
+func cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// measure publishes b.N messages first and then times what work does until count reached them.
+func measure(b *testing.B, f *fixture, message func(int) bus.Message, count *atomic.Int64, work func()) {
+	b.Helper()
+	const chunk = 500
+	for i := 0; i < b.N; i += chunk {
+		var msgs []bus.Message
+		for j := i; j < min(i+chunk, b.N); j++ {
+			msgs = append(msgs, message(j))
+		}
+		f.publish(b, msgs...)
+	}
+	began := cpu(b)
+	b.ResetTimer()
+	work()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for count.Load() < int64(b.N) {
+		<-tick.C
+	}
+	b.StopTimer()
+	b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(b.N), "cpu-µs/msg")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// BenchmarkRun is one message with a handler that does nothing: pull, call, acknowledge; client and server together.
+func BenchmarkRun(b *testing.B) {
+	f := setUp(b)
+	var count atomic.Int64
+	measure(b, f, tool, &count, func() {
+		f.run(b, bus.RunConfig{Work: bus.ToolWork(pool), Slots: 32, Handle: handle(func(bus.Delivery) { count.Add(1) })})
+	})
+}
+
+// BenchmarkRunBatches is one message of batches that do nothing.
+func BenchmarkRunBatches(b *testing.B) {
+	f := setUp(b, func(c *bus.Config) { c.StepMaxBytes = 900 << 20 })
+	var count atomic.Int64
+	measure(b, f, completed, &count, func() {
+		f.runBatches(b, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+			count.Add(int64(len(ds)))
+			return nil
+		}})
+	})
+}
+
+// BenchmarkPublish is one step's publishes: five tool commands, pipelined, all PubAcks awaited.
+func BenchmarkPublish(b *testing.B) {
+	f := setUp(b)
+	began := cpu(b)
+	for i := 0; b.Loop(); i++ {
+		var msgs []bus.Message
+		for j := range 5 {
+			msgs = append(msgs, tool(5*i+j))
+		}
+		f.publish(b, msgs...)
+	}
+	b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(5*b.N), "cpu-µs/msg")
+}
+
+// BenchmarkRenew is one second of 10,000 messages in flight, each renewed every third of the default AckWait of 4 s.
+func BenchmarkRenew(b *testing.B) {
+	const inFlight = 10_000
+	f := setUp(b, ackWait(4*time.Second))
+	var msgs []bus.Message
+	for i := range inFlight {
+		msgs = append(msgs, tool(i))
+	}
+	f.publish(b, msgs...)
+	var held atomic.Int64
+	stop := f.run(b, bus.RunConfig{Work: bus.ToolWork(pool), Slots: inFlight, Handle: func(ctx context.Context, _ bus.Delivery) error {
+		held.Add(1)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}})
+	eventually(b, "all are in flight", func() bool { return held.Load() == inFlight })
+	began := cpu(b)
+	b.ResetTimer()
+	for range b.N {
+		<-time.After(time.Second)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64((cpu(b)-began).Milliseconds())/float64(b.N), "cpu-ms/s")
+	if got := held.Load(); got != inFlight {
+		b.Errorf("deliveries = %d, want %d: leases were lost", got, inFlight)
+	}
+	stop()
+}

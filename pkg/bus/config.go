@@ -1,0 +1,60 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+const (
+	// minAckWait keeps the renewals, three to an AckWait, apart from the server's own timer granularity.
+	minAckWait = 100 * time.Millisecond
+	// maxReplicas is what JetStream allows.
+	maxReplicas = 5
+)
+
+// Config says where the bus is and how its streams are made. All services of an installation use the same Prefix,
+// Replicas, AckWait and StepMaxBytes.
+type Config struct {
+	// URL of one or more NATS servers, separated by commas. Unused when InProcess is set.
+	URL string `env:"WINDLASS_NATS_URL, default=nats://127.0.0.1:4222"`
+	// Prefix of all subjects and, in upper case, of all streams. One subject token.
+	Prefix string `env:"WINDLASS_NATS_PREFIX, default=windlass"`
+	// Creds is the path of a credentials file; empty means none.
+	Creds string `env:"WINDLASS_NATS_CREDS"`
+	// Replicas of every stream. An existing stream with more keeps them.
+	Replicas int `env:"WINDLASS_NATS_REPLICAS, default=1"`
+	// AckWait is how long a message stays leased to a worker that says nothing. It is renewed every third of it.
+	AckWait time.Duration `env:"WINDLASS_ACK_WAIT, default=4s"`
+	// StepMaxBytes bounds the step stream, in bytes. The server reserves them; a full stream refuses results.
+	StepMaxBytes int64 `env:"WINDLASS_STEP_MAX_BYTES, default=1073741824"`
+	// InProcess, if set, is the server to connect to without a socket. A *server.Server of nats-server fits.
+	InProcess InProcess
+}
+
+// InProcess gives connections to a NATS server in the same process.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// Validate reports every fault of the configuration at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.URL == "" && c.InProcess == nil {
+		errs = append(errs, errors.New("WINDLASS_NATS_URL is empty"))
+	}
+	if !isToken(c.Prefix) {
+		errs = append(errs, fmt.Errorf("WINDLASS_NATS_PREFIX is %q, want letters, digits, - and _", c.Prefix))
+	}
+	if c.Replicas < 1 || c.Replicas > maxReplicas {
+		errs = append(errs, fmt.Errorf("WINDLASS_NATS_REPLICAS is %d, want 1 to %d", c.Replicas, maxReplicas))
+	}
+	if c.AckWait < minAckWait {
+		errs = append(errs, fmt.Errorf("WINDLASS_ACK_WAIT is %v, want at least %v", c.AckWait, minAckWait))
+	}
+	if c.StepMaxBytes < 1 {
+		errs = append(errs, fmt.Errorf("WINDLASS_STEP_MAX_BYTES is %d, want at least 1", c.StepMaxBytes))
+	}
+	return errors.Join(errs...)
+}

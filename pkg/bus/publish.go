@@ -1,0 +1,182 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+const (
+	// codeStoreFailed is the server's error code for anything its store refused: the per-subject limit, but also a full
+	// stream. Only the description tells them apart.
+	codeStoreFailed       jetstream.ErrorCode = 10077
+	refusedPerSubjectText                     = "maximum messages per subject exceeded"
+)
+
+// ErrTooLarge says that a message exceeds what the server takes. It will on the next try, too.
+var ErrTooLarge = errors.New("message is too large for the bus")
+
+// failure is a message that could not be published, and why.
+type failure struct {
+	message Message
+	err     error
+}
+
+// Publish publishes all messages at once and waits until every one is stored or refused, at most 2 s. A command that is
+// queued or in flight already is refused by the server; that is success, and counted. If a stream is missing, Publish makes
+// it again and tries once more. The error joins all that failed; those may have been stored nevertheless, so that commands
+// published again after an error have to be marked as a repeat (AsRepeat).
+func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err error) {
+	refused, failed := b.publish(ctx, msgs)
+	if !anyMissing(failed) || b.repair(ctx) != nil {
+		return refused, joinFailures(failed)
+	}
+	again := make([]Message, len(failed))
+	for i, f := range failed {
+		again[i] = f.message
+		if !isMissing(f.err) {
+			again[i] = f.message.AsRepeat()
+		}
+	}
+	more, failed := b.publish(ctx, again)
+	return refused + more, joinFailures(failed)
+}
+
+func (b *Bus) publish(ctx context.Context, msgs []Message) (refused int, failed []failure) {
+	futures := make([]jetstream.PubAckFuture, len(msgs))
+	for i, m := range msgs {
+		f, err := b.send(m)
+		if err != nil {
+			failed = append(failed, failure{m, err})
+		}
+		futures[i] = f
+	}
+	for i, f := range futures {
+		if f == nil {
+			continue
+		}
+		switch err := wait(ctx, f); {
+		case err == nil:
+		case isRefused(err):
+			refused++
+		default:
+			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w", f.Msg().Subject, mapPublishError(err))})
+		}
+	}
+	return refused, failed
+}
+
+func (b *Bus) send(m Message) (jetstream.PubAckFuture, error) {
+	msg, err := b.encode(m)
+	if err != nil {
+		return nil, err
+	}
+	// No retry inside nats.go: "no responders" is answered by a repair, which looks at the stream first.
+	f, err := b.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return nil, fmt.Errorf("publish %s: %w", msg.Subject, mapPublishError(err))
+	}
+	return f, nil
+}
+
+// wait ends with the PubAck, with the publisher's own time limit, or with ctx.
+func wait(ctx context.Context, f jetstream.PubAckFuture) error {
+	select {
+	case <-f.Ok():
+		return nil
+	case err := <-f.Err():
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Announce publishes messages that nobody waits for. What the server does not take is lost without a word.
+func (b *Bus) Announce(msgs ...Message) {
+	for _, m := range msgs {
+		msg, err := b.encode(m)
+		if err == nil {
+			err = b.nc.PublishMsg(msg)
+		}
+		if err != nil {
+			b.log.Debug("announcement lost", zap.String("service", b.service), zap.Error(err))
+		}
+	}
+}
+
+// PublishFirst publishes a message unless its subject holds one. It returns true for the one publisher whose message was
+// stored. After an error nobody knows whether the message was stored.
+func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err error) {
+	msg, err := b.encode(m)
+	if err != nil {
+		return false, err
+	}
+	err = b.mend(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
+		return err
+	})
+	switch code := apiCode(err); {
+	case err == nil:
+		return true, nil
+	case code == jetstream.JSErrCodeStreamWrongLastSequence, code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return false, nil
+	}
+	return false, fmt.Errorf("publish %s first: %w", msg.Subject, mapPublishError(err))
+}
+
+// isRefused reports whether the server refused a message because its subject holds one.
+func isRefused(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, refusedPerSubjectText)
+}
+
+// isMissing reports whether an error says that a stream or a consumer does not exist.
+func isMissing(err error) bool {
+	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
+		errors.Is(err, jetstream.ErrConsumerDeleted)
+}
+
+func mapPublishError(err error) error {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
+}
+
+// apiCode is the JetStream error code of an error, 0 if it has none.
+func apiCode(err error) jetstream.ErrorCode {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode
+	}
+	var js jetstream.JetStreamError
+	if errors.As(err, &js) && js.APIError() != nil {
+		return js.APIError().ErrorCode
+	}
+	return 0
+}
+
+func anyMissing(failed []failure) bool {
+	for _, f := range failed {
+		if isMissing(f.err) {
+			return true
+		}
+	}
+	return false
+}
+
+func joinFailures(failed []failure) error {
+	errs := make([]error, len(failed))
+	for i, f := range failed {
+		errs[i] = f.err
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+func TestTokenKeepsNamesApart(t *testing.T) {
+	t.Parallel()
+	names := []string{"gpt-4o_mini", "gpt.4o", "gpt/4o", "", "*", ">", "a b", "ü", strings.Repeat("x", 200), strings.Repeat("x", 201)}
+	seen := make(map[string]string)
+	for _, name := range names {
+		got := token(name)
+		if !isToken(got) {
+			t.Errorf("token(%q) = %q, not a token", name, got)
+		}
+		if other, ok := seen[got]; ok {
+			t.Errorf("token(%q) = token(%q) = %q", name, other, got)
+		}
+		seen[got] = name
+		if isToken(name) != (got == name) {
+			t.Errorf("token(%q) = %q: changed without need, or kept without right", name, got)
+		}
+	}
+}
+
+func TestParseSubject(t *testing.T) {
+	t.Parallel()
+	id := &stepv1.StepIdentity{RequestId: "0a", Epoch: 1, Turn: 2, Index: 3, Attempt: 4}
+	tests := []struct {
+		text string
+		want Subject
+	}{
+		{"windlass.turn.m1.0a.1-2-4", turnSubject(&stepv1.TurnCommand{Identity: id, Lane: "m1"})},
+		{"windlass.tool.web.search.0a.1-2-3-4", toolSubject(&stepv1.ToolCommand{Identity: id, Pool: "web", Tool: "search"})},
+		{"windlass.final.0a.1", finalSubject(&stepv1.FinalCommand{RequestId: "0a", Epoch: 1})},
+		{"windlass.step.acme.0a.1-2-3-4.settled", stepSubject("acme", id, eventSettled)},
+		{"windlass.dead.0a", deadSubject("0a")},
+	}
+	for _, tt := range tests {
+		if got := "windlass." + tt.want.tail(); got != tt.text {
+			t.Errorf("built %q, want %q", got, tt.text)
+		}
+		got, err := ParseSubject("windlass", tt.text)
+		if err != nil {
+			t.Errorf("ParseSubject(%q): %v", tt.text, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("ParseSubject(%q) (-want +got):\n%s", tt.text, diff)
+		}
+	}
+}
+
+func TestParseSubjectRefuses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"", "windlass", "windlass.", "windlassx.dead.0a", "other.dead.0a", "windlass.dead", "windlass.dead.0a.b", "windlass.dead.*",
+		"windlass.turn.m1.0a.1-2", "windlass.turn.m1.0a.01-2-3", "windlass.turn.m1.0a.1-2-4294967296", "windlass.turn.m1..1-2-3",
+		"windlass.turn.m1.0a.1-2-+3", "windlass.step.acme.0a.1-2-3-4.other", "windlass.ctl.wake",
+	} {
+		if s, err := ParseSubject("windlass", text); err == nil {
+			t.Errorf("ParseSubject(%q) = %+v, want an error", text, s)
+		}
+	}
+}
+
+func FuzzParseSubject(f *testing.F) {
+	for _, s := range []string{"windlass.turn.m1.0a.1-2-4", "windlass.tool.web.search.0a.1-2-3-4", "windlass.final.0a.1",
+		"windlass.step.acme.0a.1-2-3-4.settled", "windlass.dead.0a", "windlass.turn..0a.1-2-3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := ParseSubject("windlass", text)
+		if err != nil {
+			return
+		}
+		if got := "windlass." + s.tail(); got != text {
+			t.Errorf("ParseSubject(%q) builds %q again", text, got)
+		}
+	})
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add("a.b", "a b")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if !isToken(token(a)) || !isToken(token(b)) {
+			t.Errorf("token(%q) = %q, token(%q) = %q: not tokens", a, token(a), b, token(b))
+		}
+		if again := token(token(a)); again != token(a) {
+			t.Errorf("token(token(%q)) = %q, want %q", a, again, token(a))
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Names of the streams, after the prefix.
+const (
+	streamTurn  = "TURN"
+	streamTool  = "TOOL"
+	streamFinal = "FINAL"
+	streamStep  = "STEP"
+	streamLive  = "LIVE"
+	streamDead  = "DEAD"
+)
+
+// Names of the consumers; those of lanes and pools are followed by a name.
+const (
+	consumerTurn    = "turn_"
+	consumerTool    = "tool_"
+	consumerFinal   = "final"
+	consumerResults = "step_results"
+)
+
+const (
+	stepMaxAge = 72 * time.Hour
+	// liveMaxAge is a backstop: live streams are purged once archived.
+	liveMaxAge  = 24 * time.Hour
+	deadMaxAge  = 30 * 24 * time.Hour
+	deadMaxMsgs = 1_000_000
+
+	// maxWaiting pull requests per consumer; the server's default of 512 is less than a large installation's pullers.
+	maxWaiting = 4096
+	// maxAckPending of every consumer but the lanes'.
+	maxAckPending = 10_000
+	// memoryReplicas is the number of replicas from which on consumers keep their state in memory: the others have it, and
+	// fsync of consumer state is what costs most (measured: fetch and ack 5.0 ms against 1.3 ms). A single server's
+	// memory consumer would vanish at its restart.
+	memoryReplicas = 3
+)
+
+// Topology is what a service needs to exist besides the streams: consumers for lanes and pools.
+type Topology struct {
+	Lanes []Lane
+	Pools []string
+	// ResultsSince is where the consumer of tool results begins if it has to be made: the acceptance of the oldest live
+	// request. Zero means at the beginning of the stream.
+	ResultsSince time.Time
+}
+
+// Lane is a queue of turns that share a model's capacity.
+type Lane struct {
+	Name string
+	// Concurrency is the number of turns in flight over all services together, at least 1.
+	Concurrency int
+}
+
+func (t *Topology) validate() error {
+	var errs []error
+	for _, l := range t.Lanes {
+		if l.Concurrency < 1 {
+			errs = append(errs, fmt.Errorf("lane %q has concurrency %d, want at least 1", l.Name, l.Concurrency))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Topology) clone() *Topology {
+	return &Topology{Lanes: slices.Clone(t.Lanes), Pools: slices.Clone(t.Pools), ResultsSince: t.ResultsSince}
+}
+
+func streamName(prefix, suffix string) string { return strings.ToUpper(prefix) + "_" + suffix }
+
+func laneConsumer(lane string) string { return consumerTurn + token(lane) }
+
+func poolConsumer(pool string) string { return consumerTool + token(pool) }
+
+// streams are the configurations of all streams.
+func (c *Config) streams() []jetstream.StreamConfig {
+	live := c.limits(streamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
+	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
+	step := c.limits(streamStep, "what happened to every step; tool results themselves", stepMaxAge, "step.*.*.*.*")
+	step.MaxBytes, step.Discard = c.StepMaxBytes, jetstream.DiscardNew
+	dead := c.limits(streamDead, "steps given up, for people", deadMaxAge, "dead.>")
+	dead.MaxMsgs = deadMaxMsgs
+	for _, s := range []string{streamTurn, streamTool, streamFinal, streamStep} {
+		dead.Subjects = append(dead.Subjects,
+			"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+streamName(c.Prefix, s)+".>",
+			"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."+streamName(c.Prefix, s)+".>")
+	}
+	return []jetstream.StreamConfig{
+		c.queue(streamTurn, "turns that are due, one message per attempt of a turn", "turn.*.*.*"),
+		c.queue(streamTool, "tool calls that are due, one message per attempt of a call", "tool.*.*.*.*"),
+		c.queue(streamFinal, "requests to settle, and deliveries of webhooks", "final.*.*", "hook.*"),
+		step, live, dead,
+	}
+}
+
+// queue is a work queue that keeps one message per subject and refuses a second.
+func (c *Config) queue(suffix, description string, tails ...string) jetstream.StreamConfig {
+	s := c.base(suffix, description, tails...)
+	s.Retention = jetstream.WorkQueuePolicy
+	s.MaxMsgsPerSubject = 1
+	s.Discard = jetstream.DiscardNew
+	s.DiscardNewPerSubject = true
+	return s
+}
+
+func (c *Config) limits(suffix, description string, maxAge time.Duration, tails ...string) jetstream.StreamConfig {
+	s := c.base(suffix, description, tails...)
+	s.Retention = jetstream.LimitsPolicy
+	s.MaxAge = maxAge
+	return s
+}
+
+func (c *Config) base(suffix, description string, tails ...string) jetstream.StreamConfig {
+	subjects := make([]string, len(tails))
+	for i, t := range tails {
+		subjects[i] = c.Prefix + "." + t
+	}
+	return jetstream.StreamConfig{
+		Name: streamName(c.Prefix, suffix), Description: "Windlass: " + description, Metadata: metadata(), Subjects: subjects,
+		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
+		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
+	}
+}
+
+// boundConsumer is a consumer and the stream it reads.
+type boundConsumer struct {
+	stream string
+	config jetstream.ConsumerConfig
+}
+
+// consumers are the configurations of all consumers of a topology.
+func (c *Config) consumers(t *Topology) []boundConsumer {
+	var all []boundConsumer
+	add := func(suffix, name, description string, pending int, tails ...string) *jetstream.ConsumerConfig {
+		cc := jetstream.ConsumerConfig{
+			Name: name, Durable: name, Description: "Windlass: " + description, Metadata: metadata(),
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.AckWait, MaxDeliver: -1,
+			MaxWaiting: maxWaiting, MaxAckPending: pending, MemoryStorage: c.Replicas >= memoryReplicas,
+		}
+		for _, t := range tails {
+			cc.FilterSubjects = append(cc.FilterSubjects, c.Prefix+"."+t)
+		}
+		if len(tails) == 1 {
+			cc.FilterSubject, cc.FilterSubjects = cc.FilterSubjects[0], nil
+		}
+		all = append(all, boundConsumer{streamName(c.Prefix, suffix), cc})
+		return &all[len(all)-1].config
+	}
+	for _, l := range t.Lanes {
+		add(streamTurn, laneConsumer(l.Name), "turns of lane "+l.Name, l.Concurrency, "turn."+token(l.Name)+".>")
+	}
+	for _, p := range t.Pools {
+		add(streamTool, poolConsumer(p), "tool calls of pool "+p, maxAckPending, "tool."+token(p)+".>")
+	}
+	add(streamFinal, consumerFinal, "requests to settle", maxAckPending, "final.>")
+	results := add(streamStep, consumerResults, "tool results to commit", maxAckPending,
+		"step.*.*.*."+eventToolCompleted, "step.*.*.*."+eventToolFailed)
+	if !t.ResultsSince.IsZero() {
+		results.DeliverPolicy = jetstream.DeliverByStartTimePolicy
+		results.OptStartTime = &t.ResultsSince
+	}
+	return all
+}
+
+func metadata() map[string]string { return map[string]string{"windlass.dev/managed-by": "windlass"} }

@@ -1,0 +1,92 @@
+// Package failpoint kills the process at a named instruction, so that a test
+// can prove what survives a crash exactly there.
+//
+// It promises that a process armed with a name dies with status 137 the n-th
+// time it reaches that name, with no deferred call, flush or hand-back run, and
+// that an unarmed process pays one atomic load. It does not promise anything
+// about other goroutines: they may be anywhere when the process dies.
+//
+// The armed name is process-wide state, the only one of its kind here: what it
+// does, dying, is process-wide too.
+package failpoint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// ErrUnknown says that a failpoint was named that is not in All.
+var ErrUnknown = errors.New("unknown failpoint")
+
+// exitStatus is what a shell reports for a process ended by SIGKILL.
+const exitStatus = 137
+
+// point is an armed failpoint: the process dies when left falls to zero.
+type point struct {
+	name Name
+	left atomic.Int64
+}
+
+var (
+	armed atomic.Pointer[point]
+	die   = func() { os.Exit(exitStatus) } // replaced by tests
+)
+
+// Arm makes the process die at spec: "name", or "name:n" for the n-th hit. An
+// empty spec disarms. It is called once, before anything that can hit. Errors
+// are Check's.
+func Arm(spec string) error {
+	p, err := parse(spec)
+	if err != nil {
+		return err
+	}
+	armed.Store(p)
+	return nil
+}
+
+// Check says whether Arm would accept spec, without arming it. The error names
+// every failpoint there is when spec names none of them (ErrUnknown).
+func Check(spec string) error {
+	_, err := parse(spec)
+	return err
+}
+
+// Hit marks the instruction called name. It returns at once unless the process
+// is armed with that name. Safe for concurrent use.
+func Hit(name Name) {
+	if p := armed.Load(); p != nil {
+		p.hit(name)
+	}
+}
+
+func (p *point) hit(name Name) {
+	// Counting down to exactly zero lets one goroutine of many die, once.
+	if p.name == name && p.left.Add(-1) == 0 {
+		die()
+	}
+}
+
+func parse(spec string) (*point, error) {
+	if spec == "" {
+		return nil, nil
+	}
+	name, count, counted := strings.Cut(spec, ":")
+	n := int64(1)
+	if counted {
+		var err error
+		if n, err = strconv.ParseInt(count, 10, 64); err != nil || n < 1 {
+			return nil, fmt.Errorf("parse failpoint %q: the hit %q is not a whole number from 1", spec, count)
+		}
+	}
+	if !slices.Contains(All(), Name(name)) {
+		return nil, fmt.Errorf("parse failpoint %q: %w, want one of %v", spec, ErrUnknown, All())
+	}
+	p := &point{name: Name(name)}
+	p.left.Store(n)
+	return p, nil
+}

@@ -1,0 +1,91 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	checkFresh   = 2 * time.Second // how long a check's answer is used again
+	checkTimeout = time.Second
+)
+
+var errCheckTimeout = errors.New("check took too long")
+
+// Health is what a process answers about itself. Safe for concurrent use; make
+// it with NewHealth.
+type Health struct {
+	draining atomic.Bool
+	mu       sync.Mutex
+	checks   []*check
+}
+
+// NewHealth returns a Health without checks, which is ready.
+func NewHealth() *Health { return &Health{} }
+
+// Check makes readiness depend on fn. It is called at most every 2 s however
+// often the process is probed, never twice at a time, with a deadline of 1 s;
+// it must return when its context ends. Two services of one process may use the
+// same name: each check counts.
+func (h *Health) Check(name string, fn func(ctx context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks = append(h.checks, &check{name: name, fn: fn})
+}
+
+// Drain makes the process unready for good.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// Ready returns nil if the process is not draining and every check is passed,
+// otherwise ErrDraining or every check's fault.
+func (h *Health) Ready(ctx context.Context) error {
+	if h.draining.Load() {
+		return ErrDraining
+	}
+	h.mu.Lock()
+	checks := h.checks
+	h.mu.Unlock()
+
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		wg.Go(func() { errs[i] = c.answer(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// check is one condition of readiness and the last answer to it.
+type check struct {
+	name string
+	fn   func(context.Context) error
+
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+func (c *check) answer(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.at.IsZero() && time.Since(c.at) < checkFresh {
+		return c.err
+	}
+	// The answer outlives the probe that asked, so a probe that hangs up must
+	// not decide it.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), checkTimeout, errCheckTimeout)
+	defer cancel()
+	c.err = nil
+	if err := c.fn(ctx); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		c.err = fmt.Errorf("%s: %w", c.name, err)
+	}
+	c.at = time.Now()
+	return c.err
+}

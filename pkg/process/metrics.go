@@ -1,0 +1,53 @@
+package process
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the series that every service has. Labels come from the caller's
+// enums; an id is never a label. Safe for concurrent use.
+type Metrics struct {
+	service  string
+	steps    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+// NewMetrics registers the shared series with reg, or takes them over where
+// another service of this process has registered them. It panics if reg holds
+// other series under their names: that is a bug found at start-up.
+func NewMetrics(reg prometheus.Registerer, service string) *Metrics {
+	return &Metrics{
+		service: service,
+		steps: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_steps_total", Help: "Steps handled, by outcome.",
+		}, []string{"service", "kind", "outcome"})),
+		duration: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "windlass_step_duration_seconds",
+			Help:    "Time from taking a step to its outcome.",
+			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
+		}, []string{"service", "kind"})),
+	}
+}
+
+// Step counts one handled step and the time it took.
+func (m *Metrics) Step(kind, outcome string, took time.Duration) {
+	m.steps.WithLabelValues(m.service, kind, outcome).Inc()
+	m.duration.WithLabelValues(m.service, kind).Observe(took.Seconds())
+}
+
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	var taken prometheus.AlreadyRegisteredError
+	if errors.As(err, &taken) {
+		if same, ok := taken.ExistingCollector.(C); ok {
+			return same
+		}
+	}
+	if err != nil {
+		panic("register metrics: " + err.Error())
+	}
+	return c
+}

@@ -1,0 +1,123 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+const adminShutdown = 2 * time.Second
+
+// Runtime is what a process gives to the services in it. Safe for concurrent
+// use; its fields are not written after NewRuntime.
+type Runtime struct {
+	Name    string
+	Config  Config
+	Log     *zap.Logger // with the field service
+	Health  *Health
+	Metrics *prometheus.Registry
+
+	log *zap.Logger // without it
+}
+
+// NewRuntime returns a Runtime with a new Health and a registry that holds the
+// Go and process collectors. log must not have the field service: the Runtime
+// adds it. Main calls this, and so do tests of services.
+func NewRuntime(name string, cfg Config, log *zap.Logger) *Runtime {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	rt := &Runtime{Config: cfg, Health: NewHealth(), Metrics: reg, log: log}
+	return rt.For(name)
+}
+
+// For returns a Runtime for one of several services in a process: its own name
+// in the logs, everything else shared.
+func (rt *Runtime) For(service string) *Runtime {
+	of := *rt
+	of.Name = service
+	of.Log = rt.log.With(zap.String("service", service))
+	return &of
+}
+
+// Serve runs the parts, and answers /livez, /readyz and /metrics on
+// Config.AdminListen while they run. When ctx ends it makes the process unready
+// and goes on answering until the last part has returned. The first error, a
+// part's or the listener's, cancels the other parts. Without parts it blocks
+// until ctx ends.
+func (rt *Runtime) Serve(ctx context.Context, parts ...func(context.Context) error) error {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", rt.Config.AdminListen)
+	if err != nil {
+		return fmt.Errorf("listen for admin endpoints: %w", err)
+	}
+	return rt.serve(ctx, listener, parts)
+}
+
+func (rt *Runtime) serve(ctx context.Context, listener net.Listener, parts []func(context.Context) error) error {
+	stop := context.AfterFunc(ctx, rt.Health.Drain)
+	defer stop()
+	if len(parts) == 0 {
+		parts = append(parts, func(ctx context.Context) error { <-ctx.Done(); return nil })
+	}
+	server := rt.admin()
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve admin endpoints: %w", err)
+		}
+		return nil
+	})
+	all.Go(func() error {
+		work, ctx := errgroup.WithContext(ctx)
+		for _, part := range parts {
+			work.Go(func() error { return part(ctx) })
+		}
+		err := work.Wait()
+
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminShutdown)
+		defer cancel()
+		if server.Shutdown(closing) != nil {
+			_ = server.Close() // a probe that does not end is not worth waiting for
+		}
+		return err
+	})
+	return all.Wait()
+}
+
+// admin returns the server of the admin endpoints. Its timeouts bound what a
+// slow or silent client can hold.
+func (rt *Runtime) admin() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := rt.Health.Ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(rt.Metrics, promhttp.HandlerOpts{Registry: rt.Metrics}))
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          zap.NewStdLog(rt.Log),
+	}
+}

@@ -1,0 +1,18 @@
+// Package registry says what may be called: the models behind their upstreams,
+// the tools behind their URLs, the lanes and pools that pace them and the
+// budgets that end a request. It is read from one YAML file, once, at start.
+//
+// It promises that a Registry it returns is complete (every default applied)
+// and consistent (every name legal and unique, every schema compiled, every
+// lane of one width), and that a file it refuses is refused with every fault it
+// can find, each with line and column. Secrets never pass through it: a
+// Credential is a reference that the caller resolves where it is used.
+//
+// It does not promise that an upstream or a tool answers, nor that a secret can
+// be resolved; it does no network call, and it does not watch the file.
+//
+// Decision: zero means "not set" in File, so that a registry built in Go reads
+// like the YAML. A zero written out in YAML is refused, so that nobody takes
+// `concurrency: 0` for a way to stop a lane. Rejected: pointers for every
+// number, which put a nil check at each use.
+package registry

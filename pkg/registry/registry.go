@@ -1,0 +1,116 @@
+package registry
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+)
+
+// wildcard is the model that serves every name not listed.
+const wildcard = "*"
+
+// Registry answers what may be called. It is immutable and safe for concurrent
+// use; its slices and schemas are not to be written to.
+type Registry struct {
+	models map[string]Model
+	tools  map[string]Tool
+	lanes  map[string]int
+	limits Limits
+}
+
+// Lane is a queue of model calls and its number of slots.
+type Lane struct {
+	Name        string
+	Concurrency int
+}
+
+// Model returns the model that serves name: the one of that name, or the
+// wildcard under that name, or none.
+func (r *Registry) Model(name string) (Model, bool) {
+	if m, ok := r.models[name]; ok {
+		return m, true
+	}
+	m, ok := r.models[wildcard]
+	if !ok || !modelName.MatchString(name) {
+		return Model{}, false
+	}
+	m.Name = name
+	m.Upstream.Model = cmp.Or(m.Upstream.Model, name)
+	return m, true
+}
+
+// Models returns the models listed, by name, with the wildcard if there is one.
+func (r *Registry) Models() []Model {
+	return slices.SortedFunc(maps.Values(r.models), func(a, b Model) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// File is the registry as New takes it, with every default filled in: to be extended and given to New again.
+func (r *Registry) File() File { return File{Models: r.Models(), Tools: r.Tools(), Limits: r.limits} }
+
+// Tool returns the tool of that name.
+func (r *Registry) Tool(name string) (Tool, bool) {
+	t, ok := r.tools[name]
+	return t, ok
+}
+
+// Tools returns every tool, by name.
+func (r *Registry) Tools() []Tool {
+	return slices.SortedFunc(maps.Values(r.tools), func(a, b Tool) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Lanes returns the lanes of all models, by name.
+func (r *Registry) Lanes() []Lane {
+	lanes := make([]Lane, 0, len(r.lanes))
+	for _, name := range slices.Sorted(maps.Keys(r.lanes)) {
+		lanes = append(lanes, Lane{name, r.lanes[name]})
+	}
+	return lanes
+}
+
+// Pools returns the pools of all tools, by name.
+func (r *Registry) Pools() []string {
+	var pools []string
+	for _, t := range r.tools {
+		pools = append(pools, t.Pool)
+	}
+	slices.Sort(pools)
+	return slices.Compact(pools)
+}
+
+// Limits returns the budgets of a request that asks for none of its own.
+func (r *Registry) Limits() Limits { return r.limits }
+
+// ValidateArguments says whether a call's arguments are JSON and match the
+// tool's parameters. Its error wraps ErrArguments, and its text, a short line,
+// is fit for the model to read; it can quote the arguments, so it is never
+// logged. Safe for concurrent use. A Tool that no Registry returned refuses all.
+func (t Tool) ValidateArguments(arguments []byte) error { return t.arguments.validate(arguments) }
+
+// ParametersJSON returns the tool's schema as a model is told it, keys in the
+// order of the file.
+func (t Tool) ParametersJSON() json.RawMessage { return json.RawMessage(t.Parameters) }
+
+var (
+	legalToken = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	notToken   = regexp.MustCompile(`[^a-zA-Z0-9_-]`)
+	modelName  = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]{1,256}$`)
+)
+
+// laneOf makes a lane's name of a model's. One that has to be changed to fit
+// gets a digest appended, so that two models never meet in one lane by accident.
+func laneOf(model string) string {
+	if legalToken.MatchString(model) {
+		return model
+	}
+	if model == wildcard {
+		return "default"
+	}
+	const keep, digits = 57, 6 // with a dash, a token's 64
+	sum := sha256.Sum256([]byte(model))
+	fit := notToken.ReplaceAllString(model, "_")
+	return fit[:min(len(fit), keep)] + "-" + hex.EncodeToString(sum[:])[:digits]
+}

@@ -1,0 +1,92 @@
+// Package fault holds the errors of the Responses API as clients see them: a
+// status and the envelope {"error":{"message","type","param","code"}}, in the
+// words of OpenAI's API so that unmodified SDKs map them to their own errors.
+//
+// A fault carries nothing from inside: whoever makes one writes a message for
+// the client. It does not log and knows no HTTP.
+package fault
+
+import (
+	"net/http"
+	"time"
+
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+)
+
+// Error is one API error. Param and Code are null on the wire when empty.
+// RetryAfter, when not zero, belongs into the headers Retry-After and
+// Retry-After-Ms. Functions that return *Error return nil for success: compare
+// before converting it to the interface error.
+type Error struct {
+	Status     int
+	Message    string
+	Type       string
+	Param      string
+	Code       string
+	RetryAfter time.Duration
+}
+
+// Error is the message, for logs and for errors.As.
+func (e *Error) Error() string { return e.Message }
+
+// JSON is the envelope.
+func (e *Error) JSON() []byte {
+	b := append([]byte(nil), `{"error":`...)
+	b = e.AppendJSON(b)
+	return append(b, '}')
+}
+
+// MarshalJSON returns the envelope, as JSON does.
+func (e *Error) MarshalJSON() ([]byte, error) { return e.JSON(), nil }
+
+// AppendJSON appends the inner object without the envelope: the form that
+// error events of streams carry.
+func (e *Error) AppendJSON(b []byte) []byte {
+	b = append(b, `{"message":`...)
+	b = raw.AppendText(b, e.Message)
+	b = append(b, `,"type":`...)
+	b = raw.AppendText(b, e.Type)
+	b = append(b, `,"param":`...)
+	b = raw.AppendTextOrNull(b, e.Param)
+	b = append(b, `,"code":`...)
+	b = raw.AppendTextOrNull(b, e.Code)
+	return append(b, '}')
+}
+
+const invalid = "invalid_request_error"
+
+// Invalid refuses a request: 400. param is the path of the field at fault, like
+// input[0].content[1].text; param and code may be empty.
+func Invalid(param, code, message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: invalid, Param: param, Code: code, Message: message}
+}
+
+// NotFound answers for an id that is unknown or foreign: 404, the same words
+// for both.
+func NotFound(message string) *Error {
+	return &Error{Status: http.StatusNotFound, Type: invalid, Message: message}
+}
+
+// Internal hides what went wrong inside: 500.
+func Internal() *Error {
+	return &Error{
+		Status: http.StatusInternalServerError, Type: "server_error", Code: "server_error",
+		Message: "The server had an error while processing your request. Sorry about that!",
+	}
+}
+
+// RateLimited refuses what goes over one of our own limits: 429.
+func RateLimited(message string, retryAfter time.Duration) *Error {
+	return &Error{
+		Status: http.StatusTooManyRequests, Type: "too_many_requests", Code: "rate_limit_exceeded",
+		Message: message, RetryAfter: retryAfter,
+	}
+}
+
+// Unavailable refuses because a dependency is away: 503.
+func Unavailable(retryAfter time.Duration) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "service_unavailable",
+		Message: "The service is temporarily unavailable. Please retry your request.", RetryAfter: retryAfter,
+	}
+}

@@ -1,0 +1,212 @@
+package responses
+
+import (
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"windlass.dev/windlass/pkg/responses/internal/check"
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/responses/tool"
+)
+
+// reader reads one field that was given and is not null. Its problem's path is
+// relative to the field.
+type reader func(*Create, raw.Value) *check.Problem
+
+var fields = map[string]reader{
+	"model":                readText(0, func(c *Create) *string { return &c.Model }),
+	"instructions":         readText(0, func(c *Create) *string { return &c.Instructions }),
+	"previous_response_id": readText(0, func(c *Create) *string { return &c.PreviousResponseID }),
+	"user":                 readText(0, func(c *Create) *string { return &c.User }),
+	"safety_identifier":    readText(64, func(c *Create) *string { return &c.SafetyIdentifier }),
+	"prompt_cache_key":     readText(64, func(c *Create) *string { return &c.PromptCacheKey }),
+
+	"background": readBool(func(c *Create) *bool { return &c.Background }),
+	"store":      readBool(func(c *Create) *bool { return &c.Store }),
+	"stream":     readBool(func(c *Create) *bool { return &c.Stream }),
+	"generate":   readBool(func(c *Create) *bool { return &c.Generate }),
+	"parallel_tool_calls": readBool(func(c *Create) *bool {
+		c.ParallelToolCalls = new(bool)
+		return c.ParallelToolCalls
+	}),
+
+	"max_output_tokens": readInt(16, math.MaxInt32, func(c *Create, n int) { c.MaxOutputTokens = &n }),
+	"max_tool_calls":    readInt(1, math.MaxInt32, func(c *Create, n int) { c.MaxToolCalls = &n }),
+	"top_logprobs":      readInt(0, 20, func(c *Create, n int) { c.TopLogprobs = &n }),
+	"temperature":       readNumber(0, 2, func(c *Create, f float64) { c.Temperature = &f }),
+	"top_p":             readNumber(0, 1, func(c *Create, f float64) { c.TopP = &f }),
+	"presence_penalty":  readNumber(-2, 2, func(c *Create, f float64) { c.PresencePenalty = &f }),
+	"frequency_penalty": readNumber(-2, 2, func(c *Create, f float64) { c.FrequencyPenalty = &f }),
+
+	"truncation": readEnum(func(c *Create) *string { return &c.Truncation }, "auto", "disabled"),
+	"service_tier": readEnum(func(c *Create) *string { return &c.ServiceTier },
+		"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"),
+
+	"input":          (*Create).readInput,
+	"tools":          (*Create).readTools,
+	"tool_choice":    (*Create).readToolChoice,
+	"conversation":   (*Create).readConversation,
+	"include":        (*Create).readInclude,
+	"metadata":       (*Create).readMetadata,
+	"text":           (*Create).readTextForm,
+	"reasoning":      (*Create).readReasoning,
+	"stream_options": (*Create).readStreamOptions,
+}
+
+func readText(most int, at func(*Create) *string) reader {
+	return func(c *Create, v raw.Value) (p *check.Problem) {
+		*at(c), p = check.String(v, most)
+		return p
+	}
+}
+
+func readEnum(at func(*Create) *string, supported ...string) reader {
+	return func(c *Create, v raw.Value) (p *check.Problem) {
+		*at(c), p = check.Enum(v, supported...)
+		return p
+	}
+}
+
+func readBool(at func(*Create) *bool) reader {
+	return func(c *Create, v raw.Value) (p *check.Problem) {
+		*at(c), p = check.Bool(v)
+		return p
+	}
+}
+
+func readInt(least, most int, set func(*Create, int)) reader {
+	return func(c *Create, v raw.Value) *check.Problem {
+		n, p := check.Integer(v, least, most)
+		set(c, n)
+		return p
+	}
+}
+
+func readNumber(least, most float64, set func(*Create, float64)) reader {
+	return func(c *Create, v raw.Value) *check.Problem {
+		f, p := check.Number(v, least, most)
+		set(c, f)
+		return p
+	}
+}
+
+func (c *Create) readInput(v raw.Value) (p *check.Problem) {
+	switch v.Kind() {
+	case raw.Array:
+		c.Input, p = item.ReadList(v)
+		return p
+	case raw.String:
+		if p := check.Text(v, maxInput); p != nil {
+			return p
+		}
+		message := append([]byte(nil), `{"type":"message","role":"user","content":[{"type":"input_text","text":`...)
+		message = append(append(message, v...), `}]}`...)
+		it, p := item.Read(message)
+		c.Input = []item.Item{it}
+		return p
+	}
+	return check.WrongType(v, "one of a string or array of input items")
+}
+
+// maxInput is the longest input that OpenAI's API takes, in characters.
+const maxInput = 10_485_760
+
+func (c *Create) readTools(v raw.Value) (p *check.Problem) {
+	c.Tools, p = tool.ReadList(v)
+	return p
+}
+
+func (c *Create) readToolChoice(v raw.Value) (p *check.Problem) {
+	c.ToolChoice, p = tool.ReadChoice(v)
+	return p
+}
+
+func (c *Create) readConversation(v raw.Value) (p *check.Problem) {
+	switch v.Kind() {
+	case raw.String:
+		c.Conversation = v.Text()
+		return nil
+	case raw.Object:
+		id := v.Field("id")
+		if !id.Given() {
+			return check.Absent("id")
+		}
+		c.Conversation, p = check.String(id, 0)
+		return p.In("id")
+	}
+	return check.WrongType(v, "one of a string or object")
+}
+
+func (c *Create) readInclude(v raw.Value) *check.Problem {
+	if p := check.List(v, 0); p != nil {
+		return p
+	}
+	c.Include = nil
+	for i, e := range v.Elements() {
+		s, p := check.Enum(e, "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+			"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs",
+			"reasoning.encrypted_content", "message.output_text.logprobs")
+		if p != nil {
+			return p.At(i)
+		}
+		c.Include = append(c.Include, s)
+	}
+	return nil
+}
+
+func (c *Create) readMetadata(v raw.Value) *check.Problem {
+	const pairs, keyLength, valueLength = 16, 64, 512
+	if p := check.Type(v, raw.Object); p != nil {
+		return p
+	}
+	if n := v.Len(); n > pairs {
+		return check.Beyond("object_above_max_properties", "too many properties",
+			"an object with at most "+strconv.Itoa(pairs)+" properties",
+			"an object with "+strconv.Itoa(n)+" properties")
+	}
+	c.Metadata = make(map[string]string, v.Len())
+	for key, m := range v.Members() {
+		name := string(key)
+		if n := utf8.RuneCountInString(name); n > keyLength {
+			return check.Refuse("", "property_name_above_max_length", "Invalid property name in 'metadata': '"+
+				check.Excerpt(name)+"' is too long. Expected a string with maximum length "+strconv.Itoa(keyLength)+
+				", but got a string with length "+strconv.Itoa(n)+" instead.")
+		}
+		value, p := check.String(m, valueLength)
+		if p != nil {
+			return p.In(name)
+		}
+		c.Metadata[name] = value
+	}
+	return nil
+}
+
+func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {
+	if p := check.Type(v, raw.Object); p != nil {
+		return p
+	}
+	c.Reasoning = Reasoning{}
+	if e := v.Field("effort"); e.Given() {
+		c.Reasoning.Effort, p = check.Enum(e, "none", "minimal", "low", "medium", "high", "xhigh", "max")
+		if p != nil {
+			return p.In("effort")
+		}
+	}
+	if s := v.Field("summary"); s.Given() {
+		c.Reasoning.Summary, p = check.Enum(s, "auto", "concise", "detailed")
+	}
+	return p.In("summary")
+}
+
+func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
+	if p := check.Type(v, raw.Object); p != nil {
+		return p
+	}
+	if o := v.Field("include_obfuscation"); o.Given() {
+		c.IncludeObfuscation = new(bool)
+		*c.IncludeObfuscation, p = check.Bool(o)
+	}
+	return p.In("include_obfuscation")
+}

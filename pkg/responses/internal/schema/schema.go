@@ -1,0 +1,123 @@
+// Package schema says whether a client's JSON Schema can be given to a model.
+// It checks the rules that OpenAI's API refuses requests for, not the schema's
+// own validity: what a keyword means is the model server's business.
+package schema
+
+import (
+	"fmt"
+	"strings"
+
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+)
+
+// Fault returns what is wrong with v as the parameters or the answer of a
+// model, or "" if nothing is. The root must not have a type other than object.
+// In strict mode every object has to be closed and to require each property.
+func Fault(v raw.Value, isStrict bool) string {
+	root := v.Field("type")
+	if root.Kind() == raw.String && root.Text() != "object" || isStrict && root.Kind() == raw.Missing {
+		got := "None"
+		if len(root) > 0 {
+			got = root.Text()
+		}
+		return fmt.Sprintf(`schema must be a JSON Schema of 'type: "object"', got 'type: "%.64s"'.`, got)
+	}
+	if !isStrict {
+		return ""
+	}
+	return closed(v, nil)
+}
+
+// deepest is how many schemas inside each other the strict rules look into;
+// what lies deeper is left to the model server. OpenAI allows 10 levels. Each
+// level costs a pass over what is below it, so there has to be an end.
+const deepest = 16
+
+// closed walks the places where a schema holds schemas. path has two parts per
+// level, or one for items.
+func closed(v raw.Value, path []string) string {
+	if len(path) > 2*deepest {
+		return ""
+	}
+	var s strict
+	for key, m := range v.Members() {
+		s.read(string(key), m)
+	}
+	if reason := s.fault(); reason != "" {
+		return fmt.Sprintf("In context=(%s), %s", strings.Join(path, ", "), reason)
+	}
+	for _, m := range s.maps {
+		for k, sub := range m.value.Members() {
+			if reason := closed(sub, append(path, m.name, fmt.Sprintf("'%.64s'", k))); reason != "" {
+				return reason
+			}
+		}
+	}
+	for i, sub := range s.anyOf.Elements() {
+		if reason := closed(sub, append(path, "'anyOf'", fmt.Sprintf("'%d'", i))); reason != "" {
+			return reason
+		}
+	}
+	if s.items.Kind() == raw.Object {
+		return closed(s.items, append(path, "'items'"))
+	}
+	return ""
+}
+
+// strict is what the strict rules need to know of one schema.
+type strict struct {
+	object, sealed              bool
+	properties, required, anyOf raw.Value
+	items                       raw.Value
+	maps                        []named
+}
+
+type named struct {
+	name  string
+	value raw.Value
+}
+
+func (s *strict) read(key string, v raw.Value) {
+	switch key {
+	case "type":
+		s.object = v.Text() == "object"
+		for _, e := range v.Elements() {
+			s.object = s.object || e.Text() == "object"
+		}
+	case "additionalProperties":
+		s.sealed = string(v) == "false"
+	case "required":
+		s.required = v
+	case "items":
+		s.items = v
+	case "anyOf":
+		s.anyOf = v
+	case "properties":
+		s.properties = v
+		s.maps = append(s.maps, named{"'properties'", v})
+	case "$defs":
+		s.maps = append(s.maps, named{"'$defs'", v})
+	case "definitions":
+		s.maps = append(s.maps, named{"'definitions'", v})
+	}
+}
+
+func (s *strict) fault() string {
+	if !s.object && len(s.properties) == 0 {
+		return ""
+	}
+	if !s.sealed {
+		return "'additionalProperties' is required to be supplied and to be false."
+	}
+	required := map[string]bool{}
+	for _, name := range s.required.Elements() {
+		required[name.Text()] = true
+	}
+	for key := range s.properties.Members() {
+		if !required[string(key)] {
+			return fmt.Sprintf("'required' is required to be supplied and to be an array including every key "+
+				"in properties. Missing '%.64s'.", key)
+		}
+	}
+	return ""
+}

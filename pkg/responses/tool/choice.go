@@ -1,0 +1,126 @@
+package tool
+
+import (
+	"windlass.dev/windlass/pkg/responses/internal/check"
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+)
+
+// Ref names a tool, or all tools of a server if it has only a ServerLabel. Type
+// alone names a hosted tool.
+type Ref struct {
+	Type        string
+	Name        string
+	ServerLabel string
+}
+
+// Choice is tool_choice. Exactly one of three: only a Mode (none, auto,
+// required); a Tool that has to be called; a Mode (auto, required) with the
+// tools that are Allowed (not nil, but maybe empty), to which the server has to
+// hold the model. The zero Choice is auto.
+type Choice struct {
+	Mode    string
+	Tool    *Ref
+	Allowed []Ref
+
+	raw     raw.Value // what the client sent for Tool
+	allowed []raw.Value
+}
+
+// ReadChoice reads tool_choice. For package responses.
+func ReadChoice(v raw.Value) (Choice, *check.Problem) {
+	switch v.Kind() {
+	case raw.String:
+		mode, p := check.Enum(v, "none", "auto", "required")
+		return Choice{Mode: mode}, p
+	case raw.Object:
+	default:
+		return Choice{}, check.WrongType(v, "one of a string or object")
+	}
+	ref, p := readRef(v)
+	if p != nil {
+		return Choice{}, p
+	}
+	if ref.Type == "allowed_tools" {
+		return readAllowed(v)
+	}
+	return Choice{Tool: &ref, raw: v}, nil
+}
+
+func readRef(v raw.Value) (ref Ref, p *check.Problem) {
+	if p := check.Type(v, raw.Object); p != nil {
+		return ref, p
+	}
+	for key, m := range v.Members() {
+		if !m.Given() {
+			continue
+		}
+		switch string(key) {
+		case "type":
+			ref.Type, p = check.String(m, 0)
+		case "name":
+			ref.Name, p = check.String(m, 0)
+		case "server_label":
+			ref.ServerLabel, p = check.String(m, 0)
+		}
+		if p != nil {
+			return ref, p.In(string(key))
+		}
+	}
+	switch {
+	case ref.Type == "":
+		return ref, check.Absent("type")
+	case ref.Type == Function && ref.Name == "":
+		return ref, check.Absent("name")
+	case ref.Type == "mcp" && ref.ServerLabel == "":
+		return ref, check.Absent("server_label")
+	}
+	return ref, nil
+}
+
+func readAllowed(v raw.Value) (Choice, *check.Problem) {
+	c := Choice{Mode: "auto", Allowed: []Ref{}}
+	if mode := v.Field("mode"); mode.Given() {
+		var p *check.Problem
+		if c.Mode, p = check.Enum(mode, "auto", "required", "none"); p != nil {
+			return c, p.In("mode")
+		}
+	}
+	tools := v.Field("tools")
+	if !tools.Given() {
+		return c, check.Absent("tools")
+	}
+	if p := check.List(tools, most); p != nil {
+		return c, p.In("tools")
+	}
+	for i, e := range tools.Elements() {
+		ref, p := readRef(e)
+		if p != nil {
+			return c, p.At(i).In("tools")
+		}
+		c.Allowed = append(c.Allowed, ref)
+		c.allowed = append(c.allowed, e)
+	}
+	return c, nil
+}
+
+// AppendEcho appends the choice as responses echo it.
+func (c Choice) AppendEcho(b []byte) []byte {
+	switch {
+	case c.Tool != nil:
+		return append(b, c.raw...)
+	case c.Allowed == nil && c.Mode == "":
+		return append(b, `"auto"`...)
+	case c.Allowed == nil:
+		return raw.AppendText(b, c.Mode)
+	}
+	b = append(b, `{"type":"allowed_tools","mode":`...)
+	b = raw.AppendText(b, c.Mode)
+	b = append(b, `,"tools":[`...)
+	for i, e := range c.allowed {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e...)
+	}
+	return append(b, `]}`...)
+}

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Slots says how many requests of a lane may be claimed.
+type Slots struct {
+	Lane string
+	Free int
+}
+
+// Both index scans of the lateral stop at the limit: the cost does not depend on the backlog. The update leaves only 'queued'
+// because c has locked such rows; saying so again would let the planner find them through the whole queue's index. A row that
+// was at a turn before (requeued) goes on with it.
+const claimSQL = `
+WITH c AS (
+  SELECT q.id
+    FROM unnest(@lanes::text[], @free::int[]) AS l(lane, free)
+   CROSS JOIN LATERAL (
+     SELECT id FROM requests
+      WHERE status = 'queued' AND lane = l.lane
+      ORDER BY tier, vft, id LIMIT l.free FOR UPDATE SKIP LOCKED) q),
+claimed AS (
+  UPDATE requests r
+     SET status = 'in_progress', live = true, epoch = r.epoch + 1, turn = GREATEST(r.turn, 1), attempt = r.attempt + 1,
+         started_at = COALESCE(r.started_at, now()), changed_at = now(), check_at = now() + interval '4 seconds'
+    FROM c WHERE r.id = c.id
+  RETURNING ` + rowColumns + `),
+opened AS (
+  INSERT INTO steps (request_id, turn, idx, kind, name, state)
+  SELECT id, turn, 0, 'model', model, 'dispatched' FROM claimed
+  ON CONFLICT DO NOTHING)
+SELECT * FROM claimed`
+
+// Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
+// first turn. The caller publishes a turn command for each.
+func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
+	claimed, err := query(ctx, s, claimSQL, pgx.NamedArgs{
+		"lanes": column(slots, func(l Slots) string { return l.Lane }),
+		"free":  column(slots, func(l Slots) int { return l.Free }),
+	}, scanRow)
+	if err != nil {
+		return nil, fmt.Errorf("claim queued requests: %w", err)
+	}
+	return claimed, nil
+}

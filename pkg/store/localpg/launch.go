@@ -1,0 +1,183 @@
+package localpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// ErrPortTaken says that Config.Port is not free.
+var ErrPortTaken = errors.New("port is taken")
+
+const (
+	startLimit = 15 * time.Second // later starts take 0.2 s; the rest is room for crash recovery
+	leaveLimit = 5 * time.Second  // for a dying predecessor to free the data directory
+	stopLimit  = 10 * time.Second // to clear away a server that did not come up
+	portTries  = 3                // a free port can be taken by another before postgres binds it
+)
+
+// errExited says that postgres ended before it was ready.
+var errExited = errors.New("postgres ended at its start")
+
+// launcher starts postgres on a locked data directory with a finished cluster.
+type launcher struct {
+	binDir   string
+	dir      *dataDir
+	port     int
+	settings map[string]string
+	password string
+}
+
+// run tries until the server is ready, a try says something that waiting cannot change, or time is up.
+func (l *launcher) run(ctx context.Context) (*Server, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
+	defer cancel()
+	leaveBy := time.Now().Add(leaveLimit)
+	for try := 1; ; try++ {
+		s, err := l.try(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, errExited) && !errors.Is(err, ErrPortTaken) {
+			return nil, err
+		}
+		// postgres removes its own pid file when it ends; one that is still there is a predecessor's.
+		other, left := l.dir.readPIDFile()
+		switch {
+		case left && time.Now().Before(leaveBy):
+			if pauseErr := pause(ctx, 5*pollEvery); pauseErr != nil {
+				return nil, errors.Join(err, pauseErr)
+			}
+		case left && other.alive():
+			return nil, fmt.Errorf("%w (process %d): %w", ErrRunning, other.pid, err)
+		case l.port == 0 && try < portTries:
+		default:
+			return nil, err
+		}
+	}
+}
+
+// try starts postgres once and waits until it is ready. If that fails nothing is left running.
+func (l *launcher) try(ctx context.Context) (*Server, error) {
+	port, err := freePort(ctx, l.port)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(l.dir.log(), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("find end of log: %w", err), log.Close())
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(l.binDir, "postgres"),
+		serverArgs(l.binDir, l.dir.cluster(), port, l.settings)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	prepare(cmd, l.dir.acct)
+	s := &Server{port: port, password: l.password, ended: make(chan struct{}), done: make(chan struct{})}
+	up := make(chan bool, 1)
+	if err := l.spawn(s, cmd, up); err != nil {
+		return nil, errors.Join(fmt.Errorf("run postgres: %w", err), log.Close())
+	}
+	err = l.awaitReady(ctx, s)
+	up <- err == nil
+	if err != nil {
+		err = errors.Join(err, clearAway(ctx, s))
+		if said := readFrom(log, from); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		return nil, errors.Join(err, log.Close())
+	}
+	return s, log.Close()
+}
+
+// spawn starts cmd and leaves one goroutine behind, which ends with the process. The goroutine keeps its thread, whose end
+// would be the parent's death to the kernel (see childAttr). Told by up that the server was ready, it also frees the data
+// directory, however the server ends; otherwise the directory stays the launcher's.
+func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if err == nil {
+			s.proc, s.pid = cmd.Process, cmd.Process.Pid
+		}
+		started <- err
+		if err != nil {
+			return
+		}
+		s.exit = cmd.Wait()
+		close(s.ended)
+		if <-up {
+			_ = l.dir.close() // the lock goes with the descriptor, whatever Close says
+		}
+		close(s.done)
+	}()
+	return <-started
+}
+
+// awaitReady waits until the server says so in its pid file and answers a session on its port; the pid file alone tells
+// our server from a stranger who took the port first.
+func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
+	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
+	for {
+		last := errStarting
+		if f, ok := l.dir.readPIDFile(); ok && f.pid == s.pid && f.ready {
+			if last = probe(ctx, addr); last == nil {
+				return nil
+			}
+		}
+		select {
+		case <-s.ended:
+			return fmt.Errorf("%w: %w", errExited, s.exit)
+		default:
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return fmt.Errorf("wait for postgres: %w: %w", err, last)
+		}
+	}
+}
+
+// clearAway ends a server that did not become ready, also when ctx has ended.
+func clearAway(ctx context.Context, s *Server) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopLimit, fmt.Errorf("not stopped after %s", stopLimit))
+	defer cancel()
+	return s.Stop(ctx, Immediate)
+}
+
+// freePort checks that want is free, or finds a free port if want is 0.
+func freePort(ctx context.Context, want int) (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(want)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return 0, fmt.Errorf("listen on %s port %d: %w", loopback, want, ErrPortTaken)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("listen on %s port %d: %w", loopback, want, err)
+	}
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.Join(fmt.Errorf("listen on %s: no TCP address", loopback), l.Close())
+	}
+	return addr.Port, l.Close()
+}
+
+// readFrom returns what was logged since the offset, cut to an error's size.
+func readFrom(log *os.File, from int64) string {
+	text, err := io.ReadAll(io.NewSectionReader(log, from, 64<<10))
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	return lastLines(text)
+}

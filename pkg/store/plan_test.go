@@ -1,0 +1,235 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// planned is a statement with arguments that touch a few rows.
+type planned struct {
+	name string
+	sql  string
+	args pgx.NamedArgs
+}
+
+func plannedStatements(asked, ready, decided Row) []planned {
+	turn := turnArgs([]TurnCommit{{Fence: fenceOf(ready), Steps: newSteps(1)}})
+	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
+	result := results(asked)[0]
+	n := newRequest()
+	fence := pgx.NamedArgs{"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
+		"crashed": true, "wait": 1.0, "error": []byte("{}")}
+	return []planned{
+		{"accept", acceptSQL, pgx.NamedArgs{
+			"ids": []uuid.UUID{n.ID}, "tenants": []string{"tenant-1"}, "endpoints": []string{"e"}, "models": []string{"m"},
+			"lanes": []string{testLane}, "tiers": []int{1}, "weights": []float64{1}, "backgrounds": []bool{true},
+			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""},
+		}},
+		{"claim", claimSQL, pgx.NamedArgs{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
+		{"load", loadChainSQL, pgx.NamedArgs{"id": asked.ID}},
+		{"raise", raiseSQL, fence},
+		{"retry turn", retryTurnSQL, fence},
+		{"commit turn", commitTurnSQL, turn},
+		{"commit results", commitResultsSQL, pgx.NamedArgs{
+			"ids": []uuid.UUID{result.ID}, "epochs": []int{result.Epoch}, "turns": []int{result.Turn}, "idx": []int{result.Index},
+			"attempts": []int{1}, "calls": []string{result.CallID}, "hashes": [][]byte{result.InputHash}, "outputs": [][]byte{{0}},
+			"errors": [][]byte{nil}, "took": []int64{1}, "retries": []bool{false}, "waits": []float64{0},
+		}},
+		{"settle", settleSQL, pgx.NamedArgs{
+			"ids": []uuid.UUID{decided.ID}, "tenants": []string{""}, "epochs": []int{decided.Epoch}, "statuses": []string{"completed"},
+			"reasons": []string{""}, "answers": [][]byte{{0}}, "after": []bool{true},
+		}},
+		{"finish", finishSQL, pgx.NamedArgs{"id": decided.ID}},
+		{"answer", lookupSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
+		{"finished", finishedSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}}},
+		{"steps", stepsSQL, pgx.NamedArgs{"id": asked.ID, "tenant": testTenant}},
+		{"backlog", backlogSQL, pgx.NamedArgs{"most": 100}},
+		{"overdue", overdueSQL, pgx.NamedArgs{"n": 100}},
+		{"open steps", openStepsSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}}},
+		{"alarm", alarmSQL, nil},
+		{"postpone", postponeSQL, pgx.NamedArgs{
+			"ids": []uuid.UUID{ready.ID}, "changed": []time.Time{ready.ChangedAt}, "soonest": []float64{1},
+		}},
+		{"overtime", overtimeSQL, pgx.NamedArgs{"n": 100}},
+	}
+}
+
+// literal writes an argument as SQL.
+func literal(v any) string {
+	list := func(n int, of string, item func(int) any) string {
+		parts := make([]string, n)
+		for i := range parts {
+			parts[i] = literal(item(i))
+		}
+		return "ARRAY[" + strings.Join(parts, ",") + "]::" + of + "[]"
+	}
+	switch v := v.(type) {
+	case []uuid.UUID:
+		return list(len(v), "uuid", func(i int) any { return v[i] })
+	case []string:
+		return list(len(v), "text", func(i int) any { return v[i] })
+	case []int:
+		return list(len(v), "int", func(i int) any { return v[i] })
+	case []int64:
+		return list(len(v), "bigint", func(i int) any { return v[i] })
+	case []float64:
+		return list(len(v), "float8", func(i int) any { return v[i] })
+	case []time.Time:
+		return list(len(v), "timestamptz", func(i int) any { return v[i].Format(time.RFC3339Nano) })
+	case []bool:
+		return list(len(v), "bool", func(i int) any { return v[i] })
+	case [][]byte:
+		return list(len(v), "bytea", func(i int) any { return v[i] })
+	case []byte:
+		if v == nil {
+			return "NULL"
+		}
+		return fmt.Sprintf(`'\x%x'`, v)
+	case uuid.UUID, string:
+		return fmt.Sprintf("'%s'", v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// prepare plans every statement as the pool's connections do, and gives the calls of them.
+func prepare(t *testing.T, conn *pgxpool.Conn, all []planned) []string {
+	t.Helper()
+	calls := make([]string, len(all))
+	for i, p := range all {
+		sql, args, err := p.args.RewriteQuery(t.Context(), conn.Conn(), p.sql, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.ReplaceAll(p.name, " ", "_") + "_planned"
+		values := make([]string, len(args))
+		for j, arg := range args {
+			values[j] = literal(arg)
+		}
+		calls[i] = "EXECUTE " + name
+		if len(args) > 0 {
+			calls[i] += "(" + strings.Join(values, ", ") + ")"
+		}
+		if _, err := conn.Exec(t.Context(), "PREPARE "+name+" AS "+sql); err != nil {
+			t.Fatalf("prepare %s: %v", p.name, err)
+		}
+	}
+	return calls
+}
+
+type planNode struct {
+	Type     string     `json:"Node Type"`
+	Relation string     `json:"Relation Name"`
+	Hit      int        `json:"Shared Hit Blocks"`
+	Read     int        `json:"Shared Read Blocks"`
+	Plans    []planNode `json:"Plans"`
+}
+
+// touched sums the pages of all nodes, the inner ones' again in the outer ones', and names tables that are read whole.
+func (n planNode) touched() (pages int, whole []string) {
+	pages = n.Hit + n.Read
+	if n.Type == "Seq Scan" {
+		whole = append(whole, n.Relation)
+	}
+	for _, child := range n.Plans {
+		p, w := child.touched()
+		pages, whole = pages+p, append(whole, w...)
+	}
+	return pages, whole
+}
+
+const analyzeSQL = `ANALYZE requests, steps, bodies`
+
+// touch says how many pages each call touches.
+func touch(t *testing.T, conn *pgxpool.Conn, calls []string) []int {
+	t.Helper()
+	return column(calls, func(call string) int {
+		pages, whole := explain(t, conn, call).touched()
+		if len(whole) > 0 {
+			t.Errorf("%v read whole by %s", whole, call)
+		}
+		return pages
+	})
+}
+
+// explain runs the call, takes back what it wrote, and gives its plan.
+func explain(t *testing.T, conn *pgxpool.Conn, call string) planNode {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	var text string
+	if err := tx.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+call).Scan(&text); err != nil {
+		t.Fatalf("%s: %v", call, err)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) != 1 {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return plans[0].Plan
+}
+
+const fillSQL = `
+WITH filled AS (
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at)
+  SELECT gen_random_uuid(), 'tenant-' || i % 10, 'e', 'm', $3, 1, true, i, now() + interval '1 hour', $2,
+         CASE WHEN $2 <> 'queued' THEN now() END
+    FROM generate_series(1, $1::int) AS i
+  RETURNING id),
+asked AS (
+  INSERT INTO bodies SELECT id, 'request', '\x00' FROM filled)
+INSERT INTO steps (request_id, turn, idx, kind, name, state, finished_at)
+SELECT id, 1, 0, 'model', 'm', 'done', now() FROM filled WHERE $2 <> 'queued'`
+
+// No statement's cost may follow the backlog or the history, whatever the tables were like when its plan was made.
+func TestCostIsIndependentOfTheBacklog(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name                       string
+		before, atSmall, atFullSQL string
+	}{
+		{"planned on tables that were never analyzed", "", "", ""},
+		{"planned on nearly empty tables", analyzeSQL, "", ""},
+		{"planned on small tables", "", analyzeSQL, ""},
+		{"planned on full tables", "", "", analyzeSQL},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			all := plannedStatements(inTools(t, s, 2), claimed(t, s), inSettle(t, s, Completed))
+			conn, err := s.pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Release()
+			exec(t, s, tt.before)
+			calls := prepare(t, conn, all)
+			touch(t, conn, calls)
+			exec(t, s, fillSQL, 1000, "queued", testLane)
+			exec(t, s, tt.atSmall)
+			small := touch(t, conn, calls)
+			exec(t, s, fillSQL, 49000, "queued", testLane)
+			exec(t, s, fillSQL, 20000, "completed", testLane)
+			exec(t, s, tt.atFullSQL)
+			for i, pages := range touch(t, conn, calls) {
+				if pages > 3*small[i]+150 {
+					t.Errorf("%s touches %d pages with 50,000 queued and 20,000 done, %d with 1,000", all[i].name, pages, small[i])
+				}
+				t.Logf("%-15s %3d pages with 1,000 queued, %3d with 50,000", all[i].name, small[i], pages)
+			}
+		})
+	}
+}

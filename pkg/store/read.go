@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Answer is a request as a client may see it.
+type Answer struct {
+	ID         uuid.UUID
+	Tenant     string
+	Status     Status
+	Reason     string
+	Background bool
+	CreatedAt  time.Time
+	FinishedAt *time.Time
+	Body       []byte // the request as accepted; nil when Final is set
+	Final      []byte // the final object; nil before the end, and for cancelled and expired requests
+}
+
+type lookup struct {
+	id     uuid.UUID
+	tenant string
+}
+
+const lookupSQL = `
+SELECT w.ord, r.id, r.tenant, r.status, COALESCE(r.reason, ''), r.background, r.created_at, r.finished_at,
+       CASE WHEN a.data IS NULL THEN b.data END, a.data
+  FROM unnest(@ids::uuid[], @tenants::text[]) WITH ORDINALITY AS w(id, tenant, ord)
+  JOIN requests r ON r.id = w.id AND r.tenant = w.tenant
+  LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request'
+  LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'`
+
+// Answer reads one request of a tenant, in a statement shared with other readers of the same moment. ErrNotFound: the tenant has
+// no such request.
+func (s *Store) Answer(ctx context.Context, tenant string, id uuid.UUID) (*Answer, error) {
+	a, err := s.answers.do(ctx, lookup{id: id, tenant: tenant})
+	if err == nil && a == nil {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read request %s: %w", id, err)
+	}
+	return a, nil
+}
+
+func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) {
+	rows, err := s.pool.Query(ctx, lookupSQL, pgx.NamedArgs{
+		"ids":     column(all, func(l lookup) uuid.UUID { return l.id }),
+		"tenants": column(all, func(l lookup) string { return l.tenant }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Answer, len(all))
+	var place int64
+	var a Answer
+	_, err = pgx.ForEachRow(rows, []any{
+		&place, &a.ID, &a.Tenant, &a.Status, &a.Reason, &a.Background, &a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
+	}, func() error {
+		found := a
+		out[place-1] = &found
+		return nil
+	})
+	return out, err
+}
+
+const finishedSQL = `
+SELECT id FROM requests WHERE id = ANY (@ids::uuid[]) AND finished_at IS NOT NULL`
+
+// Finished tells which of the requests are terminal: the one poll of a gateway for everybody who waits.
+func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	done, err := query(ctx, s, finishedSQL, pgx.NamedArgs{"ids": ids}, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("poll %d waiting requests: %w", len(ids), err)
+	}
+	return done, nil
+}
+
+const stepsSQL = `
+SELECT ` + stepColumns + `
+  FROM requests r JOIN steps s ON s.request_id = r.id
+ WHERE r.id = @id AND r.tenant = @tenant
+ ORDER BY s.turn, s.idx`
+
+// Steps is the audit trail of one request of a tenant; empty while it is queued or when there is no such request.
+func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
+	steps, err := query(ctx, s, stepsSQL, pgx.NamedArgs{"id": id, "tenant": tenant}, scanStep)
+	if err != nil {
+		return nil, fmt.Errorf("read the steps of %s: %w", id, err)
+	}
+	return steps, nil
+}
+
+const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'queued' LIMIT @most) q`
+
+// Backlog counts queued requests, up to most.
+func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
+	n, err := query(ctx, s, backlogSQL, pgx.NamedArgs{"most": most}, pgx.RowTo[int])
+	if err != nil {
+		return 0, fmt.Errorf("count the backlog: %w", err)
+	}
+	return n[0], nil
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// ToolResult is what one attempt of a tool call came to.
+type ToolResult struct {
+	ID        uuid.UUID
+	Epoch     int
+	Turn      int
+	Index     int
+	Attempt   int
+	CallID    string
+	InputHash []byte
+	Output    []byte // what the model sees
+	Error     []byte // JSON of the failure; nil when the tool answered
+	Took      time.Duration
+	// Retry parks the step for another attempt instead of finishing it; Output is not used.
+	Retry bool
+	Wait  time.Duration
+}
+
+// Lock the request rows first, in the order of ids; turn only steps of rows that were locked; count what was really turned.
+// Columns that EvalPlanQual re-reads after a lock wait are compared on the newest row version, so a turn that was opened by
+// another group meanwhile drops this group's duplicates.
+const commitResultsSQL = `
+WITH c AS (
+  SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @idx::int[], @attempts::int[], @calls::text[],
+                       @hashes::bytea[], @outputs::bytea[], @errors::bytea[], @took::bigint[], @retries::bool[], @waits::float8[])
+    AS c(id, epoch, turn, idx, attempt, call_id, hash, output, error, took, retry, wait)),
+locked AS (
+  SELECT r.id, r.epoch, r.turn FROM requests r
+   WHERE r.id = ANY (@ids::uuid[]) AND r.status = 'in_progress' AND r.stage = 'tools'
+   ORDER BY r.id FOR UPDATE),
+turned AS (
+  UPDATE steps s
+     SET state = CASE WHEN c.retry THEN 'dispatched' WHEN c.error IS NULL THEN 'done' ELSE 'failed' END,
+         attempt = CASE WHEN c.retry THEN s.attempt + 1 ELSE s.attempt END,
+         output = CASE WHEN c.retry THEN NULL ELSE c.output END,
+         error = COALESCE(c.error, s.error), took_us = c.took,
+         not_before = CASE WHEN c.retry THEN now() + make_interval(secs => c.wait) END,
+         finished_at = CASE WHEN c.retry THEN NULL ELSE now() END
+    FROM c JOIN locked USING (id, epoch, turn)
+   WHERE s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx AND s.attempt = c.attempt AND s.state = 'dispatched'
+     AND s.call_id = c.call_id AND s.input_hash = c.hash
+  RETURNING c.id, c.retry, c.wait),
+counted AS (
+  SELECT id, count(*) FILTER (WHERE NOT retry) AS n, min(wait) FILTER (WHERE retry) AS wait FROM turned GROUP BY id),
+moved AS (
+  UPDATE requests r
+     SET pending = r.pending - c.n,
+         stage = CASE WHEN r.pending > c.n THEN 'tools' WHEN r.outcome IS NULL THEN 'model' ELSE 'settle' END,
+         turn = CASE WHEN r.pending > c.n OR r.outcome IS NOT NULL THEN r.turn ELSE r.turn + 1 END,
+         changed_at = now(),
+         check_at = CASE WHEN r.pending > c.n THEN LEAST(r.check_at, now() + make_interval(secs => COALESCE(c.wait, 4)))
+                         ELSE now() + interval '4 seconds' END
+    FROM counted c WHERE r.id = c.id
+  RETURNING r.*),
+opened AS (
+  INSERT INTO steps (request_id, turn, idx, kind, name, state)
+  SELECT id, turn, 0, 'model', model, 'dispatched' FROM moved WHERE stage = 'model')
+SELECT ` + rowColumns + ` FROM moved r WHERE r.stage <> 'tools'`
+
+// CommitResults records a group of tool results of any number of requests in one statement. A result whose attempt, call id or
+// input hash does not match its step, or whose step was turned before, turns nothing and is not reported. The rows
+// returned are those whose last step this group turned: each needs a message.
+func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Row, error) {
+	rows, err := query(ctx, s, commitResultsSQL, pgx.NamedArgs{
+		"ids":      column(all, func(t ToolResult) uuid.UUID { return t.ID }),
+		"epochs":   column(all, func(t ToolResult) int { return t.Epoch }),
+		"turns":    column(all, func(t ToolResult) int { return t.Turn }),
+		"idx":      column(all, func(t ToolResult) int { return t.Index }),
+		"attempts": column(all, func(t ToolResult) int { return t.Attempt }),
+		"calls":    column(all, func(t ToolResult) string { return t.CallID }),
+		"hashes":   column(all, func(t ToolResult) []byte { return t.InputHash }),
+		"outputs":  column(all, func(t ToolResult) []byte { return t.Output }),
+		"errors":   column(all, func(t ToolResult) []byte { return t.Error }),
+		"took":     column(all, func(t ToolResult) int64 { return t.Took.Microseconds() }),
+		"retries":  column(all, func(t ToolResult) bool { return t.Retry }),
+		"waits":    column(all, func(t ToolResult) float64 { return t.Wait.Seconds() }),
+	}, scanRow)
+	if err != nil {
+		return nil, fmt.Errorf("commit %d tool results: %w", len(all), err)
+	}
+	return rows, nil
+}

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+// Every result arrives two or three times, in groups that mix requests, from eight sides at once.
+func TestFanInCountsEachStepOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	var all []ToolResult
+	rows := make(map[uuid.UUID]Row)
+	for _, n := range []int{128, 17, 5, 1, 1} {
+		r := inTools(t, s, n)
+		rows[r.ID] = r
+		for _, o := range results(r) {
+			for range 2 + rand.N(2) {
+				all = append(all, o)
+			}
+		}
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+	groups := make(chan []ToolResult)
+	var mu sync.Mutex
+	reported := make(map[uuid.UUID]int)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for group := range groups {
+				moved, err := s.CommitResults(t.Context(), group)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				for _, r := range moved {
+					reported[r.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for len(all) > 0 {
+		n := min(1+rand.N(20), len(all))
+		groups <- all[:n]
+		all = all[n:]
+	}
+	close(groups)
+	wg.Wait()
+
+	for id, r := range rows {
+		if reported[id] != 1 {
+			t.Errorf("the row with %d calls was reported %d times, want once", len(r.Steps), reported[id])
+		}
+		got := look(t, s, id)
+		if got.Pending != 0 || got.Stage != StageModel || got.Turn != 2 || got.Attempt != 1 || got.Next() != RunTurn {
+			t.Errorf("after %d results: %+v, want turn 2 due", len(r.Steps), got)
+		}
+		states := map[string]int{}
+		for _, st := range steps(t, s, id) {
+			states[st.Kind+" "+st.State]++
+		}
+		want := map[string]int{"model done": 1, "tool done": len(r.Steps), "model dispatched": 1}
+		if diff := cmp.Diff(want, states); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestResultsReportTheRowTheyMoved(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := inTools(t, s, 2)
+	all := results(r)
+	all[1].Output, all[1].Error = []byte("timed out\x00"), []byte(`{"code":"timeout"}`)
+	if rows := commitResults(t, s, all[0]); len(rows) != 0 {
+		t.Errorf("the first of two results reported %v, want nothing", rows)
+	}
+	if got := look(t, s, r.ID); got.Pending != 1 || len(got.Steps) != 1 || got.Steps[0].Index != 2 {
+		t.Errorf("after the first result: pending %d, open steps %+v; want 1 and the second", got.Pending, got.Steps)
+	}
+	rows := commitResults(t, s, all[1])
+	if len(rows) != 1 {
+		t.Fatalf("the last result reported %v, want the row", rows)
+	}
+	if diff := cmp.Diff(look(t, s, r.ID), rows[0], asRead); diff != "" {
+		t.Errorf("the row read (-) and the row reported (+) differ:\n%s", diff)
+	}
+	got := steps(t, s, r.ID)
+	if got[1].State != StepDone || got[1].Error != nil || got[1].Took != time.Millisecond || got[1].FinishedAt == nil {
+		t.Errorf("the step that answered: %+v", got[1])
+	}
+	if got[2].State != StepFailed || string(got[2].Output) != string(all[1].Output) || string(got[2].Error) != string(all[1].Error) {
+		t.Errorf("the step that failed: %+v", got[2])
+	}
+	before := dump(t, s)
+	if rows := commitResults(t, s, all...); len(rows) != 0 {
+		t.Errorf("results of a turn that is over reported %v, want nothing", rows)
+	}
+	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		t.Errorf("results of a turn that is over wrote (-before +after):\n%s", diff)
+	}
+}
+
+func TestResultsSettleWhenAnOutcomeIsDecided(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := commit(t, s, claimed(t, s), TurnCommit{Steps: newSteps(2), Outcome: Completed})
+	rows := commitResults(t, s, results(r)...)
+	if len(rows) != 1 || rows[0].Next() != RunFinal || rows[0].Turn != 1 || rows[0].Outcome != Completed || rows[0].Pending != 0 {
+		t.Errorf("reported %+v, want the row due to settle as completed at turn 1", rows)
+	}
+	if got := len(steps(t, s, r.ID)); got != 3 {
+		t.Errorf("%d steps, want the 3 of the only turn", got)
+	}
+	settle(t, s, rows[0], Completed, false)
+}
+
+func TestResultRetriedThenAnswered(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := inTools(t, s, 2)
+	all := results(r)
+	failed := all[0]
+	failed.Retry, failed.Wait, failed.Error = true, time.Hour, []byte(`{"code":"busy"}`)
+	if rows := commitResults(t, s, failed, failed, all[1]); len(rows) != 0 {
+		t.Errorf("a retry and an answer reported %v, want nothing", rows)
+	}
+	got := look(t, s, r.ID)
+	if got.Pending != 1 || len(got.Steps) != 1 || got.Steps[0].Attempt != 2 || string(got.Steps[0].Error) != string(failed.Error) {
+		t.Errorf("after the retry: %+v, want the first step open at attempt 2", got)
+	}
+	if due := got.Steps[0].DueIn; due < 59*time.Minute || due > time.Hour {
+		t.Errorf("the retried step is due in %s, want an hour", due)
+	}
+	if rows := commitResults(t, s, all[0]); len(rows) != 0 {
+		t.Errorf("a late answer of the first attempt reported %v, want nothing", rows)
+	}
+	rows := commitResults(t, s, resultOf(got, got.Steps[0]))
+	if len(rows) != 1 || rows[0].Next() != RunTurn || rows[0].Turn != 2 {
+		t.Errorf("the second attempt's answer reported %v, want turn 2", rows)
+	}
+	if st := steps(t, s, r.ID)[1]; st.State != StepDone || st.Attempt != 2 || st.DueIn != 0 {
+		t.Errorf("the step is %+v, want done at attempt 2", st)
+	}
+}
+
+// The old attempt of a turn loses to the raised one, whether they meet in one statement or in two.
+func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for i := range 30 {
+		before := claimed(t, s)
+		raised, err := s.Raise(t.Context(), fenceOf(before), i%2 == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := TurnCommit{Fence: fenceOf(before), Output: []byte("old"), Steps: newSteps(1)}
+		own := TurnCommit{Fence: fenceOf(raised), Output: []byte("own"), Steps: newSteps(3)}
+		group := []TurnCommit{old, own, own}
+		if i%3 == 1 {
+			group = []TurnCommit{own, old}
+		}
+		won := make([]bool, len(group))
+		if i%3 == 2 {
+			var wg sync.WaitGroup
+			for j, c := range group {
+				wg.Go(func() {
+					_, err := s.CommitTurn(t.Context(), before, c)
+					won[j] = err == nil
+				})
+			}
+			wg.Wait()
+		} else if won, err = s.commitTurns(t.Context(), group); err != nil {
+			t.Fatal(err)
+		}
+		wins := 0
+		for j, ok := range won {
+			if ok && string(group[j].Output) == "old" {
+				t.Errorf("round %d: the old attempt was committed", i)
+			}
+			if ok {
+				wins++
+			}
+		}
+		got := steps(t, s, before.ID)
+		if wins != 1 || len(got) != 4 || string(got[0].Output) != "own" || got[0].Attempt != raised.Attempt {
+			t.Errorf("round %d: %d commits won, steps %+v; want the raised attempt's only", i, wins, got)
+		}
+	}
+}
+
+func TestRaise(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := claimed(t, s)
+	handed, err := s.Raise(t.Context(), fenceOf(r), false)
+	if err != nil || handed.Attempt != 2 || handed.Crashes != 0 {
+		t.Errorf("Raise after a hand-back = %+v, %v; want attempt 2, no crash", handed, err)
+	}
+	crashed, err := s.Raise(t.Context(), fenceOf(handed), true)
+	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != RunTurn {
+		t.Errorf("Raise after a crash = %+v, %v; want attempt 3, one crash", crashed, err)
+	}
+	next := commit(t, s, crashed, TurnCommit{})
+	if next.Attempt != 1 || next.Crashes != 0 || next.Turn != 2 {
+		t.Errorf("the next turn is %+v, want attempt 1 without crashes", next)
+	}
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
+const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
+  r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
+  GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
+  extract(epoch FROM r.deadline - now())::float8 AS remaining, r.changed_at`
+
+// stepColumns are the columns of a Step, from steps as s.
+const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt, s.input, s.input_hash, s.output, s.error,
+  COALESCE(s.input_tokens, 0), COALESCE(s.output_tokens, 0),
+  GREATEST(COALESCE(extract(epoch FROM s.not_before - now()), 0), 0)::float8,
+  s.created_at, s.finished_at, COALESCE(s.took_us, 0)`
+
+func (r *Row) targets(dueIn, remaining *float64) []any {
+	return []any{
+		&r.ID, &r.Tenant, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
+		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, dueIn, remaining, &r.ChangedAt,
+	}
+}
+
+func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
+	return []any{
+		&s.Turn, &s.Index, &s.Kind, &s.Name, &s.Pool, &s.CallID, &s.State, &s.Attempt, &s.Input, &s.InputHash,
+		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros,
+	}
+}
+
+func scanRow(rows pgx.CollectableRow) (Row, error) {
+	var r Row
+	var dueIn, remaining float64
+	err := rows.Scan(r.targets(&dueIn, &remaining)...)
+	r.DueIn, r.Remaining = seconds(dueIn), seconds(remaining)
+	return r, err
+}
+
+func scanStep(rows pgx.CollectableRow) (Step, error) {
+	var s Step
+	var dueIn float64
+	var took int64
+	err := rows.Scan(s.targets(&dueIn, &took)...)
+	s.DueIn, s.Took = seconds(dueIn), time.Duration(took)*time.Microsecond
+	return s, err
+}
+
+func seconds(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }
+
+// column turns one field of every item into the array a statement unnests.
+func column[T, V any](items []T, field func(T) V) []V {
+	out := make([]V, len(items))
+	for i, item := range items {
+		out[i] = field(item)
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Settlement is one request's way to a terminal status.
+type Settlement struct {
+	ID     uuid.UUID
+	Tenant string // Cancelled: whose request it must be
+	Epoch  int    // Completed, Incomplete, Failed: the epoch the finalizer assembled
+	Status Status
+	Reason string
+	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
+	// AfterWork keeps the row live for the finalizer's second look: purges, notices.
+	AfterWork bool
+}
+
+// Every way to a terminal status is this statement. Which rows may go where is its WHERE: the finalizer settles only what was
+// decided, a cancel takes any live request of its tenant, expiry only what is past its deadline.
+const settleSQL = `
+WITH c AS (
+  SELECT * FROM unnest(@ids::uuid[], @tenants::text[], @epochs::int[], @statuses::text[], @reasons::text[],
+                       @answers::bytea[], @after::bool[])
+    WITH ORDINALITY AS c(id, tenant, epoch, status, reason, answer, after, ord)),
+locked AS (
+  SELECT c.ord FROM c JOIN requests r ON r.id = c.id
+   WHERE CASE c.status
+           WHEN 'cancelled' THEN r.status IN ('queued', 'in_progress') AND r.tenant = c.tenant
+           WHEN 'expired' THEN r.status IN ('queued', 'in_progress') AND r.deadline <= now()
+           ELSE r.status = 'in_progress' AND r.stage = 'settle' AND r.epoch = c.epoch
+                AND (r.outcome = c.status OR c.status = 'failed')
+         END
+   ORDER BY r.id FOR UPDATE OF r),
+settled AS (
+  UPDATE requests r
+     SET status = c.status, reason = COALESCE(NULLIF(c.reason, ''), r.reason), finished_at = now(), changed_at = now(),
+         pending = 0, not_before = NULL, live = c.after,
+         check_at = CASE WHEN c.after THEN now() + interval '4 seconds' END
+    FROM c JOIN locked USING (ord)
+   WHERE r.id = c.id AND r.status IN ('queued', 'in_progress')
+  RETURNING c.ord, r.id),
+answered AS (
+  INSERT INTO bodies (request_id, kind, data)
+  SELECT c.id, 'answer', c.answer FROM c JOIN settled USING (ord) WHERE c.answer IS NOT NULL)
+SELECT ord FROM settled`
+
+// Settle moves a request to a terminal status, with its answer, in one statement shared with other settlements of the same
+// moment. ErrStale: the row may not go there (any more); nothing was written.
+func (s *Store) Settle(ctx context.Context, o Settlement) error {
+	ok, err := s.settles.do(ctx, o)
+	if err == nil && !ok {
+		err = ErrStale
+	}
+	if err != nil {
+		return fmt.Errorf("settle request %s as %s: %w", o.ID, o.Status, err)
+	}
+	return nil
+}
+
+func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
+	rows, err := s.pool.Query(ctx, settleSQL, pgx.NamedArgs{
+		"ids":      column(all, func(o Settlement) uuid.UUID { return o.ID }),
+		"tenants":  column(all, func(o Settlement) string { return o.Tenant }),
+		"epochs":   column(all, func(o Settlement) int { return o.Epoch }),
+		"statuses": column(all, func(o Settlement) string { return string(o.Status) }),
+		"reasons":  column(all, func(o Settlement) string { return o.Reason }),
+		"answers":  column(all, func(o Settlement) []byte { return o.Answer }),
+		"after":    column(all, func(o Settlement) bool { return o.AfterWork }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return turned(rows, len(all))
+}
+
+const finishSQL = `
+UPDATE requests SET live = false, check_at = NULL
+ WHERE id = @id AND live AND status NOT IN ('queued', 'in_progress')`
+
+// Finish ends a terminal request's after-work. Repeating it is harmless.
+func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	if _, err := s.pool.Exec(ctx, finishSQL, pgx.NamedArgs{"id": id}); err != nil {
+		return fmt.Errorf("finish the after-work of %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package storetest
+
+import "os"
+
+// tempDir is where data directories go.
+func tempDir() string { return os.TempDir() }

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const overdueSQL = `
+SELECT ` + rowColumns + `
+  FROM requests r WHERE r.live AND r.check_at <= now() ORDER BY r.check_at LIMIT @n`
+
+const openStepsSQL = `
+SELECT s.request_id, ` + stepColumns + `
+  FROM requests r JOIN steps s ON s.request_id = r.id AND s.turn = r.turn AND s.idx > 0 AND s.state = 'dispatched'
+ WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
+ ORDER BY s.request_id, s.idx`
+
+// Overdue returns up to n live rows whose check time has passed, tool steps included. The caller publishes what each needs and
+// then calls Postpone: a crash between the two only repeats a publish.
+func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
+	rows, err := query(ctx, s, overdueSQL, pgx.NamedArgs{"n": n}, scanRow)
+	if err != nil {
+		return nil, fmt.Errorf("read overdue rows: %w", err)
+	}
+	if err := s.addOpenSteps(ctx, rows); err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// Look reads what a row needs now, tool steps included. ErrNotFound: there is no such row.
+func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
+	rows, err := query(ctx, s, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, pgx.NamedArgs{"id": id}, scanRow)
+	if err == nil && len(rows) == 0 {
+		err = ErrNotFound
+	}
+	if err == nil {
+		err = s.addOpenSteps(ctx, rows)
+	}
+	if err != nil {
+		return Row{}, fmt.Errorf("look at request %s: %w", id, err)
+	}
+	return rows[0], nil
+}
+
+func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
+	at := make(map[uuid.UUID]int)
+	for i, r := range rows {
+		if r.Status == InProgress && r.Stage == StageTools {
+			at[r.ID] = i
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	ids := make([]uuid.UUID, 0, len(at))
+	for id := range at {
+		ids = append(ids, id)
+	}
+	_, err := query(ctx, s, openStepsSQL, pgx.NamedArgs{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
+		var id uuid.UUID
+		var step Step
+		var dueIn float64
+		var took int64
+		if err := r.Scan(append([]any{&id}, step.targets(&dueIn, &took)...)...); err != nil {
+			return struct{}{}, err
+		}
+		step.DueIn = seconds(dueIn)
+		rows[at[id]].Steps = append(rows[at[id]].Steps, step)
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read open steps: %w", err)
+	}
+	return nil
+}
+
+// The wait doubles with the time since the row last changed, from 4 to 30 seconds, and ends sooner when something parked is due.
+const postponeSQL = `
+WITH locked AS (
+  SELECT r.id, p.soonest
+    FROM unnest(@ids::uuid[], @changed::timestamptz[], @soonest::float8[]) AS p(id, changed_at, soonest)
+    JOIN requests r ON r.id = p.id
+   WHERE r.live AND r.changed_at = p.changed_at
+   ORDER BY r.id FOR UPDATE OF r)
+UPDATE requests r
+   SET check_at = now() + LEAST(make_interval(secs => l.soonest),
+                                GREATEST(now() - r.changed_at, interval '4 seconds'), interval '30 seconds')
+  FROM locked l WHERE r.id = l.id`
+
+// Postpone moves the next check of rows, read by Overdue or Look, that were published for. Rows that moved on meanwhile keep
+// their own check time: a retry that was parked since then may be due sooner.
+func (s *Store) Postpone(ctx context.Context, rows []Row) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, postponeSQL, pgx.NamedArgs{
+		"ids":     column(rows, func(r Row) uuid.UUID { return r.ID }),
+		"changed": column(rows, func(r Row) time.Time { return r.ChangedAt }),
+		"soonest": column(rows, func(r Row) float64 { return r.soonest().Seconds() }),
+	})
+	if err != nil {
+		return fmt.Errorf("postpone %d rows: %w", len(rows), err)
+	}
+	return nil
+}
+
+// soonest is when something the row has parked is due; an hour when nothing is.
+func (r Row) soonest() time.Duration {
+	soonest := time.Hour
+	if r.DueIn > 0 {
+		soonest = r.DueIn
+	}
+	for _, s := range r.Steps {
+		if s.DueIn > 0 {
+			soonest = min(soonest, s.DueIn)
+		}
+	}
+	return soonest
+}
+
+const alarmSQL = `
+WITH locked AS (SELECT id FROM requests WHERE live AND check_at > now() ORDER BY id FOR UPDATE)
+UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked))`
+
+// Alarm makes every live row due at once; for when a stream was found lost. It returns how many there were.
+func (s *Store) Alarm(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, alarmSQL)
+	if err != nil {
+		return 0, fmt.Errorf("make every live row due: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+const overtimeSQL = `
+(SELECT id FROM requests WHERE live AND status = 'in_progress' AND deadline <= now() LIMIT @n)
+UNION ALL
+(SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
+
+// Overtime returns requests past their deadline; the caller settles each as Expired.
+func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
+	ids, err := query(ctx, s, overtimeSQL, pgx.NamedArgs{"n": n}, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("read requests past their deadline: %w", err)
+	}
+	return ids, nil
+}
+
+// OldestLive is when the oldest live request was accepted, by the database's clock; now when there is none. Tool results older
+// than that concern nobody.
+func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
+	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
+	at, err := query(ctx, s, sql, nil, pgx.RowTo[time.Time])
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the oldest live request: %w", err)
+	}
+	return at[0], nil
+}

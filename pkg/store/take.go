@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Chain is a request as a worker needs it: the row, the body it was accepted with, and every step recorded so far, in order.
+type Chain struct {
+	Row
+	Body  []byte
+	Steps []Step
+}
+
+// The body rides on the first turn's model step, which every claimed row has, so that it is sent once.
+const loadChainSQL = `
+SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
+  FROM requests r
+  JOIN steps s ON s.request_id = r.id
+  LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request' AND s.turn = 1 AND s.idx = 0
+ WHERE r.id = @id
+ ORDER BY s.turn, s.idx`
+
+// Load reads a claimed request with its chain in one statement. ErrNotFound: it was deleted, or never claimed.
+func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
+	var chain Chain
+	_, err := query(ctx, s, loadChainSQL, pgx.NamedArgs{"id": id}, func(rows pgx.CollectableRow) (struct{}, error) {
+		var step Step
+		var body []byte
+		var dueIn, remaining, stepDueIn float64
+		var took int64
+		targets := append(chain.Row.targets(&dueIn, &remaining), &body)
+		err := rows.Scan(append(targets, step.targets(&stepDueIn, &took)...)...)
+		chain.DueIn, chain.Remaining = seconds(dueIn), seconds(remaining)
+		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond
+		if body != nil {
+			chain.Body = body
+		}
+		chain.Steps = append(chain.Steps, step)
+		return struct{}{}, err
+	})
+	if err != nil {
+		return Chain{}, fmt.Errorf("load request %s: %w", id, err)
+	}
+	if len(chain.Steps) == 0 {
+		return Chain{}, fmt.Errorf("load request %s: %w", id, ErrNotFound)
+	}
+	chain.Row.Steps = chain.dispatched()
+	return chain, nil
+}
+
+// dispatched are the current turn's tool steps that are not done.
+func (c Chain) dispatched() []Step {
+	if c.Stage != StageTools {
+		return nil
+	}
+	var open []Step
+	for _, s := range c.Steps {
+		if s.Turn == c.Turn && s.Index > 0 && s.State == StepDispatched {
+			open = append(open, s)
+		}
+	}
+	return open
+}
+
+const raiseSQL = `
+UPDATE requests r
+   SET attempt = r.attempt + 1, crashes = r.crashes + CASE WHEN @crashed THEN 1 ELSE 0 END,
+       changed_at = now(), check_at = now() + interval '4 seconds'
+ WHERE r.id = @id AND r.status = 'in_progress' AND r.stage = 'model'
+   AND r.epoch = @epoch AND r.turn = @turn AND r.attempt = @attempt
+RETURNING ` + rowColumns
+
+// Raise is what a worker does first with a turn that was or may have been given to another: whoever held the old attempt can
+// commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
+// on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
+func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
+	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, pgx.NamedArgs{"crashed": crashed})
+}
+
+const retryTurnSQL = `
+WITH r AS (
+  UPDATE requests r
+     SET attempt = r.attempt + 1, failures = r.failures + 1, changed_at = now(),
+         not_before = now() + make_interval(secs => @wait), check_at = now() + make_interval(secs => @wait)
+   WHERE r.id = @id AND r.status = 'in_progress' AND r.stage = 'model'
+     AND r.epoch = @epoch AND r.turn = @turn AND r.attempt = @attempt
+  RETURNING *),
+noted AS (
+  UPDATE steps s SET error = @error, attempt = r.attempt
+    FROM r WHERE s.request_id = @id AND s.turn = @turn AND s.idx = 0)
+SELECT ` + rowColumns + ` FROM r`
+
+// RetryTurn records a failed attempt of the model call and parks the turn: the sweep publishes its next attempt when wait has
+// passed. cause is stored as JSON beside the step. ErrStale: look at the row again.
+func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, cause any) (Row, error) {
+	note, err := json.Marshal(cause)
+	if err != nil {
+		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
+	}
+	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, pgx.NamedArgs{"wait": wait.Seconds(), "error": note})
+}
+
+func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, args pgx.NamedArgs) (Row, error) {
+	args["id"], args["epoch"], args["turn"], args["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
+	rows, err := query(ctx, s, sql, args, scanRow)
+	if err == nil && len(rows) == 0 {
+		err = ErrStale
+	}
+	if err != nil {
+		return Row{}, fmt.Errorf("%s %s: %w", what, f.ID, err)
+	}
+	return rows[0], nil
+}

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// NewStep is a step that a turn's commit makes due, or records as failed at once.
+type NewStep struct {
+	Index     int
+	Name      string
+	Pool      string
+	CallID    string
+	Input     []byte
+	InputHash []byte
+	// Output and Error are set when the call is not made at all: the model sees Output, the audit trail Error.
+	Output []byte
+	Error  []byte
+}
+
+// Due tells whether the step is to be run.
+func (n NewStep) Due() bool { return n.Error == nil }
+
+// TurnCommit is what a finished model call leaves behind.
+type TurnCommit struct {
+	Fence
+	Model        string
+	Failed       bool   // the model step failed for good; Error says how
+	Output       []byte // the turn's output items
+	Error        []byte
+	InputTokens  int64
+	OutputTokens int64
+	Took         time.Duration
+	Steps        []NewStep
+	// Outcome is what the request ends with once the turn's steps are done; empty: another turn follows.
+	Outcome Status
+	Reason  string
+}
+
+func (t TurnCommit) due() int {
+	n := 0
+	for _, s := range t.Steps {
+		if s.Due() {
+			n++
+		}
+	}
+	return n
+}
+
+func (t TurnCommit) stage() Stage {
+	switch {
+	case t.due() > 0:
+		return StageTools
+	case t.Outcome != "":
+		return StageSettle
+	default:
+		return StageModel
+	}
+}
+
+// after is the row as the commit leaves it, so that the caller can publish what is due without reading it again.
+func (t TurnCommit) after(before Row) Row {
+	r := before
+	r.Stage, r.Pending, r.Outcome, r.Reason = t.stage(), t.due(), t.Outcome, t.Reason
+	r.Attempt, r.Failures, r.Crashes, r.DueIn, r.Steps = 1, 0, 0, 0, nil
+	if r.Stage == StageModel {
+		r.Turn++
+	}
+	for _, n := range t.Steps {
+		if n.Due() {
+			r.Steps = append(r.Steps, Step{
+				Turn: t.Turn, Index: n.Index, Kind: "tool", Name: n.Name, Pool: n.Pool, CallID: n.CallID,
+				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash,
+			})
+		}
+	}
+	return r
+}
+
+const commitTurnSQL = `
+WITH c AS (
+  SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[], @outputs::bytea[],
+                       @errors::bytea[], @tokens_in::bigint[], @tokens_out::bigint[], @took::bigint[],
+                       @stages::text[], @pendings::int[], @outcomes::text[], @reasons::text[])
+    WITH ORDINALITY
+    AS c(id, epoch, turn, attempt, state, output, error, tokens_in, tokens_out, took, stage, pending, outcome, reason, ord)),
+locked AS (
+  SELECT c.ord FROM c JOIN requests r ON r.id = c.id
+   WHERE r.status = 'in_progress' AND r.stage = 'model'
+     AND r.epoch = c.epoch AND r.turn = c.turn AND r.attempt = c.attempt
+   ORDER BY r.id FOR UPDATE OF r),
+done AS (
+  UPDATE steps s
+     SET state = c.state, attempt = c.attempt, output = c.output, error = COALESCE(c.error, s.error),
+         input_tokens = c.tokens_in, output_tokens = c.tokens_out, took_us = c.took, finished_at = now()
+    FROM c JOIN locked USING (ord)
+   WHERE s.request_id = c.id AND s.turn = c.turn AND s.idx = 0 AND s.state = 'dispatched'
+  RETURNING c.ord, c.id, c.turn),
+moved AS (
+  UPDATE requests r
+     SET stage = c.stage, pending = c.pending, outcome = NULLIF(c.outcome, ''), reason = NULLIF(c.reason, ''),
+         turn = CASE WHEN c.stage = 'model' THEN r.turn + 1 ELSE r.turn END,
+         attempt = 1, failures = 0, crashes = 0, not_before = NULL,
+         input_tokens = r.input_tokens + c.tokens_in, output_tokens = r.output_tokens + c.tokens_out,
+         changed_at = now(), check_at = now() + interval '4 seconds'
+    FROM c JOIN done USING (ord) WHERE r.id = c.id
+  RETURNING r.id, r.turn, r.stage, r.model),
+opened AS (
+  INSERT INTO steps (request_id, turn, idx, kind, name, state)
+  SELECT id, turn, 0, 'model', model, 'dispatched' FROM moved WHERE stage = 'model'),
+asked AS (
+  INSERT INTO steps (request_id, turn, idx, kind, name, pool, call_id, input, input_hash, state, output, error, finished_at)
+  SELECT done.id, done.turn, n.idx, 'tool', n.name, n.pool, n.call_id, n.input, n.input_hash,
+         CASE WHEN n.error IS NULL THEN 'dispatched' ELSE 'failed' END, n.output, n.error,
+         CASE WHEN n.error IS NULL THEN NULL ELSE now() END
+    FROM unnest(@s_ords::bigint[], @s_idx::int[], @s_names::text[], @s_pools::text[], @s_calls::text[],
+                @s_inputs::bytea[], @s_hashes::bytea[], @s_outputs::bytea[], @s_errors::bytea[])
+      AS n(ord, idx, name, pool, call_id, input, input_hash, output, error)
+    JOIN done USING (ord))
+SELECT ord FROM done`
+
+// CommitTurn records the model step, writes the rows of the calls it asked for and says what follows, in one statement shared
+// with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
+// ErrStale: nothing was written, look at the row again.
+func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
+	turned, err := s.turns.do(ctx, t)
+	if err != nil {
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, err)
+	}
+	if !turned {
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, ErrStale)
+	}
+	return t.after(before), nil
+}
+
+type ownedStep struct {
+	NewStep
+	owner int64 // the commit's place in the statement, from 1
+}
+
+func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, error) {
+	var steps []ownedStep
+	for i, t := range all {
+		for _, n := range t.Steps {
+			steps = append(steps, ownedStep{NewStep: n, owner: int64(i + 1)})
+		}
+	}
+	args := turnArgs(all)
+	addStepArgs(args, steps)
+	rows, err := s.pool.Query(ctx, commitTurnSQL, args)
+	if err != nil {
+		return nil, err
+	}
+	return turned(rows, len(all))
+}
+
+func turnArgs(all []TurnCommit) pgx.NamedArgs {
+	return pgx.NamedArgs{
+		"ids":        column(all, func(t TurnCommit) uuid.UUID { return t.ID }),
+		"epochs":     column(all, func(t TurnCommit) int { return t.Epoch }),
+		"turns":      column(all, func(t TurnCommit) int { return t.Turn }),
+		"attempts":   column(all, func(t TurnCommit) int { return t.Attempt }),
+		"outputs":    column(all, func(t TurnCommit) []byte { return t.Output }),
+		"errors":     column(all, func(t TurnCommit) []byte { return t.Error }),
+		"tokens_in":  column(all, func(t TurnCommit) int64 { return t.InputTokens }),
+		"tokens_out": column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
+		"took":       column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
+		"stages":     column(all, func(t TurnCommit) string { return string(t.stage()) }),
+		"pendings":   column(all, TurnCommit.due),
+		"outcomes":   column(all, func(t TurnCommit) string { return string(t.Outcome) }),
+		"reasons":    column(all, func(t TurnCommit) string { return t.Reason }),
+		"states": column(all, func(t TurnCommit) string {
+			if t.Failed {
+				return StepFailed
+			}
+			return StepDone
+		}),
+	}
+}
+
+func addStepArgs(args pgx.NamedArgs, steps []ownedStep) {
+	args["s_ords"] = column(steps, func(n ownedStep) int64 { return n.owner })
+	args["s_idx"] = column(steps, func(n ownedStep) int { return n.Index })
+	args["s_names"] = column(steps, func(n ownedStep) string { return n.Name })
+	args["s_pools"] = column(steps, func(n ownedStep) string { return n.Pool })
+	args["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
+	args["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
+	args["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
+	args["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
+	args["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
+}
+
+// turned says for each of n items whether the statement returned its place.
+func turned(rows pgx.Rows, n int) ([]bool, error) {
+	places, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]bool, n)
+	for _, p := range places {
+		out[p-1] = true
+	}
+	return out, nil
+}

@@ -1,0 +1,184 @@
+// Package claimer admits requests and watches over those admitted.
+//
+// It claims queued rows by tier and fairness within each lane's free slots, publishes their turns, publishes again what is due
+// for rows whose check time has passed, expires what is past its deadline, and makes every live row due when the bus lost a
+// stream. Any number of claimers may run; each does everything, and nothing they do twice has an effect.
+package claimer
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/backend"
+)
+
+// Config is that of every backend service.
+type Config struct {
+	backend.Config
+}
+
+// Run claims and sweeps until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	be, err := backend.Open(ctx, "claimer", cfg.Config)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // drained before the infrastructure was there
+		}
+		return err
+	}
+	defer be.Close(ctx)
+	c := &claimer{Backend: be, wake: make(chan struct{}, 1), alarm: make(chan struct{}, 1), lanes: newLanes(be)}
+	stop, err := be.Bus.OnWake(func() { signal(c.wake) })
+	if err != nil {
+		return err
+	}
+	defer stop()
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { c.claimLoop(ctx); return nil })
+	all.Go(func() error { c.sweepLoop(ctx); return nil })
+	all.Go(func() error { c.expireLoop(ctx); return nil })
+	all.Go(func() error {
+		return be.Bus.WatchStreams(ctx, func(stream string) {
+			be.Log.Warn("a stream was lost, every live request is made due", zap.String("subject", stream))
+			signal(c.alarm)
+		})
+	})
+	return all.Wait()
+}
+
+type claimer struct {
+	*backend.Backend
+	lanes *lanes
+	wake  chan struct{} // a request was accepted
+	alarm chan struct{} // a stream was lost
+}
+
+// signal leaves one token; a second says nothing new.
+func signal(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	idlePoll      = time.Second           // covers a lost wake hint
+	saturatedPoll = 20 * time.Millisecond // a lane had no free slot: its turns end without a hint
+)
+
+func (c *claimer) claimLoop(ctx context.Context) {
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-poll.C:
+		}
+		wait := idlePoll
+		for {
+			claimed, saturated, err := c.claim(ctx)
+			if err != nil && ctx.Err() == nil {
+				c.Log.Warn("claim failed", zap.Error(err))
+				break
+			}
+			if saturated {
+				wait = saturatedPoll
+			}
+			if claimed == 0 {
+				break
+			}
+		}
+		poll.Reset(wait)
+	}
+}
+
+// claim takes what fits the lanes' free slots once and publishes it. saturated: some lane had none.
+func (c *claimer) claim(ctx context.Context) (claimed int, saturated bool, err error) {
+	free, saturated := c.lanes.free(ctx)
+	if len(free) == 0 {
+		return 0, saturated, nil
+	}
+	rows, err := c.Store.Claim(ctx, free)
+	if err != nil || len(rows) == 0 {
+		return 0, saturated, err
+	}
+	failpoint.Hit(failpoint.ClaimAfterCommit)
+	c.lanes.took(rows)
+	if _, err := c.Publish.Publish(ctx, false, rows...); err != nil {
+		c.Log.Info("claimed turns not published, the sweep will", zap.Error(err))
+	}
+	return len(rows), saturated, nil
+}
+
+const (
+	sweepEvery = 250 * time.Millisecond
+	sweepMost  = 500
+)
+
+func (c *claimer) sweepLoop(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.alarm:
+			err := c.Insist(ctx, func(ctx context.Context) error { _, err := c.Store.Alarm(ctx); return err })
+			if err != nil {
+				continue // draining
+			}
+		case <-tick.C:
+		}
+		for c.sweep(ctx) == sweepMost && ctx.Err() == nil {
+		}
+	}
+}
+
+// sweep publishes what overdue rows need and postpones their next check. It returns how many there were; 0 when it failed.
+func (c *claimer) sweep(ctx context.Context) int {
+	rows, err := c.Store.Overdue(ctx, sweepMost)
+	if err == nil && len(rows) > 0 {
+		if _, err = c.Publish.Publish(ctx, true, rows...); err == nil {
+			failpoint.Hit(failpoint.SweepAfterPublish)
+			err = c.Store.Postpone(ctx, rows)
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			c.Log.Warn("sweep failed", zap.Error(err))
+		}
+		return 0
+	}
+	return len(rows)
+}
+
+const (
+	expireEvery = time.Second
+	expireMost  = 200
+)
+
+func (c *claimer) expireLoop(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ids, err := c.Store.Overtime(ctx, expireMost)
+		if err != nil && ctx.Err() == nil {
+			c.Log.Warn("expiry failed", zap.Error(err))
+		}
+		for _, id := range ids {
+			c.expire(ctx, store.Settlement{ID: id, Status: store.Expired, Reason: "deadline_exceeded", AfterWork: true})
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+// maxMessage bounds what is read: the bus takes no larger message.
+const maxMessage = 8 << 20
+
+// decodeCmd prints one message.
+type decodeCmd struct {
+	Subject string `help:"The message's subject ({{Subject}} in a translate command); tells its type." placeholder:"SUBJECT"`
+}
+
+// Help is shown by windlass decode --help.
+func (decodeCmd) Help() string {
+	return `Reads one message's body from standard input and prints it as JSON, one line:
+
+  nats stream view WINDLASS_STEP --translate 'windlass decode --subject {{Subject}}'
+  nats sub --stream WINDLASS_STEP --all --translate 'windlass decode --subject {{Subject}}'
+
+Without a subject it takes the message for a step event, which is what WINDLASS_STEP holds.`
+}
+
+// Run decodes standard input to standard output.
+func (c *decodeCmd) Run() error {
+	body, err := io.ReadAll(io.LimitReader(os.Stdin, maxMessage))
+	if err != nil {
+		return fmt.Errorf("read the message: %w", err)
+	}
+	text, err := decode(c.Subject, body)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println(text)
+	return err
+}
+
+func decode(subject string, body []byte) (string, error) {
+	m := messageOf(subject)
+	if err := proto.Unmarshal(body, m); err != nil {
+		return "", fmt.Errorf("decode %d bytes as %s: %w", len(body), m.ProtoReflect().Descriptor().FullName(), err)
+	}
+	b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return "", fmt.Errorf("print the message: %w", err)
+	}
+	return string(b), nil
+}
+
+// messageOf is the type that the subject's second token names; the first is the installation's prefix.
+func messageOf(subject string) proto.Message {
+	family := ""
+	if tokens := strings.Split(subject, "."); len(tokens) > 1 {
+		family = tokens[1]
+	}
+	switch family {
+	case "turn":
+		return &stepv1.TurnCommand{}
+	case "tool":
+		return &stepv1.ToolCommand{}
+	case "final":
+		return &stepv1.FinalCommand{}
+	case "dead":
+		return &stepv1.DeadLetter{}
+	}
+	return &stepv1.StepEvent{}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/localpg"
+)
+
+// devCmd runs a whole Windlass in one process.
+type devCmd struct {
+	Listen      string `help:"Address of the API." env:"WINDLASS_LISTEN" default:"127.0.0.1:8080"`
+	Data        string `help:"Directory of Postgres, NATS and secrets. Requests in flight go on after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
+	APIKey      string `help:"Key that clients have to send." env:"WINDLASS_API_KEY" default:"wl-dev"`
+	Config      string `help:"Registry of models and tools (YAML), beside the demo ones." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
+	ModelURL    string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
+	ModelKey    string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
+	DatabaseURL string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
+	NATSURL     string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
+	NATSListen  string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
+	PGBin       string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
+	LogLevel    string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
+}
+
+// Help is shown by windlass dev --help.
+func (devCmd) Help() string {
+	return `Everything a production installation runs, in one process: the five services, an embedded NATS server that the nats CLI can connect
+to, and a real Postgres of its own. A demo model and demo tools answer without a key and without a network.
+
+It needs no Postgres to be running: it uses the binaries it finds (PG_BIN, /usr/lib/postgresql, PATH) and fetches them once otherwise.
+Ctrl-C leaves nothing running; what was accepted goes on at the next start.`
+}
+
+// startTime bounds starting NATS and Postgres, a first download excepted.
+const startTime = 2 * time.Minute
+
+// Run runs until ctx ends or a part fails.
+func (c *devCmd) Run(ctx context.Context) error {
+	began := time.Now()
+	api, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	defer api.Close() // the gateway closes it, unless a part before it fails
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	log, err := process.NewLogger(os.Stderr, c.LogLevel, "console")
+	if err != nil {
+		return err
+	}
+	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, log)
+	d := &dev{devCmd: c, data: data, rt: rt, api: api}
+	defer d.close()
+	if err := d.start(ctx); err != nil {
+		return err
+	}
+	parts, err := d.services()
+	if err != nil {
+		return err
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		all.Go(func() error { return part(ctx) })
+	}
+	all.Go(func() error { return d.greet(ctx, began) })
+	all.Go(func() error { return d.guard(ctx) })
+	return all.Wait()
+}
+
+// dev is what a running devCmd holds.
+type dev struct {
+	*devCmd
+	data string // absolute
+	rt   *process.Runtime
+	api  net.Listener
+	demo *demoServer
+	nats *server.Server
+	pg   *localpg.Server
+}
+
+// start brings up NATS, Postgres and the demo, side by side, and migrates.
+func (d *dev) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { d.demo, err = startDemo(ctx); return err })
+	if d.NATSURL == "" {
+		all.Go(d.startNATS)
+	}
+	all.Go(func() error {
+		if d.DatabaseURL == "" {
+			if err := d.startPostgres(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := store.Migrate(ctx, d.DatabaseURL)
+		return err
+	})
+	return all.Wait()
+}
+
+func (d *dev) startPostgres(ctx context.Context) (err error) {
+	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres")}
+	d.pg, err = localpg.Start(ctx, cfg)
+	if errors.Is(err, localpg.ErrOutOfReach) {
+		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
+		sum := sha256.Sum256([]byte(d.data))
+		cfg.DataDir = filepath.Join(os.TempDir(), "windlass-"+hex.EncodeToString(sum[:6]))
+		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
+		d.pg, err = localpg.Start(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	d.DatabaseURL = d.pg.URL()
+	return nil
+}
+
+func (d *dev) startNATS() error {
+	host, port, err := splitAddress(d.NATSListen)
+	if err != nil {
+		return err
+	}
+	// Asked first because the server only logs a busy port.
+	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", d.NATSListen)
+	if err != nil {
+		return fmt.Errorf("listen for NATS (choose another with --nats-listen): %w", err)
+	}
+	if err := probe.Close(); err != nil {
+		return fmt.Errorf("listen for NATS: %w", err)
+	}
+	d.nats, err = server.NewServer(&server.Options{
+		ServerName: "windlass-dev", Host: host, Port: port, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: filepath.Join(d.data, "nats"), JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 16 << 30,
+	})
+	if err != nil {
+		return fmt.Errorf("make the NATS server: %w", err)
+	}
+	d.nats.Start()
+	if !d.nats.ReadyForConnections(natsReady) {
+		return fmt.Errorf("the embedded NATS server was not ready in %s", natsReady)
+	}
+	d.NATSURL = d.nats.ClientURL()
+	return nil
+}
+
+const natsReady = 10 * time.Second
+
+// guard ends dev when its Postgres ends by itself: without it nothing can be accepted, and nothing here starts it again.
+func (d *dev) guard(ctx context.Context) error {
+	if d.pg == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.pg.Done():
+		return errors.New("the private Postgres ended; its log is in the data directory")
+	}
+}
+
+// close stops what start started, in the reverse order. Postgres and NATS have everything on disk.
+func (d *dev) close() {
+	if d.demo != nil {
+		d.demo.close()
+	}
+	if d.nats != nil {
+		d.nats.Shutdown()
+		d.nats.WaitForShutdown()
+	}
+	if d.pg != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := d.pg.Stop(ctx, localpg.Fast); err != nil {
+			fmt.Fprintf(os.Stderr, "windlass: stop Postgres: %v\n", err)
+		}
+	}
+}
+
+// secret returns the named secret of this data directory, made at the first use.
+func (d *dev) secret(name string) (string, error) {
+	path := filepath.Join(d.data, name)
+	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+		return string(b), nil
+	}
+	value := rand.Text() + rand.Text()
+	if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
+		return "", fmt.Errorf("keep a secret: %w", err)
+	}
+	return value, nil
+}

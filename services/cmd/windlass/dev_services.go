@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/claimer"
+	"windlass.dev/windlass/services/finalizer"
+	"windlass.dev/windlass/services/gateway"
+	"windlass.dev/windlass/services/internal/backend"
+	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
+	toolrunner "windlass.dev/windlass/services/tool-runner"
+)
+
+const (
+	// devGrace is short: a developer's Ctrl-C is not a deploy, and what is cut goes on at the next start.
+	devGrace = 2 * time.Second
+	// devConns is each service's share of the connections.
+	devConns = 4
+)
+
+// services are the five, told where everything is.
+func (d *dev) services() ([]func(context.Context) error, error) {
+	reg, err := d.registry()
+	if err != nil {
+		return nil, err
+	}
+	key, err := d.secret("dispatch.key")
+	if err != nil {
+		return nil, err
+	}
+	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
+	nats := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
+	common := func(name string) backend.Config {
+		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: reg, Runtime: d.rt.For(name)}
+	}
+	return []func(context.Context) error{
+		func(ctx context.Context) error { return claimer.Run(ctx, claimer.Config{Config: common("claimer")}) },
+		func(ctx context.Context) error {
+			return looporchestrator.Run(ctx, looporchestrator.Config{Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256})
+		},
+		func(ctx context.Context) error {
+			return finalizer.Run(ctx, finalizer.Config{Config: common("finalizer"), Slots: 64})
+		},
+		func(ctx context.Context) error {
+			return toolrunner.Run(ctx, toolrunner.Config{
+				Bus: nats, Slots: 256, Grace: devGrace, Registry: reg, Runtime: d.rt.For("tool-runner"),
+			})
+		},
+		func(ctx context.Context) error {
+			return gateway.Run(ctx, gateway.Config{
+				Store: db, Bus: nats, APIKey: d.APIKey, MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second,
+				DrainGrace: devGrace, Registry: reg, Runtime: d.rt.For("gateway"), Listener: d.api,
+			})
+		},
+	}, nil
+}
+
+// registry is the file's, with the demo model and tools, and the upstream of --model-url for every other name.
+func (d *dev) registry() (*registry.Registry, error) {
+	file := registry.File{}
+	if d.Config != "" {
+		configured, err := registry.Load(d.Config)
+		if err != nil {
+			return nil, err
+		}
+		file = configured.File()
+	}
+	d.demo.register(&file)
+	if d.ModelURL != "" {
+		upstream := registry.Upstream{URL: d.ModelURL}
+		if d.ModelKey != "" {
+			upstream.Credential.File = filepath.Join(d.data, "model.key")
+			if err := os.WriteFile(upstream.Credential.File, []byte(d.ModelKey), 0o600); err != nil {
+				return nil, fmt.Errorf("keep the model key: %w", err)
+			}
+		}
+		file.Models = append(file.Models, registry.Model{Name: "*", Upstream: upstream})
+	}
+	return registry.New(file)
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("read the address: %w", err)
+	}
+	if port, err = strconv.Atoi(text); err != nil {
+		return "", 0, fmt.Errorf("read the address %q: %w", address, err)
+	}
+	if port == 0 {
+		port = -1 // what the server takes for "any free one"
+	}
+	return host, port, nil
+}

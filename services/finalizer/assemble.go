@@ -1,0 +1,89 @@
+package finalizer
+
+import (
+	"fmt"
+	"time"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// serverLabel is how the registered tools appear to clients: as those of one hosted tool server.
+const serverLabel = "windlass"
+
+// assemble builds the final object from the chain.
+func assemble(c store.Chain, now time.Time) ([]byte, error) {
+	request, fault := responses.Decode(c.Body)
+	if fault != nil {
+		return nil, fmt.Errorf("read the request's body: %w", fault)
+	}
+	turns, err := chain.Turns(c)
+	if err != nil {
+		return nil, err
+	}
+	usage := chain.Usage(turns)
+	r := responses.Response{
+		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
+		CreatedAt: c.CreatedAt, Output: output(turns), Usage: &usage,
+	}
+	switch c.Outcome {
+	case store.Completed:
+		r.CompletedAt = now
+	case store.Incomplete:
+		r.Reason = c.Reason
+	case store.Failed:
+		f := lastFailure(c)
+		r.Failure = &responses.Failure{Code: f.Code, Message: f.Message}
+	default:
+		return nil, fmt.Errorf("the outcome %q is not one a finalizer settles", c.Outcome)
+	}
+	return r.JSON(), nil
+}
+
+// output is what the model said, with the calls that ran here as hosted ones, in their places.
+func output(turns []chain.Turn) []item.Item {
+	var all []item.Item
+	for _, t := range turns {
+		for _, it := range t.Items {
+			if step, ran := t.Tools[it.CallID]; ran && it.Type == "function_call" {
+				it = hosted(it, step)
+			}
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+func hosted(it item.Item, s store.Step) item.Item {
+	call := item.Call{
+		ID: "mcp" + it.ID[len("fc"):], Status: "completed", ServerLabel: serverLabel, Name: it.Name, Arguments: it.Arguments(),
+	}
+	if s.State == store.StepFailed {
+		call.Status, call.Error = "failed", chain.ReadFailure(s.Error).Message
+	} else {
+		text := string(s.Output)
+		call.Output = &text
+	}
+	return call.MCP()
+}
+
+// lastFailure is why the request failed.
+func lastFailure(c store.Chain) chain.Failure {
+	for i := len(c.Steps) - 1; i >= 0; i-- {
+		if s := c.Steps[i]; s.Index == 0 && s.State == store.StepFailed {
+			return chain.ReadFailure(s.Error)
+		}
+	}
+	return chain.Failure{Code: "server_error", Message: "The request failed."}
+}
+
+// unreadable is the final object of a request whose record cannot be read.
+func unreadable(c store.Chain) []byte {
+	return responses.Response{
+		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
+		CreatedAt: c.CreatedAt, Failure: &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
+	}.JSON()
+}

@@ -1,0 +1,139 @@
+// Package finalizer brings requests to their end: it assembles the answer of those whose outcome is decided and settles them, and
+// does the after-work of those that were cancelled or expired.
+//
+// It promises that an answer is written once and never changes. It does not promise that everybody hears of it at once: the
+// notice that a request is done is a hint, which a waiting gateway's poll covers.
+package finalizer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// Config is that of every backend service, and how much one finalizer takes on.
+type Config struct {
+	backend.Config
+	// Slots bounds the requests this process settles at once.
+	Slots int `env:"WINDLASS_FINAL_SLOTS, default=64"`
+}
+
+// Run settles requests until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	be, err := backend.Open(ctx, "finalizer", cfg.Config)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // drained before the infrastructure was there
+		}
+		return err
+	}
+	defer be.Close(ctx)
+	f := &finalizer{Backend: be}
+	return be.Bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: f.final})
+}
+
+type finalizer struct{ *backend.Backend }
+
+// final handles one final command: settle the request, or do its after-work, or say that it is not due (any more).
+func (f *finalizer) final(ctx context.Context, d bus.Delivery) error {
+	id, err := dispatch.RequestID(d.Final.GetRequestId())
+	if err != nil {
+		return errors.Join(bus.ErrPoison, err)
+	}
+	var c store.Chain
+	err = f.Insist(ctx, func(ctx context.Context) (err error) {
+		c, err = f.Store.Load(ctx, id)
+		if errors.Is(err, store.ErrNotFound) { // cancelled or expired before it was claimed: it has no steps
+			c.Row, err = f.Store.Look(ctx, id)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return bus.ErrStale
+	case err != nil:
+		return err
+	case c.Status.Terminal() && c.Live:
+		return f.afterWork(ctx, c.Row)
+	case c.Next() != store.RunFinal:
+		return f.publishDue(ctx, c.Row)
+	}
+	return f.settle(ctx, c)
+}
+
+// publishDue answers a command that came too early or too late.
+func (f *finalizer) publishDue(ctx context.Context, row store.Row) error {
+	err := f.Insist(ctx, func(ctx context.Context) error {
+		_, err := f.Publish.Publish(ctx, true, row)
+		return err
+	})
+	return errors.Join(err, bus.ErrStale)
+}
+
+func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
+	answer, err := assemble(c, time.Now())
+	if err != nil { // it will not go better next time: the request ends, and says so
+		f.Log.Error("answer not assembled, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
+		c.Outcome, c.Reason = store.Failed, "server_error"
+		answer = unreadable(c)
+	}
+	failpoint.Hit(failpoint.FinalBeforeCommit)
+	err = f.Insist(ctx, func(ctx context.Context) error {
+		return f.Store.Settle(ctx, store.Settlement{
+			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer,
+		})
+	})
+	if err != nil {
+		// Stale may also be our own commit whose answer was lost: whoever waits is told all the same.
+		f.Bus.DoneHint(dispatch.BusID(c.ID))
+		if errors.Is(err, store.ErrStale) {
+			return bus.ErrStale
+		}
+		return err
+	}
+	failpoint.Hit(failpoint.FinalAfterCommit)
+	f.tell(c.Row, c.Outcome)
+	f.Metrics.Step("final", string(c.Outcome), time.Since(c.CreatedAt))
+	failpoint.Hit(failpoint.FinalAfterPublish)
+	return nil
+}
+
+// afterWork clears what a cancelled or expired request left on the bus and then takes the row off the sweep.
+func (f *finalizer) afterWork(ctx context.Context, row store.Row) error {
+	id := dispatch.BusID(row.ID)
+	f.Bus.CancelHint(id)
+	err := f.Insist(ctx, func(ctx context.Context) error { return f.Bus.Purge(ctx, id) })
+	if err != nil {
+		return err
+	}
+	f.tell(row, row.Status)
+	err = f.Insist(ctx, func(ctx context.Context) error { return f.Store.Finish(ctx, row.ID) })
+	if err != nil {
+		return err
+	}
+	f.Log.Info("after-work done", zap.String("request_id", id), zap.String("outcome", string(row.Status)))
+	return nil
+}
+
+// tell announces the end in the step stream and to the gateways. Losing either costs a poll interval.
+func (f *finalizer) tell(row store.Row, status store.Status) {
+	id := dispatch.BusID(row.ID)
+	f.Bus.DoneHint(id)
+	f.Bus.Announce(bus.Event(&stepv1.StepEvent{
+		Identity:  &stepv1.StepIdentity{RequestId: id, Epoch: uint32(row.Epoch), Turn: uint32(row.Turn), Attempt: uint32(row.Attempt)},
+		Tenant:    row.Tenant,
+		Name:      row.Model,
+		EventTime: timestamppb.Now(),
+		Event:     &stepv1.StepEvent_RequestSettled{RequestSettled: &stepv1.RequestSettled{Status: string(status)}},
+	}).WithTrace(row.Trace))
+}

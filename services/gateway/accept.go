@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// The tiers of the queue, by service_tier; the first is served first.
+const (
+	tierPriority = iota
+	tierDefault
+	tierFlex
+)
+
+// create is POST /v1/responses.
+func (s *server) create(x *exchange, r *http.Request) error {
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return err
+	}
+	c, lane, err := s.understand(body)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make a request id: %w", err)
+	}
+	x.requestID = dispatch.BusID(id)
+	if !c.Background { // before the row is there: its end cannot be missed
+		s.waiters.watch(id)
+		defer s.waiters.forget(id)
+	}
+	n := store.NewRequest{
+		ID: id, Tenant: tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
+		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
+	}
+	if err := s.accept(r.Context(), n); err != nil {
+		return err
+	}
+	s.bus.Wake()
+	if c.Background {
+		s.send(x, http.StatusOK, object(c, id, store.Queued, time.Now()))
+		return nil
+	}
+	return s.await(x, r, id, n.Timeout)
+}
+
+// understand decodes a body, refuses what is not served, and finds the model's lane.
+func (s *server) understand(body []byte) (c *responses.Create, lane string, err error) {
+	c, f := responses.Decode(body)
+	switch {
+	case f != nil:
+		return nil, "", f
+	case c.Stream:
+		return nil, "", unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. "+
+			"Send the request without it, or with background set to true and poll the response.")
+	case c.PreviousResponseID != "":
+		return nil, "", unsupported("previous_response_id", "Unsupported parameter: 'previous_response_id' is not supported by "+
+			"this server. Send the earlier items as input.")
+	case c.Conversation != "":
+		return nil, "", unsupported("conversation", "Unsupported parameter: 'conversation' is not supported by this server. "+
+			"Send the earlier items as input.")
+	}
+	model, ok := s.cfg.Registry.Model(c.Model)
+	if !ok {
+		return nil, "", &fault.Error{
+			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
+			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", excerpt(c.Model)),
+		}
+	}
+	return c, model.Lane, nil
+}
+
+// accept commits the request's row, within patience. The client's hanging up does not stop it: whether there is a row is
+// what the next step needs to know. A request of which that is not known is an orphan.
+func (s *server) accept(ctx context.Context, n store.NewRequest) error {
+	ctx, cancel := patient(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := s.backlog.admit(ctx); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.AcceptBeforeCommit)
+	_, err := within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.store.Accept(ctx, n)
+	})
+	if err != nil {
+		if store.Unavailable(err) {
+			s.orphans.add(n.ID)
+		}
+		return err
+	}
+	failpoint.Hit(failpoint.AcceptAfterCommit)
+	return nil
+}
+
+func tierOf(service string) int {
+	switch service {
+	case "priority", "fast", "ultrafast":
+		return tierPriority
+	case "flex":
+		return tierFlex
+	}
+	return tierDefault
+}
+
+var errTrace = errors.New("not a traceparent")
+
+// traceOf is the client's W3C traceparent, if it is one.
+func traceOf(h http.Header) string {
+	trace := h.Get("Traceparent")
+	if checkTrace(trace) != nil {
+		return ""
+	}
+	return trace
+}
+
+func checkTrace(trace string) error {
+	if len(trace) != len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01") {
+		return errTrace
+	}
+	for i, c := range []byte(trace) {
+		dash := i == 2 || i == 35 || i == 52
+		hex := '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
+		if dash != (c == '-') || !dash && !hex {
+			return errTrace
+		}
+	}
+	return nil
+}

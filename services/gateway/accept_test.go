@@ -1,0 +1,337 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/store"
+)
+
+func TestBackgroundIsAnsweredAtOnceAndReadLater(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	body := `{"model":"m","input":"hi","background":true,"metadata":{"a":"b"},"service_tier":"flex","new_field":1}`
+	created := s.call("POST", "/v1/responses", body)
+	o := created.object(t)
+	if created.status != http.StatusOK || o["status"] != "queued" || o["background"] != true {
+		t.Fatalf("create answered %d %s, want 200 and a queued background response", created.status, created.body)
+	}
+	id := o["id"].(string)
+	read := func(want string) reply {
+		t.Helper()
+		r := s.call("GET", "/v1/responses/"+id, "")
+		if got := r.object(t)["status"]; r.status != http.StatusOK || got != want {
+			t.Errorf("GET answered %d, status %v; want 200, %s", r.status, got, want)
+		}
+		return r
+	}
+	again := read("queued").object(t)
+	if diff := cmp.Diff(o, again, cmp.FilterPath(func(p cmp.Path) bool {
+		return strings.Contains(p.GoString(), `"created_at"`) // by two clocks, to the second
+	}, cmp.Ignore())); diff != "" {
+		t.Errorf("GET differs from the create's answer (-create +GET):\n%s", diff)
+	}
+	row := s.claim()
+	read("in_progress")
+	const final = `{"status":"completed","n":1}`
+	s.finish(row, store.Completed, final)
+	same(t, "final object", read("completed").body, final)
+}
+
+func TestRowHoldsWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	body := `{"model":"m","input":"hi","background":true}`
+	const trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+	r := s.request(t.Context(), "POST", "/v1/responses", body)
+	r.Header.Set("Traceparent", trace)
+	s.send(r)
+	row := s.claim()
+	if row.Tenant != tenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
+		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, tenant, trace)
+	}
+	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
+		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
+	}
+	a, err := s.store.Answer(t.Context(), tenant, row.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !a.Background {
+		t.Error("the row is not a background request's")
+	}
+	same(t, "stored body", a.Body, body)
+}
+
+func TestWakeFollowsTheAccept(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	woken := make(chan struct{}, 1)
+	stop, err := s.bus.OnWake(func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if err := s.bus.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.background()
+	select {
+	case <-woken:
+	case <-time.After(patienceOfTests):
+		t.Error("no wake hint after an accept")
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.MaxBody = 1 << 20 })
+	const create = "/v1/responses"
+	deep := `{"model":"m","input":` + strings.Repeat("[", 100_000)
+	tests := []struct {
+		name, method, path, body, kind string
+		status                         int
+		param, code                    any
+	}{
+		{"malformed JSON", "POST", create, `{"model":`, "", 400, nil, nil},
+		{"empty body", "POST", create, ``, "", 400, nil, nil},
+		{"trailing garbage", "POST", create, `{"model":"m","input":"x"} x`, "", 400, nil, nil},
+		{"raw tab in a string", "POST", create, "{\"model\":\"m\",\"input\":\"\t\"}", "", 400, nil, nil},
+		{"deep nesting", "POST", create, deep, "", 400, nil, nil},
+		{"invalid UTF-8", "POST", create, "{\"model\":\"m\",\"input\":\"\xff\"}", "", 400, nil, nil},
+		{"byte order mark", "POST", create, "\ufeff{}", "", 400, nil, nil},
+		{"not an object", "POST", create, `[]`, "", 400, nil, "invalid_type"},
+		{"missing model", "POST", create, `{"input":"x"}`, "", 400, "model", "missing_required_parameter"},
+		{"wrong type", "POST", create, `{"model":"m","input":5}`, "", 400, "input", "invalid_type"},
+		{"bad enum", "POST", create, `{"model":"m","input":"x","truncation":"bogus"}`, "", 400, "truncation", "invalid_value"},
+		{
+			"too few output tokens", "POST", create, `{"model":"m","input":"x","max_output_tokens":15}`, "",
+			400, "max_output_tokens", "integer_below_min_value",
+		},
+		{
+			"output without call", "POST", create,
+			`{"model":"m","input":[{"type":"function_call_output","call_id":"c","output":"x"}]}`, "", 400, "input", nil,
+		},
+		{
+			"background without store", "POST", create, `{"model":"m","input":"x","background":true,"store":false}`, "",
+			400, "background", "unsupported_parameter",
+		},
+		{"stream", "POST", create, `{"model":"m","input":"x","stream":true}`, "", 400, "stream", "unsupported_parameter"},
+		{
+			"previous response", "POST", create, `{"model":"m","input":"x","previous_response_id":"resp_1"}`, "",
+			400, "previous_response_id", "unsupported_parameter",
+		},
+		{
+			"conversation", "POST", create, `{"model":"m","input":"x","conversation":"conv_1"}`, "",
+			400, "conversation", "unsupported_parameter",
+		},
+		{"unknown model", "POST", create, `{"model":"gpt-x","input":"x"}`, "", 404, "model", "model_not_found"},
+		{"huge body", "POST", create, `{"model":"` + strings.Repeat("x", 1<<20) + `"}`, "", 413, nil, "request_too_large"},
+		{"wrong content type", "POST", create, `{}`, "text/plain", 415, nil, "unsupported_media_type"},
+		{"content type that is none", "POST", create, `{}`, ";;", 415, nil, "unsupported_media_type"},
+		{"stream of a stored response", "GET", create + "/resp_1?stream=true", "", "", 400, "stream", "unsupported_parameter"},
+		{"unknown route", "GET", "/v1/nothing", "", "", 404, nil, nil},
+		{"unclean path", "GET", "/v1//models", "", "", 404, nil, nil},
+		{"wrong method", "DELETE", create, "", "", 405, nil, "method_not_allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := s.request(t.Context(), tt.method, tt.path, tt.body)
+			if tt.kind != "" {
+				r.Header.Set("Content-Type", tt.kind)
+			}
+			got := s.send(r)
+			f := got.fault(t)
+			if got.status != tt.status || f["param"] != tt.param || f["code"] != tt.code || f["type"] != "invalid_request_error" {
+				t.Errorf("answered %d %s, want %d, param %v, code %v", got.status, got.body, tt.status, tt.param, tt.code)
+			}
+			if f["message"] == "" || got.header.Get("X-Request-Id") == "" || got.header.Get("Content-Type") != "application/json" {
+				t.Errorf("answer lacks message, id or type: %v %s", got.header, got.body)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := s.backlog(); n != 0 {
+			t.Errorf("%d requests queued after refusals only, want 0", n)
+		}
+	})
+}
+
+func TestGzipIsRefused(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	r := s.request(t.Context(), "POST", "/v1/responses", "\x1f\x8b")
+	r.Header.Set("Content-Encoding", "gzip")
+	if got := s.send(r); got.status != http.StatusUnsupportedMediaType {
+		t.Errorf("a gzip body was answered %d, want 415", got.status)
+	}
+}
+
+func TestBodyThatHidesItsLengthIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.MaxBody = 1 << 10 })
+	r := s.request(t.Context(), "POST", "/v1/responses", "x")
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<11))), -1
+	if got := s.send(r); got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a chunked body over the limit was answered %d, want 413", got.status)
+	}
+}
+
+func TestMissingContentTypeAndNULAreAccepted(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	body := `{"model":"m","input":"a\u0000b","background":true,"store":true}`
+	r := s.request(t.Context(), "POST", "/v1/responses", body)
+	r.Header.Del("Content-Type")
+	if got := s.send(r); got.status != http.StatusOK {
+		t.Fatalf("answered %d %s, want 200", got.status, got.body)
+	}
+	a, err := s.store.Answer(t.Context(), tenant, s.claim().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "stored body", a.Body, body)
+}
+
+func TestKeyIsCheckedBeforeTheBodyIsRead(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	for name, header := range map[string]string{
+		"none": "", "wrong": "Authorization: Bearer nope\r\n", "another scheme": "Authorization: Basic " + testKey + "\r\n",
+		"prefix of the key": "Authorization: Bearer " + testKey[:len(testKey)-1] + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var d net.Dialer
+			conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if err := conn.SetDeadline(time.Now().Add(patienceOfTests)); err != nil {
+				t.Fatal(err)
+			}
+			// The body is announced and never sent.
+			_, err = fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: x\r\n%sContent-Length: 1000\r\n\r\n", header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := make([]byte, 1024)
+			n, err := conn.Read(head)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(head[:n]); !strings.HasPrefix(got, "HTTP/1.1 401 ") || !strings.Contains(got, `"invalid_api_key"`) {
+				t.Errorf("answer is\n%s\nwant 401 invalid_api_key", got)
+			}
+		})
+	}
+}
+
+func TestEveryRouteWantsTheKey(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	for _, route := range []string{
+		"POST /v1/responses", "GET /v1/responses/resp_1", "POST /v1/responses/resp_1/cancel", "GET /v1/responses/resp_1/steps",
+		"GET /v1/models",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		r := s.request(t.Context(), method, path, "")
+		r.Header.Del("Authorization")
+		if got := s.send(r); got.status != http.StatusUnauthorized {
+			t.Errorf("%s without a key answered %d, want 401", route, got.status)
+		}
+	}
+}
+
+func TestFullBacklogIsRefusedWith429(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
+	s.background()
+	s.background()
+	r := s.call("POST", "/v1/responses", `{"model":"m","input":"hi"}`)
+	if r.status != http.StatusTooManyRequests || r.fault(t)["code"] != "rate_limit_exceeded" || r.header.Get("Retry-After") != "1" {
+		t.Errorf("answered %d %v %s, want 429 rate_limit_exceeded, Retry-After 1", r.status, r.header, r.body)
+	}
+	if n := s.backlog(); n != 2 {
+		t.Errorf("%d queued, want 2", n)
+	}
+	s.claim()
+	eventually(t, "room in the queue", func() bool {
+		r := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","background":true}`)
+		return r.status == http.StatusOK
+	})
+}
+
+func TestBacklogCountsOnceASecond(t *testing.T) {
+	t.Parallel()
+	counts := 0
+	b := &backlog{most: 3, count: func(context.Context, int) (int, error) { counts++; return 1, nil }}
+	var refused int
+	for range 5 {
+		if b.admit(t.Context()) != nil {
+			refused++
+		}
+	}
+	if counts != 1 || refused != 3 {
+		t.Errorf("5 requests on a queue of 1 of 3: %d counts, %d refused; want 1, 3", counts, refused)
+	}
+}
+
+func TestTraceOf(t *testing.T) {
+	t.Parallel()
+	const good = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+	for trace, want := range map[string]string{
+		good: good, "": "", good[1:]: "", strings.ToUpper(good): "", strings.Replace(good, "-", "_", 1): "", good[:54] + "-": "",
+	} {
+		if got := traceOf(http.Header{"Traceparent": {trace}}); got != want {
+			t.Errorf("traceOf(%q) = %q, want %q", trace, got, want)
+		}
+	}
+}
+
+func TestServiceTierIsTheQueuesTier(t *testing.T) {
+	t.Parallel()
+	for service, want := range map[string]int{"": tierDefault, "auto": tierDefault, "priority": tierPriority, "flex": tierFlex} {
+		if got := tierOf(service); got != want {
+			t.Errorf("tierOf(%q) = %d, want %d", service, got, want)
+		}
+	}
+}
+
+func TestObjectOfEveryStatus(t *testing.T) {
+	t.Parallel()
+	c, f := responses.Decode([]byte(`{"model":"m","input":"x"}`))
+	if f != nil {
+		t.Fatal(f)
+	}
+	for status, want := range map[store.Status]string{
+		store.Queued: "queued", store.InProgress: "in_progress", store.Cancelled: "cancelled", store.Expired: "failed",
+	} {
+		o := reply{body: object(c, [16]byte{1}, status, time.Unix(7, 0))}.object(t)
+		if o["status"] != want || o["id"] != "resp_01000000000000000000000000000000" || o["created_at"] != 7.0 {
+			t.Errorf("object of %s is %v", status, o)
+		}
+		if output, ok := o["output"].([]any); !ok || len(output) != 0 {
+			t.Errorf("object of %s has output %v, want []", status, o["output"])
+		}
+	}
+	if _, err := render(&store.Answer{Status: store.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
+		t.Error("a completed row without an answer was shown")
+	}
+}

@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+)
+
+// recount is how long a count of the queue is used again.
+const recount = time.Second
+
+// backlog keeps the queue from growing without bound. It counts the queue at most once a second, and between two counts it adds
+// what this gateway admits, so that one gateway alone never goes over the limit. Safe for concurrent use.
+type backlog struct {
+	most  int
+	count func(ctx context.Context, most int) (int, error)
+
+	mu     sync.Mutex
+	at     time.Time // of the last count, begun
+	queued int
+}
+
+// admit takes a place in the queue, or refuses.
+func (b *backlog) admit(ctx context.Context) error {
+	if b.claimCount() {
+		// A database that does not count will not accept either, and says so itself.
+		if n, err := b.count(ctx, b.most); err == nil {
+			b.mu.Lock()
+			b.queued = n
+			b.mu.Unlock()
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queued >= b.most {
+		return fault.RateLimited(
+			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), retryAfter)
+	}
+	b.queued++
+	return nil
+}
+
+// claimCount tells one caller a second to count.
+func (b *backlog) claimCount() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.at) < recount {
+		return false
+	}
+	b.at = time.Now()
+	return true
+}

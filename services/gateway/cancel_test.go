@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+func TestCancelIsFinalWhenAnswered(t *testing.T) {
+	t.Parallel()
+	for name, claimed := range map[string]bool{"queued": false, "in progress": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := raise(t)
+			id := s.background()
+			var row store.Row
+			if claimed {
+				row = s.claim()
+			}
+			first := s.call("POST", "/v1/responses/"+id+"/cancel", "")
+			if o := first.object(t); first.status != http.StatusOK || o["status"] != "cancelled" || o["completed_at"] != nil {
+				t.Fatalf("cancel answered %d %s, want 200 and cancelled", first.status, first.body)
+			}
+			if got := s.lookPublic(id); got.Status != store.Cancelled || !got.Live {
+				t.Errorf("row is %s, live %v; want cancelled, live", got.Status, got.Live)
+			}
+			if claimed {
+				_, err := s.store.CommitTurn(t.Context(), row, store.TurnCommit{
+					Fence: store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}, Outcome: store.Completed,
+				})
+				if err == nil {
+					t.Error("a turn was committed after the cancel")
+				}
+			}
+			second := s.call("POST", "/v1/responses/"+id+"/cancel", "")
+			read := s.call("GET", "/v1/responses/"+id, "")
+			if second.status != http.StatusOK || read.status != http.StatusOK {
+				t.Errorf("second cancel and GET answered %d and %d, want 200", second.status, read.status)
+			}
+			same(t, "second cancel", second.body, string(first.body))
+			same(t, "GET", read.body, string(first.body))
+		})
+	}
+}
+
+func TestCancelPublishesTheFinalAndPurgesTheTurn(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	if err := s.bus.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	id := s.background()
+	if _, err := (dispatch.Publisher{Bus: s.bus}).Publish(t.Context(), false, s.claim()); err != nil {
+		t.Fatal(err)
+	}
+	s.call("POST", "/v1/responses/"+id+"/cancel", "")
+	ctx, stop := context.WithTimeout(t.Context(), patienceOfTests)
+	defer stop()
+	finals := make(chan *stepv1.FinalCommand, 1)
+	err := s.bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: 1, Handle: func(_ context.Context, d bus.Delivery) error {
+		finals <- d.Final
+		stop()
+		return nil
+	}})
+	if err != nil || len(finals) != 1 {
+		t.Fatalf("waiting for a final command ended with %v and %d of them, want 1", err, len(finals))
+	}
+	if got := <-finals; publicID(uuid.MustParse(got.GetRequestId())) != id || got.GetEpoch() != 1 {
+		t.Errorf("final of %s, epoch %d; want %s, 1", got.GetRequestId(), got.GetEpoch(), id)
+	}
+	eventually(t, "the purge of the queued turn", func() bool {
+		waiting, inFlight, err := s.bus.LaneLoad(t.Context(), "m")
+		return err == nil && waiting+inFlight == 0
+	})
+}
+
+func TestCancelOfWhatHasEndedReturnsIt(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	for _, outcome := range []store.Status{store.Completed, store.Incomplete, store.Failed} {
+		id := s.background()
+		final := `{"status":"` + string(outcome) + `"}`
+		s.finish(s.claim(), outcome, final)
+		r := s.call("POST", "/v1/responses/"+id+"/cancel", "")
+		if r.status != http.StatusOK {
+			t.Errorf("cancel of a %s response answered %d, want 200", outcome, r.status)
+		}
+		same(t, "answer", r.body, final)
+		if got := s.lookPublic(id).Status; got != outcome {
+			t.Errorf("the row is %s after the cancel, want %s", got, outcome)
+		}
+	}
+}
+
+func TestCancelOfAForegroundResponseIsRefused(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	answers := s.later("POST", "/v1/responses", foreground)
+	row := s.claim()
+	r := s.call("POST", "/v1/responses/"+publicID(row.ID)+"/cancel", "")
+	if f := r.fault(t); r.status != http.StatusBadRequest || f["message"] != "Cannot cancel a synchronous response." {
+		t.Errorf("answered %d %s, want 400", r.status, r.body)
+	}
+	if got := s.look(row.ID).Status; got != store.InProgress {
+		t.Errorf("the row is %s, want in_progress", got)
+	}
+	s.finish(row, store.Completed, `{}`)
+	s.bus.DoneHint(strings.TrimPrefix(publicID(row.ID), "resp_"))
+	receive(t, answers)
+}
+
+func TestIDsThatNameNothingAreNotFound(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	known := s.background()
+	for name, id := range map[string]string{
+		"unknown":       "resp_0123456789abcdef0123456789abcdef",
+		"no prefix":     strings.TrimPrefix(known, "resp_"),
+		"upper case":    "resp_" + strings.ToUpper(strings.TrimPrefix(known, "resp_")),
+		"dashes":        "resp_01234567-89ab-cdef-0123-456789abcdef",
+		"subject":       "resp_*",
+		"deep subject":  "%3E",
+		"SQL":           "resp_'%3B--",
+		"encoded slash": "..%2f..%2fetc",
+		"homoglyph":     "r%D0%B5sp_0123456789abcdef0123456789abcdef",
+		"NUL":           "resp_%00",
+		"10 kB":         "resp_" + strings.Repeat("a", 10_000),
+	} {
+		for _, route := range []string{"GET %", "POST %/cancel", "GET %/steps"} {
+			method, path, _ := strings.Cut(route, " ")
+			r := s.call(method, "/v1/responses/"+strings.Replace(path, "%", id, 1), "")
+			f := r.fault(t)
+			if r.status != http.StatusNotFound || f["type"] != "invalid_request_error" || len(r.body) > 1000 {
+				t.Errorf("%s: %s answered %d %s, want a short 404", name, route, r.status, r.body)
+			}
+		}
+	}
+}

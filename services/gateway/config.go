@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// Config is read from the environment, but for the last three fields, which the caller of Run sets.
+type Config struct {
+	Store store.Config
+	Bus   bus.Config
+	// RegistryFile names the models. Not read when Registry is set.
+	RegistryFile string `env:"WINDLASS_REGISTRY"`
+	// Listen is the TCP address of the API.
+	Listen string `env:"WINDLASS_LISTEN, default=127.0.0.1:8080"`
+	// APIKey is what clients send as bearer token.
+	APIKey string `env:"WINDLASS_API_KEY"`
+	// MaxBody bounds a request body, in bytes.
+	MaxBody int64 `env:"WINDLASS_MAX_BODY, default=16777216"`
+	// BacklogMax is the number of queued requests from which on new ones are refused with 429.
+	BacklogMax int `env:"WINDLASS_BACKLOG_MAX, default=100000"`
+	// PollInterval is how often the rows of waiting clients are looked at, for ends whose hint was lost.
+	PollInterval time.Duration `env:"WINDLASS_WAIT_POLL, default=1s"`
+	// DrainGrace is how long waiting clients may go on waiting once the drain began.
+	DrainGrace time.Duration `env:"WINDLASS_DRAIN_GRACE, default=18s"`
+
+	// Registry, if set, is used instead of the file.
+	Registry *registry.Registry `env:", noinit"`
+	// Runtime is required.
+	Runtime *process.Runtime `env:", noinit"`
+	// Listener, if set, is served instead of Listen. Run closes it.
+	Listener net.Listener
+}
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error {
+	errs := []error{c.Store.Validate(), c.Bus.Validate()}
+	if c.Registry == nil && c.RegistryFile == "" {
+		errs = append(errs, errors.New("WINDLASS_REGISTRY is empty"))
+	}
+	if c.Listener == nil && c.Listen == "" {
+		errs = append(errs, errors.New("WINDLASS_LISTEN is empty"))
+	}
+	if c.APIKey == "" {
+		errs = append(errs, errors.New("WINDLASS_API_KEY is empty"))
+	}
+	if c.MaxBody < 1 {
+		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, want at least 1", c.MaxBody))
+	}
+	if c.BacklogMax < 1 {
+		errs = append(errs, fmt.Errorf("WINDLASS_BACKLOG_MAX is %d, want at least 1", c.BacklogMax))
+	}
+	if c.PollInterval <= 0 {
+		errs = append(errs, fmt.Errorf("WINDLASS_WAIT_POLL is %s, want more than 0", c.PollInterval))
+	}
+	if c.DrainGrace <= 0 {
+		errs = append(errs, fmt.Errorf("WINDLASS_DRAIN_GRACE is %s, want more than 0", c.DrainGrace))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,33 @@
+// Package gateway is the HTTP front of Windlass: it accepts requests, waits for their answers, cancels them and serves what is
+// to be read. It never calls a model.
+//
+// # Promises
+//
+//   - An id is given out only after the request's row is committed; from then on GET finds it and it becomes terminal.
+//   - A cancel is final when it is answered: the row was terminal before the first byte of the answer.
+//   - With Postgres away every endpoint answers 503 with Retry-After within a second. With NATS away everything works; a
+//     foreground answer may then take a poll interval longer.
+//   - A foreground client that hangs up cancels its request. A background one does not.
+//   - Every wait ends: with the answer, with the request's deadline and a little, or with the drain.
+//   - A key is checked before the body is read; a body is read to its limit and no further.
+//   - Prompts, outputs and keys are not logged.
+//
+// # What it does not promise
+//
+// A 503 on POST /v1/responses without an id in its message means that the gateway does not know whether the row was written.
+// It tries to cancel such a request afterwards; if it is killed meanwhile, the request runs to its end unseen.
+// A 503 with an id means that the request goes on and GET will serve it.
+//
+// # Decisions
+//
+//   - store=false is accepted and echoed, and the response is kept like any other: a durable run needs its row. Only
+//     background=true with store=false is refused, as OpenAI does.
+//   - A request that failed, or whose deadline passed, is answered with 200 and a response object of status "failed": the run
+//     is the resource and it has an id. HTTP errors are for requests that were not accepted or whose answer is not known.
+//   - GET serves foreground responses in flight too (OpenAI answers 404): it is how a client finds its answer after a drain.
+//   - Cancelling a response that is completed, failed or incomplete answers 200 with the final object and changes nothing, as
+//     OpenAI's guide has it. Only background responses can be cancelled.
+//   - stream, previous_response_id and conversation are refused with unsupported_parameter.
+//   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with milliseconds, durations are milliseconds.
+//   - Readiness does not depend on NATS: requests are accepted without it and dispatched when it is back.
+package gateway

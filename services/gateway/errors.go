@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// retryAfter is what clients are asked to wait for a dependency, or for the queue to get shorter.
+const retryAfter = time.Second
+
+var (
+	// errAway says that the database did not answer in time.
+	errAway = errors.New("the database did not answer in time")
+	// errHungUp says that there is nobody left to answer.
+	errHungUp = errors.New("the client hung up")
+)
+
+// statusHungUp is counted and logged, never sent: there is nobody to send it to.
+const statusHungUp = 499
+
+// fail writes an error as the API says it. What only we should know is logged instead.
+func (s *server) fail(x *exchange, r *http.Request, err error) {
+	if errors.Is(err, errHungUp) || errors.Is(context.Cause(r.Context()), context.Canceled) {
+		x.status = statusHungUp
+		return
+	}
+	f := faultOf(err)
+	if f.Status >= http.StatusInternalServerError {
+		x.err = err
+	}
+	h := x.Header()
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		h.Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
+	}
+	switch f.Status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable: // SDKs repeat every 5xx unless told otherwise
+		h.Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
+	}
+	s.send(x, f.Status, f.JSON())
+}
+
+// faultOf maps an error to what the client may know of it.
+func faultOf(err error) *fault.Error {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+		return f
+	case store.Unavailable(err), errors.Is(err, process.ErrDraining):
+		return fault.Unavailable(retryAfter)
+	}
+	return fault.Internal()
+}
+
+// send writes an answer that is complete.
+func (s *server) send(x *exchange, status int, body []byte) {
+	x.Header().Set("Content-Type", "application/json")
+	x.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	// A handler may have waited for longer than the server's own limit, which counts from the request.
+	if err := http.NewResponseController(x).SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		s.log.Debug("write deadline not set", zap.Error(err))
+	}
+	x.WriteHeader(status)
+	_, _ = x.Write(body) // a client that has gone is none of our business any more
+}
+
+func noRoute(_ *exchange, r *http.Request) error {
+	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s)", excerpt(r.Method), excerpt(r.URL.Path)))
+}
+
+func methodNotAllowed(allowed string) handler {
+	return func(x *exchange, r *http.Request) error {
+		x.Header().Set("Allow", allowed)
+		return &fault.Error{
+			Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "method_not_allowed",
+			Message: fmt.Sprintf("Not allowed to %s on %s. Use %s.", excerpt(r.Method), excerpt(r.URL.Path), allowed),
+		}
+	}
+}
+
+// notFound answers alike for an id that is malformed, unknown or another's.
+func notFound(id string) *fault.Error {
+	return fault.NotFound(fmt.Sprintf("Response with id '%s' not found.", excerpt(id)))
+}
+
+func unsupported(param, message string) *fault.Error {
+	return fault.Invalid(param, "unsupported_parameter", message)
+}
+
+// excerpt shortens what a client sent for use in a message.
+func excerpt(text string) string {
+	const most = 80
+	if r := []rune(text[:min(len(text), 4*most)]); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return text
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+)
+
+// exchange is one HTTP request on its way through the handlers, as its log line and metrics will tell it.
+type exchange struct {
+	http.ResponseWriter
+	id        string // x-request-id
+	route     string // the pattern that matched
+	requestID string // of the row it concerns, as everywhere else in the logs
+	status    int    // 0 until the answer has begun
+	err       error  // what is behind a 5xx
+}
+
+// WriteHeader notes the status.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// observe numbers, counts and logs every exchange, and makes an answer of a panic.
+func (s *server) observe(next func(*exchange, *http.Request)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.tasks.Add(1)
+		defer s.tasks.Done()
+		began := time.Now()
+		x := &exchange{ResponseWriter: w, id: uuid.NewString(), route: "/"}
+		x.Header().Set("X-Request-Id", x.id)
+		defer func() {
+			if p := recover(); p != nil {
+				s.panicked(x, p)
+			}
+			s.note(x, time.Since(began))
+		}()
+		next(x, r)
+	})
+}
+
+func (s *server) panicked(x *exchange, p any) {
+	what := fmt.Sprintf("%T", p)
+	if bug, ok := p.(runtime.Error); ok { // of anything else the text may be a client's
+		what = bug.Error()
+	}
+	x.err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+	if x.status == 0 {
+		s.send(x, http.StatusInternalServerError, fault.Internal().JSON())
+	}
+}
+
+// note writes the exchange's one log line. The field delivery is its x-request-id.
+func (s *server) note(x *exchange, took time.Duration) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	code := strconv.Itoa(x.status)
+	s.metrics.observe(x.route, code, took)
+	log := s.log.Info
+	if x.err != nil && x.status == http.StatusServiceUnavailable {
+		log = s.log.Warn // the dependency's own alarm is somebody else's
+	} else if x.err != nil {
+		log = s.log.Error
+	}
+	fields := []zap.Field{
+		zap.String("kind", x.route), zap.String("delivery", x.id), zap.String("outcome", code), zap.Duration("took", took),
+	}
+	if x.requestID != "" {
+		fields = append(fields, zap.String("request_id", x.requestID))
+	}
+	if x.err != nil {
+		fields = append(fields, zap.Error(x.err))
+	}
+	log("request served", fields...)
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second // of a body that no handler reads; see readBody for the others
+	writeTimeout  = 30 * time.Second // from the first byte of an answer on
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+	// lastWords is how long a drain lets clients that were told to go hear it.
+	lastWords = 3 * time.Second
+)
+
+// Run serves the API until ctx ends. Then it takes no new connections, lets waiting clients wait for DrainGrace, tells those
+// that are left where their answer will be, and returns when every handler has.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("check the configuration: %w", err)
+	}
+	if cfg.Registry == nil {
+		reg, err := registry.Load(cfg.RegistryFile)
+		if err != nil {
+			return err
+		}
+		cfg.Registry = reg
+	}
+	st, err := store.Open(cfg.Store)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	b, err := bus.Connect(ctx, cfg.Bus, "gateway", cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
+	if err != nil {
+		return err
+	}
+	defer b.Close(context.WithoutCancel(ctx))
+	cfg.Runtime.Health.Check("gateway.postgres", st.Ping)
+
+	s := newServer(cfg, st, b)
+	stop, err := b.OnDone(s.onDone)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	listener := cfg.Listener
+	if listener == nil {
+		var lc net.ListenConfig
+		if listener, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return fmt.Errorf("listen for the API: %w", err)
+		}
+	}
+	return s.serve(ctx, listener)
+}
+
+func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
+	s := &server{
+		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
+		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
+		waiters: newWaiters(), orphans: newOrphans(),
+	}
+	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
+	return s
+}
+
+// serve returns when the listener failed or ctx ended, and in both cases after the last handler.
+func (s *server) serve(ctx context.Context, listener net.Listener) error {
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	hs := &http.Server{
+		Handler:           s.handler(),
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+	}
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { s.watch(watch) })
+	failed := make(chan error, 1)
+	running.Go(func() { failed <- hs.Serve(listener) })
+
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	s.drain(ctx, hs, cut)
+	stop()
+	running.Wait()
+	s.tasks.Wait()
+	return err
+}
+
+// drain ends the HTTP server. Handlers that outlast the grace see ErrDraining as their context's cause.
+func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
+	defer cancel()
+	if hs.Shutdown(grace) == nil {
+		return
+	}
+	cut(process.ErrDraining)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := hs.Shutdown(last); err != nil {
+		_ = hs.Close() // whoever does not read its answer by now has gone
+		if !errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("connections closed hard", zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the gateway's own series. Routes are patterns, so that their number is that of the API.
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	return &metrics{
+		requests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_http_requests_total", Help: "HTTP requests served, by route and status code.",
+		}, []string{"route", "code"})),
+		duration: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "windlass_http_request_duration_seconds",
+			Help:    "Time from a request's headers to the end of its handler, waiting for answers included.",
+			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
+		}, []string{"route"})),
+	}
+}
+
+func (m *metrics) observe(route, code string, took time.Duration) {
+	m.requests.WithLabelValues(route, code).Inc()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// register shares series that another gateway of the process has registered.
+func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	err := r.Register(c)
+	var taken prometheus.AlreadyRegisteredError
+	if errors.As(err, &taken) {
+		if same, ok := taken.ExistingCollector.(C); ok {
+			return same
+		}
+	}
+	if err != nil {
+		panic("register metrics: " + err.Error())
+	}
+	return c
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/storetest"
+)
+
+// honest is how long an outage may go unsaid: a second, and what a busy test machine adds.
+const honest = 1500 * time.Millisecond
+
+var everyRead = []string{
+	"GET /v1/responses/resp_0123456789abcdef0123456789abcdef",
+	"POST /v1/responses/resp_0123456789abcdef0123456789abcdef/cancel",
+	"GET /v1/responses/resp_0123456789abcdef0123456789abcdef/steps",
+}
+
+func TestPostgresAwayIsSaidWithinASecond(t *testing.T) {
+	t.Parallel()
+	for name, address := range map[string]func(*testing.T) string{"refuses": closedPort, "says nothing": silentPort} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := address(t)
+			s := raise(t, func(c *Config) { c.Store.URL = "postgres://x:y@" + at + "/z?sslmode=disable" })
+			bodies := map[string]string{
+				"POST /v1/responses":  foreground,
+				"POST /v1/responses?": `{"model":"m","input":"hi","background":true}`,
+			}
+			for _, route := range everyRead {
+				bodies[route] = ""
+			}
+			for route, body := range bodies {
+				method, path, _ := strings.Cut(route, " ")
+				began := time.Now()
+				r := s.call(method, path, body)
+				if took := time.Since(began); took > honest {
+					t.Errorf("%s took %v, want at most a second", route, took)
+				}
+				if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") != "1" ||
+					r.header.Get("X-Should-Retry") != "true" {
+					t.Errorf("%s answered %d %v %s, want 503 with Retry-After", route, r.status, r.header, r.body)
+				}
+				if strings.Contains(string(r.body), at) {
+					t.Errorf("%s tells clients about our insides: %s", route, r.body)
+				}
+			}
+		})
+	}
+}
+
+func closedPort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// silentPort accepts connections, by its backlog, and never says a word.
+func silentPort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+func TestNATSAwayDoesNotStopRequests(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.PollInterval = 20 * time.Millisecond })
+	s.nats.Stop()
+	id := s.background()
+	s.claim()
+	if r := s.call("POST", "/v1/responses/"+id+"/cancel", ""); r.object(t)["status"] != "cancelled" {
+		t.Errorf("cancel answered %d %s, want cancelled", r.status, r.body)
+	}
+	answers := s.later("POST", "/v1/responses", foreground)
+	s.finish(s.claim(), store.Completed, `{"n":2}`)
+	same(t, "foreground answer", receive(t, answers).body, `{"n":2}`)
+	if err := s.rt.Health.Ready(t.Context()); err != nil {
+		t.Errorf("not ready without NATS: %v", err)
+	}
+}
+
+// The commit happens and its answer is lost: the client hears 503, so the request must not run.
+func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
+	t.Parallel()
+	direct := storetest.Database(t, migrate)
+	u, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap := newTap(t, u.Host)
+	u.Host = tap.addr
+	s := raise(t, func(c *Config) {
+		c.Store.URL, c.PollInterval = u.String(), 50*time.Millisecond
+	})
+	own, err := store.Open(store.Config{URL: direct, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.Close)
+	s.store = own
+	kept := s.background() // the connection is warm
+	tap.close()
+	began := time.Now()
+	r := s.call("POST", "/v1/responses", `{"model":"b","input":"hi","background":true}`)
+	if r.status != http.StatusServiceUnavailable || time.Since(began) > honest {
+		t.Fatalf("answered %d after %v, want 503 within a second", r.status, time.Since(began))
+	}
+	eventually(t, "the commit nobody heard of", func() bool { return s.backlog() == 2 })
+	tap.open()
+	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
+	if got := s.lookPublic(kept).Status; got != store.Queued {
+		t.Errorf("the request that was answered is %s, want queued", got)
+	}
+}

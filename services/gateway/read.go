@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// read is GET /v1/responses/{id}.
+func (s *server) read(x *exchange, r *http.Request) error {
+	if q := r.URL.Query().Get("stream"); q != "" && q != "false" {
+		return unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. Poll the response instead.")
+	}
+	a, err := s.find(x, r)
+	if err != nil {
+		return err
+	}
+	return s.show(x, a)
+}
+
+// find reads the request that the path names. Malformed, unknown and foreign ids are not told apart.
+func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
+	public := r.PathValue("id")
+	id, ok := parseID(public)
+	if !ok {
+		return nil, notFound(public)
+	}
+	x.requestID = dispatch.BusID(id)
+	a, err := s.lookUp(r.Context(), id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, notFound(public)
+	}
+	return a, err
+}
+
+func (s *server) lookUp(ctx context.Context, id uuid.UUID) (*store.Answer, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	return within(ctx, &s.tasks, func(ctx context.Context) (*store.Answer, error) { return s.store.Answer(ctx, tenant, id) })
+}
+
+// show sends a request as it stands.
+func (s *server) show(x *exchange, a *store.Answer) error {
+	body, err := render(a)
+	if err != nil {
+		return err
+	}
+	s.send(x, http.StatusOK, body)
+	return nil
+}

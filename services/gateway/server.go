@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"net/http"
+	"path"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// tenant is everybody's, as long as there is one key.
+const tenant = "default"
+
+// server is one gateway. It is safe for concurrent use.
+type server struct {
+	cfg     Config
+	key     [32]byte
+	store   *store.Store
+	bus     *bus.Bus
+	publish dispatch.Publisher
+	log     *zap.Logger
+	metrics *metrics
+	started time.Time
+
+	waiters *waiters
+	backlog *backlog
+	orphans *orphans
+	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
+	tasks sync.WaitGroup
+}
+
+// handler answers one route. What it returns is written as an error of the API.
+type handler func(x *exchange, r *http.Request) error
+
+// handler is the whole API.
+func (s *server) handler() http.Handler {
+	routes := map[string]map[string]handler{
+		"/v1/responses":             {http.MethodPost: s.create},
+		"/v1/responses/{id}":        {http.MethodGet: s.read},
+		"/v1/responses/{id}/cancel": {http.MethodPost: s.cancel},
+		"/v1/responses/{id}/steps":  {http.MethodGet: s.steps},
+		"/v1/models":                {http.MethodGet: s.models},
+	}
+	mux := http.NewServeMux()
+	for pattern, methods := range routes {
+		for method, h := range methods {
+			mux.Handle(method+" "+pattern, s.answer(s.keyed(h)))
+			mux.Handle(pattern, s.answer(methodNotAllowed(method)))
+		}
+	}
+	mux.Handle("/", s.answer(noRoute))
+	return s.observe(func(x *exchange, r *http.Request) {
+		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.
+		if p := r.URL.EscapedPath(); p != path.Clean(p) {
+			s.fail(x, r, noRoute(x, r))
+			return
+		}
+		mux.ServeHTTP(x, r)
+	})
+}
+
+// answer runs a handler and writes the error it returns.
+func (s *server) answer(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := w.(*exchange)
+		x.route = r.Pattern
+		if err := h(x, r); err != nil {
+			s.fail(x, r, err)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// stepTime is RFC 3339 in UTC with milliseconds.
+const stepTime = "2006-01-02T15:04:05.000Z07:00"
+
+// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1 and up are the calls it asked for. Input and
+// output are text: a tool's arguments and what the model saw of its result, a model's output items as JSON; bytes that are not
+// text, and U+0000, are shown as U+FFFD. Nulls: not yet, or not for this kind.
+type stepObject struct {
+	Object     string           `json:"object"`
+	Turn       int              `json:"turn"`
+	Index      int              `json:"index"`
+	Kind       string           `json:"kind"`  // model or tool
+	Name       string           `json:"name"`  // of the model or the tool
+	State      string           `json:"state"` // dispatched, done or failed
+	Attempt    int              `json:"attempt"`
+	CallID     *string          `json:"call_id"`
+	CreatedAt  string           `json:"created_at"`
+	FinishedAt *string          `json:"finished_at"`
+	TookMS     *float64         `json:"took_ms"` // of the last attempt
+	Usage      *stepUsage       `json:"usage"`
+	Input      *string          `json:"input"`
+	Output     *string          `json:"output"`
+	Error      *json.RawMessage `json:"error"` // of the last attempt that failed
+}
+
+type stepUsage struct {
+	InputTokens  int64 `json:"input_tokens"`
+	OutputTokens int64 `json:"output_tokens"`
+	TotalTokens  int64 `json:"total_tokens"`
+}
+
+// list is the envelope of every list of the API.
+type list[T any] struct {
+	Object  string `json:"object"`
+	Data    []T    `json:"data"`
+	HasMore bool   `json:"has_more"`
+}
+
+// steps is GET /v1/responses/{id}/steps, the audit trail.
+func (s *server) steps(x *exchange, r *http.Request) error {
+	public := r.PathValue("id")
+	id, ok := parseID(public)
+	if !ok {
+		return notFound(public)
+	}
+	x.requestID = dispatch.BusID(id)
+	ctx, cancel := patient(r.Context())
+	defer cancel()
+	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+		return s.store.Steps(ctx, tenant, id)
+	})
+	if err == nil && len(steps) == 0 { // queued, or not there
+		_, err = s.find(x, r)
+	}
+	if err != nil {
+		return err
+	}
+	all := list[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+	for i, step := range steps {
+		all.Data[i] = describe(step)
+	}
+	return s.sendJSON(x, all)
+}
+
+func describe(s store.Step) stepObject {
+	o := stepObject{
+		Object: "response.step", Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: s.State, Attempt: s.Attempt,
+		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Input: text(s.Input), Output: text(s.Output), Error: jsonOrText(s.Error),
+	}
+	if s.CallID != "" {
+		o.CallID = text([]byte(s.CallID))
+	}
+	if s.FinishedAt != nil {
+		at, took := s.FinishedAt.UTC().Format(stepTime), float64(s.Took)/float64(time.Millisecond)
+		o.FinishedAt, o.TookMS = &at, &took
+	}
+	if s.Kind == "model" && s.State == store.StepDone {
+		u := responses.Usage{InputTokens: s.InputTokens, OutputTokens: s.OutputTokens}
+		o.Usage = &stepUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, TotalTokens: u.Total()}
+	}
+	return o
+}
+
+// text shows bytes that may be anything. nil stays nil.
+func text(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	clean := string(bytes.ReplaceAll(bytes.ToValidUTF8(b, []byte("\uFFFD")), []byte{0}, []byte("\uFFFD")))
+	return &clean
+}
+
+// jsonOrText is JSON as it is, and anything else as a JSON string.
+func jsonOrText(b []byte) *json.RawMessage {
+	if b == nil {
+		return nil
+	}
+	raw := json.RawMessage(b)
+	if !json.Valid(b) {
+		quoted, err := json.Marshal(text(b))
+		if err != nil { // a string always has a JSON form
+			quoted = []byte("null")
+		}
+		raw = quoted
+	}
+	return &raw
+}
+
+func (s *server) sendJSON(x *exchange, value any) error {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // people read this
+	if err := enc.Encode(value); err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	s.send(x, http.StatusOK, out.Bytes())
+	return nil
+}

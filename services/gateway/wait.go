@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// slack is what a wait goes on beyond the request's deadline: the sweep needs a moment to make it a status.
+const slack = 10 * time.Second
+
+// waiters are the requests that clients of this gateway wait for. Safe for concurrent use; each request has one waiter.
+type waiters struct {
+	mu    sync.Mutex
+	ended map[uuid.UUID]chan struct{}
+}
+
+func newWaiters() *waiters { return &waiters{ended: map[uuid.UUID]chan struct{}{}} }
+
+// watch returns a channel that is closed at the next word that the request has ended.
+func (w *waiters) watch(id uuid.UUID) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended[id] == nil {
+		w.ended[id] = make(chan struct{})
+	}
+	return w.ended[id]
+}
+
+func (w *waiters) forget(id uuid.UUID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.ended, id)
+}
+
+// wake gives the word.
+func (w *waiters) wake(id uuid.UUID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ended := w.ended[id]; ended != nil {
+		close(ended)
+		delete(w.ended, id)
+	}
+}
+
+func (w *waiters) ids() []uuid.UUID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := make([]uuid.UUID, 0, len(w.ended))
+	for id := range w.ended {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// onDone takes the hint that a request has ended. It says nothing about who waits here.
+func (s *server) onDone(busID string) {
+	if id, err := dispatch.RequestID(busID); err == nil {
+		s.waiters.wake(id)
+	}
+}
+
+// watch looks at the rows of all waiters, one statement an interval, for ends whose hint was lost, and cancels orphans.
+func (s *server) watch(ctx context.Context) {
+	blind := false
+	for sleep(ctx, s.cfg.PollInterval) {
+		s.cancelOrphans(ctx)
+		ids := s.waiters.ids()
+		if len(ids) == 0 {
+			continue
+		}
+		done, err := s.store.Finished(ctx, ids)
+		if err != nil && !blind && ctx.Err() == nil {
+			s.log.Warn("waiting requests could not be looked at", zap.Error(err))
+		}
+		blind = err != nil
+		for _, id := range done {
+			s.waiters.wake(id)
+		}
+	}
+}
+
+// await answers with the final object, however long it takes up to the deadline. The request is watched already.
+func (s *server) await(x *exchange, r *http.Request, id uuid.UUID, most time.Duration) error {
+	late := time.NewTimer(most + slack)
+	defer late.Stop()
+	ended := s.waiters.watch(id)
+	for {
+		select {
+		case <-ended:
+		case <-late.C:
+			return pending(id, 0)
+		case <-r.Context().Done():
+			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
+				return pending(id, retryAfter)
+			}
+			s.hangUp(id)
+			return errHungUp
+		}
+		ended = s.waiters.watch(id) // before the read: an end between the two is not missed
+		a, err := s.lookUp(r.Context(), id)
+		switch {
+		case err == nil && a.Status.Terminal():
+			return s.show(x, a)
+		case err != nil && !store.Unavailable(err) && r.Context().Err() == nil:
+			return err
+		}
+		// A hint that was not true, or a database that is away: the poll gives the word again.
+	}
+}
+
+// hangUp cancels the request of a client that has gone.
+func (s *server) hangUp(id uuid.UUID) {
+	ctx, cancel := patient(context.Background()) // the client's context has ended
+	defer cancel()
+	err := s.settleCancelled(ctx, id)
+	switch {
+	case err == nil || errors.Is(err, store.ErrStale):
+	case store.Unavailable(err):
+		s.orphans.add(id)
+	default:
+		s.log.Error("request of a client that hung up not cancelled",
+			zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+	}
+}
+
+// pending tells a client that waits no longer where its answer will be.
+func pending(id uuid.UUID, after time.Duration) *fault.Error {
+	f := fault.Unavailable(after)
+	f.Code = "response_pending"
+	f.Message = fmt.Sprintf("The response '%s' was accepted and is still being processed, but this server can no longer wait "+
+		"for it. Retrieve it with GET /v1/responses/%[1]s.", publicID(id))
+	return f
+}

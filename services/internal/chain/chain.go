@@ -1,0 +1,121 @@
+// Package chain is what a request has become so far: its turns, each with what the model said and what the tools answered. The
+// orchestrator rebuilds the next model call from it, the finalizer the answer.
+package chain
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// Record is what a model step leaves as its output: the turn's items, with call ids unique in the request, and its usage.
+type Record struct {
+	Items []item.Item
+	Usage responses.Usage
+}
+
+type recordJSON struct {
+	Items json.RawMessage `json:"items"`
+	Usage responses.Usage `json:"usage"`
+}
+
+// Encode is the record as it is stored.
+func (r Record) Encode() ([]byte, error) {
+	items, err := json.Marshal(r.Items)
+	if err != nil {
+		return nil, fmt.Errorf("encode a turn's items: %w", err)
+	}
+	b, err := json.Marshal(recordJSON{Items: items, Usage: r.Usage})
+	if err != nil {
+		return nil, fmt.Errorf("encode a turn: %w", err)
+	}
+	return b, nil
+}
+
+func decode(b []byte) (Record, error) {
+	var in recordJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return Record{}, fmt.Errorf("decode a turn: %w", err)
+	}
+	r := Record{Usage: in.Usage}
+	if string(in.Items) == "null" {
+		return r, nil
+	}
+	items, fault := item.List(in.Items, "items")
+	if fault != nil {
+		return Record{}, fmt.Errorf("decode a turn's items: %w", fault)
+	}
+	r.Items = items
+	return r, nil
+}
+
+// Turn is one turn whose model call is recorded.
+type Turn struct {
+	Record
+	Tools map[string]store.Step // by call id; calls of the client's own tools have none
+}
+
+// Turns reads the turns whose model call succeeded, in order.
+func Turns(c store.Chain) ([]Turn, error) {
+	var turns []Turn
+	for _, s := range c.Steps {
+		switch {
+		case s.Index > 0 && len(turns) > 0:
+			turns[len(turns)-1].Tools[s.CallID] = s
+		case s.Index == 0 && s.State == store.StepDone:
+			r, err := decode(s.Output)
+			if err != nil {
+				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
+			}
+			turns = append(turns, Turn{Record: r, Tools: make(map[string]store.Step)})
+		}
+	}
+	return turns, nil
+}
+
+// Usage is the sum over the turns.
+func Usage(turns []Turn) responses.Usage {
+	var u responses.Usage
+	for _, t := range turns {
+		u = u.Add(t.Usage)
+	}
+	return u
+}
+
+// Failure is why an attempt or a step failed, as stored beside it and shown in the audit trail.
+type Failure struct {
+	Code       string `json:"code"`
+	Message    string `json:"message"`
+	HTTPStatus int    `json:"http_status,omitempty"`
+	Attempt    int    `json:"attempt,omitempty"`
+}
+
+// Encode is the failure as it is stored.
+func (f Failure) Encode() []byte {
+	b, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // strings and integers always encode
+	}
+	return b
+}
+
+// ReadFailure reads what Encode wrote; unreadable bytes are a failure without a name.
+func ReadFailure(b []byte) Failure {
+	var f Failure
+	if err := json.Unmarshal(b, &f); err != nil || f.Code == "" {
+		return Failure{Code: "server_error", Message: "The step failed."}
+	}
+	return f
+}
+
+// ForModel is the text a model sees in place of a tool's output.
+func (f Failure) ForModel() []byte {
+	b, err := json.Marshal(map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return b
+}

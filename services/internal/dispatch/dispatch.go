@@ -1,0 +1,92 @@
+// Package dispatch publishes what a request's row says is due. Gateway, claimer, orchestrator and finalizer all publish commands
+// through it, so that a row means the same message whoever reads it.
+//
+// It promises that publishing twice is harmless: a command's subject ends in the identity the row has. It does not promise that a
+// message arrives; the sweep publishes again.
+package dispatch
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+// Publisher is safe for concurrent use.
+type Publisher struct {
+	Bus *bus.Bus
+	Key Key // signs tool commands; a service that never publishes tools needs none
+}
+
+// Publish publishes what each row needs. repeat marks the commands as published before; it is false only for who has just
+// committed the row. refused counts the commands that were queued or in flight already.
+func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) (refused int, err error) {
+	var msgs []bus.Message
+	for _, r := range rows {
+		msgs = append(msgs, p.due(r, repeat)...)
+	}
+	if len(msgs) == 0 {
+		return 0, nil
+	}
+	refused, err = p.Bus.Publish(ctx, msgs...)
+	if err != nil {
+		return refused, fmt.Errorf("publish what %d rows need: %w", len(rows), err)
+	}
+	return refused, nil
+}
+
+// due is the row's messages.
+func (p Publisher) due(r store.Row, repeat bool) []bus.Message {
+	deadline := timestamppb.New(time.Now().Add(r.Remaining))
+	switch r.Next() {
+	case store.RunTurn:
+		return []bus.Message{bus.Turn(&stepv1.TurnCommand{
+			Identity: identity(r, 0, r.Attempt), Lane: r.Lane, Repeat: repeat, DeadlineTime: deadline,
+		}).WithTrace(r.Trace)}
+	case store.RunFinal:
+		return []bus.Message{bus.Final(&stepv1.FinalCommand{
+			RequestId: BusID(r.ID), Epoch: uint32(r.Epoch), Repeat: repeat,
+		}).WithTrace(r.Trace)}
+	case store.RunTools:
+		var msgs []bus.Message
+		for _, s := range r.Steps {
+			if s.DueIn > 0 {
+				continue
+			}
+			id := identity(r, s.Index, s.Attempt)
+			msgs = append(msgs, bus.Tool(&stepv1.ToolCommand{
+				Identity: id, Tenant: r.Tenant, Pool: s.Pool, Tool: s.Name, CallId: s.CallID, Arguments: s.Input,
+				InputHash: s.InputHash, IdempotencyKey: IdempotencyKey(r.ID, s.Turn, s.Index, s.CallID),
+				DispatchToken: p.Key.Token(id, s.CallID), Repeat: repeat, DeadlineTime: deadline,
+			}).WithTrace(r.Trace))
+		}
+		return msgs
+	case store.Nothing, store.WaitUntil:
+	}
+	return nil
+}
+
+func identity(r store.Row, index, attempt int) *stepv1.StepIdentity {
+	return &stepv1.StepIdentity{
+		RequestId: BusID(r.ID), Epoch: uint32(r.Epoch), Turn: uint32(r.Turn), Index: uint32(index), Attempt: uint32(attempt),
+	}
+}
+
+// BusID is a request's id in subjects and messages: 32 hexadecimal digits.
+func BusID(id uuid.UUID) string { return hex.EncodeToString(id[:]) }
+
+// RequestID reads what BusID wrote.
+func RequestID(s string) (uuid.UUID, error) {
+	var id uuid.UUID
+	if b, err := hex.DecodeString(s); err != nil || copy(id[:], b) != len(id) || len(b) != len(id) {
+		return id, fmt.Errorf("request id %q is not 32 hexadecimal digits", s)
+	}
+	return id, nil
+}

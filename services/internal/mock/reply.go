@@ -1,0 +1,204 @@
+package mock
+
+import (
+	"encoding/json"
+	"iter"
+	"strconv"
+	"strings"
+)
+
+// created is the time on every completion: replies depend on nothing but the
+// request.
+const created = "1767225600"
+
+// reply is one turn of the model, before it is written in either form.
+type reply struct {
+	id, model       string
+	text, reasoning string
+	calls           []toolCall
+	finish          string
+	promptTokens    int
+	whole           bool // send the text as a single delta
+}
+
+type toolCall struct{ id, name, arguments string }
+
+func (rep *reply) reasoningTokens() int { return words(rep.reasoning) }
+
+func (rep *reply) completionTokens() int {
+	return words(rep.text) + rep.reasoningTokens() + len(rep.calls)
+}
+
+func words(text string) int {
+	n := 0
+	for range strings.FieldsSeq(text) {
+		n++
+	}
+	return n
+}
+
+// body is the reply as a chat completion.
+func (rep *reply) body() []byte {
+	b := make([]byte, 0, 512+len(rep.text)+len(rep.reasoning)+256*len(rep.calls))
+	b = rep.appendHead(b, "chat.completion")
+	b = append(b, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...)
+	if rep.text == "" && len(rep.calls) > 0 {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, rep.text)
+	}
+	if rep.reasoning != "" {
+		b = appendString(append(b, `,"reasoning_content":`...), rep.reasoning)
+	}
+	if len(rep.calls) > 0 {
+		b = append(b, `,"tool_calls":[`...)
+		for i, call := range rep.calls {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(append(b, `{"id":`...), call.id)
+			b = appendString(append(b, `,"type":"function","function":{"name":`...), call.name)
+			b = appendString(append(b, `,"arguments":`...), call.arguments)
+			b = append(b, `}}`...)
+		}
+		b = append(b, ']')
+	}
+	b = appendString(append(b, `},"logprobs":null,"finish_reason":`...), rep.finish)
+	b = append(b, `}],"usage":`...)
+	b = rep.appendUsage(b)
+	return append(b, '}')
+}
+
+// empty is a completion without choices.
+func (rep *reply) empty() []byte {
+	b := rep.appendHead(make([]byte, 0, 256), "chat.completion")
+	return append(b, `,"choices":[]}`...)
+}
+
+// events is the reply as server-sent events: the role, the reasoning and the
+// text word by word, the calls in two pieces each, the finish reason, the usage
+// if asked for, and [DONE]. An event is only good until the next one.
+func (rep *reply) events(usage bool) iter.Seq[[]byte] {
+	head := rep.appendHead([]byte("data: "), "chat.completion.chunk")
+	head = append(head, `,"choices":[`...)
+	tail := []byte("]}\n\n")
+	if usage {
+		tail = []byte(`],"usage":null}` + "\n\n")
+	}
+	var buf []byte
+	return func(yield func([]byte) bool) {
+		chunk := func(delta func([]byte) []byte, finish string) bool {
+			buf = append(append(buf[:0], head...), `{"index":0,"delta":{`...)
+			buf = append(delta(buf), `},"finish_reason":`...)
+			if finish == "" {
+				buf = append(buf, "null}"...)
+			} else {
+				buf = append(appendString(buf, finish), '}')
+			}
+			buf = append(buf, tail...)
+			return yield(buf)
+		}
+		for delta := range rep.deltas() {
+			if !chunk(delta, "") {
+				return
+			}
+		}
+		if !chunk(func(b []byte) []byte { return b }, rep.finish) {
+			return
+		}
+		if usage {
+			buf = append(append(buf[:0], head...), `],"usage":`...)
+			buf = append(rep.appendUsage(buf), "}\n\n"...)
+			if !yield(buf) {
+				return
+			}
+		}
+		yield([]byte("data: [DONE]\n\n"))
+	}
+}
+
+// deltas is the inside of each delta object, in order.
+func (rep *reply) deltas() iter.Seq[func([]byte) []byte] {
+	return func(yield func(func([]byte) []byte) bool) {
+		field := func(name, text string) bool {
+			return yield(func(b []byte) []byte { return appendString(append(b, name...), text) })
+		}
+		if !field(`"role":"assistant","content":`, "") {
+			return
+		}
+		for word := range strings.SplitAfterSeq(rep.reasoning, " ") {
+			if word != "" && !field(`"reasoning_content":`, word) {
+				return
+			}
+		}
+		pieces := strings.SplitAfterSeq(rep.text, " ")
+		if rep.whole {
+			pieces = func(yield func(string) bool) { yield(rep.text) }
+		}
+		for word := range pieces {
+			if word != "" && !field(`"content":`, word) {
+				return
+			}
+		}
+		for i, call := range rep.calls {
+			half := len(call.arguments) / 2
+			for half > 0 && call.arguments[half]&0xc0 == 0x80 { // not inside a character
+				half--
+			}
+			if !yield(call.opening(i, call.arguments[:half])) || !yield(call.rest(i, call.arguments[half:])) {
+				return
+			}
+		}
+	}
+}
+
+func (call toolCall) opening(index int, arguments string) func([]byte) []byte {
+	return func(b []byte) []byte {
+		b = strconv.AppendInt(append(b, `"tool_calls":[{"index":`...), int64(index), 10)
+		b = appendString(append(b, `,"id":`...), call.id)
+		b = appendString(append(b, `,"type":"function","function":{"name":`...), call.name)
+		b = appendString(append(b, `,"arguments":`...), arguments)
+		return append(b, `}}]`...)
+	}
+}
+
+func (call toolCall) rest(index int, arguments string) func([]byte) []byte {
+	return func(b []byte) []byte {
+		b = strconv.AppendInt(append(b, `"tool_calls":[{"index":`...), int64(index), 10)
+		b = appendString(append(b, `,"function":{"arguments":`...), arguments)
+		return append(b, `}}]`...)
+	}
+}
+
+func (rep *reply) appendHead(b []byte, object string) []byte {
+	b = appendString(append(b, `{"id":`...), rep.id)
+	b = appendString(append(b, `,"object":`...), object)
+	b = append(b, `,"created":`+created+`,"model":`...)
+	return appendString(b, rep.model)
+}
+
+func (rep *reply) appendUsage(b []byte) []byte {
+	completion := rep.completionTokens()
+	b = strconv.AppendInt(append(b, `{"prompt_tokens":`...), int64(rep.promptTokens), 10)
+	b = strconv.AppendInt(append(b, `,"completion_tokens":`...), int64(completion), 10)
+	b = strconv.AppendInt(append(b, `,"total_tokens":`...), int64(rep.promptTokens+completion), 10)
+	b = append(b, `,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":`...)
+	b = strconv.AppendInt(b, int64(rep.reasoningTokens()), 10)
+	return append(b, `}}`...)
+}
+
+// appendString appends text as a JSON string. Most text here needs no escape,
+// and is copied without a detour.
+func appendString(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			raw, err := json.Marshal(text)
+			if err != nil {
+				return append(b, `""`...)
+			}
+			return append(b, raw...)
+		}
+	}
+	b = append(append(b, '"'), text...)
+	return append(b, '"')
+}

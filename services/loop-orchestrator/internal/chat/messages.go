@@ -1,0 +1,186 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/chain"
+)
+
+type message struct {
+	Role       string     `json:"role"`
+	Content    any        `json:"content"` // a string, parts, or null beside tool calls
+	Refusal    string     `json:"refusal,omitempty"`
+	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
+}
+
+type toolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function calledByName `json:"function"`
+}
+
+type calledByName struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+type part struct {
+	Type     string    `json:"type"`
+	Text     *string   `json:"text,omitempty"`
+	ImageURL *imageURL `json:"image_url,omitempty"`
+	File     *file     `json:"file,omitempty"`
+}
+
+type imageURL struct {
+	URL    string `json:"url"`
+	Detail string `json:"detail,omitempty"`
+}
+
+type file struct {
+	Data     string `json:"file_data,omitempty"`
+	ID       string `json:"file_id,omitempty"`
+	Filename string `json:"filename,omitempty"`
+}
+
+// thread builds the messages. Calls join the assistant message before them, as chat completions wants them.
+type thread struct {
+	messages []message
+}
+
+func (c Call) messages() ([]message, error) {
+	var t thread
+	if c.Request.Instructions != "" {
+		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
+	}
+	for i, it := range c.Request.Input {
+		if err := t.add(it); err != nil {
+			return nil, fmt.Errorf("input[%d]: %w", i, err)
+		}
+	}
+	for _, turn := range c.Turns {
+		if err := t.turn(turn); err != nil {
+			return nil, err
+		}
+	}
+	return t.messages, nil
+}
+
+// turn adds what the model said and, in the order of its calls, what the tools answered.
+func (t *thread) turn(turn chain.Turn) error {
+	var results []message
+	for _, it := range turn.Items {
+		if err := t.add(it); err != nil {
+			return err
+		}
+		if step, ok := turn.Tools[it.CallID]; ok && it.Type == "function_call" {
+			results = append(results, message{Role: "tool", ToolCallID: it.CallID, Content: string(step.Output)})
+		}
+	}
+	t.messages = append(t.messages, results...)
+	return nil
+}
+
+func (t *thread) add(it item.Item) error {
+	switch it.Type {
+	case "message":
+		return t.say(it)
+	case "function_call":
+		t.call(it.CallID, it.Name, it.Arguments())
+	case "function_call_output":
+		t.messages = append(t.messages, message{Role: "tool", ToolCallID: it.CallID, Content: outputText(it)})
+	case "mcp_call": // an earlier response's hosted call, given back as input
+		t.call(it.ID, it.Name, it.Arguments())
+		text, ok := it.Output()
+		if !ok {
+			text = it.Error()
+		}
+		t.messages = append(t.messages, message{Role: "tool", ToolCallID: it.ID, Content: text})
+	case "reasoning", "mcp_list_tools":
+		// Chat completions has no place for them.
+	default:
+		return fmt.Errorf("an item of type %q is %w", it.Type, ErrUnsupported)
+	}
+	return nil
+}
+
+func (t *thread) say(it item.Item) error {
+	m := message{Role: it.Role}
+	var parts []part
+	for _, p := range it.Parts() {
+		switch p.Type {
+		case "input_text", "output_text", "text", "summary_text", "reasoning_text":
+			text := p.Text
+			parts = append(parts, part{Type: "text", Text: &text})
+		case "refusal":
+			m.Refusal += p.Text
+		case "input_image":
+			if p.ImageURL == "" {
+				return fmt.Errorf("an image without image_url is %w", ErrUnsupported)
+			}
+			parts = append(parts, part{Type: "image_url", ImageURL: &imageURL{URL: p.ImageURL, Detail: p.Detail}})
+		case "input_file":
+			if p.FileData == "" && p.FileID == "" {
+				return fmt.Errorf("a file without file_data or file_id is %w", ErrUnsupported)
+			}
+			parts = append(parts, part{Type: "file", File: &file{Data: p.FileData, ID: p.FileID, Filename: p.Filename}})
+		default:
+			return fmt.Errorf("content of type %q is %w", p.Type, ErrUnsupported)
+		}
+	}
+	m.Content = content(parts)
+	t.messages = append(t.messages, m)
+	return nil
+}
+
+// content is a plain string where there is one text: the form every upstream takes.
+func content(parts []part) any {
+	switch {
+	case len(parts) == 0:
+		return ""
+	case len(parts) == 1 && parts[0].Text != nil:
+		return *parts[0].Text
+	}
+	return parts
+}
+
+// call adds a tool call to the assistant message before it, or to a new one.
+func (t *thread) call(id, name, arguments string) {
+	if n := len(t.messages); n == 0 || t.messages[n-1].Role != "assistant" {
+		t.messages = append(t.messages, message{Role: "assistant"})
+	}
+	m := &t.messages[len(t.messages)-1]
+	if m.Content == "" {
+		m.Content = nil
+	}
+	m.ToolCalls = append(m.ToolCalls, toolCall{
+		ID: id, Type: "function", Function: calledByName{Name: name, Arguments: asObject(arguments)},
+	})
+}
+
+// asObject keeps arguments that are JSON. Upstreams refuse a history with others, so those are sent as one quoted field; the
+// record keeps the text as the model wrote it.
+func asObject(arguments string) string {
+	if json.Valid([]byte(arguments)) {
+		return arguments
+	}
+	quoted, err := json.Marshal(map[string]string{"_invalid_arguments": arguments})
+	if err != nil {
+		panic(err) // a string always encodes
+	}
+	return string(quoted)
+}
+
+func outputText(it item.Item) string {
+	if text, ok := it.Output(); ok {
+		return text
+	}
+	var b strings.Builder
+	for _, p := range it.Parts() {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}

@@ -1,0 +1,132 @@
+// Package chat speaks the chat-completions dialect: it turns a request and its turns into an upstream's request, and the
+// upstream's answer into items. It knows neither SQL nor NATS.
+package chat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/services/internal/chain"
+)
+
+// ErrUnsupported says that the request holds something that chat completions cannot carry.
+var ErrUnsupported = errors.New("not supported by this model's upstream")
+
+// Offer is a tool as the model sees it.
+type Offer struct {
+	Name        string
+	Description string
+	Parameters  json.RawMessage
+	Strict      *bool
+}
+
+// Call is everything one model call is made of.
+type Call struct {
+	Model     string // the upstream's name
+	Request   *responses.Create
+	Turns     []chain.Turn
+	Tools     []Offer
+	Choice    tool.Choice
+	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
+}
+
+type request struct {
+	Model             string          `json:"model"`
+	Messages          []message       `json:"messages"`
+	Tools             []function      `json:"tools,omitempty"`
+	ToolChoice        any             `json:"tool_choice,omitempty"`
+	ParallelToolCalls *bool           `json:"parallel_tool_calls,omitempty"`
+	Temperature       *float64        `json:"temperature,omitempty"`
+	TopP              *float64        `json:"top_p,omitempty"`
+	PresencePenalty   *float64        `json:"presence_penalty,omitempty"`
+	FrequencyPenalty  *float64        `json:"frequency_penalty,omitempty"`
+	MaxTokens         *int            `json:"max_completion_tokens,omitempty"`
+	Logprobs          bool            `json:"logprobs,omitempty"`
+	TopLogprobs       *int            `json:"top_logprobs,omitempty"`
+	ResponseFormat    *responseFormat `json:"response_format,omitempty"`
+	ReasoningEffort   string          `json:"reasoning_effort,omitempty"`
+	Verbosity         string          `json:"verbosity,omitempty"`
+	ServiceTier       string          `json:"service_tier,omitempty"`
+	User              string          `json:"user,omitempty"`
+	SafetyIdentifier  string          `json:"safety_identifier,omitempty"`
+	PromptCacheKey    string          `json:"prompt_cache_key,omitempty"`
+}
+
+type function struct {
+	Type     string       `json:"type"`
+	Function functionBody `json:"function"`
+}
+
+type functionBody struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+	Strict      *bool           `json:"strict,omitempty"`
+}
+
+type responseFormat struct {
+	Type   string      `json:"type"`
+	Schema *jsonSchema `json:"json_schema,omitempty"`
+}
+
+type jsonSchema struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Schema      json.RawMessage `json:"schema"`
+	Strict      *bool           `json:"strict,omitempty"`
+}
+
+// Encode is the body of POST /chat/completions. ErrUnsupported names what cannot be carried.
+func (c Call) Encode() ([]byte, error) {
+	messages, err := c.messages()
+	if err != nil {
+		return nil, err
+	}
+	r := c.Request
+	out := request{
+		Model: c.Model, Messages: messages,
+		Temperature: r.Temperature, TopP: r.TopP, PresencePenalty: r.PresencePenalty, FrequencyPenalty: r.FrequencyPenalty,
+		MaxTokens: c.MaxTokens, Logprobs: r.TopLogprobs != nil, TopLogprobs: r.TopLogprobs,
+		ResponseFormat: format(r.Text), ReasoningEffort: r.Reasoning.Effort, Verbosity: r.Text.Verbosity,
+		ServiceTier: r.ServiceTier, User: r.User, SafetyIdentifier: r.SafetyIdentifier, PromptCacheKey: r.PromptCacheKey,
+	}
+	for _, t := range c.Tools {
+		out.Tools = append(out.Tools, function{Type: "function", Function: functionBody(t)})
+	}
+	if len(out.Tools) > 0 {
+		out.ToolChoice, out.ParallelToolCalls = choice(c.Choice), r.ParallelToolCalls
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode the upstream request: %w", err)
+	}
+	return b, nil
+}
+
+func choice(c tool.Choice) any {
+	if c.Tool != nil && c.Tool.Name != "" {
+		return map[string]any{"type": "function", "function": map[string]string{"name": c.Tool.Name}}
+	}
+	if c.Tool != nil {
+		return "required" // a whole server was named: any of its tools, and only those are offered
+	}
+	if c.Mode == "" {
+		return nil
+	}
+	return c.Mode
+}
+
+func format(t responses.Text) *responseFormat {
+	switch t.Format {
+	case "json_object":
+		return &responseFormat{Type: t.Format}
+	case "json_schema":
+		return &responseFormat{Type: t.Format, Schema: &jsonSchema{
+			Name: t.Name, Description: t.Description, Schema: t.Schema, Strict: t.Strict,
+		}}
+	}
+	return nil
+}

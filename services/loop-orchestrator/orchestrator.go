@@ -1,0 +1,78 @@
+// Package looporchestrator runs the model loop, one turn at a time: it calls the model, commits what it said, dispatches what it
+// asked for, and commits what the tools answered.
+//
+// It promises that a turn is committed once, whatever is killed: the row's attempt is the fence. It does not promise that a
+// model is called once: a crash between the answer and its commit calls again.
+package looporchestrator
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+)
+
+// Config is that of every backend service, and how much one orchestrator takes on.
+type Config struct {
+	backend.Config
+	// Slots bounds the turns of one lane that this process has in flight; the lane's concurrency bounds them over all.
+	Slots int `env:"WINDLASS_TURN_SLOTS, default=1024"`
+	// ResultBatch bounds the tool results of one commit.
+	ResultBatch int `env:"WINDLASS_RESULT_BATCH, default=256"`
+}
+
+// Run takes turns and results until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	be, err := backend.Open(ctx, "loop-orchestrator", cfg.Config)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // drained before the infrastructure was there
+		}
+		return err
+	}
+	defer be.Close(ctx)
+	o := &orchestrator{Backend: be, upstream: chat.Upstream{Client: modelClient(cfg.Slots)}}
+	defer o.upstream.Client.CloseIdleConnections()
+	all, ctx := errgroup.WithContext(ctx)
+	for _, lane := range be.Registry.Lanes() {
+		all.Go(func() error {
+			return be.Bus.Run(ctx, bus.RunConfig{
+				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace, Handle: o.turn,
+			})
+		})
+	}
+	all.Go(func() error {
+		return be.Bus.RunBatches(ctx, bus.RunConfig{
+			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results,
+		})
+	})
+	return all.Wait()
+}
+
+// resultBatches are on their way to the database at once: while one commits, the next fills.
+const resultBatches = 2
+
+type orchestrator struct {
+	*backend.Backend
+	upstream chat.Upstream
+}
+
+// modelClient keeps a connection per slot alive. It has no timeout: every call's context has one.
+func modelClient(slots int) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          2 * slots,
+		MaxIdleConnsPerHost:   slots,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}}
+}

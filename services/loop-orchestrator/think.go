@@ -1,0 +1,160 @@
+package looporchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+)
+
+// errDeadline is the cause of a call that ended because the whole request's time was over.
+var errDeadline = errors.New("the request's deadline passed")
+
+// think makes the model call of a loaded turn and says what is to be committed. A *chat.CallError is the model's failure; the
+// other errors are causes of ctx.
+func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
+	var none store.TurnCommit
+	request, fault := responses.Decode(c.Body)
+	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
+		return none, &chat.CallError{Code: "invalid_prompt", Message: fault.Message}
+	}
+	model, ok := o.Registry.Model(c.Model)
+	if !ok {
+		return none, &chat.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
+	}
+	tools, err := plan.Tools(request, o.Registry)
+	if err != nil {
+		return none, &chat.CallError{Code: "invalid_prompt", Message: err.Error()}
+	}
+	turns, err := chain.Turns(c)
+	if err != nil {
+		return none, &chat.CallError{Code: "server_error", Message: "The request's history cannot be read."}
+	}
+	state := plan.State{ID: c.ID, Turn: c.Turn, Request: request, Turns: turns, Tools: tools, Limits: o.Registry.Limits()}
+	call := chat.Call{
+		Model: model.Upstream.Model, Request: request, Turns: turns, Tools: tools.Offers, Choice: tools.Choice, MaxTokens: state.Left(),
+	}
+	body, err := call.Encode()
+	if err != nil {
+		return none, &chat.CallError{Code: "invalid_prompt", Message: err.Error()}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
+	defer cancel()
+	ctx, cancelCall := context.WithTimeoutCause(ctx, model.Timeout, chat.ErrCallTimeout)
+	defer cancelCall()
+	answer, err := o.upstream.Complete(ctx, model.Upstream, body, chat.Headers{
+		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
+	})
+	if err != nil {
+		return none, err
+	}
+	record, commit := plan.Next(state, answer)
+	if commit.Output, err = record.Encode(); err != nil {
+		return none, &chat.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
+	}
+	return commit, nil
+}
+
+// failedCall decides what a failed model call comes to: another attempt, parked in the row, or the end of the request.
+func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fence, err error, took time.Duration) error {
+	var failed *chat.CallError
+	switch {
+	case errors.Is(err, errDeadline):
+		return nil // expiry is the sweep's
+	case !errors.As(err, &failed):
+		return err // cancelled or draining
+	}
+	why := chain.Failure{Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt}
+	o.Bus.Announce(bus.Event(&stepv1.StepEvent{
+		Identity: stepIdentity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
+		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{
+			Code: why.Code, Retriable: failed.Retriable, HttpStatus: uint32(why.HTTPStatus), RetryAfterMs: uint64(failed.RetryAfter.Milliseconds()),
+		}}},
+	}))
+	attempts := 1
+	if model, ok := o.Registry.Model(c.Model); ok {
+		attempts = model.Attempts
+	}
+	wait := max(failed.RetryAfter, backoff(c.Failures))
+	if failed.Retriable && c.Failures+1 < attempts && wait < c.Remaining-took {
+		return o.retry(ctx, c, f, wait, why)
+	}
+	t := failedTurn(f, why)
+	t.Took = took
+	return o.commit(ctx, c.Row, t)
+}
+
+// retry parks the turn. An upstream that said how long to wait is left alone by the whole lane for as long.
+func (o *orchestrator) retry(ctx context.Context, c store.Chain, f store.Fence, wait time.Duration, why chain.Failure) error {
+	err := o.Insist(ctx, func(ctx context.Context) error {
+		_, err := o.Store.RetryTurn(ctx, f, wait, why)
+		return err
+	})
+	if errors.Is(err, store.ErrStale) {
+		return o.catchUp(ctx, f)
+	}
+	if err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.RetryAfterCommit)
+	o.Log.Info("turn parked", zap.String("request_id", dispatch.BusID(f.ID)), zap.Int("attempt", f.Attempt),
+		zap.String("outcome", why.Code), zap.Duration("took", wait))
+	if why.HTTPStatus == http.StatusTooManyRequests && wait > time.Second {
+		if err := o.Bus.PauseLane(ctx, c.Lane, time.Now().Add(min(wait, longestPause))); err != nil {
+			o.Log.Info("lane not paused", zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// longestPause bounds how long one answer can hold a lane up; whoever is parked for longer waits alone.
+const longestPause = 30 * time.Second
+
+const (
+	backoffBase = 500 * time.Millisecond
+	backoffMost = 30 * time.Second
+)
+
+// backoff is exponential with full jitter; failures is how many came before.
+func backoff(failures int) time.Duration {
+	return rand.N(min(backoffBase<<min(failures, 10), backoffMost)) + time.Millisecond
+}
+
+func failedTurn(f store.Fence, why chain.Failure) store.TurnCommit {
+	return store.TurnCommit{Fence: f, Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
+}
+
+func outcome(t store.TurnCommit) string {
+	if t.Failed {
+		return "failed"
+	}
+	return "done"
+}
+
+// turnEvent tells the step stream what was committed.
+func turnEvent(row store.Row, t store.TurnCommit) bus.Message {
+	e := &stepv1.StepEvent{Identity: stepIdentity(t.Fence), Tenant: row.Tenant, Name: row.Model, EventTime: timestamppb.Now()}
+	e.Event = &stepv1.StepEvent_ModelCompleted{ModelCompleted: &stepv1.ModelCompleted{
+		ToolCalls: uint32(len(t.Steps)), InputTokens: uint64(t.InputTokens), OutputTokens: uint64(t.OutputTokens),
+		TookUs: uint64(t.Took.Microseconds()),
+	}}
+	if t.Failed {
+		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{Code: t.Reason}}}
+	}
+	return bus.Event(e).WithTrace(row.Trace)
+}

@@ -1,0 +1,134 @@
+package httptool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxErrorBytes of a failed call's answer are read; a longer answer costs the connection.
+	maxErrorBytes = 16 << 10
+	// minSecret is the length from which a credential is looked for in what the tool says. A shorter one would take
+	// innocent text with it, and is none.
+	minSecret = 8
+)
+
+var errSilence = errors.New("answer paused for too long")
+
+// Call is one attempt of one tool call.
+type Call struct {
+	URL       string // http or https
+	Method    string // POST if empty
+	Arguments []byte // JSON
+	// Bearer is the credential; empty means none.
+	Bearer string
+	// AllowPrivate lets the call reach loopback and private networks.
+	AllowPrivate bool
+	// Once forbids that the call is sent a second time over a new connection.
+	Once bool
+	// MaxOutputBytes is how much of the answer becomes output.
+	MaxOutputBytes int
+
+	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and Traceparent tell the tool which call it is. An
+	// empty Traceparent is not sent.
+	IdempotencyKey string
+	RequestID      string
+	CallID         string
+	Attempt        uint32
+	Traceparent    string
+}
+
+// Do makes the call and returns its output, or else why there is none. The context bounds all of it. When the context was
+// cancelled rather than overdue, the failure says nothing about the tool, and the caller should look at the cause.
+func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // closes the connection of an answer that was not read to its end
+
+	req, failure := call.request(ctx)
+	if failure != nil {
+		return Output{}, failure
+	}
+	resp, err := c.clients[manner{private: call.AllowPrivate, once: call.Once}].Do(req)
+	if err != nil {
+		return Output{}, callFailure(ctx, err)
+	}
+	defer resp.Body.Close()
+
+	watch := time.AfterFunc(c.silence, func() { cancel(errSilence) })
+	defer watch.Stop()
+	body := &watchedReader{body: resp.Body, watch: watch, silence: c.silence}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return Output{}, call.statusFailure(resp, body)
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, int64(call.MaxOutputBytes)+1))
+	if err != nil {
+		return Output{}, callFailure(ctx, err)
+	}
+	return newOutput(resp.Header, call.redact(raw), len(raw), call.MaxOutputBytes), nil
+}
+
+func (call Call) request(ctx context.Context) (*http.Request, *Failure) {
+	method := call.Method
+	if method == "" {
+		method = http.MethodPost
+	}
+	at, err := url.Parse(call.URL)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL is not an http or https one"}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, call.URL, bytes.NewReader(call.Arguments))
+	if err != nil {
+		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL or method cannot be used"}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "windlass-tool-runner")
+	req.Header.Set("Idempotency-Key", headerValue(call.IdempotencyKey))
+	req.Header.Set("Windlass-Request-Id", headerValue(call.RequestID))
+	req.Header.Set("Windlass-Call-Id", headerValue(call.CallID))
+	req.Header.Set("Windlass-Attempt", strconv.FormatUint(uint64(call.Attempt), 10))
+	if call.Traceparent != "" {
+		req.Header.Set("traceparent", headerValue(call.Traceparent))
+	}
+	if call.Bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+call.Bearer)
+	}
+	return req, nil
+}
+
+// headerValue makes any text a header's value. Call ids are the model's words.
+func headerValue(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return url.QueryEscape(text)
+	}
+	return text
+}
+
+// redact takes the credential out of a tool's words.
+func (call Call) redact(text []byte) []byte {
+	if len(call.Bearer) < minSecret {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte(call.Bearer), []byte("[redacted]"))
+}
+
+// watchedReader puts the watch off with every read that brings something.
+type watchedReader struct {
+	body    io.Reader
+	watch   *time.Timer
+	silence time.Duration
+}
+
+func (r *watchedReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	if n > 0 {
+		r.watch.Reset(r.silence)
+	}
+	return n, err
+}

@@ -1,0 +1,146 @@
+package httptool
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"code.dny.dev/ssrf"
+)
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		address         string
+		public, private bool // whether the guarded and the private client may dial it
+	}{
+		{"93.184.215.14:443", true, true},
+		{"[2606:4700::1111]:8443", true, true},
+		{"127.0.0.1:80", false, true},
+		{"127.8.9.10:80", false, true},
+		{"[::1]:80", false, true},
+		{"10.0.0.1:80", false, true},
+		{"172.31.255.255:80", false, true},
+		{"192.168.1.1:80", false, true},
+		{"[fd12::1]:80", false, true},
+		{"0.0.0.0:80", false, false},
+		{"[::]:80", false, false},
+		{"169.254.169.254:80", false, false},
+		{"[::ffff:169.254.169.254]:80", false, false},
+		{"[fe80::1%eth0]:80", false, false},
+		{"[fd00:ec2::254]:80", false, false},
+		{"168.63.129.16:80", false, false},
+		{"[::ffff:168.63.129.16]:80", false, false},
+		{"100.100.100.200:80", false, false},
+		{"[64:ff9b::7f00:1]:80", false, false},
+		{"[2002:7f00:1::]:80", false, false},
+		{"224.0.0.1:80", false, false},
+		{"255.255.255.255:80", false, false},
+		{":80", false, false},
+	}
+	for _, tt := range tests {
+		network := "tcp4"
+		if strings.HasPrefix(tt.address, "[") {
+			network = "tcp6"
+		}
+		for private, want := range map[bool]bool{false: tt.public, true: tt.private} {
+			err := guard(private)(network, tt.address, nil)
+			if (err == nil) != want || err != nil && !isAddressRefused(err) {
+				t.Errorf("guard(private %v)(%s) = %v, want allowed %v", private, tt.address, err, want)
+			}
+		}
+	}
+	if err := guard(true)("unix", "/run/docker.sock", nil); !errors.Is(err, ssrf.ErrProhibitedNetwork) {
+		t.Errorf("guard of a unix socket = %v, want ErrProhibitedNetwork", err)
+	}
+}
+
+func TestRefusedAddresses(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	call := tool(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
+	call.AllowPrivate = false
+	port := call.URL[strings.LastIndex(call.URL, ":"):]
+	for _, host := range []string{
+		"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]",
+		"169.254.169.254", "10.0.0.1", "[fd00:ec2::254]",
+	} {
+		t.Run(host, func(t *testing.T) {
+			call := call
+			call.URL = "http://" + host + port
+			_, f := do(t, client(t), call)
+			wantCode(t, f, CodeAddressRefused, false)
+		})
+	}
+	for _, url := range []string{"file:///etc/passwd", "gopher://127.0.0.1/", "unix:///x", "http://", "//x/y", "\x00"} {
+		call.URL = url
+		_, f := do(t, client(t), call)
+		wantCode(t, f, CodeAddressRefused, false)
+	}
+	for _, host := range []string{"2130706433", "0x7f000001", "0177.0.0.1", "127.1"} { // names to Go, addresses to some
+		call.URL = "http://" + host + port
+		if _, f := do(t, client(t), call); f == nil {
+			t.Errorf("call of %s succeeded", host)
+		}
+	}
+	if n := calls.Load(); n != 0 {
+		t.Errorf("tool on a loopback address was reached %d times", n)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Int64
+	call := tool(t, func(w http.ResponseWriter, r *http.Request) {
+		to, ok := strings.CutPrefix(r.URL.Path, "/to/")
+		if !ok {
+			reached.Add(1)
+			body, _ := io.ReadAll(r.Body)
+			io.WriteString(w, r.Method+" "+string(body)+" auth="+r.Header.Get("Authorization")+" referer="+r.Referer())
+			return
+		}
+		if query := r.URL.RawQuery; query != "" {
+			to = query
+		}
+		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	})
+	call.Bearer = "tok" // short: not redacted from the answer
+	base := call.URL
+	elsewhere := strings.Replace(base, "127.0.0.1", "localhost", 1)
+	tests := []struct {
+		name, to string
+		want     string // output, or code
+	}{
+		{"same host", "/end", `POST {"city":"Ulm"} auth=Bearer tok referer=`},
+		{"three hops", "/to/x?/to/x?/end", `POST {"city":"Ulm"} auth=Bearer tok referer=`},
+		{"another host", elsewhere + "/end", `POST {"city":"Ulm"} auth= referer=`},
+		{"another host and back", elsewhere + "/to/x?" + base + "/end", `POST {"city":"Ulm"} auth= referer=`},
+		{"for ever", "/to/x?/to/x?/to/x?/end", CodeRedirectRefused},
+		{"another scheme", "https" + strings.TrimPrefix(base, "http") + "/end", CodeRedirectRefused},
+		{"a file", "file:///etc/passwd", CodeRedirectRefused},
+		{"another port", "http://127.0.0.1:1/end", CodeRedirectRefused},
+		{"cloud credentials", "http://169.254.169.254/latest", CodeAddressRefused},
+		{"any address", "http://0.0.0.0/", CodeAddressRefused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			call := call
+			call.URL = base + "/to/x?" + tt.to
+			before := reached.Load()
+			out, f := do(t, client(t), call)
+			if strings.HasPrefix(tt.want, "POST") {
+				if f != nil || string(out.Text) != tt.want {
+					t.Errorf("Do = %q, %+v, want %q", out.Text, f, tt.want)
+				}
+				return
+			}
+			wantCode(t, f, tt.want, false)
+			if reached.Load() != before {
+				t.Error("the refused redirect was followed")
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package httptool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The codes of failures without an HTTP status. One with a status is "http_404" and the like.
+const (
+	CodeTimeout         = "timeout"
+	CodeConnection      = "connection_error"
+	CodeAddressRefused  = "address_refused"
+	CodeRedirectRefused = "redirect_refused"
+)
+
+const (
+	// maxExcerpt of a failed call's answer is shown to the model.
+	maxExcerpt = 2 << 10
+	// maxRetryAfter bounds what a tool may ask to wait.
+	maxRetryAfter = time.Hour
+)
+
+// Failure is why a call has no output.
+type Failure struct {
+	Code       string
+	Message    string // fit for the model
+	Retriable  bool
+	HTTPStatus int           // 0 when there was no answer
+	RetryAfter time.Duration // 0 when the tool did not say
+}
+
+// callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
+func callFailure(ctx context.Context, err error) *Failure {
+	var redirect redirectError
+	var timeout net.Error
+	switch {
+	case isAddressRefused(err):
+		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called"}
+	case errors.As(err, &redirect):
+		return &Failure{Code: CodeRedirectRefused, Message: redirect.Error()}
+	case errors.Is(context.Cause(ctx), errSilence):
+		return &Failure{Code: CodeTimeout, Message: "the tool's answer stopped before its end", Retriable: true}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return &Failure{Code: CodeTimeout, Message: "the tool did not answer in time", Retriable: true}
+	default:
+		return &Failure{Code: CodeConnection, Message: connectionFault(err), Retriable: true}
+	}
+}
+
+func connectionFault(err error) string {
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &name):
+		return "the tool's host name could not be resolved"
+	case errors.As(err, &certificate):
+		return "the tool's certificate could not be verified"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the tool refused the connection"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the tool closed the connection before its answer was complete"
+	default:
+		return "the tool could not be reached, or its answer not be read"
+	}
+}
+
+// statusFailure is the failure of an answer whose status is not 2xx.
+func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
+	status := resp.StatusCode
+	f := &Failure{
+		Code:       "http_" + strconv.Itoa(status),
+		Message:    strings.TrimSpace(fmt.Sprintf("the tool answered %d %s", status, http.StatusText(status))),
+		Retriable:  status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
+		HTTPStatus: status,
+	}
+	if f.Retriable {
+		f.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	}
+	if status == http.StatusSwitchingProtocols { // the body is the bare connection
+		return f
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, maxErrorBytes))
+	if err != nil && len(raw) == 0 {
+		return f
+	}
+	raw = call.redact(raw)
+	if _, is := binaryNote(resp.Header, raw, false, maxErrorBytes); is {
+		return f
+	}
+	if excerpt, _ := fit(raw, maxExcerpt); len(excerpt) > 0 {
+		f.Message += ": " + string(excerpt)
+	}
+	return f
+}
+
+// retryAfter reads a Retry-After header, in seconds or as a date, and brings it into [0, 1 h]. What is neither is 0.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}

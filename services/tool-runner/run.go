@@ -1,0 +1,52 @@
+package toolrunner
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/services/tool-runner/internal/httptool"
+)
+
+const service = "tool-runner"
+
+// Run serves cfg's pools until ctx ends, then lets the calls in flight end within the grace and returns nil. It returns an
+// error when it cannot begin: a wrong configuration, or a ctx that ended before the bus answered. The caller serves the
+// admin endpoints.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("check configuration: %w", err)
+	}
+	tools, pools, err := cfg.tools()
+	if err != nil {
+		return err
+	}
+	b, err := bus.Connect(ctx, cfg.Bus, service, cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
+	if err != nil {
+		return err
+	}
+	defer b.Close(context.WithoutCancel(ctx))
+	cfg.Runtime.Health.Check(service+".nats", b.Ready)
+	if err := b.Ensure(ctx, bus.Topology{Pools: pools}); err != nil {
+		return fmt.Errorf("ensure streams: %w", err)
+	}
+	client := httptool.New(cfg.Slots)
+	defer client.Close()
+	r := &runner{
+		bus: b, tools: tools, client: client, flights: newFlights(),
+		log: cfg.Runtime.Log, metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, pool := range pools {
+		work.Go(func() error {
+			return b.Run(ctx, bus.RunConfig{Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: r.handle})
+		})
+	}
+	if len(pools) == 0 { // a registry without tools is no fault
+		<-ctx.Done()
+	}
+	return work.Wait()
+}
