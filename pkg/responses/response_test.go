@@ -3,7 +3,6 @@ package responses
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"testing"
 	"time"
 
@@ -11,39 +10,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/spectest"
 )
-
-// spec compiles one schema of the Open Responses specification.
-func spec(t testing.TB, name string) *jsonschema.Schema {
-	t.Helper()
-	b, err := os.ReadFile("testdata/openresponses-2026-04-24.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("openresponses.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("openresponses.json#/components/schemas/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func conforms(t testing.TB, s *jsonschema.Schema, b []byte) {
 	t.Helper()
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatalf("%v: %s", err, b)
-	}
-	if err := s.Validate(v); err != nil {
-		t.Errorf("%v\n%s", err, b)
-	}
+	spectest.Conforms(t, s, b)
 	if bytes.ContainsAny(b, "\r\n") {
 		t.Errorf("a line break in %s", b)
 	}
@@ -70,7 +42,7 @@ var at = time.Unix(1_700_000_000, 999)
 
 func TestResponseConformsToTheSpecification(t *testing.T) {
 	t.Parallel()
-	resource := spec(t, "ResponseResource")
+	resource := spectest.Schema(t, "ResponseResource")
 	minimal := decode(t, `{"model":"m","input":"x"}`)
 	output := []item.Item{
 		item.Reasoning{ID: "rs_1", Summary: []string{"s", "t"}, Text: "hm", Encrypted: "e"}.Item(),

@@ -28,7 +28,7 @@ claimed AS (
   UPDATE requests r
      SET status = 'in_progress', live = true, epoch = r.epoch + 1, turn = GREATEST(r.turn, 1), attempt = r.attempt + 1,
          started_at = COALESCE(r.started_at, now()), changed_at = now(), check_at = now() + interval '4 seconds'
-    FROM c WHERE r.id = c.id
+   WHERE r.id = ANY (ARRAY(SELECT id FROM c))
   RETURNING ` + rowColumns + `),
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -55,7 +54,7 @@ func plannedStatements(asked, ready, decided Row) []planned {
 		{"open steps", openStepsSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}}},
 		{"alarm", alarmSQL, nil},
 		{"postpone", postponeSQL, pgx.NamedArgs{
-			"ids": []uuid.UUID{ready.ID}, "changed": []time.Time{ready.ChangedAt}, "soonest": []float64{1},
+			"ids": []uuid.UUID{ready.ID}, "epochs": []int{ready.Epoch}, "turns": []int{1}, "attempts": []int{1}, "stages": []string{"model"},
 		}},
 		{"overtime", overtimeSQL, pgx.NamedArgs{"n": 100}},
 	}
@@ -81,8 +80,6 @@ func literal(v any) string {
 		return list(len(v), "bigint", func(i int) any { return v[i] })
 	case []float64:
 		return list(len(v), "float8", func(i int) any { return v[i] })
-	case []time.Time:
-		return list(len(v), "timestamptz", func(i int) any { return v[i].Format(time.RFC3339Nano) })
 	case []bool:
 		return list(len(v), "bool", func(i int) any { return v[i] })
 	case [][]byte:
@@ -209,7 +206,9 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t)
-			all := plannedStatements(inTools(t, s, 2), claimed(t, s), inSettle(t, s, Completed))
+			ready := claimed(t, s)
+			alarm(t, s) // so that one row is there to be postponed, and the others are there to be alarmed
+			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed))
 			conn, err := s.pool.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)

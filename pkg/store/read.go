@@ -33,7 +33,8 @@ SELECT w.ord, r.id, r.tenant, r.status, COALESCE(r.reason, ''), r.background, r.
   FROM unnest(@ids::uuid[], @tenants::text[]) WITH ORDINALITY AS w(id, tenant, ord)
   JOIN requests r ON r.id = w.id AND r.tenant = w.tenant
   LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request'
-  LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'`
+  LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'
+ WHERE r.id = ANY (@ids::uuid[])`
 
 // Answer reads one request of a tenant, in a statement shared with other readers of the same moment. ErrNotFound: the tenant has
 // no such request.

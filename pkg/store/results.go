@@ -47,7 +47,7 @@ turned AS (
          not_before = CASE WHEN c.retry THEN now() + make_interval(secs => c.wait) END,
          finished_at = CASE WHEN c.retry THEN NULL ELSE now() END
     FROM c JOIN locked USING (id, epoch, turn)
-   WHERE s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx AND s.attempt = c.attempt AND s.state = 'dispatched'
+   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx AND s.attempt = c.attempt AND s.state = 'dispatched'
      AND s.call_id = c.call_id AND s.input_hash = c.hash
   RETURNING c.id, c.retry, c.wait),
 counted AS (
@@ -60,7 +60,7 @@ moved AS (
          changed_at = now(),
          check_at = CASE WHEN r.pending > c.n THEN LEAST(r.check_at, now() + make_interval(secs => COALESCE(c.wait, 4)))
                          ELSE now() + interval '4 seconds' END
-    FROM counted c WHERE r.id = c.id
+    FROM counted c WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id
   RETURNING r.*),
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)

@@ -54,7 +54,6 @@ type Row struct {
 	CreatedAt time.Time
 	DueIn     time.Duration // how long until not_before, by the database's clock; never negative
 	Remaining time.Duration // until the deadline, by the database's clock
-	ChangedAt time.Time     // of the last commit that moved the row
 	Steps     []Step        // the turn's tool steps that are still dispatched, when Stage is StageTools
 }
 

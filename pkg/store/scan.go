@@ -10,7 +10,7 @@ import (
 const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
-  extract(epoch FROM r.deadline - now())::float8 AS remaining, r.changed_at`
+  extract(epoch FROM r.deadline - now())::float8 AS remaining`
 
 // stepColumns are the columns of a Step, from steps as s.
 const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt, s.input, s.input_hash, s.output, s.error,
@@ -21,7 +21,7 @@ const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, 
 func (r *Row) targets(dueIn, remaining *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
-		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, dueIn, remaining, &r.ChangedAt,
+		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, dueIn, remaining,
 	}
 }
 

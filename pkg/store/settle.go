@@ -29,7 +29,7 @@ WITH c AS (
     WITH ORDINALITY AS c(id, tenant, epoch, status, reason, answer, after, ord)),
 locked AS (
   SELECT c.ord FROM c JOIN requests r ON r.id = c.id
-   WHERE CASE c.status
+   WHERE r.id = ANY (@ids::uuid[]) AND CASE c.status
            WHEN 'cancelled' THEN r.status IN ('queued', 'in_progress') AND r.tenant = c.tenant
            WHEN 'expired' THEN r.status IN ('queued', 'in_progress') AND r.deadline <= now()
            ELSE r.status = 'in_progress' AND r.stage = 'settle' AND r.epoch = c.epoch
@@ -42,7 +42,7 @@ settled AS (
          pending = 0, not_before = NULL, live = c.after,
          check_at = CASE WHEN c.after THEN now() + interval '4 seconds' END
     FROM c JOIN locked USING (ord)
-   WHERE r.id = c.id AND r.status IN ('queued', 'in_progress')
+   WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id AND r.status IN ('queued', 'in_progress')
   RETURNING c.ord, r.id),
 answered AS (
   INSERT INTO bodies (request_id, kind, data)

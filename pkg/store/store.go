@@ -58,9 +58,9 @@ func Open(cfg Config) (*Store, error) {
 	// would compile for longer than they run.
 	params["plan_cache_mode"] = "force_generic_plan"
 	params["jit"] = "off"
-	// A plan made while a table was nearly empty must not read it whole once it has grown: every statement looks its few rows up.
-	// A hash or merge join reads the inner index whole, a sequential scan the table.
-	params["enable_seqscan"], params["enable_hashjoin"], params["enable_mergejoin"] = "off", "off", "off"
+	// A plan made while a table was nearly empty must not read it whole once it has grown, by a scan of the table or of an index
+	// that has the wrong order. Sorts of a statement's own few rows are still made.
+	params["enable_seqscan"], params["enable_sort"] = "off", "off"
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
 		return nil, fmt.Errorf("make the database pool: %w", err)

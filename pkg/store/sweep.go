@@ -79,47 +79,41 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	return nil
 }
 
-// The wait doubles with the time since the row last changed, from 4 to 30 seconds, and ends sooner when something parked is due.
+// The wait doubles with the time since the row last changed, from 4 to 30 seconds, and ends sooner when something parked is due:
+// by the rows, not by what the caller read, because a step may have been parked since. Rows that are being written are skipped;
+// they stay overdue.
 const postponeSQL = `
 WITH locked AS (
-  SELECT r.id, p.soonest
-    FROM unnest(@ids::uuid[], @changed::timestamptz[], @soonest::float8[]) AS p(id, changed_at, soonest)
+  SELECT r.id
+    FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @stages::text[])
+      AS p(id, epoch, turn, attempt, stage)
     JOIN requests r ON r.id = p.id
-   WHERE r.live AND r.changed_at = p.changed_at
-   ORDER BY r.id FOR UPDATE OF r)
+   WHERE r.id = ANY (@ids::uuid[]) AND r.live AND r.check_at <= now()
+     AND r.epoch = p.epoch AND r.turn = p.turn AND r.attempt = p.attempt AND r.stage = p.stage
+   ORDER BY r.id FOR UPDATE OF r SKIP LOCKED)
 UPDATE requests r
-   SET check_at = now() + LEAST(make_interval(secs => l.soonest),
-                                GREATEST(now() - r.changed_at, interval '4 seconds'), interval '30 seconds')
-  FROM locked l WHERE r.id = l.id`
+   SET check_at = LEAST(
+         now() + LEAST(GREATEST(now() - r.changed_at, interval '4 seconds'), interval '30 seconds'),
+         CASE WHEN r.not_before > now() THEN r.not_before END,
+         (SELECT min(s.not_before) FROM steps s
+           WHERE s.request_id = r.id AND s.turn = r.turn AND s.state = 'dispatched' AND s.not_before > now()))
+ WHERE r.id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Postpone moves the next check of rows, read by Overdue or Look, that were published for. Rows that moved on meanwhile keep
-// their own check time: a retry that was parked since then may be due sooner.
+// Postpone moves the next check of rows that were published for. Rows that moved on meanwhile keep their own check time.
 func (s *Store) Postpone(ctx context.Context, rows []Row) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	_, err := s.pool.Exec(ctx, postponeSQL, pgx.NamedArgs{
-		"ids":     column(rows, func(r Row) uuid.UUID { return r.ID }),
-		"changed": column(rows, func(r Row) time.Time { return r.ChangedAt }),
-		"soonest": column(rows, func(r Row) float64 { return r.soonest().Seconds() }),
+		"ids":      column(rows, func(r Row) uuid.UUID { return r.ID }),
+		"epochs":   column(rows, func(r Row) int { return r.Epoch }),
+		"turns":    column(rows, func(r Row) int { return r.Turn }),
+		"attempts": column(rows, func(r Row) int { return r.Attempt }),
+		"stages":   column(rows, func(r Row) string { return string(r.Stage) }),
 	})
 	if err != nil {
 		return fmt.Errorf("postpone %d rows: %w", len(rows), err)
 	}
 	return nil
-}
-
-// soonest is when something the row has parked is due; an hour when nothing is.
-func (r Row) soonest() time.Duration {
-	soonest := time.Hour
-	if r.DueIn > 0 {
-		soonest = r.DueIn
-	}
-	for _, s := range r.Steps {
-		if s.DueIn > 0 {
-			soonest = min(soonest, s.DueIn)
-		}
-	}
-	return soonest
 }
 
 const alarmSQL = `

@@ -199,11 +199,6 @@ func TestPostponeLeavesRowsThatMovedOn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"a sibling parked for a moment", func() Row { return inTools(t, s, 2) }, func(r Row) {
-			failed := results(r)[0]
-			failed.Retry, failed.Wait = true, time.Second
-			commitResults(t, s, failed)
-		}},
 		{"cancelled", func() Row { return inTools(t, s, 1) }, func(r Row) { settle(t, s, r, Cancelled, true) }},
 		{"done with", func() Row { return inSettle(t, s, Completed) }, func(r Row) { settle(t, s, r, Completed, false) }},
 	} {
@@ -218,6 +213,25 @@ func TestPostponeLeavesRowsThatMovedOn(t *testing.T) {
 		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
 			t.Errorf("%s: Postpone wrote (-before +after):\n%s", tt.name, diff)
 		}
+	}
+}
+
+// A step that was parked after the sweep had read its row is not slept through.
+func TestPostponeSeesWhatWasParkedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := inTools(t, s, 2)
+	exec(t, s, `UPDATE requests SET changed_at = now() - interval '1 hour'`)
+	alarm(t, s)
+	rows := overdueRows(t, s)
+	failed := results(r)[0]
+	failed.Retry, failed.Wait = true, time.Second
+	commitResults(t, s, failed)
+	if err := s.Postpone(t.Context(), rows); err != nil || len(rows) != 1 {
+		t.Fatalf("postpone %v: %v", rows, err)
+	}
+	if got := checkIn(t, s, r.ID); got <= 0 || got > time.Second {
+		t.Errorf("next check in %s, want it when the parked step is due, within a second", got)
 	}
 }
 

@@ -81,6 +81,8 @@ func (t TurnCommit) after(before Row) Row {
 	return r
 }
 
+// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
+// planned, no plan reads more than the rows of these requests.
 const commitTurnSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[], @outputs::bytea[],
@@ -90,7 +92,7 @@ WITH c AS (
     AS c(id, epoch, turn, attempt, state, output, error, tokens_in, tokens_out, took, stage, pending, outcome, reason, ord)),
 locked AS (
   SELECT c.ord FROM c JOIN requests r ON r.id = c.id
-   WHERE r.status = 'in_progress' AND r.stage = 'model'
+   WHERE r.id = ANY (@ids::uuid[]) AND r.status = 'in_progress' AND r.stage = 'model'
      AND r.epoch = c.epoch AND r.turn = c.turn AND r.attempt = c.attempt
    ORDER BY r.id FOR UPDATE OF r),
 done AS (
@@ -98,7 +100,7 @@ done AS (
      SET state = c.state, attempt = c.attempt, output = c.output, error = COALESCE(c.error, s.error),
          input_tokens = c.tokens_in, output_tokens = c.tokens_out, took_us = c.took, finished_at = now()
     FROM c JOIN locked USING (ord)
-   WHERE s.request_id = c.id AND s.turn = c.turn AND s.idx = 0 AND s.state = 'dispatched'
+   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = 0 AND s.state = 'dispatched'
   RETURNING c.ord, c.id, c.turn),
 moved AS (
   UPDATE requests r
@@ -107,7 +109,7 @@ moved AS (
          attempt = 1, failures = 0, crashes = 0, not_before = NULL,
          input_tokens = r.input_tokens + c.tokens_in, output_tokens = r.output_tokens + c.tokens_out,
          changed_at = now(), check_at = now() + interval '4 seconds'
-    FROM c JOIN done USING (ord) WHERE r.id = c.id
+    FROM c JOIN done USING (ord) WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id
   RETURNING r.id, r.turn, r.stage, r.model),
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)

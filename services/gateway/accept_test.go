@@ -148,28 +148,29 @@ func TestBadInput(t *testing.T) {
 		{"unclean path", "GET", "/v1//models", "", "", 404, nil, nil},
 		{"wrong method", "DELETE", create, "", "", 405, nil, "method_not_allowed"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := s.request(t.Context(), tt.method, tt.path, tt.body)
-			if tt.kind != "" {
-				r.Header.Set("Content-Type", tt.kind)
-			}
-			got := s.send(r)
-			f := got.fault(t)
-			if got.status != tt.status || f["param"] != tt.param || f["code"] != tt.code || f["type"] != "invalid_request_error" {
-				t.Errorf("answered %d %s, want %d, param %v, code %v", got.status, got.body, tt.status, tt.param, tt.code)
-			}
-			if f["message"] == "" || got.header.Get("X-Request-Id") == "" || got.header.Get("Content-Type") != "application/json" {
-				t.Errorf("answer lacks message, id or type: %v %s", got.header, got.body)
-			}
-		})
-	}
-	t.Cleanup(func() {
-		if n := s.backlog(); n != 0 {
-			t.Errorf("%d requests queued after refusals only, want 0", n)
+	t.Run("cases", func(t *testing.T) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				r := s.request(t.Context(), tt.method, tt.path, tt.body)
+				if tt.kind != "" {
+					r.Header.Set("Content-Type", tt.kind)
+				}
+				got := s.send(r)
+				f := got.fault(t)
+				if got.status != tt.status || f["param"] != tt.param || f["code"] != tt.code || f["type"] != "invalid_request_error" {
+					t.Errorf("answered %d %s, want %d, param %v, code %v", got.status, got.body, tt.status, tt.param, tt.code)
+				}
+				if f["message"] == "" || got.header.Get("X-Request-Id") == "" ||
+					got.header.Get("Content-Type") != "application/json" {
+					t.Errorf("answer lacks message, id or type: %v %s", got.header, got.body)
+				}
+			})
 		}
 	})
+	if n := s.backlog(); n != 0 {
+		t.Errorf("%d requests queued after refusals only, want 0", n)
+	}
 }
 
 func TestGzipIsRefused(t *testing.T) {

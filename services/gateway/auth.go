@@ -18,18 +18,22 @@ func (s *server) keyed(h handler) handler {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		key = strings.TrimSpace(key)
 		if !strings.EqualFold(scheme, "Bearer") || key == "" {
-			return unauthorized("You didn't provide an API key. You need to provide your API key in an Authorization header " +
+			return unauthorized(x, r, "You didn't provide an API key. You need to provide your API key in an Authorization header "+
 				"using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).")
 		}
 		given := digest(key)
 		if subtle.ConstantTimeCompare(given[:], s.key[:]) != 1 {
-			return unauthorized("Incorrect API key provided.")
+			return unauthorized(x, r, "Incorrect API key provided.")
 		}
 		return h(x, r)
 	}
 }
 
-func unauthorized(message string) *fault.Error {
+func unauthorized(x *exchange, r *http.Request, message string) *fault.Error {
+	x.Header().Set("WWW-Authenticate", "Bearer")
+	if r.ContentLength != 0 { // net/http reads what is left of a body before it answers, unless the connection ends with it
+		x.Header().Set("Connection", "close")
+	}
 	return &fault.Error{
 		Status: http.StatusUnauthorized, Type: "invalid_request_error", Code: "invalid_api_key", Message: message,
 	}

@@ -44,10 +44,7 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
 		h.Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
 	}
-	switch f.Status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable: // SDKs repeat every 5xx unless told otherwise
+	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
 		h.Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
 	}
 	s.send(x, f.Status, f.JSON())

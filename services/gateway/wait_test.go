@@ -171,7 +171,7 @@ func TestDrainLetsWaitersWaitWithinItsGrace(t *testing.T) {
 	row := s.claim()
 	s.drain(process.ErrDraining)
 	eventually(t, "the end of accepting", func() bool {
-		resp, err := http.Get(s.url + "/v1/models") //nolint:noctx // it fails or is answered at once
+		resp, err := s.http.Do(s.request(t.Context(), "GET", "/v1/models", ""))
 		if err == nil {
 			_ = resp.Body.Close()
 		}

@@ -1,14 +1,13 @@
 package item
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"windlass.dev/windlass/pkg/spectest"
 )
 
 func parse(t testing.TB, s string) Item {
@@ -104,7 +103,7 @@ func TestPartsOfPlainText(t *testing.T) {
 
 func TestStored(t *testing.T) {
 	t.Parallel()
-	spec := itemField(t)
+	spec := spectest.Schema(t, "ItemField")
 	for _, tt := range []struct{ in, want string }{
 		{
 			`{"role":"user","content":"x","id":null,"note":1}`,
@@ -135,37 +134,10 @@ func TestStored(t *testing.T) {
 		if diff := cmp.Diff(tt.want, string(got.JSON())); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.in, diff)
 		}
-		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(got.JSON()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := spec.Validate(v); err != nil {
-			t.Errorf("%s: %v", got.JSON(), err)
-		}
+		spectest.Conforms(t, spec, got.JSON())
 	}
 	it := parse(t, `{"type":"acme:x","a":null,"status":"odd"}`).Stored("new")
 	if want := `{"type":"acme:x","id":"new","status":"odd","a":null}`; string(it.JSON()) != want {
 		t.Errorf("unknown item = %s, want %s", it.JSON(), want)
 	}
-}
-
-func itemField(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	b, err := os.ReadFile("../testdata/openresponses-2026-04-24.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("spec.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("spec.json#/components/schemas/ItemField")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }

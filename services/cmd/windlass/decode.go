@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -53,7 +56,41 @@ func decode(subject string, body []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("print the message: %w", err)
 	}
+	return readable(b)
+}
+
+// readable shows payloads as the text they are and hashes in hexadecimal, where protobuf's JSON has base64 for both.
+func readable(message []byte) (string, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(message, &fields); err != nil {
+		return "", fmt.Errorf("print the message: %w", err)
+	}
+	reword(fields)
+	b, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("print the message: %w", err)
+	}
 	return string(b), nil
+}
+
+func reword(fields map[string]any) {
+	for name, value := range fields {
+		switch value := value.(type) {
+		case map[string]any:
+			reword(value)
+		case string:
+			raw, err := base64.StdEncoding.DecodeString(value)
+			switch {
+			case err != nil:
+			case name == "output" || name == "arguments":
+				fields[name] = string(raw)
+			case name == "input_hash":
+				fields[name] = hex.EncodeToString(raw)
+			case name == "dispatch_token":
+				delete(fields, name) // of no use to a reader, and proof of a command to anybody else
+			}
+		}
+	}
 }
 
 // messageOf is the type that the subject's second token names; the first is the installation's prefix.

@@ -18,6 +18,8 @@ type cli struct {
 	Mock    mockCmd    `cmd:"" help:"Serve a scripted model and tools."`
 	Decode  decodeCmd  `cmd:"" help:"Print a message of the bus as JSON, for nats … --translate."`
 	Bench   benchCmd   `cmd:"" help:"Measure throughput, latency and cost per step beside a direct loop."`
+
+	BenchPart benchPartCmd `cmd:"" hidden:"" help:"Run one process of the benchmark's stack."`
 }
 
 func main() {

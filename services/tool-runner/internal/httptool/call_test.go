@@ -127,7 +127,7 @@ func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	tests := map[string]http.HandlerFunc{
 		"no header": func(_ http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // the server notices a client that left only then
+			io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		},
 		"slow drip": func(w http.ResponseWriter, r *http.Request) {
@@ -175,6 +175,7 @@ func TestCancelledCall(t *testing.T) {
 	t.Parallel()
 	began := make(chan struct{})
 	call := tool(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // the server notices a client that left only then
 		close(began)
 		<-r.Context().Done()
 	})

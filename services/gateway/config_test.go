@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/pkg/process"
+)
+
+func TestConfigIsReadFromTheEnvironment(t *testing.T) {
+	t.Setenv("WINDLASS_DATABASE_URL", "postgres://x")
+	t.Setenv("WINDLASS_API_KEY", testKey)
+	t.Setenv("WINDLASS_REGISTRY", "registry.yaml")
+	t.Setenv("WINDLASS_BACKLOG_MAX", "7")
+	var c Config
+	if err := process.Load(t.Context(), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:8080" || c.MaxBody != 16<<20 || c.BacklogMax != 7 || c.PollInterval != time.Second {
+		t.Errorf("configuration %+v, want the defaults and a backlog of 7", c)
+	}
+	if c.Registry != nil {
+		t.Error("a registry was made of the environment: the file would not be read")
+	}
+}
+
+func TestValidateReportsEveryFault(t *testing.T) {
+	t.Parallel()
+	err := (&Config{}).Validate()
+	if err == nil {
+		t.Fatal("the empty configuration is valid")
+	}
+	for _, name := range []string{
+		"WINDLASS_DATABASE_URL", "WINDLASS_NATS_URL", "WINDLASS_REGISTRY", "WINDLASS_LISTEN", "WINDLASS_API_KEY",
+		"WINDLASS_MAX_BODY", "WINDLASS_BACKLOG_MAX", "WINDLASS_WAIT_POLL", "WINDLASS_DRAIN_GRACE",
+	} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the faults don't name %s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package toolrunner
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+func (h *harness) publish(t *testing.T, c *stepv1.ToolCommand, traceparent string) {
+	t.Helper()
+	if refused, err := h.Publish(t.Context(), bus.Tool(c).WithTrace(traceparent)); err != nil || refused != 0 {
+		t.Fatalf("Publish = %d, %v", refused, err)
+	}
+}
+
+func receive[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("%s: nothing came", what)
+		panic("unreachable")
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	headers := make(chan http.Header, 1)
+	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+		headers <- r.Header
+		answer(w, r)
+	})
+	stop := h.serve(t, time.Second)
+	c := command("plain")
+	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	h.publish(t, c, trace)
+	h.wantEvent(t, sunny(c))
+	got := receive(t, headers, "call")
+	for name, want := range map[string]string{
+		"Windlass-Request-Id": "resp_" + c.GetIdentity().GetRequestId(), "Windlass-Call-Id": "call_1", "Windlass-Attempt": "1",
+		"Idempotency-Key": c.GetIdempotencyKey(), "Traceparent": trace, "Content-Type": "application/json",
+	} {
+		if got.Get(name) != want {
+			t.Errorf("header %s = %q, want %q", name, got.Get(name), want)
+		}
+	}
+	if err := h.rt.Health.Ready(t.Context()); err != nil {
+		t.Errorf("Ready = %v, want nil", err)
+	}
+	stop()
+	h.wantCalls(t, 1)
+	if got := h.outcomes(t); !cmp.Equal(got, map[string]float64{"done": 1}) {
+		t.Errorf("outcomes = %v, want one done", got)
+	}
+	h.publish(t, c, "") // refused if the command were not acknowledged
+}
+
+// outcomes reads windlass_steps_total.
+func (h *harness) outcomes(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := h.rt.Metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != "windlass_steps_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "outcome" {
+					found[l.GetValue()] += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return found
+}
+
+// TestOutageKeepsTheResult holds that a result waits for the broker, and that the message the broker brings back meanwhile
+// is not called again.
+func TestOutageKeepsTheResult(t *testing.T) {
+	t.Parallel()
+	began, release := make(chan struct{}, 2), make(chan struct{})
+	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		<-release
+		answer(w, r)
+	})
+	stop := h.serve(t, time.Second)
+	c := command("plain")
+	h.publish(t, c, "")
+	receive(t, began, "call")
+	h.broker.Stop()
+	close(release)
+	<-time.After(3 * time.Second) // three times the lease: the message is free when the broker is back
+	h.broker.Start()
+	h.wantEvent(t, sunny(c))
+	stop()
+	h.wantCalls(t, 1)
+}
+
+// TestLostStreamsKeepTheResult holds that a result outlives the loss of everything the broker held.
+func TestLostStreamsKeepTheResult(t *testing.T) {
+	t.Parallel()
+	began, release := make(chan struct{}, 1), make(chan struct{})
+	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		<-release
+		answer(w, r)
+	})
+	h.serve(t, time.Second)
+	c := command("plain")
+	h.publish(t, c, "")
+	receive(t, began, "call")
+	h.broker.Stop()
+	h.broker.Wipe()
+	close(release)
+	h.broker.Start()
+	h.wantEvent(t, sunny(c))
+	h.wantCalls(t, 1)
+}
+
+func TestCancelBreaksTheCallOff(t *testing.T) {
+	t.Parallel()
+	began, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	h := setUp(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // the server notices a client that left only then
+		began <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	})
+	stop := h.serve(t, time.Second)
+	c := command("plain")
+	h.publish(t, c, "")
+	receive(t, began, "call")
+	h.CancelHint(c.GetIdentity().GetRequestId())
+	receive(t, gone, "end of the call")
+	stop()
+	if e, err := h.ToolResult(t.Context(), c.GetTenant(), c.GetIdentity()); e != nil || err != nil {
+		t.Errorf("ToolResult = %v, %v, want none for a cancelled request", e, err)
+	}
+	if got := h.outcomes(t); !cmp.Equal(got, map[string]float64{"cancelled": 1}) {
+		t.Errorf("outcomes = %v, want one cancelled", got)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	t.Run("lets a call end", func(t *testing.T) {
+		t.Parallel()
+		began, release := make(chan struct{}, 1), make(chan struct{})
+		h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+			began <- struct{}{}
+			<-release
+			answer(w, r)
+		})
+		stop := h.serve(t, patience)
+		c := command("plain")
+		h.publish(t, c, "")
+		receive(t, began, "call")
+		time.AfterFunc(50*time.Millisecond, func() { close(release) }) // after the drain began
+		stop()
+		h.wantEvent(t, sunny(c))
+		h.wantCalls(t, 1)
+	})
+	t.Run("hands back what outlasts the grace", func(t *testing.T) {
+		t.Parallel()
+		keys, first := make(chan string, 2), make(chan struct{}, 1)
+		first <- struct{}{}
+		h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			keys <- r.Header.Get("Idempotency-Key")
+			select {
+			case <-first:
+				<-r.Context().Done()
+			default:
+				answer(w, r)
+			}
+		})
+		stop := h.serve(t, 50*time.Millisecond)
+		c := command("plain")
+		h.publish(t, c, "")
+		key := receive(t, keys, "call")
+		stop()
+		h.serve(t, time.Second)
+		h.wantEvent(t, sunny(c))
+		if again := receive(t, keys, "second call"); again != key || key != c.GetIdempotencyKey() {
+			t.Errorf("keys are %q and %q, want %q twice", key, again, c.GetIdempotencyKey())
+		}
+	})
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	var cfg Config
+	if err := process.Load(t.Context(), &cfg); err != nil {
+		t.Fatalf("the defaults are refused: %v", err)
+	}
+	if cfg.Slots != 64 || cfg.Grace != 18*time.Second || len(cfg.Pools) != 0 {
+		t.Errorf("slots %d, grace %v, pools %v; want 64, 18s and none", cfg.Slots, cfg.Grace, cfg.Pools)
+	}
+	tools, err := registry.New(registry.File{Tools: []registry.Tool{{Name: "x", URL: "https://tools.example.com"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Registry, cfg.Pools = tools, []string{"b", "a", "b"}
+	if _, pools, err := cfg.tools(); err != nil || !slices.Equal(pools, []string{"a", "b"}) {
+		t.Errorf("tools = %v, %v, want pools a and b", pools, err)
+	}
+	cfg.Pools = nil
+	if _, pools, err := cfg.tools(); err != nil || !slices.Equal(pools, []string{pool}) {
+		t.Errorf("tools = %v, %v, want the registry's pools", pools, err)
+	}
+	cfg.Registry, cfg.RegistryFile = nil, ""
+	if _, _, err := cfg.tools(); err == nil {
+		t.Error("tools without a registry = nil error")
+	}
+	if err := (&Config{Pools: []string{""}, Grace: -1}).Validate(); err == nil {
+		t.Error("Validate of a wrong config = nil")
+	}
+}
