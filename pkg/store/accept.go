@@ -44,7 +44,7 @@ accepted AS (
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.tenant = n.tenant AND q.lane = n.lane
                         AND q.tier = n.tier ORDER BY q.vft DESC LIMIT 1), 0)) + n.place / n.weight,
          now() + make_interval(secs => n.timeout), n.trace
-    FROM n ORDER BY n.id
+    FROM n
   ON CONFLICT (id) DO NOTHING
   RETURNING id)
 INSERT INTO bodies (request_id, kind, data)

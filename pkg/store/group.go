@@ -40,19 +40,23 @@ func (g *group[In, Out]) do(ctx context.Context, item In) (Out, error) {
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
 	g.mu.Unlock()
+	leads := g.leads
 	for {
 		select {
 		case <-c.done:
 			return c.out, c.err
-		case g.leads <- struct{}{}:
+		case leads <- struct{}{}:
 			g.flush(ctx)
 			<-g.leads
+			if !g.waits(c) {
+				leads = nil // the item is done or on its way: another lead would find nothing to do, over and over
+			}
+		case <-ctx.Done():
 			select {
-			case <-c.done: // the next select might choose another lead instead
+			case <-c.done: // answered after all
 				return c.out, c.err
 			default:
 			}
-		case <-ctx.Done():
 			g.leave(c)
 			var none Out
 			return none, context.Cause(ctx)
@@ -98,6 +102,13 @@ func (g *group[In, Out]) oneByOne(ctx context.Context, batch []*call[In, Out]) {
 		}
 		close(c.done)
 	}
+}
+
+// waits tells whether no statement has taken the call yet.
+func (g *group[In, Out]) waits(c *call[In, Out]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(g.waiting, c)
 }
 
 // leave takes a call whose caller has gone out of the queue, if it still waits there.

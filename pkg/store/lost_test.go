@@ -231,22 +231,20 @@ func TestLostAnswerIsRepeated(t *testing.T) {
 		if !ok {
 			continue
 		}
-		t.Run(a.name, func(t *testing.T) {
-			before := dump(t, truth)
-			loser.armed.Store(true)
-			if err := a.do(t.Context()); !Unavailable(err) || loser.armed.Load() {
-				t.Errorf("with its answer lost: %v, want an error that Unavailable knows", err)
-			}
-			after := dump(t, truth)
-			if before == after {
-				t.Error("nothing was written; the test means to lose the answer of a commit")
-			}
-			if err := a.do(t.Context()); !errors.Is(err, want) {
-				t.Errorf("repeated: %v, want %v", err, want)
-			}
-			if diff := cmp.Diff(after, dump(t, truth)); diff != "" {
-				t.Errorf("the repetition wrote (-before +after):\n%s", diff)
-			}
-		})
+		before := dump(t, truth)
+		loser.armed.Store(true)
+		if err := a.do(t.Context()); !Unavailable(err) || loser.armed.Load() {
+			t.Errorf("%s with its answer lost: %v, want an error that Unavailable knows", a.name, err)
+		}
+		after := dump(t, truth)
+		if before == after {
+			t.Errorf("%s wrote nothing; the test means to lose the answer of a commit", a.name)
+		}
+		if err := a.do(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%s repeated: %v, want %v", a.name, err, want)
+		}
+		if diff := cmp.Diff(after, dump(t, truth)); diff != "" {
+			t.Errorf("%s, repeated, wrote (-before +after):\n%s", a.name, diff)
+		}
 	}
 }

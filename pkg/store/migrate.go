@@ -67,7 +67,7 @@ func withProvider(ctx context.Context, url string, use func(*sql.DB, *goose.Prov
 	if err != nil {
 		return fmt.Errorf("parse the database url: %w", err)
 	}
-	var db *sql.DB = stdlib.OpenDB(*cfg.ConnConfig)
+	db := stdlib.OpenDB(*cfg.ConnConfig)
 	defer func() { _ = db.Close() }()                                          // nothing was left unwritten
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tried every second for 5 minutes
 	if err != nil {

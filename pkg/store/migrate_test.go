@@ -25,10 +25,10 @@ func TestMigrate(t *testing.T) {
 	}
 
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 8 {
 		wg.Go(func() {
 			if v, err := Migrate(t.Context(), url); err != nil || v < 1 {
-				t.Errorf("Migrate beside three others = version %d, %v", v, err)
+				t.Errorf("Migrate beside seven others = version %d, %v", v, err)
 			}
 		})
 	}

@@ -310,9 +310,11 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 			w := &walk{t: t, s: open(t), r: rand.New(rand.NewPCG(seed, 0)), did: make(map[string]int)}
 			w.go2000()
 			t.Logf("seed %d, done (true) and refused: %v", seed, w.did)
-			for _, op := range []string{"claim true", "commit turn true", "commit turn false", "raise true", "raise false",
+			for _, op := range []string{
+				"claim true", "commit turn true", "commit turn false", "raise true", "raise false",
 				"retry turn true", "retry turn false", "commit results true", "a result turned its step", "settle as completed true",
-				"settle as failed true", "settle as cancelled true", "settle as expired true", "settle as completed false"} {
+				"settle as failed true", "settle as cancelled true", "settle as expired true", "settle as completed false",
+			} {
 				if w.did[op] == 0 && seed == 1 {
 					t.Errorf("the walk never did: %s", op)
 				}

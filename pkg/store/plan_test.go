@@ -23,8 +23,10 @@ func plannedStatements(asked, ready, decided Row) []planned {
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
 	n := newRequest()
-	fence := pgx.NamedArgs{"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
-		"crashed": true, "wait": 1.0, "error": []byte("{}")}
+	fence := pgx.NamedArgs{
+		"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
+		"crashed": true, "wait": 1.0, "error": []byte("{}"),
+	}
 	return []planned{
 		{"accept", acceptSQL, pgx.NamedArgs{
 			"ids": []uuid.UUID{n.ID}, "tenants": []string{"tenant-1"}, "endpoints": []string{"e"}, "models": []string{"m"},

@@ -71,13 +71,12 @@ func TestSettleRacesCancelRacesExpire(t *testing.T) {
 		})
 		won := make([]bool, len(all))
 		var wg sync.WaitGroup
-		switch {
-		case i%4 == 0: // all in one statement
+		if i%4 == 0 { // all in one statement
 			var err error
 			if won, err = s.settleAll(t.Context(), all); err != nil {
 				t.Fatal(err)
 			}
-		default:
+		} else {
 			for j, o := range all {
 				wg.Go(func() {
 					err := s.Settle(t.Context(), o)

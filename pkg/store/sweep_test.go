@@ -108,7 +108,8 @@ func TestParkedTurnBecomesDue(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	parked := claimed(t, s)
-	if _, err := s.RetryTurn(t.Context(), fenceOf(parked), time.Hour, "busy"); err != nil {
+	held, err := s.RetryTurn(t.Context(), fenceOf(parked), time.Hour, "busy")
+	if err != nil {
 		t.Fatal(err)
 	}
 	alarm(t, s)
@@ -117,6 +118,11 @@ func TestParkedTurnBecomesDue(t *testing.T) {
 	}
 	if err := s.Postpone(t.Context(), overdueRows(t, s)); err != nil {
 		t.Fatal(err)
+	}
+
+	commit(t, s, held, TurnCommit{}) // by a worker that saw no reason to wait
+	if got := look(t, s, held.ID); got.Next() != RunTurn || got.Turn != 2 {
+		t.Errorf("the turn after a parked one is %+v, want it due", got)
 	}
 
 	soon := claimed(t, s)
@@ -145,6 +151,9 @@ func TestParkedToolBecomesDue(t *testing.T) {
 	failed := results(r)[0]
 	failed.Retry, failed.Wait = true, 300*time.Millisecond
 	commitResults(t, s, failed)
+	if in := checkIn(t, s, r.ID); in > failed.Wait {
+		t.Errorf("next check in %s, want it when the step is due", in)
+	}
 	got := untilOverdue(t, s, r.ID)
 	if got.Next() != RunTools || len(got.Steps) != 2 || got.Steps[0].DueIn != 0 || got.Steps[0].Attempt != 2 {
 		t.Errorf("overdue %+v, want its first step due at attempt 2", got)
@@ -194,6 +203,10 @@ func TestPostponeLeavesRowsThatMovedOn(t *testing.T) {
 		move func(Row)
 	}{
 		{"turn committed", func() Row { return claimed(t, s) }, func(r Row) { commit(t, s, r, TurnCommit{Steps: newSteps(1)}) }},
+		{"turn committed, and due again", func() Row { return claimed(t, s) }, func(r Row) {
+			commit(t, s, r, TurnCommit{})
+			alarm(t, s)
+		}},
 		{"attempt raised", func() Row { return claimed(t, s) }, func(r Row) {
 			if _, err := s.Raise(t.Context(), fenceOf(r), false); err != nil {
 				t.Fatal(err)
@@ -258,7 +271,9 @@ func TestSweepBesideResultsDoesNotDeadlock(t *testing.T) {
 	})
 	wg.Go(func() {
 		for range 30 {
-			alarm(t, s)
+			if _, err := s.Alarm(t.Context()); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	wg.Go(func() {
@@ -360,8 +375,13 @@ func TestLoadRebuildsTheChain(t *testing.T) {
 		State, Output string
 	}
 	got := column(chain.Steps, func(st Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
-	want := []line{{1, 0, StepDone, "first"}, {1, 1, StepDone, "found"}, {1, 2, StepDone, "found"}, {2, 0, StepDone, "second"},
-		{2, 1, StepDispatched, ""}}
+	want := []line{
+		{1, 0, StepDone, "first"},
+		{1, 1, StepDone, "found"},
+		{1, 2, StepDone, "found"},
+		{2, 0, StepDone, "second"},
+		{2, 1, StepDispatched, ""},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("chain (-want +got):\n%s", diff)
 	}

@@ -34,7 +34,7 @@ func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
 		var body []byte
 		var dueIn, remaining, stepDueIn float64
 		var took int64
-		targets := append(chain.Row.targets(&dueIn, &remaining), &body)
+		targets := append(chain.targets(&dueIn, &remaining), &body)
 		err := rows.Scan(append(targets, step.targets(&stepDueIn, &took)...)...)
 		chain.DueIn, chain.Remaining = seconds(dueIn), seconds(remaining)
 		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond

@@ -32,15 +32,29 @@ func TestCommitTurn(t *testing.T) {
 		wantStates  []string // of all step rows, in order
 	}{
 		{"calls to run wait for their results", two, "", StageTools, 1, 2, RunTools, []string{StepDone, StepDispatched, StepDispatched}},
-		{"calls that failed at once open the next turn", []NewStep{refused(1), refused(2)}, "", StageModel, 2, 0, RunTurn,
-			[]string{StepDone, StepFailed, StepFailed, StepDispatched}},
-		{"only the calls to run are counted", []NewStep{two[0], refused(2)}, "", StageTools, 1, 1, RunTools,
-			[]string{StepDone, StepDispatched, StepFailed}},
-		{"an outcome waits for the calls to run", two, Completed, StageTools, 1, 2, RunTools,
-			[]string{StepDone, StepDispatched, StepDispatched}},
+		{
+			"calls that failed at once open the next turn",
+			[]NewStep{refused(1), refused(2)},
+			"", StageModel, 2, 0, RunTurn,
+			[]string{StepDone, StepFailed, StepFailed, StepDispatched},
+		},
+		{
+			"only the calls to run are counted",
+			[]NewStep{two[0], refused(2)},
+			"", StageTools, 1, 1, RunTools,
+			[]string{StepDone, StepDispatched, StepFailed},
+		},
+		{
+			"an outcome waits for the calls to run", two, Completed, StageTools, 1, 2, RunTools,
+			[]string{StepDone, StepDispatched, StepDispatched},
+		},
 		{"an outcome without calls is due to settle", nil, Completed, StageSettle, 1, 0, RunFinal, []string{StepDone}},
-		{"an outcome with calls that failed at once is due to settle", []NewStep{refused(1)}, Incomplete, StageSettle, 1, 0, RunFinal,
-			[]string{StepDone, StepFailed}},
+		{
+			"an outcome with calls that failed at once is due to settle",
+			[]NewStep{refused(1)},
+			Incomplete, StageSettle, 1, 0, RunFinal,
+			[]string{StepDone, StepFailed},
+		},
 		{"neither outcome nor calls open the next turn", nil, "", StageModel, 2, 0, RunTurn, []string{StepDone, StepDispatched}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

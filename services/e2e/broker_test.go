@@ -93,6 +93,16 @@ func (b *broker) wipe(t *testing.T) Outage {
 	return o
 }
 
+// crash kills the server and starts it again on what it had stored.
+func (b *broker) crash(t *testing.T) Outage {
+	t.Helper()
+	o := Outage{Name: "crash", From: b.kill(t)}
+	b.start(t)
+	b.awaitReady(t)
+	o.Back = time.Now()
+	return o
+}
+
 // purge empties every stream by the server's API.
 func (b *broker) purge(t *testing.T) Outage {
 	t.Helper()

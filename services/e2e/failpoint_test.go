@@ -87,8 +87,8 @@ func TestFailpoints(t *testing.T) {
 	w := newWorld(t, env("WINDLASS_ACK_WAIT", "1s"))
 	worst, tested := time.Duration(0), 0
 	for i, name := range failpoint.All() {
-		s := &stage{t: t, w: w, l: newLoad(w), name: name, scenario: scenarios[name]}
-		s.l.seed = int64(i) * 1000
+		s := &stage{t: t, w: w, l: newLoad(w), first: int64(i) * 1000, name: name, scenario: scenarios[name]}
+		s.l.seed = s.first
 		took := s.play()
 		worst = max(worst, took)
 		tested++
@@ -102,10 +102,11 @@ func TestFailpoints(t *testing.T) {
 // stage is where one scenario is played.
 type stage struct {
 	scenario
-	t    *testing.T
-	w    *world
-	l    *load
-	name failpoint.Name
+	t     *testing.T
+	w     *world
+	l     *load
+	first int64 // the stage's seeds are above it
+	name  failpoint.Name
 }
 
 func leaveTurnsBehind(s *stage) {
@@ -158,6 +159,7 @@ func (s *stage) play() time.Duration {
 		s.checkCancelled(cancelled)
 	}
 	s.l.check(t)
+	s.checkUnanswered()
 	t.Logf("%s: %s died and was back, all ended %.2f s later", s.name, s.service, took.Seconds())
 	return took
 }
@@ -187,6 +189,40 @@ func (s *stage) checkCancelled(r *Run) {
 		}
 	}
 	s.l.runs = slices.DeleteFunc(s.l.runs, func(other *Run) bool { return other == r })
+}
+
+// checkUnanswered looks at the request whose client heard nothing: one that was stored runs to its end, one that was not does
+// not run at all.
+func (s *stage) checkUnanswered() {
+	known := make(map[int64]bool)
+	for _, r := range s.l.runs {
+		known[r.Plan.Seed] = true
+	}
+	stored := s.name == failpoint.AcceptAfterCommit
+	want := 0
+	if stored || s.name == failpoint.AcceptBeforeCommit {
+		want = 1
+	}
+	unanswered := 0
+	for seed := s.first + 1; seed <= s.l.seed; seed++ {
+		if known[seed] || s.cancel {
+			continue
+		}
+		unanswered++
+		answered := func() bool {
+			return slices.ContainsFunc(s.calls(), func(e mock.Entry) bool {
+				return e.Seed == seed && e.Kind == "model" && e.Round == s.plan.Rounds && e.Status == 200
+			})
+		}
+		if stored {
+			s.await("end of the run whose client heard nothing", answered)
+		} else if slices.ContainsFunc(s.calls(), func(e mock.Entry) bool { return e.Seed == seed }) {
+			s.t.Errorf("%s: a request that was not stored ran", s.name)
+		}
+	}
+	if unanswered != want {
+		s.t.Errorf("%s: %d requests were not answered, want %d", s.name, unanswered, want)
+	}
 }
 
 // calls are the ledger's entries of this stage.

@@ -25,7 +25,7 @@ func TestLostStreams(t *testing.T) {
 
 	var outages []Outage
 	for _, lose := range []func(*testing.T) Outage{
-		w.nats.purge, w.nats.deleteConsumers, w.nats.purge, w.nats.wipe, w.nats.deleteConsumers, w.nats.purge,
+		w.nats.purge, w.nats.deleteConsumers, w.nats.crash, w.nats.purge, w.nats.wipe, w.nats.deleteConsumers, w.nats.purge,
 	} {
 		pause(t.Context(), 4*time.Second+time.Duration(rnd.Int64N(int64(3*time.Second))))
 		outages = append(outages, lose(t))
@@ -41,6 +41,6 @@ func TestLostStreams(t *testing.T) {
 	for _, r := range l.runs {
 		repeats += Repeats("tool", calls[r.Plan.Seed])
 	}
-	t.Logf("Show 3: %d runs, 3 purges, 1 wiped store, 2 deletions of all consumers, 0 lost, %d tool calls repeated, longest pause %s",
+	t.Logf("Show 3: %d runs, 3 purges, 1 wiped store, 1 crash, 2 deletions of all consumers, 0 lost, %d tool calls repeated, longest pause %s",
 		len(l.runs), repeats, worst)
 }

@@ -47,7 +47,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	}
 	state := plan.State{ID: c.ID, Turn: c.Turn, Request: request, Turns: turns, Tools: tools, Limits: o.Registry.Limits()}
 	call := chat.Call{
-		Model: model.Upstream.Model, Request: request, Turns: turns, Tools: tools.Offers, Choice: tools.Choice, MaxTokens: state.Left(),
+		Model: model.Upstream.Model, Request: request, Turns: turns, Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(),
 	}
 	body, err := call.Encode()
 	if err != nil {

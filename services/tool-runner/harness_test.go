@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -35,6 +36,7 @@ type harness struct {
 	tools  *registry.Registry
 	rt     *process.Runtime
 	calls  atomic.Int64
+	logs   *observer.ObservedLogs
 	events chan *stepv1.StepEvent // results as they are stored
 }
 
@@ -42,9 +44,10 @@ type harness struct {
 // (whose credential is not there).
 func setUp(t *testing.T, tool http.HandlerFunc) *harness {
 	t.Helper()
+	core, logs := observer.New(zap.InfoLevel)
 	h := &harness{
-		broker: bustest.NewBroker(t), events: make(chan *stepv1.StepEvent, 100),
-		rt: process.NewRuntime(service, process.Config{}, zap.NewNop()),
+		broker: bustest.NewBroker(t), logs: logs, events: make(chan *stepv1.StepEvent, 100),
+		rt: process.NewRuntime(service, process.Config{}, zap.New(core)),
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.calls.Add(1)
@@ -122,7 +125,7 @@ func (h *harness) runner(t *testing.T) *runner {
 	t.Cleanup(client.Close)
 	return &runner{
 		bus: h.Bus, tools: h.tools, client: client, flights: newFlights(),
-		log: zap.NewNop(), metrics: process.NewMetrics(h.rt.Metrics, service),
+		log: h.rt.Log, metrics: process.NewMetrics(h.rt.Metrics, service),
 	}
 }
 
@@ -135,6 +138,16 @@ func (h *harness) event(t *testing.T) *stepv1.StepEvent {
 	case <-time.After(patience):
 		t.Fatal("no result was published")
 		return nil
+	}
+}
+
+// logged waits until a line was logged.
+func (h *harness) logged(t *testing.T, message string) {
+	t.Helper()
+	for began := time.Now(); h.logs.FilterMessage(message).Len() == 0; <-time.After(5 * time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatalf("%q was not logged", message)
+		}
 	}
 }
 

@@ -9,7 +9,10 @@ import (
 )
 
 // Setting is one of the server's, as it shows it.
-type Setting struct{ Name, Value string }
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 const settingsSQL = `
 SELECT name, current_setting(name) AS value
@@ -41,12 +44,12 @@ func Prepare(ctx context.Context, url string) (settings []Setting, err error) {
 
 // Statement is one normalized statement and what it cost since the server's start.
 type Statement struct {
-	Query string
-	Calls int64
-	Rows  int64
+	Query string `json:"query"`
+	Calls int64  `json:"calls"`
+	Rows  int64  `json:"rows"`
 	// TotalMS is execution time; Postgres counts no planning time unless it is told to.
-	TotalMS  float64
-	WALBytes int64
+	TotalMS  float64 `json:"total_ms"`
+	WALBytes int64   `json:"wal_bytes"`
 }
 
 const costliestSQL = `

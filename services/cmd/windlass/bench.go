@@ -11,11 +11,11 @@ import (
 
 // benchCmd measures a stack of its own.
 type benchCmd struct {
-	Scenario    []string      `help:"B1: one model call. B2: a model call, a tool call, a model call. B3: three rounds of five parallel tool calls." default:"B1,B2,B3" placeholder:"NAME"`
-	Concurrency []int         `help:"Requests in flight." default:"1,16" placeholder:"N"`
+	Scenario    []string      `help:"B1: one model call. B2: a model call, a tool call, a model call. B3: three rounds of five parallel tool calls." default:"B1,B2,B3"`
+	Concurrency []int         `help:"Requests in flight." default:"1,16"`
 	Runs        int           `help:"Runs of each scenario and concurrency; 0: as many as there is time for." placeholder:"N"`
 	Seconds     float64       `help:"Time for each scenario and concurrency, whatever the number of runs." default:"5"`
-	Think       time.Duration `help:"What the model takes to answer, like 50ms." default:"0"`
+	Think       time.Duration `help:"What the model takes to answer, like 50ms." default:"0s"`
 	Out         string        `help:"Write the report as JSON, too." placeholder:"FILE"`
 	Data        string        `help:"Directory to measure in; it has to be on the disk in question. The system's temporary one by default." placeholder:"DIR"`
 	PGBin       string        `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`

@@ -13,7 +13,7 @@ import (
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Limits(registry.Limits{
-		MaxTurns: 4, MaxToolCalls: 8, MaxParallelToolCalls: 4, MaxTokens: 20_000, MaxOutputBytes: 300_000,
+		MaxTurns: 4, MaxToolCalls: 8, MaxParallelToolCalls: 4, MaxTokens: 40_000, MaxOutputBytes: 50_000,
 	}))
 	tests := []struct {
 		name   string
@@ -39,8 +39,8 @@ func TestBudgets(t *testing.T) {
 			"", func(_, index int) bool { return index > 3 }, "too_many_parallel_calls", 4, 2,
 		},
 		{"turns", mock.Plan{Loop: true, Width: 2}, nil, "max_turns", nil, "max_turns", 6, 4},
-		{"tokens", mock.Plan{Rounds: 3, ToolBytes: 100_000}, nil, "max_tokens", nil, "max_tokens", 1, 2},
-		{"output bytes", mock.Plan{Rounds: 2, Width: 2, ToolBytes: 160_000}, nil, "max_output_bytes", nil, "max_output_bytes", 2, 2},
+		{"tokens", mock.Plan{Rounds: 3, ToolBytes: 200_000}, nil, "max_tokens", nil, "max_tokens", 1, 2},
+		{"output bytes", mock.Plan{Rounds: 2, Width: 2, ToolBytes: 30_000}, nil, "max_output_bytes", nil, "max_output_bytes", 2, 2},
 		{
 			"output tokens", mock.Plan{Rounds: 3, Width: 3, Reasoning: strings.Repeat("hm ", 10)}, stacktest.Fields{"max_output_tokens": 20},
 			"max_output_tokens", nil, "max_output_tokens", 3, 2,

@@ -2,8 +2,7 @@
 package behaviour
 
 import (
-	"net/http/httputil"
-	"net/url"
+	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +14,37 @@ import (
 	"windlass.dev/windlass/services/internal/stacktest"
 )
 
-func TestMain(m *testing.M) { stacktest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // the cases wait, for time-outs and Retry-After, far more than they work
+		panic(err)
+	}
+	stacktest.Main(m)
+}
+
+// TestPromises runs the cases that need no budgets of their own on one stack.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	capture := newCapture(t)
+	s := stacktest.Start(t, models(t), capture.option)
+	for name, group := range map[string]func(*testing.T, *stacktest.Stack){
+		"a tool's failure is data":                toolFailures,
+		"a tool is left alone as long as it asks": toolRetryAfter,
+		"the model's odd calls":                   oddCalls,
+		"the upstream's failures":                 upstreamFailures,
+		"credentials stay secret":                 secrecy,
+		"the upstream is left alone too":          upstreamRetryAfter,
+		"an answer that was cut":                  cutAnswers,
+		"the client's functions":                  clientFunctions,
+		"tool_choice":                             allowedTools,
+		"what the upstream gets":                  capture.cases,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			group(t, s)
+		})
+	}
+}
 
 // completed fails the test unless the response completed with that text.
 func completed(tb testing.TB, r stacktest.Response, text string) {
@@ -71,36 +100,34 @@ func sound(tb testing.TB, s *stacktest.Stack, r stacktest.Response, seed int64) 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	want, got := map[[2]int]string{}, map[[2]int]string{}
+	turns, places := map[string]int{}, map[string][2]int{} // by key
+	var hosted []stacktest.Step
 	var ids []string
 	for _, st := range steps {
 		if st.Kind == "tool" {
-			want[[2]int{st.Turn, st.Index}] = dispatch.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)
+			hosted = append(hosted, st)
 			ids = append(ids, *st.CallID)
+			turns[dispatch.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)] = st.Turn
 		}
 	}
-	if slices.Sort(ids); len(slices.Compact(ids)) != len(want) {
+	if slices.Sort(ids); len(slices.Compact(ids)) != len(turns) {
 		tb.Errorf("call ids are not unique: %q", ids)
 	}
 	for _, e := range s.Calls("tool", seed) {
-		at := [2]int{e.Round + 1, e.Index + 1}
-		if before, again := got[at]; again && before != e.IdempotencyKey {
-			tb.Errorf("call %v came with the keys %s and %s", at, before, e.IdempotencyKey)
+		at := [2]int{e.Round + 1, e.Index}
+		if before, again := places[e.IdempotencyKey]; again && before != at || turns[e.IdempotencyKey] != at[0] {
+			tb.Errorf("call %v came with the key %s, of turn %d and of call %v", at, e.IdempotencyKey, turns[e.IdempotencyKey], before)
 		}
-		got[at] = e.IdempotencyKey
-		if want[at] != e.IdempotencyKey {
-			tb.Errorf("call %v came with the key %s, want %s", at, e.IdempotencyKey, want[at])
+		for key, place := range places {
+			if place == at && key != e.IdempotencyKey {
+				tb.Errorf("call %v came with the keys %s and %s", at, key, e.IdempotencyKey)
+			}
 		}
+		places[e.IdempotencyKey] = at
 	}
 	for _, e := range s.Calls("model", seed) {
 		if key := dispatch.IdempotencyKey(id, e.Round+1, 0, ""); e.IdempotencyKey != key {
 			tb.Errorf("model call of round %d came with the key %s, want %s", e.Round, e.IdempotencyKey, key)
-		}
-	}
-	var hosted []stacktest.Step
-	for _, st := range steps {
-		if st.Kind == "tool" {
-			hosted = append(hosted, st)
 		}
 	}
 	sameCalls(tb, r, hosted)
@@ -149,16 +176,6 @@ func equal(tb testing.TB, what string, want, got any) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		tb.Errorf("%s (-want +got):\n%s", what, diff)
 	}
-}
-
-// proxyTo forwards to the mock.
-func proxyTo(tb testing.TB, target string) *httputil.ReverseProxy {
-	tb.Helper()
-	u, err := url.Parse(target)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}
 }
 
 func only(round, index int) func(int, int) bool {

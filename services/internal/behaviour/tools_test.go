@@ -10,9 +10,7 @@ import (
 )
 
 // A fault strikes call 1 of round 0; its two siblings and the next round must not notice.
-func TestAToolsFailureIsData(t *testing.T) {
-	t.Parallel()
-	s := stacktest.Start(t)
+func toolFailures(t *testing.T, s *stacktest.Stack) {
 	tests := []struct {
 		name    string
 		fault   mock.Fault
@@ -80,10 +78,8 @@ func TestAToolsFailureIsData(t *testing.T) {
 	}
 }
 
-func TestARetriedToolIsLeftAloneForAsLongAsItAsked(t *testing.T) {
-	t.Parallel()
-	s := stacktest.Start(t)
-	plan := mock.Plan{Seed: 1, Rounds: 1, Width: 2, ToolFaults: at(mock.Fault{Status: 503, RetryAfter: "2", Times: 1})}
+func toolRetryAfter(t *testing.T, s *stacktest.Stack) {
+	plan := mock.Plan{Seed: 1900, Rounds: 1, Width: 2, ToolFaults: at(mock.Fault{Status: 503, RetryAfter: "2", Times: 1})}
 	completed(t, s.Ask(t, plan, nil), plan.Answer())
 	var starts []time.Time
 	for _, e := range s.Calls("tool", plan.Seed) {
@@ -97,9 +93,7 @@ func TestARetriedToolIsLeftAloneForAsLongAsItAsked(t *testing.T) {
 }
 
 // Whatever a model writes into a call, the call is answered under an id of its own and the run goes on.
-func TestTheModelsOddCalls(t *testing.T) {
-	t.Parallel()
-	s := stacktest.Start(t)
+func oddCalls(t *testing.T, s *stacktest.Stack) {
 	tests := []struct {
 		name   string
 		change func(*mock.Plan)
@@ -112,7 +106,7 @@ func TestTheModelsOddCalls(t *testing.T) {
 		{"no JSON", func(p *mock.Plan) { p.RawArguments = "{\"seed\": 1, \x00" }, 1, "invalid_arguments", 0},
 		{"no object", func(p *mock.Plan) { p.RawArguments = "[1]" }, 1, "invalid_arguments", 0},
 		{"schema violated", func(p *mock.Plan) { p.RawArguments = `{"seed":"x","round":0,"index":0}` }, 1, "invalid_arguments", 0},
-		{"300 kB", func(p *mock.Plan) { p.RawArguments = `{"seed":"` + strings.Repeat("x", 300<<10) + `"}` }, 1, "arguments_too_large", 0},
+		{"300 kB", func(p *mock.Plan) { p.Rounds, p.RawArguments = 1, `{"seed":"`+strings.Repeat("x", 300<<10)+`"}` }, 1, "arguments_too_large", 0},
 		{"empty arguments", func(p *mock.Plan) { p.EmptyArguments = true }, 1, "invalid_arguments", 0},
 		{"duplicate call ids", func(p *mock.Plan) { p.CallIDs = "dup" }, 1, "", 6},
 		{"empty call ids", func(p *mock.Plan) { p.CallIDs = "empty" }, 1, "", 6},

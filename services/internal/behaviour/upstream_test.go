@@ -30,9 +30,7 @@ func models(tb testing.TB) stacktest.Option {
 	}
 }
 
-func TestTheUpstreamsFailures(t *testing.T) {
-	t.Parallel()
-	s := stacktest.Start(t, models(t))
+func upstreamFailures(t *testing.T, s *stacktest.Stack) {
 	const always, twice = 0, 2
 	tests := []struct {
 		name    string
@@ -40,34 +38,34 @@ func TestTheUpstreamsFailures(t *testing.T) {
 		code    string // of the response when it failed, of the model step otherwise
 		message string // part of the response's
 		status  string
-		attempt int
-		calls   int // 0: not looked at
+		calls   int  // attempts
+		hidden  bool // the mock does not see them all
 	}{
-		{"500 always", mock.Fault{Times: always}, "server_error", "The mock was told to answer 500.", "failed", 3, 3},
-		{"500 twice", mock.Fault{Times: twice}, "server_error", "", "completed", 3, 3},
-		{"429 always", mock.Fault{Status: 429}, "rate_limit_exceeded", "answer 429", "failed", 3, 3},
-		{"408 twice", mock.Fault{Status: 408, Times: twice}, "server_error", "", "completed", 3, 3},
-		{"400", mock.Fault{Status: 400}, "invalid_prompt", "The mock was told to answer 400.", "failed", 1, 1},
+		{"500 always", mock.Fault{Times: always}, "server_error", "The mock was told to answer 500.", "failed", 3, false},
+		{"500 twice", mock.Fault{Times: twice}, "server_error", "", "completed", 3, false},
+		{"429 always", mock.Fault{Status: 429}, "rate_limit_exceeded", "answer 429", "failed", 3, false},
+		{"408 twice", mock.Fault{Status: 408, Times: twice}, "timeout", "", "completed", 3, false},
+		{"400", mock.Fault{Status: 400}, "invalid_prompt", "The mock was told to answer 400.", "failed", 1, false},
 		{
 			"400 with a code", mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","code":"context_length_exceeded"}}`},
-			"context_length_exceeded", "Too long.", "failed", 1, 1,
+			"context_length_exceeded", "Too long.", "failed", 1, false,
 		},
 		{
 			"400 with a code that is none", mock.Fault{Status: 400, Body: `{"error":{"message":"No\u0000.","code":"a\u0000 b"}}`},
-			"invalid_prompt", "No", "failed", 1, 1,
+			"invalid_prompt", "No", "failed", 1, false,
 		},
-		{"404 in HTML", mock.Fault{Status: 404, Mode: "html"}, "invalid_prompt", "HTTP 404", "failed", 1, 1},
-		{"hangs always", mock.Fault{Mode: "hang"}, "timeout", "in time", "failed", 3, 3},
-		{"hangs once", mock.Fault{Mode: "hang", Times: 1}, "timeout", "", "completed", 2, 2},
-		{"malformed always", mock.Fault{Mode: "malformed"}, "server_error", "malformed", "failed", 3, 3},
-		{"malformed twice", mock.Fault{Mode: "malformed", Times: twice}, "server_error", "", "completed", 3, 3},
-		{"breaks off always", mock.Fault{Mode: "truncate"}, "connection_error", "broke off", "failed", 3, 3},
-		{"breaks off twice", mock.Fault{Mode: "truncate", Times: twice}, "connection_error", "", "completed", 3, 3},
-		{"no choices always", mock.Fault{Mode: "empty"}, "server_error", "no choice", "failed", 3, 3},
-		{"HTML twice", mock.Fault{Mode: "html", Times: twice}, "server_error", "", "completed", 3, 3},
-		{"binary twice", mock.Fault{Mode: "binary", Times: twice}, "server_error", "", "completed", 3, 3},
-		{"resets always", mock.Fault{Mode: "reset"}, "connection_error", "", "failed", 3, 0},
-		{"resets twice", mock.Fault{Mode: "reset", Bytes: 20, Times: twice}, "connection_error", "", "completed", 3, 3},
+		{"404 in HTML", mock.Fault{Status: 404, Mode: "html"}, "invalid_prompt", "HTTP 404", "failed", 1, false},
+		{"hangs always", mock.Fault{Mode: "hang"}, "timeout", "in time", "failed", 3, false},
+		{"hangs once", mock.Fault{Mode: "hang", Times: 1}, "timeout", "", "completed", 2, false},
+		{"malformed always", mock.Fault{Mode: "malformed"}, "server_error", "malformed", "failed", 3, false},
+		{"malformed twice", mock.Fault{Mode: "malformed", Times: twice}, "server_error", "", "completed", 3, false},
+		{"breaks off always", mock.Fault{Mode: "truncate"}, "connection_error", "broke off", "failed", 3, false},
+		{"breaks off twice", mock.Fault{Mode: "truncate", Times: twice}, "connection_error", "", "completed", 3, false},
+		{"no choices always", mock.Fault{Mode: "empty"}, "server_error", "no choice", "failed", 3, false},
+		{"HTML twice", mock.Fault{Mode: "html", Times: twice}, "server_error", "", "completed", 3, false},
+		{"binary twice", mock.Fault{Mode: "binary", Times: twice}, "server_error", "", "completed", 3, false},
+		{"resets always", mock.Fault{Mode: "reset"}, "connection_error", "", "failed", 3, true},
+		{"resets twice", mock.Fault{Mode: "reset", Bytes: 20, Times: twice}, "connection_error", "", "completed", 3, false},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,8 +88,9 @@ func TestTheUpstreamsFailures(t *testing.T) {
 			} else {
 				completed(t, r, plan.Answer())
 			}
-			if st.State != state || code(st) != tt.code || st.Attempt != tt.attempt {
-				t.Errorf("step is %s by %q at attempt %d, want %s by %q at %d", st.State, code(st), st.Attempt, state, tt.code, tt.attempt)
+			// A turn that was parked is raised once more when it is taken up again, so its attempts may outnumber the calls.
+			if st.State != state || code(st) != tt.code || st.Attempt < tt.calls || st.Attempt > 2*tt.calls-1 {
+				t.Errorf("step is %s by %q at attempt %d, want %s by %q after %d calls", st.State, code(st), st.Attempt, state, tt.code, tt.calls)
 			}
 			calls := 0
 			for _, e := range s.Calls("model", plan.Seed) {
@@ -99,54 +98,52 @@ func TestTheUpstreamsFailures(t *testing.T) {
 					calls++
 				}
 			}
-			if tt.calls > 0 && calls != tt.calls {
+			if !tt.hidden && calls != tt.calls {
 				t.Errorf("the model was called %d times in round 1, want %d", calls, tt.calls)
 			}
 		})
 	}
-	t.Run("a refused credential stays secret", func(t *testing.T) {
-		t.Parallel()
-		for i, status := range []int{401, 400} {
-			plan := mock.Plan{Seed: int64(3100 + i), ModelFaults: []mock.Fault{{
-				Round: -1, Status: status, Body: `{"error":{"message":"Incorrect API key provided: ` + modelSecret + `."}}`,
-			}}}
-			r := s.Ask(t, plan, stacktest.Fields{"model": "sealed"})
-			ended(t, r, "failed", map[int]string{401: "server_error", 400: "invalid_prompt"}[status])
-			calls := s.Calls("model", plan.Seed)
-			if len(calls) != 1 || !calls[0].AuthorizationPresent {
-				t.Errorf("calls %+v, want one with a credential", calls)
-			}
-			_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
-			if strings.Contains(string(r.JSON)+string(steps), modelSecret) {
-				t.Errorf("HTTP %d: the credential is told: %s %s", status, r.JSON, steps)
-			}
-		}
-		for _, entry := range s.Logs.All() {
-			for key, value := range entry.ContextMap() {
-				if text, ok := value.(string); ok && strings.Contains(text, modelSecret) {
-					t.Errorf("the credential is in the log line %q, field %s", entry.Message, key)
-				}
-			}
-		}
-	})
-	t.Run("Retry-After is honoured", func(t *testing.T) {
-		t.Parallel()
-		plan := mock.Plan{Seed: 3200, ModelFaults: []mock.Fault{{Round: -1, Status: 429, RetryAfter: "2", Times: 1}}}
-		r := s.Ask(t, plan, stacktest.Fields{"model": "busy"})
-		completed(t, r, plan.Answer())
-		calls := s.Calls("model", plan.Seed)
-		if len(calls) != 2 || calls[1].Started.Sub(calls[0].Ended) < 2*time.Second || calls[1].Started.Sub(calls[0].Ended) > 6*time.Second {
-			t.Errorf("calls %+v, want two, 2 s and little more apart", calls)
-		}
-		if st := step(t, s.Steps(t, r.ID), 1, 0); st.Attempt != 2 || code(st) != "rate_limit_exceeded" || st.Error.HTTPStatus != 429 {
-			t.Errorf("step %+v, want attempt 2 after a 429", st)
-		}
-	})
 }
 
-func TestAnAnswerThatWasCut(t *testing.T) {
-	t.Parallel()
-	s := stacktest.Start(t)
+func secrecy(t *testing.T, s *stacktest.Stack) {
+	for i, status := range []int{401, 400} {
+		plan := mock.Plan{Seed: int64(3100 + i), ModelFaults: []mock.Fault{{
+			Round: -1, Status: status, Body: `{"error":{"message":"Incorrect API key provided: ` + modelSecret + `."}}`,
+		}}}
+		r := s.Ask(t, plan, stacktest.Fields{"model": "sealed"})
+		ended(t, r, "failed", map[int]string{401: "server_error", 400: "invalid_prompt"}[status])
+		calls := s.Calls("model", plan.Seed)
+		if len(calls) != 1 || !calls[0].AuthorizationPresent {
+			t.Errorf("calls %+v, want one with a credential", calls)
+		}
+		_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
+		if strings.Contains(string(r.JSON)+string(steps), modelSecret) {
+			t.Errorf("HTTP %d: the credential is told: %s %s", status, r.JSON, steps)
+		}
+	}
+	for _, entry := range s.Logs.All() {
+		for key, value := range entry.ContextMap() {
+			if text, ok := value.(string); ok && strings.Contains(text, modelSecret) {
+				t.Errorf("the credential is in the log line %q, field %s", entry.Message, key)
+			}
+		}
+	}
+}
+
+func upstreamRetryAfter(t *testing.T, s *stacktest.Stack) {
+	plan := mock.Plan{Seed: 3200, ModelFaults: []mock.Fault{{Round: -1, Status: 429, RetryAfter: "2", Times: 1}}}
+	r := s.Ask(t, plan, stacktest.Fields{"model": "busy"})
+	completed(t, r, plan.Answer())
+	calls := s.Calls("model", plan.Seed)
+	if len(calls) != 2 || calls[1].Started.Sub(calls[0].Ended) < 2*time.Second || calls[1].Started.Sub(calls[0].Ended) > 6*time.Second {
+		t.Errorf("calls %+v, want two, 2 s and little more apart", calls)
+	}
+	if st := step(t, s.Steps(t, r.ID), 1, 0); st.Attempt < 2 || code(st) != "rate_limit_exceeded" || st.Error.HTTPStatus != 429 {
+		t.Errorf("step %+v, want one that was attempted again after a 429", st)
+	}
+}
+
+func cutAnswers(t *testing.T, s *stacktest.Stack) {
 	tests := []struct {
 		name   string
 		change func(*mock.Plan)

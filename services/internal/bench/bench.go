@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ type Config struct {
 	Dir         string        // where the data goes for the time of the measurement; the system's temporary directory if empty
 	PGBin       string        // of Postgres; the usual places if empty
 	CPUProfile  string        // file for a profile of the services, if not empty
+	Quiet       time.Duration // to wait for counts that Postgres keeps to itself; pgstat.Lag if 0, less makes commits and syncs wrong
 
 	// Self is the command line that, with a part's name (nats, mock, services) and flags after it, runs that part.
 	Self []string
@@ -37,6 +39,10 @@ const (
 	maxTime        = 10 * time.Minute
 	warmUpTime     = 2 * time.Second
 	warmUpRuns     = 200
+	// calmDown is for what the warm-up left to do.
+	calmDown = 2 * time.Second
+	// listedStatements is more than the services have.
+	listedStatements = 40
 	// settle is for what is done after an answer was sent: it belongs to the run.
 	settle = 250 * time.Millisecond
 )
@@ -76,6 +82,7 @@ func Run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	cfg.Quiet = cmp.Or(cfg.Quiet, pgstat.Lag)
 	b := &bench{Config: cfg, seed: 1, report: Report{
 		Started: time.Now().UTC(), CPUs: runtime.NumCPU(), Go: runtime.Version(), ThinkTime: ms(cfg.Think),
 	}}
@@ -133,7 +140,9 @@ func (b *bench) measure(ctx context.Context) error {
 		}
 	}
 	b.rateFlushes()
-	return nil
+	statements, err := pgstat.Costliest(ctx, b.stack.pg.URL(), listedStatements)
+	b.report.Statements = statements
+	return err
 }
 
 // warmUp fills pools and caches, and proves that the stack works.
@@ -156,15 +165,15 @@ func (b *bench) warmUp(ctx context.Context) error {
 
 // idle watches a stack that has nothing to do, for as long as Postgres keeps counts of the warm-up to itself.
 func (b *bench) idle(ctx context.Context) error {
-	b.say("watching it idle for %s", pgstat.Lag)
-	if err := wait(ctx, time.Now().Add(2*time.Second)); err != nil {
+	b.say("watching it idle for %s", b.Quiet)
+	if err := wait(ctx, time.Now().Add(min(b.Quiet, calmDown))); err != nil {
 		return err
 	}
 	before, err := b.stack.read(ctx)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, time.Now().Add(pgstat.Lag)); err != nil {
+	if err := wait(ctx, time.Now().Add(b.Quiet)); err != nil {
 		return err
 	}
 	after, err := b.stack.read(ctx)

@@ -92,7 +92,7 @@ func (b *bench) finish(ctx context.Context, c *Cell, s Scenario, runs []run, aft
 		return err
 	}
 	b.flush = append(b.flush, took...)
-	if err := wait(ctx, after.pg.At.Add(pgstat.Lag)); err != nil {
+	if err := wait(ctx, after.pg.At.Add(b.Quiet)); err != nil {
 		return err
 	}
 	quiet, err := pgstat.Snapshot(ctx, b.stack.pg.URL())

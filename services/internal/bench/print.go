@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -22,6 +24,7 @@ func (r *Report) print(out io.Writer) {
 	r.printSpeed(out)
 	r.printCost(out)
 	r.printProcesses(out)
+	r.printStatements(out)
 	for _, c := range r.Cells {
 		if c.Valid() {
 			continue
@@ -103,6 +106,43 @@ func (r *Report) printProcesses(out io.Writer) {
 		fmt.Fprintf(out, "  %s %s MB, %.1f ms CPU/s", group, megabytes(r.Idle.MemoryBytes[group]), r.Idle.CPU[group])
 	}
 	fmt.Fprintln(out)
+}
+
+const printedStatements = 14
+
+// writing finds what a statement changes.
+var writing = regexp.MustCompile(`(INSERT INTO|UPDATE|DELETE FROM) (\w+)`)
+
+// gist tells statements apart that begin alike: by what they change, or else by their beginning.
+func gist(query string) string {
+	const most = 80
+	var changes []string
+	for _, found := range writing.FindAllString(query, -1) {
+		if !slices.Contains(changes, found) && !strings.HasSuffix(found, " SET") {
+			changes = append(changes, found)
+		}
+	}
+	text := strings.Join(strings.Fields(query), " ")
+	if len(changes) > 0 {
+		text = strings.Join(changes, ", ")
+	}
+	return text[:min(most, len(text))]
+}
+
+// printStatements shows what the database was asked most often.
+func (r *Report) printStatements(out io.Writer) {
+	if len(r.Statements) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\nStatements of the whole measurement, warm-up included\n")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "calls\trows each\tms each\tWAL bytes each\tstatement")
+	for _, s := range r.Statements[:min(printedStatements, len(r.Statements))] {
+		calls := float64(max(s.Calls, 1))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", s.Calls, number(float64(s.Rows)/calls, 1), number(s.TotalMS/calls, 3),
+			number(float64(s.WALBytes)/calls, 0), gist(s.Query))
+	}
+	_ = w.Flush()
 }
 
 func number(v float64, digits int) string { return fmt.Sprintf("%.*f", digits, v) }

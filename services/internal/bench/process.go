@@ -97,36 +97,36 @@ func raise(highest, now map[string]int64) {
 	}
 }
 
-// process is one line of /proc/PID/stat.
-type process struct {
+// proc is one line of /proc/PID/stat.
+type proc struct {
 	pid, parent int
 	own, reaped time.Duration
 }
 
-func readProcess(pid int) (process, error) {
+func readProcess(pid int) (proc, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return process{}, fmt.Errorf("read process %d: %w", pid, err)
+		return proc{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	return parseProcess(pid, string(raw))
 }
 
 // parseProcess reads the fields after the command's name, which may hold anything, and is in parentheses for that.
-func parseProcess(pid int, stat string) (process, error) {
+func parseProcess(pid int, stat string) (proc, error) {
 	_, rest, found := cutLast(stat, ")")
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 15 {
-		return process{}, fmt.Errorf("read process %d: its line is cut", pid)
+		return proc{}, fmt.Errorf("read process %d: its line is cut", pid)
 	}
 	numbers := make([]int64, 15)
 	for i := 1; i < len(numbers); i++ {
 		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
-			return process{}, fmt.Errorf("read process %d: %w", pid, err)
+			return proc{}, fmt.Errorf("read process %d: %w", pid, err)
 		}
 		numbers[i] = n
 	}
-	return process{
+	return proc{
 		pid: pid, parent: int(numbers[1]),
 		own:    time.Duration(numbers[11]+numbers[12]) * tick,
 		reaped: time.Duration(numbers[13]+numbers[14]) * tick,
@@ -140,12 +140,12 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-func children(parent int) []process {
+func children(parent int) []proc {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	var found []process
+	var found []proc
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {

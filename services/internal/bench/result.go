@@ -19,6 +19,8 @@ type Report struct {
 	Idle      Idle             `json:"idle"`
 	Cells     []Cell           `json:"cells"`
 	ThinkTime float64          `json:"think_ms"`
+	// Statements are those of the whole call, warm-up included.
+	Statements []pgstat.Statement `json:"statements"`
 }
 
 // Idle is what the stack does while nothing is asked of it.

@@ -75,7 +75,7 @@ func Limits(l registry.Limits) Option {
 }
 
 // Start runs a stack that ends with the test. Its model is "mock"; its tools are mock_echo (at_least_once), mock_idempotent and
-// mock_once (at_most_once), of which a call takes at most a second. A model call takes at most 2 s. Both are attempted 3 times where
+// mock_once (at_most_once), of which a call takes at most 2 s. A model call takes at most 3 s. Both are attempted 3 times where
 // that is allowed.
 func Start(tb testing.TB, opts ...Option) *Stack {
 	tb.Helper()
@@ -100,6 +100,11 @@ func Start(tb testing.TB, opts ...Option) *Stack {
 	tb.Cleanup(transport.CloseIdleConnections)
 	s.http = &http.Client{Transport: transport, Timeout: patience}
 	s.await(tb, "readiness", func() bool { return rt.Health.Ready(tb.Context()) == nil })
+	s.await(tb, "a first response", func() bool { // pays for first connections and plans
+		status, _ := s.Do(tb, http.MethodPost, "/v1/responses", body(tb, mock.Plan{Rounds: 1}, nil))
+		return status == http.StatusOK
+	})
+	s.Mock.Reset()
 	return s
 }
 
@@ -114,7 +119,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 	tool := func(name string, effect registry.Effect) registry.Tool {
 		t := registry.Tool{
 			Name: name, Description: "Answers a number that follows from its arguments.", Parameters: registry.Schema(mock.ToolSchema),
-			URL: mockURL + "/tools/" + name, AllowPrivate: true, Timeout: time.Second, Effect: effect,
+			URL: mockURL + "/tools/" + name, AllowPrivate: true, Timeout: 2 * time.Second, Effect: effect,
 		}
 		if effect != registry.AtMostOnce {
 			t.Attempts = 3
@@ -123,7 +128,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 	}
 	file := registry.File{
 		Models: []registry.Model{{
-			Name: "mock", Upstream: registry.Upstream{URL: mockURL + "/v1"}, Concurrency: 256, Timeout: 2 * time.Second, Attempts: 3,
+			Name: "mock", Upstream: registry.Upstream{URL: mockURL + "/v1"}, Concurrency: 256, Timeout: 3 * time.Second, Attempts: 3,
 		}},
 		Tools: []registry.Tool{
 			tool("mock_echo", registry.AtLeastOnce), tool("mock_idempotent", registry.Idempotent), tool("mock_once", registry.AtMostOnce),

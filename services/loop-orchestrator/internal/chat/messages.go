@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -93,12 +95,13 @@ func (t *thread) add(it item.Item) error {
 	case "function_call_output":
 		t.messages = append(t.messages, message{Role: "tool", ToolCallID: it.CallID, Content: outputText(it)})
 	case "mcp_call": // an earlier response's hosted call, given back as input
-		t.call(it.ID, it.Name, it.Arguments())
+		id := t.hostedID(it)
+		t.call(id, it.Name, it.Arguments())
 		text, ok := it.Output()
 		if !ok {
 			text = it.Error()
 		}
-		t.messages = append(t.messages, message{Role: "tool", ToolCallID: it.ID, Content: text})
+		t.messages = append(t.messages, message{Role: "tool", ToolCallID: id, Content: text})
 	case "reasoning", "mcp_list_tools":
 		// Chat completions has no place for them.
 	default:
@@ -161,10 +164,20 @@ func (t *thread) call(id, name, arguments string) {
 	})
 }
 
-// asObject keeps arguments that are JSON. Upstreams refuse a history with others, so those are sent as one quoted field; the
-// record keeps the text as the model wrote it.
+// hostedID makes a call id of an mcp_call's own id, which may be missing and is longer than the 40 characters that OpenAI's
+// chat completions takes.
+func (t *thread) hostedID(it item.Item) string {
+	if it.ID == "" {
+		return fmt.Sprintf("call_hosted_%d", len(t.messages))
+	}
+	sum := sha256.Sum256([]byte(it.ID))
+	return "call_" + hex.EncodeToString(sum[:12])
+}
+
+// asObject keeps arguments that are a JSON object. Upstreams refuse a history with others, so those are sent as one quoted field;
+// the record keeps the text as the model wrote it.
 func asObject(arguments string) string {
-	if json.Valid([]byte(arguments)) {
+	if strings.HasPrefix(strings.TrimLeft(arguments, " \t\r\n"), "{") && json.Valid([]byte(arguments)) {
 		return arguments
 	}
 	quoted, err := json.Marshal(map[string]string{"_invalid_arguments": arguments})

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -72,7 +74,7 @@ func (u Upstream) Complete(ctx context.Context, at registry.Upstream, body []byt
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return Answer{}, refused(resp)
+		return Answer{}, refused(resp, secret)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
@@ -106,8 +108,11 @@ func failed(ctx context.Context, err error) error {
 	return &CallError{Code: "connection_error", Message: message, Retriable: true}
 }
 
-// refused reads an error answer. Credentials stay out of the message: upstreams like to quote them.
-func refused(resp *http.Response) *CallError {
+// errorCode is what an upstream's code has to look like to be passed on: it becomes the response's, and a label in the row.
+var errorCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// refused reads an error answer. The credential stays out of the message: upstreams like to quote it.
+func refused(resp *http.Response, secret string) *CallError {
 	status := resp.StatusCode
 	e := &CallError{
 		HTTPStatus: status,
@@ -118,6 +123,8 @@ func refused(resp *http.Response) *CallError {
 	switch {
 	case status == http.StatusTooManyRequests:
 		e.Code = "rate_limit_exceeded"
+	case status == http.StatusRequestTimeout:
+		e.Code = "timeout"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Message = "The upstream refused the credential configured for this model."
 		return e
@@ -134,7 +141,10 @@ func refused(resp *http.Response) *CallError {
 	e.Message = "The upstream answered HTTP " + strconv.Itoa(status) + "."
 	if json.Unmarshal(b, &envelope) == nil && envelope.Error.Message != "" {
 		e.Message = envelope.Error.Message
-		if code, ok := envelope.Error.Code.(string); ok && code != "" && !e.Retriable {
+		if secret != "" {
+			e.Message = strings.ReplaceAll(e.Message, secret, "[redacted]")
+		}
+		if code, ok := envelope.Error.Code.(string); ok && errorCode.MatchString(code) && !e.Retriable {
 			e.Code = code
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/responses/tool"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -35,6 +36,16 @@ func (s State) Left() *int {
 	}
 	left := max(*s.Request.MaxOutputTokens-int(chain.Usage(s.Turns).OutputTokens), 0)
 	return &left
+}
+
+// Choice is what the model is told of tool_choice. A call that the request forces is forced once: forced in every turn, the loop
+// could only end on a budget.
+func (s State) Choice() tool.Choice {
+	c := s.Tools.Choice
+	if len(s.Turns) > 0 && (c.Tool != nil || c.Mode == "required") {
+		return tool.Choice{Mode: "auto"}
+	}
+	return c
 }
 
 // Next is what follows from the answer: the record to store, the steps to write and, when the loop ends here, the outcome. The
@@ -113,22 +124,22 @@ func (t *turn) call(c chat.ToolCall) {
 		t.client++
 		return
 	}
-	tool, known := t.Tools.server[name]
+	registered, known := t.Tools.server[name]
 	step := store.NewStep{
-		Index: len(t.commit.Steps) + 1, Name: name, Pool: tool.Pool, CallID: id,
+		Index: len(t.commit.Steps) + 1, Name: name, Pool: registered.Pool, CallID: id,
 		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(name, []byte(c.Arguments)),
 	}
 	if step.Input == nil {
 		step.Input = []byte{}
 	}
-	if f := t.refuse(c, tool, known, step.Index); f != nil {
+	if f := t.refuse(c, registered, known, step.Index); f != nil {
 		step.Output, step.Error = f.ForModel(), f.Encode()
 	}
 	t.commit.Steps = append(t.commit.Steps, step)
 }
 
 // refuse says why a call is not made; nil when it is.
-func (t *turn) refuse(c chat.ToolCall, tool registry.Tool, known bool, index int) *chain.Failure {
+func (t *turn) refuse(c chat.ToolCall, registered registry.Tool, known bool, index int) *chain.Failure {
 	made := index - 1
 	for _, before := range t.Turns {
 		made += len(before.Tools)
@@ -146,7 +157,7 @@ func (t *turn) refuse(c chat.ToolCall, tool registry.Tool, known bool, index int
 	case len(c.Arguments) > maxArguments:
 		return &chain.Failure{Code: "arguments_too_large", Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
 	}
-	if err := tool.ValidateArguments([]byte(c.Arguments)); err != nil {
+	if err := registered.ValidateArguments([]byte(c.Arguments)); err != nil {
 		return &chain.Failure{Code: "invalid_arguments", Message: err.Error()}
 	}
 	return nil
@@ -194,11 +205,12 @@ func (t *turn) itemID(prefix string) string {
 	return fmt.Sprintf("%s_%s%04x%04x", prefix, dispatch.BusID(t.ID), t.Turn, len(t.record.Items))
 }
 
-// uniqueID keeps the model's call id unless it is empty, was used before, or cannot be stored.
+// uniqueID keeps the model's call id unless it is empty, was used before, or cannot be stored. The id made in its place stays
+// below the 40 characters that OpenAI's chat completions takes, with the random half of the request's id.
 func (t *turn) uniqueID(id string) string {
 	unique := clean(id, 64)
-	if unique == "" || t.ids[unique] {
-		unique = fmt.Sprintf("call_%s%04x%04x", dispatch.BusID(t.ID), t.Turn, len(t.record.Items))
+	for n := len(t.record.Items); unique == "" || t.ids[unique]; n++ {
+		unique = fmt.Sprintf("call_%s%04x%04x", dispatch.BusID(t.ID)[16:], t.Turn, n)
 	}
 	t.ids[unique] = true
 	return unique

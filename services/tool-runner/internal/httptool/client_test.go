@@ -144,3 +144,30 @@ func TestRedirects(t *testing.T) {
 		})
 	}
 }
+
+// TestCredentialStaysAway covers what net/http takes for the same place: subdomains, and the scheme's own port.
+func TestCredentialStaysAway(t *testing.T) {
+	t.Parallel()
+	at := func(url string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer token")
+		return r
+	}
+	for _, hops := range [][]string{
+		{"http://example.com/", "http://sub.example.com/"},
+		{"http://example.com:8080/", "http://example.com/"},
+		{"http://example.com/", "http://sub.example.com/", "http://example.com/"},
+	} {
+		var via []*http.Request
+		for _, hop := range hops[:len(hops)-1] {
+			via = append(via, at(hop))
+		}
+		next := at(hops[len(hops)-1])
+		if err := checkRedirect(next, via); err != nil || next.Header.Get("Authorization") != "" {
+			t.Errorf("redirect over %v = %v, credential %q; want it followed without", hops, err, next.Header.Get("Authorization"))
+		}
+	}
+}

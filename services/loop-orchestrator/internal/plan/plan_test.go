@@ -1,0 +1,327 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+)
+
+var requestID = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
+
+func newRegistry(tb testing.TB) *registry.Registry {
+	tb.Helper()
+	reg, err := registry.New(registry.File{
+		Models: []registry.Model{{Name: "m", Upstream: registry.Upstream{URL: "http://127.0.0.1:1/v1"}}},
+		Tools: []registry.Tool{
+			{Name: "add", URL: "http://127.0.0.1:1/add", Pool: "sums", Parameters: registry.Schema(
+				`{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`)},
+			{Name: "now", URL: "http://127.0.0.1:1/now"},
+		},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reg
+}
+
+// decode reads a request with more fields than model and input.
+func decode(tb testing.TB, fields string) *responses.Create {
+	tb.Helper()
+	if fields != "" {
+		fields = "," + fields
+	}
+	r, fault := responses.Decode([]byte(`{"model":"m","input":"hi"` + fields + `}`))
+	if fault != nil {
+		tb.Fatalf("decode %s: %s", fields, fault.JSON())
+	}
+	return r
+}
+
+const (
+	hosted   = `{"type":"mcp","server_label":"windlass"}`
+	function = `{"type":"function","name":"ask"}`
+)
+
+// newState is turn 1 of a request with the registered tools and a function of the client's.
+func newState(tb testing.TB, fields string) State {
+	tb.Helper()
+	r := decode(tb, `"tools":[`+hosted+`,`+function+`]`+fields)
+	tools, err := Tools(r, newRegistry(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return State{
+		ID: requestID, Turn: 1, Request: r, Tools: tools,
+		Limits: registry.Limits{MaxTurns: 10, MaxToolCalls: 5, MaxParallelToolCalls: 3, MaxTokens: 1000, MaxOutputBytes: 100},
+	}
+}
+
+// turnBefore is a turn in which add was called n times, with that much output each.
+func turnBefore(n, bytes int, u responses.Usage) chain.Turn {
+	t := chain.Turn{Record: chain.Record{Usage: u}, Tools: map[string]store.Step{}}
+	for i := range n {
+		id := fmt.Sprintf("old%d", i)
+		t.Items = append(t.Items, item.Call{ID: "fc_" + id, CallID: id, Name: "add"}.Function())
+		t.Tools[id] = store.Step{CallID: id, State: store.StepDone, Output: make([]byte, bytes)}
+	}
+	return t
+}
+
+func calls(names ...string) []chat.ToolCall {
+	var all []chat.ToolCall
+	for i, name := range names {
+		all = append(all, chat.ToolCall{ID: fmt.Sprintf("c%d", i), Name: name, Arguments: `{"n":1}`})
+	}
+	return all
+}
+
+func repeat(name string, n int) []string { return slices.Repeat([]string{name}, n) }
+
+// errorsOf are the codes of the steps' failures; empty for one that is due.
+func errorsOf(t store.TurnCommit) []string {
+	var codes []string
+	for _, s := range t.Steps {
+		code := ""
+		if !s.Due() {
+			code = chain.ReadFailure(s.Error).Code
+		}
+		codes = append(codes, code)
+	}
+	return codes
+}
+
+func TestNextDecides(t *testing.T) {
+	t.Parallel()
+	usage := func(in, out int64) responses.Usage { return responses.Usage{InputTokens: in, OutputTokens: out} }
+	tests := []struct {
+		name    string
+		fields  string
+		turn    int
+		before  []chain.Turn
+		answer  chat.Answer
+		outcome store.Status
+		reason  string
+		steps   []string // their errors; empty: due
+	}{
+		{"an answer", "", 1, nil, chat.Answer{Text: "hi", Finish: chat.Stopped}, store.Completed, "", nil},
+		{"nothing at all", "", 1, nil, chat.Answer{Finish: chat.Stopped}, store.Completed, "", nil},
+		{"calls", "", 1, nil, chat.Answer{Calls: calls("add", "add"), Finish: chat.Stopped}, "", "", []string{"", ""}},
+		{"the client's call", "", 1, nil, chat.Answer{Calls: calls("ask"), Finish: chat.Stopped}, store.Completed, "", nil},
+		{"calls of both", "", 1, nil, chat.Answer{Calls: calls("ask", "add"), Finish: chat.Stopped}, store.Completed, "", []string{""}},
+		{"only refused calls", "", 1, nil, chat.Answer{Calls: calls("nope"), Finish: chat.Stopped}, "", "", []string{"unknown_tool"}},
+		{"cut by length", "", 1, nil, chat.Answer{Text: "h", Calls: calls("add"), Finish: chat.Length}, store.Incomplete, "max_output_tokens", nil},
+		{"filtered", "", 1, nil, chat.Answer{Calls: calls("ask"), Finish: chat.Filtered}, store.Incomplete, "content_filter", nil},
+		{"ended oddly", "", 1, nil, chat.Answer{Calls: calls("add"), Finish: chat.Other}, store.Incomplete, "unknown_finish_reason", nil},
+
+		{"too many at once", "", 1, nil, chat.Answer{Calls: calls(repeat("add", 5)...)}, "", "",
+			[]string{"", "", "", "too_many_parallel_calls", "too_many_parallel_calls"}},
+		{"the client's calls are not counted", "", 1, nil, chat.Answer{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
+		{"the request's calls are spent", `,"max_tool_calls":2`, 2, []chain.Turn{turnBefore(1, 0, usage(0, 0))}, chat.Answer{Calls: calls("add", "add")}, "", "",
+			[]string{"", "max_tool_calls"}},
+		{"the server's calls are spent", "", 2, []chain.Turn{turnBefore(4, 0, usage(0, 0))}, chat.Answer{Calls: calls("add", "add")}, "", "",
+			[]string{"", "max_tool_calls"}},
+
+		{"the last turn", "", 10, nil, chat.Answer{Calls: calls("add", "nope")}, store.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
+		{"an answer in the last turn", "", 10, nil, chat.Answer{Text: "hi"}, store.Completed, "", nil},
+		{"the client's call in the last turn", "", 10, nil, chat.Answer{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
+		{"tokens", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, chat.Answer{Calls: calls("add"), Usage: usage(90, 10)},
+			store.Incomplete, "max_tokens", []string{"max_tokens"}},
+		{"tokens, one less", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, chat.Answer{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
+		{"output tokens", `,"max_output_tokens":20`, 2, []chain.Turn{turnBefore(1, 0, usage(0, 15))}, chat.Answer{Calls: calls("add"), Usage: usage(0, 5)},
+			store.Incomplete, "max_output_tokens", []string{"max_output_tokens"}},
+		{"bytes", "", 2, []chain.Turn{turnBefore(2, 60, usage(0, 0))}, chat.Answer{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newState(t, tt.fields)
+			s.Turn, s.Turns = tt.turn, tt.before
+			_, got := Next(s, tt.answer)
+			if got.Outcome != tt.outcome || got.Reason != tt.reason {
+				t.Errorf("outcome %q by %q, want %q by %q", got.Outcome, got.Reason, tt.outcome, tt.reason)
+			}
+			if diff := cmp.Diff(tt.steps, errorsOf(got)); diff != "" {
+				t.Errorf("steps' errors (-want +got):\n%s", diff)
+			}
+			for i, step := range got.Steps {
+				if step.Index != i+1 || step.Input == nil || len(step.InputHash) == 0 || step.Due() != (step.Output == nil) {
+					t.Errorf("step %d is %+v", i, step)
+				}
+			}
+		})
+	}
+}
+
+func TestNextRefusesArguments(t *testing.T) {
+	t.Parallel()
+	for arguments, want := range map[string]string{
+		`{"n":1}`: "", ` {"n":1,"more":null}`: "", ``: "invalid_arguments", `{`: "invalid_arguments", `[]`: "invalid_arguments",
+		`{"n":"1"}`: "invalid_arguments", `{"n":1}{}`: "invalid_arguments", "{\"n\":1}\x00": "invalid_arguments",
+		`{"n":1,"pad":"` + strings.Repeat("x", maxArguments) + `"}`: "arguments_too_large",
+	} {
+		_, got := Next(newState(t, ""), chat.Answer{Calls: []chat.ToolCall{{ID: "c", Name: "add", Arguments: arguments}}})
+		if diff := cmp.Diff([]string{want}, errorsOf(got)); diff != "" {
+			t.Errorf("%.40q (-want +got):\n%s", arguments, diff)
+		}
+		if string(got.Steps[0].Input) != arguments {
+			t.Errorf("input is %.40q, want %.40q as the model wrote it", got.Steps[0].Input, arguments)
+		}
+	}
+}
+
+func TestNextRecords(t *testing.T) {
+	t.Parallel()
+	answer := chat.Answer{
+		Reasoning: "hm", Text: "let me see", Refusal: "not that", Calls: calls("add", "ask"), Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
+	}
+	first, commit := Next(newState(t, ""), answer)
+	again, _ := Next(newState(t, ""), answer)
+	var types []string
+	for i, it := range first.Items {
+		types = append(types, it.Type+" "+it.Status)
+		if it.ID != again.Items[i].ID {
+			t.Errorf("item %d is %s in one attempt and %s in the next", i, it.ID, again.Items[i].ID)
+		}
+	}
+	want := []string{"reasoning ", "message completed", "function_call completed", "function_call completed"}
+	if diff := cmp.Diff(want, types); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	if parts := first.Items[1].Parts(); len(parts) != 2 || parts[0].Text != "let me see" || parts[1].Type != "refusal" {
+		t.Errorf("message has the parts %+v", parts)
+	}
+	if first.Usage != answer.Usage || commit.InputTokens != 3 || commit.OutputTokens != 4 {
+		t.Errorf("usage is %+v, %d and %d in the commit", first.Usage, commit.InputTokens, commit.OutputTokens)
+	}
+	if commit.Steps[0].Pool != "sums" || commit.Steps[0].CallID != "c0" {
+		t.Errorf("step is %+v", commit.Steps[0])
+	}
+	cut, _ := Next(newState(t, ""), chat.Answer{Calls: calls("add"), Finish: chat.Length})
+	if len(cut.Items) != 1 || cut.Items[0].Type != "message" || cut.Items[0].Status != "incomplete" {
+		t.Errorf("a cut call left %+v, want an incomplete message", cut.Items)
+	}
+}
+
+func TestCallIDsAreUnique(t *testing.T) {
+	t.Parallel()
+	s := newState(t, "")
+	s.Turn, s.Turns = 2, []chain.Turn{turnBefore(1, 0, responses.Usage{})}
+	s.Request = decode(t, `"x":1`)
+	input, fault := item.List([]byte(`[{"type":"function_call","call_id":"mine","name":"f","arguments":""}]`), "input")
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	s.Request.Input = input
+	names := map[string]bool{"old0": true, "mine": true}
+	given := []string{"new", "new", "", "", "old0", "mine", "a\x00b", strings.Repeat("ü", 100)}
+	var asked []chat.ToolCall
+	for _, id := range given {
+		asked = append(asked, chat.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
+	}
+	record, commit := Next(s, chat.Answer{Calls: asked})
+	for i, step := range commit.Steps {
+		if names[step.CallID] || step.CallID == "" || strings.Contains(step.CallID, "\x00") || !utf8.ValidString(step.CallID) || len(step.CallID) > 64 {
+			t.Errorf("call id %q of %q is used before or cannot be", step.CallID, given[i])
+		}
+		if strings.HasPrefix(step.CallID, "call_") && len(step.CallID) > 40 {
+			t.Errorf("call id %q has %d characters, more than upstreams take", step.CallID, len(step.CallID))
+		}
+		if record.Items[i].CallID != step.CallID {
+			t.Errorf("item %d has the call id %q, its step %q", i, record.Items[i].CallID, step.CallID)
+		}
+		names[step.CallID] = true
+	}
+	if commit.Steps[0].CallID != "new" {
+		t.Errorf("call id is %q, want the model's", commit.Steps[0].CallID)
+	}
+}
+
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	s := newState(t, "")
+	if got := s.Left(); got != nil {
+		t.Errorf("left %d of no bound", *got)
+	}
+	s = newState(t, `,"max_output_tokens":20`)
+	for used, want := range map[int64]int{0: 20, 15: 5, 20: 0, 33: 0} {
+		s.Turns = []chain.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
+		if got := s.Left(); got == nil || *got != want {
+			t.Errorf("left %v after %d of 20, want %d", got, used, want)
+		}
+	}
+}
+
+func TestAChoiceIsForcedOnce(t *testing.T) {
+	t.Parallel()
+	for choice, want := range map[string]string{
+		`"auto"`: "auto", `"none"`: "none", `"required"`: "auto", `{"type":"function","name":"ask"}`: "auto", `{"type":"mcp","server_label":"windlass"}`: "auto",
+		`{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"ask"}]}`: "auto",
+	} {
+		s := newState(t, `,"tool_choice":`+choice)
+		if got := s.Choice(); got.Mode != s.Tools.Choice.Mode || got.Tool != s.Tools.Choice.Tool {
+			t.Errorf("%s is %+v in the first turn", choice, got)
+		}
+		s.Turns = []chain.Turn{{}}
+		if got := s.Choice(); got.Mode != want || got.Tool != nil {
+			t.Errorf("%s is %+v in the second turn, want %s", choice, got, want)
+		}
+	}
+}
+
+func TestTools(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		fields string
+		offers []string
+		err    error
+	}{
+		{"none", `"tools":[]`, nil, nil},
+		{"the server's", `"tools":[` + hosted + `]`, []string{"add", "now"}, nil},
+		{"twice", `"tools":[` + hosted + `,` + hosted + `]`, []string{"add", "now"}, nil},
+		{"some of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["now"]}]`, []string{"now"}, nil},
+		{"none of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":[]}]`, nil, nil},
+		{"by a filter", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":{"tool_names":["add"]}}]`, []string{"add"}, nil},
+		{"all, by null", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":null}]`, []string{"add", "now"}, nil},
+		{"one that is not registered", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["rm"]}]`, nil, ErrTool},
+		{"another server", `"tools":[{"type":"mcp","server_label":"other"}]`, nil, ErrTool},
+		{"a function", `"tools":[` + function + `]`, []string{"ask"}, nil},
+		{"a function in a registered tool's place", `"tools":[` + hosted + `,{"type":"function","name":"add"}]`, []string{"add", "now"}, nil},
+		{"types that nobody can carry", `"tools":[{"type":"web_search"},` + function + `]`, []string{"ask"}, nil},
+		{"allowed: a function", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"ask"}]}`, []string{"ask"}, nil},
+		{"allowed: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[` + hosted + `]}`, []string{"add", "now"}, nil},
+		{"allowed: one of it", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"mcp","server_label":"windlass","name":"now"}]}`, []string{"now"}, nil},
+		{"allowed: nothing", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]}`, nil, nil},
+		{"forced: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":` + hosted, []string{"add", "now"}, nil},
+		{"forced: one tool", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"function","name":"ask"}`, []string{"ask", "add", "now"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Tools(decode(t, tt.fields), newRegistry(t))
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			var names []string
+			for _, o := range got.Offers {
+				names = append(names, o.Name)
+			}
+			if diff := cmp.Diff(tt.offers, names); diff != "" {
+				t.Errorf("offers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
