@@ -107,11 +107,11 @@ func (b *Bus) natsOptions() []nats.Option {
 		nats.ErrorHandler(b.onError),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil at Close
-				b.log.Warn("connection to NATS lost", zap.String("service", b.service), zap.Error(err))
+				b.log.Warn("connection to NATS lost", zap.Error(err))
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
-			b.log.Info("connection to NATS restored", zap.String("service", b.service))
+			b.log.Info("connection to NATS restored")
 		}),
 	}
 	if b.cfg.InProcess != nil {
@@ -127,10 +127,10 @@ func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		b.violatedAt.Store(time.Now().UnixNano())
 		b.metrics.violations.Inc()
-		b.log.Error("NATS permission refused", zap.String("service", b.service), zap.Error(err))
+		b.log.Error("NATS permission refused", zap.Error(err))
 		return
 	}
-	b.log.Warn("NATS reported an error", zap.String("service", b.service), zap.Error(err))
+	b.log.Warn("NATS reported an error", zap.Error(err))
 }
 
 // Close sends what is buffered, acknowledgements above all, as far as ctx allows, and closes the connection. Every Run must
@@ -139,7 +139,7 @@ func (b *Bus) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := b.nc.FlushWithContext(ctx); err != nil {
-		b.log.Info("connection to NATS closed without a flush", zap.String("service", b.service), zap.Error(err))
+		b.log.Info("connection to NATS closed without a flush", zap.Error(err))
 	}
 	b.nc.Close()
 }

@@ -47,7 +47,7 @@ func (b *Bus) Ensure(ctx context.Context, t Topology) error {
 		if err == nil || !isTransient(err) {
 			return err
 		}
-		b.log.Warn("streams could not be ensured", zap.String("service", b.service), zap.Error(err))
+		b.log.Warn("streams could not be ensured", zap.Error(err))
 		if !sleep(ctx, pause) {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
@@ -74,7 +74,7 @@ func (b *Bus) repair(ctx context.Context) error {
 	b.repairErr = b.ensure(ctx)
 	b.repairedAt = time.Now()
 	if b.repairErr == nil {
-		b.log.Warn("streams were repaired", zap.String("service", b.service))
+		b.log.Warn("streams were repaired")
 	}
 	return b.repairErr
 }

@@ -104,7 +104,7 @@ func (b *Bus) Announce(msgs ...Message) {
 			err = b.nc.PublishMsg(msg)
 		}
 		if err != nil {
-			b.log.Debug("announcement lost", zap.String("service", b.service), zap.Error(err))
+			b.log.Debug("announcement lost", zap.Error(err))
 		}
 	}
 }

@@ -119,11 +119,11 @@ func (r *runner) pull(ctx, work context.Context, serve func(ctx, work context.Co
 		if time.Since(began) > lastPause {
 			pause = firstPause
 		}
-		r.bus.log.Info("consumer was interrupted", zap.String("service", r.bus.service),
+		r.bus.log.Info("consumer was interrupted",
 			zap.String("kind", r.cfg.Work.kind.String()), zap.Error(err))
 		if isMissing(err) {
 			if err := r.bus.repair(ctx); err != nil {
-				r.bus.log.Info("repair failed", zap.String("service", r.bus.service), zap.Error(err))
+				r.bus.log.Info("repair failed", zap.Error(err))
 			}
 		}
 		sleep(ctx, pause)

@@ -23,7 +23,7 @@ func (r *runner) settle(msg jetstream.Msg, d Decision) {
 	case Leave:
 	}
 	if err != nil {
-		r.bus.log.Warn("acknowledgement not sent", zap.String("service", r.bus.service),
+		r.bus.log.Warn("acknowledgement not sent",
 			zap.String("subject", msg.Subject()), zap.String("outcome", d.Outcome), zap.Error(err))
 	}
 	r.bus.metrics.handled.WithLabelValues(r.cfg.Work.consumer, d.Outcome).Inc()
@@ -44,7 +44,7 @@ func (r *runner) report(d *Delivery, decision Decision, took time.Duration, err 
 	}
 	id := d.identity()
 	fields := []zap.Field{
-		zap.String("service", r.bus.service), zap.String("kind", r.cfg.Work.kind.String()),
+		zap.String("kind", r.cfg.Work.kind.String()),
 		zap.String("request_id", id.GetRequestId()), zap.Uint32("attempt", id.GetAttempt()), zap.Int("delivery", d.Delivered),
 		zap.String("subject", d.Subject), zap.String("outcome", decision.Outcome), zap.Duration("took", took), zap.Error(err),
 	}

@@ -23,10 +23,10 @@ func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error 
 		for _, s := range b.cfg.streams() {
 			gone, err := w.look(ctx, s.Name)
 			if err != nil && ctx.Err() == nil {
-				b.log.Info("stream could not be looked at", zap.String("service", b.service), zap.Error(err))
+				b.log.Info("stream could not be looked at", zap.Error(err))
 			}
 			if gone {
-				b.log.Warn("stream was lost and is repaired", zap.String("service", b.service), zap.String("subject", s.Name))
+				b.log.Warn("stream was lost and is repaired", zap.String("subject", s.Name))
 				lost(s.Name)
 			}
 		}

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Slots says how many requests of a lane may be claimed.
@@ -39,7 +37,7 @@ SELECT * FROM claimed`
 // Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
 // first turn. The caller publishes a turn command for each.
 func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
-	claimed, err := query(ctx, s, claimSQL, pgx.NamedArgs{
+	claimed, err := query(ctx, s, claimSQL, args{
 		"lanes": column(slots, func(l Slots) string { return l.Lane }),
 		"free":  column(slots, func(l Slots) int { return l.Free }),
 	}, scanRow)

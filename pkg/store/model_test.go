@@ -249,7 +249,7 @@ func (w *walk) settle() {
 	case Cancelled:
 		ok = open
 	case Expired:
-		ok = open && w.overdue
+		ok = open && w.overdue && (w.m.Status == Queued || w.m.Stage != StageSettle)
 	default:
 		ok = w.m.Status == InProgress && w.m.Stage == StageSettle && (o.Status == w.m.Outcome || o.Status == Failed)
 	}

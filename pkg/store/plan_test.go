@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -15,7 +14,7 @@ import (
 type planned struct {
 	name string
 	sql  string
-	args pgx.NamedArgs
+	args args
 }
 
 func plannedStatements(asked, ready, decided Row) []planned {
@@ -23,42 +22,42 @@ func plannedStatements(asked, ready, decided Row) []planned {
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
 	n := newRequest()
-	fence := pgx.NamedArgs{
+	fence := args{
 		"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
 		"crashed": true, "wait": 1.0, "error": []byte("{}"),
 	}
 	return []planned{
-		{"accept", acceptSQL, pgx.NamedArgs{
+		{"accept", acceptSQL, args{
 			"ids": []uuid.UUID{n.ID}, "tenants": []string{"tenant-1"}, "endpoints": []string{"e"}, "models": []string{"m"},
 			"lanes": []string{testLane}, "tiers": []int{1}, "weights": []float64{1}, "backgrounds": []bool{true},
-			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""},
+			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""}, "admits": []bool{false},
 		}},
-		{"claim", claimSQL, pgx.NamedArgs{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
-		{"load", loadChainSQL, pgx.NamedArgs{"id": asked.ID}},
+		{"claim", claimSQL, args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
+		{"load", loadChainSQL, args{"ids": []uuid.UUID{asked.ID}}},
 		{"raise", raiseSQL, fence},
 		{"retry turn", retryTurnSQL, fence},
 		{"commit turn", commitTurnSQL, turn},
-		{"commit results", commitResultsSQL, pgx.NamedArgs{
+		{"commit results", commitResultsSQL, args{
 			"ids": []uuid.UUID{result.ID}, "epochs": []int{result.Epoch}, "turns": []int{result.Turn}, "idx": []int{result.Index},
 			"attempts": []int{1}, "calls": []string{result.CallID}, "hashes": [][]byte{result.InputHash}, "outputs": [][]byte{{0}},
 			"errors": [][]byte{nil}, "took": []int64{1}, "retries": []bool{false}, "waits": []float64{0},
 		}},
-		{"settle", settleSQL, pgx.NamedArgs{
+		{"settle", settleSQL, args{
 			"ids": []uuid.UUID{decided.ID}, "tenants": []string{""}, "epochs": []int{decided.Epoch}, "statuses": []string{"completed"},
 			"reasons": []string{""}, "answers": [][]byte{{0}}, "after": []bool{true},
 		}},
-		{"finish", finishSQL, pgx.NamedArgs{"id": decided.ID}},
-		{"answer", lookupSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
-		{"finished", finishedSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}}},
-		{"steps", stepsSQL, pgx.NamedArgs{"id": asked.ID, "tenant": testTenant}},
-		{"backlog", backlogSQL, pgx.NamedArgs{"most": 100}},
-		{"overdue", overdueSQL, pgx.NamedArgs{"n": 100}},
-		{"open steps", openStepsSQL, pgx.NamedArgs{"ids": []uuid.UUID{asked.ID}}},
+		{"finish", finishSQL, args{"id": decided.ID}},
+		{"answer", lookupSQL, args{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
+		{"finished", finishedSQL, args{"ids": []uuid.UUID{asked.ID}}},
+		{"steps", stepsSQL, args{"id": asked.ID, "tenant": testTenant}},
+		{"backlog", backlogSQL, args{"most": 100}},
+		{"overdue", overdueSQL, args{"n": 100}},
+		{"open steps", openStepsSQL, args{"ids": []uuid.UUID{asked.ID}}},
 		{"alarm", alarmSQL, nil},
-		{"postpone", postponeSQL, pgx.NamedArgs{
+		{"postpone", postponeSQL, args{
 			"ids": []uuid.UUID{ready.ID}, "epochs": []int{ready.Epoch}, "turns": []int{1}, "attempts": []int{1}, "stages": []string{"model"},
 		}},
-		{"overtime", overtimeSQL, pgx.NamedArgs{"n": 100}},
+		{"overtime", overtimeSQL, args{"n": 100}},
 	}
 }
 
@@ -72,6 +71,8 @@ func literal(v any) string {
 		return "ARRAY[" + strings.Join(parts, ",") + "]::" + of + "[]"
 	}
 	switch v := v.(type) {
+	case [][16]byte:
+		return literal(column(v, func(id [16]byte) uuid.UUID { return id }))
 	case []uuid.UUID:
 		return list(len(v), "uuid", func(i int) any { return v[i] })
 	case []string:

@@ -50,8 +50,8 @@ func (s *Store) Answer(ctx context.Context, tenant string, id uuid.UUID) (*Answe
 }
 
 func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) {
-	rows, err := s.pool.Query(ctx, lookupSQL, pgx.NamedArgs{
-		"ids":     column(all, func(l lookup) uuid.UUID { return l.id }),
+	rows, err := s.pool.Query(ctx, lookupSQL, args{
+		"ids":     ids(all, func(l lookup) uuid.UUID { return l.id }),
 		"tenants": column(all, func(l lookup) string { return l.tenant }),
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ SELECT id FROM requests WHERE id = ANY (@ids::uuid[]) AND finished_at IS NOT NUL
 
 // Finished tells which of the requests are terminal: the one poll of a gateway for everybody who waits.
 func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	done, err := query(ctx, s, finishedSQL, pgx.NamedArgs{"ids": ids}, pgx.RowTo[uuid.UUID])
+	done, err := query(ctx, s, finishedSQL, args{"ids": ids}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("poll %d waiting requests: %w", len(ids), err)
 	}
@@ -90,7 +90,7 @@ SELECT ` + stepColumns + `
 
 // Steps is the audit trail of one request of a tenant; empty while it is queued or when there is no such request.
 func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
-	steps, err := query(ctx, s, stepsSQL, pgx.NamedArgs{"id": id, "tenant": tenant}, scanStep)
+	steps, err := query(ctx, s, stepsSQL, args{"id": id, "tenant": tenant}, scanStep)
 	if err != nil {
 		return nil, fmt.Errorf("read the steps of %s: %w", id, err)
 	}
@@ -101,7 +101,7 @@ const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'q
 
 // Backlog counts queued requests, up to most.
 func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
-	n, err := query(ctx, s, backlogSQL, pgx.NamedArgs{"most": most}, pgx.RowTo[int])
+	n, err := query(ctx, s, backlogSQL, args{"most": most}, pgx.RowTo[int])
 	if err != nil {
 		return 0, fmt.Errorf("count the backlog: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // ToolResult is what one attempt of a tool call came to.
@@ -71,8 +70,8 @@ SELECT ` + rowColumns + ` FROM moved r WHERE r.stage <> 'tools'`
 // input hash does not match its step, or whose step was turned before, turns nothing and is not reported. The rows
 // returned are those whose last step this group turned: each needs a message.
 func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Row, error) {
-	rows, err := query(ctx, s, commitResultsSQL, pgx.NamedArgs{
-		"ids":      column(all, func(t ToolResult) uuid.UUID { return t.ID }),
+	rows, err := query(ctx, s, commitResultsSQL, args{
+		"ids":      ids(all, func(t ToolResult) uuid.UUID { return t.ID }),
 		"epochs":   column(all, func(t ToolResult) int { return t.Epoch }),
 		"turns":    column(all, func(t ToolResult) int { return t.Turn }),
 		"idx":      column(all, func(t ToolResult) int { return t.Index }),

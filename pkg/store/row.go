@@ -52,9 +52,11 @@ type Row struct {
 	Reason    string // the code that goes with the outcome
 	Trace     string
 	CreatedAt time.Time
-	DueIn     time.Duration // how long until not_before, by the database's clock; never negative
-	Remaining time.Duration // until the deadline, by the database's clock
-	Steps     []Step        // the turn's tool steps that are still dispatched, when Stage is StageTools
+	// Unpublished: the turn was parked, and nobody has published its command since.
+	Unpublished bool
+	DueIn       time.Duration // how long until not_before, by the database's clock; never negative
+	Remaining   time.Duration // until the deadline, by the database's clock
+	Steps       []Step        // the turn's tool steps that are still dispatched, when Stage is StageTools
 }
 
 // Step is one row of the audit trail.

@@ -8,7 +8,7 @@ import (
 
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
-  r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
+  r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining`
 
@@ -21,7 +21,7 @@ const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, 
 func (r *Row) targets(dueIn, remaining *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
-		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, dueIn, remaining,
+		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Unpublished, dueIn, remaining,
 	}
 }
 
@@ -50,12 +50,3 @@ func scanStep(rows pgx.CollectableRow) (Step, error) {
 }
 
 func seconds(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }
-
-// column turns one field of every item into the array a statement unnests.
-func column[T, V any](items []T, field func(T) V) []V {
-	out := make([]V, len(items))
-	for i, item := range items {
-		out[i] = field(item)
-	}
-	return out
-}

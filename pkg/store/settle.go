@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // Settlement is one request's way to a terminal status.
@@ -31,7 +30,7 @@ locked AS (
   SELECT c.ord FROM c JOIN requests r ON r.id = c.id
    WHERE r.id = ANY (@ids::uuid[]) AND CASE c.status
            WHEN 'cancelled' THEN r.status IN ('queued', 'in_progress') AND r.tenant = c.tenant
-           WHEN 'expired' THEN r.status IN ('queued', 'in_progress') AND r.deadline <= now()
+           WHEN 'expired' THEN (r.status = 'queued' OR r.status = 'in_progress' AND r.stage <> 'settle') AND r.deadline <= now()
            ELSE r.status = 'in_progress' AND r.stage = 'settle' AND r.epoch = c.epoch
                 AND (r.outcome = c.status OR c.status = 'failed')
          END
@@ -63,8 +62,8 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
-	rows, err := s.pool.Query(ctx, settleSQL, pgx.NamedArgs{
-		"ids":      column(all, func(o Settlement) uuid.UUID { return o.ID }),
+	rows, err := s.pool.Query(ctx, settleSQL, args{
+		"ids":      ids(all, func(o Settlement) uuid.UUID { return o.ID }),
 		"tenants":  column(all, func(o Settlement) string { return o.Tenant }),
 		"epochs":   column(all, func(o Settlement) int { return o.Epoch }),
 		"statuses": column(all, func(o Settlement) string { return string(o.Status) }),
@@ -86,7 +85,7 @@ UPDATE requests SET live = false, check_at = NULL
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, finishSQL, pgx.NamedArgs{"id": id}); err != nil {
+	if _, err := s.pool.Exec(ctx, finishSQL, args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -36,6 +37,7 @@ type Store struct {
 	turns   *group[TurnCommit, bool]
 	settles *group[Settlement, bool]
 	answers *group[lookup, *Answer]
+	loads   *group[uuid.UUID, *Chain]
 }
 
 // Open makes the pool; it does not wait for the database, so that a service starts while Postgres is away.
@@ -70,6 +72,7 @@ func Open(cfg Config) (*Store, error) {
 	s.turns = newGroup(2, 128, s.commitTurns)
 	s.settles = newGroup(2, 128, s.settleAll)
 	s.answers = newGroup(1, 512, s.lookupAll)
+	s.loads = newGroup(2, 32, s.loadAll) // few: a chain may hold megabytes
 	return s, nil
 }
 
@@ -85,10 +88,10 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // query bounds one statement and collects its rows.
-func query[T any](ctx context.Context, s *Store, sql string, args pgx.NamedArgs, scan pgx.RowToFunc[T]) ([]T, error) {
+func query[T any](ctx context.Context, s *Store, sql string, a args, scan pgx.RowToFunc[T]) ([]T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, sql, args)
+	rows, err := s.pool.Query(ctx, sql, a)
 	if err != nil {
 		return nil, err
 	}

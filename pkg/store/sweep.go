@@ -22,7 +22,7 @@ SELECT s.request_id, ` + stepColumns + `
 // Overdue returns up to n live rows whose check time has passed, tool steps included. The caller publishes what each needs and
 // then calls Postpone: a crash between the two only repeats a publish.
 func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
-	rows, err := query(ctx, s, overdueSQL, pgx.NamedArgs{"n": n}, scanRow)
+	rows, err := query(ctx, s, overdueSQL, args{"n": n}, scanRow)
 	if err != nil {
 		return nil, fmt.Errorf("read overdue rows: %w", err)
 	}
@@ -34,7 +34,7 @@ func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
 
 // Look reads what a row needs now, tool steps included. ErrNotFound: there is no such row.
 func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
-	rows, err := query(ctx, s, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, pgx.NamedArgs{"id": id}, scanRow)
+	rows, err := query(ctx, s, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, args{"id": id}, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
 	}
@@ -61,7 +61,7 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	for id := range at {
 		ids = append(ids, id)
 	}
-	_, err := query(ctx, s, openStepsSQL, pgx.NamedArgs{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
+	_, err := query(ctx, s, openStepsSQL, args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
 		var step Step
 		var dueIn float64
@@ -103,8 +103,8 @@ UPDATE requests r
 func (s *Store) Postpone(ctx context.Context, rows []Row) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, postponeSQL, pgx.NamedArgs{
-		"ids":      column(rows, func(r Row) uuid.UUID { return r.ID }),
+	_, err := s.pool.Exec(ctx, postponeSQL, args{
+		"ids":      ids(rows, func(r Row) uuid.UUID { return r.ID }),
 		"epochs":   column(rows, func(r Row) int { return r.Epoch }),
 		"turns":    column(rows, func(r Row) int { return r.Turn }),
 		"attempts": column(rows, func(r Row) int { return r.Attempt }),
@@ -132,13 +132,13 @@ func (s *Store) Alarm(ctx context.Context) (int64, error) {
 }
 
 const overtimeSQL = `
-(SELECT id FROM requests WHERE live AND status = 'in_progress' AND deadline <= now() LIMIT @n)
+(SELECT id FROM requests WHERE live AND status = 'in_progress' AND stage <> 'settle' AND deadline <= now() LIMIT @n)
 UNION ALL
 (SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
 
-// Overtime returns requests past their deadline; the caller settles each as Expired.
+// Overtime returns requests past their deadline, but for those whose outcome is decided; the caller settles each as Expired.
 func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
-	ids, err := query(ctx, s, overtimeSQL, pgx.NamedArgs{"n": n}, pgx.RowTo[uuid.UUID])
+	ids, err := query(ctx, s, overtimeSQL, args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("read requests past their deadline: %w", err)
 	}

@@ -23,35 +23,56 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
   FROM requests r
   JOIN steps s ON s.request_id = r.id
   LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request' AND s.turn = 1 AND s.idx = 0
- WHERE r.id = @id
- ORDER BY s.turn, s.idx`
+                    AND b.request_id = ANY (@ids::uuid[])
+ WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
+ ORDER BY r.id, s.turn, s.idx`
 
-// Load reads a claimed request with its chain in one statement. ErrNotFound: it was deleted, or never claimed.
+// Load reads a claimed request with its chain, in a statement shared with other loads of the same moment. ErrNotFound: it was
+// deleted, or never claimed.
 func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
-	var chain Chain
-	_, err := query(ctx, s, loadChainSQL, pgx.NamedArgs{"id": id}, func(rows pgx.CollectableRow) (struct{}, error) {
-		var step Step
-		var body []byte
-		var dueIn, remaining, stepDueIn float64
-		var took int64
-		targets := append(chain.targets(&dueIn, &remaining), &body)
-		err := rows.Scan(append(targets, step.targets(&stepDueIn, &took)...)...)
-		chain.DueIn, chain.Remaining = seconds(dueIn), seconds(remaining)
-		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond
-		if body != nil {
-			chain.Body = body
-		}
-		chain.Steps = append(chain.Steps, step)
-		return struct{}{}, err
-	})
+	chain, err := s.loads.do(ctx, id)
+	if err == nil && chain == nil {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return Chain{}, fmt.Errorf("load request %s: %w", id, err)
 	}
-	if len(chain.Steps) == 0 {
-		return Chain{}, fmt.Errorf("load request %s: %w", id, ErrNotFound)
+	return *chain, nil
+}
+
+func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) {
+	rows, err := s.pool.Query(ctx, loadChainSQL, args{"ids": ids(all, func(id uuid.UUID) uuid.UUID { return id })})
+	if err != nil {
+		return nil, err
 	}
-	chain.Row.Steps = chain.dispatched()
-	return chain, nil
+	chains := make(map[uuid.UUID]*Chain, len(all))
+	var row Row
+	var step Step
+	var body []byte
+	var dueIn, remaining, stepDueIn float64
+	var took int64
+	targets := append(append(row.targets(&dueIn, &remaining), &body), step.targets(&stepDueIn, &took)...)
+	_, err = pgx.ForEachRow(rows, targets, func() error {
+		chain := chains[row.ID]
+		if chain == nil {
+			chain = &Chain{Row: row}
+			chain.DueIn, chain.Remaining = seconds(dueIn), seconds(remaining)
+			chains[row.ID] = chain
+		}
+		if body != nil {
+			chain.Body = body
+		}
+		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond
+		chain.Steps = append(chain.Steps, step)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, chain := range chains {
+		chain.Row.Steps = chain.dispatched()
+	}
+	return column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
 }
 
 // dispatched are the current turn's tool steps that are not done.
@@ -80,7 +101,7 @@ RETURNING ` + rowColumns
 // commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
 // on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
 func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
-	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, pgx.NamedArgs{"crashed": crashed})
+	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, args{"crashed": crashed})
 }
 
 const retryTurnSQL = `
@@ -103,12 +124,12 @@ func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, caus
 	if err != nil {
 		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
 	}
-	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, pgx.NamedArgs{"wait": wait.Seconds(), "error": note})
+	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, args{"wait": wait.Seconds(), "error": note})
 }
 
-func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, args pgx.NamedArgs) (Row, error) {
-	args["id"], args["epoch"], args["turn"], args["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
-	rows, err := query(ctx, s, sql, args, scanRow)
+func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a args) (Row, error) {
+	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
+	rows, err := query(ctx, s, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
 	}

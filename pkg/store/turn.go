@@ -160,9 +160,9 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	return turned(rows, len(all))
 }
 
-func turnArgs(all []TurnCommit) pgx.NamedArgs {
-	return pgx.NamedArgs{
-		"ids":        column(all, func(t TurnCommit) uuid.UUID { return t.ID }),
+func turnArgs(all []TurnCommit) args {
+	return args{
+		"ids":        ids(all, func(t TurnCommit) uuid.UUID { return t.ID }),
 		"epochs":     column(all, func(t TurnCommit) int { return t.Epoch }),
 		"turns":      column(all, func(t TurnCommit) int { return t.Turn }),
 		"attempts":   column(all, func(t TurnCommit) int { return t.Attempt }),
@@ -184,16 +184,16 @@ func turnArgs(all []TurnCommit) pgx.NamedArgs {
 	}
 }
 
-func addStepArgs(args pgx.NamedArgs, steps []ownedStep) {
-	args["s_ords"] = column(steps, func(n ownedStep) int64 { return n.owner })
-	args["s_idx"] = column(steps, func(n ownedStep) int { return n.Index })
-	args["s_names"] = column(steps, func(n ownedStep) string { return n.Name })
-	args["s_pools"] = column(steps, func(n ownedStep) string { return n.Pool })
-	args["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
-	args["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
-	args["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
-	args["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
-	args["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
+func addStepArgs(a args, steps []ownedStep) {
+	a["s_ords"] = column(steps, func(n ownedStep) int64 { return n.owner })
+	a["s_idx"] = column(steps, func(n ownedStep) int { return n.Index })
+	a["s_names"] = column(steps, func(n ownedStep) string { return n.Name })
+	a["s_pools"] = column(steps, func(n ownedStep) string { return n.Pool })
+	a["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
+	a["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
+	a["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
+	a["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
+	a["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
 }
 
 // turned says for each of n items whether the statement returned its place.

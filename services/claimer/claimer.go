@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/lanes"
 )
 
 // Config is that of every backend service.
@@ -32,7 +33,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer be.Close(ctx)
-	c := &claimer{Backend: be, wake: make(chan struct{}, 1), alarm: make(chan struct{}, 1), lanes: newLanes(be)}
+	c := &claimer{Backend: be, wake: make(chan struct{}, 1), alarm: make(chan struct{}, 1), lanes: lanes.New(be.Bus, be.Log, be.Registry.Lanes())}
 	stop, err := be.Bus.OnWake(func() { signal(c.wake) })
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 type claimer struct {
 	*backend.Backend
-	lanes *lanes
+	lanes *lanes.Lanes
 	wake  chan struct{} // a request was accepted
 	alarm chan struct{} // a stream was lost
 }
@@ -101,7 +102,13 @@ func (c *claimer) claimLoop(ctx context.Context) {
 
 // claim takes what fits the lanes' free slots once and publishes it. saturated: some lane had none.
 func (c *claimer) claim(ctx context.Context) (claimed int, saturated bool, err error) {
-	free, saturated := c.lanes.free(ctx)
+	var free []store.Slots
+	for _, lane := range c.lanes.Names() {
+		if n := c.lanes.Free(ctx, lane); n > 0 {
+			free = append(free, store.Slots{Lane: lane, Free: n})
+		}
+	}
+	saturated = len(free) < len(c.lanes.Names())
 	if len(free) == 0 {
 		return 0, saturated, nil
 	}
@@ -110,7 +117,9 @@ func (c *claimer) claim(ctx context.Context) (claimed int, saturated bool, err e
 		return 0, saturated, err
 	}
 	failpoint.Hit(failpoint.ClaimAfterCommit)
-	c.lanes.took(rows)
+	for _, r := range rows {
+		c.lanes.Took(r.Lane, 1)
+	}
 	if _, err := c.Publish.Publish(ctx, false, rows...); err != nil {
 		c.Log.Info("claimed turns not published, the sweep will", zap.Error(err))
 	}
@@ -145,7 +154,7 @@ func (c *claimer) sweepLoop(ctx context.Context) {
 func (c *claimer) sweep(ctx context.Context) int {
 	rows, err := c.Store.Overdue(ctx, sweepMost)
 	if err == nil && len(rows) > 0 {
-		if _, err = c.Publish.Publish(ctx, true, rows...); err == nil {
+		if err = c.publishOverdue(ctx, rows); err == nil {
 			failpoint.Hit(failpoint.SweepAfterPublish)
 			err = c.Store.Postpone(ctx, rows)
 		}
@@ -157,6 +166,23 @@ func (c *claimer) sweep(ctx context.Context) int {
 		return 0
 	}
 	return len(rows)
+}
+
+// publishOverdue marks as a repeat whatever may have been published before: all but a parked turn at its first time.
+func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
+	var first, again []store.Row
+	for _, r := range rows {
+		if r.Unpublished && r.Next() == store.RunTurn {
+			first = append(first, r)
+		} else {
+			again = append(again, r)
+		}
+	}
+	_, err := c.Publish.Publish(ctx, false, first...)
+	if err == nil {
+		_, err = c.Publish.Publish(ctx, true, again...)
+	}
+	return err
 }
 
 const (

@@ -208,12 +208,13 @@ func CheckCancelled(r Run, told string, answered time.Time, grace time.Duration,
 	return nil
 }
 
-// Repeats counts the calls of a kind beyond the first of each step.
+// Repeats counts the calls of a kind beyond the first of each step. A call that was answered with an error is to be made again,
+// and does not count.
 func Repeats(kind string, calls []mock.Entry) int {
 	n := 0
 	seen := make(map[place]bool)
 	for _, e := range calls {
-		if e.Kind != kind {
+		if e.Kind != kind || e.Status >= 400 && !e.Aborted {
 			continue
 		}
 		if seen[placeOf(e)] {

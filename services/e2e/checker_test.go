@@ -122,7 +122,9 @@ func TestPauses(t *testing.T) {
 func TestRepeatsAndOpenCalls(t *testing.T) {
 	t.Parallel()
 	_, calls := good(t)
-	if n := Repeats("tool", append(calls, calls[1], calls[1], calls[0])); n != 2 {
+	refused := calls[2]
+	refused.Status = 503
+	if n := Repeats("tool", append(calls, calls[1], calls[1], calls[0], refused)); n != 2 {
 		t.Errorf("%d repeats, want 2", n)
 	}
 	now := time.Now()

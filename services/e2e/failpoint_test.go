@@ -33,7 +33,9 @@ type scenario struct {
 }
 
 var (
-	short = mock.Plan{Rounds: 2, Width: 3, ThinkMS: 20, ToolMS: 20}
+	short = mock.Plan{
+		Rounds: 2, Width: 3, ThinkMS: 20, ToolMS: 20, ToolFaults: []mock.Fault{{Round: 1, Index: 1, Times: 1, Status: 503}},
+	}
 	// slow has tools that last longer than a row's check, so that the sweep finds it overdue.
 	slow = mock.Plan{Rounds: 1, Width: 2, ToolMS: 5500}
 	// thoughtful has model calls that are open when their orchestrator dies.
@@ -118,15 +120,7 @@ func (s *stage) play() time.Duration {
 	t, w := s.t, s.w
 	ctx, cancel := context.WithCancel(t.Context())
 	submitted := make(chan error, 1)
-	submit := func() {
-		for range scenarioRuns {
-			if _, err := s.l.submit(ctx, s.plan); err != nil {
-				submitted <- err
-				return
-			}
-		}
-		submitted <- nil
-	}
+	submit := func() { submitted <- s.submit(ctx) }
 	polled := make(chan struct{})
 	go func() { s.l.poll(ctx); close(polled) }()
 	defer func() { cancel(); <-polled }()
@@ -138,7 +132,7 @@ func (s *stage) play() time.Duration {
 	w.services[s.service].kill(t)
 	armed := w.services[s.service].start(t, env("FAILPOINT", fmt.Sprintf("%s:%d", s.name, max(s.hit, 1))))
 	if s.before == nil {
-		w.services[s.service].awaitReady(t)
+		w.services[s.service].awaitReady(t) // or dead: work that another scenario left may be all it takes
 		go submit()
 	}
 	var cancelled *Run
@@ -162,6 +156,15 @@ func (s *stage) play() time.Duration {
 	s.checkUnanswered()
 	t.Logf("%s: %s died and was back, all ended %.2f s later", s.name, s.service, took.Seconds())
 	return took
+}
+
+func (s *stage) submit(ctx context.Context) error {
+	for range scenarioRuns {
+		if _, err := s.l.submit(ctx, s.plan); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancelOne cancels a run in the gateway that dies of it: the client gets no answer.
@@ -227,7 +230,7 @@ func (s *stage) checkUnanswered() {
 
 // calls are the ledger's entries of this stage.
 func (s *stage) calls() []mock.Entry {
-	return slices.DeleteFunc(s.w.mock.Ledger(), func(e mock.Entry) bool { return e.Seed/1000 != s.l.seed/1000 })
+	return slices.DeleteFunc(s.w.mock.Ledger(), func(e mock.Entry) bool { return e.Seed/1000 != s.first/1000 })
 }
 
 func (s *stage) await(what string, done func() bool) {

@@ -114,7 +114,7 @@ func (l *load) begin(t *testing.T, rnd *rand.Rand, runs int, gap time.Duration) 
 	var all sync.WaitGroup
 	all.Go(func() {
 		defer close(l.submitted)
-		if err := l.pace(ctx, own, runs, gap, busy); err != nil && ctx.Err() == nil {
+		if err := l.pace(ctx, own, runs, gap, l.plan); err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 	})

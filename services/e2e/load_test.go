@@ -29,11 +29,12 @@ type load struct {
 	runs []*Run
 	open []*Run
 
+	plan      mock.Plan     // of the runs that begin submits
 	submitted chan struct{} // closed when begin has submitted all
 	refused   func(error)   // told of every try that failed; may be nil
 }
 
-func newLoad(w *world) *load { return &load{w: w} }
+func newLoad(w *world) *load { return &load{w: w, plan: busy} }
 
 // submit sends a plan until it is accepted. A try that failed may have been accepted all the same, and nobody will ever know
 // its id; so each has a seed of its own.

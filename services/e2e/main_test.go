@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		os.Exit(serveNATS(os.Args[2:]))
 	}
 	flag.Parse()
+	// Tests mostly wait, for each other above all (see alone): none must keep the long one from starting.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	os.Exit(suite(m))
 }
 

@@ -75,12 +75,12 @@ func (p *process) start(t *testing.T, more ...string) *life {
 	return l
 }
 
-// awaitReady fails the test if the process is not ready in time.
+// awaitReady fails the test if the process is neither ready nor dead in time; whoever needs it alive will see.
 func (p *process) awaitReady(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
 	defer cancel()
-	if !until(ctx, 10*time.Millisecond, func() bool { return p.ready(ctx) }) {
+	if !until(ctx, 10*time.Millisecond, func() bool { return p.ready(ctx) || p.current().isOver() }) {
 		t.Fatalf("%s was not ready in %s", p.name, readyLimit)
 	}
 }
@@ -116,6 +116,15 @@ func (l *life) awaitEnd(t *testing.T, name string) int {
 	case <-time.After(exitLimit):
 		t.Fatalf("%s did not end in %s", name, exitLimit)
 		return 0
+	}
+}
+
+func (l *life) isOver() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"windlass.dev/windlass/services/internal/mock"
 )
 
 // lossLimit is how long after a loss a run may wait: a row's check comes at most 4 s after its last change, or with the alarm of
@@ -20,6 +22,7 @@ func TestLostStreams(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(uint64(seed(t)), 3))
 	w := newWorld(t)
 	l := newLoad(w)
+	l.plan.ToolFaults = []mock.Fault{{Round: 1, Index: 2, Times: 1, Status: 503}} // a retry is parked in the row, and keeps its key
 	stop := l.begin(t, rnd, runs, 130*time.Millisecond)
 	defer stop()
 

@@ -27,7 +27,7 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 	usage := chain.Usage(turns)
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
-		CreatedAt: c.CreatedAt, Output: output(turns), Usage: &usage,
+		CreatedAt: dispatch.CreatedAt(c.ID), Output: output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
 	case store.Completed:
@@ -84,6 +84,6 @@ func lastFailure(c store.Chain) chain.Failure {
 func unreadable(c store.Chain) []byte {
 	return responses.Response{
 		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
-		CreatedAt: c.CreatedAt, Failure: &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
+		CreatedAt: dispatch.CreatedAt(c.ID), Failure: &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
 	}.JSON()
 }

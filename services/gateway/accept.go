@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses"
@@ -46,12 +46,13 @@ func (s *server) create(x *exchange, r *http.Request) error {
 		ID: id, Tenant: tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
 		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
 	}
-	if err := s.accept(r.Context(), n); err != nil {
+	row, err := s.accept(r.Context(), n)
+	if err != nil {
 		return err
 	}
-	s.bus.Wake()
+	s.dispatch(r.Context(), row)
 	if c.Background {
-		s.send(x, http.StatusOK, object(c, id, store.Queued, time.Now()))
+		s.send(x, http.StatusOK, object(c, id, row.Status))
 		return nil
 	}
 	return s.await(x, r, id, n.Timeout)
@@ -85,24 +86,58 @@ func (s *server) understand(body []byte) (c *responses.Create, lane string, err 
 
 // accept commits the request's row, within patience. The client's hanging up does not stop it: whether there is a row is
 // what the next step needs to know. A request of which that is not known is an orphan.
-func (s *server) accept(ctx context.Context, n store.NewRequest) error {
+//
+// Where the lane has a free slot and no queue the row starts in progress: a commit and two hops less than by way of the claimer,
+// who would do the same.
+func (s *server) accept(ctx context.Context, n store.NewRequest) (store.Row, error) {
 	ctx, cancel := patient(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := s.backlog.admit(ctx); err != nil {
-		return err
+		return store.Row{}, err
 	}
+	free := s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
-	_, err := within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.store.Accept(ctx, n)
+	row, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Row, error) {
+		if free {
+			return s.store.Admit(ctx, n)
+		}
+		return store.Row{Status: store.Queued}, s.store.Accept(ctx, n)
 	})
 	if err != nil {
 		if store.Unavailable(err) {
 			s.orphans.add(n.ID)
 		}
-		return err
+		return store.Row{}, err
 	}
 	failpoint.Hit(failpoint.AcceptAfterCommit)
-	return nil
+	return row, nil
+}
+
+// freeSlot reserves a slot of the lane by the last known load, and has the load looked at when it is due.
+func (s *server) freeSlot(lane string) bool {
+	free, ask := s.lanes.Reserve(lane)
+	if ask {
+		s.tasks.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			s.lanes.Ask(ctx, lane)
+		})
+	}
+	return free
+}
+
+// dispatch makes the accepted request move: its first turn if it was admitted, a hint to the claimers if it is queued. Losing
+// either costs seconds.
+func (s *server) dispatch(ctx context.Context, row store.Row) {
+	if row.Status == store.Queued {
+		s.bus.Wake()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if _, err := s.publish.Publish(ctx, false, row); err != nil {
+		s.log.Info("first turn not published, the sweep will", zap.String("request_id", dispatch.BusID(row.ID)), zap.Error(err))
+	}
 }
 
 func tierOf(service string) int {

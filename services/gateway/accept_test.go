@@ -324,7 +324,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 	for status, want := range map[store.Status]string{
 		store.Queued: "queued", store.InProgress: "in_progress", store.Cancelled: "cancelled", store.Expired: "failed",
 	} {
-		o := reply{body: object(c, [16]byte{1}, status, time.Unix(7, 0))}.object(t)
+		o := reply{body: object(c, [16]byte{1}, status)}.object(t)
 		if o["status"] != want || o["id"] != "resp_01000000000000000000000000000000" || o["created_at"] != 7.0 {
 			t.Errorf("object of %s is %v", status, o)
 		}

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/lanes"
 )
 
 const (
@@ -73,7 +74,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 	s := &server{
 		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
-		waiters: newWaiters(), orphans: newOrphans(),
+		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
 	}
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s

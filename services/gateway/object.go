@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -41,12 +40,12 @@ func render(a *store.Answer) ([]byte, error) {
 	if f != nil {
 		return nil, fmt.Errorf("show request %s: its body is not what was accepted", a.ID)
 	}
-	return object(c, a.ID, a.Status, a.CreatedAt), nil
+	return object(c, a.ID, a.Status), nil
 }
 
 // object is the response object of a request without output. Expired, which clients don't know, is a failure.
-func object(c *responses.Create, id uuid.UUID, status store.Status, created time.Time) []byte {
-	r := responses.Response{ID: publicID(id), Request: c, Status: responses.Status(status), CreatedAt: created}
+func object(c *responses.Create, id uuid.UUID, status store.Status) []byte {
+	r := responses.Response{ID: publicID(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
 	if status == store.Expired {
 		r.Status = responses.Failed
 		r.Failure = &responses.Failure{

@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/lanes"
 )
 
 // tenant is everybody's, as long as there is one key.
@@ -30,6 +31,7 @@ type server struct {
 	waiters *waiters
 	backlog *backlog
 	orphans *orphans
+	lanes   *lanes.Lanes
 	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
 }

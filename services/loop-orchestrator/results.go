@@ -46,12 +46,19 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 		return nil
 	}
 	var rows []store.Row
+	tries := 0
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+		tries++
 		rows, err = o.Store.CommitResults(ctx, all)
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if tries > 1 { // an earlier try may have been committed and its answer lost: this one turned nothing then
+		for _, r := range all {
+			again[r.ID] = true
+		}
 	}
 	failpoint.Hit(failpoint.ResultsAfterCommit)
 	for _, r := range rows {

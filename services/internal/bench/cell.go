@@ -77,7 +77,7 @@ func (b *bench) loop(ctx context.Context, s Scenario, l load, c *Cell) (runs []r
 		return nil, reading{}, err
 	}
 	did := after.sub(before)
-	c.Sessions = after.pg.Sessions
+	c.Sessions, c.Others = after.pg.Sessions, did.others(after.pg.At.Sub(before.pg.At))
 	c.Windlass = speed(runs, took, s.Steps(), did.cpu)
 	c.PerStep = perStep(did, len(runs)*s.Steps())
 	after.pg.Commits, after.pg.PageImages, after.pg.WALSyncs = before.pg.Commits, before.pg.PageImages, before.pg.WALSyncs

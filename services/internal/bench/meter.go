@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"time"
 
 	"windlass.dev/windlass/pkg/store/pgstat"
@@ -20,6 +21,16 @@ type reading struct {
 	pg   pgstat.Counters
 	nats traffic
 	cpu  map[string]time.Duration
+	all  time.Duration // processor time of the whole machine
+}
+
+// others is the share of the machine that went to what does not belong to the stack, from 0 to 1.
+func (r reading) others(took time.Duration) float64 {
+	rest := r.all
+	for _, used := range r.cpu {
+		rest -= used
+	}
+	return max(0, rest.Seconds()/took.Seconds()/float64(runtime.NumCPU()))
 }
 
 // sub is what was added since an earlier reading.
@@ -30,6 +41,7 @@ func (r reading) sub(earlier reading) reading {
 	}
 	return reading{
 		pg: r.pg.Sub(earlier.pg), nats: traffic{r.nats.messages - earlier.nats.messages, r.nats.bytes - earlier.nats.bytes}, cpu: cpu,
+		all: r.all - earlier.all,
 	}
 }
 
@@ -40,7 +52,7 @@ func (s *stack) read(ctx context.Context) (r reading, err error) {
 	if r.nats, err = s.traffic(ctx); err != nil {
 		return reading{}, err
 	}
-	r.cpu = s.ids.cpu()
+	r.cpu, r.all = s.ids.cpu(), machine()
 	return r, nil
 }
 

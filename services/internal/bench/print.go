@@ -86,13 +86,14 @@ func (r *Report) printCost(out io.Writer) {
 
 func (r *Report) printProcesses(out io.Writer) {
 	names := strings.Join(groups, "|")
-	r.table(out, "Processor time for each step, µs (all: the whole stack and the load; D: the plain loop and the mock)", names+"|all|D",
+	r.table(out, "Processor time for each step, µs (all: the whole stack and the load; D: the plain loop and the mock; others: programs that "+
+		"do not belong here, of the machine)", names+"|all|D|others",
 		func(c *Cell) []string {
 			var fields []string
 			for _, group := range groups {
 				fields = append(fields, number(c.PerStep.CPU[group], 0))
 			}
-			return append(fields, number(c.Windlass.CPUPerStep, 0), number(c.Direct.CPUPerStep, 0))
+			return append(fields, number(c.Windlass.CPUPerStep, 0), number(c.Direct.CPUPerStep, 0), number(100*c.Others, 0)+" %")
 		})
 	r.table(out, "Highest memory, MB", names, func(c *Cell) []string {
 		var fields []string

@@ -47,6 +47,28 @@ func (p processes) cpu() map[string]time.Duration {
 	return used
 }
 
+// machine is the processor time that everything on this machine has used since it started, 0 without /proc.
+func machine() time.Duration {
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(raw), "\n")
+	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal guest guest_nice
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0
+	}
+	var used time.Duration
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0
+		}
+		used += time.Duration(n) * tick
+	}
+	return used
+}
+
 // memory is what each group holds now, in bytes. What the processes of Postgres share is counted once.
 func (p processes) memory() map[string]int64 {
 	held := map[string]int64{}

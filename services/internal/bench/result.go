@@ -45,7 +45,9 @@ type Cell struct {
 	PerStep     PerStep          `json:"per_step"`
 	MemoryPeak  map[string]int64 `json:"memory_peak_bytes"`
 	Sessions    int64            `json:"postgres_sessions"`
-	Audit       Audit            `json:"audit"`
+	// Others is the share of the machine that other programs took meanwhile: where it is not near 0 the speed means little.
+	Others float64 `json:"others_cpu_share"`
+	Audit  Audit   `json:"audit"`
 }
 
 // Valid says whether the cell has a score: every run was answered as it must and nothing was called twice.

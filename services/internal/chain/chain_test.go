@@ -112,7 +112,9 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%q is read as %+v, want a server_error with a message", b, got)
 		}
 	}
-	var seen struct{ Error struct{ Code, Message string } }
+	var seen struct {
+		Error struct{ Code, Message string }
+	}
 	if err := json.Unmarshal(f.ForModel(), &seen); err != nil || seen.Error.Code != f.Code || seen.Error.Message != f.Message {
 		t.Errorf("the model sees %s (%v)", f.ForModel(), err)
 	}

@@ -7,6 +7,7 @@ package dispatch
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -81,6 +82,12 @@ func identity(r store.Row, index, attempt int) *stepv1.StepIdentity {
 
 // BusID is a request's id in subjects and messages: 32 hexadecimal digits.
 func BusID(id uuid.UUID) string { return hex.EncodeToString(id[:]) }
+
+// CreatedAt is when the request was accepted, by the clock of the gateway that made its id: the time clients see, the same in every
+// answer and before any row is read.
+func CreatedAt(id uuid.UUID) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(append([]byte{0, 0}, id[:6]...))))
+}
 
 // RequestID reads what BusID wrote.
 func RequestID(s string) (uuid.UUID, error) {

@@ -41,6 +41,8 @@ const (
 	dispatchKey = "stack-test-dispatch-key"
 	conns       = 4 // of each service
 	grace       = 500 * time.Millisecond
+	// ackWait is production's: on a busy machine a shorter one lapses, and calls that nobody expects are made.
+	ackWait = 4 * time.Second
 	// patience bounds every wait; what it waits for takes milliseconds.
 	patience = 30 * time.Second
 )
@@ -147,6 +149,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 // parts are the five services, told where everything is.
 func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Listener) []func(context.Context) error {
 	db, nats := store.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
+	nats.AckWait = ackWait
 	common := func(name string) backend.Config {
 		return backend.Config{
 			Store: db, Bus: nats, DispatchKey: dispatchKey, Grace: grace, Registry: s.Registry, Runtime: rt.For(name),

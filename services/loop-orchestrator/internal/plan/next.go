@@ -179,12 +179,22 @@ func (t *turn) spent() string {
 	return ""
 }
 
+// bytes is what model and tools have returned so far.
 func (t *turn) bytes() int {
-	n := 0
+	n := size(t.record.Items)
 	for _, before := range t.Turns {
+		n += size(before.Items)
 		for _, s := range before.Tools {
 			n += len(s.Output)
 		}
+	}
+	return n
+}
+
+func size(items []item.Item) int {
+	n := 0
+	for _, it := range items {
+		n += len(it.JSON())
 	}
 	return n
 }

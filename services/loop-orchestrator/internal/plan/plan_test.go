@@ -65,7 +65,7 @@ func newState(tb testing.TB, fields string) State {
 	}
 	return State{
 		ID: requestID, Turn: 1, Request: r, Tools: tools,
-		Limits: registry.Limits{MaxTurns: 10, MaxToolCalls: 5, MaxParallelToolCalls: 3, MaxTokens: 1000, MaxOutputBytes: 100},
+		Limits: registry.Limits{MaxTurns: 10, MaxToolCalls: 5, MaxParallelToolCalls: 3, MaxTokens: 1000, MaxOutputBytes: 2000},
 	}
 }
 
@@ -142,7 +142,9 @@ func TestNextDecides(t *testing.T) {
 		{"tokens, one less", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, chat.Answer{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
 		{"output tokens", `,"max_output_tokens":20`, 2, []chain.Turn{turnBefore(1, 0, usage(0, 15))}, chat.Answer{Calls: calls("add"), Usage: usage(0, 5)},
 			store.Incomplete, "max_output_tokens", []string{"max_output_tokens"}},
-		{"bytes", "", 2, []chain.Turn{turnBefore(2, 60, usage(0, 0))}, chat.Answer{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes", "", 2, []chain.Turn{turnBefore(2, 1000, usage(0, 0))}, chat.Answer{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes of the model's own", "", 2, nil, chat.Answer{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes, some left", "", 2, []chain.Turn{turnBefore(2, 700, usage(0, 0))}, chat.Answer{Calls: calls("add")}, "", "", []string{""}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
