@@ -324,8 +324,9 @@ func TestObjectOfEveryStatus(t *testing.T) {
 	for status, want := range map[store.Status]string{
 		store.Queued: "queued", store.InProgress: "in_progress", store.Cancelled: "cancelled", store.Expired: "failed",
 	} {
-		o := reply{body: object(c, [16]byte{1}, status)}.object(t)
-		if o["status"] != want || o["id"] != "resp_01000000000000000000000000000000" || o["created_at"] != 7.0 {
+		// The time is in the id's first six bytes, in milliseconds.
+		o := reply{body: object(c, [16]byte{0, 0, 0, 0, 0x1b, 0x58}, status)}.object(t)
+		if o["status"] != want || o["id"] != "resp_000000001b5800000000000000000000" || o["created_at"] != 7.0 {
 			t.Errorf("object of %s is %v", status, o)
 		}
 		if output, ok := o["output"].([]any); !ok || len(output) != 0 {

@@ -23,7 +23,7 @@ func perform(tb testing.TB, url string, statements ...string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(tb.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(tb.Context())) }()
 	for _, sql := range statements {
 		if _, err := conn.Exec(tb.Context(), sql, pgx.QueryExecModeExec); err != nil {
 			tb.Fatalf("%s: %v", sql, err)

@@ -12,15 +12,6 @@ import (
 	"windlass.dev/windlass/services/internal/bench"
 )
 
-// TestMain makes this binary the program that the benchmark starts its parts with.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "bench-part" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
 func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	t.Parallel()
 	// Postgres has to get at its data, when a test is run by root, too; a test's own directory is closed to it.
@@ -43,7 +34,7 @@ func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	err = bench.Run(ctx, bench.Config{
 		Scenarios: []bench.Scenario{b3}, Concurrency: []int{2}, Runs: 4, Time: time.Minute, JSON: report, Dir: dir,
 		Quiet: 100 * time.Millisecond,
-		Self: []string{os.Args[0], "bench-part"},
+		Self:  []string{os.Args[0], "bench-part"},
 	}, &out)
 	if err != nil {
 		t.Fatalf("Run = %v\n%s", err, out.String())

@@ -107,31 +107,34 @@ func TestDriveStops(t *testing.T) {
 	t.Parallel()
 	fine := func(context.Context, int64) error { return nil }
 	far := time.Now().Add(time.Hour)
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
 	var flying, most atomic.Int64
 	tests := []struct {
-		name string
-		ctx  context.Context
-		load load
-		do   func(context.Context, int64) error
-		want int
+		name  string
+		ended bool // its context
+		load  load
+		do    func(context.Context, int64) error
+		want  int
 	}{
-		{"after its runs", t.Context(), load{workers: 4, first: 10, most: 25, until: far}, func(context.Context, int64) error {
+		{"after its runs", false, load{workers: 4, first: 10, most: 25, until: far}, func(context.Context, int64) error {
 			defer flying.Add(-1)
 			if n := flying.Add(1); n > most.Load() {
 				most.Store(n)
 			}
 			return nil
 		}, 25},
-		{"at its time", t.Context(), load{workers: 4, first: 10, most: 25, until: time.Now()}, fine, 0},
-		{"when its context has ended", cancelled, load{workers: 4, first: 10, most: 25, until: far}, fine, 0},
-		{"when all fails", t.Context(), load{workers: 1, first: 10, most: 1000, until: far}, func(context.Context, int64) error {
+		{"at its time", false, load{workers: 4, first: 10, most: 25, until: time.Now()}, fine, 0},
+		{"when its context has ended", true, load{workers: 4, first: 10, most: 25, until: far}, fine, 0},
+		{"when all fails", false, load{workers: 1, first: 10, most: 1000, until: far}, func(context.Context, int64) error {
 			return errors.New("refused")
 		}, maxFailures},
 	}
 	for _, tt := range tests {
-		runs, _ := tt.load.drive(tt.ctx, tt.do)
+		ctx, cancel := context.WithCancel(t.Context())
+		if tt.ended {
+			cancel()
+		}
+		runs, _ := tt.load.drive(ctx, tt.do)
+		cancel()
 		if len(runs) != tt.want {
 			t.Errorf("%s: %d runs, want %d", tt.name, len(runs), tt.want)
 		}
