@@ -57,6 +57,7 @@ moved AS (
          stage = CASE WHEN r.pending > c.n THEN 'tools' WHEN r.outcome IS NULL THEN 'model' ELSE 'settle' END,
          turn = CASE WHEN r.pending > c.n OR r.outcome IS NOT NULL THEN r.turn ELSE r.turn + 1 END,
          changed_at = now(),
+         not_before = CASE WHEN r.pending > c.n THEN GREATEST(r.not_before, now() + make_interval(secs => c.wait)) END,
          check_at = CASE WHEN r.pending > c.n THEN LEAST(r.check_at, now() + make_interval(secs => COALESCE(c.wait, 4)))
                          ELSE now() + interval '4 seconds' END
     FROM counted c WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id

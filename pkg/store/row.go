@@ -56,6 +56,7 @@ type Row struct {
 	Unpublished bool
 	DueIn       time.Duration // how long until not_before, by the database's clock; never negative
 	Remaining   time.Duration // until the deadline, by the database's clock
+	Age         time.Duration // since the last commit that moved it, or since what it parked became due, by the database's clock
 	Steps       []Step        // the turn's tool steps that are still dispatched, when Stage is StageTools
 }
 

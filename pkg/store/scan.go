@@ -10,7 +10,8 @@ import (
 const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
-  extract(epoch FROM r.deadline - now())::float8 AS remaining`
+  extract(epoch FROM r.deadline - now())::float8 AS remaining,
+  extract(epoch FROM now() - GREATEST(r.changed_at, r.not_before))::float8 AS age`
 
 // stepColumns are the columns of a Step, from steps as s.
 const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt, s.input, s.input_hash, s.output, s.error,
@@ -18,10 +19,10 @@ const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, 
   GREATEST(COALESCE(extract(epoch FROM s.not_before - now()), 0), 0)::float8,
   s.created_at, s.finished_at, COALESCE(s.took_us, 0)`
 
-func (r *Row) targets(dueIn, remaining *float64) []any {
+func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
-		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Unpublished, dueIn, remaining,
+		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Unpublished, dueIn, remaining, age,
 	}
 }
 
@@ -34,9 +35,9 @@ func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
 
 func scanRow(rows pgx.CollectableRow) (Row, error) {
 	var r Row
-	var dueIn, remaining float64
-	err := rows.Scan(r.targets(&dueIn, &remaining)...)
-	r.DueIn, r.Remaining = seconds(dueIn), seconds(remaining)
+	var dueIn, remaining, age float64
+	err := rows.Scan(r.targets(&dueIn, &remaining, &age)...)
+	r.DueIn, r.Remaining, r.Age = seconds(dueIn), seconds(remaining), seconds(age)
 	return r, err
 }
 

@@ -49,14 +49,14 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	var row Row
 	var step Step
 	var body []byte
-	var dueIn, remaining, stepDueIn float64
+	var dueIn, remaining, age, stepDueIn float64
 	var took int64
-	targets := append(append(row.targets(&dueIn, &remaining), &body), step.targets(&stepDueIn, &took)...)
+	targets := append(append(row.targets(&dueIn, &remaining, &age), &body), step.targets(&stepDueIn, &took)...)
 	_, err = pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
 			chain = &Chain{Row: row}
-			chain.DueIn, chain.Remaining = seconds(dueIn), seconds(remaining)
+			chain.DueIn, chain.Remaining, chain.Age = seconds(dueIn), seconds(remaining), seconds(age)
 			chains[row.ID] = chain
 		}
 		if body != nil {
@@ -102,6 +102,31 @@ RETURNING ` + rowColumns
 // on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
 func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
 	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, args{"crashed": crashed})
+}
+
+const raiseToolsSQL = `
+WITH r AS (
+  UPDATE requests
+     SET changed_at = now(), check_at = now() + interval '4 seconds'
+   WHERE id = @id AND status = 'in_progress' AND stage = 'tools' AND epoch = @epoch AND turn = @turn
+  RETURNING id, turn)
+UPDATE steps s SET attempt = s.attempt + 1
+  FROM r
+ WHERE s.request_id = r.id AND s.request_id = @id AND s.turn = r.turn AND s.idx > 0 AND s.state = 'dispatched'
+   AND (s.not_before IS NULL OR s.not_before <= now())
+RETURNING s.idx`
+
+// RaiseTools gives every tool call of the turn that is due a new attempt, for when the bus lost sight of the old ones: whoever still
+// makes those can commit nothing any more. ErrStale: the turn is over or none of its calls is due.
+func (s *Store) RaiseTools(ctx context.Context, r Row) error {
+	raised, err := query(ctx, s, raiseToolsSQL, args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
+	if err == nil && len(raised) == 0 {
+		err = ErrStale
+	}
+	if err != nil {
+		return fmt.Errorf("raise the tool calls of %s: %w", r.ID, err)
+	}
+	return nil
 }
 
 const retryTurnSQL = `

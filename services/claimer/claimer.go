@@ -154,9 +154,10 @@ func (c *claimer) sweepLoop(ctx context.Context) {
 func (c *claimer) sweep(ctx context.Context) int {
 	rows, err := c.Store.Overdue(ctx, sweepMost)
 	if err == nil && len(rows) > 0 {
-		if err = c.publishOverdue(ctx, rows); err == nil {
+		moving := c.freeStuck(ctx, rows)
+		if err = c.publishOverdue(ctx, moving); err == nil {
 			failpoint.Hit(failpoint.SweepAfterPublish)
-			err = c.Store.Postpone(ctx, rows)
+			err = c.Store.Postpone(ctx, moving)
 		}
 	}
 	if err != nil {

@@ -32,7 +32,8 @@ func good(t *testing.T) (Run, []mock.Entry) {
 	}{{r.Plan.Answer()}}})
 	r.Steps = []Step{
 		{Turn: 1, Kind: "model", State: "done", Usage: &Usage{10, 1}},
-		{Turn: 1, Index: 1, Kind: "tool", State: "done", CallID: "a"}, {Turn: 1, Index: 2, Kind: "tool", State: "done", CallID: "b"},
+		{Turn: 1, Index: 1, Kind: "tool", State: "done", CallID: "a"},
+		{Turn: 1, Index: 2, Kind: "tool", State: "done", CallID: "b"},
 		{Turn: 2, Kind: "model", State: "done", Usage: &Usage{20, 2}},
 	}
 	var calls []mock.Entry
@@ -112,8 +113,12 @@ func TestPauses(t *testing.T) {
 	}
 	outages := []Outage{{"a", at(5), at(8)}, {"b", at(12), at(15)}, {"c", at(24), at(25)}}
 	got := Pauses(r, calls, outages)
-	want := []Pause{{From: at(0), Took: time.Second}, {From: at(8), Took: 2 * time.Second, After: "a"},
-		{From: at(20), Took: 2 * time.Second}, {From: at(29), Took: time.Second}}
+	want := []Pause{
+		{From: at(0), Took: time.Second},
+		{From: at(8), Took: 2 * time.Second, After: "a"},
+		{From: at(20), Took: 2 * time.Second},
+		{From: at(29), Took: time.Second},
+	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("pauses are %v, want %v", got, want)
 	}

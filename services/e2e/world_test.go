@@ -42,7 +42,7 @@ type world struct {
 // newWorld starts everything and waits until it is ready. more is environment for all services.
 func newWorld(t *testing.T, more ...string) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wl-e2e-")
+	dir, err := os.MkdirTemp("", "wl-e2e-") //nolint:usetesting // t.TempDir is closed to the account that Postgres runs as
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // run by root, Postgres has an account of its own
 	}

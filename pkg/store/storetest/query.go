@@ -18,7 +18,7 @@ func Query(tb testing.TB, url, sql string, args []any, dest ...any) {
 	if err != nil {
 		tb.Fatalf("storetest: connect: %v", err)
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	rows, err := conn.Query(ctx, sql, args...)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, row.Scan(dest...) })

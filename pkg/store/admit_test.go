@@ -1,0 +1,126 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	n := newRequest()
+	row, err := s.Admit(t.Context(), n)
+	if err != nil || row.Next() != RunTurn {
+		t.Fatalf("Admit into a lane without a queue = %+v, %v, want a turn that is due", row, err)
+	}
+	got := look(t, s, n.ID)
+	if got.Status != InProgress || got.Epoch != row.Epoch || got.Turn != row.Turn || got.Attempt != row.Attempt {
+		t.Errorf("the row is %+v, want what Admit reported: %+v", got, row)
+	}
+	if chain, err := s.Load(t.Context(), n.ID); err != nil || len(chain.Steps) != 1 || string(chain.Body) != string(n.Body) {
+		t.Errorf("Load = %+v, %v, want the body and the model step", chain, err)
+	}
+	queued := accepted(t, s)
+	late := newRequest()
+	if row, err = s.Admit(t.Context(), late); err != nil || row.Status != Queued || row.Next() != Nothing {
+		t.Errorf("Admit behind a queue = %+v, %v, want it queued", row, err)
+	}
+	rows, err := s.Claim(t.Context(), []Slots{{Lane: testLane, Free: 5}})
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("Claim = %v, %v, want the two queued", rows, err)
+	}
+	for _, r := range rows {
+		if r.ID != queued && r.ID != late.ID {
+			t.Errorf("Claim took %s, which was admitted", r.ID)
+		}
+	}
+	again, err := s.Admit(t.Context(), n)
+	if err != nil || again.Status != Queued || look(t, s, n.ID).Epoch != 1 {
+		t.Errorf("a repeated Admit = %+v, %v, want no second start", again, err)
+	}
+}
+
+func TestAdmitsAndAcceptsShareAStatement(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	all := make([]NewRequest, 4)
+	for i := range all {
+		all[i] = newRequest()
+		all[i].Lane = uuid.NewString()
+		all[i].admit = i%2 == 0
+	}
+	got, err := s.acceptAll(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, admitted := range got {
+		if want := i%2 == 0; admitted != want || (look(t, s, all[i].ID).Status == InProgress) != want {
+			t.Errorf("request %d: admitted %v, want %v", i, admitted, want)
+		}
+	}
+}
+
+func TestRaisedToolCallsTakeOnlyNewResults(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := inTools(t, s, 3)
+	parked := results(r)[2]
+	parked.Retry, parked.Wait = true, time.Hour
+	commitResults(t, s, parked)
+	if err := s.RaiseTools(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if rows := commitResults(t, s, results(r)[:2]...); len(rows) != 0 || look(t, s, r.ID).Pending != 3 {
+		t.Errorf("results of the old attempts moved %v", rows)
+	}
+	now := look(t, s, r.ID)
+	for _, step := range now.Steps {
+		if step.Attempt != 2 { // the parked one by its own retry
+			t.Errorf("step %d is at attempt %d, want 2", step.Index, step.Attempt)
+		}
+	}
+	if rows := commitResults(t, s, results(now)...); len(rows) != 1 || rows[0].Turn != 2 {
+		t.Errorf("results of the new attempts moved %v, want the next turn opened", rows)
+	}
+	wantStale(t, "RaiseTools of a turn that is over", s.RaiseTools(t.Context(), r))
+	wantStale(t, "RaiseTools of a model turn", s.RaiseTools(t.Context(), claimed(t, s)))
+}
+
+func TestAgeCountsFromTheLastMoveOrFromWhatWasParked(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := claimed(t, s)
+	exec(t, s, `UPDATE requests SET changed_at = now() - interval '1 hour' WHERE id = $1`, r.ID)
+	if age := look(t, s, r.ID).Age; age < 59*time.Minute || age > 61*time.Minute {
+		t.Errorf("a row that has not moved for an hour is %s old", age)
+	}
+	exec(t, s, `UPDATE requests SET not_before = now() - interval '1 minute' WHERE id = $1`, r.ID)
+	if age := look(t, s, r.ID).Age; age < 50*time.Second || age > 70*time.Second {
+		t.Errorf("a row parked until a minute ago is %s old", age)
+	}
+}
+
+func TestAParkedTurnIsUnpublishedUntilItIsPostponed(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := claimed(t, s)
+	if r.Unpublished {
+		t.Error("a claimed row counts as parked")
+	}
+	if _, err := s.RetryTurn(t.Context(), fenceOf(r), time.Millisecond, "x"); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, s, `UPDATE requests SET not_before = now(), check_at = now() WHERE id = $1`, r.ID)
+	rows, err := s.Overdue(t.Context(), 10)
+	if err != nil || len(rows) != 1 || !rows[0].Unpublished {
+		t.Fatalf("Overdue = %+v, %v, want the parked row, unpublished", rows, err)
+	}
+	if err := s.Postpone(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	if look(t, s, r.ID).Unpublished {
+		t.Error("a row that was published for still counts as unpublished")
+	}
+}
