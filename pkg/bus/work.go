@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxPullers ask for messages at the same time in one Run; each has a slot in hand.
-	maxPullers = 8
+	maxPullers = 4
 	// defaultBatch is the most messages of one batch.
 	defaultBatch = 256
 	// defaultBatches run at the same time.

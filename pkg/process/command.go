@@ -8,12 +8,15 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/sethvargo/go-envconfig"
 )
 
 // Command is the whole life of a command line tool: it calls run and exits, 0 when run returns nil or ended because it was
 // asked to, 1 after any other error, which it prints as one plain line on standard error. The first SIGINT or SIGTERM cancels the
 // context with ErrDraining, a second one ends the process at once.
 func Command(name string, run func(ctx context.Context) error) {
+	tuneGC(envconfig.OsLookuper())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -40,8 +40,13 @@ func (h *Health) Check(name string, fn func(ctx context.Context) error) {
 // Drain makes the process unready for good.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// Ready returns nil if the process is not draining and every check is passed,
-// otherwise ErrDraining or every check's fault.
+// ErrStarting says that a process has not registered any check yet: what it
+// serves is not there.
+var ErrStarting = errors.New("starting")
+
+// Ready returns nil if the process is not draining, has checks, and every check
+// is passed, otherwise ErrDraining, ErrStarting or every check's fault. A
+// service registers its checks when it is about to serve.
 func (h *Health) Ready(ctx context.Context) error {
 	if h.draining.Load() {
 		return ErrDraining
@@ -49,6 +54,9 @@ func (h *Health) Ready(ctx context.Context) error {
 	h.mu.Lock()
 	checks := h.checks
 	h.mu.Unlock()
+	if len(checks) == 0 {
+		return ErrStarting
+	}
 
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup

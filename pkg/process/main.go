@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -85,11 +86,23 @@ func start(ctx context.Context, name string, environment envconfig.Lookuper, out
 			panic(err)
 		}
 	}
+	tuneGC(environment)
 	rt := NewRuntime(name, cfg, log)
 	if fault != nil {
 		return rt, fault
 	}
 	return rt, failpoint.Arm(cfg.Failpoint)
+}
+
+// gcPercent trades memory, of which a service uses little, for processor time, of which collections took an eighth under load at
+// Go's default of 100 (windlass bench, B3 at 16 in flight).
+const gcPercent = 200
+
+// tuneGC sets the collector's pace unless the environment does.
+func tuneGC(environment envconfig.Lookuper) {
+	if _, set := environment.Lookup("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // report logs err, if any, in one line, and returns the exit status.

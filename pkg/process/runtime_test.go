@@ -150,6 +150,10 @@ func TestServeAnswersThroughADrain(t *testing.T) {
 		return nil
 	})
 
+	if code, body := a.probe(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "starting") {
+		t.Errorf("readyz before the service serves = %d %s, want 503, starting", code, body)
+	}
+	rt.Health.Check("there", func(context.Context) error { return nil })
 	if code, body := a.probe(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("readyz = %d %s, want 200", code, body)
 	}

@@ -47,11 +47,11 @@ accepted AS (
   INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace,
                         status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
-         GREATEST(
+         CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.lane = n.lane AND q.tier = n.tier
                       ORDER BY q.vft LIMIT 1), 0),
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.tenant = n.tenant AND q.lane = n.lane
-                        AND q.tier = n.tier ORDER BY q.vft DESC LIMIT 1), 0)) + n.place / n.weight,
+                        AND q.tier = n.tier ORDER BY q.vft DESC LIMIT 1), 0)) + n.place / n.weight END,
          now() + make_interval(secs => n.timeout), n.trace,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END

@@ -57,6 +57,8 @@ type claimer struct {
 	lanes *lanes.Lanes
 	wake  chan struct{} // a request was accepted
 	alarm chan struct{} // a stream was lost
+	// alarmed is when messages were last found missing; only the sweep uses it.
+	alarmed time.Time
 }
 
 // signal leaves one token; a second says nothing new.
@@ -167,23 +169,6 @@ func (c *claimer) sweep(ctx context.Context) int {
 		return 0
 	}
 	return len(rows)
-}
-
-// publishOverdue marks as a repeat whatever may have been published before: all but a parked turn at its first time.
-func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
-	var first, again []store.Row
-	for _, r := range rows {
-		if r.Unpublished && r.Next() == store.RunTurn {
-			first = append(first, r)
-		} else {
-			again = append(again, r)
-		}
-	}
-	_, err := c.Publish.Publish(ctx, false, first...)
-	if err == nil {
-		_, err = c.Publish.Publish(ctx, true, again...)
-	}
-	return err
 }
 
 const (

@@ -52,8 +52,6 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	cfg.Runtime.Health.Check("gateway.postgres", st.Ping)
-
 	s := newServer(cfg, st, b)
 	stop, err := b.OnDone(s.onDone)
 	if err != nil {
@@ -67,6 +65,7 @@ func Run(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("listen for the API: %w", err)
 		}
 	}
+	cfg.Runtime.Health.Check("gateway.postgres", st.Ping)
 	return s.serve(ctx, listener)
 }
 

@@ -29,10 +29,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	if err := b.Ensure(ctx, bus.Topology{Pools: pools}); err != nil {
 		return fmt.Errorf("ensure streams: %w", err)
 	}
+	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	client := httptool.New(cfg.Slots)
 	defer client.Close()
 	r := &runner{

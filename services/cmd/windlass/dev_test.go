@@ -263,7 +263,7 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 		script := strings.NewReplacer("<id>", id, "windlass decode", os.Args[0]+" decode").Replace(command)
 		script = strings.Replace(script, "nats ", cli+" --server "+d.nats+" ", 1)
 		if strings.Contains(script, " sub ") {
-			script += " --wait 1s --raw"
+			script += " --count 5 --wait 20s --raw"
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
 		timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })

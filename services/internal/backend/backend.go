@@ -80,8 +80,6 @@ func Open(ctx context.Context, service string, cfg Config) (*Backend, error) {
 		st.Close()
 		return nil, err
 	}
-	cfg.Runtime.Health.Check(service+".postgres", st.Ping)
-	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	be := &Backend{
 		Store: st, Bus: b, Registry: reg, Log: log,
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key(cfg.DispatchKey)},
@@ -91,6 +89,8 @@ func Open(ctx context.Context, service string, cfg Config) (*Backend, error) {
 		be.Close(ctx)
 		return nil, err
 	}
+	cfg.Runtime.Health.Check(service+".postgres", st.Ping)
+	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	return be, nil
 }
 

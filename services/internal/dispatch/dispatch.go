@@ -27,8 +27,8 @@ type Publisher struct {
 }
 
 // Publish publishes what each row needs. repeat marks the commands as published before; it is false only for who has just
-// committed the row. refused counts the commands that were queued or in flight already.
-func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) (refused int, err error) {
+// committed the row. accepted counts the commands that were not queued or in flight already.
+func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) (accepted int, err error) {
 	var msgs []bus.Message
 	for _, r := range rows {
 		msgs = append(msgs, p.due(r, repeat)...)
@@ -36,11 +36,11 @@ func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) 
 	if len(msgs) == 0 {
 		return 0, nil
 	}
-	refused, err = p.Bus.Publish(ctx, msgs...)
+	refused, err := p.Bus.Publish(ctx, msgs...)
 	if err != nil {
-		return refused, fmt.Errorf("publish what %d rows need: %w", len(rows), err)
+		return 0, fmt.Errorf("publish what %d rows need: %w", len(rows), err)
 	}
-	return refused, nil
+	return len(msgs) - refused, nil
 }
 
 // due is the row's messages.

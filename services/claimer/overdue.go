@@ -1,0 +1,50 @@
+package claimer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+// alarmPause is how long one finding of missing messages speaks for the next.
+const alarmPause = 10 * time.Second
+
+// publishOverdue publishes what overdue rows need, marked as a repeat wherever it may have been published before: all but a
+// parked turn at its first time.
+//
+// A queue that accepts the repeat of a turn that was published seconds ago has lost the first one. Where one is gone others are: a
+// purge shows in nothing else, neither in a stream's age nor in its sequence. So every live row is made due then.
+func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
+	var parked, tools, waiting []store.Row
+	for _, r := range rows {
+		switch {
+		case r.Next() == store.RunTurn && r.Unpublished:
+			parked = append(parked, r)
+		case r.Next() == store.RunTools && retried(r): // a parked call is published for the first time, too
+			tools = append(tools, r)
+		default:
+			waiting = append(waiting, r)
+		}
+	}
+	if _, err := c.Publish.Publish(ctx, false, parked...); err != nil {
+		return err
+	}
+	if _, err := c.Publish.Publish(ctx, true, tools...); err != nil {
+		return err
+	}
+	accepted, err := c.Publish.Publish(ctx, true, waiting...)
+	if accepted > 0 && time.Since(c.alarmed) > alarmPause {
+		c.alarmed = time.Now()
+		c.Log.Warn("messages were missing, every live request is made due", zap.Int("delivery", accepted))
+		signal(c.alarm)
+	}
+	return err
+}
+
+func retried(r store.Row) bool {
+	return slices.ContainsFunc(r.Steps, func(s store.Step) bool { return s.Attempt > 1 })
+}
