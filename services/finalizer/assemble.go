@@ -9,10 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/toolset"
 )
-
-// serverLabel is how the registered tools appear to clients: as those of one hosted tool server.
-const serverLabel = "windlass"
 
 // assemble builds the final object from the chain.
 func assemble(c store.Chain, now time.Time) ([]byte, error) {
@@ -59,7 +57,7 @@ func output(turns []chain.Turn) []item.Item {
 
 func hosted(it item.Item, s store.Step) item.Item {
 	call := item.Call{
-		ID: "mcp" + it.ID[len("fc"):], Status: "completed", ServerLabel: serverLabel, Name: it.Name, Arguments: it.Arguments(),
+		ID: "mcp" + it.ID[len("fc"):], Status: "completed", ServerLabel: toolset.ServerLabel, Name: it.Name, Arguments: it.Arguments(),
 	}
 	if s.State == store.StepFailed {
 		call.Status, call.Error = "failed", chain.ReadFailure(s.Error).Message

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/toolset"
 )
 
 // The tiers of the queue, by service_tier; the first is served first.
@@ -80,6 +81,13 @@ func (s *server) understand(body []byte) (c *responses.Create, lane string, err 
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", excerpt(c.Model)),
 		}
+	}
+	if _, err := toolset.Resolve(c, s.cfg.Registry); err != nil {
+		var refusal *toolset.Refusal
+		if errors.As(err, &refusal) {
+			return nil, "", fault.Invalid(refusal.Param, "invalid_value", refusal.Message)
+		}
+		return nil, "", err
 	}
 	return c, model.Lane, nil
 }

@@ -18,6 +18,7 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -37,7 +38,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if !ok {
 		return none, &chat.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
 	}
-	tools, err := plan.Tools(request, o.Registry)
+	tools, err := toolset.Resolve(request, o.Registry)
 	if err != nil {
 		return none, &chat.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}

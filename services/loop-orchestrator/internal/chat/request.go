@@ -10,25 +10,18 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/tool"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/toolset"
 )
 
 // ErrUnsupported says that the request holds something that chat completions cannot carry.
 var ErrUnsupported = errors.New("not supported by this model's upstream")
-
-// Offer is a tool as the model sees it.
-type Offer struct {
-	Name        string
-	Description string
-	Parameters  json.RawMessage
-	Strict      *bool
-}
 
 // Call is everything one model call is made of.
 type Call struct {
 	Model     string // the upstream's name
 	Request   *responses.Create
 	Turns     []chain.Turn
-	Tools     []Offer
+	Tools     []toolset.Offer
 	Choice    tool.Choice
 	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
 }

@@ -1,3 +1,4 @@
+// Package plan holds the rules of the loop: what follows from what a model said. It calls nobody and keeps nothing.
 package plan
 
 import (
@@ -13,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 )
 
@@ -25,7 +27,7 @@ type State struct {
 	Turn    int
 	Request *responses.Create
 	Turns   []chain.Turn
-	Tools   Toolset
+	Tools   toolset.Toolset
 	Limits  registry.Limits
 }
 
@@ -120,11 +122,11 @@ func (t *turn) call(c chat.ToolCall) {
 	t.record.Items = append(t.record.Items, item.Call{
 		ID: t.itemID("fc"), Status: "completed", CallID: id, Name: name, Arguments: c.Arguments,
 	}.Function())
-	if t.Tools.client[name] {
+	if t.Tools.Client(name) {
 		t.client++
 		return
 	}
-	registered, known := t.Tools.server[name]
+	registered, known := t.Tools.Server(name)
 	step := store.NewStep{
 		Index: len(t.commit.Steps) + 1, Name: name, Pool: registered.Pool, CallID: id,
 		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(name, []byte(c.Arguments)),

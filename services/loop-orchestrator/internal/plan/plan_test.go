@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 )
 
@@ -59,7 +59,7 @@ const (
 func newState(tb testing.TB, fields string) State {
 	tb.Helper()
 	r := decode(tb, `"tools":[`+hosted+`,`+function+`]`+fields)
-	tools, err := Tools(r, newRegistry(tb))
+	tools, err := toolset.Resolve(r, newRegistry(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -280,50 +280,5 @@ func TestAChoiceIsForcedOnce(t *testing.T) {
 		if got := s.Choice(); got.Mode != want || got.Tool != nil {
 			t.Errorf("%s is %+v in the second turn, want %s", choice, got, want)
 		}
-	}
-}
-
-func TestTools(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name   string
-		fields string
-		offers []string
-		err    error
-	}{
-		{"none", `"tools":[]`, nil, nil},
-		{"the server's", `"tools":[` + hosted + `]`, []string{"add", "now"}, nil},
-		{"twice", `"tools":[` + hosted + `,` + hosted + `]`, []string{"add", "now"}, nil},
-		{"some of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["now"]}]`, []string{"now"}, nil},
-		{"none of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":[]}]`, nil, nil},
-		{"by a filter", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":{"tool_names":["add"]}}]`, []string{"add"}, nil},
-		{"all, by null", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":null}]`, []string{"add", "now"}, nil},
-		{"one that is not registered", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["rm"]}]`, nil, ErrTool},
-		{"another server", `"tools":[{"type":"mcp","server_label":"other"}]`, nil, ErrTool},
-		{"a function", `"tools":[` + function + `]`, []string{"ask"}, nil},
-		{"a function in a registered tool's place", `"tools":[` + hosted + `,{"type":"function","name":"add"}]`, []string{"add", "now"}, nil},
-		{"types that nobody can carry", `"tools":[{"type":"web_search"},` + function + `]`, []string{"ask"}, nil},
-		{"allowed: a function", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"ask"}]}`, []string{"ask"}, nil},
-		{"allowed: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[` + hosted + `]}`, []string{"add", "now"}, nil},
-		{"allowed: one of it", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"mcp","server_label":"windlass","name":"now"}]}`, []string{"now"}, nil},
-		{"allowed: nothing", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]}`, nil, nil},
-		{"forced: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":` + hosted, []string{"add", "now"}, nil},
-		{"forced: one tool", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"function","name":"ask"}`, []string{"ask", "add", "now"}, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got, err := Tools(decode(t, tt.fields), newRegistry(t))
-			if !errors.Is(err, tt.err) {
-				t.Fatalf("error %v, want %v", err, tt.err)
-			}
-			var names []string
-			for _, o := range got.Offers {
-				names = append(names, o.Name)
-			}
-			if diff := cmp.Diff(tt.offers, names); diff != "" {
-				t.Errorf("offers (-want +got):\n%s", diff)
-			}
-		})
 	}
 }

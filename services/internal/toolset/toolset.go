@@ -1,43 +1,54 @@
-// Package plan holds the rules of the loop: which tools a model is offered, and what follows from what it said. It calls
-// nobody and keeps nothing.
-package plan
+// Package toolset says which tools a request's model may call: the gateway refuses what nobody can run, the orchestrator offers
+// the rest, the finalizer shows what ran.
+package toolset
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/tool"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 )
 
 // ServerLabel is the MCP server label under which the registered tools are offered to requests and appear in answers.
 const ServerLabel = "windlass"
 
-// ErrTool says that a request asks for a tool that nobody here can run.
-var ErrTool = errors.New("the tool is not available")
+// Refusal says that a request asks for a tool that nobody here can run.
+type Refusal struct {
+	Param   string // the path of the field that asks for it
+	Message string // for the client
+}
+
+func (r *Refusal) Error() string { return r.Param + ": " + r.Message }
+
+// Offer is a tool as the model sees it.
+type Offer struct {
+	Name        string
+	Description string
+	Parameters  json.RawMessage
+	Strict      *bool
+}
 
 // Toolset is what a request's model may call.
 type Toolset struct {
-	Offers []chat.Offer
+	Offers []Offer
 	Choice tool.Choice
 	server map[string]registry.Tool
 	client map[string]bool
 }
 
-// Tools resolves a request's tools. Registered tools are offered where the request names their server by
+// Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
 // {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools; the request's own functions come back to the
 // client and win over a registered tool of the same name. Types this upstream cannot carry are not offered. tool_choice's
 // allowed_tools bounds both: what is not allowed is not offered, and refused when the model asks for it all the same.
-func Tools(r *responses.Create, reg *registry.Registry) (Toolset, error) {
+func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}}
 	for _, t := range r.Tools {
 		if t.Type == tool.Function && s.allows(t.Type, t.Name) {
 			s.client[t.Name] = true
-			s.Offers = append(s.Offers, chat.Offer{
+			s.Offers = append(s.Offers, Offer{
 				Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict,
 			})
 		}
@@ -47,24 +58,34 @@ func Tools(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 			continue
 		}
 		if t.ServerLabel != ServerLabel {
-			return s, fmt.Errorf("tools[%d]: MCP server %q: %w; registered tools have the server_label %q",
-				i, t.ServerLabel, ErrTool, ServerLabel)
+			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), fmt.Sprintf(
+				"The MCP server %.64q is not available here. Registered tools have the server_label %q.", t.ServerLabel, ServerLabel)}
 		}
-		if err := s.addRegistered(t, reg); err != nil {
-			return s, fmt.Errorf("tools[%d]: %w", i, err)
+		if refusal := s.addRegistered(t, reg); refusal != "" {
+			return s, &Refusal{fmt.Sprintf("tools[%d].allowed_tools", i), refusal}
 		}
 	}
 	return s, nil
 }
 
-func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) error {
-	names, err := allowedNames(entry.JSON())
-	if err != nil {
-		return err
+// Client tells whether the call of a tool is the client's to make.
+func (s Toolset) Client(name string) bool { return s.client[name] }
+
+// Server returns the registered tool the model was offered under that name.
+func (s Toolset) Server(name string) (registry.Tool, bool) {
+	t, ok := s.server[name]
+	return t, ok
+}
+
+// addRegistered offers the tools an mcp entry names, or says why it cannot.
+func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) (refusal string) {
+	names, ok := allowedNames(entry.JSON())
+	if !ok {
+		return "It is neither a list of tool names nor a filter with tool_names."
 	}
 	for _, name := range names {
 		if _, ok := reg.Tool(name); !ok {
-			return fmt.Errorf("allowed_tools: %q: %w", name, ErrTool)
+			return fmt.Sprintf("The tool %.64q is not available here.", name)
 		}
 	}
 	for _, t := range reg.Tools() {
@@ -73,9 +94,9 @@ func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) error {
 			continue
 		}
 		s.server[t.Name] = t
-		s.Offers = append(s.Offers, chat.Offer{Name: t.Name, Description: t.Description, Parameters: t.ParametersJSON()})
+		s.Offers = append(s.Offers, Offer{Name: t.Name, Description: t.Description, Parameters: t.ParametersJSON()})
 	}
-	return nil
+	return ""
 }
 
 // allows tells whether tool_choice leaves the tool to the model.
@@ -92,25 +113,25 @@ func (s *Toolset) allows(kind, name string) bool {
 }
 
 // allowedNames reads an mcp tool's allowed_tools: a list of names, or a filter with tool_names. nil means all.
-func allowedNames(entry []byte) ([]string, error) {
+func allowedNames(entry []byte) (names []string, ok bool) {
 	var t struct {
 		Allowed json.RawMessage `json:"allowed_tools"`
 	}
 	if err := json.Unmarshal(entry, &t); err != nil {
-		return nil, fmt.Errorf("read the tool: %w", err)
+		return nil, false
 	}
 	if len(t.Allowed) == 0 || string(t.Allowed) == "null" {
-		return nil, nil
+		return nil, true
 	}
-	names := []string{}
+	names = []string{}
 	if json.Unmarshal(t.Allowed, &names) == nil {
-		return names, nil
+		return names, true
 	}
 	var filter struct {
 		Names []string `json:"tool_names"`
 	}
-	if err := json.Unmarshal(t.Allowed, &filter); err != nil {
-		return nil, fmt.Errorf("read allowed_tools: %w", err)
+	if json.Unmarshal(t.Allowed, &filter) != nil || filter.Names == nil {
+		return nil, false // another filter (read_only) must not offer more than was asked for
 	}
-	return filter.Names, nil
+	return filter.Names, true
 }

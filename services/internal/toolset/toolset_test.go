@@ -1,0 +1,87 @@
+package toolset
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses"
+)
+
+func newRegistry(tb testing.TB) *registry.Registry {
+	tb.Helper()
+	reg, err := registry.New(registry.File{Tools: []registry.Tool{
+		{Name: "add", URL: "http://127.0.0.1:1/add"}, {Name: "now", URL: "http://127.0.0.1:1/now"},
+	}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reg
+}
+
+// decode reads a request with more fields than model and input.
+func decode(tb testing.TB, fields string) *responses.Create {
+	tb.Helper()
+	r, fault := responses.Decode([]byte(`{"model":"m","input":"hi",` + fields + `}`))
+	if fault != nil {
+		tb.Fatalf("decode %s: %s", fields, fault.JSON())
+	}
+	return r
+}
+
+const (
+	hosted   = `{"type":"mcp","server_label":"windlass"}`
+	function = `{"type":"function","name":"ask"}`
+)
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		fields string
+		offers []string
+		param  string // of the refusal
+	}{
+		{"none", `"tools":[]`, nil, ""},
+		{"the server's", `"tools":[` + hosted + `]`, []string{"add", "now"}, ""},
+		{"twice", `"tools":[` + hosted + `,` + hosted + `]`, []string{"add", "now"}, ""},
+		{"some of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["now"]}]`, []string{"now"}, ""},
+		{"none of the server's", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":[]}]`, nil, ""},
+		{"by a filter", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":{"tool_names":["add"]}}]`, []string{"add"}, ""},
+		{"all, by null", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":null}]`, []string{"add", "now"}, ""},
+		{"one that is not registered", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["rm"]}]`, nil, "tools[0].allowed_tools"},
+		{"another server", `"tools":[{"type":"mcp","server_label":"other"}]`, nil, "tools[0].server_label"},
+		{"another filter", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":{"read_only":true}}]`, nil, "tools[0].allowed_tools"},
+		{"a function", `"tools":[` + function + `]`, []string{"ask"}, ""},
+		{"a function in a registered tool's place", `"tools":[` + hosted + `,{"type":"function","name":"add"}]`, []string{"add", "now"}, ""},
+		{"types that nobody can carry", `"tools":[{"type":"web_search"},` + function + `]`, []string{"ask"}, ""},
+		{"allowed: a function", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"ask"}]}`, []string{"ask"}, ""},
+		{"allowed: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[` + hosted + `]}`, []string{"add", "now"}, ""},
+		{"allowed: one of it", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"mcp","server_label":"windlass","name":"now"}]}`, []string{"now"}, ""},
+		{"allowed: nothing", `"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]}`, nil, ""},
+		{"forced: the server", `"tools":[` + hosted + `,` + function + `],"tool_choice":` + hosted, []string{"add", "now"}, ""},
+		{"forced: one tool", `"tools":[` + hosted + `,` + function + `],"tool_choice":{"type":"function","name":"ask"}`, []string{"ask", "add", "now"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Resolve(decode(t, tt.fields), newRegistry(t))
+			var refusal *Refusal
+			if errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param {
+				t.Fatalf("error %v, want one of %q", err, tt.param)
+			}
+			if err != nil {
+				return
+			}
+			var names []string
+			for _, o := range got.Offers {
+				names = append(names, o.Name)
+			}
+			if diff := cmp.Diff(tt.offers, names); diff != "" {
+				t.Errorf("offers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
