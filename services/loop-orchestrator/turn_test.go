@@ -1,0 +1,236 @@
+package looporchestrator
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/storetest"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
+
+func migrate(ctx context.Context, url string) error {
+	_, err := store.Migrate(ctx, url)
+	return err
+}
+
+// stand is an orchestrator with a database, a bus and a model, that is given its deliveries by hand.
+type stand struct {
+	*orchestrator
+	broker *server.Server
+	calls  atomic.Int32 // of the model
+	answer http.HandlerFunc
+}
+
+func newStand(t *testing.T) *stand {
+	t.Helper()
+	s := &stand{broker: bustest.Server(t)}
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body) // net/http sees a client leave only once the body was read
+		s.answer(w, r)
+	}))
+	t.Cleanup(model.Close)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`))
+	}
+	reg, err := registry.New(registry.File{Models: []registry.Model{{Name: "m", Upstream: registry.Upstream{URL: model.URL}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(store.Config{URL: storetest.Database(t, migrate), MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	b := bustest.Connect(t, s.broker)
+	if err := b.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, ResultsSince: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	be := &backend.Backend{
+		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
+		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
+	}
+	s.orchestrator = &orchestrator{Backend: be, upstream: chat.Upstream{Client: modelClient(4)}}
+	t.Cleanup(s.upstream.Client.CloseIdleConnections)
+	return s
+}
+
+// claimed is a request whose first turn is due, not yet published.
+func (s *stand) claimed(t *testing.T) store.Row {
+	t.Helper()
+	row, err := s.Store.Admit(t.Context(), store.NewRequest{
+		ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m",
+		Body: []byte(`{"model":"m","input":"hello"}`), Timeout: time.Hour,
+	})
+	if err != nil || row.Status != store.InProgress {
+		t.Fatalf("Admit = %+v, %v", row, err)
+	}
+	return row
+}
+
+func (s *stand) look(t *testing.T, id uuid.UUID) store.Row {
+	t.Helper()
+	row, err := s.Store.Look(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+// deliver hands over the row's turn command.
+func (s *stand) deliver(ctx context.Context, row store.Row, delivered int, repeat bool) error {
+	return s.turn(ctx, bus.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
+		Lane: row.Lane, Repeat: repeat, Identity: stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
+	}})
+}
+
+// waiting is the number of turn commands in the lane's queue.
+func (s *stand) waiting(t *testing.T) int {
+	t.Helper()
+	n, _, err := s.Bus.LaneLoad(t.Context(), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAFirstDeliveryCallsTheModelAndCommits(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	row := s.claimed(t)
+	if err := s.deliver(t.Context(), row, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.look(t, row.ID); got.Stage != store.StageSettle || got.Outcome != store.Completed || s.calls.Load() != 1 {
+		t.Errorf("the row is %+v after %d calls, want it decided after one", got, s.calls.Load())
+	}
+	if err := s.deliver(t.Context(), row, 2, false); err != nil && err != bus.ErrStale { //nolint:errorlint // it is returned bare
+		t.Errorf("a redelivery of a turn that is over = %v", err)
+	}
+	if s.calls.Load() != 1 {
+		t.Errorf("the model was called %d times, want once", s.calls.Load())
+	}
+}
+
+func TestATakerOfARedeliveredTurnRaisesItFirst(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		delivered   int
+		repeat      bool
+		wantCrashes int
+	}{
+		"redelivered": {2, false, 1},
+		"a repeat":    {1, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			row := s.claimed(t)
+			if err := s.deliver(t.Context(), row, tt.delivered, tt.repeat); err != nil {
+				t.Fatal(err)
+			}
+			got := s.look(t, row.ID)
+			if got.Attempt != row.Attempt+1 || got.Crashes != tt.wantCrashes || s.calls.Load() != 0 || s.waiting(t) != 1 {
+				t.Errorf("attempt %d, %d crashes, %d calls, %d commands; want one attempt more, %d crashes, no call, one command",
+					got.Attempt, got.Crashes, s.calls.Load(), s.waiting(t), tt.wantCrashes)
+			}
+			if err := s.deliver(t.Context(), row, 3, false); err != bus.ErrStale { //nolint:errorlint // it is returned bare
+				t.Errorf("the old command once more = %v, want stale", err)
+			}
+			if err := s.deliver(t.Context(), got, 1, false); err != nil || s.look(t, row.ID).Stage != store.StageSettle {
+				t.Errorf("the new command = %v, row %+v, want it committed", err, s.look(t, row.ID))
+			}
+		})
+	}
+}
+
+func TestATurnThatKillsItsTakersIsQuarantined(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	row := s.claimed(t)
+	for range poisonCrashes {
+		if err := s.deliver(t.Context(), row, 2, false); err != nil {
+			t.Fatal(err)
+		}
+		row = s.look(t, row.ID)
+	}
+	if row.Stage != store.StageSettle || row.Outcome != store.Failed || row.Reason != "poison" || s.calls.Load() != 0 {
+		t.Errorf("after %d crashes the row is %+v, want it failed as poison", poisonCrashes, row)
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(s.broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := js.Stream(t.Context(), "WINDLASS_DEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dead.GetLastMsgForSubject(t.Context(), "windlass.dead."+dispatch.BusID(row.ID)); err != nil {
+		t.Errorf("dead letter: %v", err)
+	}
+}
+
+func TestADrainingOrchestratorHandsItsTurnOver(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.answer = func(_ http.ResponseWriter, r *http.Request) {
+		cancel(bus.ErrDraining) // the grace is over during the call
+		<-r.Context().Done()
+	}
+	row := s.claimed(t)
+	if err := s.deliver(ctx, row, 1, false); err != nil {
+		t.Fatalf("turn = %v, want it acknowledged: another command has taken its place", err)
+	}
+	if got := s.look(t, row.ID); got.Attempt != row.Attempt+1 || got.Crashes != 0 || s.waiting(t) != 1 {
+		t.Errorf("attempt %d, %d crashes, %d commands; want one attempt more, no crash, one command", got.Attempt, got.Crashes, s.waiting(t))
+	}
+}
+
+func TestACancelledTurnCommitsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	row := s.claimed(t)
+	s.answer = func(w http.ResponseWriter, r *http.Request) {
+		err := s.Store.Settle(r.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: store.Cancelled, AfterWork: true})
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = w.Write([]byte(`{"choices":[{"message":{"content":"too late"},"finish_reason":"stop"}]}`))
+	}
+	if err := s.deliver(t.Context(), row, 1, false); err != bus.ErrStale { //nolint:errorlint // it is returned bare
+		t.Errorf("turn = %v, want stale", err)
+	}
+	got := s.look(t, row.ID)
+	if got.Status != store.Cancelled || got.Outcome != "" {
+		t.Errorf("the row is %+v, want it cancelled and no more", got)
+	}
+}
