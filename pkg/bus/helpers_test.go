@@ -79,17 +79,20 @@ func tool(n int) bus.Message {
 
 func completed(n int) bus.Message {
 	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
-		ToolCompleted: &stepv1.ToolCompleted{Output: []byte("fine")}}})
+		ToolCompleted: &stepv1.ToolCompleted{Output: []byte("fine")},
+	}})
 }
 
 func failed(n int) bus.Message {
 	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolFailed{
-		ToolFailed: &stepv1.ToolFailed{Failure: &stepv1.Failure{Code: "timeout"}}}})
+		ToolFailed: &stepv1.ToolFailed{Failure: &stepv1.Failure{Code: "timeout"}},
+	}})
 }
 
 func started(n int) bus.Message {
 	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolStarted{
-		ToolStarted: &stepv1.ToolStarted{}}})
+		ToolStarted: &stepv1.ToolStarted{},
+	}})
 }
 
 func (f *fixture) publish(tb testing.TB, msgs ...bus.Message) {

@@ -89,7 +89,8 @@ func TestRefusedPermissionIsCountedAndFailsReadiness(t *testing.T) {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "strict", DontListen: true, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(),
 		Users: []*server.User{{Username: "runner", Password: "x", Permissions: &server.Permissions{
-			Publish: &server.SubjectPermission{Allow: []string{"windlass.step.>"}}}}},
+			Publish: &server.SubjectPermission{Allow: []string{"windlass.step.>"}},
+		}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,8 @@ func TestPublishDoesNotTakeAFullStreamForARefusal(t *testing.T) {
 	t.Parallel()
 	f := setUp(t, func(c *bus.Config) { c.StepMaxBytes = 4 << 10 })
 	big := bus.Event(&stepv1.StepEvent{Identity: identity(1), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
-		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 8<<10)}}})
+		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 8<<10)},
+	}})
 	if refused, err := f.Publish(t.Context(), big); refused != 0 || err == nil {
 		t.Errorf("Publish into a full step stream = %d, %v; want 0 and an error", refused, err)
 	}
@@ -40,7 +41,8 @@ func TestPublishTooLarge(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	big := bus.Event(&stepv1.StepEvent{Identity: identity(1), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
-		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 2<<20)}}})
+		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 2<<20)},
+	}})
 	if _, err := f.Publish(t.Context(), big, completed(2)); !errors.Is(err, bus.ErrTooLarge) {
 		t.Errorf("Publish of 2 MiB = %v, want ErrTooLarge", err)
 	}

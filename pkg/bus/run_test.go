@@ -156,13 +156,15 @@ func TestDrainCancelsAfterTheGraceAndHandsBack(t *testing.T) {
 	f := setUp(t, ackWait(30*time.Second))
 	f.publish(t, turn(1))
 	begun, cause := make(chan struct{}, 1), make(chan error, 1)
-	stop := f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Grace: 100 * time.Millisecond,
+	stop := f.run(t, bus.RunConfig{
+		Work: bus.TurnWork(lane), Grace: 100 * time.Millisecond,
 		Handle: func(ctx context.Context, _ bus.Delivery) error {
 			begun <- struct{}{}
 			<-ctx.Done()
 			cause <- context.Cause(ctx)
 			return context.Cause(ctx)
-		}})
+		},
+	})
 	receive(t, begun, "delivery")
 	stop()
 	if err := receive(t, cause, "cause"); !errors.Is(err, bus.ErrDraining) {
@@ -183,12 +185,14 @@ func TestDrainLetsHandlersEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- f.Run(ctx, bus.RunConfig{Work: bus.TurnWork(lane), Slots: 1, Grace: patience,
+		done <- f.Run(ctx, bus.RunConfig{
+			Work: bus.TurnWork(lane), Slots: 1, Grace: patience,
 			Handle: func(ctx context.Context, _ bus.Delivery) error {
 				close(begun)
 				<-goOn
 				return ctx.Err()
-			}})
+			},
+		})
 	}()
 	receive(t, begun, "delivery")
 	cancel()
@@ -242,7 +246,7 @@ func TestCancelledTurnsStillReachTheirHandler(t *testing.T) {
 		return nil
 	}})
 	f.publish(t, turn(1))
-	receive(t, got, "first turn") // the runner listens
+	_ = receive(t, got, "first turn") // the runner listens
 	f.CancelHint(requestID(2))
 	f.publish(t, turn(2))
 	if err := receive(t, got, "turn"); err != nil && !errors.Is(err, bus.ErrCancelled) {

@@ -60,14 +60,18 @@ func (s Subject) tail() string {
 
 func turnSubject(c *stepv1.TurnCommand) Subject {
 	id := c.GetIdentity()
-	return Subject{Family: FamilyTurn, Lane: token(c.GetLane()), RequestID: token(id.GetRequestId()),
-		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Attempt: id.GetAttempt()}
+	return Subject{
+		Family: FamilyTurn, Lane: token(c.GetLane()), RequestID: token(id.GetRequestId()),
+		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Attempt: id.GetAttempt(),
+	}
 }
 
 func toolSubject(c *stepv1.ToolCommand) Subject {
 	id := c.GetIdentity()
-	return Subject{Family: FamilyTool, Pool: token(c.GetPool()), Tool: token(c.GetTool()), RequestID: token(id.GetRequestId()),
-		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Index: id.GetIndex(), Attempt: id.GetAttempt()}
+	return Subject{
+		Family: FamilyTool, Pool: token(c.GetPool()), Tool: token(c.GetTool()), RequestID: token(id.GetRequestId()),
+		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Index: id.GetIndex(), Attempt: id.GetAttempt(),
+	}
 }
 
 func finalSubject(c *stepv1.FinalCommand) Subject {
@@ -75,8 +79,10 @@ func finalSubject(c *stepv1.FinalCommand) Subject {
 }
 
 func stepSubject(tenant string, id *stepv1.StepIdentity, event string) Subject {
-	return Subject{Family: FamilyStep, Tenant: token(tenant), RequestID: token(id.GetRequestId()),
-		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Index: id.GetIndex(), Attempt: id.GetAttempt(), Event: event}
+	return Subject{
+		Family: FamilyStep, Tenant: token(tenant), RequestID: token(id.GetRequestId()),
+		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Index: id.GetIndex(), Attempt: id.GetAttempt(), Event: event,
+	}
 }
 
 func deadSubject(requestID string) Subject {

@@ -69,8 +69,10 @@ func TestParseSubjectRefuses(t *testing.T) {
 }
 
 func FuzzParseSubject(f *testing.F) {
-	for _, s := range []string{"windlass.turn.m1.0a.1-2-4", "windlass.tool.web.search.0a.1-2-3-4", "windlass.final.0a.1",
-		"windlass.step.acme.0a.1-2-3-4.settled", "windlass.dead.0a", "windlass.turn..0a.1-2-3"} {
+	for _, s := range []string{
+		"windlass.turn.m1.0a.1-2-4", "windlass.tool.web.search.0a.1-2-3-4", "windlass.final.0a.1",
+		"windlass.step.acme.0a.1-2-3-4.settled", "windlass.dead.0a", "windlass.turn..0a.1-2-3",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -65,15 +65,18 @@ func TestAssemble(t *testing.T) {
 	}{
 		{
 			"completed", run(t, store.Completed, "", answer(t)),
-			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`, []string{"mcp_call", "mcp_call", "function_call", "message"},
+			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`,
+			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
 			"incomplete", run(t, store.Incomplete, "max_turns", answer(t)),
-			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`, []string{"mcp_call", "mcp_call", "function_call", "message"},
+			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`,
+			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
 			"failed", run(t, store.Failed, "too_long", failed(chain.Failure{Code: "too_long", Message: "No."})),
-			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`, []string{"mcp_call", "mcp_call", "function_call"},
+			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`,
+			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
 		{
 			"failed, nobody knows why", run(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),

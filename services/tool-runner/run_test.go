@@ -145,7 +145,7 @@ func TestCancelBreaksTheCallOff(t *testing.T) {
 	t.Parallel()
 	began, gone := make(chan struct{}, 1), make(chan struct{}, 1)
 	h := setUp(t, func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) // the server notices a client that left only then
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a client that left only then
 		began <- struct{}{}
 		<-r.Context().Done()
 		gone <- struct{}{}
@@ -189,7 +189,7 @@ func TestDrain(t *testing.T) {
 		keys, first := make(chan string, 2), make(chan struct{}, 1)
 		first <- struct{}{}
 		h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
+			_, _ = io.Copy(io.Discard, r.Body)
 			keys <- r.Header.Get("Idempotency-Key")
 			select {
 			case <-first:

@@ -22,7 +22,7 @@ import (
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
 
-func answer(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "sunny") }
+func answer(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "sunny") }
 
 // sameEvent leaves out what differs from run to run.
 var sameEvent = cmp.Options{
@@ -58,7 +58,7 @@ func TestFailuresAreResults(t *testing.T) {
 		switch body, _ := io.ReadAll(r.Body); string(body) {
 		case "404":
 			w.WriteHeader(http.StatusNotFound)
-			io.WriteString(w, "no such city")
+			_, _ = io.WriteString(w, "no such city")
 		case "503":
 			w.Header().Set("Retry-After", "2")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -290,7 +290,7 @@ func TestEndedContexts(t *testing.T) {
 	t.Parallel()
 	began := make(chan struct{}, 1)
 	h := setUp(t, func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) // the server notices a client that left only then
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a client that left only then
 		began <- struct{}{}
 		<-r.Context().Done()
 	})
@@ -308,7 +308,7 @@ func TestEndedContexts(t *testing.T) {
 
 		c := command("plain")
 		err := r.publish(ctx, delivery(c, 1), sunny(c))
-		if cause == bus.ErrCancelled {
+		if errors.Is(cause, bus.ErrCancelled) {
 			if !errors.Is(err, cause) {
 				t.Errorf("publish for a cancelled request = %v, want ErrCancelled", err)
 			}

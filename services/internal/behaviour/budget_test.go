@@ -27,22 +27,30 @@ func TestBudgets(t *testing.T) {
 	}{
 		{"within all", mock.Plan{Rounds: 2, Width: 4}, nil, "", nil, "", 8, 3},
 		{
-			"the request's tool calls", mock.Plan{Rounds: 2, Width: 3}, stacktest.Fields{"max_tool_calls": 2},
+			"the request's tool calls",
+			mock.Plan{Rounds: 2, Width: 3},
+			stacktest.Fields{"max_tool_calls": 2},
 			"", func(round, index int) bool { return round > 0 || index > 1 }, "max_tool_calls", 2, 3,
 		},
 		{
-			"the server's tool calls", mock.Plan{Rounds: 3, Width: 4}, stacktest.Fields{"max_tool_calls": 100},
+			"the server's tool calls",
+			mock.Plan{Rounds: 3, Width: 4},
+			stacktest.Fields{"max_tool_calls": 100},
 			"", func(round, _ int) bool { return round > 1 }, "max_tool_calls", 8, 4,
 		},
 		{
-			"calls at once", mock.Plan{Rounds: 1, Width: 6}, nil,
+			"calls at once",
+			mock.Plan{Rounds: 1, Width: 6},
+			nil,
 			"", func(_, index int) bool { return index > 3 }, "too_many_parallel_calls", 4, 2,
 		},
 		{"turns", mock.Plan{Loop: true, Width: 2}, nil, "max_turns", nil, "max_turns", 6, 4},
 		{"tokens", mock.Plan{Rounds: 3, ToolBytes: 200_000}, nil, "max_tokens", nil, "max_tokens", 1, 2},
 		{"output bytes", mock.Plan{Rounds: 2, Width: 2, ToolBytes: 30_000}, nil, "max_output_bytes", nil, "max_output_bytes", 2, 2},
 		{
-			"output tokens", mock.Plan{Rounds: 3, Width: 3, Reasoning: strings.Repeat("hm ", 10)}, stacktest.Fields{"max_output_tokens": 20},
+			"output tokens",
+			mock.Plan{Rounds: 3, Width: 3, Reasoning: strings.Repeat("hm ", 10)},
+			stacktest.Fields{"max_output_tokens": 20},
 			"max_output_tokens", nil, "max_output_tokens", 3, 2,
 		},
 	}

@@ -47,11 +47,13 @@ func upstreamFailures(t *testing.T, s *stacktest.Stack) {
 		{"408 twice", mock.Fault{Status: 408, Times: twice}, "timeout", "", "completed", 3, false},
 		{"400", mock.Fault{Status: 400}, "invalid_prompt", "The mock was told to answer 400.", "failed", 1, false},
 		{
-			"400 with a code", mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","code":"context_length_exceeded"}}`},
+			"400 with a code",
+			mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","code":"context_length_exceeded"}}`},
 			"context_length_exceeded", "Too long.", "failed", 1, false,
 		},
 		{
-			"400 with a code that is none", mock.Fault{Status: 400, Body: `{"error":{"message":"No\u0000.","code":"a\u0000 b"}}`},
+			"400 with a code that is none",
+			mock.Fault{Status: 400, Body: `{"error":{"message":"No\u0000.","code":"a\u0000 b"}}`},
 			"invalid_prompt", "No", "failed", 1, false,
 		},
 		{"404 in HTML", mock.Fault{Status: 404, Mode: "html"}, "invalid_prompt", "HTTP 404", "failed", 1, false},

@@ -129,9 +129,14 @@ func (p Plan) check() error {
 		name      string
 		got, most int
 	}{
-		{"rounds", p.Rounds, maxRounds}, {"width", p.Width, maxWidth}, {"tokens", p.Tokens, maxTokens},
-		{"think_ms", p.ThinkMS, maxMillis}, {"tool_ms", p.ToolMS, maxMillis}, {"slow_ms", p.SlowMS, maxMillis},
-		{"slow_every", p.SlowEvery, maxRounds * maxWidth}, {"tool_bytes", p.ToolBytes, 1 << 30},
+		{"rounds", p.Rounds, maxRounds},
+		{"width", p.Width, maxWidth},
+		{"tokens", p.Tokens, maxTokens},
+		{"think_ms", p.ThinkMS, maxMillis},
+		{"tool_ms", p.ToolMS, maxMillis},
+		{"slow_ms", p.SlowMS, maxMillis},
+		{"slow_every", p.SlowEvery, maxRounds * maxWidth},
+		{"tool_bytes", p.ToolBytes, 1 << 30},
 	} {
 		if limit.got < 0 || limit.got > limit.most {
 			return fmt.Errorf("plan's %s is %d, want 0 to %d", limit.name, limit.got, limit.most)

@@ -111,10 +111,10 @@ func unquote(b []byte) string {
 		out.Write(b[:i])
 		b = b[i:]
 		n, _ := escape(b)
-		switch {
-		case n == 2:
+		switch n {
+		case 2:
 			out.WriteByte(short(b[1]))
-		case n == 6:
+		case 6:
 			out.WriteRune(unit(b))
 		default:
 			out.WriteRune(utf16.DecodeRune(unit(b), unit(b[6:])))

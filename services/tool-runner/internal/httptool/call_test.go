@@ -33,7 +33,7 @@ func TestRequest(t *testing.T) {
 		}
 		got <- s
 		w.Header().Set("Set-Cookie", "session=1")
-		io.WriteString(w, `{"ok":true}`)
+		_, _ = io.WriteString(w, `{"ok":true}`)
 	})
 	call.Bearer = "s3cret-token"
 	call.CallID = "call\r\n1"
@@ -103,14 +103,14 @@ func TestGzip(t *testing.T) {
 	call := tool(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
-		defer z.Close()
+		defer func() { _ = z.Close() }()
 		piece := []byte(strings.Repeat("a", 1<<20))
 		for range bomb.Load() { // a megabyte each, a kilobyte on the wire
 			if _, err := z.Write(piece); err != nil {
 				return
 			}
 		}
-		io.WriteString(z, "end")
+		_, _ = io.WriteString(z, "end")
 	})
 	out, f := do(t, client(t), call)
 	if f != nil || string(out.Text) != "end" {
@@ -127,14 +127,14 @@ func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	tests := map[string]http.HandlerFunc{
 		"no header": func(_ http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
+			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		},
 		"slow drip": func(w http.ResponseWriter, r *http.Request) {
 			drip := time.NewTicker(20 * time.Millisecond)
 			defer drip.Stop()
 			for {
-				io.WriteString(w, "x")
+				_, _ = io.WriteString(w, "x")
 				w.(http.Flusher).Flush()
 				select {
 				case <-drip.C:
@@ -157,7 +157,7 @@ func TestTimeouts(t *testing.T) {
 	t.Run("silence", func(t *testing.T) {
 		t.Parallel()
 		call := tool(t, func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, "x")
+			_, _ = io.WriteString(w, "x")
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		})
@@ -175,7 +175,7 @@ func TestCancelledCall(t *testing.T) {
 	t.Parallel()
 	began := make(chan struct{})
 	call := tool(t, func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) // the server notices a client that left only then
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a client that left only then
 		close(began)
 		<-r.Context().Done()
 	})
@@ -196,7 +196,7 @@ func TestBrokenAnswers(t *testing.T) {
 				return
 			}
 			defer conn.Close()
-			io.WriteString(conn, answer)
+			_, _ = io.WriteString(conn, answer)
 		}
 	}
 	headers := func(w http.ResponseWriter, _ *http.Request) {
@@ -251,7 +251,7 @@ func TestOnceIsSentOnce(t *testing.T) {
 			t.Parallel()
 			var calls atomic.Int64
 			call := tool(t, func(w http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
+				_, _ = io.Copy(io.Discard, r.Body)
 				if calls.Add(1) == 2 {
 					panic(http.ErrAbortHandler)
 				}
@@ -278,7 +278,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		if r.Header.Get("Windlass-Attempt") == "1" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		io.WriteString(w, "ok")
+		_, _ = io.WriteString(w, "ok")
 	}))
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
@@ -302,7 +302,7 @@ func TestCredentialIsNotRepeated(t *testing.T) {
 		if r.Header.Get("Windlass-Attempt") == "1" {
 			w.WriteHeader(http.StatusForbidden)
 		}
-		io.WriteString(w, "you sent "+r.Header.Get("Authorization"))
+		_, _ = io.WriteString(w, "you sent "+r.Header.Get("Authorization"))
 	})
 	call.Bearer = "s3cret-token"
 	if out, f := do(t, client(t), call); f != nil || string(out.Text) != "you sent Bearer [redacted]" {

@@ -80,6 +80,7 @@ func TestRefusedAddresses(t *testing.T) {
 		_, f := do(t, client(t), call)
 		wantCode(t, f, CodeAddressRefused, false)
 	}
+	//nolint:paralleltest // one count for all
 	for _, host := range []string{"2130706433", "0x7f000001", "0177.0.0.1", "127.1"} { // names to Go, addresses to some
 		call.URL = "http://" + host + port
 		if _, f := do(t, client(t), call); f == nil {
@@ -99,7 +100,7 @@ func TestRedirects(t *testing.T) {
 		if !ok {
 			reached.Add(1)
 			body, _ := io.ReadAll(r.Body)
-			io.WriteString(w, r.Method+" "+string(body)+" auth="+r.Header.Get("Authorization")+" referer="+r.Referer())
+			_, _ = io.WriteString(w, r.Method+" "+string(body)+" auth="+r.Header.Get("Authorization")+" referer="+r.Referer())
 			return
 		}
 		if query := r.URL.RawQuery; query != "" {
@@ -125,7 +126,7 @@ func TestRedirects(t *testing.T) {
 		{"cloud credentials", "http://169.254.169.254/latest", CodeAddressRefused},
 		{"any address", "http://0.0.0.0/", CodeAddressRefused},
 	}
-	for _, tt := range tests {
+	for _, tt := range tests { //nolint:paralleltest // they count calls of one server
 		t.Run(tt.name, func(t *testing.T) {
 			call := call
 			call.URL = base + "/to/x?" + tt.to

@@ -49,7 +49,7 @@ func TestStatuses(t *testing.T) {
 					w.Header().Set("Content-Type", tt.kind)
 				}
 				w.WriteHeader(tt.status)
-				io.WriteString(w, tt.body)
+				_, _ = io.WriteString(w, tt.body)
 			})
 			_, f := do(t, client(t), call)
 			if f == nil {
@@ -66,7 +66,7 @@ func TestExcerptIsShort(t *testing.T) {
 	t.Parallel()
 	call := tool(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		io.WriteString(w, "x"+strings.Repeat("ü", 1<<20))
+		_, _ = io.WriteString(w, "x"+strings.Repeat("ü", 1<<20))
 	})
 	_, f := do(t, client(t), call)
 	if f == nil || len(f.Message) > maxExcerpt+100 || len(f.Message) < maxExcerpt || !utf8.ValidString(f.Message) {
