@@ -3,10 +3,12 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,10 +33,19 @@ const (
 // which it logs in one line. It starts nothing else: a service calls
 // Runtime.Serve for its admin endpoints, a command that ends by itself does not.
 func Main(name string, run func(ctx context.Context, rt *Runtime) error) {
+	if len(os.Args) == 2 && slices.Contains([]string{"-h", "--help", "help"}, os.Args[1]) {
+		fmt.Fprintf(os.Stdout, usage, name)
+		os.Exit(0)
+	}
 	signals := make(chan os.Signal, 2) // the drain and the impatient second one
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	os.Exit(live(name, envconfig.OsLookuper(), os.Stderr, signals, run))
 }
+
+// usage is what a service says to --help.
+const usage = `%s takes no arguments: it is configured by environment variables.
+The README lists them; a wrong or missing one is named when the process starts.
+`
 
 // live is Main with its surroundings as arguments. It returns the exit status.
 func live(
