@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -277,4 +278,40 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 		}
 	}
 	d.stop(t)
+}
+
+var settingTag = regexp.MustCompile(`env:"(WINDLASS_[A-Z_]+)`)
+
+func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
+	t.Parallel()
+	text := readme(t)
+	root := filepath.Join("..", "..", "..")
+	seen := 0
+	for _, dir := range []string{"pkg", "services"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			if strings.Contains(path, filepath.Join("cmd", "windlass")) {
+				return nil // its flags are in --help
+			}
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, tag := range settingTag.FindAllSubmatch(source, -1) {
+				seen++
+				if name := string(tag[1]); !strings.Contains(text, "`"+name+"`") {
+					t.Errorf("%s reads %s, which the README does not name", path, name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("found %d settings in the source, want 20 at least: the test looks in the wrong place", seen)
+	}
 }
