@@ -23,6 +23,8 @@ type NewRequest struct {
 	Body       []byte
 	Timeout    time.Duration // the deadline counts from the accept, by the database's clock
 	Trace      string
+	Parent     uuid.UUID // the request it continues; the caller has looked at it with [Store.Previous]
+	Unstored   bool      // its id is good for nothing but its own settlement
 
 	admit bool
 }
@@ -36,15 +38,16 @@ const acceptSQL = `
 WITH asked AS (
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
     FROM unnest(@ids::uuid[], @tenants::text[], @endpoints::text[], @models::text[], @lanes::text[], @tiers::int[],
-                @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @admits::bool[])
+                @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @parents::uuid[],
+                @unstored::bool[], @admits::bool[])
       WITH ORDINALITY
-      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, admit, ord)),
+      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, admit, ord)),
 n AS (
   SELECT asked.*, CASE WHEN admit AND NOT EXISTS (SELECT FROM requests q WHERE q.status = 'queued' AND q.lane = asked.lane)
                        THEN 1 ELSE 0 END AS go
     FROM asked),
 accepted AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace,
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, parent, stored,
                         status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
@@ -52,7 +55,7 @@ accepted AS (
                       ORDER BY q.vft LIMIT 1), 0),
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.tenant = n.tenant AND q.lane = n.lane
                         AND q.tier = n.tier ORDER BY q.vft DESC LIMIT 1), 0)) + n.place / n.weight END,
-         now() + make_interval(secs => n.timeout), n.trace,
+         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
     FROM n
@@ -78,7 +81,7 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) error {
 // repeated Admit reports a queued row, whatever the first one did: the sweep finds what that one left.
 func (s *Store) Admit(ctx context.Context, n NewRequest) (Row, error) {
 	n.admit = true
-	row := Row{ID: n.ID, Tenant: n.Tenant, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout, Trace: n.Trace}
+	row := Row{ID: n.ID, Tenant: n.Tenant, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout, Trace: n.Trace, Parent: n.Parent}
 	admitted, err := s.accept(ctx, n)
 	if admitted {
 		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = InProgress, StageModel, true, 1, 1, 1
@@ -106,6 +109,8 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]bool, error)
 		"bodies":      column(all, func(n NewRequest) []byte { return n.Body }),
 		"timeouts":    column(all, func(n NewRequest) float64 { return n.Timeout.Seconds() }),
 		"traces":      column(all, func(n NewRequest) string { return n.Trace }),
+		"parents":     ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
+		"unstored":    column(all, func(n NewRequest) bool { return n.Unstored }),
 		"admits":      column(all, func(n NewRequest) bool { return n.admit }),
 	})
 	if err != nil {

@@ -3,7 +3,7 @@
 // # Promises
 //
 //   - A request's status only moves forward: queued → in_progress → one of completed, incomplete, failed, cancelled,
-//     expired. A terminal row never changes again but for its after-work.
+//     expired. A terminal row never changes again but for its after-work, and goes only by [Store.Delete].
 //   - A step is recorded once. Every worker's write names epoch, turn and attempt under status = 'in_progress' and turns the
 //     step's own row from 'dispatched'; a write that turns none does nothing else and is reported as [ErrStale].
 //   - Fan-in is a count: the statement that turns tool steps lowers pending by the number it really turned, and the one
@@ -18,6 +18,10 @@
 // ([Store.Overdue]) finds every row whose caller died before it did.
 //
 // # Decisions
+//
+// A request names what it continues by id, without a foreign key: deleting a request leaves those that continue it, and whoever
+// reads a line with a gap is told so instead of getting half a history. The line is walked by primary key at each load, at most
+// [MaxAncestors] steps; nothing is copied, so that storage stays linear in turns.
 //
 // A live row (in progress, or terminal with after-work left) is found through a partial index on its id that does not hold
 // check_at, so that a step's commit stays a heap-only update; the sweep filters on check_at over all live rows instead,

@@ -17,7 +17,7 @@ type planned struct {
 	args args
 }
 
-func plannedStatements(asked, ready, decided Row) []planned {
+func plannedStatements(asked, ready, decided, last Row) []planned {
 	turn := turnArgs([]TurnCommit{{Fence: fenceOf(ready), Steps: newSteps(1)}})
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
@@ -30,7 +30,7 @@ func plannedStatements(asked, ready, decided Row) []planned {
 		{"accept", acceptSQL, args{
 			"ids": []uuid.UUID{n.ID}, "tenants": []string{"tenant-1"}, "endpoints": []string{"e"}, "models": []string{"m"},
 			"lanes": []string{testLane}, "tiers": []int{1}, "weights": []float64{1}, "backgrounds": []bool{true},
-			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""}, "admits": []bool{false},
+			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""}, "parents": []uuid.UUID{asked.ID}, "unstored": []bool{false}, "admits": []bool{false},
 		}},
 		{"claim", claimSQL, args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
 		{"load", loadChainSQL, args{"ids": []uuid.UUID{asked.ID}}},
@@ -49,6 +49,10 @@ func plannedStatements(asked, ready, decided Row) []planned {
 		{"finish", finishSQL, args{"id": decided.ID}},
 		{"answer", lookupSQL, args{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
 		{"finished", finishedSQL, args{"ids": []uuid.UUID{asked.ID}}},
+		{"previous", previousSQL, args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors + 1}},
+		{"ancestors", ancestorsSQL, args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors}},
+		{"body", bodySQL, args{"id": last.ID, "tenant": testTenant}},
+		{"delete", deleteSQL, args{"id": last.ID, "tenant": testTenant}},
 		{"steps", stepsSQL, args{"id": asked.ID, "tenant": testTenant}},
 		{"backlog", backlogSQL, args{"most": 100}},
 		{"overdue", overdueSQL, args{"n": 100}},
@@ -211,7 +215,7 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			s := open(t)
 			ready := claimed(t, s)
 			alarm(t, s) // so that one row is there to be postponed, and the others are there to be alarmed
-			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed))
+			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed), line(t, s, 3)[2])
 			conn, err := s.pool.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)

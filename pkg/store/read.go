@@ -16,6 +16,7 @@ type Answer struct {
 	Status     Status
 	Reason     string
 	Background bool
+	Stored     bool // else nobody may read it but who waits for it
 	CreatedAt  time.Time
 	FinishedAt *time.Time
 	Body       []byte // the request as accepted; nil when Final is set
@@ -28,7 +29,7 @@ type lookup struct {
 }
 
 const lookupSQL = `
-SELECT w.ord, r.id, r.tenant, r.status, COALESCE(r.reason, ''), r.background, r.created_at, r.finished_at,
+SELECT w.ord, r.id, r.tenant, r.status, COALESCE(r.reason, ''), r.background, r.stored, r.created_at, r.finished_at,
        CASE WHEN a.data IS NULL THEN b.data END, a.data
   FROM unnest(@ids::uuid[], @tenants::text[]) WITH ORDINALITY AS w(id, tenant, ord)
   JOIN requests r ON r.id = w.id AND r.tenant = w.tenant
@@ -61,7 +62,7 @@ func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) 
 	var place int64
 	var a Answer
 	_, err = pgx.ForEachRow(rows, []any{
-		&place, &a.ID, &a.Tenant, &a.Status, &a.Reason, &a.Background, &a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
+		&place, &a.ID, &a.Tenant, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
 	}, func() error {
 		found := a
 		out[place-1] = &found
@@ -85,10 +86,11 @@ func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, err
 const stepsSQL = `
 SELECT ` + stepColumns + `
   FROM requests r JOIN steps s ON s.request_id = r.id
- WHERE r.id = @id AND r.tenant = @tenant
+ WHERE r.id = @id AND r.tenant = @tenant AND r.stored
  ORDER BY s.turn, s.idx`
 
-// Steps is the audit trail of one request of a tenant; empty while it is queued or when there is no such request.
+// Steps is the audit trail of one request of a tenant; empty while it is queued, and when there is no such request or it is
+// not stored.
 func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
 	steps, err := query(ctx, s, stepsSQL, args{"id": id, "tenant": tenant}, scanStep)
 	if err != nil {

@@ -52,6 +52,7 @@ type Row struct {
 	Reason    string // the code that goes with the outcome
 	Trace     string
 	CreatedAt time.Time
+	Parent    uuid.UUID // the request it continues; uuid.Nil: none
 	// Unpublished: the turn was parked, and nobody has published its command since.
 	Unpublished bool
 	DueIn       time.Duration // how long until not_before, by the database's clock; never negative

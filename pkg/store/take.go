@@ -45,14 +45,23 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	if err != nil {
 		return nil, err
 	}
-	chains := make(map[uuid.UUID]*Chain, len(all))
+	chains, err := collectChains(rows)
+	if err != nil {
+		return nil, err
+	}
+	return column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
+}
+
+// collectChains reads the rows of statements that select what loadChainSQL does.
+func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
+	chains := make(map[uuid.UUID]*Chain)
 	var row Row
 	var step Step
 	var body []byte
 	var dueIn, remaining, age, stepDueIn float64
 	var took int64
 	targets := append(append(row.targets(&dueIn, &remaining, &age), &body), step.targets(&stepDueIn, &took)...)
-	_, err = pgx.ForEachRow(rows, targets, func() error {
+	_, err := pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
 			chain = &Chain{Row: row}
@@ -72,7 +81,7 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	for _, chain := range chains {
 		chain.Row.Steps = chain.dispatched()
 	}
-	return column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
+	return chains, nil
 }
 
 // dispatched are the current turn's tool steps that are not done.

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// MaxAncestors bounds the requests that one request continues, directly and through others.
+const MaxAncestors = 200
+
+// The line of a request: itself and whatever it continues, newest first. It ends where a link was deleted.
+const lineSQL = `
+WITH RECURSIVE line AS (
+  SELECT r.id, r.parent, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
+  UNION ALL
+  SELECT r.id, r.parent, line.generation + 1
+    FROM line CROSS JOIN LATERAL (
+      SELECT r.id, r.parent FROM requests r WHERE r.id = line.parent AND r.tenant = @tenant LIMIT 1) r
+   WHERE line.generation < @most)`
+
+// Previous is a request as one needs it who wants to continue it.
+type Previous struct {
+	Status Status
+	Stored bool
+	Final  []byte    // the final object; nil before the end, and for cancelled and expired requests
+	Length int       // requests of the line, this one included; at most MaxAncestors + 1, whatever there is beyond
+	Gap    uuid.UUID // what the oldest of them continues: deleted, if the line is not too long; uuid.Nil: the line is whole
+	Bytes  int64     // of the line's bodies and step outputs: what the history costs to load
+}
+
+const previousSQL = lineSQL + `
+SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
+       COALESCE((SELECT parent FROM line ORDER BY generation DESC LIMIT 1), ` + nobody + `),
+       (SELECT COALESCE(sum(octet_length(b.data)), 0) FROM bodies b
+         WHERE b.request_id = ANY (ARRAY(SELECT id FROM line)) AND b.kind = 'request')::bigint +
+       (SELECT COALESCE(sum(octet_length(s.output)), 0) FROM steps s
+         WHERE s.request_id = ANY (ARRAY(SELECT id FROM line)))::bigint
+  FROM requests r LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'
+ WHERE r.id = @id AND r.tenant = @tenant`
+
+// Previous reads what decides whether a tenant's request can be continued. ErrNotFound: the tenant has no such request. What it
+// says of a terminal request stays true until something of the line is deleted.
+func (s *Store) Previous(ctx context.Context, tenant string, id uuid.UUID) (Previous, error) {
+	found, err := query(ctx, s, previousSQL, args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
+		func(row pgx.CollectableRow) (p Previous, err error) {
+			return p, row.Scan(&p.Status, &p.Stored, &p.Final, &p.Length, &p.Gap, &p.Bytes)
+		})
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Previous{}, fmt.Errorf("read request %s for a continuation: %w", id, err)
+	}
+	return found[0], nil
+}
+
+const ancestorsSQL = lineSQL + `
+SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
+  FROM requests r
+  JOIN steps s ON s.request_id = r.id
+  LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request' AND s.turn = 1 AND s.idx = 0
+                    AND b.request_id = ANY (ARRAY(SELECT id FROM line))
+ WHERE r.id = ANY (ARRAY(SELECT id FROM line)) AND s.request_id = ANY (ARRAY(SELECT id FROM line))
+ ORDER BY r.id, s.turn, s.idx`
+
+// Ancestors reads what a request of the tenant continues, given its parent, oldest first. ErrNotFound: one of them was deleted; a
+// history with a gap is not given to anybody.
+func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]Chain, error) {
+	line, err := s.line(ctx, args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
+	if err != nil {
+		return nil, fmt.Errorf("load request %s and what it continues: %w", parent, err)
+	}
+	return line, nil
+}
+
+func (s *Store) line(ctx context.Context, a args, id uuid.UUID) ([]Chain, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, ancestorsSQL, a)
+	if err != nil {
+		return nil, err
+	}
+	chains, err := collectChains(rows)
+	if err != nil {
+		return nil, err
+	}
+	line := make([]Chain, len(chains))
+	for i := len(line) - 1; i >= 0; i-- {
+		c := chains[id]
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		line[i], id = *c, c.Parent
+	}
+	if id != uuid.Nil {
+		return nil, ErrNotFound
+	}
+	return line, nil
+}
