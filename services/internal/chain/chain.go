@@ -76,6 +76,30 @@ func Turns(c store.Chain) ([]Turn, error) {
 	return turns, nil
 }
 
+// Ancestor is an earlier response that the request continues, as a model sees it. Its instructions are not part of it: those
+// hold for one response.
+type Ancestor struct {
+	Input []item.Item
+	Turns []Turn
+}
+
+// Ancestors reads earlier responses, in the order they come in.
+func Ancestors(chains []store.Chain) ([]Ancestor, error) {
+	all := make([]Ancestor, len(chains))
+	for i, c := range chains {
+		request, fault := responses.Decode(c.Body)
+		if fault != nil {
+			return nil, fmt.Errorf("read the body of ancestor %s: %w", c.ID, fault)
+		}
+		turns, err := Turns(c)
+		if err != nil {
+			return nil, fmt.Errorf("read ancestor %s: %w", c.ID, err)
+		}
+		all[i] = Ancestor{Input: request.Input, Turns: turns}
+	}
+	return all, nil
+}
+
 // Usage is the sum over the turns.
 func Usage(turns []Turn) responses.Usage {
 	var u responses.Usage

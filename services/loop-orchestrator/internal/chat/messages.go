@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/item"
@@ -58,17 +59,30 @@ func (c Call) messages() ([]message, error) {
 	if c.Request.Instructions != "" {
 		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
 	}
-	for i, it := range c.Request.Input {
-		if err := t.add(it); err != nil {
-			return nil, fmt.Errorf("input[%d]: %w", i, err)
+	for _, a := range c.Ancestors {
+		if err := t.response(a.Input, a.Turns); err != nil {
+			return nil, fmt.Errorf("an earlier response: %w", err)
 		}
 	}
-	for _, turn := range c.Turns {
-		if err := t.turn(turn); err != nil {
-			return nil, err
-		}
+	if err := t.response(c.Request.Input, c.Turns); err != nil {
+		return nil, err
 	}
 	return t.messages, nil
+}
+
+// response adds one response: what was asked, and its turns so far.
+func (t *thread) response(input []item.Item, turns []chain.Turn) error {
+	for i, it := range input {
+		if err := t.add(it); err != nil {
+			return fmt.Errorf("input[%d]: %w", i, err)
+		}
+	}
+	for _, turn := range turns {
+		if err := t.turn(turn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // turn adds what the model said and, in the order of its calls, what the tools answered.
@@ -93,7 +107,7 @@ func (t *thread) add(it item.Item) error {
 	case "function_call":
 		t.call(it.CallID, it.Name, it.Arguments())
 	case "function_call_output":
-		t.messages = append(t.messages, message{Role: "tool", ToolCallID: it.CallID, Content: outputText(it)})
+		t.output(it.CallID, outputText(it))
 	case "mcp_call": // an earlier response's hosted call, given back as input
 		id := t.hostedID(it)
 		t.call(id, it.Name, it.Arguments())
@@ -148,6 +162,23 @@ func content(parts []part) any {
 		return *parts[0].Text
 	}
 	return parts
+}
+
+// output adds what a call came to behind the call, wherever the client put it: chat completions wants nothing in between.
+func (t *thread) output(id, text string) {
+	m := message{Role: "tool", ToolCallID: id, Content: text}
+	for at, said := range slices.Backward(t.messages) {
+		if !slices.ContainsFunc(said.ToolCalls, func(c toolCall) bool { return c.ID == id }) {
+			continue
+		}
+		behind := at + 1
+		for behind < len(t.messages) && t.messages[behind].Role == "tool" {
+			behind++
+		}
+		t.messages = slices.Insert(t.messages, behind, m)
+		return
+	}
+	t.messages = append(t.messages, m)
 }
 
 // call adds a tool call to the assistant message before it, or to a new one.

@@ -20,6 +20,7 @@ var ErrUnsupported = errors.New("not supported by this model's upstream")
 type Call struct {
 	Model     string // the upstream's name
 	Request   *responses.Create
+	Ancestors []chain.Ancestor // oldest first
 	Turns     []chain.Turn
 	Tools     []toolset.Offer
 	Choice    tool.Choice

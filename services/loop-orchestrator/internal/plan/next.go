@@ -26,6 +26,7 @@ type State struct {
 	ID      uuid.UUID
 	Turn    int
 	Request *responses.Create
+	Earlier []chain.Ancestor // what the request continues
 	Turns   []chain.Turn
 	Tools   toolset.Toolset
 	Limits  registry.Limits
@@ -230,14 +231,20 @@ func (t *turn) uniqueID(id string) string {
 
 func (s State) callIDs() map[string]bool {
 	ids := make(map[string]bool)
-	for _, t := range s.Turns {
-		for _, it := range t.Items {
+	add := func(input []item.Item, turns []chain.Turn) {
+		for _, t := range turns {
+			for _, it := range t.Items {
+				ids[it.CallID] = true
+			}
+		}
+		for _, it := range input {
 			ids[it.CallID] = true
 		}
 	}
-	for _, it := range s.Request.Input {
-		ids[it.CallID] = true
+	for _, a := range s.Earlier {
+		add(a.Input, a.Turns)
 	}
+	add(s.Request.Input, s.Turns)
 	return ids
 }
 
