@@ -65,11 +65,27 @@ func (b *Bus) last(ctx context.Context, s Subject) ([]byte, error) {
 // Purge deletes the queued turn and tool commands of one request, in flight or not. A worker that has one may not notice.
 func (b *Bus) Purge(ctx context.Context, requestID string) error {
 	id := token(requestID)
-	var errs []error
-	for stream, tail := range map[string]string{
+	return b.purge(ctx, requestID, map[string]string{
 		streamTurn: "turn.*." + id + ".>",
 		streamTool: "tool.*.*." + id + ".>",
-	} {
+	})
+}
+
+// Erase deletes everything the streams hold of one request that is over: its commands, and its events with the tool results in
+// them. Dead letters, which carry no payloads, stay for people.
+func (b *Bus) Erase(ctx context.Context, requestID string) error {
+	id := token(requestID)
+	return errors.Join(b.Purge(ctx, requestID), b.purge(ctx, requestID, map[string]string{
+		streamFinal: "final." + id + ".*",
+		streamStep:  "step.*." + id + ".>",
+		streamLive:  "live." + id,
+	}))
+}
+
+// purge deletes by stream and subject.
+func (b *Bus) purge(ctx context.Context, requestID string, tails map[string]string) error {
+	var errs []error
+	for stream, tail := range tails {
 		ask := map[string]string{"filter": b.subject(tail)}
 		if err := b.ask(ctx, "STREAM.PURGE."+b.stream(stream), ask, nil); err != nil {
 			errs = append(errs, fmt.Errorf("purge %s of request %s: %w", b.stream(stream), requestID, err))

@@ -198,6 +198,19 @@ func TestPurgeTakesOneRequestsCommands(t *testing.T) {
 	}
 }
 
+func TestEraseTakesEverythingOfOneRequest(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.publish(t, turn(1), turn(2), tool(1), tool(2), completed(1), completed(2))
+	if err := f.Erase(t.Context(), requestID(1)); err != nil {
+		t.Fatalf("Erase: %v", err)
+	}
+	got := [3]int{f.queued(t, "WINDLASS_TURN"), f.queued(t, "WINDLASS_TOOL"), f.queued(t, "WINDLASS_STEP")}
+	if got != [3]int{1, 1, 1} {
+		t.Errorf("left of turns, tools, events = %v, want the other request's 1 each", got)
+	}
+}
+
 func TestStreamsKeepWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
