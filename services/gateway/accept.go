@@ -34,6 +34,10 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	parent, err := s.parent(r.Context(), c)
+	if err != nil {
+		return err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make a request id: %w", err)
@@ -46,6 +50,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	n := store.NewRequest{
 		ID: id, Tenant: tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
 		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
+		Parent: parent, Unstored: !c.Store,
 	}
 	row, err := s.accept(r.Context(), n)
 	if err != nil {
@@ -56,7 +61,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 		s.send(x, http.StatusOK, object(c, id, row.Status))
 		return nil
 	}
-	return s.await(x, r, id, n.Timeout)
+	return s.await(x, r, n)
 }
 
 // understand decodes a body, refuses what is not served, and finds the model's lane.
@@ -68,12 +73,9 @@ func (s *server) understand(body []byte) (c *responses.Create, lane string, err 
 	case c.Stream:
 		return nil, "", unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. "+
 			"Send the request without it, or with background set to true and poll the response.")
-	case c.PreviousResponseID != "":
-		return nil, "", unsupported("previous_response_id", "Unsupported parameter: 'previous_response_id' is not supported by "+
-			"this server. Send the earlier items as input.")
 	case c.Conversation != "":
 		return nil, "", unsupported("conversation", "Unsupported parameter: 'conversation' is not supported by this server. "+
-			"Send the earlier items as input.")
+			"Use 'previous_response_id', or send the earlier items as input.")
 	}
 	model, ok := s.cfg.Registry.Model(c.Model)
 	if !ok {

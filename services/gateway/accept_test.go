@@ -133,7 +133,7 @@ func TestBadInput(t *testing.T) {
 		{"stream", "POST", create, `{"model":"m","input":"x","stream":true}`, "", 400, "stream", "unsupported_parameter"},
 		{
 			"previous response", "POST", create, `{"model":"m","input":"x","previous_response_id":"resp_1"}`, "",
-			400, "previous_response_id", "unsupported_parameter",
+			400, "previous_response_id", "previous_response_not_found",
 		},
 		{
 			"conversation", "POST", create, `{"model":"m","input":"x","conversation":"conv_1"}`, "",

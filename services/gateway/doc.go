@@ -20,14 +20,23 @@
 //
 // # Decisions
 //
-//   - store=false is accepted and echoed, and the response is kept like any other: a durable run needs its row. Only
-//     background=true with store=false is refused, as OpenAI does.
+//   - store=false: whoever waits gets the answer, and nobody else anything: to every other request the id is unknown. The row is
+//     kept, for a durable run needs it; its payloads are not purged yet. A gateway that drains cancels such a request and
+//     asks its client to send it again. background=true with store=false is refused, as OpenAI does.
+//   - previous_response_id may name a response that is completed or incomplete. Any other state is a 400 of its own code, as is a
+//     line of more than store.MaxAncestors responses or with more bytes than a body may have. Instructions are not inherited.
+//   - A response is continued with its whole history or not at all. Deleting one makes every continuation of it and of its
+//     descendants answer 400 previous_response_not_found, with the id that is missing; a descendant in flight fails with that
+//     code at its next turn. What is completed stays readable.
+//   - DELETE of a response in flight answers 400; afterwards every request for the id answers 404.
+//   - input_items lists what the request itself brought. Items without an id of their own get one that is made of the
+//     request's id and their place.
 //   - A request that failed, or whose deadline passed, is answered with 200 and a response object of status "failed": the run
 //     is the resource and it has an id. HTTP errors are for requests that were not accepted or whose answer is not known.
 //   - GET serves foreground responses in flight too (OpenAI answers 404): it is how a client finds its answer after a drain.
 //   - Cancelling a response that is completed, failed or incomplete answers 200 with the final object and changes nothing, as
 //     OpenAI's guide has it. Only background responses can be cancelled.
-//   - stream, previous_response_id and conversation are refused with unsupported_parameter.
+//   - stream and conversation are refused with unsupported_parameter.
 //   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with milliseconds, durations are milliseconds.
 //   - Readiness does not depend on NATS: requests are accepted without it and dispatched when it is back.
 package gateway

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,12 +79,12 @@ func noRoute(_ *exchange, r *http.Request) error {
 	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s)", excerpt(r.Method), excerpt(r.URL.Path)))
 }
 
-func methodNotAllowed(allowed string) handler {
+func methodNotAllowed(allowed []string) handler {
 	return func(x *exchange, r *http.Request) error {
-		x.Header().Set("Allow", allowed)
+		x.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &fault.Error{
 			Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "method_not_allowed",
-			Message: fmt.Sprintf("Not allowed to %s on %s. Use %s.", excerpt(r.Method), excerpt(r.URL.Path), allowed),
+			Message: fmt.Sprintf("Not allowed to %s on %s. Use %s.", excerpt(r.Method), excerpt(r.URL.Path), strings.Join(allowed, " or ")),
 		}
 	}
 }

@@ -45,16 +45,18 @@ func migrate(ctx context.Context, url string) error {
 
 // stand is a gateway with everything around it; the test plays the rest of the pipeline through store and bus.
 type stand struct {
-	tb    testing.TB
-	url   string
-	store *store.Store
-	bus   *bus.Bus
-	nats  *bustest.Broker
-	logs  *observer.ObservedLogs
-	rt    *process.Runtime
-	drain context.CancelCauseFunc
-	ended chan error // what Run returned
-	http  *http.Client
+	tb  testing.TB
+	url string
+	// database is its url, for what no service would do.
+	database string
+	store    *store.Store
+	bus      *bus.Bus
+	nats     *bustest.Broker
+	logs     *observer.ObservedLogs
+	rt       *process.Runtime
+	drain    context.CancelCauseFunc
+	ended    chan error // what Run returned
+	http     *http.Client
 }
 
 // raise starts a gateway on a database and a NATS server of its own. change alters its configuration.
@@ -103,6 +105,7 @@ func (s *stand) config(change []func(*Config)) Config {
 	if cfg.Store.URL == "" {
 		cfg.Store.URL = storetest.Database(s.tb, migrate)
 	}
+	s.database = cfg.Store.URL
 	return cfg
 }
 

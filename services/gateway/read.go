@@ -23,7 +23,8 @@ func (s *server) read(x *exchange, r *http.Request) error {
 	return s.show(x, a)
 }
 
-// find reads the request that the path names. Malformed, unknown and foreign ids are not told apart.
+// find reads the request that the path names. Malformed, unknown, foreign and unstored ids are not told
+// apart.
 func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
@@ -32,7 +33,7 @@ func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
 	}
 	x.requestID = dispatch.BusID(id)
 	a, err := s.lookUp(r.Context(), id)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !a.Stored {
 		return nil, notFound(public)
 	}
 	return a, err

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,18 +44,19 @@ type handler func(x *exchange, r *http.Request) error
 // handler is the whole API.
 func (s *server) handler() http.Handler {
 	routes := map[string]map[string]handler{
-		"/v1/responses":             {http.MethodPost: s.create},
-		"/v1/responses/{id}":        {http.MethodGet: s.read},
-		"/v1/responses/{id}/cancel": {http.MethodPost: s.cancel},
-		"/v1/responses/{id}/steps":  {http.MethodGet: s.steps},
-		"/v1/models":                {http.MethodGet: s.models},
+		"/v1/responses":                  {http.MethodPost: s.create},
+		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
+		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
+		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},
+		"/v1/responses/{id}/steps":       {http.MethodGet: s.steps},
+		"/v1/models":                     {http.MethodGet: s.models},
 	}
 	mux := http.NewServeMux()
 	for pattern, methods := range routes {
 		for method, h := range methods {
 			mux.Handle(method+" "+pattern, s.answer(s.keyed(h)))
-			mux.Handle(pattern, s.answer(methodNotAllowed(method)))
 		}
+		mux.Handle(pattern, s.answer(methodNotAllowed(slices.Sorted(maps.Keys(methods)))))
 	}
 	mux.Handle("/", s.answer(noRoute))
 	return s.observe(func(x *exchange, r *http.Request) {

@@ -92,18 +92,19 @@ func (s *server) watch(ctx context.Context) {
 }
 
 // await answers with the final object, however long it takes up to the deadline. The request is watched already.
-func (s *server) await(x *exchange, r *http.Request, id uuid.UUID, most time.Duration) error {
-	late := time.NewTimer(most + slack)
+func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
+	id := n.ID
+	late := time.NewTimer(n.Timeout + slack)
 	defer late.Stop()
 	ended := s.waiters.watch(id)
 	for {
 		select {
 		case <-ended:
 		case <-late.C:
-			return pending(id, 0)
+			return s.leave(n, 0)
 		case <-r.Context().Done():
 			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
-				return pending(id, retryAfter)
+				return s.leave(n, retryAfter)
 			}
 			s.hangUp(id)
 			return errHungUp
@@ -133,6 +134,16 @@ func (s *server) hangUp(id uuid.UUID) {
 		s.log.Error("request of a client that hung up not cancelled",
 			zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
 	}
+}
+
+// leave ends a wait that the server cannot go on with. What is not stored has no reader but this one, so it is cancelled, and the
+// client is asked to send it again.
+func (s *server) leave(n store.NewRequest, after time.Duration) *fault.Error {
+	if n.Unstored {
+		s.hangUp(n.ID)
+		return fault.Unavailable(after)
+	}
+	return pending(n.ID, after)
 }
 
 // pending tells a client that waits no longer where its answer will be.

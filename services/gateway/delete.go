@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+type deletion struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Deleted bool   `json:"deleted"`
+}
+
+// delete is DELETE /v1/responses/{id}.
+func (s *server) delete(x *exchange, r *http.Request) error {
+	a, err := s.find(x, r)
+	if err != nil {
+		return err
+	}
+	public := publicID(a.ID)
+	if !a.Status.Terminal() {
+		return fault.Invalid("", "response_in_progress",
+			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
+	}
+	ctx, cancel := patient(r.Context())
+	defer cancel()
+	tries := 0
+	_, err = within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+		tries++
+		return struct{}{}, s.store.Delete(ctx, tenant, a.ID)
+	})
+	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
+		return notFound(public)
+	}
+	if err != nil && !errors.Is(err, store.ErrStale) {
+		return err
+	}
+	s.tasks.Go(func() { s.erase(a.ID) })
+	return s.sendJSON(x, deletion{ID: public, Object: "response", Deleted: true})
+}
+
+// erase takes away what the bus still holds of a deleted request. What cannot be erased now ends with the streams' own limits.
+func (s *server) erase(id uuid.UUID) {
+	ctx, cancel := context.WithTimeout(context.Background(), noticeLimit) // outlives the request on purpose
+	defer cancel()
+	if err := s.bus.Erase(ctx, dispatch.BusID(id)); err != nil {
+		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+	}
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// The codes of a previous_response_id that cannot be continued. The first is OpenAI's, the others are ours.
+const (
+	previousNotFound = "previous_response_not_found"
+	previousNotReady = "previous_response_not_ready"
+	previousFailed   = "previous_response_failed"
+	previousTooLong  = "previous_response_chain_too_long"
+)
+
+// parent finds the request that c continues and checks that it can; uuid.Nil when it continues none. Malformed, unknown, foreign,
+// deleted and unstored ones are not told apart.
+func (s *server) parent(ctx context.Context, c *responses.Create) (uuid.UUID, error) {
+	if c.PreviousResponseID == "" {
+		return uuid.Nil, nil
+	}
+	id, ok := parseID(c.PreviousResponseID)
+	if !ok {
+		return uuid.Nil, noPrevious(c.PreviousResponseID)
+	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	p, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
+		return s.store.Previous(ctx, tenant, id)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return uuid.Nil, noPrevious(c.PreviousResponseID)
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if f := s.refuseParent(c.PreviousResponseID, p); f != nil {
+		return uuid.Nil, f
+	}
+	open, err := openCalls(p.Final)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", id, err)
+	}
+	if f := c.Answers(open); f != nil {
+		return uuid.Nil, f
+	}
+	return id, nil
+}
+
+// refuseParent says why a request cannot be continued; nil when it can.
+func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
+	refuse := func(code, format string, args ...any) *fault.Error {
+		return fault.Invalid("previous_response_id", code, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !p.Stored:
+		return noPrevious(public)
+	case !p.Status.Terminal():
+		return refuse(previousNotReady, "Previous response with id '%s' is still %s. Continue it when it is completed.", public, p.Status)
+	case p.Status != store.Completed && p.Status != store.Incomplete:
+		status := p.Status
+		if status == store.Expired {
+			status = store.Failed
+		}
+		return refuse(previousFailed, "Previous response with id '%s' is %s and cannot be continued.", public, status)
+	case p.Length > store.MaxAncestors:
+		return refuse(previousTooLong, "Previous response with id '%s' continues too many responses: at most %d can be continued at once.",
+			public, store.MaxAncestors)
+	case p.Gap != uuid.Nil: // the model would be given half a conversation
+		return noPrevious(publicID(p.Gap))
+	case p.Bytes > s.cfg.MaxBody: // as if it had been sent as input
+		return refuse(previousTooLong, "Previous response with id '%s' has too long a history: at most %d bytes can be continued.",
+			public, s.cfg.MaxBody)
+	}
+	return nil
+}
+
+// noPrevious is a 400, not a 404: the resource of the request is another.
+func noPrevious(id string) *fault.Error {
+	return &fault.Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: previousNotFound, Param: "previous_response_id",
+		Message: fmt.Sprintf("Previous response with id '%s' not found.", excerpt(id)),
+	}
+}
+
+// openCalls are the calls that a final object leaves to the client. Those of its own input have their outputs, or it would not
+// have been accepted; those that ran here are items of another type.
+func openCalls(final []byte) ([]string, error) {
+	var object struct {
+		Output []struct {
+			Type   string
+			CallID string `json:"call_id"`
+		}
+	}
+	if err := json.Unmarshal(final, &object); err != nil {
+		return nil, err
+	}
+	var open []string
+	for _, it := range object.Output {
+		if it.Type == "function_call" {
+			open = append(open, it.CallID)
+		}
+	}
+	return open, nil
+}
