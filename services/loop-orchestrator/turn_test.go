@@ -79,12 +79,16 @@ func newStand(t *testing.T) *stand {
 }
 
 // claimed is a request whose first turn is due, not yet published.
-func (s *stand) claimed(t *testing.T) store.Row {
+func (s *stand) claimed(t *testing.T, change ...func(*store.NewRequest)) store.Row {
 	t.Helper()
-	row, err := s.Store.Admit(t.Context(), store.NewRequest{
+	n := store.NewRequest{
 		ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m",
 		Body: []byte(`{"model":"m","input":"hello"}`), Timeout: time.Hour,
-	})
+	}
+	for _, c := range change {
+		c(&n)
+	}
+	row, err := s.Store.Admit(t.Context(), n)
 	if err != nil || row.Status != store.InProgress {
 		t.Fatalf("Admit = %+v, %v", row, err)
 	}
@@ -232,5 +236,18 @@ func TestACancelledTurnCommitsNothing(t *testing.T) {
 	got := s.look(t, row.ID)
 	if got.Status != store.Cancelled || got.Outcome != "" {
 		t.Errorf("the row is %+v, want it cancelled and no more", got)
+	}
+}
+
+func TestARequestWithoutItsHistoryFailsUnasked(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	row := s.claimed(t, func(n *store.NewRequest) { n.Parent = uuid.New() }) // deleted since the accept
+	if err := s.deliver(t.Context(), row, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.look(t, row.ID); got.Outcome != store.Failed || got.Reason != "previous_response_not_found" || s.calls.Load() != 0 {
+		t.Errorf("the row is to be %q by %q after %d calls, want failed by previous_response_not_found after none",
+			got.Outcome, got.Reason, s.calls.Load())
 	}
 }

@@ -38,6 +38,7 @@ func TestPromises(t *testing.T) {
 		"the client's functions":                  clientFunctions,
 		"tool_choice":                             allowedTools,
 		"what the upstream gets":                  capture.cases,
+		"responses that continue each other":      capture.chains,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -101,6 +101,26 @@ func TestTurnsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestAncestors(t *testing.T) {
+	t.Parallel()
+	said := Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "a"})}}
+	good := store.Chain{Body: []byte(`{"model":"m","instructions":"no","input":"hi"}`), Steps: []store.Step{model(t, 1, said)}}
+	all, err := Ancestors([]store.Chain{good, good})
+	if err != nil || len(all) != 2 || len(all[1].Input) != 1 || len(all[1].Turns) != 1 || len(all[1].Turns[0].Items) != 1 {
+		t.Errorf("Ancestors = %+v, %v; want two with an input and a turn each", all, err)
+	}
+	for what, change := range map[string]func(*store.Chain){
+		"body": func(c *store.Chain) { c.Body = []byte(`{`) },
+		"turn": func(c *store.Chain) { c.Steps = []store.Step{{Turn: 1, State: store.StepDone, Output: []byte(`{`)}} },
+	} {
+		bad := good
+		change(&bad)
+		if all, err := Ancestors([]store.Chain{good, bad}); err == nil {
+			t.Errorf("a broken %s is read as %+v", what, all)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	f := Failure{Code: "http_500", Message: "a \"b\"\u0000", HTTPStatus: 500, Attempt: 2}

@@ -87,6 +87,15 @@ func call(tb testing.TB, input string, turns ...chain.Turn) Call {
 	return Call{Model: "up", Request: r, Turns: turns}
 }
 
+// continued is a call of a response that continues others, oldest first, whose instructions are not to be seen.
+func continued(c Call, earlier ...Call) Call {
+	for _, e := range earlier {
+		e.Request.Instructions = "forget me"
+		c.Ancestors = append(c.Ancestors, chain.Ancestor{Input: e.Request.Input, Turns: e.Turns})
+	}
+	return c
+}
+
 // hashedID is a call id made of a hosted call's own.
 var hashedID = regexp.MustCompile(`call_[0-9a-f]{24}`)
 
@@ -118,6 +127,23 @@ func TestHistory(t *testing.T) {
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
 			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
 			{"role":"tool","tool_call_id":"c3","content":""}]`,
+		},
+		{
+			"earlier responses, without their instructions", continued(call(t, `"and now?"`, silent), call(t, `"hi"`, turn), call(t, `[]`)),
+			`[{"role":"user","content":"hi"},{"role":"assistant","content":"let me see","tool_calls":[
+			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
+			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
+			{"role":"user","content":"and now?"},
+			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
+			{"role":"tool","tool_call_id":"c3","content":""}]`,
+		},
+		{
+			"a client's call that is answered late", call(t, `[{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},
+			{"type":"function_call","call_id":"b","name":"f","arguments":"{}"},{"role":"user","content":"wait"},
+			{"type":"function_call_output","call_id":"b","output":"2"},{"type":"function_call_output","call_id":"a","output":"1"}]`),
+			`[{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},
+			{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"b","content":"2"},
+			{"role":"tool","tool_call_id":"a","content":"1"},{"role":"user","content":"wait"}]`,
 		},
 		{
 			"a refusal", call(t, `[{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]},{"role":"user","content":"why"}]`),

@@ -251,8 +251,14 @@ func TestCallIDsAreUnique(t *testing.T) {
 		t.Fatal(fault)
 	}
 	s.Request.Input = input
-	names := map[string]bool{"old0": true, "mine": true}
-	given := []string{"new", "new", "", "", "old0", "mine", "a\x00b", strings.Repeat("ü", 100)}
+	earlier, fault := item.List([]byte(`[{"type":"function_call","call_id":"theirs","name":"f","arguments":""}]`), "input")
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	said := chain.Turn{Record: chain.Record{Items: []item.Item{item.Call{ID: "fc", CallID: "older", Name: "f"}.Function()}}}
+	s.Earlier = []chain.Ancestor{{Input: earlier, Turns: []chain.Turn{said}}}
+	names := map[string]bool{"old0": true, "mine": true, "theirs": true, "older": true}
+	given := []string{"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100)}
 	var asked []chat.ToolCall
 	for _, id := range given {
 		asked = append(asked, chat.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
