@@ -12,8 +12,8 @@ var (
 	// ErrStale says that a write turned nothing: the row is terminal, or a later epoch, turn or attempt owns it, or the step was
 	// turned before. The caller looks at the row again and publishes what it needs.
 	ErrStale = errors.New("the row has moved on")
-	// ErrNotFound says that the tenant has no such request.
-	ErrNotFound = errors.New("no such request")
+	// ErrNotFound says that the tenant has no such request, or that there is no such key.
+	ErrNotFound = errors.New("not found")
 	// ErrSchema says that the database's schema is not the one this binary was built for.
 	ErrSchema = errors.New("the database schema does not match")
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,7 +34,7 @@ func TestMigrate(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	want := []string{"bodies", "goose_db_version", "requests", "steps"}
+	want := []string{"bodies", "goose_db_version", "keys", "requests", "steps"}
 	if diff := cmp.Diff(want, ask[string](t, s, tablesSQL)); diff != "" {
 		t.Errorf("tables after the migration (-want +got):\n%s", diff)
 	}
@@ -51,6 +52,37 @@ func TestMigrate(t *testing.T) {
 	exec(t, s, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
 	if err := CheckSchema(t.Context(), url); err != nil {
 		t.Errorf("CheckSchema of a newer database = %v, want nil", err)
+	}
+}
+
+func TestMigrationThatFillsAGapIsApplied(t *testing.T) {
+	t.Parallel()
+	url := storetest.Database(t, nil)
+	s := openAt(t, url)
+	files := fstest.MapFS{}
+	add := func(name, table string) {
+		files["migrations/"+name+".sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE " + table + " ();\n")}
+	}
+	add("0001_one", "one")
+	add("0003_three", "three")
+	if v, err := migrate(t.Context(), url, files); err != nil || v != 3 {
+		t.Fatalf("migrate with a gap = version %d, %v; want 3", v, err)
+	}
+	if err := checkSchema(t.Context(), url, files); err != nil {
+		t.Errorf("checkSchema with a gap = %v, want nil", err)
+	}
+	add("0002_two", "two")
+	if err := checkSchema(t.Context(), url, files); !errors.Is(err, ErrSchema) {
+		t.Errorf("checkSchema before the gap is filled = %v, want ErrSchema", err)
+	}
+	if v, err := migrate(t.Context(), url, files); err != nil || v != 3 {
+		t.Errorf("migrate that fills the gap = version %d, %v; want 3", v, err)
+	}
+	if err := checkSchema(t.Context(), url, files); err != nil {
+		t.Errorf("checkSchema after the gap is filled = %v, want nil", err)
+	}
+	if diff := cmp.Diff([]string{"goose_db_version", "one", "three", "two"}, ask[string](t, s, tablesSQL)); diff != "" {
+		t.Errorf("tables differ (-want +got):\n%s", diff)
 	}
 }
 

@@ -62,6 +62,7 @@ func plannedStatements(asked, ready, decided, last Row) []planned {
 			"ids": []uuid.UUID{ready.ID}, "epochs": []int{ready.Epoch}, "turns": []int{1}, "attempts": []int{1}, "stages": []string{"model"},
 		}},
 		{"overtime", overtimeSQL, args{"n": 100}},
+		{"key", keysByIDSQL, args{"ids": []string{"a"}}},
 	}
 }
 

@@ -38,6 +38,7 @@ type Store struct {
 	settles *group[Settlement, bool]
 	answers *group[lookup, *Answer]
 	loads   *group[uuid.UUID, *Chain]
+	keys    *group[string, *Key]
 }
 
 // Open makes the pool; it does not wait for the database, so that a service starts while Postgres is away.
@@ -72,7 +73,8 @@ func Open(cfg Config) (*Store, error) {
 	s.turns = newGroup(2, 128, s.commitTurns)
 	s.settles = newGroup(2, 128, s.settleAll)
 	s.answers = newGroup(1, 512, s.lookupAll)
-	s.loads = newGroup(2, 32, s.loadAll) // few: a chain may hold megabytes
+	s.loads = newGroup(2, 32, s.loadAll)  // few: a chain may hold megabytes
+	s.keys = newGroup(1, 512, s.keysByID) // one: a rush of keys must not take the connections of those that are in
 	return s, nil
 }
 

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func newKey(id string, change ...func(*NewKey)) NewKey {
+	n := NewKey{ID: id, Tenant: testTenant, Hash: bytes.Repeat([]byte{7}, 32), Scopes: []string{"responses"}}
+	for _, c := range change {
+		c(&n)
+	}
+	return n
+}
+
+func created(tb testing.TB, s *Store, n NewKey) {
+	tb.Helper()
+	if err := s.CreateKey(tb.Context(), n); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func key(tb testing.TB, s *Store, id string) *Key {
+	tb.Helper()
+	k, err := s.Key(tb.Context(), id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+func TestKeyIsReadAsCreated(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	created(t, s, newKey("a", func(n *NewKey) {
+		n.Name, n.Scopes, n.Models, n.TTL = "ci", []string{"read", "responses"}, []string{"m", "b"}, time.Hour
+	}))
+	got := key(t, s, "a")
+	want := &Key{
+		ID: "a", Tenant: testTenant, Name: "ci", Hash: bytes.Repeat([]byte{7}, 32), Scopes: []string{"read", "responses"},
+		Models: []string{"m", "b"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Key{}, "CreatedAt", "ExpiresAt", "Remaining")); diff != "" {
+		t.Errorf("key differs (-want +got):\n%s", diff)
+	}
+	if got.Remaining > time.Hour || got.Remaining < 59*time.Minute || got.ExpiresAt.Sub(got.CreatedAt) != time.Hour {
+		t.Errorf("the key ends in %v, an hour after it was made: %v", got.Remaining, got.ExpiresAt.Sub(got.CreatedAt))
+	}
+	created(t, s, newKey("b"))
+	if b := key(t, s, "b"); b.Models != nil || b.ExpiresAt != nil || b.Remaining != math.MaxInt64 || b.State() != "active" {
+		t.Errorf("a key without limits is %+v", b)
+	}
+	if _, err := s.Key(t.Context(), "c"); !errors.Is(err, ErrNotFound) || Unavailable(err) {
+		t.Errorf("Key of nobody = %v, want ErrNotFound", err)
+	}
+}
+
+func TestKeysReadAtTheSameTimeAreToldApart(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for _, id := range []string{"a", "b", "c"} {
+		created(t, s, newKey(id, func(n *NewKey) { n.Tenant = "tenant-" + id }))
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range 50 {
+		for _, id := range []string{"a", "nobody", "b", "c", "a"} {
+			all.Go(func() {
+				k, err := s.Key(t.Context(), id)
+				if id == "nobody" {
+					if !errors.Is(err, ErrNotFound) {
+						t.Errorf("Key of nobody = %v, %v; want ErrNotFound", k, err)
+					}
+				} else if err != nil || k.Tenant != "tenant-"+id {
+					t.Errorf("Key(%s) = %+v, %v", id, k, err)
+				}
+			})
+		}
+	}
+}
+
+func TestKeyThatMayNotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	created(t, s, newKey("taken"))
+	for name, n := range map[string]NewKey{
+		"taken id":        newKey("taken"),
+		"no tenant":       newKey("x", func(n *NewKey) { n.Tenant = "" }),
+		"tenant of a dot": newKey("x", func(n *NewKey) { n.Tenant = "a.b" }),
+		"no scope":        newKey("x", func(n *NewKey) { n.Scopes = []string{} }),
+		"no model at all": newKey("x", func(n *NewKey) { n.Models = []string{} }),
+		"short hash":      newKey("x", func(n *NewKey) { n.Hash = []byte{1} }),
+	} {
+		if err := s.CreateKey(t.Context(), n); err == nil || Unavailable(err) {
+			t.Errorf("%s: CreateKey = %v, want a refusal", name, err)
+		}
+	}
+}
+
+func TestKeysEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	created(t, s, newKey("a"))
+	created(t, s, newKey("b", func(n *NewKey) { n.Tenant, n.TTL = "other", time.Hour }))
+	exec(t, s, `UPDATE keys SET expires_at = now() - interval '1 second' WHERE id = 'b'`)
+	if got := key(t, s, "b"); got.State() != "expired" || got.Remaining > 0 {
+		t.Errorf("a key past its end is %s, %v left", got.State(), got.Remaining)
+	}
+	first, err := s.RevokeKey(t.Context(), "a")
+	if err != nil || first.State() != "revoked" {
+		t.Fatalf("RevokeKey = %+v, %v", first, err)
+	}
+	again, err := s.RevokeKey(t.Context(), "a")
+	if err != nil || !again.RevokedAt.Equal(*first.RevokedAt) {
+		t.Errorf("RevokeKey once more = %+v, %v; want it revoked at %v", again, err, first.RevokedAt)
+	}
+	if _, err := s.RevokeKey(t.Context(), "c"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("RevokeKey of nobody = %v, want ErrNotFound", err)
+	}
+	for tenant, want := range map[string][]string{"": {"a revoked", "b expired"}, "other": {"b expired"}, "nobody": {}} {
+		keys, err := s.ListKeys(t.Context(), tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, column(keys, func(k Key) string { return k.ID + " " + k.State() })); diff != "" {
+			t.Errorf("ListKeys(%q) differs (-want +got):\n%s", tenant, diff)
+		}
+	}
+}
