@@ -1,0 +1,123 @@
+// Package apikey makes and reads API keys.
+//
+// A key is wl_<id>_<secret>. The id is public: it is what lists show and what a key is looked up by. The secret has 260 bits and is
+// kept by nobody: the database holds its HMAC under a pepper that the database does not have, so that neither alone makes or
+// proves a key.
+//
+// An id ends in six letters that only the pepper's owner can make. [Pepper.Read] refuses ids that were never given out by one HMAC
+// and without asking anybody, so that a flood of made-up keys costs the database nothing: one made-up id in 2^30 gets
+// through. What it does not promise: that a key it has read is known, alive, or carries the right secret.
+package apikey
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The rights of a key.
+const (
+	ScopeResponses = "responses" // everything
+	ScopeRead      = "read"      // GETs only
+)
+
+const (
+	prefix    = "wl_"
+	drawn     = 10 // letters of an id that are drawn
+	proof     = 6  // letters of an id that follow from them and the pepper
+	idLen     = drawn + proof
+	secretLen = 52
+	keyLen    = len(prefix) + idLen + len("_") + secretLen
+
+	// minPepper is the shortest pepper that is accepted, in bytes.
+	minPepper = 16
+)
+
+var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// ErrShortPepper says that a pepper can be guessed.
+var ErrShortPepper = errors.New("the key pepper is shorter than 16 bytes")
+
+// Pepper is the secret of everybody who makes or checks keys. Keys made with another one are worthless.
+type Pepper []byte
+
+// Key is a key in its parts.
+type Key struct {
+	ID     string
+	Secret string
+}
+
+// String is the key as clients send it. It is to be shown once and not to be logged.
+func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
+
+// Check returns ErrShortPepper for a pepper that is missing or too short.
+func (p Pepper) Check() error {
+	if len(p) < minPepper {
+		return ErrShortPepper
+	}
+	return nil
+}
+
+// New draws a key.
+func (p Pepper) New() Key {
+	id := strings.ToLower(rand.Text()[:drawn])
+	return Key{ID: id + p.proof(id), Secret: strings.ToLower(rand.Text() + rand.Text())}
+}
+
+// Read takes a key apart. It is false for what New did not make: a wrong shape, or an id without its proof.
+func (p Pepper) Read(text string) (Key, bool) {
+	if len(text) != keyLen {
+		return Key{}, false
+	}
+	rest, ok := strings.CutPrefix(text, prefix)
+	if !ok || rest[idLen] != '_' {
+		return Key{}, false
+	}
+	k := Key{ID: rest[:idLen], Secret: rest[idLen+1:]}
+	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) || !hmac.Equal([]byte(k.ID[drawn:]), []byte(p.proof(k.ID[:drawn]))) {
+		return Key{}, false
+	}
+	return k, true
+}
+
+// Hash is what the database keeps of a secret.
+func (p Pepper) Hash(secret string) []byte { return p.mac(secret) }
+
+// Holds tells, in constant time, whether hash is the secret's.
+func (p Pepper) Holds(hash []byte, secret string) bool { return hmac.Equal(hash, p.mac(secret)) }
+
+// proof is of another shape than a secret, so that neither says anything about the other.
+func (p Pepper) proof(drawn string) string {
+	return letters.EncodeToString(p.mac("id " + drawn))[:proof]
+}
+
+func (p Pepper) mac(text string) []byte {
+	mac := hmac.New(sha256.New, p)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+func lettersOnly(text string) bool {
+	for _, c := range []byte(text) {
+		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// CheckTenant refuses what cannot be a tenant's name.
+func CheckTenant(name string) error {
+	ok := name != "" && len(name) <= 63 && name[0] != '-' && name[0] != '_'
+	for _, c := range []byte(name) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}
+	if !ok {
+		return fmt.Errorf("tenant %q: want 1 to 63 of a-z, 0-9, - and _, a letter or digit first", name)
+	}
+	return nil
+}
