@@ -30,11 +30,11 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, lane, err := s.understand(body)
+	c, lane, err := s.understand(x.who, body)
 	if err != nil {
 		return err
 	}
-	parent, err := s.parent(r.Context(), c)
+	parent, err := s.parent(r.Context(), x.who.tenant, c)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 		defer s.waiters.forget(id)
 	}
 	n := store.NewRequest{
-		ID: id, Tenant: tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
+		ID: id, Tenant: x.who.tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
 		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
 		Parent: parent, Unstored: !c.Store,
 	}
@@ -64,8 +64,8 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	return s.await(x, r, n)
 }
 
-// understand decodes a body, refuses what is not served, and finds the model's lane.
-func (s *server) understand(body []byte) (c *responses.Create, lane string, err error) {
+// understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
+func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
 	switch {
 	case f != nil:
@@ -78,7 +78,7 @@ func (s *server) understand(body []byte) (c *responses.Create, lane string, err 
 			"Use 'previous_response_id', or send the earlier items as input.")
 	}
 	model, ok := s.cfg.Registry.Model(c.Model)
-	if !ok {
+	if !ok || !who.maySee(c.Model) {
 		return nil, "", &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", excerpt(c.Model)),
@@ -115,7 +115,7 @@ func (s *server) accept(ctx context.Context, n store.NewRequest) (store.Row, err
 	})
 	if err != nil {
 		if store.Unavailable(err) {
-			s.orphans.add(n.ID)
+			s.orphans.add(n.Tenant, n.ID)
 		}
 		return store.Row{}, err
 	}

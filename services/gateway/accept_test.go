@@ -56,13 +56,13 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	r.Header.Set("Traceparent", trace)
 	s.send(r)
 	row := s.claim()
-	if row.Tenant != tenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
+	if row.Tenant != defaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
 		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, tenant, trace)
 	}
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
 	}
-	a, err := s.store.Answer(t.Context(), tenant, row.ID)
+	a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestMissingContentTypeAndNULAreAccepted(t *testing.T) {
 	if got := s.send(r); got.status != http.StatusOK {
 		t.Fatalf("answered %d %s, want 200", got.status, got.body)
 	}
-	a, err := s.store.Answer(t.Context(), tenant, s.claim().ID)
+	a, err := s.store.Answer(t.Context(), defaultTenant, s.claim().ID)
 	if err != nil {
 		t.Fatal(err)
 	}

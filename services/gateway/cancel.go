@@ -33,14 +33,14 @@ func (s *server) cancel(x *exchange, r *http.Request) error {
 	}
 	ctx, stop := patient(r.Context())
 	defer stop()
-	switch err := s.settleCancelled(ctx, a.ID); {
+	switch err := s.settleCancelled(ctx, a.Tenant, a.ID); {
 	case err == nil:
 		a.Status = store.Cancelled
 		return s.show(x, a)
 	case !errors.Is(err, store.ErrStale):
 		return err
 	}
-	if a, err = s.lookUp(r.Context(), a.ID); err != nil { // it has ended meanwhile
+	if a, err = s.lookUp(r.Context(), a.Tenant, a.ID); err != nil { // it has ended meanwhile
 		return err
 	}
 	return s.show(x, a)
@@ -48,7 +48,7 @@ func (s *server) cancel(x *exchange, r *http.Request) error {
 
 // settleCancelled commits a cancel and has everybody told. ErrStale: the request is not there or has ended. A commit whose
 // answer was lost is repeated and then looks stale; the notices are the sweep's in that case.
-func (s *server) settleCancelled(ctx context.Context, id uuid.UUID) error {
+func (s *server) settleCancelled(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.Settle(ctx, store.Settlement{
 			ID: id, Tenant: tenant, Status: store.Cancelled, AfterWork: true,

@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/apikey"
 )
 
 // Config is read from the environment, but for the last three fields, which the caller of Run sets.
@@ -20,8 +21,10 @@ type Config struct {
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// Listen is the TCP address of the API.
 	Listen string `env:"WINDLASS_LISTEN, default=127.0.0.1:8080"`
-	// APIKey is what clients send as bearer token.
+	// APIKey is what clients of the tenant "default" send as bearer token; it has every right. Empty: there is no such key.
 	APIKey string `env:"WINDLASS_API_KEY"`
+	// KeyPepper is what keys made by windlass keys are checked with, at least 16 bytes. Empty: they are not accepted.
+	KeyPepper string `env:"WINDLASS_KEY_PEPPER"`
 	// MaxBody bounds a request body, in bytes.
 	MaxBody int64 `env:"WINDLASS_MAX_BODY, default=16777216"`
 	// BacklogMax is the number of queued requests from which on new ones are refused with 429.
@@ -48,8 +51,13 @@ func (c *Config) Validate() error {
 	if c.Listener == nil && c.Listen == "" {
 		errs = append(errs, errors.New("WINDLASS_LISTEN is empty"))
 	}
-	if c.APIKey == "" {
-		errs = append(errs, errors.New("WINDLASS_API_KEY is empty"))
+	if c.APIKey == "" && c.KeyPepper == "" {
+		errs = append(errs, errors.New("WINDLASS_API_KEY and WINDLASS_KEY_PEPPER are empty: nobody could be let in"))
+	}
+	if c.KeyPepper != "" {
+		if err := apikey.Pepper(c.KeyPepper).Check(); err != nil {
+			errs = append(errs, fmt.Errorf("WINDLASS_KEY_PEPPER: %w", err))
+		}
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, want at least 1", c.MaxBody))

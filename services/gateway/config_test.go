@@ -32,11 +32,31 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		t.Fatal("the empty configuration is valid")
 	}
 	for _, name := range []string{
-		"WINDLASS_DATABASE_URL", "WINDLASS_NATS_URL", "WINDLASS_REGISTRY", "WINDLASS_LISTEN", "WINDLASS_API_KEY",
+		"WINDLASS_DATABASE_URL", "WINDLASS_NATS_URL", "WINDLASS_REGISTRY", "WINDLASS_LISTEN", "WINDLASS_API_KEY", "WINDLASS_KEY_PEPPER",
 		"WINDLASS_MAX_BODY", "WINDLASS_BACKLOG_MAX", "WINDLASS_WAIT_POLL", "WINDLASS_DRAIN_GRACE",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the faults don't name %s: %v", name, err)
+		}
+	}
+}
+
+func TestSomebodyMustBeLetIn(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, key, pepper string
+		want              bool
+	}{
+		{"neither", "", "", false},
+		{"a key", "k", "", true},
+		{"a pepper", "", "0123456789abcdef", true},
+		{"both", "k", "0123456789abcdef", true},
+		{"a short pepper", "", "0123456789abcde", false},
+		{"a key and a short pepper", "k", "0123456789abcde", false},
+	} {
+		err := (&Config{APIKey: tt.key, KeyPepper: tt.pepper}).Validate()
+		if got := !strings.Contains(err.Error(), "WINDLASS_KEY_PEPPER"); got != tt.want {
+			t.Errorf("%s: Validate() = %v, want ok %v", tt.name, err, tt.want)
 		}
 	}
 }

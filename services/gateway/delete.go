@@ -36,7 +36,7 @@ func (s *server) delete(x *exchange, r *http.Request) error {
 	tries := 0
 	_, err = within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
-		return struct{}{}, s.store.Delete(ctx, tenant, a.ID)
+		return struct{}{}, s.store.Delete(ctx, x.who.tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
 		return notFound(public)

@@ -17,11 +17,12 @@ import (
 // exchange is one HTTP request on its way through the handlers, as its log line and metrics will tell it.
 type exchange struct {
 	http.ResponseWriter
-	id        string // x-request-id
-	route     string // the pattern that matched
-	requestID string // of the row it concerns, as everywhere else in the logs
-	status    int    // 0 until the answer has begun
-	err       error  // what is behind a 5xx
+	id        string    // x-request-id
+	route     string    // the pattern that matched
+	who       principal // set once the key was checked
+	requestID string    // of the row it concerns, as everywhere else in the logs
+	status    int       // 0 until the answer has begun
+	err       error     // what is behind a 5xx
 }
 
 // WriteHeader notes the status.

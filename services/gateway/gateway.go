@@ -75,6 +75,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
 	}
+	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s
 }

@@ -24,6 +24,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/internal/apikey"
 )
 
 const (
@@ -31,6 +32,8 @@ const (
 	// patienceOfTests bounds every wait in a test; what it waits for takes milliseconds.
 	patienceOfTests = 20 * time.Second
 )
+
+var testPepper = apikey.Pepper("pepper of the tests")
 
 func TestMain(m *testing.M) {
 	// pgxpool's health check ends a moment after Close returned.
@@ -97,7 +100,8 @@ func (s *stand) config(change []func(*Config)) Config {
 	s.rt = process.NewRuntime("gateway", process.Config{}, zap.New(core))
 	cfg := Config{
 		Store: store.Config{MaxConns: 4}, Bus: bustest.Config(s.nats), Registry: models(s.tb, 0), Runtime: s.rt, APIKey: testKey,
-		MaxBody: 16 << 20, BacklogMax: 1000, PollInterval: time.Hour, DrainGrace: 50 * time.Millisecond, Listener: listener,
+		KeyPepper: string(testPepper),
+		MaxBody:   16 << 20, BacklogMax: 1000, PollInterval: time.Hour, DrainGrace: 50 * time.Millisecond, Listener: listener,
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -170,6 +174,28 @@ func (s *stand) call(method, path, body string) reply {
 	return s.send(s.request(s.tb.Context(), method, path, body))
 }
 
+// as sends a request with another key.
+func (s *stand) as(key, method, path, body string) reply {
+	s.tb.Helper()
+	r := s.request(s.tb.Context(), method, path, body)
+	r.Header.Set("Authorization", "Bearer "+key)
+	return s.send(r)
+}
+
+// mint makes a key and keeps it, as windlass keys create does.
+func (s *stand) mint(tenant string, change ...func(*store.NewKey)) (key string, id string) {
+	s.tb.Helper()
+	k := testPepper.New()
+	n := store.NewKey{ID: k.ID, Tenant: defaultTenant, Hash: testPepper.Hash(k.Secret), Scopes: []string{apikey.ScopeResponses}}
+	for _, c := range change {
+		c(&n)
+	}
+	if err := s.store.CreateKey(s.tb.Context(), n); err != nil {
+		s.tb.Fatal(err)
+	}
+	return k.String(), k.ID
+}
+
 func (s *stand) request(ctx context.Context, method, path, body string) *http.Request {
 	s.tb.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
@@ -199,8 +225,12 @@ func (s *stand) send(r *http.Request) reply {
 
 // later sends a request and gives its answer when it is there.
 func (s *stand) later(method, path, body string) <-chan reply {
+	return s.laterSend(s.request(s.tb.Context(), method, path, body))
+}
+
+func (s *stand) laterSend(r *http.Request) <-chan reply {
+	method, path := r.Method, r.URL.Path
 	answers := make(chan reply, 1)
-	r := s.request(s.tb.Context(), method, path, body)
 	go func() {
 		defer close(answers)
 		resp, err := s.http.Do(r)
@@ -290,7 +320,7 @@ func (s *stand) finish(row store.Row, outcome store.Status, final string) {
 	s.tb.Helper()
 	s.commit(row, store.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
 	err := s.store.Settle(s.tb.Context(), store.Settlement{
-		ID: row.ID, Tenant: tenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
+		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
 	})
 	if err != nil {
 		s.tb.Fatal(err)

@@ -28,7 +28,7 @@ func (s *server) inputItems(x *exchange, r *http.Request) error {
 	}
 	ctx, cancel := patient(r.Context())
 	defer cancel()
-	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.who.tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(public)
 	}

@@ -9,11 +9,11 @@ type modelObject struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-// models is GET /v1/models: the models by name. A wildcard is not one; what it serves is not known here.
+// models is GET /v1/models: the models by name, as far as the key may use them. A wildcard is not one; what it serves is not known here.
 func (s *server) models(x *exchange, _ *http.Request) error {
 	all := list[modelObject]{Object: "list", Data: []modelObject{}}
 	for _, m := range s.cfg.Registry.Models() {
-		if m.Name != "*" {
+		if m.Name != "*" && x.who.maySee(m.Name) {
 			all.Data = append(all.Data, modelObject{ID: m.Name, Object: "model", Created: s.started.Unix(), OwnedBy: "windlass"})
 		}
 	}

@@ -24,37 +24,44 @@ const (
 // orphans are requests that nobody has an id of or waits for any more, and whose cancel has not been committed: accepts of
 // unknown outcome, clients that hung up while the database was away. Safe for concurrent use.
 type orphans struct {
-	mu    sync.Mutex
-	since map[uuid.UUID]time.Time
+	mu  sync.Mutex
+	all map[uuid.UUID]orphan
 }
 
-func newOrphans() *orphans { return &orphans{since: map[uuid.UUID]time.Time{}} }
+// orphan is one of them.
+type orphan struct {
+	id     uuid.UUID
+	tenant string
+	since  time.Time
+}
 
-func (o *orphans) add(id uuid.UUID) {
+func newOrphans() *orphans { return &orphans{all: map[uuid.UUID]orphan{}} }
+
+func (o *orphans) add(tenant string, id uuid.UUID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.since) < maxOrphans {
-		o.since[id] = time.Now()
+	if len(o.all) < maxOrphans {
+		o.all[id] = orphan{id, tenant, time.Now()}
 	}
 }
 
 func (o *orphans) drop(id uuid.UUID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.since, id)
+	delete(o.all, id)
 }
 
 // due returns some of those whose accept can no longer be on its way.
-func (o *orphans) due() []uuid.UUID {
+func (o *orphans) due() []orphan {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var ids []uuid.UUID
-	for id, since := range o.since {
-		if time.Since(since) >= settled && len(ids) < orphansAtOnce {
-			ids = append(ids, id)
+	var due []orphan
+	for _, one := range o.all {
+		if time.Since(one.since) >= settled && len(due) < orphansAtOnce {
+			due = append(due, one)
 		}
 	}
-	return ids
+	return due
 }
 
 // cancelOrphans cancels what is due, all at once: the store joins them into few statements. What cannot be cancelled now stays.
@@ -63,17 +70,17 @@ func (s *server) cancelOrphans(ctx context.Context) {
 	defer cancel()
 	var all sync.WaitGroup
 	defer all.Wait()
-	for _, id := range s.orphans.due() {
+	for _, one := range s.orphans.due() {
 		all.Go(func() {
-			err := s.settleCancelled(ctx, id)
+			err := s.settleCancelled(ctx, one.tenant, one.id)
 			switch {
 			case errors.Is(err, store.ErrStale): // never accepted, or at its end already
 			case err != nil:
 				return
 			default:
-				s.log.Info("orphan cancelled", zap.String("request_id", dispatch.BusID(id)))
+				s.log.Info("orphan cancelled", zap.String("request_id", dispatch.BusID(one.id)))
 			}
-			s.orphans.drop(id)
+			s.orphans.drop(one.id)
 		})
 	}
 }

@@ -24,7 +24,7 @@ const (
 
 // parent finds the request that c continues and checks that it can; uuid.Nil when it continues none. Malformed, unknown, foreign,
 // deleted and unstored ones are not told apart.
-func (s *server) parent(ctx context.Context, c *responses.Create) (uuid.UUID, error) {
+func (s *server) parent(ctx context.Context, tenant string, c *responses.Create) (uuid.UUID, error) {
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
 	}

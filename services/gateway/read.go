@@ -32,14 +32,14 @@ func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
 		return nil, notFound(public)
 	}
 	x.requestID = dispatch.BusID(id)
-	a, err := s.lookUp(r.Context(), id)
+	a, err := s.lookUp(r.Context(), x.who.tenant, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !a.Stored {
 		return nil, notFound(public)
 	}
 	return a, err
 }
 
-func (s *server) lookUp(ctx context.Context, id uuid.UUID) (*store.Answer, error) {
+func (s *server) lookUp(ctx context.Context, tenant string, id uuid.UUID) (*store.Answer, error) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	return within(ctx, &s.tasks, func(ctx context.Context) (*store.Answer, error) { return s.store.Answer(ctx, tenant, id) })

@@ -16,13 +16,11 @@ import (
 	"windlass.dev/windlass/services/internal/lanes"
 )
 
-// tenant is everybody's, as long as there is one key.
-const tenant = "default"
-
 // server is one gateway. It is safe for concurrent use.
 type server struct {
 	cfg     Config
-	key     [32]byte
+	key     [32]byte // digest of WINDLASS_API_KEY
+	keys    *keyring
 	store   *store.Store
 	bus     *bus.Bus
 	publish dispatch.Publisher
@@ -41,9 +39,9 @@ type server struct {
 // handler answers one route. What it returns is written as an error of the API.
 type handler func(x *exchange, r *http.Request) error
 
-// handler is the whole API.
-func (s *server) handler() http.Handler {
-	routes := map[string]map[string]handler{
+// routes are the API: patterns, and who answers which method.
+func (s *server) routes() map[string]map[string]handler {
+	return map[string]map[string]handler{
 		"/v1/responses":                  {http.MethodPost: s.create},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
@@ -51,8 +49,12 @@ func (s *server) handler() http.Handler {
 		"/v1/responses/{id}/steps":       {http.MethodGet: s.steps},
 		"/v1/models":                     {http.MethodGet: s.models},
 	}
+}
+
+// handler is the whole API.
+func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, methods := range routes {
+	for pattern, methods := range s.routes() {
 		for method, h := range methods {
 			mux.Handle(method+" "+pattern, s.answer(s.keyed(h)))
 		}

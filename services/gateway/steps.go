@@ -61,7 +61,7 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	ctx, cancel := patient(r.Context())
 	defer cancel()
 	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
-		return s.store.Steps(ctx, tenant, id)
+		return s.store.Steps(ctx, x.who.tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		_, err = s.find(x, r)

@@ -106,11 +106,11 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
 			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
 				return s.leave(n, retryAfter)
 			}
-			s.hangUp(id)
+			s.hangUp(x.who.tenant, id)
 			return errHungUp
 		}
 		ended = s.waiters.watch(id) // before the read: an end between the two is not missed
-		a, err := s.lookUp(r.Context(), id)
+		a, err := s.lookUp(r.Context(), x.who.tenant, id)
 		switch {
 		case err == nil && a.Status.Terminal():
 			return s.show(x, a)
@@ -122,14 +122,14 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
 }
 
 // hangUp cancels the request of a client that has gone.
-func (s *server) hangUp(id uuid.UUID) {
+func (s *server) hangUp(tenant string, id uuid.UUID) {
 	ctx, cancel := patient(context.Background()) // the client's context has ended
 	defer cancel()
-	err := s.settleCancelled(ctx, id)
+	err := s.settleCancelled(ctx, tenant, id)
 	switch {
 	case err == nil || errors.Is(err, store.ErrStale):
 	case store.Unavailable(err):
-		s.orphans.add(id)
+		s.orphans.add(tenant, id)
 	default:
 		s.log.Error("request of a client that hung up not cancelled",
 			zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
@@ -140,7 +140,7 @@ func (s *server) hangUp(id uuid.UUID) {
 // client is asked to send it again.
 func (s *server) leave(n store.NewRequest, after time.Duration) *fault.Error {
 	if n.Unstored {
-		s.hangUp(n.ID)
+		s.hangUp(n.Tenant, n.ID)
 		return fault.Unavailable(after)
 	}
 	return pending(n.ID, after)
