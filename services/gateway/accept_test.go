@@ -57,7 +57,7 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	s.send(r)
 	row := s.claim()
 	if row.Tenant != defaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
-		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, tenant, trace)
+		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, defaultTenant, trace)
 	}
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)

@@ -21,7 +21,8 @@
 // A 503 with an id means that the request goes on and GET will serve it.
 //
 // With Postgres away a key that this gateway saw alive stays good for 65 s from then on, revoked or not; then, and for every
-// other key, the answer is 503. Looking for such a key may add 250 ms to the second promised above.
+// other key, the answer is 503. Looking for such a key may add 250 ms to the second promised above. The same holds for a
+// database that takes longer than 0.9 s to say anything about a key.
 //
 // # Decisions
 //

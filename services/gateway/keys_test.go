@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"strings"
@@ -91,6 +92,9 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 			t.Errorf("its own tenant reads the %s request as %d %s", state, r.status, r.body)
 		}
 	}
+	if r := s.as(b, "GET", "/v1/responses/"+ids["running"]+"/steps", ""); len(r.object(t)["data"].([]any)) != 2 {
+		t.Errorf("its own tenant reads the steps as %d %s, want 2", r.status, r.body)
+	}
 	if r := s.as(b, "POST", "/v1/responses/"+ids["queued"]+"/cancel", ""); r.object(t)["status"] != "cancelled" {
 		t.Errorf("its own tenant's cancel answered %d %s", r.status, r.body)
 	}
@@ -110,6 +114,27 @@ func TestForegroundOfATenantIsItsOwn(t *testing.T) {
 	s.finish(row, store.Completed, `{"n":1}`)
 	s.bus.DoneHint(strings.TrimPrefix(publicID(row.ID), idPrefix))
 	same(t, "foreground answer", receive(t, answers).body, `{"n":1}`)
+}
+
+func TestForegroundOfATenantThatHangsUpIsCancelled(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	key, _ := s.mint("b")
+	ctx, hangUp := context.WithCancel(t.Context())
+	r := s.request(ctx, "POST", "/v1/responses", foreground)
+	r.Header.Set("Authorization", "Bearer "+key)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if resp, err := s.http.Do(r); err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("answered %d, want nothing", resp.StatusCode)
+		}
+	}()
+	row := s.claim()
+	hangUp()
+	<-gone
+	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == store.Cancelled })
 }
 
 func TestKeysThatDoNotOpen(t *testing.T) {

@@ -113,10 +113,12 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	}
 	t.Cleanup(own.Close)
 	s.store = own
-	kept := s.background() // the connection is warm
+	key, _ := s.mint("b")
+	s.as(key, "GET", "/v1/models", "") // it is known
+	kept := s.background()             // the connection is warm
 	tap.close()
 	began := time.Now()
-	r := s.call("POST", "/v1/responses", `{"model":"b","input":"hi","background":true}`)
+	r := s.as(key, "POST", "/v1/responses", `{"model":"b","input":"hi","background":true}`)
 	if r.status != http.StatusServiceUnavailable || time.Since(began) > honest {
 		t.Fatalf("answered %d after %v, want 503 within a second", r.status, time.Since(began))
 	}

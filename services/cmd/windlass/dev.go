@@ -111,8 +111,10 @@ func (d *dev) start(ctx context.Context) error {
 				return err
 			}
 		}
-		_, err := store.Migrate(ctx, d.DatabaseURL)
-		return err
+		if _, err := store.Migrate(ctx, d.DatabaseURL); err != nil {
+			return err
+		}
+		return d.keep("database.url", d.DatabaseURL) // for the other commands; the port is another at every start
 	})
 	return all.Wait()
 }
@@ -202,8 +204,13 @@ func (d *dev) secret(name string) (string, error) {
 		return string(b), nil
 	}
 	value := rand.Text() + rand.Text()
-	if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
-		return "", fmt.Errorf("keep a secret: %w", err)
+	return value, d.keep(name, value)
+}
+
+// keep writes what only the owner of the data directory may read.
+func (d *dev) keep(name, value string) error {
+	if err := os.WriteFile(filepath.Join(d.data, name), []byte(value), 0o600); err != nil {
+		return fmt.Errorf("keep a secret: %w", err)
 	}
-	return value, nil
+	return nil
 }

@@ -37,6 +37,10 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	pepper, err := d.secret("key.pepper")
+	if err != nil {
+		return nil, err
+	}
 	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
 	nats := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
 	common := func(name string) backend.Config {
@@ -57,7 +61,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: d.APIKey, MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second,
+				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second,
 				DrainGrace: devGrace, Registry: reg, Runtime: d.rt.For("gateway"), Listener: d.api,
 			})
 		},

@@ -1,4 +1,4 @@
-// Command windlass is the tool for everything around the five services: a whole Windlass on one machine, migrations, the scripted
+// Command windlass is the tool for everything around the five services: a whole Windlass on one machine, migrations, keys, the scripted
 // model, the benchmark, and reading messages.
 package main
 
@@ -15,6 +15,7 @@ import (
 type cli struct {
 	Dev     devCmd     `cmd:"" help:"Run everything in one process: five services, NATS, a private Postgres, a demo model and tools."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database schema forward."`
+	Keys    keysCmd    `cmd:"" help:"Make, list and revoke the API keys of tenants."`
 	Mock    mockCmd    `cmd:"" help:"Serve a scripted model and tools."`
 	Decode  decodeCmd  `cmd:"" help:"Print a message of the bus as JSON, for nats … --translate."`
 	Bench   benchCmd   `cmd:"" help:"Measure throughput, latency and cost per step beside a direct loop."`

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tool runs a command of this program to its end.
+func tool(t *testing.T, env []string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// status asks with a key.
+func (d *running) status(t *testing.T, key, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, answer
+}
+
+func TestKeysOfTenants(t *testing.T) {
+	t.Parallel()
+	data := dataDir(t)
+	d := startDev(t, data)
+	kept := func(name string) string {
+		path := filepath.Join(data, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v; want it closed to others", name, info.Mode(), err)
+		}
+		return string(text)
+	}
+	env := []string{"WINDLASS_DATABASE_URL=" + kept("database.url"), "WINDLASS_KEY_PEPPER=" + kept("key.pepper")}
+	run := func(args ...string) string {
+		t.Helper()
+		out, errs, err := tool(t, env, append([]string{"keys"}, args...)...)
+		if err != nil || errs != "" {
+			t.Fatalf("keys %v: %v, %s", args, err, errs)
+		}
+		return out
+	}
+	key := strings.TrimSuffix(run("create", "--tenant", "acme", "--name", "ci\nrunner", "--models", "demo,x", "--expires", "720h"), "\n")
+	reader := strings.TrimSuffix(run("create", "--tenant", "acme", "--scopes", "read"), "\n")
+	other := strings.TrimSuffix(run("create", "--tenant", "other"), "\n")
+	id := strings.Split(key, "_")[1]
+
+	code, answer := d.status(t, key, http.MethodPost, "/v1/responses", `{"model": "demo", "input": "hi"}`)
+	if code != http.StatusOK || answer["status"] != "completed" {
+		t.Fatalf("a run of the new key answered %d %v", code, answer)
+	}
+	path := "/v1/responses/" + answer["id"].(string)
+	for name, want := range map[string]struct {
+		key  string
+		code int
+	}{"reader": {reader, 200}, "other": {other, 404}, "default": {"wl-dev", 404}} {
+		if code, answer := d.status(t, want.key, http.MethodGet, path, ""); code != want.code {
+			t.Errorf("the key of %s reads acme's response as %d %v, want %d", name, code, answer, want.code)
+		}
+	}
+	if code, answer := d.status(t, reader, http.MethodPost, path+"/cancel", ""); code != http.StatusForbidden {
+		t.Errorf("a reader's cancel answered %d %v, want 403", code, answer)
+	}
+
+	list := strings.Split(run("list", "--tenant", "acme"), "\n")
+	if len(list) != 4 || !strings.HasPrefix(list[0], "ID ") || !strings.Contains(list[1], id) || !strings.Contains(list[1], "ci runner") ||
+		!strings.Contains(list[1], "demo,x") || !strings.Contains(list[1], "active until ") || !strings.Contains(list[2], " read ") {
+		t.Errorf("the list is\n%s", strings.Join(list, "\n"))
+	}
+	if all := run("list"); strings.Count(all, "\n") != 4 || strings.Contains(all, strings.Split(key, "_")[2]) {
+		t.Errorf("the list of all is\n%s", all)
+	}
+	if out := run("revoke", id); out != id+" of tenant acme is revoked\n" || run("revoke", id) != out {
+		t.Errorf("revoke says %q", out)
+	}
+	if all := run("list"); !strings.Contains(all, "revoked 20") {
+		t.Errorf("the list after the revoke is\n%s", all)
+	}
+	for deadline := time.Now().Add(patience); ; {
+		code, answer := d.status(t, key, http.MethodGet, path, "")
+		if code == http.StatusUnauthorized {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the revoked key answers %d %v", code, answer)
+		}
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // polls another process, with a deadline
+	}
+	if _, errs, err := tool(t, env, "keys", "revoke", key); err == nil || strings.Contains(errs, key) {
+		t.Errorf("revoke of a whole key: %v, %q; want an error that does not show it", err, errs)
+	}
+	d.stop(t)
+}
+
+func TestKeysThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	nowhere := []string{"WINDLASS_DATABASE_URL=postgres://u:p@127.0.0.1:1/none", "WINDLASS_KEY_PEPPER=0123456789abcdef"}
+	for name, tt := range map[string]struct {
+		env  []string
+		args []string
+		want string
+	}{
+		"no database url": {nowhere[1:], []string{"--tenant", "a"}, "--database-url"},
+		"no pepper":       {nowhere[:1], []string{"--tenant", "a"}, "pepper is shorter"},
+		"a short pepper":  {append(nowhere, "WINDLASS_KEY_PEPPER=x"), []string{"--tenant", "a"}, "pepper is shorter"},
+		"no tenant":       {nowhere, nil, "tenant"},
+		"a bad tenant":    {nowhere, []string{"--tenant", "a.b"}, "tenant"},
+		"a bad scope":     {nowhere, []string{"--tenant", "a", "--scopes", "read,all"}, "all"},
+		"no scope":        {nowhere, []string{"--tenant", "a", "--scopes", ""}, "--scopes"},
+		"a past end":      {nowhere, []string{"--tenant", "a", "--expires=-1h"}, "--expires"},
+		"no model":        {nowhere, []string{"--tenant", "a", "--models", ","}, "--models"},
+		"no database":     {nowhere, []string{"--tenant", "a"}, "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, errs, err := tool(t, tt.env, append([]string{"keys", "create"}, tt.args...)...)
+			if err == nil || out != "" || !strings.Contains(errs, tt.want) || !strings.HasPrefix(lastLine(errs), "windlass: ") {
+				t.Errorf("keys create said %q and %q, %v; want an error with %q", out, errs, err, tt.want)
+			}
+		})
+	}
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
