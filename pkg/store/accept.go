@@ -47,7 +47,7 @@ n AS (
                        THEN 1 ELSE 0 END AS go
     FROM asked),
 accepted AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, parent, stored,
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored,
                         status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(

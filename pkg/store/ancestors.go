@@ -14,11 +14,11 @@ const MaxAncestors = 200
 // The line of a request: itself and whatever it continues, newest first. It ends where a link was deleted.
 const lineSQL = `
 WITH RECURSIVE line AS (
-  SELECT r.id, r.parent, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
+  SELECT r.id, r.previous, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
   UNION ALL
-  SELECT r.id, r.parent, line.generation + 1
+  SELECT r.id, r.previous, line.generation + 1
     FROM line CROSS JOIN LATERAL (
-      SELECT r.id, r.parent FROM requests r WHERE r.id = line.parent AND r.tenant = @tenant LIMIT 1) r
+      SELECT r.id, r.previous FROM requests r WHERE r.id = line.previous AND r.tenant = @tenant LIMIT 1) r
    WHERE line.generation < @most)`
 
 // Previous is a request as one needs it who wants to continue it.
@@ -33,7 +33,7 @@ type Previous struct {
 
 const previousSQL = lineSQL + `
 SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
-       COALESCE((SELECT parent FROM line ORDER BY generation DESC LIMIT 1), ` + nobody + `),
+       COALESCE((SELECT previous FROM line ORDER BY generation DESC LIMIT 1), ` + nobody + `),
        (SELECT COALESCE(sum(octet_length(b.data)), 0) FROM bodies b
          WHERE b.request_id = ANY (ARRAY(SELECT id FROM line)) AND b.kind = 'request')::bigint +
        (SELECT COALESCE(sum(octet_length(s.output)), 0) FROM steps s

@@ -86,7 +86,7 @@ func TestALineIsBounded(t *testing.T) {
 	last := line(t, s, 1)[0].ID
 	// Rows without bodies are enough to be counted.
 	const extendSQL = `
-INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at, parent)
+INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at, previous)
 SELECT $2, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at, id FROM requests WHERE id = $1`
 	for n := 2; n <= MaxAncestors+3; n++ {
 		next := uuid.Must(uuid.NewV7())

@@ -12,7 +12,7 @@ const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
-  COALESCE(r.parent, ` + nobody + `) AS parent, COALESCE(r.check_at = r.not_before, false) AS unpublished,
+  COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
   extract(epoch FROM now() - GREATEST(r.changed_at, r.not_before))::float8 AS age`

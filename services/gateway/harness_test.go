@@ -186,7 +186,7 @@ func (s *stand) as(key, method, path, body string) reply {
 func (s *stand) mint(tenant string, change ...func(*store.NewKey)) (key string, id string) {
 	s.tb.Helper()
 	k := testPepper.New()
-	n := store.NewKey{ID: k.ID, Tenant: defaultTenant, Hash: testPepper.Hash(k.Secret), Scopes: []string{apikey.ScopeResponses}}
+	n := store.NewKey{ID: k.ID, Tenant: tenant, Hash: testPepper.Hash(k.Secret), Scopes: []string{apikey.ScopeResponses}}
 	for _, c := range change {
 		c(&n)
 	}
