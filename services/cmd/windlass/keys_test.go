@@ -16,7 +16,7 @@ import (
 func tool(t *testing.T, env []string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(os.Environ(), env...) //nolint:forbidigo // the environment of a child
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
