@@ -2,7 +2,6 @@ package claimer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,15 +15,17 @@ const alarmPause = 10 * time.Second
 // publishOverdue publishes what overdue rows need, marked as a repeat wherever it may have been published before: all but a
 // parked turn at its first time.
 //
-// A queue that accepts the repeat of a turn that was published seconds ago has lost the first one. Where one is gone others are: a
-// purge shows in nothing else, neither in a stream's age nor in its sequence. So every live row is made due then.
+// A queue that accepts the repeat of a turn or a final that was published seconds ago has lost the first one: those are acknowledged
+// only when the row has moved. Where one is gone others are: a purge shows in nothing else, neither in a stream's age nor in its
+// sequence. So every live row is made due then. Tool calls prove nothing: a runner acknowledges them before their result is
+// committed, and results that wait under load must not bring all of them back.
 func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
 	var parked, tools, waiting []store.Row
 	for _, r := range rows {
 		switch {
 		case r.Next() == store.RunTurn && r.Unpublished:
 			parked = append(parked, r)
-		case r.Next() == store.RunTools && retried(r): // a parked call is published for the first time, too
+		case r.Next() == store.RunTools:
 			tools = append(tools, r)
 		default:
 			waiting = append(waiting, r)
@@ -43,8 +44,4 @@ func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
 		signal(c.alarm)
 	}
 	return err
-}
-
-func retried(r store.Row) bool {
-	return slices.ContainsFunc(r.Steps, func(s store.Step) bool { return s.Attempt > 1 })
 }

@@ -50,7 +50,7 @@ func newClaimer(t *testing.T) *claimer {
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	return &claimer{Backend: be, lanes: lanes.New(b, be.Log, reg.Lanes())}
+	return &claimer{Backend: be, alarm: make(chan struct{}, 1), lanes: lanes.New(b, be.Log, reg.Lanes())}
 }
 
 // turnOf accepts and claims one request and publishes its turn.
@@ -97,6 +97,38 @@ func TestACommandThatIsNeverDeliveredIsReplaced(t *testing.T) {
 	}
 	if waiting, _, err := c.Bus.LaneLoad(t.Context(), "m"); err != nil || waiting != 1 {
 		t.Errorf("%d commands wait, %v, want the new one", waiting, err)
+	}
+}
+
+func TestALostTurnAlarmsAndALostToolCallDoesNot(t *testing.T) {
+	t.Parallel()
+	c := newClaimer(t)
+	row := turnOf(t, c)
+	publish := func(r store.Row) (alarmed bool) {
+		t.Helper()
+		if err := c.publishOverdue(t.Context(), []store.Row{r}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-c.alarm:
+			return true
+		default:
+			return false
+		}
+	}
+	if publish(row) {
+		t.Error("a turn that is still queued was taken for a lost one")
+	}
+	tools := row
+	tools.Stage, tools.Steps = store.StageTools, []store.Step{{Index: 1, Name: "t", Pool: "default", CallID: "c", Attempt: 1}}
+	if publish(tools) {
+		t.Error("a tool call that was accepted again raised the alarm")
+	}
+	if err := c.Bus.Purge(t.Context(), dispatch.BusID(row.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if !publish(row) {
+		t.Error("a turn that was purged raised no alarm")
 	}
 }
 
