@@ -32,7 +32,7 @@ func TestConsumerDeletedWhileRunningIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	f.publish(t, turn(2))
+	f.insist(t, turn(2))
 	receive(t, got, "delivery after")
 	within(t, began, "recovery of the consumer")
 }
@@ -54,7 +54,7 @@ func TestStreamDeletedWhileRunningIsMadeAgainAndReported(t *testing.T) {
 	if s := receive(t, lost, "report of a loss"); s != "WINDLASS_TURN" {
 		t.Errorf("lost %s, want WINDLASS_TURN", s)
 	}
-	f.publish(t, turn(2))
+	f.insist(t, turn(2))
 	if id := receive(t, got, "delivery after"); id != requestID(2) {
 		t.Errorf("delivered %s, want %s", id, requestID(2))
 	}
@@ -100,7 +100,7 @@ func TestEverythingWipedIsMadeAgainAndReportedOnce(t *testing.T) {
 	if len(reports) != 6 {
 		t.Errorf("reports = %v, want every stream once", reports)
 	}
-	f.publish(t, tool(2), completed(2))
+	f.insist(t, tool(2), completed(2))
 	receive(t, got, "first delivery after")
 	receive(t, got, "second delivery after")
 	within(t, began, "recovery of everything")
