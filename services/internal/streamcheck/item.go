@@ -1,0 +1,201 @@
+package streamcheck
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// item is one output item as the stream has told it so far.
+type item struct {
+	id, kind  string
+	parts     map[list][]*part
+	arguments strings.Builder
+	argued    bool            // the arguments are done
+	outcome   string          // completed or failed: the hosted tool's
+	final     json.RawMessage // nil: open
+	untold    bool            // known from a snapshot only: what its deltas were is not
+}
+
+// open finds the item that an event speaks of and holds that it is open and, unless kind is empty, of that kind.
+func (c *checker) open(e *event, kind string) *item {
+	if e.ItemID == nil || e.OutputIndex == nil {
+		c.report("item", "%s has no item_id or no output_index", e.Type)
+		return nil
+	}
+	index := *e.OutputIndex
+	if index < 0 || index >= len(c.items) {
+		c.report("item", "%s speaks of output_index %d, of which no item was added", e.Type, index)
+		return nil
+	}
+	it := c.items[index]
+	switch {
+	case it.id != *e.ItemID:
+		c.report("item", "%s speaks of %s, at output_index %d is %s", e.Type, *e.ItemID, index, it.id)
+	case it.final != nil:
+		c.report("item", "%s speaks of %s, which is done", e.Type, it.id)
+	case kind != "" && it.kind != kind:
+		c.report("item", "%s speaks of %s, which is a %s", e.Type, it.id, it.kind)
+	default:
+		return it
+	}
+	return nil
+}
+
+func (c *checker) itemAdded(e *event) {
+	var it itemJSON
+	if err := json.Unmarshal(e.Item, &it); err != nil || it.ID == "" || it.Type == "" {
+		c.report("item", "%s has no item with id and type: %s", e.Type, e.Item)
+	}
+	if e.OutputIndex == nil || *e.OutputIndex != len(c.items) {
+		c.report("item", "%s adds at output_index %s, want %d", e.Type, number(e.OutputIndex), len(c.items))
+	}
+	if slices.ContainsFunc(c.items, func(other *item) bool { return other.id == it.ID }) {
+		c.report("item", "%s adds %s a second time", e.Type, it.ID)
+	}
+	if len(it.Content)+len(it.Summary) > 0 || it.said() != "" {
+		c.report("text", "%s adds an item that has something already: %s", e.Type, e.Item)
+	}
+	c.items = append(c.items, &item{id: it.ID, kind: it.Type})
+}
+
+func (c *checker) itemDone(e *event) {
+	var said itemJSON
+	if err := json.Unmarshal(e.Item, &said); err != nil {
+		c.report("item", "%s has no item: %v", e.Type, err)
+		return
+	}
+	e.ItemID = &said.ID
+	it := c.open(e, said.Type)
+	if it == nil {
+		return
+	}
+	it.final = e.Item
+	if it.untold {
+		return
+	}
+	c.closed(it, content, said.Content)
+	c.closed(it, summary, said.Summary)
+	if !it.argued && said.Status == "completed" && said.said() != "" {
+		c.report("text", "the arguments of %s were not done before it", it.id)
+	}
+	if said.said() != it.arguments.String() {
+		c.report("text", "the arguments of %s are %q, the deltas %q", it.id, said.said(), it.arguments.String())
+	}
+	if strings.HasPrefix(it.kind, "mcp_") && (said.Status == "completed" || said.Status == "failed") && said.Status != it.outcome {
+		c.report("item", "%s is done as %s, its last event was %q", it.id, said.Status, it.outcome)
+	}
+}
+
+func argumentsDelta(kind string) handler {
+	return func(c *checker, e *event) {
+		it := c.open(e, kind)
+		switch {
+		case it == nil:
+		case e.Delta == nil:
+			c.report("text", "%s has no delta", e.Type)
+		case it.argued:
+			c.report("item", "%s follows the end of the arguments of %s", e.Type, it.id)
+		default:
+			it.arguments.WriteString(*e.Delta)
+		}
+	}
+}
+
+func argumentsDone(kind string) handler {
+	return func(c *checker, e *event) {
+		it := c.open(e, kind)
+		if it == nil {
+			return
+		}
+		got := e.Arguments
+		if kind == "custom_tool_call" {
+			got = e.Input
+		}
+		if it.argued {
+			c.report("item", "the arguments of %s are done twice", it.id)
+		}
+		it.argued = true
+		if got == nil || *got != it.arguments.String() {
+			c.report("text", "%s says %s, the deltas %q", e.Type, quoted(got), it.arguments.String())
+		}
+	}
+}
+
+// progress is what happens to a hosted tool's call.
+func (c *checker) progress(it *item, typ, what string) {
+	if it.outcome != "" {
+		c.report("item", "%s follows the end of %s", typ, it.id)
+	}
+	if what == "completed" || what == "failed" {
+		it.outcome = what
+	}
+}
+
+// reset begins again from a snapshot's output.
+func (c *checker) reset(output []json.RawMessage) {
+	before := make(map[string]*item, len(c.items))
+	for _, it := range c.items {
+		before[it.id] = it
+	}
+	c.items = nil
+	for _, raw := range output {
+		var said itemJSON
+		if err := json.Unmarshal(raw, &said); err != nil || said.ID == "" {
+			c.report("item", "a snapshot has an item without an id: %s", raw)
+		}
+		it, known := before[said.ID]
+		if !known {
+			it = &item{id: said.ID, kind: said.Type, untold: true}
+		}
+		switch {
+		case it.final != nil:
+			if !same(it.final, raw) {
+				c.report("final", "a snapshot has %s as %s, it was done as %s", it.id, raw, it.final)
+			}
+		case said.Status != "in_progress":
+			it.final = raw
+		}
+		c.items = append(c.items, it)
+	}
+}
+
+// final holds that the last response object has the items as they were done. One that failed or was cancelled need not have them.
+func (c *checker) final(typ string, output []json.RawMessage) {
+	if typ != "response.failed" {
+		if len(output) != len(c.items) {
+			c.report("final", "%s has %d items, the stream added %d", typ, len(output), len(c.items))
+		}
+		for _, it := range c.items {
+			if it.final == nil {
+				c.report("final", "%s comes while %s is open", typ, it.id)
+			}
+		}
+	}
+	for i, raw := range output {
+		var said itemJSON
+		_ = json.Unmarshal(raw, &said) // without an id it is not found
+		var it *item
+		for n, other := range c.items {
+			if other.id == said.ID && (n == i || typ == "response.failed") {
+				it = other
+			}
+		}
+		switch {
+		case it == nil:
+			c.report("final", "%s has an item at %d that the stream did not have there: %s", typ, i, raw)
+		case it.final != nil && !same(it.final, raw):
+			c.report("final", "%s has %s, it was done as %s", typ, raw, it.final)
+		}
+	}
+}
+
+// same says whether two JSON texts mean the same.
+func same(a, b json.RawMessage) bool {
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(x, y)
+}
