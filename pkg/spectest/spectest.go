@@ -1,4 +1,4 @@
-// Package spectest holds what tests write and read against the Open Responses specification, whose OpenAPI document it embeds.
+// Package spectest holds what tests write and read against the Open Responses specification (package responses/spec).
 //
 // It promises that a body that passes has every field that the specification requires, of the type it requires. It does not
 // promise that clients like it: the specification knows nothing of hosted tools' items, which SDKs do.
@@ -6,15 +6,13 @@ package spectest
 
 import (
 	"bytes"
-	_ "embed"
 	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-)
 
-//go:embed openresponses-2026-04-24.json
-var document []byte
+	"windlass.dev/windlass/pkg/responses/spec"
+)
 
 const resource = "openresponses.json"
 
@@ -29,7 +27,7 @@ func Schema(tb testing.TB, name string) *jsonschema.Schema {
 	compiled.Lock()
 	defer compiled.Unlock()
 	if compiled.compiler == nil {
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(spec.Document))
 		if err != nil {
 			tb.Fatalf("read the specification: %v", err)
 		}

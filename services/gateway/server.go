@@ -39,7 +39,7 @@ type server struct {
 // handler answers one route. What it returns is written as an error of the API.
 type handler func(x *exchange, r *http.Request) error
 
-// routes are the API: patterns, and who answers which method.
+// routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
 func (s *server) routes() map[string]map[string]handler {
 	return map[string]map[string]handler{
 		"/v1/responses":                  {http.MethodPost: s.create},
@@ -51,15 +51,26 @@ func (s *server) routes() map[string]map[string]handler {
 	}
 }
 
+// public are the routes that need no key.
+func (s *server) public() map[string]map[string]handler {
+	return map[string]map[string]handler{
+		"/openapi.json": {http.MethodGet: s.document},
+	}
+}
+
 // handler is the whole API.
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, methods := range s.routes() {
-		for method, h := range methods {
-			mux.Handle(method+" "+pattern, s.answer(s.keyed(h)))
+	add := func(routes map[string]map[string]handler, wrap func(handler) handler) {
+		for pattern, methods := range routes {
+			for method, h := range methods {
+				mux.Handle(method+" "+pattern, s.answer(wrap(h)))
+			}
+			mux.Handle(pattern, s.answer(methodNotAllowed(slices.Sorted(maps.Keys(methods)))))
 		}
-		mux.Handle(pattern, s.answer(methodNotAllowed(slices.Sorted(maps.Keys(methods)))))
 	}
+	add(s.routes(), s.keyed)
+	add(s.public(), func(h handler) handler { return h })
 	mux.Handle("/", s.answer(noRoute))
 	return s.observe(func(x *exchange, r *http.Request) {
 		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.

@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
 // Fields are members of a request body. A nil value takes out a member that is there by default.
@@ -143,7 +144,7 @@ func (s *Stack) Calls(kind string, seed int64) []mock.Entry {
 	return slices.DeleteFunc(s.Mock.Ledger(), func(e mock.Entry) bool { return e.Kind != kind || e.Seed != seed })
 }
 
-// Do sends any request with the key and reads the answer.
+// Do sends any request with the key and reads the answer, which has to be one that the OpenAPI document describes.
 func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int, text []byte) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, bytes.NewReader(body))
@@ -163,6 +164,7 @@ func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int,
 	if err != nil {
 		tb.Fatalf("read the answer to %s %s: %v", method, path, err)
 	}
+	openapitest.Answer(tb, r, resp.StatusCode, resp.Header, text)
 	return resp.StatusCode, text
 }
 
