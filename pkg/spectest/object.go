@@ -1,0 +1,122 @@
+package spectest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"windlass.dev/windlass/pkg/responses/spec"
+)
+
+// Response holds a response object against the specification. Hosted tool servers' items and tools, and choices of them, of which
+// the specification knows nothing, are taken out before.
+func Response(tb testing.TB, text []byte) error {
+	tb.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil {
+		return fmt.Errorf("read a response: %w", err)
+	}
+	return Schema(tb, "ResponseResource").Validate(withoutHosted(object))
+}
+
+// Event holds a streamed event against the schema that the specification has for its type. Events that only OpenAI has, those of
+// hosted tool servers and of raw reasoning, are passed; a type that nobody has is an error.
+func Event(tb testing.TB, text []byte) error {
+	tb.Helper()
+	var event map[string]any
+	if err := json.Unmarshal(text, &event); err != nil {
+		return fmt.Errorf("read an event: %w", err)
+	}
+	kind, _ := event["type"].(string)
+	name, known := eventSchemas(tb)[kind]
+	switch {
+	case strings.HasPrefix(kind, "response.mcp_"), strings.HasPrefix(kind, "response.reasoning_text."):
+		return nil
+	case !known:
+		return fmt.Errorf("the specification has no event of type %q", kind)
+	}
+	if response, ok := event["response"].(map[string]any); ok {
+		event["response"] = withoutHosted(response)
+	}
+	if isHosted(event["item"]) {
+		event["item"] = nil // which the schema allows
+	}
+	return Schema(tb, name).Validate(event)
+}
+
+// Item holds an item against the specification; hosted ones are passed.
+func Item(tb testing.TB, text []byte) error {
+	tb.Helper()
+	var item map[string]any
+	if err := json.Unmarshal(text, &item); err != nil {
+		return fmt.Errorf("read an item: %w", err)
+	}
+	if isHosted(item) {
+		return nil
+	}
+	return Schema(tb, "ItemField").Validate(item)
+}
+
+// eventNames reads them once.
+var eventNames = sync.OnceValues(readEventNames)
+
+// eventSchemas are the names of the events' schemas, by the type of the event.
+func eventSchemas(tb testing.TB) map[string]string {
+	tb.Helper()
+	names, err := eventNames()
+	if err != nil {
+		tb.Fatalf("read the events of the specification: %v", err)
+	}
+	return names
+}
+
+// readEventNames finds every schema of an event by its name and reads from it what type it has.
+func readEventNames() (map[string]string, error) {
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties struct {
+					Type struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(spec.Document, &doc); err != nil {
+		return nil, err
+	}
+	names := make(map[string]string)
+	for name, schema := range doc.Components.Schemas {
+		if !strings.HasSuffix(name, "StreamingEvent") {
+			continue
+		}
+		if len(schema.Properties.Type.Enum) != 1 {
+			return nil, errors.New(name + " has not one type")
+		}
+		names[schema.Properties.Type.Enum[0]] = name
+	}
+	return names, nil
+}
+
+func withoutHosted(response map[string]any) map[string]any {
+	for _, list := range []string{"output", "tools"} {
+		if entries, ok := response[list].([]any); ok {
+			response[list] = slices.DeleteFunc(slices.Clone(entries), isHosted)
+		}
+	}
+	if choice, err := json.Marshal(response["tool_choice"]); err == nil && bytes.Contains(choice, []byte(`"mcp"`)) {
+		response["tool_choice"] = "auto"
+	}
+	return response
+}
+
+// isHosted says whether an item or a tool is one of a hosted tool server.
+func isHosted(entry any) bool {
+	object, _ := entry.(map[string]any)
+	kind, _ := object["type"].(string)
+	return kind == "mcp" || strings.HasPrefix(kind, "mcp_")
+}
