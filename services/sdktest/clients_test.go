@@ -1,0 +1,124 @@
+package sdktest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// client is one client and the scenarios that its script must have got through.
+type client struct {
+	name      string
+	kit       *kit
+	script    string
+	scenarios string // separated by spaces
+}
+
+var clients = []client{
+	{
+		"npm openai", nodeKit, "openai.mjs",
+		"create structured functions tools background cancel chain errors delete input_items models",
+	},
+	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools handoff"},
+	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent chain structured tools errors"},
+	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent chain structured tools errors"},
+	{
+		"PyPI openai", pythonKit, "openai_client.py",
+		"create create_async structured functions tools background cancel chain errors delete input_items models",
+	},
+	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools handoff"},
+}
+
+func TestClients(t *testing.T) {
+	t.Parallel()
+	url := startDev(t)
+	for _, c := range clients {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			program, packages := c.kit.install(t)
+			c.run(t, url, program, packages)
+		})
+	}
+	t.Run("openai-go", func(t *testing.T) {
+		t.Parallel()
+		openaiGo(t, url)
+	})
+}
+
+// runTime bounds a script; each scenario has a bound of its own.
+const runTime = 3 * time.Minute
+
+// line is what a script prints of each scenario.
+type line struct{ Scenario, Error string }
+
+func (c client) run(t *testing.T, url, program, packages string) {
+	t.Helper()
+	r := record(t, url)
+	cmd := c.command(t, program, packages)
+	cmd.Env = append(cmd.Environ(), "OPENAI_BASE_URL="+r.URL+"/v1", "OPENAI_API_KEY="+apiKey, "WINDLASS_SEED="+seed(), "AI_SDK_LOG_WARNINGS=false")
+	var stderr bytes.Buffer
+	cmd.Stderr, cmd.WaitDelay = &stderr, time.Second
+	timer := time.AfterFunc(runTime, func() { _ = cmd.Process.Kill() })
+	stdout, err := cmd.Output()
+	timer.Stop()
+	r.Close() // waits for what is under way
+	if err != nil {
+		t.Errorf("%s ended with %v", c.script, err)
+	}
+	var over []string
+	for text := range strings.Lines(string(stdout)) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Errorf("%s printed %q", c.script, text)
+			continue
+		}
+		over = append(over, l.Scenario)
+		t.Run(l.Scenario, func(t *testing.T) {
+			if l.Error != "" {
+				t.Error(l.Error)
+			}
+		})
+	}
+	for _, name := range strings.Fields(c.scenarios) {
+		if !slices.Contains(over, name) {
+			t.Errorf("%s did not go through %s", c.script, name)
+		}
+	}
+	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
+	if t.Failed() {
+		t.Logf("%s said:\n%s", c.script, stderr.Bytes())
+	}
+}
+
+// command is the script, with its packages where it looks for them.
+func (c client) command(t *testing.T, program, packages string) *exec.Cmd {
+	t.Helper()
+	if c.kit == pythonKit {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(packages, "venv", "bin", "python"), "-B", c.script)
+		cmd.Dir = c.kit.dir
+		return cmd
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(c.kit.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(packages, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, c.script)
+	cmd.Dir = dir
+	return cmd
+}
+
+var seeds atomic.Int64
+
+// seed is the first of a million that no other client has.
+func seed() string { return strconv.FormatInt(seeds.Add(1)*1_000_000, 10) }

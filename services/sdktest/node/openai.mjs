@@ -1,0 +1,144 @@
+// npm openai.
+import OpenAI from 'openai';
+import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
+import { asks, assert, hosted, model, plan, run, says, until } from './scenarios.mjs';
+
+const client = new OpenAI({ maxRetries: 0 });
+
+const Weather = z.object({ city: z.string(), celsius: z.number() });
+const lookup = {
+  type: 'function', name: 'lookup', description: 'Finds an order.', strict: true,
+  parameters: { type: 'object', properties: { number: { type: 'string' } }, required: ['number'], additionalProperties: false },
+};
+
+async function ended(id) {
+  return until(async () => {
+    const r = await client.responses.retrieve(id);
+    return r.status !== 'queued' && r.status !== 'in_progress' && r;
+  });
+}
+
+// slow is a background response that does not end by itself soon.
+const slow = () => client.responses.create({ model, background: true, input: plan({ think_ms: 60_000 }) });
+
+await run({
+  async create() {
+    const r = await client.responses.create({ model, input: says('Hello there.'), metadata: { a: 'b' }, temperature: 0.5 });
+    assert.equal(r.status, 'completed');
+    assert.equal(r.output_text, 'Hello there.');
+    assert.equal(r.temperature, 0.5);
+    assert.deepEqual(r.metadata, { a: 'b' });
+    assert.ok(r.usage.total_tokens > 0);
+    assert.ok(r._request_id, 'the answer has a request id');
+    const again = await client.responses.retrieve(r.id);
+    assert.deepEqual(again.output, r.output);
+  },
+
+  async structured() {
+    const input = says('{"city":"Paris","celsius":21.5}');
+    const r = await client.responses.parse({ model, input, text: { format: zodTextFormat(Weather, 'weather') } });
+    assert.deepEqual(r.output_parsed, { city: 'Paris', celsius: 21.5 });
+    assert.equal(r.text.format.type, 'json_schema');
+    assert.equal(r.text.format.name, 'weather');
+    const object = await client.responses.create({ model, input, text: { format: { type: 'json_object' } } });
+    assert.equal(object.text.format.type, 'json_object');
+  },
+
+  async functions() {
+    let r = await client.responses.create({ model, tools: [lookup], input: asks('lookup', { number: '7' }, 'Sent on Monday.') });
+    assert.deepEqual(r.output.map(o => o.type), ['function_call']);
+    const call = r.output[0];
+    assert.deepEqual([call.name, call.arguments, call.status], ['lookup', '{"number":"7"}', 'completed']);
+    r = await client.responses.create({
+      model, tools: [lookup], previous_response_id: r.id,
+      input: [{ type: 'function_call_output', call_id: call.call_id, output: 'sent' }],
+    });
+    assert.equal(r.output_text, 'Sent on Monday.');
+
+    const tool = zodResponsesFunction({ name: 'weather', parameters: z.object({ city: z.string() }) });
+    const parsed = await client.responses.parse({ model, tools: [tool], input: asks('weather', { city: 'Oslo' }, '') });
+    assert.deepEqual(parsed.output[0].parsed_arguments, { city: 'Oslo' });
+  },
+
+  async tools() {
+    const r = await client.responses.create({ model, tools: [hosted], input: 'What is the weather in Paris and Tokyo?' });
+    assert.deepEqual(r.output.map(o => o.type), ['mcp_call', 'mcp_call', 'message']);
+    for (const call of r.output.slice(0, 2)) {
+      assert.equal(call.server_label, 'windlass');
+      assert.equal(call.name, 'get_weather');
+      assert.ok(JSON.parse(call.output).city);
+    }
+    assert.match(r.output_text, /Paris.*Tokyo/);
+  },
+
+  async background() {
+    const r = await client.responses.create({ model, background: true, input: plan({ text: 'At last.', think_ms: 200 }) });
+    assert.ok(['queued', 'in_progress'].includes(r.status), r.status);
+    const end = await ended(r.id);
+    assert.equal(end.output_text, 'At last.');
+    assert.equal(end.background, true);
+  },
+
+  async cancel() {
+    const r = await slow();
+    assert.equal((await client.responses.cancel(r.id)).status, 'cancelled');
+    assert.equal((await client.responses.cancel(r.id)).status, 'cancelled');
+    assert.equal((await client.responses.retrieve(r.id)).status, 'cancelled');
+  },
+
+  async chain() {
+    const first = await client.responses.create({ model, input: says('One.') });
+    const second = await client.responses.create({ model, input: says('Two.'), previous_response_id: first.id });
+    const third = await client.responses.create({ model, input: says('Three.'), previous_response_id: second.id });
+    assert.equal(third.output_text, 'Three.');
+    assert.equal(third.previous_response_id, second.id);
+    assert.ok(third.usage.input_tokens > first.usage.input_tokens, 'the model was shown the earlier turns');
+  },
+
+  async errors() {
+    const refused = async (type, promise, expected) => {
+      const e = await promise.then(() => assert.fail('it was not refused'), e => e);
+      assert.ok(e instanceof type, `${e?.constructor?.name}: ${e}`);
+      assert.deepEqual({ status: e.status, code: e.code, param: e.param }, expected);
+      assert.ok(e.requestID, 'the error has a request id');
+    };
+    await refused(OpenAI.BadRequestError, client.responses.create({ model, input: 'x', temperature: 9 }),
+      { status: 400, code: 'decimal_above_max_value', param: 'temperature' });
+    await refused(OpenAI.AuthenticationError, new OpenAI({ apiKey: 'wrong', maxRetries: 0 }).responses.create({ model, input: 'x' }),
+      { status: 401, code: 'invalid_api_key', param: null });
+    await refused(OpenAI.NotFoundError, client.responses.retrieve('resp_01a2067ee65570259391d506a2415c60'),
+      { status: 404, code: null, param: null });
+    await refused(OpenAI.NotFoundError, client.responses.create({ model: 'nobody', input: 'x' }),
+      { status: 404, code: 'model_not_found', param: 'model' });
+    // What the upstream refuses fails the response, which a foreground client gets as an object.
+    const busy = await client.responses.create({ model, input: plan({ model_faults: [{ round: 0, status: 422 }] }) });
+    assert.equal(busy.status, 'failed');
+    assert.ok(busy.error.message);
+  },
+
+  async delete() {
+    const r = await client.responses.create({ model, input: says('Soon gone.') });
+    await client.responses.delete(r.id);
+    await assert.rejects(client.responses.retrieve(r.id), OpenAI.NotFoundError);
+  },
+
+  async input_items() {
+    const input = Array.from({ length: 7 }, (_, n) => ({ role: 'user', content: `part ${n}` }));
+    input.push({ role: 'user', content: says('Read.') });
+    const r = await client.responses.create({ model, input });
+    const seen = [];
+    for await (const item of client.responses.inputItems.list(r.id, { limit: 3, order: 'asc' })) seen.push(item.content[0].text);
+    assert.equal(seen.length, 8);
+    assert.deepEqual(seen.slice(0, 7), input.slice(0, 7).map(i => i.content));
+    const last = await client.responses.inputItems.list(r.id, { limit: 1 });
+    assert.match(last.data[0].content[0].text, /^plan: /);
+    assert.equal(last.has_more, true);
+  },
+
+  async models() {
+    const names = [];
+    for await (const m of client.models.list()) names.push(m.id);
+    assert.ok(names.includes(model), names.join());
+  },
+});

@@ -1,0 +1,53 @@
+// What the client scripts share: running scenarios, and the plans that the scripted model follows.
+import assert from 'node:assert/strict';
+
+export { assert };
+
+export const baseURL = process.env.OPENAI_BASE_URL;
+export const model = 'demo';
+export const hosted = { type: 'mcp', server_label: 'windlass', require_approval: 'never' };
+
+const patience = 30_000;
+
+// run runs the scenarios one after the other and prints a line of JSON for each. One that takes too long has failed.
+export async function run(scenarios) {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    const line = { scenario: name };
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`not over after ${patience} ms`)), patience);
+    });
+    try {
+      await Promise.race([scenario(), late]);
+    } catch (e) {
+      line.error = e?.stack ?? String(e);
+    }
+    clearTimeout(timer);
+    console.log(JSON.stringify(line));
+  }
+  process.exit(0); // whatever a failed scenario has left open
+}
+
+let seed = Number(process.env.WINDLASS_SEED);
+
+// plan is an input that scripts the model. Every plan has a seed of its own.
+export function plan(script = {}) {
+  return 'plan: ' + JSON.stringify({ seed: seed++, ...script });
+}
+
+// says is an input upon which the model says the text.
+export const says = text => plan({ text });
+
+// asks is an input upon which the model calls one function and then says the text.
+export function asks(name, args, text) {
+  return plan({ rounds: 1, tool: name, raw_arguments: JSON.stringify(args), text });
+}
+
+// until polls until check returns something.
+export async function until(check) {
+  for (;;) {
+    const got = await check();
+    if (got) return got;
+    await new Promise(resolve => setTimeout(resolve, 25));
+  }
+}

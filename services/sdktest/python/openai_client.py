@@ -1,0 +1,174 @@
+"""PyPI openai."""
+
+import json
+
+import openai
+from pydantic import BaseModel
+
+from scenarios import HOSTED, MODEL, asks, plan, run, says, scenario, until
+
+client = openai.OpenAI(max_retries=0)
+
+LOOKUP = {
+    "type": "function",
+    "name": "lookup",
+    "description": "Finds an order.",
+    "strict": True,
+    "parameters": {
+        "type": "object",
+        "properties": {"number": {"type": "string"}},
+        "required": ["number"],
+        "additionalProperties": False,
+    },
+}
+
+
+class Weather(BaseModel):
+    city: str
+    celsius: float
+
+
+def ended(id):
+    def check():
+        r = client.responses.retrieve(id)
+        return r if r.status not in ("queued", "in_progress") else None
+
+    return until(check)
+
+
+@scenario
+def create():
+    r = client.responses.create(model=MODEL, input=says("Hello there."), metadata={"a": "b"}, temperature=0.5)
+    assert r.status == "completed"
+    assert r.output_text == "Hello there."
+    assert (r.temperature, r.metadata) == (0.5, {"a": "b"})
+    assert r.usage.total_tokens > 0
+    assert r._request_id
+    assert client.responses.retrieve(r.id).output == r.output
+
+
+@scenario
+async def create_async():
+    async with openai.AsyncOpenAI(max_retries=0) as c:
+        r = await c.responses.create(model=MODEL, input=says("Hello there."))
+        assert r.output_text == "Hello there."
+
+
+@scenario
+def structured():
+    text = says('{"city":"Paris","celsius":21.5}')
+    r = client.responses.parse(model=MODEL, input=text, text_format=Weather)
+    assert r.output_parsed == Weather(city="Paris", celsius=21.5)
+    assert r.text.format.type == "json_schema"
+
+
+@scenario
+def functions():
+    r = client.responses.create(model=MODEL, tools=[LOOKUP], input=asks("lookup", {"number": "7"}, "Sent on Monday."))
+    assert [o.type for o in r.output] == ["function_call"]
+    call = r.output[0]
+    assert (call.name, json.loads(call.arguments), call.status) == ("lookup", {"number": "7"}, "completed")
+    r = client.responses.create(
+        model=MODEL,
+        tools=[LOOKUP],
+        previous_response_id=r.id,
+        input=[{"type": "function_call_output", "call_id": call.call_id, "output": "sent"}],
+    )
+    assert r.output_text == "Sent on Monday."
+    tool = openai.pydantic_function_tool(Weather)
+    parsed = client.responses.parse(model=MODEL, tools=[tool], input=asks("Weather", {"city": "Oslo", "celsius": 3}, ""))
+    assert parsed.output[0].parsed_arguments == Weather(city="Oslo", celsius=3)
+
+
+@scenario
+def tools():
+    r = client.responses.create(model=MODEL, tools=[HOSTED], input="What is the weather in Paris and Tokyo?")
+    assert [o.type for o in r.output] == ["mcp_call", "mcp_call", "message"]
+    assert all(o.server_label == "windlass" and o.name == "get_weather" for o in r.output[:2])
+    assert "Paris" in r.output_text and "Tokyo" in r.output_text
+
+
+@scenario
+def background():
+    r = client.responses.create(model=MODEL, background=True, input=plan(text="At last.", think_ms=200))
+    assert r.status in ("queued", "in_progress")
+    assert ended(r.id).output_text == "At last."
+
+
+@scenario
+def cancel():
+    r = client.responses.create(model=MODEL, background=True, input=plan(think_ms=60_000))
+    assert client.responses.cancel(r.id).status == "cancelled"
+    assert client.responses.cancel(r.id).status == "cancelled"
+    assert client.responses.retrieve(r.id).status == "cancelled"
+
+
+@scenario
+def chain():
+    first = client.responses.create(model=MODEL, input=says("One."))
+    second = client.responses.create(model=MODEL, input=says("Two."), previous_response_id=first.id)
+    third = client.responses.create(model=MODEL, input=says("Three."), previous_response_id=second.id)
+    assert third.output_text == "Three."
+    assert third.previous_response_id == second.id
+    assert third.usage.input_tokens > first.usage.input_tokens
+
+
+@scenario
+def errors():
+    def refused(kind, status, code, param, call):
+        try:
+            call()
+        except openai.APIStatusError as e:
+            assert type(e) is kind, repr(e)
+            assert (e.status_code, e.code, e.param) == (status, code, param), repr(e)
+            assert e.request_id
+            return
+        raise AssertionError("it was not refused")
+
+    create = client.responses.create
+    refused(
+        openai.BadRequestError, 400, "decimal_above_max_value", "temperature",
+        lambda: create(model=MODEL, input="x", temperature=9),
+    )
+    wrong = openai.OpenAI(api_key="wrong", max_retries=0)
+    refused(
+        openai.AuthenticationError, 401, "invalid_api_key", None,
+        lambda: wrong.responses.create(model=MODEL, input="x"),
+    )
+    refused(
+        openai.NotFoundError, 404, None, None,
+        lambda: client.responses.retrieve("resp_01a2067ee65570259391d506a2415c60"),
+    )
+    refused(
+        openai.NotFoundError, 404, "model_not_found", "model",
+        lambda: create(model="nobody", input="x"),
+    )
+    failed = create(model=MODEL, input=plan(model_faults=[{"round": 0, "status": 422}]))
+    assert failed.status == "failed" and failed.error.message
+
+
+@scenario
+def delete():
+    r = client.responses.create(model=MODEL, input=says("Soon gone."))
+    client.responses.delete(r.id)
+    try:
+        client.responses.retrieve(r.id)
+    except openai.NotFoundError:
+        return
+    raise AssertionError("it is still there")
+
+
+@scenario
+def input_items():
+    given = [{"role": "user", "content": f"part {n}"} for n in range(7)]
+    r = client.responses.create(model=MODEL, input=[*given, {"role": "user", "content": says("Read.")}])
+    seen = [i.content[0].text for i in client.responses.input_items.list(r.id, limit=3, order="asc")]
+    assert len(seen) == 8 and seen[:7] == [i["content"] for i in given]
+
+
+@scenario
+def models():
+    assert MODEL in [m.id for m in client.models.list()]
+
+
+run()

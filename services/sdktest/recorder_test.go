@@ -1,0 +1,97 @@
+package sdktest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// recorder stands between one client and Windlass and keeps the bytes that pass. Each client has its own.
+type recorder struct {
+	*httptest.Server
+
+	mu        sync.Mutex
+	exchanges []*exchange
+}
+
+// exchange is a request and what came back. Its body is good once the recorder is closed.
+type exchange struct {
+	request *http.Request
+	sent    []byte
+	status  int
+	header  http.Header
+	body    bytes.Buffer
+	whole   bool // the body came to its end; the client did not leave before
+}
+
+// record starts a recorder in front of target.
+func record(t *testing.T, target string) *recorder {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	r := new(recorder)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(to) },
+		Transport:     recording{r, transport},
+		FlushInterval: -1, // clients see each event when it comes
+		// A client that leaves is no fault of anybody.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	r.Server = httptest.NewServer(proxy)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// recording is the transport that reads requests before they go out.
+type recording struct {
+	*recorder
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := &exchange{request: req}
+	if req.Body != nil {
+		sent, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		x.sent, req.Body = sent, io.NopCloser(bytes.NewReader(sent))
+	}
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	x.status, x.header = resp.StatusCode, resp.Header.Clone()
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &tee{resp.Body, x}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.exchanges = append(r.exchanges, x)
+	return resp, nil
+}
+
+// tee is a body that is kept while it is read.
+type tee struct {
+	io.ReadCloser
+	x *exchange
+}
+
+// Read implements io.Reader.
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.x.body.Write(p[:n])
+	t.x.whole = t.x.whole || errors.Is(err, io.EOF)
+	return n, err
+}
