@@ -1,0 +1,62 @@
+package relay
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestReadAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		e       Endpoint
+		in      string
+		want    string // for the client that calls the model mine
+		tokens  [2]int64
+		refused bool
+	}{
+		{
+			name: "a chat completion", e: Chat,
+			in:     `{"id":"c-1","model":"up/1","choices":[{"message":{"content":"hi","x":1.0}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`,
+			want:   `{"id":"c-1","model":"mine","choices":[{"message":{"content":"hi","x":1.0}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`,
+			tokens: [2]int64{3, 4},
+		},
+		{
+			name: "embeddings count what goes in", e: Embeddings,
+			in:   `{"data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":5}}`,
+			want: `{"data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":5},"model":"mine"}`, tokens: [2]int64{5, 0},
+		},
+		{name: "no usage", e: Completions, in: `{"model":"x","choices":[{}]}`, want: `{"model":"mine","choices":[{}]}`},
+		{
+			name: "usage that makes no sense", e: Chat, in: `{"choices":[{}],"model":null,"usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`,
+			want: `{"choices":[{}],"model":"mine","usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`,
+		},
+		{name: "no JSON", e: Chat, in: `<html>`, refused: true},
+		{name: "broken off", e: Chat, in: `{"choices":[{"message":`, refused: true},
+		{name: "no object", e: Chat, in: `[]`, refused: true},
+		{name: "no choices", e: Chat, in: `{"choices":[]}`, refused: true},
+		{name: "choices of another kind", e: Completions, in: `{"choices":{"a":1}}`, refused: true},
+		{name: "an error", e: Chat, in: `{"error":{"message":"no"}}`, refused: true},
+		{name: "choices where there should be data", e: Embeddings, in: `{"choices":[{}]}`, refused: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, err := ReadAnswer(tt.e, []byte(tt.in))
+			if tt.refused {
+				if !errors.Is(err, ErrMalformed) {
+					t.Errorf("ReadAnswer = %+v, %v; want ErrMalformed", a, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(a.JSON("mine")); got != tt.want {
+				t.Errorf("the client gets\n%s\nwant\n%s", got, tt.want)
+			}
+			if got := [2]int64{a.InputTokens, a.OutputTokens}; got != tt.tokens {
+				t.Errorf("tokens %v, want %v", got, tt.tokens)
+			}
+		})
+	}
+}
