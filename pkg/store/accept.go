@@ -14,7 +14,7 @@ import (
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string
+	Endpoint   string // its path below the API's base: "responses", or one of an endpoint that is one model call
 	Model      string
 	Lane       string
 	Tier       int     // 0 is served first
@@ -81,7 +81,10 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) error {
 // repeated Admit reports a queued row, whatever the first one did: the sweep finds what that one left.
 func (s *Store) Admit(ctx context.Context, n NewRequest) (Row, error) {
 	n.admit = true
-	row := Row{ID: n.ID, Tenant: n.Tenant, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout, Trace: n.Trace, Parent: n.Parent}
+	row := Row{
+		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout,
+		Trace: n.Trace, Parent: n.Parent,
+	}
 	admitted, err := s.accept(ctx, n)
 	if admitted {
 		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = InProgress, StageModel, true, 1, 1, 1

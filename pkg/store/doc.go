@@ -23,6 +23,9 @@
 // reads a line with a gap is told so instead of getting half a history. The line is walked by primary key at each load, at most
 // [MaxAncestors] steps; nothing is copied, so that storage stays linear in turns.
 //
+// The answer of a request that is one model call is its step's output, and its failure the step's error: a text that only passes
+// through, megabytes of it for embeddings, is not written a second time to settle it.
+//
 // A live row (in progress, or terminal with after-work left) is found through a partial index on its id that does not hold
 // check_at, so that a step's commit stays a heap-only update; the sweep filters on check_at over all live rows instead,
 // about 1 µs a row. Step payloads are columns of steps, stored out of line above the toast threshold and never rewritten by

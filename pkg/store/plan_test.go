@@ -54,6 +54,7 @@ func plannedStatements(asked, ready, decided, last Row) []planned {
 		{"body", bodySQL, args{"id": last.ID, "tenant": testTenant}},
 		{"delete", deleteSQL, args{"id": last.ID, "tenant": testTenant}},
 		{"steps", stepsSQL, args{"id": asked.ID, "tenant": testTenant}},
+		{"call", callSQL, args{"id": asked.ID, "tenant": testTenant}},
 		{"backlog", backlogSQL, args{"most": 100}},
 		{"overdue", overdueSQL, args{"n": 100}},
 		{"open steps", openStepsSQL, args{"ids": []uuid.UUID{asked.ID}}},

@@ -13,14 +13,17 @@ import (
 type Answer struct {
 	ID         uuid.UUID
 	Tenant     string
+	Endpoint   string // as in NewRequest
 	Status     Status
 	Reason     string
 	Background bool
 	Stored     bool // else nobody may read it but who waits for it
 	CreatedAt  time.Time
 	FinishedAt *time.Time
-	Body       []byte // the request as accepted; nil when Final is set
-	Final      []byte // the final object; nil before the end, and for cancelled and expired requests
+	Body       []byte // the request as accepted; nil when Final is set, and where a request is one model call
+	// Final is the final object; nil before the end, and for cancelled and expired requests. Where a request is one model call it is
+	// that step's output, or its error if the request failed: an answer that is passed through is not kept twice.
+	Final []byte
 }
 
 type lookup struct {
@@ -29,8 +32,12 @@ type lookup struct {
 }
 
 const lookupSQL = `
-SELECT w.ord, r.id, r.tenant, r.status, COALESCE(r.reason, ''), r.background, r.stored, r.created_at, r.finished_at,
-       CASE WHEN a.data IS NULL THEN b.data END, a.data
+SELECT w.ord, r.id, r.tenant, r.endpoint, r.status, COALESCE(r.reason, ''), r.background, r.stored, r.created_at, r.finished_at,
+       CASE WHEN a.data IS NULL AND r.endpoint = 'responses' THEN b.data END,
+       CASE WHEN r.endpoint = 'responses' THEN a.data
+            WHEN r.status IN ('completed', 'failed') THEN (
+              SELECT COALESCE(s.output, s.error) FROM steps s
+               WHERE s.request_id = r.id AND s.request_id = ANY (@ids::uuid[]) AND s.turn = 1 AND s.idx = 0) END
   FROM unnest(@ids::uuid[], @tenants::text[]) WITH ORDINALITY AS w(id, tenant, ord)
   JOIN requests r ON r.id = w.id AND r.tenant = w.tenant
   LEFT JOIN bodies b ON b.request_id = r.id AND b.kind = 'request'
@@ -62,7 +69,8 @@ func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) 
 	var place int64
 	var a Answer
 	_, err = pgx.ForEachRow(rows, []any{
-		&place, &a.ID, &a.Tenant, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
+		&place, &a.ID, &a.Tenant, &a.Endpoint, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.CreatedAt, &a.FinishedAt,
+		&a.Body, &a.Final,
 	}, func() error {
 		found := a
 		out[place-1] = &found
@@ -95,6 +103,22 @@ func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step,
 	steps, err := query(ctx, s, stepsSQL, args{"id": id, "tenant": tenant}, scanStep)
 	if err != nil {
 		return nil, fmt.Errorf("read the steps of %s: %w", id, err)
+	}
+	return steps, nil
+}
+
+const callSQL = `
+SELECT ` + stepStart + `, NULL::bytea, NULL::bytea, NULL::bytea, ` + stepEnd + `
+  FROM requests r JOIN steps s ON s.request_id = r.id
+ WHERE r.id = @id AND r.tenant = @tenant AND r.endpoint <> 'responses'
+ ORDER BY s.turn, s.idx`
+
+// Call is the audit trail of a tenant's request that is one model call, stored or not, without what was said: input, its hash and
+// output are nil. It is empty while the request is queued, and when there is no such request.
+func (s *Store) Call(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
+	steps, err := query(ctx, s, callSQL, args{"id": id, "tenant": tenant}, scanStep)
+	if err != nil {
+		return nil, fmt.Errorf("read the call of %s: %w", id, err)
 	}
 	return steps, nil
 }

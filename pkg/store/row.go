@@ -37,6 +37,7 @@ const (
 type Row struct {
 	ID        uuid.UUID
 	Tenant    string
+	Endpoint  string // as in NewRequest
 	Lane      string
 	Model     string
 	Status    Status

@@ -10,7 +10,7 @@ import (
 const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
 
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
-const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
+const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
   COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
@@ -18,14 +18,20 @@ const rowColumns = `r.id, r.tenant, r.lane, r.model, r.status, r.stage, r.live, 
   extract(epoch FROM now() - GREATEST(r.changed_at, r.not_before))::float8 AS age`
 
 // stepColumns are the columns of a Step, from steps as s.
-const stepColumns = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt, s.input, s.input_hash, s.output, s.error,
+const stepColumns = stepStart + `, s.input, s.input_hash, s.output, ` + stepEnd
+
+// The columns before and after what a step was given and gave.
+const (
+	stepStart = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt`
+	stepEnd   = `s.error,
   COALESCE(s.input_tokens, 0), COALESCE(s.output_tokens, 0),
   GREATEST(COALESCE(extract(epoch FROM s.not_before - now()), 0), 0)::float8,
   s.created_at, s.finished_at, COALESCE(s.took_us, 0)`
+)
 
 func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	return []any{
-		&r.ID, &r.Tenant, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
+		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
 		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Unpublished, dueIn, remaining, age,
 	}
 }
