@@ -16,10 +16,10 @@ const (
 // Entry is one call as the server saw it. It is in the ledger from the call's
 // arrival; Ended, Status and Aborted are filled in when it is over.
 type Entry struct {
-	Kind           string    `json:"kind"` // "model" or "tool"
+	Kind           string    `json:"kind"` // "model", "tool", "embedding" or "completion"
 	Seed           int64     `json:"seed"`
 	Round          int       `json:"round"`
-	Index          int       `json:"index"` // 0 for models
+	Index          int       `json:"index"` // 0 for all but tools
 	Tool           string    `json:"tool,omitempty"`
 	IdempotencyKey string    `json:"idempotency_key,omitempty"`
 	Attempt        int       `json:"attempt"` // from 1, by key, seed, round and index; 0 when past the cap

@@ -14,6 +14,8 @@ const maxRequest = 64 << 20
 // nothing of its own and is safe for concurrent use.
 //
 //	POST   /v1/chat/completions  the model, streaming or not
+//	POST   /v1/embeddings        vectors that follow from the texts
+//	POST   /v1/completions       the plan's text, or the prompt again
 //	POST   /tools/{name}         a tool: any name echoes; get_weather is the demo's
 //	GET    /ledger?seed=&kind=   every call, oldest first; header Ledger-Dropped
 //	DELETE /ledger               forget calls and attempts
@@ -42,6 +44,8 @@ func New(options ...Option) *Server {
 		option(s)
 	}
 	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
+	s.mux.HandleFunc("POST /v1/embeddings", s.embed)
+	s.mux.HandleFunc("POST /v1/completions", s.complete)
 	s.mux.HandleFunc("POST /tools/{name}", s.tool)
 	s.mux.HandleFunc("GET /ledger", s.readLedger)
 	s.mux.HandleFunc("DELETE /ledger", s.deleteLedger)
