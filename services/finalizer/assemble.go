@@ -6,14 +6,18 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
-// assemble builds the final object from the chain.
+// assemble builds the final object from the chain; nil where the request is one model call, whose step is its answer.
 func assemble(c store.Chain, now time.Time) ([]byte, error) {
+	if _, ok := relay.Known(c.Endpoint); ok {
+		return nil, nil
+	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil {
 		return nil, fmt.Errorf("read the request's body: %w", fault)

@@ -160,3 +160,15 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 		spectest.Conforms(t, spectest.Schema(t, "ResponseResource"), unreadable(c))
 	}
 }
+
+// The answer of a request that is one model call is its step, whatever that holds.
+func TestACallIsNotAssembled(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{"chat/completions", "completions", "embeddings"} {
+		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
+		c.Endpoint, c.Outcome = endpoint, store.Completed
+		if b, err := assemble(c, time.Now()); b != nil || err != nil {
+			t.Errorf("%s is assembled to %s, %v; want nothing", endpoint, b, err)
+		}
+	}
+}

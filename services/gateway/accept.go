@@ -77,12 +77,9 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 		return nil, "", unsupported("conversation", "Unsupported parameter: 'conversation' is not supported by this server. "+
 			"Use 'previous_response_id', or send the earlier items as input.")
 	}
-	model, ok := s.cfg.Registry.Model(c.Model)
-	if !ok || !who.maySee(c.Model) {
-		return nil, "", &fault.Error{
-			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
-			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", excerpt(c.Model)),
-		}
+	model, f := s.model(who, c.Model)
+	if f != nil {
+		return nil, "", f
 	}
 	if _, err := toolset.Resolve(c, s.cfg.Registry); err != nil {
 		var refusal *toolset.Refusal

@@ -249,7 +249,8 @@ func TestEveryRouteWantsTheKey(t *testing.T) {
 	s := raise(t)
 	for _, route := range []string{
 		"POST /v1/responses", "GET /v1/responses/resp_1", "POST /v1/responses/resp_1/cancel", "GET /v1/responses/resp_1/steps",
-		"GET /v1/models",
+		"GET /v1/models", "GET /v1/models/m", "GET /v1/models/a/b", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings",
+		"GET /v1/requests/req_1/steps",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		r := s.request(t.Context(), method, path, "")

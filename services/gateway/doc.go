@@ -43,6 +43,16 @@
 //   - Cancelling a response that is completed, failed or incomplete answers 200 with the final object and changes nothing, as
 //     OpenAI's guide has it. Only background responses can be cancelled.
 //   - stream and conversation are refused with unsupported_parameter.
+//   - chat/completions, completions and embeddings are requests like any other, and never stored: `store` is for the upstream. No
+//     route of responses knows them. Their ends are HTTP statuses, for their clients expect no other: a 4xx is the upstream's own,
+//     with its type, param and code (a number becomes text, as OpenAI's schema has it); what lies between us and the upstream, a
+//     refused credential included, is a 502, lateness a 504. Where SDKs would try again they are told not to: the row has made
+//     all the attempts the upstream is to be given. Everything that an end is made of is in the row, so that any gateway can tell it.
+//   - Their ids are in a header, because the body's id is the upstream's. GET /v1/requests/{id}/steps shows what happened without
+//     what was said, as far as an operator needs it and a client that did not ask for storage may expect. Showing them under
+//     /v1/responses would have made every other route there answer for ids that are none; telling only the logs, as for responses
+//     with store=false, would have left tenants without a trail.
+//   - What an upstream can do (chat, embeddings) is not in the registry: the upstream says so itself, in words that clients know.
 //   - The ids of keys carry a proof of the pepper, so that made-up keys are refused without asking the database; an id that was
 //     given out is looked up once a second at most, and the lookups of one moment are one statement (package apikey).
 //   - A key without the right to a model is told that there is no such model. A key without the scope for a method gets 403

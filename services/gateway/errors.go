@@ -40,15 +40,18 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		x.err = err
 	}
-	h := x.Header()
-	if f.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
-		h.Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
-	}
+	sayWhenToRetry(x, f)
 	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
-		h.Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
+		x.Header().Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
 	}
 	s.send(x, f.Status, f.JSON())
+}
+
+func sayWhenToRetry(x *exchange, f *fault.Error) {
+	if f.RetryAfter > 0 {
+		x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		x.Header().Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
+	}
 }
 
 // faultOf maps an error to what the client may know of it.

@@ -23,8 +23,8 @@ func (s *server) read(x *exchange, r *http.Request) error {
 	return s.show(x, a)
 }
 
-// find reads the request that the path names. Malformed, unknown, foreign and unstored ids are not told
-// apart.
+// find reads the response that the path names. Malformed, unknown, foreign and unstored ids, and those of requests that are no
+// responses, are not told apart.
 func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
@@ -33,7 +33,7 @@ func (s *server) find(x *exchange, r *http.Request) (*store.Answer, error) {
 	}
 	x.requestID = dispatch.BusID(id)
 	a, err := s.lookUp(r.Context(), x.who.tenant, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !a.Stored {
+	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || isCall(a)) {
 		return nil, notFound(public)
 	}
 	return a, err
@@ -47,6 +47,9 @@ func (s *server) lookUp(ctx context.Context, tenant string, id uuid.UUID) (*stor
 
 // show sends a request as it stands.
 func (s *server) show(x *exchange, a *store.Answer) error {
+	if isCall(a) {
+		return s.showCall(x, a)
+	}
 	body, err := render(a)
 	if err != nil {
 		return err

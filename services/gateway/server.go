@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -47,7 +48,13 @@ func (s *server) routes() map[string]map[string]handler {
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},
 		"/v1/responses/{id}/steps":       {http.MethodGet: s.steps},
+		"/v1/chat/completions":           {http.MethodPost: s.oneCall(relay.Chat)},
+		"/v1/completions":                {http.MethodPost: s.oneCall(relay.Completions)},
+		"/v1/embeddings":                 {http.MethodPost: s.oneCall(relay.Embeddings)},
+		"/v1/requests/{id}/steps":        {http.MethodGet: s.callSteps},
 		"/v1/models":                     {http.MethodGet: s.models},
+		"/v1/models/{model}":             {http.MethodGet: s.oneModel},
+		"/v1/models/{owner}/{model}":     {http.MethodGet: s.oneModel},
 	}
 }
 

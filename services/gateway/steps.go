@@ -69,16 +69,20 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := list[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
-	for i, step := range steps {
-		all.Data[i] = describe(step)
-	}
-	return s.sendJSON(x, all)
+	return s.sendJSON(x, trail(steps, "response.step"))
 }
 
-func describe(s store.Step) stepObject {
+func trail(steps []store.Step, object string) list[stepObject] {
+	all := list[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+	for i, step := range steps {
+		all.Data[i] = describe(step, object)
+	}
+	return all
+}
+
+func describe(s store.Step, object string) stepObject {
 	o := stepObject{
-		Object: "response.step", Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: s.State, Attempt: s.Attempt,
+		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: s.State, Attempt: s.Attempt,
 		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Input: text(s.Input), Output: text(s.Output), Error: jsonOrText(s.Error),
 	}
 	if s.CallID != "" {

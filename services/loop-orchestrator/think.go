@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
@@ -31,6 +32,9 @@ var errDeadline = errors.New("the request's deadline passed")
 // other errors are causes of ctx.
 func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
 	var none store.TurnCommit
+	if endpoint, ok := relay.Known(c.Endpoint); ok {
+		return o.oneCall(ctx, c, endpoint)
+	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
 		return none, &chat.CallError{Code: "invalid_prompt", Message: fault.Message}
@@ -114,7 +118,10 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	case !errors.As(err, &failed):
 		return err // cancelled or draining
 	}
-	why := chain.Failure{Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt}
+	why := chain.Failure{
+		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
+		RetryAfterMS: failed.RetryAfter.Milliseconds(), Own: failed.Own,
+	}
 	o.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: stepIdentity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
 		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{

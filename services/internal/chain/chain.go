@@ -115,6 +115,10 @@ type Failure struct {
 	Message    string `json:"message"`
 	HTTPStatus int    `json:"http_status,omitempty"`
 	Attempt    int    `json:"attempt,omitempty"`
+	// RetryAfterMS is how long the one who failed asked to be left alone.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+	// Own is the failure in an upstream's own words, as OpenAI writes an error, where a client is to get those.
+	Own json.RawMessage `json:"own,omitempty"`
 }
 
 // Encode is the failure as it is stored.

@@ -123,9 +123,11 @@ func TestAncestors(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	f := Failure{Code: "http_500", Message: "a \"b\"\u0000", HTTPStatus: 500, Attempt: 2}
-	if got := ReadFailure(f.Encode()); got != f {
-		t.Errorf("%+v is read as %+v", f, got)
+	f := Failure{
+		Code: "http_500", Message: "a \"b\"\u0000", HTTPStatus: 500, Attempt: 2, RetryAfterMS: 3, Own: []byte(`{"message":"a"}`),
+	}
+	if diff := cmp.Diff(f, ReadFailure(f.Encode())); diff != "" {
+		t.Errorf("a failure is read as another (-written +read):\n%s", diff)
 	}
 	for _, b := range []string{``, `null`, `{}`, `{"message":"x"}`, `oops`} {
 		if got := ReadFailure([]byte(b)); got.Code != "server_error" || got.Message == "" {

@@ -66,7 +66,11 @@ type Step struct {
 	CallID  *string `json:"call_id"`
 	Input   *string `json:"input"`
 	Output  *string `json:"output"`
-	Error   *struct {
+	Usage   *struct {
+		Input  int64 `json:"input_tokens"`
+		Output int64 `json:"output_tokens"`
+	} `json:"usage"`
+	Error *struct {
 		Code       string `json:"code"`
 		Message    string `json:"message"`
 		HTTPStatus int    `json:"http_status"`
@@ -131,21 +135,39 @@ func (s *Stack) Cancel(tb testing.TB, id string) Response {
 // Steps reads the audit trail of a response.
 func (s *Stack) Steps(tb testing.TB, id string) []Step {
 	tb.Helper()
-	status, text := s.Do(tb, http.MethodGet, "/v1/responses/"+id+"/steps", nil)
+	return s.trail(tb, "/v1/responses/"+id+"/steps")
+}
+
+// CallSteps reads the audit trail of a request that is one model call, by the header that came with its answer.
+func (s *Stack) CallSteps(tb testing.TB, answer http.Header) []Step {
+	tb.Helper()
+	return s.trail(tb, "/v1/requests/"+answer.Get("Windlass-Request-Id")+"/steps")
+}
+
+func (s *Stack) trail(tb testing.TB, path string) []Step {
+	tb.Helper()
+	status, text := s.Do(tb, http.MethodGet, path, nil)
 	var list struct{ Data []Step }
 	if err := json.Unmarshal(text, &list); err != nil || status != http.StatusOK {
-		tb.Fatalf("steps of %s answered %d: %s", id, status, text)
+		tb.Fatalf("%s answered %d: %s", path, status, text)
 	}
 	return list.Data
 }
 
-// Calls are the calls of one plan that the mock has seen, in order of arrival. kind is model or tool.
+// Calls are the calls of one plan that the mock has seen, in order of arrival. kind is as in their entries.
 func (s *Stack) Calls(kind string, seed int64) []mock.Entry {
 	return slices.DeleteFunc(s.Mock.Ledger(), func(e mock.Entry) bool { return e.Kind != kind || e.Seed != seed })
 }
 
-// Do sends any request with the key and reads the answer, which has to be one that the OpenAPI document describes.
+// Do is Send for those who don't look at headers.
 func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int, text []byte) {
+	tb.Helper()
+	status, _, text = s.Send(tb, method, path, body)
+	return status, text
+}
+
+// Send sends any request with the key and reads the answer, which has to be one that the OpenAPI document describes.
+func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status int, header http.Header, text []byte) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -165,7 +187,7 @@ func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int,
 		tb.Fatalf("read the answer to %s %s: %v", method, path, err)
 	}
 	openapitest.Answer(tb, r, resp.StatusCode, resp.Header, text)
-	return resp.StatusCode, text
+	return resp.StatusCode, resp.Header, text
 }
 
 // read sends a request whose answer is a response object, and checks it.

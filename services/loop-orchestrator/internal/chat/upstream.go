@@ -32,6 +32,8 @@ type CallError struct {
 	HTTPStatus int    // 0: no answer came
 	Retriable  bool
 	RetryAfter time.Duration
+	// Own is the error in the upstream's own words, as OpenAI writes one: of a 4xx that Post got.
+	Own json.RawMessage
 }
 
 func (e *CallError) Error() string {

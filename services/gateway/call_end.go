@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+)
+
+// showCall answers with the end of a request that is one model call: the upstream's answer, or an HTTP error.
+func (s *server) showCall(x *exchange, a *store.Answer) error {
+	if a.Status == store.Completed && a.Final != nil {
+		s.send(x, http.StatusOK, a.Final)
+		return nil
+	}
+	f, err := callFault(a)
+	if err != nil {
+		return err
+	}
+	sayWhenToRetry(x, f)
+	if f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
+		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
+		x.Header().Set("X-Should-Retry", "false")
+	}
+	s.send(x, f.Status, f.JSON())
+	return nil
+}
+
+// callFault is what a request that is one model call failed of.
+func callFault(a *store.Answer) (*fault.Error, error) {
+	switch a.Status {
+	case store.Failed:
+		if a.Final != nil {
+			why := chain.ReadFailure(a.Final)
+			f := upstreamFault(why)
+			f.RetryAfter = time.Duration(why.RetryAfterMS) * time.Millisecond
+			return f, nil
+		}
+	case store.Expired:
+		return serverFault(http.StatusGatewayTimeout, "deadline_exceeded", "The request was not completed before its deadline."), nil
+	case store.Cancelled:
+		return serverFault(http.StatusServiceUnavailable, "request_cancelled", "The request was cancelled."), nil
+	case store.Queued, store.InProgress, store.Completed, store.Incomplete:
+	}
+	return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
+}
+
+// upstreamFault is a failed call as HTTP says it. Where the request is at fault, or a limit was hit, the upstream's own error is
+// the answer. What is between us and the upstream is a gateway's error: the client can't do anything about it.
+func upstreamFault(why chain.Failure) *fault.Error {
+	var own struct{ Message, Type, Param, Code string }
+	switch {
+	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == "timeout":
+		return serverFault(http.StatusGatewayTimeout, why.Code, why.Message)
+	case why.Own != nil && json.Unmarshal(why.Own, &own) == nil:
+		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
+	case why.HTTPStatus != 0 || why.Code == "connection_error":
+		return serverFault(http.StatusBadGateway, why.Code, why.Message)
+	case why.Code == "model_not_found": // it was configured when the request was accepted
+		return &fault.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: why.Code, Param: "model", Message: why.Message}
+	}
+	return serverFault(http.StatusInternalServerError, why.Code, why.Message)
+}
+
+func serverFault(status int, code, message string) *fault.Error {
+	return &fault.Error{Status: status, Type: "server_error", Code: cmp.Or(code, "server_error"), Message: message}
+}
