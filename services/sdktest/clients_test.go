@@ -25,14 +25,14 @@ type client struct {
 var clients = []client{
 	{
 		"npm openai", nodeKit, "openai.mjs",
-		"create structured functions tools background cancel chain errors delete input_items models",
+		"create structured functions tools background cancel chain errors delete input_items models chat embeddings",
 	},
 	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools handoff"},
 	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent chain structured tools errors"},
 	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent chain structured tools errors"},
 	{
 		"PyPI openai", pythonKit, "openai_client.py",
-		"create create_async structured functions tools background cancel chain errors delete input_items models",
+		"create create_async structured functions tools background cancel chain errors delete input_items models chat embeddings",
 	},
 	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools handoff"},
 }

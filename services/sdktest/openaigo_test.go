@@ -46,6 +46,8 @@ func openaiGo(t *testing.T, url string) {
 		{"delete", (*goClient).delete},
 		{"input_items", (*goClient).inputItems},
 		{"models", (*goClient).models},
+		{"chat", (*goClient).chat},
+		{"embeddings", (*goClient).embeddings},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.run(g, t) })
 	}

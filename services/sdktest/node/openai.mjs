@@ -140,5 +140,41 @@ await run({
     const names = [];
     for await (const m of client.models.list()) names.push(m.id);
     assert.ok(names.includes(model), names.join());
+    assert.equal((await client.models.retrieve(model)).id, model);
+    await assert.rejects(client.models.retrieve('no/body'), OpenAI.NotFoundError);
+  },
+
+  async chat() {
+    const user = content => [{ role: 'user', content }];
+    const c = await client.chat.completions.create({ model, messages: user(says('Hello there.')), n: 1, logprobs: false, store: false });
+    assert.equal(c.choices[0].message.content, 'Hello there.');
+    assert.equal(c.model, model);
+    assert.ok(c._request_id && c.usage.total_tokens > 0);
+    const tools = [{ type: 'function', function: { name: 'lookup', parameters: lookup.parameters, strict: true } }];
+    const messages = user(asks('lookup', { number: '7' }, 'Sent on Monday.'));
+    const { message } = (await client.chat.completions.create({ model, messages, tools })).choices[0];
+    assert.deepEqual(message.tool_calls.map(t => t.function), [{ name: 'lookup', arguments: '{"number":"7"}' }]);
+    messages.push(message, { role: 'tool', tool_call_id: message.tool_calls[0].id, content: 'sent' });
+    assert.equal((await client.chat.completions.create({ model, messages, tools })).choices[0].message.content, 'Sent on Monday.');
+    // What the upstream refuses comes back as the upstream wrote it; what it cannot do is not tried again by the client.
+    const fails = async (fault, expected) => {
+      const persistent = new OpenAI({ maxRetries: 2 });
+      const e = await persistent.chat.completions.create({ model, messages: user(plan({ model_faults: [{ round: 0, ...fault }] })) })
+        .then(() => assert.fail('it was not refused'), e => e);
+      assert.deepEqual({ status: e.status, code: e.code, param: e.param, type: e.type }, expected);
+    };
+    await fails({ status: 422, body: '{"error":{"message":"No.","type":"t","param":"p","code":"c"}}' }, { status: 422, code: 'c', param: 'p', type: 't' });
+    await fails({ status: 403 }, { status: 502, code: 'server_error', param: null, type: 'server_error' });
+  },
+
+  async embeddings() {
+    const input = ['two words', 'one'];
+    const asked = encoding => client.embeddings.create({ model, input, dimensions: 4, encoding_format: encoding });
+    const usual = await asked(); // the SDK asks for base64 and decodes it
+    assert.deepEqual(usual.data.map(d => d.embedding.length), [4, 4]);
+    const near = (a, b) => a.every((v, i) => Math.abs(v - b[i]) < 1e-6);
+    assert.ok(near(usual.data[0].embedding, (await asked('float')).data[0].embedding));
+    assert.equal(usual.usage.prompt_tokens, 3);
+    assert.equal(usual.model, model);
   },
 });

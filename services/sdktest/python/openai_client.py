@@ -169,6 +169,51 @@ def input_items():
 @scenario
 def models():
     assert MODEL in [m.id for m in client.models.list()]
+    assert client.models.retrieve(MODEL).id == MODEL
+    try:
+        client.models.retrieve("no/body")
+    except openai.NotFoundError:
+        return
+    raise AssertionError("a model that is not there was found")
+
+
+@scenario
+def chat():
+    def user(content):
+        return [{"role": "user", "content": content}]
+
+    ask = client.chat.completions.create
+    c = ask(model=MODEL, messages=user(says("Hello there.")), n=1, logprobs=False, store=False)
+    assert (c.choices[0].message.content, c.model) == ("Hello there.", MODEL)
+    assert c.usage.total_tokens > 0 and c._request_id
+    parsed = client.chat.completions.parse(
+        model=MODEL, messages=user(says('{"city":"Paris","celsius":21.5}')), response_format=Weather
+    )
+    assert parsed.choices[0].message.parsed == Weather(city="Paris", celsius=21.5)
+    tools = [openai.pydantic_function_tool(Weather)]
+    messages = user(asks("Weather", {"city": "Oslo", "celsius": 3}, "Cold."))
+    message = ask(model=MODEL, messages=messages, tools=tools).choices[0].message
+    assert [t.function.name for t in message.tool_calls] == ["Weather"]
+    messages += [message, {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "3"}]
+    assert ask(model=MODEL, messages=messages, tools=tools).choices[0].message.content == "Cold."
+    try:
+        ask(model=MODEL, messages=user(plan(model_faults=[{"round": 0, "status": 429, "retry_after": "7200"}])))
+    except openai.RateLimitError as e:
+        assert (e.code, e.response.headers["retry-after"], e.response.headers["x-should-retry"]) == ("rate_limit_exceeded", "7200", "false")
+        return
+    raise AssertionError("it was not refused")
+
+
+@scenario
+def embeddings():
+    def asked(**more):
+        return client.embeddings.create(model=MODEL, input=["two words", "one"], dimensions=4, **more)
+
+    usual = asked()  # the SDK asks for base64 and decodes it
+    assert [len(d.embedding) for d in usual.data] == [4, 4]
+    plain = asked(encoding_format="float")
+    assert all(abs(a - b) < 1e-6 for a, b in zip(usual.data[0].embedding, plain.data[0].embedding))
+    assert (usual.usage.prompt_tokens, usual.model) == (3, MODEL)
 
 
 run()
