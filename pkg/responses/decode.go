@@ -6,6 +6,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/responses/item"
 )
 
 // Decode reads the body of POST /v1/responses. The error is always a 400, and
@@ -62,46 +63,33 @@ func (c *Create) fault() *check.Problem {
 		return check.Refuse("previous_response_id", "mutually_exclusive_parameters",
 			"Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Only one of them can be provided.")
 	}
+	if p := c.idFault(); p != nil {
+		return p
+	}
 	return c.pairFault()
 }
 
-// pairFault refuses calls without output and outputs without call, which model
-// servers choke on. What an output answers may lie in the history, and a
-// reference may stand for either; both are known only later.
-func (c *Create) pairFault() *check.Problem {
-	var calls map[string]bool // by call id: has an output
-	pending, history := 0, c.PreviousResponseID != "" || c.Conversation != "" || c.Extra["prompt"] != nil
-	for _, it := range c.Input {
-		switch it.Type {
-		case "item_reference":
-			return nil
-		case "function_call":
-			if calls == nil {
-				calls = map[string]bool{}
-			}
-			if answered, seen := calls[it.CallID]; !seen || answered {
-				pending++
-			}
-			calls[it.CallID] = false
-		case "function_call_output":
-			answered, seen := calls[it.CallID]
-			if !seen && !history {
-				return check.Refuse("input", "",
-					"No tool call found for function call output with call_id "+check.Excerpt(it.CallID)+".")
-			}
-			if seen && !answered {
-				calls[it.CallID] = true
-				pending--
-			}
+// idFault checks the ids of items that will be found by them, in a conversation
+// or because they are references: none may be there twice.
+func (c *Create) idFault() *check.Problem {
+	if c.Conversation != "" {
+		if p := item.CheckIDs(c.Input); p != nil {
+			return p.In("input")
 		}
 	}
-	if pending == 0 {
-		return nil
-	}
+	var seen map[string]bool // by id: is a reference
 	for _, it := range c.Input {
-		if answered, seen := calls[it.CallID]; seen && !answered && it.Type == "function_call" {
-			return check.Refuse("input", "", "No tool output found for function call "+check.Excerpt(it.CallID)+".")
+		if it.ID == "" {
+			continue
 		}
+		refers := it.Type == "item_reference"
+		if before, twice := seen[it.ID]; twice && (c.Conversation != "" || refers || before) {
+			return check.Refuse("input", "", duplicate(it.ID))
+		}
+		if seen == nil {
+			seen = make(map[string]bool, len(c.Input))
+		}
+		seen[it.ID] = refers
 	}
 	return nil
 }

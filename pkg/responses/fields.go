@@ -2,9 +2,9 @@ package responses
 
 import (
 	"math"
-	"strconv"
-	"unicode/utf8"
+	"slices"
 
+	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 	"windlass.dev/windlass/pkg/responses/item"
@@ -126,17 +126,35 @@ func (c *Create) readToolChoice(v raw.Value) (p *check.Problem) {
 func (c *Create) readConversation(v raw.Value) (p *check.Problem) {
 	switch v.Kind() {
 	case raw.String:
-		c.Conversation = v.Text()
-		return nil
+		c.Conversation, p = check.ID(v, "conv")
+		return p
 	case raw.Object:
 		id := v.Field("id")
 		if !id.Given() {
 			return check.Absent("id")
 		}
-		c.Conversation, p = check.String(id, 0)
+		c.Conversation, p = check.ID(id, "conv")
 		return p.In("id")
 	}
 	return check.WrongType(v, "one of a string or object")
+}
+
+// includable is what include may ask for.
+var includable = []string{
+	"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+	"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs",
+	"reasoning.encrypted_content", "message.output_text.logprobs",
+}
+
+// Includable checks the values of a query's include as those of a body's are.
+// The error is a 400; nil means success.
+func Includable(values []string) *fault.Error {
+	for i, s := range values {
+		if !slices.Contains(includable, s) {
+			return check.WrongValue(s, includable...).At(i).In("include").Fault()
+		}
+	}
+	return nil
 }
 
 func (c *Create) readInclude(v raw.Value) *check.Problem {
@@ -145,9 +163,7 @@ func (c *Create) readInclude(v raw.Value) *check.Problem {
 	}
 	c.Include = nil
 	for i, e := range v.Elements() {
-		s, p := check.Enum(e, "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
-			"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs",
-			"reasoning.encrypted_content", "message.output_text.logprobs")
+		s, p := check.Enum(e, includable...)
 		if p != nil {
 			return p.At(i)
 		}
@@ -156,31 +172,9 @@ func (c *Create) readInclude(v raw.Value) *check.Problem {
 	return nil
 }
 
-func (c *Create) readMetadata(v raw.Value) *check.Problem {
-	const pairs, keyLength, valueLength = 16, 64, 512
-	if p := check.Type(v, raw.Object); p != nil {
-		return p
-	}
-	if n := v.Len(); n > pairs {
-		return check.Beyond("object_above_max_properties", "too many properties",
-			"an object with at most "+strconv.Itoa(pairs)+" properties",
-			"an object with "+strconv.Itoa(n)+" properties")
-	}
-	c.Metadata = make(map[string]string, v.Len())
-	for key, m := range v.Members() {
-		name := string(key)
-		if n := utf8.RuneCountInString(name); n > keyLength {
-			return check.Refuse("", "property_name_above_max_length", "Invalid property name in 'metadata': '"+
-				check.Excerpt(name)+"' is too long. Expected a string with maximum length "+strconv.Itoa(keyLength)+
-				", but got a string with length "+strconv.Itoa(n)+" instead.")
-		}
-		value, p := check.String(m, valueLength)
-		if p != nil {
-			return p.In(name)
-		}
-		c.Metadata[name] = value
-	}
-	return nil
+func (c *Create) readMetadata(v raw.Value) (p *check.Problem) {
+	c.Metadata, p = check.Metadata(v)
+	return p
 }
 
 func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {

@@ -1,8 +1,6 @@
 package responses
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -174,16 +172,7 @@ func (c *Create) appendExtra(w *writer) {
 	w.bool("store", c.Store)
 	w.bool("background", c.Background)
 	w.key("metadata")
-	w.b = append(w.b, '{')
-	for i, name := range slices.Sorted(maps.Keys(c.Metadata)) {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.b = raw.AppendText(w.b, name)
-		w.b = append(w.b, ':')
-		w.b = raw.AppendText(w.b, c.Metadata[name])
-	}
-	w.b = append(w.b, '}')
+	w.b = raw.AppendTexts(w.b, c.Metadata)
 	w.nullable("safety_identifier", c.SafetyIdentifier)
 	w.nullable("prompt_cache_key", c.PromptCacheKey)
 	if c.User != "" {

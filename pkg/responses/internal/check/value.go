@@ -111,10 +111,7 @@ func Name(v raw.Value) (string, *Problem) {
 		return "", Beyond("string_below_min_length", "empty string",
 			"a string with minimum length 1", "an empty string")
 	}
-	letter := func(r rune) bool {
-		return r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !letter(r) }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return !isIDRune(r) }) {
 		return "", &Problem{
 			code: "invalid_value", pre: "Invalid ",
 			post: ": string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",

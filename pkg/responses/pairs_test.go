@@ -2,6 +2,8 @@ package responses
 
 import (
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAnswers(t *testing.T) {
@@ -34,6 +36,34 @@ func TestAnswers(t *testing.T) {
 		f = c.Answers(tt.open)
 		if tt.want == "" && f != nil || tt.want != "" && (f == nil || f.Message != tt.want || f.Param != "input" || f.Status != 400) {
 			t.Errorf("%s: %v, want %q", tt.name, f, tt.want)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	call, output := func(id string) Link { return Link{CallID: id} }, func(id string) Link { return Link{CallID: id, Output: true} }
+	for _, tt := range []struct {
+		name    string
+		history []Link
+		open    []string
+		fault   string // empty: none
+	}{
+		{"nothing", nil, nil, ""},
+		{"answered", []Link{call("a"), call("b"), output("b"), output("a")}, nil, ""},
+		{"some open", []Link{call("a"), call("b"), output("a"), call("c")}, []string{"b", "c"}, ""},
+		{"answered twice", []Link{call("a"), output("a"), output("a")}, nil, ""},
+		{"asked twice", []Link{call("a"), call("a"), output("a")}, nil, ""},
+		{"asked again", []Link{call("a"), output("a"), call("a")}, []string{"a"}, ""},
+		{"output without call", []Link{call("a"), output("b")}, nil, "No tool call found for function call output with call_id b."},
+		{"output before call", []Link{output("a"), call("a")}, nil, "No tool call found for function call output with call_id a."},
+	} {
+		open, f := Open(tt.history)
+		if diff := cmp.Diff(tt.open, open); diff != "" && f == nil {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		if (f != nil) != (tt.fault != "") || f != nil && (f.Message != tt.fault || f.Param != "input" || f.Status != 400) {
+			t.Errorf("%s: %v, want %q", tt.name, f, tt.fault)
 		}
 	}
 }

@@ -1,0 +1,52 @@
+package responses
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/responses/item"
+)
+
+func TestWithInput(t *testing.T) {
+	t.Parallel()
+	items, f := item.List([]byte(`[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user","content":"\u0000"}]`), "input")
+	if f != nil {
+		t.Fatal(f)
+	}
+	const input = `"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user","content":"\u0000"}]}`
+	for body, want := range map[string]string{
+		`{"model":"m","input":[{"id":"rs_1"}]}`:                            `{"model":"m",` + input,
+		"{ \"inp\\u0075t\" : [] ,\n\"input\":1, \"new\\n\" : {\"a\": 1} }": `{"new\n":{"a":1},` + input,
+		`{}`: `{` + input,
+	} {
+		got, f := WithInput([]byte(body), items)
+		if f != nil {
+			t.Errorf("%s: %s", body, f.JSON())
+			continue
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	if got, f := WithInput([]byte(`{"input":[1]}`), nil); f != nil || string(got) != `{"input":[]}` {
+		t.Errorf("without items: %s, %v", got, f)
+	}
+	if _, f := WithInput([]byte(`{`), nil); f == nil {
+		t.Error("half a body has got an input")
+	}
+	if f := Duplicate("msg_1"); f.Status != 400 || f.Param != "input" {
+		t.Errorf("Duplicate = %+v", f)
+	}
+}
+
+func TestIncludable(t *testing.T) {
+	t.Parallel()
+	if f := Includable([]string{"reasoning.encrypted_content", "message.output_text.logprobs"}); f != nil {
+		t.Error(f)
+	}
+	f := Includable([]string{"reasoning.encrypted_content", "all"})
+	if f == nil || f.Param != "include[1]" || f.Code != "invalid_value" {
+		t.Errorf("all: %+v, want it refused", f)
+	}
+}

@@ -1,0 +1,48 @@
+package item
+
+import (
+	"windlass.dev/windlass/pkg/responses/internal/check"
+)
+
+// Prefix is what the ids of items of that type start with, before an underscore.
+func Prefix(typ string) string {
+	switch typ {
+	case "message":
+		return "msg"
+	case "function_call":
+		return "fc"
+	case "function_call_output":
+		return "fco"
+	case "reasoning":
+		return "rs"
+	case "mcp_call":
+		return "mcp"
+	}
+	return "item"
+}
+
+// IsID tells whether s can be the id of a stored item: up to 64 letters, digits,
+// dashes and underscores.
+func IsID(s string) bool { return s != "" && check.IDText(s, "") == nil }
+
+// CheckIDs wants the ids of items that are kept to be ids, with the prefix of
+// their type where OpenAI's API asks for it. An item without one gets one later;
+// what a reference names is found or not. For package responses.
+func CheckIDs(items []Item) *check.Problem {
+	for i, it := range items {
+		prefix := ""
+		switch it.Type {
+		case "message", "function_call", "reasoning":
+			prefix = Prefix(it.Type)
+		case "item_reference":
+			continue
+		}
+		if it.ID == "" {
+			continue
+		}
+		if p := check.IDText(it.ID, prefix); p != nil {
+			return p.In("id").At(i)
+		}
+	}
+	return nil
+}
