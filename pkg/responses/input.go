@@ -15,25 +15,14 @@ func WithInput(body []byte, items []item.Item) ([]byte, *fault.Error) {
 	if err != nil {
 		return nil, err
 	}
-	size := len(v)
-	for _, it := range items {
-		size += len(it.JSON()) + 1
-	}
-	b := append(make([]byte, 0, size+len(`,"input":[]}`)), '{')
-	for key, m := range v.Members() {
-		if string(key) != "input" {
-			b = append(raw.AppendText(b, string(key)), ':')
-			b = append(append(b, m...), ',')
-		}
-	}
-	b = append(b, `"input":[`...)
+	input := raw.Value{'['}
 	for i, it := range items {
 		if i > 0 {
-			b = append(b, ',')
+			input = append(input, ',')
 		}
-		b = append(b, it.JSON()...)
+		input = append(input, it.JSON()...)
 	}
-	return append(b, "]}"...), nil
+	return v.With("input", append(input, ']')), nil
 }
 
 // Duplicate is a 400 for an input item whose id a conversation holds already.

@@ -14,11 +14,11 @@ func TestWithInput(t *testing.T) {
 	if f != nil {
 		t.Fatal(f)
 	}
-	const input = `"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user","content":"\u0000"}]}`
+	const input = `[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user","content":"\u0000"}]`
 	for body, want := range map[string]string{
-		`{"model":"m","input":[{"id":"rs_1"}]}`:                            `{"model":"m",` + input,
-		"{ \"inp\\u0075t\" : [] ,\n\"input\":1, \"new\\n\" : {\"a\": 1} }": `{"new\n":{"a":1},` + input,
-		`{}`: `{` + input,
+		`{"model":"m","input":[{"id":"rs_1"}],"x":1}`:              `{"model":"m","input":` + input + `,"x":1}`,
+		`{"inp\u0075t":[],"input":1,"new\n":{"a":1},"input":null}`: `{"inp\u0075t":` + input + `,"new\n":{"a":1}}`,
+		`{}`: `{"input":` + input + `}`,
 	} {
 		got, f := WithInput([]byte(body), items)
 		if f != nil {

@@ -55,7 +55,8 @@ func TestAdmitsAndAcceptsShareAStatement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, admitted := range got {
+	for i, a := range got {
+		admitted := a == isAdmitted
 		if want := i%2 == 0; admitted != want || (look(t, s, all[i].ID).Status == InProgress) != want {
 			t.Errorf("request %d: admitted %v, want %v", i, admitted, want)
 		}

@@ -26,6 +26,13 @@
 // The answer of a request that is one model call is its step's output, and its failure the step's error: a text that only passes
 // through, megabytes of it for embeddings, is not written a second time to settle it.
 //
+// A conversation owns its items: what a response adds is written beside it, once, in the commit that ends it, and from then on response
+// and conversation live and are deleted independently of each other. Reading items out of the rows of their responses instead would
+// save that copy, but bind the life of a response, and its purge, to a conversation somebody may keep for years. Each response adds only
+// its own items, so that storage stays linear here as well. A response in flight locks its conversation, so that all of its turns see the
+// same history; there is no lock to be released, since it is the response's row that says whether it is in flight. Deleting a
+// conversation needs no lock: the foreign key of its items keeps a settlement from adding to what is being deleted.
+//
 // A live row (in progress, or terminal with after-work left) is found through a partial index on its id that does not hold
 // check_at, so that a step's commit stays a heap-only update; the sweep filters on check_at over all live rows instead,
 // about 1 µs a row. Step payloads are columns of steps, stored out of line above the toast threshold and never rewritten by

@@ -12,8 +12,12 @@ var (
 	// ErrStale says that a write turned nothing: the row is terminal, or a later epoch, turn or attempt owns it, or the step was
 	// turned before. The caller looks at the row again and publishes what it needs.
 	ErrStale = errors.New("the row has moved on")
-	// ErrNotFound says that the tenant has no such request, or that there is no such key.
+	// ErrNotFound says that the tenant has no such request or conversation, or that there is no such key.
 	ErrNotFound = errors.New("not found")
+	// ErrNoItem says that a conversation has no such item.
+	ErrNoItem = errors.New("no such item")
+	// ErrTooLarge says that what was asked for is more than the caller wants to read.
+	ErrTooLarge = errors.New("too large")
 	// ErrSchema says that the database's schema is not the one this binary was built for.
 	ErrSchema = errors.New("the database schema does not match")
 )
@@ -24,8 +28,10 @@ func Unavailable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrSchema) || errors.Is(err, pgx.ErrNoRows) {
-		return false
+	for _, verdict := range []error{ErrStale, ErrNotFound, ErrNoItem, ErrTooLarge, ErrSchema, pgx.ErrNoRows} {
+		if errors.Is(err, verdict) {
+			return false
+		}
 	}
 	var pg *pgconn.PgError
 	var scan pgx.ScanArgError

@@ -234,7 +234,7 @@ func TestManyCallsMakeFewStatements(t *testing.T) {
 	s := open(t)
 	var n atomic.Int32
 	accept := s.accepts.run
-	s.accepts.run = func(ctx context.Context, all []NewRequest) ([]bool, error) {
+	s.accepts.run = func(ctx context.Context, all []NewRequest) ([]acceptance, error) {
 		n.Add(1)
 		return accept(ctx, all)
 	}

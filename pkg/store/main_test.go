@@ -184,7 +184,7 @@ func commitResults(tb testing.TB, s *Store, all ...ToolResult) []Row {
 func dump(tb testing.TB, s *Store) string {
 	tb.Helper()
 	var out strings.Builder
-	for _, table := range []string{"requests", "steps", "bodies"} {
+	for _, table := range []string{"requests", "steps", "bodies", "conversations", "conversation_items"} {
 		sql := `SELECT concat_ws(' ', t.tableoid::regclass, t.xmin, t.ctid, to_jsonb(t)) FROM ` + table + ` t ORDER BY 1`
 		out.WriteString(strings.Join(ask[string](tb, s, sql), "\n") + "\n")
 	}

@@ -34,7 +34,7 @@ func TestMigrate(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	want := []string{"bodies", "goose_db_version", "keys", "requests", "steps"}
+	want := []string{"bodies", "conversation_items", "conversations", "goose_db_version", "keys", "requests", "steps"}
 	if diff := cmp.Diff(want, ask[string](t, s, tablesSQL)); diff != "" {
 		t.Errorf("tables after the migration (-want +got):\n%s", diff)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ type planned struct {
 	args args
 }
 
-func plannedStatements(asked, ready, decided, last Row) []planned {
+func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planned {
 	turn := turnArgs([]TurnCommit{{Fence: fenceOf(ready), Steps: newSteps(1)}})
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
@@ -26,11 +27,40 @@ func plannedStatements(asked, ready, decided, last Row) []planned {
 		"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
 		"crashed": true, "wait": 1.0, "error": []byte("{}"),
 	}
+	change := itemArgs([]NewItem{newItem("msg_added")})
+	change["id"], change["tenant"], change["conversation"], change["seen"], change["remove"] = uuid.New(), testTenant, talk, int64(0), "msg_2"
+	settlement := args{
+		"ids": []uuid.UUID{decided.ID}, "tenants": []string{""}, "epochs": []int{decided.Epoch}, "statuses": []string{"completed"},
+		"reasons": []string{""}, "answers": [][]byte{{0}}, "after": []bool{true}, "i_ords": []int64{1},
+	}
+	maps.Copy(settlement, itemArgs([]NewItem{newItem("msg_said")}))
+	made := itemArgs([]NewItem{newItem("msg_first")})
+	made["id"], made["tenant"], made["metadata"] = uuid.New(), testTenant, []byte("{}")
+	ofTalk := args{
+		"id": talk, "tenant": testTenant, "metadata": []byte("{}"), "ids": []string{"msg_1", "msg_9"}, "after": "msg_2", "limit": 20,
+		"item": "msg_1", "most": MaxConversationItems,
+	}
 	return []planned{
+		{"create conversation", createConversationSQL, made},
+		{"conversation", conversationSQL, ofTalk},
+		{"set metadata", setMetadataSQL, ofTalk},
+		{"conversation state", conversationStateSQL, ofTalk},
+		{"change items", changeItemsSQL, change},
+		{"items up", pageUpSQL, ofTalk},
+		{"items down", pageDownSQL, ofTalk},
+		{"conversation item", conversationItemSQL, ofTalk},
+		{"spoken", spokenSQL, ofTalk},
+		{"find items", findItemsSQL, args{
+			"tenant": testTenant, "most": 1000, "ids": []string{"msg_1", "msg_9"}, "requests": []uuid.UUID{uuid.Nil, last.ID},
+			"answers": []bool{false, true},
+		}},
+		{"delete conversation", deleteConversationSQL, ofTalk},
 		{"accept", acceptSQL, args{
-			"ids": []uuid.UUID{n.ID}, "tenants": []string{"tenant-1"}, "endpoints": []string{"e"}, "models": []string{"m"},
-			"lanes": []string{testLane}, "tiers": []int{1}, "weights": []float64{1}, "backgrounds": []bool{true},
-			"bodies": [][]byte{{0}}, "timeouts": []float64{60}, "traces": []string{""}, "parents": []uuid.UUID{asked.ID}, "unstored": []bool{false}, "admits": []bool{false},
+			"ids": []uuid.UUID{n.ID, uuid.New()}, "tenants": []string{"tenant-1", testTenant}, "endpoints": []string{"e", "e"},
+			"models": []string{"m", "m"}, "lanes": []string{testLane, testLane}, "tiers": []int{1, 1}, "weights": []float64{1, 1},
+			"backgrounds": []bool{true, true}, "bodies": [][]byte{{0}, {0}}, "timeouts": []float64{60, 60}, "traces": []string{"", ""},
+			"parents": []uuid.UUID{asked.ID, uuid.Nil}, "unstored": []bool{false, false}, "admits": []bool{false, false},
+			"conversations": []uuid.UUID{uuid.Nil, talk}, "seen": []int64{0, 0},
 		}},
 		{"claim", claimSQL, args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
 		{"load", loadChainSQL, args{"ids": []uuid.UUID{asked.ID}}},
@@ -42,10 +72,7 @@ func plannedStatements(asked, ready, decided, last Row) []planned {
 			"attempts": []int{1}, "calls": []string{result.CallID}, "hashes": [][]byte{result.InputHash}, "outputs": [][]byte{{0}},
 			"errors": [][]byte{nil}, "took": []int64{1}, "retries": []bool{false}, "waits": []float64{0},
 		}},
-		{"settle", settleSQL, args{
-			"ids": []uuid.UUID{decided.ID}, "tenants": []string{""}, "epochs": []int{decided.Epoch}, "statuses": []string{"completed"},
-			"reasons": []string{""}, "answers": [][]byte{{0}}, "after": []bool{true},
-		}},
+		{"settle", settleSQL, settlement},
 		{"finish", finishSQL, args{"id": decided.ID}},
 		{"answer", lookupSQL, args{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
 		{"finished", finishedSQL, args{"ids": []uuid.UUID{asked.ID}}},
@@ -151,7 +178,7 @@ func (n planNode) touched() (pages int, whole []string) {
 	return pages, whole
 }
 
-const analyzeSQL = `ANALYZE requests, steps, bodies`
+const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation_items`
 
 // touch says how many pages each call touches.
 func touch(t *testing.T, conn *pgxpool.Conn, calls []string) []int {
@@ -196,7 +223,11 @@ WITH filled AS (
     FROM generate_series(1, $1::int) AS i
   RETURNING id),
 asked AS (
-  INSERT INTO bodies SELECT id, 'request', '\x00' FROM filled)
+  INSERT INTO bodies SELECT id, 'request', '\x00' FROM filled),
+spoken AS (
+  INSERT INTO conversations (id, tenant, metadata, last_place, items) SELECT id, '` + testTenant + `', '{}', 1, 1 FROM filled),
+said AS (
+  INSERT INTO conversation_items (conversation_id, place, tenant, item_id, data) SELECT id, 1, '` + testTenant + `', 'msg_1', '\x00' FROM filled)
 INSERT INTO steps (request_id, turn, idx, kind, name, state, finished_at)
 SELECT id, 1, 0, 'model', 'm', 'done', now() FROM filled WHERE $2 <> 'queued'`
 
@@ -217,7 +248,7 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			s := open(t)
 			ready := claimed(t, s)
 			alarm(t, s) // so that one row is there to be postponed, and the others are there to be alarmed
-			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed), line(t, s, 3)[2])
+			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed, on(talk(t, s, 1), 0)), line(t, s, 3)[2], talk(t, s, 3))
 			conn, err := s.pool.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -54,6 +54,8 @@ type Row struct {
 	Trace     string
 	CreatedAt time.Time
 	Parent    uuid.UUID // the request it continues; uuid.Nil: none
+	// Conversation is what it continues and adds to; uuid.Nil: none. It may have been deleted since.
+	Conversation uuid.UUID
 	// Unpublished: the turn was parked, and nobody has published its command since.
 	Unpublished bool
 	DueIn       time.Duration // how long until not_before, by the database's clock; never negative

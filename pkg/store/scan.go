@@ -12,7 +12,8 @@ const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
-  COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.check_at = r.not_before, false) AS unpublished,
+  COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.conversation, ` + nobody + `) AS conversation,
+  COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
   extract(epoch FROM now() - GREATEST(r.changed_at, r.not_before))::float8 AS age`
@@ -32,7 +33,8 @@ const (
 func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
-		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Unpublished, dueIn, remaining, age,
+		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Conversation,
+		&r.Unpublished, dueIn, remaining, age,
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 )
@@ -15,12 +16,18 @@ type Settlement struct {
 	Status Status
 	Reason string
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
+	// Items are what the request adds to its conversation, in order. Only a stored request that is Completed or Incomplete does, and
+	// only while the conversation is there.
+	Items []NewItem
 	// AfterWork keeps the row live for the finalizer's second look: purges, notices.
 	AfterWork bool
 }
 
 // Every way to a terminal status is this statement. Which rows may go where is its WHERE: the finalizer settles only what was
 // decided, a cancel takes any live request of its tenant, expiry only what is past its deadline.
+//
+// What a request adds to its conversation is in the commit that ends it, and with that end goes its lock: whoever finds the
+// conversation free sees what was added. An item of an id that is there already is left out; accepts let none in.
 const settleSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @tenants::text[], @epochs::int[], @statuses::text[], @reasons::text[],
@@ -42,7 +49,24 @@ settled AS (
          check_at = CASE WHEN c.after THEN now() + interval '4 seconds' END
     FROM c JOIN locked USING (ord)
    WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id AND r.status IN ('queued', 'in_progress')
-  RETURNING c.ord, r.id),
+  RETURNING c.ord, CASE WHEN r.stored AND c.status IN ('completed', 'incomplete') THEN r.conversation END AS conversation),
+talk AS (
+  SELECT v.id, v.tenant, v.last_place FROM conversations v
+   WHERE v.id = ANY (ARRAY(SELECT conversation FROM settled WHERE conversation IS NOT NULL)) ORDER BY v.id FOR UPDATE),
+said AS (
+  INSERT INTO conversation_items (conversation_id, place, tenant, item_id, calls, answers, data)
+  SELECT talk.id, talk.last_place + row_number() OVER (PARTITION BY talk.id ORDER BY i.ord, i.n), talk.tenant,
+         i.id, i.calls, i.answers, i.data
+    FROM unnest(@i_ords::bigint[], @i_ids::text[], @i_calls::bytea[], @i_answers::bytea[], @i_data::bytea[]) WITH ORDINALITY
+      AS i(ord, id, calls, answers, data, n)
+    JOIN settled ON settled.ord = i.ord JOIN talk ON talk.id = settled.conversation
+  ON CONFLICT DO NOTHING
+  RETURNING conversation_id, place, octet_length(data) AS size),
+grown AS (
+  UPDATE conversations v
+     SET version = v.version + 1, last_place = s.last, items = v.items + s.n, bytes = v.bytes + s.size
+    FROM (SELECT conversation_id AS id, max(place) AS last, count(*) AS n, sum(size) AS size FROM said GROUP BY 1) s
+   WHERE v.id = ANY (ARRAY(SELECT id FROM talk)) AND v.id = s.id),
 answered AS (
   INSERT INTO bodies (request_id, kind, data)
   SELECT c.id, 'answer', c.answer FROM c JOIN settled USING (ord) WHERE c.answer IS NOT NULL)
@@ -62,7 +86,16 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
-	rows, err := s.pool.Query(ctx, settleSQL, args{
+	var items []NewItem
+	owners := []int64{} // the settlement's place in the statement, from 1
+	for i, o := range all {
+		for _, it := range o.Items {
+			items, owners = append(items, it), append(owners, int64(i+1))
+		}
+	}
+	a := itemArgs(items)
+	maps.Copy(a, args{
+		"i_ords":   owners,
 		"ids":      ids(all, func(o Settlement) uuid.UUID { return o.ID }),
 		"tenants":  column(all, func(o Settlement) string { return o.Tenant }),
 		"epochs":   column(all, func(o Settlement) int { return o.Epoch }),
@@ -71,6 +104,7 @@ func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error)
 		"answers":  column(all, func(o Settlement) []byte { return o.Answer }),
 		"after":    column(all, func(o Settlement) bool { return o.AfterWork }),
 	})
+	rows, err := s.pool.Query(ctx, settleSQL, a)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (c *Config) Validate() error {
 // Store is safe for concurrent use. It holds no state but its pool and the calls that wait for a shared statement.
 type Store struct {
 	pool    *pgxpool.Pool
-	accepts *group[NewRequest, bool]
+	accepts *group[NewRequest, acceptance]
 	turns   *group[TurnCommit, bool]
 	settles *group[Settlement, bool]
 	answers *group[lookup, *Answer]

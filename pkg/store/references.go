@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// ItemRef is an item that is looked for by its id.
+type ItemRef struct {
+	ID string
+	// Request is the request that the id was made for, which is where the item is if it is not in a conversation: in its body, or with
+	// Answer in its final object. uuid.Nil: in a conversation or nowhere.
+	Request uuid.UUID
+	Answer  bool
+}
+
+// Source is where items may be found: the body of a request as it was accepted, or with Answer its final object.
+type Source struct {
+	Request uuid.UUID
+	Answer  bool
+}
+
+// FoundItems is what [Store.FindItems] found.
+type FoundItems struct {
+	Items   map[string][]byte // by id, of conversations
+	Sources map[Source][]byte // that the others may be in
+}
+
+// An item of a conversation is found by the index of ids, the newest conversation's first; all others by the primary keys of the
+// request that their id names, and only as long as that is stored. Whatever is found beyond the limit comes without its data.
+const findItemsSQL = `
+WITH asked AS (
+  SELECT * FROM unnest(@ids::text[], @requests::uuid[], @answers::bool[]) AS q(id, request, answer)),
+kept AS (
+  SELECT q.id, k.data FROM asked q CROSS JOIN LATERAL (
+    SELECT i.data FROM conversation_items i WHERE i.tenant = @tenant AND i.item_id = q.id ORDER BY i.conversation_id DESC LIMIT 1) k),
+sources AS (
+  SELECT DISTINCT request, answer FROM asked q
+   WHERE q.request <> ` + nobody + ` AND NOT EXISTS (SELECT FROM kept WHERE kept.id = q.id)),
+found AS (
+  SELECT id, ` + nobody + ` AS request, false AS answer, data FROM kept
+  UNION ALL
+  SELECT '', r.id, s.answer, b.data
+    FROM sources s
+    JOIN requests r ON r.id = s.request AND r.tenant = @tenant AND r.stored AND r.endpoint = 'responses'
+    JOIN bodies b ON b.request_id = r.id AND b.kind = CASE WHEN s.answer THEN 'answer' ELSE 'request' END
+   WHERE r.id = ANY (@requests::uuid[]) AND b.request_id = ANY (@requests::uuid[])),
+summed AS (
+  SELECT *, sum(octet_length(data)) OVER (ROWS UNBOUNDED PRECEDING) AS upto FROM found)
+SELECT id, request, answer, CASE WHEN upto <= @most THEN data END FROM summed`
+
+// FindItems looks for a tenant's items, reading most bytes at most; ErrTooLarge: there is more to read. What is not stored, and what
+// is another tenant's, is not found.
+func (s *Store) FindItems(ctx context.Context, tenant string, refs []ItemRef, most int64) (FoundItems, error) {
+	found := FoundItems{Items: map[string][]byte{}, Sources: map[Source][]byte{}}
+	tooLarge := false
+	_, err := query(ctx, s, findItemsSQL, args{
+		"tenant":   tenant,
+		"most":     most,
+		"ids":      column(refs, func(r ItemRef) string { return r.ID }),
+		"requests": ids(refs, func(r ItemRef) uuid.UUID { return r.Request }),
+		"answers":  column(refs, func(r ItemRef) bool { return r.Answer }),
+	}, func(row pgx.CollectableRow) (none struct{}, err error) {
+		var id string
+		var source Source
+		var data []byte
+		if err = row.Scan(&id, &source.Request, &source.Answer, &data); err != nil {
+			return none, err
+		}
+		switch {
+		case data == nil:
+			tooLarge = true
+		case source.Request == uuid.Nil:
+			found.Items[id] = data
+		default:
+			found.Sources[source] = data
+		}
+		return none, nil
+	})
+	if err == nil && tooLarge {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		return FoundItems{}, fmt.Errorf("find %d items: %w", len(refs), err)
+	}
+	return found, nil
+}
