@@ -47,6 +47,9 @@ const (
 // one, or after the first queued of the lane when it has none. No clock row is kept: with nothing queued, tags start anew.
 // Accepts that run at the same time may draw the same tag; the order between them is then by id, that is by time.
 //
+// A tenant's last queued one is the row at or before the end of its part of the index. Asked for by equality, a tenant that has none
+// may be looked for in the lane's whole queue, 1,776 pages of 50,000 rows: that index has the order as well.
+//
 // A request that may be admitted at once skips the queue only where its lane has none: it overtakes nobody.
 //
 // Of accepts on one conversation at the same time one finds the version it has seen and raises it; that the conversation was free at
@@ -85,8 +88,11 @@ accepted AS (
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.lane = n.lane AND q.tier = n.tier
                       ORDER BY q.vft LIMIT 1), 0),
-           COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.tenant = n.tenant AND q.lane = n.lane
-                        AND q.tier = n.tier ORDER BY q.vft DESC LIMIT 1), 0)) + n.place / n.weight END,
+           COALESCE((SELECT last.vft FROM (
+                       SELECT q.tenant, q.lane, q.tier, q.vft FROM requests q
+                        WHERE q.status = 'queued' AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
+                        ORDER BY q.tenant DESC, q.lane DESC, q.tier DESC, q.vft DESC LIMIT 1) last
+                      WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier), 0)) + n.place / n.weight END,
          now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.talk,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
