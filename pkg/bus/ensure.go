@@ -135,6 +135,9 @@ func mergeStream(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.MaxMsgs, next.MaxBytes, next.MaxAge = want.MaxMsgs, want.MaxBytes, want.MaxAge
 	next.MaxMsgsPerSubject, next.Discard, next.DiscardNewPerSubject = want.MaxMsgsPerSubject, want.Discard, want.DiscardNewPerSubject
 	next.AllowDirect, next.RePublish = want.AllowDirect, want.RePublish
+	if want.Duplicates > 0 {
+		next.Duplicates = want.Duplicates
+	}
 	next.Replicas = max(have.Replicas, want.Replicas)
 	next.Metadata = mergeMetadata(have.Metadata, want.Metadata)
 	return next

@@ -78,7 +78,7 @@ func (b *Bus) Erase(ctx context.Context, requestID string) error {
 	return errors.Join(b.Purge(ctx, requestID), b.purge(ctx, requestID, map[string]string{
 		streamFinal: "final." + id + ".*",
 		streamStep:  "step.*." + id + ".>",
-		streamLive:  "live." + id,
+		streamLive:  liveSubject(requestID).tail(),
 	}))
 }
 

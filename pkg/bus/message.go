@@ -49,6 +49,13 @@ func Dead(d *stepv1.DeadLetter) Message {
 	return Message{subject: deadSubject(d.GetIdentity().GetRequestId()), body: d}
 }
 
+// Live makes a message of live frames.
+func Live(f *stepv1.LiveFrames) Message {
+	s := liveSubject(f.GetRequestId())
+	s.Epoch, s.Turn, s.Attempt = f.GetEpoch(), f.GetTurn(), f.GetAttempt()
+	return Message{subject: s, body: f}
+}
+
 // WithTrace is the message with a W3C traceparent in its headers; an empty one changes nothing.
 func (m Message) WithTrace(traceparent string) Message {
 	m.trace = traceparent

@@ -116,12 +116,7 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 	if err != nil {
 		return false, err
 	}
-	err = b.mend(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
-		return err
-	})
+	err = b.publishBehind(ctx, msg, 0)
 	switch code := apiCode(err); {
 	case err == nil:
 		return true, nil
@@ -129,6 +124,16 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 		return false, nil
 	}
 	return false, fmt.Errorf("publish %s first: %w", msg.Subject, mapPublishError(err))
+}
+
+// publishBehind publishes a message if the last one of its subject has the given sequence; 0: if there is none.
+func (b *Bus) publishBehind(ctx context.Context, msg *nats.Msg, last uint64) error {
+	return b.mend(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+		return err
+	})
 }
 
 // isRefused reports whether the server refused a message because its subject holds one.

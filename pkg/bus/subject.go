@@ -27,6 +27,7 @@ const (
 	FamilyTool  Family = "tool"
 	FamilyFinal Family = "final"
 	FamilyStep  Family = "step"
+	FamilyLive  Family = "live"
 	FamilyDead  Family = "dead"
 )
 
@@ -84,6 +85,13 @@ func stepSubject(tenant string, id *stepv1.StepIdentity, event string) Subject {
 		Epoch: id.GetEpoch(), Turn: id.GetTurn(), Index: id.GetIndex(), Attempt: id.GetAttempt(), Event: event,
 	}
 }
+
+func liveSubject(requestID string) Subject {
+	return Subject{Family: FamilyLive, RequestID: token(requestID)}
+}
+
+// tailSubject is what a live subject is republished to.
+func tailSubject(requestID string) string { return join("tail", token(requestID)) }
 
 func deadSubject(requestID string) Subject {
 	return Subject{Family: FamilyDead, RequestID: token(requestID)}
@@ -158,7 +166,7 @@ func parseTokens(t []string) (Subject, error) {
 		case eventModelCompleted, eventModelFailed, eventToolStarted, eventToolCompleted, eventToolFailed, eventSettled:
 			return s, parseNumbers(t[3], &s.Epoch, &s.Turn, &s.Index, &s.Attempt)
 		}
-	case s.Family == FamilyDead && len(t) == 2:
+	case (s.Family == FamilyDead || s.Family == FamilyLive) && len(t) == 2:
 		s.RequestID = t[1]
 		return s, nil
 	}

@@ -31,9 +31,11 @@ const (
 const (
 	stepMaxAge = 72 * time.Hour
 	// liveMaxAge is a backstop: live streams are purged once archived.
-	liveMaxAge  = 24 * time.Hour
-	deadMaxAge  = 30 * 24 * time.Hour
-	deadMaxMsgs = 1_000_000
+	liveMaxAge = 24 * time.Hour
+	// liveDuplicates is how long the ids of live messages are remembered, in memory: longer than a writer repeats one.
+	liveDuplicates = 10 * time.Second
+	deadMaxAge     = 30 * 24 * time.Hour
+	deadMaxMsgs    = 1_000_000
 
 	// maxWaiting pull requests per consumer; the server's default of 512 is less than a large installation's pullers.
 	maxWaiting = 4096
@@ -84,6 +86,7 @@ func poolConsumer(pool string) string { return consumerTool + token(pool) }
 // streams are the configurations of all streams.
 func (c *Config) streams() []jetstream.StreamConfig {
 	live := c.limits(streamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
+	live.Duplicates = liveDuplicates
 	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
 	step := c.limits(streamStep, "what happened to every step; tool results themselves", stepMaxAge, "step.*.*.*.*")
 	step.MaxBytes, step.Discard = c.StepMaxBytes, jetstream.DiscardNew
