@@ -26,6 +26,7 @@ type NewRequest struct {
 	Trace      string
 	Parent     uuid.UUID // the request it continues; the caller has looked at it with [Store.Previous]
 	Unstored   bool      // its id is good for nothing but its own settlement
+	Streamed   bool      // its events are written to the bus and archived
 	// Conversation is the one it continues and locks, if that is still at the version Seen, which the caller has looked at with
 	// [Store.ConversationState].
 	Conversation uuid.UUID
@@ -61,9 +62,9 @@ WITH asked AS (
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
     FROM unnest(@ids::uuid[], @tenants::text[], @endpoints::text[], @models::text[], @lanes::text[], @tiers::int[],
                 @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @parents::uuid[],
-                @unstored::bool[], @admits::bool[], @conversations::uuid[], @seen::bigint[])
+                @unstored::bool[], @streamed::bool[], @admits::bool[], @conversations::uuid[], @seen::bigint[])
       WITH ORDINALITY
-      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, admit,
+      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, admit,
            conversation, seen, ord)),
 held AS (
   SELECT v.id, v.tenant, v.version, v.changed_by FROM conversations v
@@ -82,7 +83,7 @@ n AS (
               THEN 1 ELSE 0 END AS go
     FROM asked WHERE conversation = ` + nobody + ` OR ord IN (SELECT ord FROM taken)),
 accepted AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, conversation,
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, streamed, conversation,
                         status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
@@ -93,7 +94,7 @@ accepted AS (
                         WHERE q.status = 'queued' AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
                         ORDER BY q.tenant DESC, q.lane DESC, q.tier DESC, q.vft DESC LIMIT 1) last
                       WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier), 0)) + n.place / n.weight END,
-         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.talk,
+         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.streamed, n.talk,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
     FROM n
@@ -127,7 +128,7 @@ func (s *Store) Admit(ctx context.Context, n NewRequest) (Row, error) {
 	n.admit = true
 	row := Row{
 		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout,
-		Trace: n.Trace, Parent: n.Parent, Conversation: n.Conversation,
+		Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
 	}
 	admitted, err := s.accept(ctx, n)
 	if admitted {
@@ -162,6 +163,7 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]acceptance, 
 		"traces":        column(all, func(n NewRequest) string { return n.Trace }),
 		"parents":       ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
 		"unstored":      column(all, func(n NewRequest) bool { return n.Unstored }),
+		"streamed":      column(all, func(n NewRequest) bool { return n.Streamed }),
 		"admits":        column(all, func(n NewRequest) bool { return n.admit }),
 		"conversations": ids(all, func(n NewRequest) uuid.UUID { return n.Conversation }),
 		"seen":          column(all, func(n NewRequest) int64 { return n.Seen }),

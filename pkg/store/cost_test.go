@@ -54,7 +54,7 @@ func (c *costRun) commitGroups() {
 			c.mu.Lock()
 			opened := c.opened[r.ID]
 			c.mu.Unlock()
-			opened <- r
+			opened <- r.Row
 		}
 	}
 }

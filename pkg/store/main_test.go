@@ -172,11 +172,11 @@ func results(r Row) []ToolResult {
 
 func commitResults(tb testing.TB, s *Store, all ...ToolResult) []Row {
 	tb.Helper()
-	rows, err := s.CommitResults(tb.Context(), all)
+	turned, err := s.CommitResults(tb.Context(), all)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return rows
+	return column(turned, func(p Progress) Row { return p.Row })
 }
 
 // dump is every row of every table, with the transaction and place of its version: a row that was rewritten with what it held

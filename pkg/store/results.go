@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // ToolResult is what one attempt of a tool call came to.
@@ -23,6 +24,24 @@ type ToolResult struct {
 	// Retry parks the step for another attempt instead of finishing it; Output is not used.
 	Retry bool
 	Wait  time.Duration
+}
+
+// Progress is what a group of results made of one request. Done and Failed are the places of the calls it turned in the response's
+// output, if the request is streamed.
+type Progress struct {
+	Row
+	Done, Failed []int32
+}
+
+// Over tells whether the turn's last call was among them, so that the row needs a message.
+func (p Progress) Over() bool { return p.Stage != StageTools }
+
+func scanProgress(rows pgx.CollectableRow) (Progress, error) {
+	var p Progress
+	var dueIn, remaining, age float64
+	err := rows.Scan(append(p.targets(&dueIn, &remaining, &age), &p.Done, &p.Failed)...)
+	p.DueIn, p.Remaining, p.Age = seconds(dueIn), seconds(remaining), seconds(age)
+	return p, err
 }
 
 // Lock the request rows first, in the order of ids; turn only steps of rows that were locked; count what was really turned.
@@ -48,7 +67,7 @@ turned AS (
     FROM c JOIN locked USING (id, epoch, turn)
    WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx AND s.attempt = c.attempt AND s.state = 'dispatched'
      AND s.call_id = c.call_id AND s.input_hash = c.hash
-  RETURNING c.id, c.retry, c.wait),
+  RETURNING c.id, c.retry, c.wait, s.state, s.place),
 counted AS (
   SELECT id, count(*) FILTER (WHERE NOT retry) AS n, min(wait) FILTER (WHERE retry) AS wait FROM turned GROUP BY id),
 moved AS (
@@ -65,12 +84,15 @@ moved AS (
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)
   SELECT id, turn, 0, 'model', model, 'dispatched' FROM moved WHERE stage = 'model')
-SELECT ` + rowColumns + ` FROM moved r WHERE r.stage <> 'tools'`
+SELECT ` + rowColumns + `,
+       ARRAY(SELECT t.place FROM turned t WHERE t.id = r.id AND t.state = 'done' AND r.streamed),
+       ARRAY(SELECT t.place FROM turned t WHERE t.id = r.id AND t.state = 'failed' AND r.streamed)
+  FROM moved r WHERE r.stage <> 'tools' OR r.streamed`
 
 // CommitResults records a group of tool results of any number of requests in one statement. A result whose attempt, call id or
 // input hash does not match its step, or whose step was turned before, turns nothing and is not reported. The rows
-// returned are those whose last step this group turned: each needs a message.
-func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Row, error) {
+// returned are those whose last step this group turned, each of which needs a message, and those of streamed requests.
+func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Progress, error) {
 	rows, err := query(ctx, s, commitResultsSQL, args{
 		"ids":      ids(all, func(t ToolResult) uuid.UUID { return t.ID }),
 		"epochs":   column(all, func(t ToolResult) int { return t.Epoch }),
@@ -84,7 +106,7 @@ func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Row, err
 		"took":     column(all, func(t ToolResult) int64 { return t.Took.Microseconds() }),
 		"retries":  column(all, func(t ToolResult) bool { return t.Retry }),
 		"waits":    column(all, func(t ToolResult) float64 { return t.Wait.Seconds() }),
-	}, scanRow)
+	}, scanProgress)
 	if err != nil {
 		return nil, fmt.Errorf("commit %d tool results: %w", len(all), err)
 	}

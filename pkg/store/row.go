@@ -54,6 +54,7 @@ type Row struct {
 	Trace     string
 	CreatedAt time.Time
 	Parent    uuid.UUID // the request it continues; uuid.Nil: none
+	Streamed  bool      // its events are written to the bus
 	// Conversation is what it continues and adds to; uuid.Nil: none. It may have been deleted since.
 	Conversation uuid.UUID
 	// Unpublished: the turn was parked, and nobody has published its command since.
@@ -76,6 +77,7 @@ type Step struct {
 	Attempt      int
 	Input        []byte // a tool call's arguments
 	InputHash    []byte
+	Place        int    // of a tool call's item in the response's output; -1: not known
 	Output       []byte // a model step's output items, or the text of a tool
 	Error        []byte // JSON of the last failed attempt
 	InputTokens  int64

@@ -13,7 +13,7 @@ const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
   COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.conversation, ` + nobody + `) AS conversation,
-  COALESCE(r.check_at = r.not_before, false) AS unpublished,
+  r.streamed, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
   extract(epoch FROM now() - GREATEST(r.changed_at, r.not_before))::float8 AS age`
@@ -27,21 +27,21 @@ const (
 	stepEnd   = `s.error,
   COALESCE(s.input_tokens, 0), COALESCE(s.output_tokens, 0),
   GREATEST(COALESCE(extract(epoch FROM s.not_before - now()), 0), 0)::float8,
-  s.created_at, s.finished_at, COALESCE(s.took_us, 0)`
+  s.created_at, s.finished_at, COALESCE(s.took_us, 0), COALESCE(s.place, -1)`
 )
 
 func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
 		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Conversation,
-		&r.Unpublished, dueIn, remaining, age,
+		&r.Streamed, &r.Unpublished, dueIn, remaining, age,
 	}
 }
 
 func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
 	return []any{
 		&s.Turn, &s.Index, &s.Kind, &s.Name, &s.Pool, &s.CallID, &s.State, &s.Attempt, &s.Input, &s.InputHash,
-		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros,
+		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros, &s.Place,
 	}
 }
 

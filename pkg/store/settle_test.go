@@ -151,9 +151,9 @@ func TestCancelRacesTheLoop(t *testing.T) {
 func loopOnce(t *testing.T, s *Store, r Row) {
 	asked, err := s.CommitTurn(t.Context(), r, TurnCommit{Fence: fenceOf(r), Steps: newSteps(3)})
 	if err == nil {
-		var rows []Row
-		if rows, err = s.CommitResults(t.Context(), results(asked)); err == nil && len(rows) == 1 {
-			r = rows[0]
+		var turned []Progress
+		if turned, err = s.CommitResults(t.Context(), results(asked)); err == nil && len(turned) == 1 {
+			r = turned[0].Row
 			r, err = s.CommitTurn(t.Context(), r, TurnCommit{Fence: fenceOf(r), Outcome: Completed})
 			if err == nil {
 				err = s.Settle(t.Context(), Settlement{ID: r.ID, Epoch: r.Epoch, Status: Completed, Answer: []byte("a"), AfterWork: true})

@@ -17,6 +17,7 @@ type NewStep struct {
 	CallID    string
 	Input     []byte
 	InputHash []byte
+	Place     int // of its item in the response's output
 	// Output and Error are set when the call is not made at all: the model sees Output, the audit trail Error.
 	Output []byte
 	Error  []byte
@@ -74,7 +75,7 @@ func (t TurnCommit) after(before Row) Row {
 		if n.Due() {
 			r.Steps = append(r.Steps, Step{
 				Turn: t.Turn, Index: n.Index, Kind: "tool", Name: n.Name, Pool: n.Pool, CallID: n.CallID,
-				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash,
+				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash, Place: n.Place,
 			})
 		}
 	}
@@ -115,13 +116,13 @@ opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)
   SELECT id, turn, 0, 'model', model, 'dispatched' FROM moved WHERE stage = 'model'),
 asked AS (
-  INSERT INTO steps (request_id, turn, idx, kind, name, pool, call_id, input, input_hash, state, output, error, finished_at)
-  SELECT done.id, done.turn, n.idx, 'tool', n.name, n.pool, n.call_id, n.input, n.input_hash,
+  INSERT INTO steps (request_id, turn, idx, kind, name, pool, call_id, input, input_hash, place, state, output, error, finished_at)
+  SELECT done.id, done.turn, n.idx, 'tool', n.name, n.pool, n.call_id, n.input, n.input_hash, n.place,
          CASE WHEN n.error IS NULL THEN 'dispatched' ELSE 'failed' END, n.output, n.error,
          CASE WHEN n.error IS NULL THEN NULL ELSE now() END
     FROM unnest(@s_ords::bigint[], @s_idx::int[], @s_names::text[], @s_pools::text[], @s_calls::text[],
-                @s_inputs::bytea[], @s_hashes::bytea[], @s_outputs::bytea[], @s_errors::bytea[])
-      AS n(ord, idx, name, pool, call_id, input, input_hash, output, error)
+                @s_inputs::bytea[], @s_hashes::bytea[], @s_places::int[], @s_outputs::bytea[], @s_errors::bytea[])
+      AS n(ord, idx, name, pool, call_id, input, input_hash, place, output, error)
     JOIN done USING (ord))
 SELECT ord FROM done`
 
@@ -192,6 +193,7 @@ func addStepArgs(a args, steps []ownedStep) {
 	a["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
 	a["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
 	a["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
+	a["s_places"] = column(steps, func(n ownedStep) int { return n.Place })
 	a["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
 	a["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
 }

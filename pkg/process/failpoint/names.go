@@ -37,6 +37,10 @@ const (
 	FinalAfterCommit Name = "final_after_commit"
 	// FinalAfterPublish: the terminal frame and hooks are published, the final is not acked.
 	FinalAfterPublish Name = "final_after_publish"
+	// FinalAfterLast: a streamed request is settled and its last frame written, its events are not archived.
+	FinalAfterLast Name = "final_after_last"
+	// FinalAfterArchive: the events are archived, the live stream is not purged.
+	FinalAfterArchive Name = "final_after_archive"
 	// CancelAfterCommit: a cancel is committed, no hint is sent and no command purged.
 	CancelAfterCommit Name = "cancel_after_commit"
 	// SweepAfterPublish: the sweeper has published what is due and not moved the rows' next check.
@@ -54,7 +58,7 @@ func All() []Name {
 		TurnAfterTake, TurnAfterModel, TurnAfterCommit, TurnAfterPublish, RaiseAfterCommit,
 		ToolBeforeCall, ToolAfterCall, ToolAfterPublish,
 		ResultsAfterCommit, ResultsAfterPublish,
-		FinalBeforeCommit, FinalAfterCommit, FinalAfterPublish,
+		FinalBeforeCommit, FinalAfterCommit, FinalAfterPublish, FinalAfterLast, FinalAfterArchive,
 		CancelAfterCommit, SweepAfterPublish, RetryAfterCommit,
 	}
 }
