@@ -56,6 +56,15 @@ func readPart(v raw.Value) Part {
 	return p
 }
 
+// Notes is the annotations, one by one.
+func (p Part) Notes() []json.RawMessage {
+	var all []json.RawMessage
+	for _, e := range raw.Value(p.Annotations).Elements() {
+		all = append(all, json.RawMessage(e))
+	}
+	return all
+}
+
 const (
 	maxImage = 20_971_520
 	maxFile  = 33_554_432
