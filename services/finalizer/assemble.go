@@ -5,12 +5,10 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/toolset"
 )
 
 // assemble builds the final object from the chain; nil where the request is one model call, whose step is its answer.
@@ -29,7 +27,7 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 	usage := chain.Usage(turns)
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
-		CreatedAt: dispatch.CreatedAt(c.ID), Output: output(turns), Usage: &usage,
+		CreatedAt: dispatch.CreatedAt(c.ID), Output: chain.Output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
 	case store.Completed:
@@ -43,33 +41,6 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("the outcome %q is not one a finalizer settles", c.Outcome)
 	}
 	return r.JSON(), nil
-}
-
-// output is what the model said, with the calls that ran here as hosted ones, in their places.
-func output(turns []chain.Turn) []item.Item {
-	var all []item.Item
-	for _, t := range turns {
-		for _, it := range t.Items {
-			if step, ran := t.Tools[it.CallID]; ran && it.Type == "function_call" {
-				it = hosted(it, step)
-			}
-			all = append(all, it)
-		}
-	}
-	return all
-}
-
-func hosted(it item.Item, s store.Step) item.Item {
-	call := item.Call{
-		ID: "mcp" + it.ID[len("fc"):], Status: "completed", ServerLabel: toolset.ServerLabel, Name: it.Name, Arguments: it.Arguments(),
-	}
-	if s.State == store.StepFailed {
-		call.Status, call.Error = "failed", chain.ReadFailure(s.Error).Message
-	} else {
-		text := string(s.Output)
-		call.Output = &text
-	}
-	return call.MCP()
 }
 
 // lastFailure is why the request failed.

@@ -137,7 +137,7 @@ func TestHosted(t *testing.T) {
 			`"error":{"type":"mcp_tool_execution_error","content":[{"type":"text","text":"no JSON"}]},"approval_request_id":null}`,
 		`{"type":"function_call","id":"fc_3","status":"completed","call_id":"c","name":"ask","arguments":"{}"}`,
 	}
-	for i, it := range output(turns)[:3] {
+	for i, it := range chain.Output(turns)[:3] {
 		if diff := cmp.Diff(want[i], string(it.JSON())); diff != "" {
 			t.Errorf("item %d (-want +got):\n%s", i, diff)
 		}

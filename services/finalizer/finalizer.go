@@ -64,7 +64,7 @@ func (f *finalizer) final(ctx context.Context, d bus.Delivery) error {
 	case err != nil:
 		return err
 	case c.Status.Terminal() && c.Live:
-		return f.afterWork(ctx, c.Row)
+		return f.afterWork(ctx, c)
 	case c.Next() != store.RunFinal:
 		return f.publishDue(ctx, c.Row)
 	}
@@ -90,7 +90,7 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 	failpoint.Hit(failpoint.FinalBeforeCommit)
 	err = f.Insist(ctx, func(ctx context.Context) error {
 		return f.Store.Settle(ctx, store.Settlement{
-			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer,
+			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed,
 		})
 	})
 	if err != nil {
@@ -103,25 +103,35 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 	}
 	failpoint.Hit(failpoint.FinalAfterCommit)
 	f.tell(c.Row, c.Outcome)
+	if c.Streamed {
+		c.Status = c.Outcome
+		if err := f.endLive(ctx, c); err != nil {
+			return err
+		}
+	}
 	f.Metrics.Step("final", string(c.Outcome), time.Since(c.CreatedAt))
 	failpoint.Hit(failpoint.FinalAfterPublish)
 	return nil
 }
 
-// afterWork clears what a cancelled or expired request left on the bus and then takes the row off the sweep.
-func (f *finalizer) afterWork(ctx context.Context, row store.Row) error {
-	id := dispatch.BusID(row.ID)
-	f.Bus.CancelHint(id)
-	err := f.Insist(ctx, func(ctx context.Context) error { return f.Bus.Purge(ctx, id) })
-	if err != nil {
+// afterWork clears what a cancelled or expired request left on the bus, ends a live stream, and takes the row off the sweep.
+func (f *finalizer) afterWork(ctx context.Context, c store.Chain) error {
+	id := dispatch.BusID(c.ID)
+	if c.Status == store.Cancelled || c.Status == store.Expired {
+		f.Bus.CancelHint(id)
+		if err := f.Insist(ctx, func(ctx context.Context) error { return f.Bus.Purge(ctx, id) }); err != nil {
+			return err
+		}
+	}
+	f.tell(c.Row, c.Status)
+	end := func(ctx context.Context) error { return f.Store.Finish(ctx, c.ID) }
+	if c.Streamed {
+		end = func(ctx context.Context) error { return f.endLive(ctx, c) }
+	}
+	if err := f.Insist(ctx, end); err != nil {
 		return err
 	}
-	f.tell(row, row.Status)
-	err = f.Insist(ctx, func(ctx context.Context) error { return f.Store.Finish(ctx, row.ID) })
-	if err != nil {
-		return err
-	}
-	f.Log.Info("after-work done", zap.String("request_id", id), zap.String("outcome", string(row.Status)))
+	f.Log.Info("after-work done", zap.String("request_id", id), zap.String("outcome", string(c.Status)))
 	return nil
 }
 

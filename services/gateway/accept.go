@@ -43,14 +43,17 @@ func (s *server) create(x *exchange, r *http.Request) error {
 		return fmt.Errorf("make a request id: %w", err)
 	}
 	x.requestID = dispatch.BusID(id)
-	if !c.Background { // before the row is there: its end cannot be missed
+	if !c.Background && !c.Stream { // before the row is there: its end cannot be missed
 		s.waiters.watch(id)
 		defer s.waiters.forget(id)
 	}
 	n := store.NewRequest{
 		ID: id, Tenant: x.who.tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
 		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
-		Parent: parent, Unstored: !c.Store,
+		Parent: parent, Unstored: !c.Store, Streamed: c.Stream,
+	}
+	if c.Stream {
+		return s.stream(x, r, c, n)
 	}
 	row, err := s.accept(r.Context(), n)
 	if err != nil {
@@ -70,9 +73,6 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 	switch {
 	case f != nil:
 		return nil, "", f
-	case c.Stream:
-		return nil, "", unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. "+
-			"Send the request without it, or with background set to true and poll the response.")
 	case c.Conversation != "":
 		return nil, "", unsupported("conversation", "Unsupported parameter: 'conversation' is not supported by this server. "+
 			"Use 'previous_response_id', or send the earlier items as input.")

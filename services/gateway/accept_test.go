@@ -130,7 +130,6 @@ func TestBadInput(t *testing.T) {
 			"background without store", "POST", create, `{"model":"m","input":"x","background":true,"store":false}`, "",
 			400, "background", "unsupported_parameter",
 		},
-		{"stream", "POST", create, `{"model":"m","input":"x","stream":true}`, "", 400, "stream", "unsupported_parameter"},
 		{
 			"previous response", "POST", create, `{"model":"m","input":"x","previous_response_id":"resp_1"}`, "",
 			400, "previous_response_id", "previous_response_not_found",
@@ -143,7 +142,6 @@ func TestBadInput(t *testing.T) {
 		{"huge body", "POST", create, `{"model":"` + strings.Repeat("x", 1<<20) + `"}`, "", 413, nil, "request_too_large"},
 		{"wrong content type", "POST", create, `{}`, "text/plain", 415, nil, "unsupported_media_type"},
 		{"content type that is none", "POST", create, `{}`, ";;", 415, nil, "unsupported_media_type"},
-		{"stream of a stored response", "GET", create + "/resp_1?stream=true", "", "", 400, "stream", "unsupported_parameter"},
 		{"unknown route", "GET", "/v1/nothing", "", "", 404, nil, nil},
 		{"unclean path", "GET", "/v1//models", "", "", 404, nil, nil},
 		{"wrong method", "DELETE", create, "", "", 405, nil, "method_not_allowed"},

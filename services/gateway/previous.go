@@ -98,6 +98,7 @@ func openCalls(final []byte) ([]string, error) {
 	var object struct {
 		Output []struct {
 			Type   string
+			Status string
 			CallID string `json:"call_id"`
 		}
 	}
@@ -106,7 +107,7 @@ func openCalls(final []byte) ([]string, error) {
 	}
 	var open []string
 	for _, it := range object.Output {
-		if it.Type == "function_call" {
+		if it.Type == "function_call" && it.Status != "incomplete" { // a call that was cut off is nobody's to make
 			open = append(open, it.CallID)
 		}
 	}

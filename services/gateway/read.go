@@ -11,14 +11,18 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// read is GET /v1/responses/{id}.
+// read is GET /v1/responses/{id}: the response as it stands, or its events.
 func (s *server) read(x *exchange, r *http.Request) error {
-	if q := r.URL.Query().Get("stream"); q != "" && q != "false" {
-		return unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. Poll the response instead.")
+	events, err := wantsStream(r.URL.Query())
+	if err != nil {
+		return err
 	}
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
+	}
+	if events {
+		return s.resume(x, r, a)
 	}
 	return s.show(x, a)
 }

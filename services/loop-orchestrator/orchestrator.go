@@ -16,6 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 // Config is that of every backend service, and how much one orchestrator takes on.
@@ -37,8 +39,8 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer be.Close(ctx)
-	o := &orchestrator{Backend: be, upstream: chat.Upstream{Client: modelClient(cfg.Slots)}}
-	defer o.upstream.Client.CloseIdleConnections()
+	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}}
+	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range be.Registry.Lanes() {
 		all.Go(func() error {
@@ -60,8 +62,11 @@ const resultBatches = 2
 
 type orchestrator struct {
 	*backend.Backend
-	upstream chat.Upstream
+	upstream upstream.Client
 }
+
+// dialects are the APIs of model servers, by their names in the registry.
+var dialects = map[string]model.Dialect{"chat": chat.Dialect{}}
 
 // modelClient keeps a connection per slot alive. It has no timeout: every call's context has one.
 func modelClient(slots int) *http.Client {

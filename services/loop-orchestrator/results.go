@@ -45,11 +45,11 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 	if len(all) == 0 {
 		return nil
 	}
-	var rows []store.Row
+	var turned []store.Progress
 	tries := 0
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
 		tries++
-		rows, err = o.Store.CommitResults(ctx, all)
+		turned, err = o.Store.CommitResults(ctx, all)
 		return err
 	})
 	if err != nil {
@@ -61,8 +61,13 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 		}
 	}
 	failpoint.Hit(failpoint.ResultsAfterCommit)
-	for _, r := range rows {
-		delete(again, r.ID)
+	o.tellProgress(turned)
+	var rows []store.Row
+	for _, p := range turned {
+		if p.Over() {
+			rows = append(rows, p.Row)
+			delete(again, p.ID)
+		}
 	}
 	repeat := false
 	err = o.Insist(ctx, func(ctx context.Context) error {

@@ -21,14 +21,15 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 // errDeadline is the cause of a call that ended because the whole request's time was over.
 var errDeadline = errors.New("the request's deadline passed")
 
-// think makes the model call of a loaded turn and says what is to be committed. A *chat.CallError is the model's failure; the
+// think makes the model call of a loaded turn and says what is to be committed. A *model.CallError is the model's failure; the
 // other errors are causes of ctx.
 func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
 	var none store.TurnCommit
@@ -37,15 +38,15 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
-		return none, &chat.CallError{Code: "invalid_prompt", Message: fault.Message}
+		return none, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
 	}
-	model, ok := o.Registry.Model(c.Model)
+	served, ok := o.Registry.Model(c.Model)
 	if !ok {
-		return none, &chat.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
+		return none, &model.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
 	}
 	tools, err := toolset.Resolve(request, o.Registry)
 	if err != nil {
-		return none, &chat.CallError{Code: "invalid_prompt", Message: err.Error()}
+		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}
 	earlier, turns, err := o.history(ctx, c)
 	if err != nil {
@@ -54,27 +55,31 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	state := plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Earlier: earlier, Turns: turns, Tools: tools, Limits: o.Registry.Limits(),
 	}
-	call := chat.Call{
-		Model: model.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
-		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(),
-	}
-	body, err := call.Encode()
+	dialect := dialects[served.Upstream.Dialect]
+	body, err := dialect.Encode(model.Call{
+		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
+		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
+	})
 	if err != nil {
-		return none, &chat.CallError{Code: "invalid_prompt", Message: err.Error()}
+		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
 	defer cancel()
-	ctx, cancelCall := context.WithTimeoutCause(ctx, model.Timeout, chat.ErrCallTimeout)
+	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
 	defer cancelCall()
-	answer, err := o.upstream.Complete(ctx, model.Upstream, body, chat.Headers{
+	draft := plan.Begin(state)
+	told := o.tell(ctx, c, state, draft)
+	defer told.close()
+	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, upstream.Headers{
 		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
-	})
+	}, told.listen())
 	if err != nil {
 		return none, err
 	}
-	record, commit := plan.Next(state, answer)
+	record, commit, rest := draft.End(answer)
+	told.end(ctx, rest)
 	if commit.Output, err = record.Encode(); err != nil {
-		return none, &chat.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
+		return none, &model.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
 	}
 	return commit, nil
 }
@@ -89,7 +94,7 @@ func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ance
 			return err
 		})
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil, &chat.CallError{
+			return nil, nil, &model.CallError{
 				Code: "previous_response_not_found", Message: "A response that this one continues has been deleted.",
 			}
 		}
@@ -97,7 +102,7 @@ func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ance
 			return nil, nil, err
 		}
 	}
-	unreadable := &chat.CallError{Code: "server_error", Message: "The request's history cannot be read."}
+	unreadable := &model.CallError{Code: "server_error", Message: "The request's history cannot be read."}
 	earlier, err := chain.Ancestors(loaded)
 	if err != nil {
 		return nil, nil, unreadable
@@ -111,7 +116,7 @@ func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ance
 
 // failedCall decides what a failed model call comes to: another attempt, parked in the row, or the end of the request.
 func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fence, err error, took time.Duration) error {
-	var failed *chat.CallError
+	var failed *model.CallError
 	switch {
 	case errors.Is(err, errDeadline):
 		return nil // expiry is the sweep's

@@ -26,7 +26,7 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
@@ -73,8 +73,8 @@ func newStand(t *testing.T) *stand {
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	s.orchestrator = &orchestrator{Backend: be, upstream: chat.Upstream{Client: modelClient(4)}}
-	t.Cleanup(s.upstream.Client.CloseIdleConnections)
+	s.orchestrator = &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(4)}}
+	t.Cleanup(s.upstream.HTTP.CloseIdleConnections)
 	return s
 }
 

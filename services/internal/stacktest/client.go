@@ -169,6 +169,19 @@ func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int,
 // Send sends any request with the key and reads the answer, which has to be one that the OpenAPI document describes.
 func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status int, header http.Header, text []byte) {
 	tb.Helper()
+	r, resp := s.open(tb, method, path, body)
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatalf("read the answer to %s %s: %v", method, path, err)
+	}
+	openapitest.Answer(tb, r, resp.StatusCode, resp.Header, text)
+	return resp.StatusCode, resp.Header, text
+}
+
+// open sends any request with the key; the caller closes the answer's body.
+func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Request, *http.Response) {
+	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
 		tb.Fatalf("make a request: %v", err)
@@ -181,13 +194,7 @@ func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status in
 	if err != nil {
 		tb.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err = io.ReadAll(resp.Body)
-	if err != nil {
-		tb.Fatalf("read the answer to %s %s: %v", method, path, err)
-	}
-	openapitest.Answer(tb, r, resp.StatusCode, resp.Header, text)
-	return resp.StatusCode, resp.Header, text
+	return r, resp
 }
 
 // read sends a request whose answer is a response object, and checks it.

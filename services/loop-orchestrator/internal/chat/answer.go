@@ -2,59 +2,52 @@ package chat
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
-
-// ErrMalformed says that the upstream's answer cannot be understood; another attempt may do better.
-var ErrMalformed = errors.New("the upstream's answer is malformed")
-
-// Finish is why the model stopped.
-type Finish string
-
-// The reasons that matter; everything else an upstream says is Other.
-const (
-	Stopped  Finish = "stop"
-	Length   Finish = "length"
-	Filtered Finish = "content_filter"
-	Other    Finish = "other"
-)
-
-// ToolCall is one call the model asks for, with its id and arguments as it wrote them.
-type ToolCall struct {
-	ID        string
-	Name      string
-	Arguments string
-}
-
-// Answer is what one model call said.
-type Answer struct {
-	Text      string
-	Refusal   string
-	Reasoning string
-	Logprobs  json.RawMessage
-	Calls     []ToolCall
-	Finish    Finish
-	Usage     responses.Usage
-}
 
 type completion struct {
 	Choices []struct {
-		FinishReason string `json:"finish_reason"`
-		Message      *struct {
-			Content          string     `json:"content"`
-			Refusal          string     `json:"refusal"`
-			ReasoningContent string     `json:"reasoning_content"`
-			Reasoning        string     `json:"reasoning"`
-			ToolCalls        []toolCall `json:"tool_calls"`
-		} `json:"message"`
-		Logprobs *struct {
-			Content json.RawMessage `json:"content"`
-		} `json:"logprobs"`
+		FinishReason string    `json:"finish_reason"`
+		Message      *said     `json:"message"`
+		Logprobs     *logprobs `json:"logprobs"`
 	} `json:"choices"`
 	Usage *usage `json:"usage"`
+}
+
+// said is a whole message or a piece of one.
+type said struct {
+	Content          string      `json:"content"`
+	Refusal          string      `json:"refusal"`
+	ReasoningContent string      `json:"reasoning_content"`
+	Reasoning        string      `json:"reasoning"`
+	ToolCalls        []calledFor `json:"tool_calls"`
+}
+
+func (s *said) thought() string {
+	if s.ReasoningContent != "" {
+		return s.ReasoningContent
+	}
+	return s.Reasoning
+}
+
+type calledFor struct {
+	toolCall
+	Index *int `json:"index"`
+}
+
+type logprobs struct {
+	Content json.RawMessage `json:"content"`
+}
+
+func (l *logprobs) list() json.RawMessage {
+	if l == nil || string(l.Content) == "null" {
+		return nil
+	}
+	return l.Content
 }
 
 type usage struct {
@@ -62,51 +55,67 @@ type usage struct {
 	Completion int64 `json:"completion_tokens"`
 	PromptOf   struct {
 		Cached int64 `json:"cached_tokens"`
+		Write  int64 `json:"cache_write_tokens"`
 	} `json:"prompt_tokens_details"`
 	CompletionOf struct {
 		Reasoning int64 `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
 }
 
-// Decode reads the body of a chat completion. ErrMalformed: it is not one.
-func Decode(body []byte) (Answer, error) {
+func (u *usage) read() responses.Usage {
+	if u == nil {
+		return responses.Usage{}
+	}
+	return responses.Usage{
+		InputTokens: max(u.Prompt, 0), CachedTokens: max(u.PromptOf.Cached, 0), CacheWriteTokens: max(u.PromptOf.Write, 0),
+		OutputTokens: max(u.Completion, 0), ReasoningTokens: max(u.CompletionOf.Reasoning, 0),
+	}
+}
+
+// Decode reads the body of a chat completion. model.ErrMalformed: it is not one.
+func (Dialect) Decode(body []byte) (model.Answer, error) {
 	var c completion
 	if err := json.Unmarshal(body, &c); err != nil {
-		return Answer{}, fmt.Errorf("%w: %d bytes that are no chat completion", ErrMalformed, len(body))
+		return model.Answer{}, fmt.Errorf("%w: %d bytes that are no chat completion", model.ErrMalformed, len(body))
 	}
 	if len(c.Choices) == 0 || c.Choices[0].Message == nil {
-		return Answer{}, fmt.Errorf("%w: it has no choice with a message", ErrMalformed)
+		return model.Answer{}, fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
 	}
 	first := c.Choices[0]
 	m := first.Message
-	a := Answer{Text: m.Content, Refusal: m.Refusal, Reasoning: m.ReasoningContent, Finish: finish(first.FinishReason)}
-	if a.Reasoning == "" {
-		a.Reasoning = m.Reasoning
+	a := model.Answer{Finish: finish(first.FinishReason), Usage: c.Usage.read()}
+	if thought := m.thought(); thought != "" {
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: thought}})
 	}
-	if first.Logprobs != nil {
-		a.Logprobs = first.Logprobs.Content
+	var parts []item.Part
+	if m.Content != "" {
+		parts = append(parts, item.Part{Type: "output_text", Text: m.Content, Logprobs: first.Logprobs.list()})
+	}
+	if m.Refusal != "" {
+		parts = append(parts, item.Part{Type: "refusal", Text: m.Refusal})
+	}
+	if parts != nil {
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Message, Parts: parts})
 	}
 	for _, t := range m.ToolCalls {
 		if t.Function.Name == "" {
-			return Answer{}, fmt.Errorf("%w: a tool call has no name", ErrMalformed)
+			return model.Answer{}, errNameless
 		}
-		a.Calls = append(a.Calls, ToolCall{ID: t.ID, Name: t.Function.Name, Arguments: t.Function.Arguments})
-	}
-	if u := c.Usage; u != nil {
-		a.Usage = responses.Usage{
-			InputTokens: max(u.Prompt, 0), CachedTokens: max(u.PromptOf.Cached, 0),
-			OutputTokens: max(u.Completion, 0), ReasoningTokens: max(u.CompletionOf.Reasoning, 0),
-		}
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Function, Call: model.ToolCall{
+			ID: t.ID, Name: t.Function.Name, Arguments: t.Function.Arguments,
+		}})
 	}
 	return a, nil
 }
 
-func finish(reason string) Finish {
+var errNameless = fmt.Errorf("%w: a tool call has no name", model.ErrMalformed)
+
+func finish(reason string) model.Finish {
 	switch reason {
 	case "", "stop", "tool_calls", "function_call":
-		return Stopped
+		return model.Stopped
 	case "length", "content_filter":
-		return Finish(reason)
+		return model.Finish(reason)
 	}
-	return Other
+	return model.Other
 }

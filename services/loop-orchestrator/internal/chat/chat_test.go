@@ -1,73 +1,79 @@
 package chat
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
+
+func answer(f model.Finish, u responses.Usage, outputs ...model.Output) model.Answer {
+	return model.Answer{Finish: f, Usage: u, Outputs: outputs}
+}
+
+func spoke(parts ...item.Part) model.Output { return model.Output{Kind: model.Message, Parts: parts} }
+
+func thought(text string) model.Output {
+	return model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: text}}
+}
+
+func called(id, name, arguments string) model.Output {
+	return model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}}
+}
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
 		body string
-		want Answer
+		want model.Answer
 		err  error
 	}{
 		{
 			"text", `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4,
 			"prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":2}}}`,
-			Answer{Text: "hi", Finish: Stopped, Usage: responses.Usage{InputTokens: 3, CachedTokens: 1, OutputTokens: 4, ReasoningTokens: 2}},
+			answer(model.Stopped, responses.Usage{InputTokens: 3, CachedTokens: 1, OutputTokens: 4, ReasoningTokens: 2}, spoke(item.Part{Type: "output_text", Text: "hi"})),
 			nil,
 		},
 		{
 			"calls", `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}},
 			{"function":{"name":"g"}}]},"finish_reason":"tool_calls"}]}`,
-			Answer{Calls: []ToolCall{{"c", "f", "{}"}, {"", "g", ""}}, Finish: Stopped},
+			answer(model.Stopped, responses.Usage{}, called("c", "f", "{}"), called("", "g", "")),
 			nil,
 		},
-		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, Answer{Reasoning: "hm", Finish: Stopped}, nil},
-		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, Answer{Reasoning: "hm", Finish: Stopped}, nil},
-		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, Answer{Refusal: "no", Finish: Stopped}, nil},
+		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, answer(model.Stopped, responses.Usage{}, thought("hm")), nil},
+		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, answer(model.Stopped, responses.Usage{}, thought("hm")), nil},
+		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "refusal", Text: "no"})), nil},
 		{
 			"logprobs", `{"choices":[{"message":{"content":"a"},"logprobs":{"content":[1]}}]}`,
-			Answer{Text: "a", Logprobs: json.RawMessage(`[1]`), Finish: Stopped},
+			answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "output_text", Text: "a", Logprobs: json.RawMessage(`[1]`)})),
 			nil,
 		},
-		{"cut", `{"choices":[{"message":{},"finish_reason":"length"}]}`, Answer{Finish: Length}, nil},
-		{"filtered", `{"choices":[{"message":{},"finish_reason":"content_filter"}]}`, Answer{Finish: Filtered}, nil},
-		{"an unknown end", `{"choices":[{"message":{},"finish_reason":"tired"}]}`, Answer{Finish: Other}, nil},
-		{"no end", `{"choices":[{"message":{},"finish_reason":null}]}`, Answer{Finish: Stopped}, nil},
-		{"usage below nothing", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":-1}}`, Answer{Finish: Stopped}, nil},
-		{"no choices", `{"choices":[]}`, Answer{}, ErrMalformed},
-		{"no message", `{"choices":[{"finish_reason":"stop"}]}`, Answer{}, ErrMalformed},
-		{"a call without a name", `{"choices":[{"message":{"tool_calls":[{"id":"c"}]}}]}`, Answer{}, ErrMalformed},
-		{"no JSON", `<html>`, Answer{}, ErrMalformed},
-		{"nothing", ``, Answer{}, ErrMalformed},
-		{"another type", `{"choices":"none"}`, Answer{}, ErrMalformed},
-		{"tokens beyond numbers", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":1e999}}`, Answer{}, ErrMalformed},
+		{"cut", `{"choices":[{"message":{},"finish_reason":"length"}]}`, model.Answer{Finish: model.Length}, nil},
+		{"filtered", `{"choices":[{"message":{},"finish_reason":"content_filter"}]}`, model.Answer{Finish: model.Filtered}, nil},
+		{"an unknown end", `{"choices":[{"message":{},"finish_reason":"tired"}]}`, model.Answer{Finish: model.Other}, nil},
+		{"no end", `{"choices":[{"message":{},"finish_reason":null}]}`, model.Answer{Finish: model.Stopped}, nil},
+		{"usage below nothing", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":-1}}`, model.Answer{Finish: model.Stopped}, nil},
+		{"no choices", `{"choices":[]}`, model.Answer{}, model.ErrMalformed},
+		{"no message", `{"choices":[{"finish_reason":"stop"}]}`, model.Answer{}, model.ErrMalformed},
+		{"a call without a name", `{"choices":[{"message":{"tool_calls":[{"id":"c"}]}}]}`, model.Answer{}, model.ErrMalformed},
+		{"no JSON", `<html>`, model.Answer{}, model.ErrMalformed},
+		{"nothing", ``, model.Answer{}, model.ErrMalformed},
+		{"another type", `{"choices":"none"}`, model.Answer{}, model.ErrMalformed},
+		{"tokens beyond numbers", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":1e999}}`, model.Answer{}, model.ErrMalformed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Decode([]byte(tt.body))
+			got, err := Dialect{}.Decode([]byte(tt.body))
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
@@ -78,17 +84,17 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func call(tb testing.TB, input string, turns ...chain.Turn) Call {
+func call(tb testing.TB, input string, turns ...chain.Turn) model.Call {
 	tb.Helper()
 	r, fault := responses.Decode([]byte(`{"model":"m","input":` + input + `}`))
 	if fault != nil {
 		tb.Fatalf("decode %s: %s", input, fault.JSON())
 	}
-	return Call{Model: "up", Request: r, Turns: turns}
+	return model.Call{Model: "up", Request: r, Turns: turns}
 }
 
 // continued is a call of a response that continues others, oldest first, whose instructions are not to be seen.
-func continued(c Call, earlier ...Call) Call {
+func continued(c model.Call, earlier ...model.Call) model.Call {
 	for _, e := range earlier {
 		e.Request.Instructions = "forget me"
 		c.Ancestors = append(c.Ancestors, chain.Ancestor{Input: e.Request.Input, Turns: e.Turns})
@@ -115,7 +121,7 @@ func TestHistory(t *testing.T) {
 	const wrapped = `"arguments":"{\"_invalid_arguments\":\"[1]\"}"`
 	tests := []struct {
 		name string
-		call Call
+		call model.Call
 		want string
 	}{
 		{"a text", call(t, `"hi"`), `[{"role":"user","content":"hi"}]`},
@@ -167,7 +173,7 @@ func TestHistory(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			body, err := tt.call.Encode()
+			body, err := Dialect{}.Encode(tt.call)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,95 +198,8 @@ func TestWhatChatCannotCarry(t *testing.T) {
 		`[{"type":"item_reference","id":"msg_1"}]`,
 		`[{"type":"computer_call","id":"x"}]`,
 	} {
-		if _, err := call(t, input).Encode(); !errors.Is(err, ErrUnsupported) {
-			t.Errorf("%s: error %v, want ErrUnsupported", input, err)
+		if _, err := (Dialect{}).Encode(call(t, input)); !errors.Is(err, model.ErrUnsupported) {
+			t.Errorf("%s: error %v, want model.ErrUnsupported", input, err)
 		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "2": 2 * time.Second, "0.5": 500 * time.Millisecond, "-1": 0, "soon": 0, "NaN": 0, "1e300": maxRetryAfter, "999999999": maxRetryAfter,
-		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second, "Fri, 02 Jan 2026 03:04:00 GMT": 0, "Sat, 02 Jan 2027 03:04:05 GMT": maxRetryAfter,
-	} {
-		if got := retryAfter(value, now); got != want {
-			t.Errorf("Retry-After %q is %v, want %v", value, got, want)
-		}
-	}
-}
-
-// upstream answers every call alike.
-func upstream(tb testing.TB, status int, header http.Header, body string) registry.Upstream {
-	tb.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, values := range header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	}))
-	tb.Cleanup(s.Close)
-	return registry.Upstream{URL: s.URL}
-}
-
-func TestRefusals(t *testing.T) {
-	t.Parallel()
-	const secret = "sk-0123456789"
-	file := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tests := []struct {
-		name   string
-		status int
-		body   string
-		want   CallError
-	}{
-		{"429", 429, `{"error":{"message":"Slow.","code":"quota"}}`, CallError{Code: "rate_limit_exceeded", Message: "Slow.", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"500", 500, `oops`, CallError{Code: "server_error", Message: "The upstream answered HTTP 500.", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"408", 408, ``, CallError{Code: "timeout", Message: "The upstream answered HTTP 408.", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"400", 400, `{"error":{"message":"No.","code":"too_long"}}`, CallError{Code: "too_long", Message: "No.", RetryAfter: 2 * time.Second}},
-		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
-		{"a code with a NUL", 400, `{"error":{"message":"No.","code":"a\u0000"}}`, CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
-		{"a long code", 400, `{"error":{"message":"No.","code":"` + strings.Repeat("x", 65) + `"}}`, CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
-		{"401", 401, `{"error":{"message":"Bad key ` + secret + `"}}`, CallError{Code: "server_error", Message: "The upstream refused the credential configured for this model.", RetryAfter: 2 * time.Second}},
-		{"a quoted credential", 400, `{"error":{"message":"Bad key ` + secret + `."}}`, CallError{Code: "invalid_prompt", Message: "Bad key [redacted].", RetryAfter: 2 * time.Second}},
-		{"malformed", 200, `{`, CallError{Code: "server_error", Message: "the upstream's answer is malformed: 1 bytes that are no chat completion", Retriable: true}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
-			at.Credential = registry.Credential{File: file}
-			_, err := Upstream{Client: &http.Client{}}.Complete(t.Context(), at, []byte(`{}`), Headers{})
-			var got *CallError
-			if !errors.As(err, &got) {
-				t.Fatalf("error %v, want a CallError", err)
-			}
-			tt.want.HTTPStatus = tt.status
-			if diff := cmp.Diff(&tt.want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestAnEndedContextIsNotTheUpstreamsFault(t *testing.T) {
-	t.Parallel()
-	cause := errors.New("drained")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(cause)
-	at := upstream(t, 200, nil, `{}`)
-	u := Upstream{Client: &http.Client{}}
-	if _, err := u.Complete(ctx, at, nil, Headers{}); !errors.Is(err, cause) {
-		t.Errorf("error %v, want the context's cause", err)
-	}
-	late, stop := context.WithTimeoutCause(t.Context(), 0, ErrCallTimeout)
-	defer stop()
-	var failed *CallError
-	if _, err := u.Complete(late, at, nil, Headers{}); !errors.As(err, &failed) || failed.Code != "timeout" || !failed.Retriable {
-		t.Errorf("error %v, want a timeout to try again after", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 type message struct {
@@ -54,7 +55,7 @@ type thread struct {
 	messages []message
 }
 
-func (c Call) messages() ([]message, error) {
+func messages(c model.Call) ([]message, error) {
 	var t thread
 	if c.Request.Instructions != "" {
 		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
@@ -89,10 +90,14 @@ func (t *thread) response(input []item.Item, turns []chain.Turn) error {
 func (t *thread) turn(turn chain.Turn) error {
 	var results []message
 	for _, it := range turn.Items {
+		step, ran := turn.Tools[it.CallID]
+		if it.Type == "function_call" && it.Status == "incomplete" && !ran {
+			continue // the model was cut off in a call of the client's, who was not asked to make it
+		}
 		if err := t.add(it); err != nil {
 			return err
 		}
-		if step, ok := turn.Tools[it.CallID]; ok && it.Type == "function_call" {
+		if ran && it.Type == "function_call" {
 			results = append(results, message{Role: "tool", ToolCallID: it.CallID, Content: string(step.Output)})
 		}
 	}
@@ -119,7 +124,7 @@ func (t *thread) add(it item.Item) error {
 	case "reasoning", "mcp_list_tools":
 		// Chat completions has no place for them.
 	default:
-		return fmt.Errorf("an item of type %q is %w", it.Type, ErrUnsupported)
+		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
 	}
 	return nil
 }
@@ -136,16 +141,16 @@ func (t *thread) say(it item.Item) error {
 			m.Refusal += p.Text
 		case "input_image":
 			if p.ImageURL == "" {
-				return fmt.Errorf("an image without image_url is %w", ErrUnsupported)
+				return fmt.Errorf("an image without image_url is %w", model.ErrUnsupported)
 			}
 			parts = append(parts, part{Type: "image_url", ImageURL: &imageURL{URL: p.ImageURL, Detail: p.Detail}})
 		case "input_file":
 			if p.FileData == "" && p.FileID == "" {
-				return fmt.Errorf("a file without file_data or file_id is %w", ErrUnsupported)
+				return fmt.Errorf("a file without file_data or file_id is %w", model.ErrUnsupported)
 			}
 			parts = append(parts, part{Type: "file", File: &file{Data: p.FileData, ID: p.FileID, Filename: p.Filename}})
 		default:
-			return fmt.Errorf("content of type %q is %w", p.Type, ErrUnsupported)
+			return fmt.Errorf("content of type %q is %w", p.Type, model.ErrUnsupported)
 		}
 	}
 	m.Content = content(parts)

@@ -1,31 +1,21 @@
-// Package chat speaks the chat-completions dialect: it turns a request and its turns into an upstream's request, and the
-// upstream's answer into items. It knows neither SQL nor NATS.
+// Package chat speaks the chat-completions dialect: it turns a request and its turns into an upstream's request, and reads the
+// upstream's answer, whole or in chunks. It knows neither SQL nor NATS.
 package chat
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/tool"
-	"windlass.dev/windlass/services/internal/chain"
-	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// ErrUnsupported says that the request holds something that chat completions cannot carry.
-var ErrUnsupported = errors.New("not supported by this model's upstream")
+// Dialect is the chat-completions dialect.
+type Dialect struct{}
 
-// Call is everything one model call is made of.
-type Call struct {
-	Model     string // the upstream's name
-	Request   *responses.Create
-	Ancestors []chain.Ancestor // oldest first
-	Turns     []chain.Turn
-	Tools     []toolset.Offer
-	Choice    tool.Choice
-	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
-}
+// Path is the endpoint's.
+func (Dialect) Path() string { return "/chat/completions" }
 
 type request struct {
 	Model             string          `json:"model"`
@@ -47,6 +37,12 @@ type request struct {
 	User              string          `json:"user,omitempty"`
 	SafetyIdentifier  string          `json:"safety_identifier,omitempty"`
 	PromptCacheKey    string          `json:"prompt_cache_key,omitempty"`
+	Stream            bool            `json:"stream,omitempty"`
+	StreamOptions     *streamOptions  `json:"stream_options,omitempty"`
+}
+
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
 }
 
 type function struct {
@@ -73,9 +69,9 @@ type jsonSchema struct {
 	Strict      *bool           `json:"strict,omitempty"`
 }
 
-// Encode is the body of POST /chat/completions. ErrUnsupported names what cannot be carried.
-func (c Call) Encode() ([]byte, error) {
-	messages, err := c.messages()
+// Encode is the body of POST /chat/completions. model.ErrUnsupported names what cannot be carried.
+func (Dialect) Encode(c model.Call) ([]byte, error) {
+	messages, err := messages(c)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +88,9 @@ func (c Call) Encode() ([]byte, error) {
 	}
 	if len(out.Tools) > 0 {
 		out.ToolChoice, out.ParallelToolCalls = choice(c.Choice), r.ParallelToolCalls
+	}
+	if c.Stream {
+		out.Stream, out.StreamOptions = true, &streamOptions{IncludeUsage: true}
 	}
 	b, err := json.Marshal(out)
 	if err != nil {

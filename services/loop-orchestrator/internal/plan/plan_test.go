@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 var requestID = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -80,10 +80,47 @@ func turnBefore(n, bytes int, u responses.Usage) chain.Turn {
 	return t
 }
 
-func calls(names ...string) []chat.ToolCall {
-	var all []chat.ToolCall
+// say is an answer by what is in it.
+type say struct {
+	Text, Refusal, Reasoning string
+	Calls                    []model.ToolCall
+	Finish                   model.Finish
+	Usage                    responses.Usage
+}
+
+func (s say) answer() model.Answer {
+	a := model.Answer{Finish: s.Finish, Usage: s.Usage}
+	if a.Finish == "" {
+		a.Finish = model.Stopped
+	}
+	if s.Reasoning != "" {
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: s.Reasoning}})
+	}
+	var parts []item.Part
+	if s.Text != "" {
+		parts = append(parts, item.Part{Type: "output_text", Text: s.Text})
+	}
+	if s.Refusal != "" {
+		parts = append(parts, item.Part{Type: "refusal", Text: s.Refusal})
+	}
+	if parts != nil {
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Message, Parts: parts})
+	}
+	for _, c := range s.Calls {
+		a.Outputs = append(a.Outputs, model.Output{Kind: model.Function, Call: c})
+	}
+	return a
+}
+
+func next(s State, said say) (chain.Record, store.TurnCommit) {
+	record, commit, _ := Begin(s).End(said.answer())
+	return record, commit
+}
+
+func calls(names ...string) []model.ToolCall {
+	var all []model.ToolCall
 	for i, name := range names {
-		all = append(all, chat.ToolCall{ID: fmt.Sprintf("c%d", i), Name: name, Arguments: `{"n":1}`})
+		all = append(all, model.ToolCall{ID: fmt.Sprintf("c%d", i), Name: name, Arguments: `{"n":1}`})
 	}
 	return all
 }
@@ -111,71 +148,71 @@ func TestNextDecides(t *testing.T) {
 		fields  string
 		turn    int
 		before  []chain.Turn
-		answer  chat.Answer
+		answer  say
 		outcome store.Status
 		reason  string
 		steps   []string // their errors; empty: due
 	}{
-		{"an answer", "", 1, nil, chat.Answer{Text: "hi", Finish: chat.Stopped}, store.Completed, "", nil},
-		{"nothing at all", "", 1, nil, chat.Answer{Finish: chat.Stopped}, store.Completed, "", nil},
-		{"calls", "", 1, nil, chat.Answer{Calls: calls("add", "add"), Finish: chat.Stopped}, "", "", []string{"", ""}},
-		{"the client's call", "", 1, nil, chat.Answer{Calls: calls("ask"), Finish: chat.Stopped}, store.Completed, "", nil},
-		{"calls of both", "", 1, nil, chat.Answer{Calls: calls("ask", "add"), Finish: chat.Stopped}, store.Completed, "", []string{""}},
-		{"only refused calls", "", 1, nil, chat.Answer{Calls: calls("nope"), Finish: chat.Stopped}, "", "", []string{"unknown_tool"}},
-		{"cut by length", "", 1, nil, chat.Answer{Text: "h", Calls: calls("add"), Finish: chat.Length}, store.Incomplete, "max_output_tokens", nil},
-		{"filtered", "", 1, nil, chat.Answer{Calls: calls("ask"), Finish: chat.Filtered}, store.Incomplete, "content_filter", nil},
-		{"ended oddly", "", 1, nil, chat.Answer{Calls: calls("add"), Finish: chat.Other}, store.Incomplete, "unknown_finish_reason", nil},
+		{"an answer", "", 1, nil, say{Text: "hi", Finish: model.Stopped}, store.Completed, "", nil},
+		{"nothing at all", "", 1, nil, say{Finish: model.Stopped}, store.Completed, "", nil},
+		{"calls", "", 1, nil, say{Calls: calls("add", "add"), Finish: model.Stopped}, "", "", []string{"", ""}},
+		{"the client's call", "", 1, nil, say{Calls: calls("ask"), Finish: model.Stopped}, store.Completed, "", nil},
+		{"calls of both", "", 1, nil, say{Calls: calls("ask", "add"), Finish: model.Stopped}, store.Completed, "", []string{""}},
+		{"only refused calls", "", 1, nil, say{Calls: calls("nope"), Finish: model.Stopped}, "", "", []string{"unknown_tool"}},
+		{"cut by length", "", 1, nil, say{Text: "h", Calls: calls("add"), Finish: model.Length}, store.Incomplete, "max_output_tokens", []string{"incomplete"}},
+		{"filtered", "", 1, nil, say{Calls: calls("ask"), Finish: model.Filtered}, store.Incomplete, "content_filter", nil},
+		{"ended oddly", "", 1, nil, say{Calls: calls("add"), Finish: model.Other}, store.Incomplete, "unknown_finish_reason", []string{"incomplete"}},
 
 		{
 			"too many at once", "", 1, nil,
-			chat.Answer{Calls: calls(repeat("add", 5)...)},
+			say{Calls: calls(repeat("add", 5)...)},
 			"", "",
 			[]string{"", "", "", "too_many_parallel_calls", "too_many_parallel_calls"},
 		},
-		{"the client's calls are not counted", "", 1, nil, chat.Answer{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
+		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
 		{
 			"the request's calls are spent", `,"max_tool_calls":2`, 2,
 			[]chain.Turn{turnBefore(1, 0, usage(0, 0))},
-			chat.Answer{Calls: calls("add", "add")},
+			say{Calls: calls("add", "add")},
 			"", "",
 			[]string{"", "max_tool_calls"},
 		},
 		{
 			"the server's calls are spent", "", 2,
 			[]chain.Turn{turnBefore(4, 0, usage(0, 0))},
-			chat.Answer{Calls: calls("add", "add")},
+			say{Calls: calls("add", "add")},
 			"", "",
 			[]string{"", "max_tool_calls"},
 		},
 
-		{"the last turn", "", 10, nil, chat.Answer{Calls: calls("add", "nope")}, store.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
-		{"an answer in the last turn", "", 10, nil, chat.Answer{Text: "hi"}, store.Completed, "", nil},
-		{"the client's call in the last turn", "", 10, nil, chat.Answer{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
+		{"the last turn", "", 10, nil, say{Calls: calls("add", "nope")}, store.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
+		{"an answer in the last turn", "", 10, nil, say{Text: "hi"}, store.Completed, "", nil},
+		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
 		{
 			"tokens", "", 2,
 			[]chain.Turn{turnBefore(1, 0, usage(500, 400))},
-			chat.Answer{Calls: calls("add"), Usage: usage(90, 10)},
+			say{Calls: calls("add"), Usage: usage(90, 10)},
 			store.Incomplete, "max_tokens",
 			[]string{"max_tokens"},
 		},
-		{"tokens, one less", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, chat.Answer{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
+		{"tokens, one less", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, say{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
 		{
 			"output tokens", `,"max_output_tokens":20`, 2,
 			[]chain.Turn{turnBefore(1, 0, usage(0, 15))},
-			chat.Answer{Calls: calls("add"), Usage: usage(0, 5)},
+			say{Calls: calls("add"), Usage: usage(0, 5)},
 			store.Incomplete, "max_output_tokens",
 			[]string{"max_output_tokens"},
 		},
-		{"bytes", "", 2, []chain.Turn{turnBefore(2, 1000, usage(0, 0))}, chat.Answer{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
-		{"bytes of the model's own", "", 2, nil, chat.Answer{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
-		{"bytes, some left", "", 2, []chain.Turn{turnBefore(2, 700, usage(0, 0))}, chat.Answer{Calls: calls("add")}, "", "", []string{""}},
+		{"bytes", "", 2, []chain.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes, some left", "", 2, []chain.Turn{turnBefore(2, 700, usage(0, 0))}, say{Calls: calls("add")}, "", "", []string{""}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newState(t, tt.fields)
 			s.Turn, s.Turns = tt.turn, tt.before
-			_, got := Next(s, tt.answer)
+			_, got := next(s, tt.answer)
 			if got.Outcome != tt.outcome || got.Reason != tt.reason {
 				t.Errorf("outcome %q by %q, want %q by %q", got.Outcome, got.Reason, tt.outcome, tt.reason)
 			}
@@ -198,7 +235,7 @@ func TestNextRefusesArguments(t *testing.T) {
 		`{"n":"1"}`: "invalid_arguments", `{"n":1}{}`: "invalid_arguments", "{\"n\":1}\x00": "invalid_arguments",
 		`{"n":1,"pad":"` + strings.Repeat("x", maxArguments) + `"}`: "arguments_too_large",
 	} {
-		_, got := Next(newState(t, ""), chat.Answer{Calls: []chat.ToolCall{{ID: "c", Name: "add", Arguments: arguments}}})
+		_, got := next(newState(t, ""), say{Calls: []model.ToolCall{{ID: "c", Name: "add", Arguments: arguments}}})
 		if diff := cmp.Diff([]string{want}, errorsOf(got)); diff != "" {
 			t.Errorf("%.40q (-want +got):\n%s", arguments, diff)
 		}
@@ -210,11 +247,11 @@ func TestNextRefusesArguments(t *testing.T) {
 
 func TestNextRecords(t *testing.T) {
 	t.Parallel()
-	answer := chat.Answer{
+	answer := say{
 		Reasoning: "hm", Text: "let me see", Refusal: "not that", Calls: calls("add", "ask"), Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
 	}
-	first, commit := Next(newState(t, ""), answer)
-	again, _ := Next(newState(t, ""), answer)
+	first, commit := next(newState(t, ""), answer)
+	again, _ := next(newState(t, ""), answer)
 	var types []string
 	for i, it := range first.Items {
 		types = append(types, it.Type+" "+it.Status)
@@ -235,9 +272,9 @@ func TestNextRecords(t *testing.T) {
 	if commit.Steps[0].Pool != "sums" || commit.Steps[0].CallID != "c0" {
 		t.Errorf("step is %+v", commit.Steps[0])
 	}
-	cut, _ := Next(newState(t, ""), chat.Answer{Calls: calls("add"), Finish: chat.Length})
-	if len(cut.Items) != 1 || cut.Items[0].Type != "message" || cut.Items[0].Status != "incomplete" {
-		t.Errorf("a cut call left %+v, want an incomplete message", cut.Items)
+	cut, _ := next(newState(t, ""), say{Calls: calls("add"), Finish: model.Length})
+	if len(cut.Items) != 1 || cut.Items[0].Type != "function_call" || cut.Items[0].Status != "incomplete" {
+		t.Errorf("a cut call left %+v, want an incomplete call", cut.Items)
 	}
 }
 
@@ -259,11 +296,11 @@ func TestCallIDsAreUnique(t *testing.T) {
 	s.Earlier = []chain.Ancestor{{Input: earlier, Turns: []chain.Turn{said}}}
 	names := map[string]bool{"old0": true, "mine": true, "theirs": true, "older": true}
 	given := []string{"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100)}
-	var asked []chat.ToolCall
+	var asked []model.ToolCall
 	for _, id := range given {
-		asked = append(asked, chat.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
+		asked = append(asked, model.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
 	}
-	record, commit := Next(s, chat.Answer{Calls: asked})
+	record, commit := next(s, say{Calls: asked})
 	for i, step := range commit.Steps {
 		if names[step.CallID] || step.CallID == "" || strings.Contains(step.CallID, "\x00") || !utf8.ValidString(step.CallID) || len(step.CallID) > 64 {
 			t.Errorf("call id %q of %q is used before or cannot be", step.CallID, given[i])

@@ -1,4 +1,4 @@
-package chat
+package upstream
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package chat
+package upstream
 
 import (
 	"bytes"
@@ -9,21 +9,22 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 // Post sends one call to a path below the upstream's base and reads the answer, whatever it is. Errors are as Complete's; that of
 // a 4xx has the upstream's own error with it, unless it is the credential that was refused.
-func (u Upstream) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) ([]byte, error) {
+func (u Client) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.URL+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, &CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
+		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
 	}
 	secret, err := at.Credential.Resolve()
 	if err != nil {
-		return nil, &CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
+		return nil, &model.CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
 	}
 	h.set(req.Header, secret)
-	resp, err := u.Client.Do(req)
+	resp, err := u.HTTP.Do(req)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
@@ -36,25 +37,13 @@ func (u Upstream) Post(ctx context.Context, at registry.Upstream, path string, b
 		return nil, failed(ctx, err)
 	}
 	if len(b) > maxAnswer {
-		return nil, &CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
+		return nil, &model.CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
 	}
 	return b, nil
 }
 
-func (h Headers) set(to http.Header, secret string) {
-	if secret != "" {
-		to.Set("Authorization", "Bearer "+secret)
-	}
-	to.Set("Content-Type", "application/json")
-	to.Set("Accept", "application/json")
-	to.Set("Idempotency-Key", h.IdempotencyKey)
-	if h.Traceparent != "" {
-		to.Set("Traceparent", h.Traceparent)
-	}
-}
-
 // refusedInWords is refused with the error that the upstream wrote.
-func refusedInWords(resp *http.Response, secret string) *CallError {
+func refusedInWords(resp *http.Response, secret string) *model.CallError {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxOwnError)) // an excerpt is enough, none is no reason to fail otherwise
 	resp.Body = io.NopCloser(bytes.NewReader(b))               // Post closes the one it was
 	e := refused(resp, secret)

@@ -1,4 +1,4 @@
-package chat
+package upstream
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
@@ -57,8 +58,8 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 			t.Parallel()
 			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
 			at.Credential = registry.Credential{File: file}
-			_, err := Upstream{Client: &http.Client{}}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
-			var got *CallError
+			_, err := Client{HTTP: &http.Client{}}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
+			var got *model.CallError
 			if !errors.As(err, &got) {
 				t.Fatalf("error %v, want a CallError", err)
 			}
@@ -75,11 +76,11 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 
 func TestPostReadsTheAnswer(t *testing.T) {
 	t.Parallel()
-	u := Upstream{Client: &http.Client{}}
+	u := Client{HTTP: &http.Client{}}
 	if b, err := u.Post(t.Context(), upstream(t, 200, nil, `whatever`), "/x", nil, Headers{}); err != nil || string(b) != "whatever" {
 		t.Errorf("Post = %q, %v", b, err)
 	}
-	var failed *CallError
+	var failed *model.CallError
 	_, err := u.Post(t.Context(), upstream(t, 200, nil, strings.Repeat("x", maxAnswer+1)), "/x", nil, Headers{})
 	if !errors.As(err, &failed) || failed.Retriable || failed.HTTPStatus != 200 {
 		t.Errorf("Post of an answer that is too large = %v", err)

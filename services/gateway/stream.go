@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// stream accepts a request and sends its events. What goes wrong before the request is accepted is answered as always; from then on
+// the stream tells it.
+func (s *server) stream(x *exchange, r *http.Request, c *responses.Create, n store.NewRequest) error {
+	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	row, err := s.accept(r.Context(), n)
+	if err != nil {
+		return err
+	}
+	s.dispatch(r.Context(), row)
+	out, err := openSSE(x)
+	if err != nil {
+		return s.left(r.Context(), n, err)
+	}
+	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, after: -1}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
+	defer cancel()
+	if err := f.follow(ctx); err != nil {
+		out.cut()
+		return s.left(ctx, n, err)
+	}
+	return nil
+}
+
+// left looks after the request of a stream that ended before its response did.
+func (s *server) left(ctx context.Context, n store.NewRequest, err error) error {
+	switch {
+	case n.Background:
+	case !n.Unstored && (drained(ctx) || errors.Is(err, errSlow)): // we have left the client: it can resume
+	default:
+		s.hangUp(n.Tenant, n.ID)
+	}
+	return errHungUp
+}
+
+var errLate = errors.New("the response has not ended long after its deadline")
+
+// resume is GET /v1/responses/{id}?stream=true: the events from the first on, or from the one behind starting_after.
+func (s *server) resume(x *exchange, r *http.Request, a *store.Answer) error {
+	after, err := startingAfter(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	c, err := s.asked(r.Context(), a)
+	if err != nil {
+		return err
+	}
+	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, after: after}
+	if a.Streamed && a.Live {
+		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {
+			return err
+		}
+		defer f.reader.Close()
+		_ = f.look(r.Context()) // what is not found now is after a silence
+	}
+	out, err := openSSE(x)
+	if err != nil {
+		return err
+	}
+	f.out = out
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	defer cancel()
+	if a.Status.Terminal() && !a.Live {
+		err = f.archived(ctx, a)
+	} else {
+		err = f.follow(ctx)
+	}
+	if err != nil {
+		f.out.cut()
+		return errHungUp
+	}
+	return nil
+}
+
+// asked is the request as it was accepted.
+func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+	body := a.Body
+	if body == nil {
+		ctx, cancel := patient(ctx)
+		defer cancel()
+		var err error
+		body, err = within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	c, f := responses.Decode(body)
+	if f != nil {
+		return nil, fmt.Errorf("read request %s: its body is not what was accepted", a.ID)
+	}
+	return c, nil
+}
+
+// startingAfter reads the number of the last event that a client has; -1: it has none.
+func startingAfter(q url.Values) (int, error) {
+	text := q.Get("starting_after")
+	if text == "" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil:
+		return 0, fault.Invalid("starting_after", "invalid_type", fmt.Sprintf(
+			"Invalid type for 'starting_after': expected an integer, but got '%s' instead.", excerpt(text)))
+	case n < 0:
+		return 0, fault.Invalid("starting_after", "integer_below_min_value", fmt.Sprintf(
+			"Invalid 'starting_after': integer below minimum value. Expected a value >= 0, but got %d instead.", n))
+	}
+	return n, nil
+}
+
+// wantsStream reads the query's stream parameter.
+func wantsStream(q url.Values) (bool, error) {
+	text := q.Get("stream")
+	if text == "" {
+		return false, nil
+	}
+	wants, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fault.Invalid("stream", "invalid_type", fmt.Sprintf(
+			"Invalid type for 'stream': expected a boolean, but got '%s' instead.", excerpt(text)))
+	}
+	return wants, nil
+}
+
+// outputOf reads the items of a final object.
+func outputOf(final []byte) ([]item.Item, error) {
+	var object struct {
+		Output json.RawMessage `json:"output"`
+	}
+	if err := json.Unmarshal(final, &object); err != nil {
+		return nil, err
+	}
+	output, f := item.List(object.Output, "output")
+	if f != nil {
+		return nil, f
+	}
+	return output, nil
+}

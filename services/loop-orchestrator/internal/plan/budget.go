@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"fmt"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// maxArguments bounds one call's arguments, so that its command fits a message.
+const maxArguments = 256 << 10
+
+// refuse says why a call is not made; nil when it is.
+func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, index int) *chain.Failure {
+	made := index - 1
+	for _, before := range d.Turns {
+		made += len(before.Tools)
+	}
+	switch {
+	case !known:
+		return &chain.Failure{Code: "unknown_tool", Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
+	case index > d.Limits.MaxParallelToolCalls:
+		return &chain.Failure{Code: "too_many_parallel_calls", Message: fmt.Sprintf(
+			"At most %d tool calls may be made at once.", d.Limits.MaxParallelToolCalls)}
+	case d.Request.MaxToolCalls != nil && made >= *d.Request.MaxToolCalls:
+		return &chain.Failure{Code: "max_tool_calls", Message: "The request allows no more tool calls."}
+	case made >= d.Limits.MaxToolCalls:
+		return &chain.Failure{Code: "max_tool_calls", Message: "The server allows no more tool calls in this request."}
+	case len(c.Arguments) > maxArguments:
+		return &chain.Failure{Code: "arguments_too_large", Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
+	}
+	if err := registered.ValidateArguments([]byte(c.Arguments)); err != nil {
+		return &chain.Failure{Code: "invalid_arguments", Message: err.Error()}
+	}
+	return nil
+}
+
+// spent names the budget that forbids another turn; empty when none does.
+func (d *Draft) spent() string {
+	used := chain.Usage(d.Turns).Add(d.record.Usage)
+	switch {
+	case d.Turn >= d.Limits.MaxTurns:
+		return "max_turns"
+	case d.Limits.MaxTokens > 0 && used.Total() >= int64(d.Limits.MaxTokens):
+		return "max_tokens"
+	case d.Request.MaxOutputTokens != nil && used.OutputTokens >= int64(*d.Request.MaxOutputTokens):
+		return "max_output_tokens"
+	case d.bytes() > d.Limits.MaxOutputBytes:
+		return "max_output_bytes"
+	}
+	return ""
+}
+
+// bytes is what model and tools have returned so far.
+func (d *Draft) bytes() int {
+	n := size(d.record.Items)
+	for _, before := range d.Turns {
+		n += size(before.Items)
+		for _, s := range before.Tools {
+			n += len(s.Output)
+		}
+	}
+	return n
+}
+
+func size(items []item.Item) int {
+	n := 0
+	for _, it := range items {
+		n += len(it.JSON())
+	}
+	return n
+}
+
+// stop ends the loop on a budget: nobody would see the calls' results, so none is made.
+func (d *Draft) stop(reason string) {
+	f := chain.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
+	for i := range d.commit.Steps {
+		if s := &d.commit.Steps[i]; s.Due() {
+			s.Output, s.Error = f.ForModel(), f.Encode()
+		}
+	}
+	d.end(store.Incomplete, reason)
+}

@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// itemID is stable over attempts: what a client saw of one attempt is what the next one calls it.
+func (d *Draft) itemID(prefix string, n int) string {
+	return chain.ItemID(prefix, d.ID, d.Turn, d.base+n)
+}
+
+// uniqueID keeps the model's call id unless it is empty, was used before, or cannot be stored. The id made in its place stays
+// below the 40 characters that OpenAI's chat completions takes, with the random half of the request's id.
+func (d *Draft) uniqueID(id string, n int) string {
+	unique := clean(id, 64)
+	for ; unique == "" || d.ids[unique]; n++ {
+		unique = fmt.Sprintf("call_%s%04x%04x", dispatch.BusID(d.ID)[16:], d.Turn, n)
+	}
+	d.ids[unique] = true
+	return unique
+}
+
+func (s State) callIDs() map[string]bool {
+	ids := make(map[string]bool)
+	add := func(input []item.Item, turns []chain.Turn) {
+		for _, t := range turns {
+			for _, it := range t.Items {
+				ids[it.CallID] = true
+			}
+		}
+		for _, it := range input {
+			ids[it.CallID] = true
+		}
+	}
+	for _, a := range s.Earlier {
+		add(a.Input, a.Turns)
+	}
+	add(s.Request.Input, s.Turns)
+	return ids
+}
+
+// clean makes a model's word fit a text column and a log line.
+func clean(s string, most int) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	return s
+}

@@ -1,0 +1,42 @@
+// Package plan holds the rules of the loop: what follows from what a model said. It calls nobody and keeps nothing.
+package plan
+
+import (
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/toolset"
+)
+
+// State is the request as it was before the turn.
+type State struct {
+	ID      uuid.UUID
+	Turn    int
+	Request *responses.Create
+	Earlier []chain.Ancestor // what the request continues
+	Turns   []chain.Turn
+	Tools   toolset.Toolset
+	Limits  registry.Limits
+}
+
+// Left is what remains of the request's max_output_tokens; nil where there is no bound.
+func (s State) Left() *int {
+	if s.Request.MaxOutputTokens == nil {
+		return nil
+	}
+	left := max(*s.Request.MaxOutputTokens-int(chain.Usage(s.Turns).OutputTokens), 0)
+	return &left
+}
+
+// Choice is what the model is told of tool_choice. A call that the request forces is forced once: forced in every turn, the loop
+// could only end on a budget.
+func (s State) Choice() tool.Choice {
+	c := s.Tools.Choice
+	if len(s.Turns) > 0 && (c.Tool != nil || c.Mode == "required") {
+		return tool.Choice{Mode: "auto"}
+	}
+	return c
+}

@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "2": 2 * time.Second, "0.5": 500 * time.Millisecond, "-1": 0, "soon": 0, "NaN": 0, "1e300": maxRetryAfter, "999999999": maxRetryAfter,
+		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second, "Fri, 02 Jan 2026 03:04:00 GMT": 0, "Sat, 02 Jan 2027 03:04:05 GMT": maxRetryAfter,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("Retry-After %q is %v, want %v", value, got, want)
+		}
+	}
+}
+
+// upstream answers every call alike.
+func upstream(tb testing.TB, status int, header http.Header, body string) registry.Upstream {
+	tb.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	tb.Cleanup(s.Close)
+	return registry.Upstream{URL: s.URL}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	const secret = "sk-0123456789"
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name   string
+		status int
+		body   string
+		want   model.CallError
+	}{
+		{"429", 429, `{"error":{"message":"Slow.","code":"quota"}}`, model.CallError{Code: "rate_limit_exceeded", Message: "Slow.", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"500", 500, `oops`, model.CallError{Code: "server_error", Message: "The upstream answered HTTP 500.", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"408", 408, ``, model.CallError{Code: "timeout", Message: "The upstream answered HTTP 408.", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"400", 400, `{"error":{"message":"No.","code":"too_long"}}`, model.CallError{Code: "too_long", Message: "No.", RetryAfter: 2 * time.Second}},
+		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, model.CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
+		{"a code with a NUL", 400, `{"error":{"message":"No.","code":"a\u0000"}}`, model.CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
+		{"a long code", 400, `{"error":{"message":"No.","code":"` + strings.Repeat("x", 65) + `"}}`, model.CallError{Code: "invalid_prompt", Message: "No.", RetryAfter: 2 * time.Second}},
+		{"401", 401, `{"error":{"message":"Bad key ` + secret + `"}}`, model.CallError{Code: "server_error", Message: "The upstream refused the credential configured for this model.", RetryAfter: 2 * time.Second}},
+		{"a quoted credential", 400, `{"error":{"message":"Bad key ` + secret + `."}}`, model.CallError{Code: "invalid_prompt", Message: "Bad key [redacted].", RetryAfter: 2 * time.Second}},
+		{"malformed", 200, `{`, model.CallError{Code: "server_error", Message: "the upstream's answer is malformed: 1 bytes that are no chat completion", Retriable: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
+			at.Credential = registry.Credential{File: file}
+			_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, nil)
+			var got *model.CallError
+			if !errors.As(err, &got) {
+				t.Fatalf("error %v, want a model.CallError", err)
+			}
+			tt.want.HTTPStatus = tt.status
+			if diff := cmp.Diff(&tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnEndedContextIsNotTheUpstreamsFault(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("drained")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	at := upstream(t, 200, nil, `{}`)
+	u := Client{HTTP: &http.Client{}}
+	if _, err := u.Complete(ctx, at, chat.Dialect{}, nil, Headers{}, nil); !errors.Is(err, cause) {
+		t.Errorf("error %v, want the context's cause", err)
+	}
+	late, stop := context.WithTimeoutCause(t.Context(), 0, ErrCallTimeout)
+	defer stop()
+	var failed *model.CallError
+	if _, err := u.Complete(late, at, chat.Dialect{}, nil, Headers{}, nil); !errors.As(err, &failed) || failed.Code != "timeout" || !failed.Retriable {
+		t.Errorf("error %v, want a timeout to try again after", err)
+	}
+}
