@@ -49,6 +49,22 @@ func (c *client) submit(ctx context.Context, p mock.Plan) (string, error) {
 	return o.ID, err
 }
 
+// begin is submit, or the same of a stream whose reader leaves at once.
+func (c *client) begin(ctx context.Context, p mock.Plan, streamed bool) (string, error) {
+	if !streamed {
+		return c.submit(ctx, p)
+	}
+	r := &reader{leave: true}
+	body, err := request(p, true)
+	if err == nil {
+		err = c.open(ctx, http.MethodPost, "/v1/responses", body, r)
+	}
+	if r.id == "" {
+		return "", fmt.Errorf("no response was begun: %w", err)
+	}
+	return r.id, nil
+}
+
 func (c *client) object(ctx context.Context, id string) (o Object, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/responses/"+id, nil, &o)
 	return o, err

@@ -5,12 +5,14 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/streamcheck"
 )
 
 const (
@@ -29,7 +31,8 @@ type scenario struct {
 	// before runs ahead of arming, with all runs submitted; nil: runs are submitted after it.
 	before func(s *stage)
 	// idle waits until the gateway's look at the lane is too old to admit by: the first request is left to the claimer.
-	idle time.Duration
+	idle     time.Duration
+	streamed bool // the runs are streamed
 	// cancel names a run to be cancelled once all are submitted and their first tools are called.
 	cancel bool
 }
@@ -65,6 +68,8 @@ var scenarios = map[failpoint.Name]scenario{
 	failpoint.FinalBeforeCommit:   {service: "finalizer", plan: short, hit: 2},
 	failpoint.FinalAfterCommit:    {service: "finalizer", plan: short, hit: 2},
 	failpoint.FinalAfterPublish:   {service: "finalizer", plan: short, hit: 2},
+	failpoint.FinalAfterLast:      {service: "finalizer", plan: short, hit: 2, streamed: true},
+	failpoint.FinalAfterArchive:   {service: "finalizer", plan: short, hit: 2, streamed: true},
 	failpoint.CancelAfterCommit:   {service: "gateway", plan: unhurried, cancel: true},
 	failpoint.SweepAfterPublish:   {service: "claimer", plan: slow},
 	failpoint.RetryAfterCommit:    {service: "loop-orchestrator", plan: flaky},
@@ -92,7 +97,7 @@ func TestFailpoints(t *testing.T) {
 	worst, tested := time.Duration(0), 0
 	for i, name := range failpoint.All() {
 		s := &stage{t: t, w: w, l: newLoad(w), first: int64(i) * 1000, name: name, scenario: scenarios[name]}
-		s.l.seed = s.first
+		s.l.seed, s.l.streamed = s.first, s.streamed
 		took := s.play()
 		worst = max(worst, took)
 		tested++
@@ -156,6 +161,9 @@ func (s *stage) play() time.Duration {
 		s.checkCancelled(cancelled)
 	}
 	s.l.check(t)
+	if s.streamed {
+		s.checkStreams()
+	}
 	s.checkUnanswered()
 	t.Logf("%s: %s died and was back, all ended %.2f s later", s.name, s.service, took.Seconds())
 	return took
@@ -182,6 +190,19 @@ func (s *stage) cancelOne(ctx context.Context) *Run {
 		s.t.Errorf("%s: the cancel was answered with %q", s.name, o.Status)
 	}
 	return r
+}
+
+// checkStreams reads the events of all runs: whatever died, each has one end.
+func (s *stage) checkStreams() {
+	for _, r := range s.l.runs {
+		read := &reader{id: r.ID}
+		if err := s.w.api.open(s.t.Context(), http.MethodGet, "/v1/responses/"+r.ID+"?stream=true", nil, read); err != nil {
+			s.t.Errorf("%s: stream of %s: %v", s.name, r.ID, err)
+		}
+		for _, v := range streamcheck.Check(read.events) {
+			s.t.Errorf("%s: stream of %s: %s", s.name, r.ID, v)
+		}
+	}
 }
 
 // checkCancelled wants the cancel committed, and takes its run out of those that have to be completed.

@@ -30,6 +30,7 @@ type load struct {
 	open []*Run
 
 	plan      mock.Plan     // of the runs that begin submits
+	streamed  bool          // the runs are streamed; nobody reads them
 	submitted chan struct{} // closed when begin has submitted all
 	refused   func(error)   // told of every try that failed; may be nil
 }
@@ -43,7 +44,7 @@ func (l *load) submit(ctx context.Context, p mock.Plan) (*Run, error) {
 	defer cancel()
 	for {
 		p.Seed = l.nextSeed()
-		id, err := l.w.api.submit(ctx, p)
+		id, err := l.w.api.begin(ctx, p, l.streamed)
 		if err == nil {
 			return l.follow(id, p), nil
 		}
