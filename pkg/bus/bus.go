@@ -130,6 +130,10 @@ func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 		b.log.Error("NATS permission refused", zap.Error(err))
 		return
 	}
+	if errors.Is(err, nats.ErrSlowConsumer) { // a reader of a live stream fell behind, and reads the stream instead
+		b.log.Debug("NATS reported an error", zap.Error(err))
+		return
+	}
 	b.log.Warn("NATS reported an error", zap.Error(err))
 }
 

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// tailMessages and tailBytes bound what one reader that does not read holds in memory; it reads the stream again later.
+	// tailMessages bounds what one reader that does not read holds in memory; it reads the stream again later. (The channel of a
+	// synchronous subscription would take 512 kB, empty.)
 	tailMessages = 64
-	tailBytes    = 1 << 20
-	// backfillBatch and backfillBytes bound one read of the stream.
-	backfillBatch = 256
-	backfillBytes = 2 << 20
+	// One read of the stream is bounded: for a client, of which there may be thousands, and for who reads all of it.
+	backfillBatch, backfillBytes = 64, 256 << 10
+	wholeBatch, wholeBytes       = 256, 1 << 20
 )
 
 // Headers of republished messages.
@@ -41,7 +41,10 @@ type LiveMessage struct {
 type LiveReader struct {
 	bus     *Bus
 	subject string
-	tail    *nats.Subscription
+	sub     *nats.Subscription
+	tail    chan *nats.Msg
+	batch   int
+	bytes   int
 	pending []LiveMessage
 	last    uint64    // sequence of the last message taken in
 	at      time.Time // when that was stored, by the server's clock
@@ -50,33 +53,32 @@ type LiveReader struct {
 // ReadLive subscribes to a request's live stream. Every message stored after it returned is delivered; earlier ones are if
 // Backfill is called. The caller closes the reader.
 func (b *Bus) ReadLive(requestID string) (*LiveReader, error) {
-	tail, err := b.nc.SubscribeSync(b.subject(tailSubject(requestID)))
-	if err == nil {
-		err = tail.SetPendingLimits(tailMessages, tailBytes)
-	}
+	tail := make(chan *nats.Msg, tailMessages)
+	sub, err := b.nc.ChanSubscribe(b.subject(tailSubject(requestID)), tail)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to the live stream of %s: %w", requestID, err)
 	}
-	return &LiveReader{bus: b, subject: b.subject(liveSubject(requestID).tail()), tail: tail}, nil
+	return &LiveReader{
+		bus: b, subject: b.subject(liveSubject(requestID).tail()), sub: sub, tail: tail, batch: backfillBatch, bytes: backfillBytes,
+	}, nil
 }
 
 // Close ends the subscription.
 func (r *LiveReader) Close() {
-	_ = r.tail.Unsubscribe() // fails only when the connection has ended already
+	_ = r.sub.Unsubscribe() // fails only when the connection has ended already
 }
 
 // Next returns the next message. It ends with ctx, with ErrLiveLost, or with an error of the infrastructure, after which it may be
 // called again.
 func (r *LiveReader) Next(ctx context.Context) (LiveMessage, error) {
 	for len(r.pending) == 0 {
-		msg, err := r.tail.NextMsgWithContext(ctx)
-		if errors.Is(err, nats.ErrSlowConsumer) { // some were dropped; the stream has them
-			err = r.Backfill(ctx)
-		} else if err == nil {
-			err = r.take(ctx, msg)
-		}
-		if err != nil {
-			return LiveMessage{}, err
+		select {
+		case msg := <-r.tail: // some before it may have been dropped; the stream has them
+			if err := r.take(ctx, msg); err != nil {
+				return LiveMessage{}, err
+			}
+		case <-ctx.Done():
+			return LiveMessage{}, context.Cause(ctx)
 		}
 	}
 	m := r.pending[0]
@@ -121,12 +123,12 @@ func (r *LiveReader) keep(seq uint64, at time.Time, data []byte) error {
 	return nil
 }
 
-// Backfill takes in what is stored behind the last message, up to a few megabytes, and reports nothing new as success.
+// Backfill takes in what is stored behind the last message, up to a bound, and reports nothing new as success.
 func (r *LiveReader) Backfill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	stored, err := jetstreamext.GetBatch(ctx, r.bus.js, r.bus.stream(streamLive), backfillBatch,
-		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(backfillBytes))
+	stored, err := jetstreamext.GetBatch(ctx, r.bus.js, r.bus.stream(streamLive), r.batch,
+		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(r.bytes))
 	if err != nil {
 		return fmt.Errorf("read the live stream: %w", err)
 	}
@@ -147,7 +149,7 @@ func (r *LiveReader) Backfill(ctx context.Context) error {
 // Stored reads the request's whole stream as it stands, message by message, and returns the sequence of the last, 0 if there is
 // none. It stops with take's first error.
 func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error) (last uint64, err error) {
-	r := &LiveReader{bus: b, subject: b.subject(liveSubject(requestID).tail())}
+	r := &LiveReader{bus: b, subject: b.subject(liveSubject(requestID).tail()), batch: wholeBatch, bytes: wholeBytes}
 	for {
 		if err := b.mend(ctx, r.Backfill); err != nil {
 			return r.last, err

@@ -38,11 +38,14 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer be.Close(ctx)
-	f := &finalizer{Backend: be}
+	f := &finalizer{Backend: be, closing: make(chan struct{}, closings)}
 	return be.Bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: f.final})
 }
 
-type finalizer struct{ *backend.Backend }
+type finalizer struct {
+	*backend.Backend
+	closing chan struct{} // the streams being archived
+}
 
 // final handles one final command: settle the request, or do its after-work, or say that it is not due (any more).
 func (f *finalizer) final(ctx context.Context, d bus.Delivery) error {

@@ -20,6 +20,8 @@ import (
 const (
 	// lastWords bounds the storing of what a turn without a successor has left to tell.
 	lastWords = 5 * time.Second
+	// closings bounds the streams archived at once: each is read and compressed, in a few megabytes.
+	closings = 4
 	// endings bounds how often a stream is read to its end because somebody still writes to it.
 	endings = 20
 )
@@ -27,6 +29,12 @@ const (
 // endLive closes the live stream of a terminal request, keeps it, and takes the row off the sweep and the stream off the bus. It may
 // be repeated at any point: the last frame is written once, behind everything that counts, and the first archive stays.
 func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
+	select {
+	case f.closing <- struct{}{}:
+		defer func() { <-f.closing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	id := dispatch.BusID(c.ID)
 	f.tellRan(ctx, c)
 	var archive []byte

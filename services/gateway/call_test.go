@@ -80,7 +80,8 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		{"the upstream's 400", chain.Failure{Code: "too_long", HTTPStatus: 400, Own: []byte(own)}, 400, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
 		{"the upstream's 404", chain.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
 		{
-			"a limit of the upstream", chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfterMS: 1500, Own: []byte(own)},
+			"a limit of the upstream",
+			chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfterMS: 1500, Own: []byte(own)},
 			429, "too_long", "BadRequestError", "false", "2", `{"error":` + own + `}`,
 		},
 		{"a limit without a word", chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},

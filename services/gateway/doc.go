@@ -42,7 +42,12 @@
 //   - GET serves foreground responses in flight too (OpenAI answers 404): it is how a client finds its answer after a drain.
 //   - Cancelling a response that is completed, failed or incomplete answers 200 with the final object and changes nothing, as
 //     OpenAI's guide has it. Only background responses can be cancelled.
-//   - stream and conversation are refused with unsupported_parameter.
+//   - A stream's first events follow from the request and are written by nobody; the terminal one is the row's. What lies between is
+//     read from the bus while the request runs and from its archive afterwards. Who streams in the foreground and hangs up cancels the
+//     request; a client that is dropped because it reads too slowly, or because the server drains, can resume. A response that was
+//     not streamed can be: it is told at its end.
+//   - A stream ends with an error event of the code stream_lost, and nothing else, when the bus has lost frames of it.
+//   - conversation is refused with unsupported_parameter.
 //   - chat/completions, completions and embeddings are requests like any other, and never stored: `store` is for the upstream. No
 //     route of responses knows them. Their ends are HTTP statuses, for their clients expect no other: a 4xx is the upstream's own,
 //     with its type, param and code (a number becomes text, as OpenAI's schema has it); what lies between us and the upstream, a

@@ -25,6 +25,8 @@ const (
 	writeTimeout  = 30 * time.Second // from the first byte of an answer on
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
+	// writeBuffer bounds what the kernel holds for a client that reads slowly.
+	writeBuffer = 128 << 10
 	// lastWords is how long a drain lets clients that were told to go hear it.
 	lastWords = 3 * time.Second
 )
@@ -86,6 +88,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer cut(nil)
 	hs := &http.Server{
 		Handler:           s.handler(),
+		ConnContext:       boundWrites,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
@@ -109,6 +112,14 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	running.Wait()
 	s.tasks.Wait()
 	return err
+}
+
+// boundWrites keeps a slow reader's backlog here, where it is bounded, and not in the kernel's buffers, which grow to megabytes each.
+func boundWrites(ctx context.Context, conn net.Conn) context.Context {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(writeBuffer) // a connection that refuses is as good as it was
+	}
+	return ctx
 }
 
 // drain ends the HTTP server. Handlers that outlast the grace see ErrDraining as their context's cause.

@@ -19,6 +19,9 @@ type benchCmd struct {
 	Out         string        `help:"Write the report as JSON, too." placeholder:"FILE"`
 	Data        string        `help:"Directory to measure in; it has to be on the disk in question. The system's temporary one by default." placeholder:"DIR"`
 	PGBin       string        `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
+	Streams     int           `help:"Measure streams instead: so many at once, for --seconds, straight from the model and through the services." placeholder:"N"`
+	Rate        float64       `help:"Tokens a second of each stream." default:"100"`
+	SlowReaders int           `help:"Measure the streams again beside so many readers of a byte a second." placeholder:"N"`
 	CPUProfile  string        `name:"cpuprofile" hidden:"" help:"Write a CPU profile of the services."`
 }
 
@@ -42,6 +45,11 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		Concurrency: c.Concurrency, Runs: c.Runs, Time: time.Duration(c.Seconds * float64(time.Second)), Think: c.Think,
 		JSON: c.Out, Dir: c.Data, PGBin: c.PGBin, CPUProfile: c.CPUProfile,
 		Self: []string{self, "bench-part"}, Progress: os.Stderr,
+	}
+	if c.Streams > 0 {
+		return bench.RunStreams(ctx, bench.Streams{
+			Config: cfg, Streams: c.Streams, Rate: c.Rate, Time: cfg.Time, Slow: c.SlowReaders,
+		}, os.Stdout)
 	}
 	for _, name := range c.Scenario {
 		s, err := bench.ParseScenario(name)

@@ -49,6 +49,9 @@ func (p Plan) finalText(values []string) string {
 	if p.Text != "" {
 		return p.Text
 	}
+	if p.Stamp {
+		return strings.Repeat(unstamped+" ", p.Tokens)
+	}
 	hash := sha256.New()
 	for _, v := range values {
 		hash.Write([]byte(v))
@@ -63,6 +66,9 @@ func (p Plan) finalText(values []string) string {
 	}
 	return text.String()
 }
+
+// unstamped stands where a token's time will be.
+const unstamped = "0000000000000000000"
 
 var filler = [...]string{"turn", "by", "turn", "the", "load", "goes", "up", "and", "never", "slips", "back"}
 

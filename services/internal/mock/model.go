@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -179,6 +180,9 @@ func (x *exchange) streamReply(t *turn) {
 		}
 		if !x.wait(early) {
 			return
+		}
+		if t.plan.Stamp {
+			event = bytes.Replace(event, []byte(unstamped), strconv.AppendInt(nil, time.Now().UnixNano(), 10), 1)
 		}
 		buf = append(buf, event...)
 		sent++

@@ -36,6 +36,7 @@ type Plan struct {
 	Tokens       int     `json:"tokens,omitempty"`        // words of the final text, if more than the answer has
 	TokenRate    float64 `json:"token_rate,omitempty"`    // tokens a second when streaming; 0 is at once
 	FinishReason string  `json:"finish_reason,omitempty"` // of the final answer, instead of "stop"
+	Stamp        bool    `json:"stamp,omitempty"`         // each token of a streamed final text is the time it is sent at, in ns since 1970
 	Text         string  `json:"text,omitempty"`          // final text, instead of the answer
 	Reasoning    string  `json:"reasoning,omitempty"`     // reasoning_content of every turn
 
