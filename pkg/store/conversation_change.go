@@ -14,6 +14,7 @@ const MaxConversationItems = 5000
 // ConversationState is what decides whether a response may be accepted on a conversation, or its items changed. It holds for as long
 // as the conversation's version is the same, which the write that follows checks.
 type ConversationState struct {
+	Conversation
 	Version   int64
 	ChangedBy uuid.UUID // what changed it last
 	Locked    bool      // ChangedBy is a request in flight
@@ -31,7 +32,7 @@ type ItemLink struct {
 
 // One snapshot: a request that is terminal in it has added its items in it.
 const conversationStateSQL = `
-SELECT v.version, COALESCE(v.changed_by, ` + nobody + `), v.items, v.bytes,
+SELECT ` + conversationColumns + `, v.version, COALESCE(v.changed_by, ` + nobody + `), v.items, v.bytes,
        EXISTS (SELECT FROM requests r WHERE r.id = v.changed_by AND r.status IN ('queued', 'in_progress')),
        ARRAY(SELECT COALESCE(i.calls, i.answers) FROM conversation_items i
               WHERE i.conversation_id = v.id AND COALESCE(i.calls, i.answers) IS NOT NULL ORDER BY i.place),
@@ -49,7 +50,7 @@ func (s *Store) ConversationState(ctx context.Context, tenant string, id uuid.UU
 		func(row pgx.CollectableRow) (c ConversationState, err error) {
 			var calls [][]byte
 			var answers []bool
-			err = row.Scan(&c.Version, &c.ChangedBy, &c.Items, &c.Bytes, &c.Locked, &calls, &answers, &c.Present)
+			err = row.Scan(&c.ID, &c.Metadata, &c.CreatedAt, &c.Version, &c.ChangedBy, &c.Items, &c.Bytes, &c.Locked, &calls, &answers, &c.Present)
 			for i, call := range calls {
 				c.Links = append(c.Links, ItemLink{CallID: call, Answer: answers[i]})
 			}

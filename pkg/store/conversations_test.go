@@ -219,7 +219,8 @@ func TestConversationState(t *testing.T) {
 	s := open(t)
 	id := talk(t, s, 1)
 	items := []NewItem{
-		{ID: "fc_1", Calls: []byte("a\x00"), Data: []byte("1")}, {ID: "fc_2", Calls: []byte("b"), Data: []byte("2")},
+		{ID: "fc_1", Calls: []byte("a\x00"), Data: []byte("1")},
+		{ID: "fc_2", Calls: []byte("b"), Data: []byte("2")},
 		{ID: "fco_1", Answers: []byte("a\x00"), Data: []byte("3")},
 	}
 	by := uuid.New()
@@ -231,6 +232,10 @@ func TestConversationState(t *testing.T) {
 		Links: []ItemLink{{CallID: []byte("a\x00")}, {CallID: []byte("b")}, {CallID: []byte("a\x00"), Answer: true}},
 	}
 	got := state(t, s, id, "msg_1", "fc_1", "msg_2")
+	if got.ID != id || got.Metadata == nil || got.CreatedAt.IsZero() {
+		t.Errorf("the conversation is %+v", got.Conversation)
+	}
+	got.Conversation = Conversation{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -249,10 +254,18 @@ func TestFindItems(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := []ItemRef{
-		{ID: "msg_1"}, {ID: "msg_2", Request: rows[0].ID}, {ID: "msg_3"},
-		{ID: "a", Request: rows[0].ID}, {ID: "b", Request: rows[0].ID, Answer: true}, {ID: "c", Request: rows[0].ID, Answer: true},
-		{ID: "d", Request: rows[1].ID, Answer: true}, {ID: "e", Request: hidden.ID}, {ID: "f", Request: hidden.ID, Answer: true},
-		{ID: "g", Request: queued}, {ID: "h", Request: queued, Answer: true}, {ID: "i", Request: uuid.New()},
+		{ID: "msg_1"},
+		{ID: "msg_2", Request: rows[0].ID},
+		{ID: "msg_3"},
+		{ID: "a", Request: rows[0].ID},
+		{ID: "b", Request: rows[0].ID, Answer: true},
+		{ID: "c", Request: rows[0].ID, Answer: true},
+		{ID: "d", Request: rows[1].ID, Answer: true},
+		{ID: "e", Request: hidden.ID},
+		{ID: "f", Request: hidden.ID, Answer: true},
+		{ID: "g", Request: queued},
+		{ID: "h", Request: queued, Answer: true},
+		{ID: "i", Request: uuid.New()},
 	}
 	want := FoundItems{
 		Items: map[string][]byte{"msg_1": []byte("data of msg_1"), "msg_2": []byte("newest")},

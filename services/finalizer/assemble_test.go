@@ -172,3 +172,39 @@ func TestACallIsNotAssembled(t *testing.T) {
 		}
 	}
 }
+
+func TestAdditions(t *testing.T) {
+	t.Parallel()
+	c := run(t, store.Completed, "", answer(t))
+	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""}]}`)
+	got, err := additions(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const digits = "01890a5dac96774bbcceb302099a8057"
+	want := []string{"msg_" + digits + "_in0000", "fco_" + digits + "_in0001 answers d", "mcp_1", "mcp_2", "fc_3 calls c", "msg_1"}
+	var names []string
+	for _, it := range got {
+		name := it.ID
+		if it.Calls != nil {
+			name += " calls " + string(it.Calls)
+		}
+		if it.Answers != nil {
+			name += " answers " + string(it.Answers)
+		}
+		names = append(names, name)
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, change := range map[string]func(*store.Chain){
+		"body":   func(c *store.Chain) { c.Body = []byte(`{`) },
+		"record": func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
+	} {
+		c := run(t, store.Completed, "", answer(t))
+		change(&c)
+		if _, err := additions(c); err == nil {
+			t.Errorf("a broken %s is added", name)
+		}
+	}
+}

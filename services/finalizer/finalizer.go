@@ -10,6 +10,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -85,6 +86,10 @@ func (f *finalizer) publishDue(ctx context.Context, row store.Row) error {
 
 func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 	answer, err := assemble(c, time.Now())
+	var added []store.NewItem
+	if err == nil && c.Conversation != uuid.Nil {
+		added, err = additions(c)
+	}
 	if err != nil { // it will not go better next time: the request ends, and says so
 		f.Log.Error("answer not assembled, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
 		c.Outcome, c.Reason = store.Failed, "server_error"
@@ -94,6 +99,7 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 	err = f.Insist(ctx, func(ctx context.Context) error {
 		return f.Store.Settle(ctx, store.Settlement{
 			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed,
+			Items: added,
 		})
 	})
 	if err != nil {

@@ -34,6 +34,9 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if body, c, err = s.dereference(r.Context(), x.who.tenant, body, c); err != nil {
+		return err
+	}
 	parent, err := s.parent(r.Context(), x.who.tenant, c)
 	if err != nil {
 		return err
@@ -55,7 +58,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if c.Stream {
 		return s.stream(x, r, c, n)
 	}
-	row, err := s.accept(r.Context(), n)
+	row, err := s.acceptOn(r.Context(), c, n)
 	if err != nil {
 		return err
 	}
@@ -70,12 +73,8 @@ func (s *server) create(x *exchange, r *http.Request) error {
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
 func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	switch {
-	case f != nil:
+	if f != nil {
 		return nil, "", f
-	case c.Conversation != "":
-		return nil, "", unsupported("conversation", "Unsupported parameter: 'conversation' is not supported by this server. "+
-			"Use 'previous_response_id', or send the earlier items as input.")
 	}
 	model, f := s.model(who, c.Model)
 	if f != nil {

@@ -47,7 +47,25 @@
 //     request; a client that is dropped because it reads too slowly, or because the server drains, can resume. A response that was
 //     not streamed can be: it is told at its end.
 //   - A stream ends with an error event of the code stream_lost, and nothing else, when the bus has lost frames of it.
-//   - conversation is refused with unsupported_parameter.
+//   - A response is made on a conversation as it was when the response was accepted. Until the response ends, another one and every change
+//     of the conversation's items answer 400 conversation_locked, as OpenAI does; new metadata and DELETE do not. The lock is no
+//     promise to wait: clients come again. Whatever ends the response frees the conversation in the same commit.
+//   - What a response adds to its conversation, its input and its output, is there with its end, all at once, in order and once. One
+//     that failed, was cancelled or expired adds nothing; nor does one with store=false, which only reads: not stored means nowhere.
+//   - Deleting a conversation deletes its items there and then. A response in flight on it fails with conversation_not_found at its
+//     next model call; one that makes no more is completed, and adds nothing. Deleting a response, on the other hand, leaves its items
+//     in the conversation: the two live independently, as OpenAI has it.
+//   - A conversation of more than store.MaxConversationItems items, the input included, or with more bytes than a body may have is
+//     continued by nobody (400 conversation_too_long), and not added to; items can be taken out of it. Calls that are open in it need their
+//     outputs, in the input or before as items of their own; an output without a call, as the removal of an item leaves it, is refused.
+//   - An item is in a conversation once. Adding it again answers 400 item_already_in_conversation, in a request's input 400 in OpenAI's
+//     words for duplicates. (OpenAI takes an id twice if one request brings it; what GET and DELETE of that id should mean then
+//     nobody says.) Items that are kept by their ids must have ids that OpenAI takes.
+//   - item_reference is resolved when the request is accepted, and the request is kept with the items in place of the references: no
+//     later reader sees one, and what it named may be deleted afterwards. It finds output items of responses that have ended, input items
+//     by the ids that we gave them, and items of conversations by any id, all of the same tenant and stored; a client's own id of
+//     an input item that is in no conversation is not found. Most ids say where the item is (package itemid). What is
+//     unknown, another tenant's, deleted or not stored answers the same 404.
 //   - chat/completions, completions and embeddings are requests like any other, and never stored: `store` is for the upstream. No
 //     route of responses knows them. Their ends are HTTP statuses, for their clients expect no other: a 4xx is the upstream's own,
 //     with its type, param and code (a number becomes text, as OpenAI's schema has it); what lies between us and the upstream, a

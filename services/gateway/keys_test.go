@@ -17,7 +17,7 @@ import (
 
 const background = `{"model":"m","input":"secret of b","background":true}`
 
-func createdID(t *testing.T, r reply) string {
+func createdID(t testing.TB, r reply) string {
 	t.Helper()
 	if r.status != http.StatusOK {
 		t.Fatalf("create answered %d %s", r.status, r.body)
@@ -32,13 +32,13 @@ func wantRefused(t *testing.T, what string, r reply, status int, code string) {
 	}
 }
 
-// perID are the API's routes that name a response, as "METHOD path" with % for the id.
-func perID(t *testing.T) []string {
+// perID are the API's routes below a path that name something by its id, as "METHOD path" with % for the id.
+func perID(t *testing.T, below string) []string {
 	t.Helper()
 	var all []string
 	for pattern, methods := range (&server{}).routes() {
 		for method := range methods {
-			if strings.Contains(pattern, "{id}") {
+			if strings.HasPrefix(pattern, below+"/{id}") {
 				all = append(all, method+" "+strings.Replace(pattern, "{id}", "%", 1))
 			}
 		}
@@ -47,6 +47,22 @@ func perID(t *testing.T) []string {
 		t.Fatalf("the routes with an id are %v, want at least 3", all)
 	}
 	return all
+}
+
+// alike fails the test unless a tenant gets the same 404 for an id of another tenant's and for one that names nothing.
+func (s *stand) alike(t *testing.T, what, key, method, path, body, foreign, unknown string) {
+	t.Helper()
+	want := s.as(key, method, strings.ReplaceAll(path, "%", unknown), strings.ReplaceAll(body, "%", unknown))
+	got := s.as(key, method, strings.ReplaceAll(path, "%", foreign), strings.ReplaceAll(body, "%", foreign))
+	same(t, what+": "+method+" "+path, got.body, strings.ReplaceAll(string(want.body), unknown, foreign))
+	for _, r := range []reply{got, want} {
+		r.header.Del("X-Request-Id")
+		r.header.Del("Date")
+	}
+	if diff := cmp.Diff(want.header, got.header); diff != "" || got.status != http.StatusNotFound || want.status != got.status {
+		t.Errorf("%s: %s %s answered %d, of an unknown one %d, headers (-unknown +foreign):\n%s",
+			what, method, path, got.status, want.status, diff)
+	}
 }
 
 func TestTenantsDoNotSeeEachOther(t *testing.T) {
@@ -68,20 +84,10 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 		if before.Tenant != "b" {
 			t.Fatalf("the %s request is of tenant %q, want b", state, before.Tenant)
 		}
-		for _, route := range perID(t) {
+		for _, route := range perID(t, "/v1/responses") {
 			method, path, _ := strings.Cut(route, " ")
 			for name, key := range map[string]string{"a": a, "default": testKey} {
-				want := s.as(key, method, strings.Replace(path, "%", unknown, 1), "")
-				got := s.as(key, method, strings.Replace(path, "%", id, 1), "")
-				same(t, name+": "+route+" of a "+state+" one", got.body, strings.ReplaceAll(string(want.body), unknown, id))
-				for _, r := range []reply{got, want} {
-					r.header.Del("X-Request-Id")
-					r.header.Del("Date")
-				}
-				if diff := cmp.Diff(want.header, got.header); diff != "" || got.status != http.StatusNotFound || want.status != got.status {
-					t.Errorf("%s: %s of a %s one answered %d, of an unknown one %d, headers (-unknown +foreign):\n%s",
-						name, route, state, got.status, want.status, diff)
-				}
+				s.alike(t, name+", a "+state+" one", key, method, path, "", id, unknown)
 			}
 		}
 		after := s.lookPublic(id)

@@ -52,9 +52,15 @@ func (s *server) routes() map[string]map[string]handler {
 		"/v1/completions":                {http.MethodPost: s.oneCall(relay.Completions)},
 		"/v1/embeddings":                 {http.MethodPost: s.oneCall(relay.Embeddings)},
 		"/v1/requests/{id}/steps":        {http.MethodGet: s.callSteps},
-		"/v1/models":                     {http.MethodGet: s.models},
-		"/v1/models/{model}":             {http.MethodGet: s.oneModel},
-		"/v1/models/{owner}/{model}":     {http.MethodGet: s.oneModel},
+		"/v1/conversations":              {http.MethodPost: s.createConversation},
+		"/v1/conversations/{id}": {
+			http.MethodGet: s.readConversation, http.MethodPost: s.updateConversation, http.MethodDelete: s.deleteConversation,
+		},
+		"/v1/conversations/{id}/items":        {http.MethodGet: s.listItems, http.MethodPost: s.addItems},
+		"/v1/conversations/{id}/items/{item}": {http.MethodGet: s.readItem, http.MethodDelete: s.deleteItem},
+		"/v1/models":                          {http.MethodGet: s.models},
+		"/v1/models/{model}":                  {http.MethodGet: s.oneModel},
+		"/v1/models/{owner}/{model}":          {http.MethodGet: s.oneModel},
 	}
 }
 

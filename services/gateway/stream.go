@@ -24,7 +24,7 @@ func (s *server) stream(x *exchange, r *http.Request, c *responses.Create, n sto
 		return err
 	}
 	defer reader.Close()
-	row, err := s.accept(r.Context(), n)
+	row, err := s.acceptOn(r.Context(), c, n)
 	if err != nil {
 		return err
 	}

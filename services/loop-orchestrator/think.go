@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -82,36 +81,6 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 		return none, &model.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
 	}
 	return commit, nil
-}
-
-// history is what the request continues and its own turns. Every turn reads it anew; a request whose history has lost a response
-// since it was accepted fails, for the model would answer to something that was never said.
-func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ancestor, []chain.Turn, error) {
-	var loaded []store.Chain
-	if c.Parent != uuid.Nil {
-		err := o.Insist(ctx, func(ctx context.Context) (err error) {
-			loaded, err = o.Store.Ancestors(ctx, c.Tenant, c.Parent)
-			return err
-		})
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil, &model.CallError{
-				Code: "previous_response_not_found", Message: "A response that this one continues has been deleted.",
-			}
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	unreadable := &model.CallError{Code: "server_error", Message: "The request's history cannot be read."}
-	earlier, err := chain.Ancestors(loaded)
-	if err != nil {
-		return nil, nil, unreadable
-	}
-	turns, err := chain.Turns(c)
-	if err != nil {
-		return nil, nil, unreadable
-	}
-	return earlier, turns, nil
 }
 
 // failedCall decides what a failed model call comes to: another attempt, parked in the row, or the end of the request.

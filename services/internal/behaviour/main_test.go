@@ -39,6 +39,7 @@ func TestPromises(t *testing.T) {
 		"tool_choice":                             allowedTools,
 		"what the upstream gets":                  capture.cases,
 		"responses that continue each other":      capture.chains,
+		"conversations":                           capture.conversations,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
@@ -50,11 +50,6 @@ func hosted(it item.Item, s store.Step) item.Item {
 	return call.MCP()
 }
 
-// ItemID is the id of the item at a place of the output that a turn of the request has made. It does not change with attempts.
-func ItemID(prefix string, request uuid.UUID, turn, place int) string {
-	return fmt.Sprintf("%s_%s%04x%04x", prefix, dispatch.BusID(request), turn, place)
-}
-
 // Keyed is an event that may be written more than once; readers take the first of a key.
 type Keyed struct {
 	Key   string
@@ -63,7 +58,7 @@ type Keyed struct {
 
 // Progress is the event that a hosted call has come to its end, given the place of its item.
 func Progress(request uuid.UUID, turn, place int, failed bool) Keyed {
-	at := event.Place{ItemID: ItemID("mcp", request, turn, place), Output: place}
+	at := event.Place{ItemID: itemid.Output("mcp", request, turn, place), Output: place}
 	return Keyed{fmt.Sprintf("ran-%d", place), event.Progress(at, failed)}
 }
 

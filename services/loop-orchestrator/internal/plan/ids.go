@@ -7,11 +7,12 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/itemid"
 )
 
 // itemID is stable over attempts: what a client saw of one attempt is what the next one calls it.
 func (d *Draft) itemID(prefix string, n int) string {
-	return chain.ItemID(prefix, d.ID, d.Turn, d.base+n)
+	return itemid.Output(prefix, d.ID, d.Turn, d.base+n)
 }
 
 // uniqueID keeps the model's call id unless it is empty, was used before, or cannot be stored. The id made in its place stays

@@ -1,0 +1,24 @@
+package finalizer
+
+import (
+	"fmt"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/itemid"
+)
+
+// additions are what a request adds to its conversation when it is settled: its input, and what was said. Whether they are added is
+// the settlement's to decide.
+func additions(c store.Chain) ([]store.NewItem, error) {
+	request, fault := responses.Decode(c.Body)
+	if fault != nil {
+		return nil, fmt.Errorf("read the request's body: %w", fault)
+	}
+	turns, err := chain.Turns(c)
+	if err != nil {
+		return nil, err
+	}
+	return chain.Kept(append(itemid.Stored(c.ID, request.Input), chain.Output(turns)...)), nil
+}

@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/conversation"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/itemid"
+)
+
+// conversationTries bounds how often a conversation that moves on under the hands of its user is looked at anew.
+const conversationTries = 5
+
+// includes checks what a query wants to be included. Items are read with all they hold, so that it changes nothing.
+func includes(r *http.Request) error {
+	q := r.URL.Query()
+	if f := responses.Includable(append(q["include"], q["include[]"]...)); f != nil {
+		return f
+	}
+	return nil
+}
+
+func noItem(id string) *fault.Error {
+	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", excerpt(id)))
+}
+
+// listItems is GET /v1/conversations/{id}/items.
+func (s *server) listItems(x *exchange, r *http.Request) error {
+	wanted, err := readPaging(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if err := includes(r); err != nil {
+		return err
+	}
+	items, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
+		if wanted.after != "" && !item.IsID(wanted.after) {
+			if _, err := s.store.Conversation(ctx, x.who.tenant, id); err != nil {
+				return nil, err
+			}
+			return nil, store.ErrNoItem
+		}
+		return s.store.ConversationItems(ctx, store.ItemsPage{
+			Tenant: x.who.tenant, Conversation: id, OldestFirst: wanted.oldestFirst, After: wanted.after, Limit: wanted.limit + 1,
+		})
+	})
+	if errors.Is(err, store.ErrNoItem) {
+		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", excerpt(wanted.after)))
+		f.Param = "after"
+		return f
+	}
+	if err != nil {
+		return err
+	}
+	more := len(items) > wanted.limit
+	return s.sendItems(x, items[:min(len(items), wanted.limit)], more)
+}
+
+func (s *server) sendItems(x *exchange, items []store.StoredItem, more bool) error {
+	out := page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
+	for i, it := range items {
+		out.Data[i] = it.Data
+	}
+	if n := len(items); n > 0 {
+		out.FirstID, out.LastID = &items[0].ID, &items[n-1].ID
+	}
+	return s.sendJSON(x, out)
+}
+
+// readItem is GET /v1/conversations/{id}/items/{item}.
+func (s *server) readItem(x *exchange, r *http.Request) error {
+	if err := includes(r); err != nil {
+		return err
+	}
+	name := r.PathValue("item")
+	data, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]byte, error) {
+		if !item.IsID(name) {
+			_, err := s.store.Conversation(ctx, x.who.tenant, id)
+			return nil, err
+		}
+		data, err := s.store.ConversationItem(ctx, x.who.tenant, id, name)
+		if errors.Is(err, store.ErrNoItem) {
+			return nil, nil
+		}
+		return data, err
+	})
+	switch {
+	case err != nil:
+		return err
+	case data == nil:
+		return noItem(name)
+	}
+	s.send(x, http.StatusOK, data)
+	return nil
+}
+
+// addItems is POST /v1/conversations/{id}/items.
+func (s *server) addItems(x *exchange, r *http.Request) error {
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return err
+	}
+	items, f := conversation.DecodeItems(body)
+	if f != nil {
+		return f
+	}
+	if err := includes(r); err != nil {
+		return err
+	}
+	if items, err = s.itemsToKeep(r.Context(), x.who.tenant, items); err != nil {
+		return err
+	}
+	change, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make the id of a change: %w", err)
+	}
+	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: chain.Kept(itemid.Added(change, items))}
+	added := make([]store.StoredItem, len(items))
+	ids := make([]string, len(items))
+	var size int64
+	for i, it := range c.Add {
+		added[i], ids[i] = store.StoredItem{ID: it.ID, Data: it.Data}, it.ID
+		size += int64(len(it.Data))
+	}
+	_, err = s.changeItems(r, c, ids, func(state store.ConversationState) *fault.Error {
+		if len(state.Present) > 0 {
+			return conversation.Present()
+		}
+		return s.refuseLong(r.PathValue("id"), state.Items+len(items), state.Bytes+size)
+	})
+	if err != nil {
+		return err
+	}
+	return s.sendItems(x, added, false)
+}
+
+// deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the conversation.
+func (s *server) deleteItem(x *exchange, r *http.Request) error {
+	name := r.PathValue("item")
+	change, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make the id of a change: %w", err)
+	}
+	c := store.ItemsChange{ID: change, Tenant: x.who.tenant}
+	var ids []string
+	if item.IsID(name) {
+		c.Remove, ids = name, []string{name}
+	}
+	state, err := s.changeItems(r, c, ids, func(state store.ConversationState) *fault.Error {
+		if len(state.Present) == 0 {
+			return noItem(name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.sendConversation(x, state.ID, state.Metadata)
+	return nil
+}
+
+// changeItems makes a change of the conversation that the path names, unless a response is in flight on it or refuse says why not.
+// ids are what refuse wants to know the presence of.
+func (s *server) changeItems(
+	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
+) (store.ConversationState, error) {
+	public := r.PathValue("id")
+	ctx, cancel := patient(r.Context())
+	defer cancel()
+	for range conversationTries {
+		state, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
+			return s.store.ConversationState(ctx, c.Tenant, id, ids)
+		})
+		switch {
+		case err != nil:
+			return state, err
+		case state.ChangedBy == c.ID: // by a try whose answer was lost
+			return state, nil
+		case state.Locked:
+			return state, locked("")
+		}
+		if f := refuse(state); f != nil {
+			return state, f
+		}
+		c.Conversation, c.Seen = state.ID, state.Version
+		_, err = askAbout(ctx, s, public, func(ctx context.Context, _ uuid.UUID) (struct{}, error) {
+			return struct{}{}, s.store.ChangeItems(ctx, c)
+		})
+		if !errors.Is(err, store.ErrStale) {
+			return state, err
+		}
+	}
+	return store.ConversationState{}, locked("")
+}

@@ -1,0 +1,82 @@
+package itemid
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/responses/item"
+)
+
+const digits = "01890a5dac96774bbcceb302099a8057"
+
+var request = uuid.MustParse(digits)
+
+func TestIDsAreReadBack(t *testing.T) {
+	t.Parallel()
+	items, fault := item.List([]byte(`[{"role":"user","content":"x"},{"type":"function_call","id":"fc_own","call_id":"c","name":"f","arguments":""},
+		{"type":"function_call_output","call_id":"c","output":""},{"type":"acme:item"}]`), "input")
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	for i, want := range []string{"msg_" + digits + "_in0000", "fc_own", "fco_" + digits + "_in0002", "item_" + digits + "_in0003"} {
+		got := Stored(request, items)[i]
+		if got.ID != want || !item.IsID(want) {
+			t.Errorf("item %d has the id %s, want %s", i, got.ID, want)
+		}
+	}
+	for i, want := range []string{"msg_" + digits + "_cv0000", "fc_own"} {
+		if got := Added(request, items)[i].ID; got != want || !item.IsID(want) {
+			t.Errorf("added item %d has the id %s, want %s", i, got, want)
+		}
+	}
+	if got, want := Output("rs", request, 2, 17), "rs_"+digits+"00020011"; got != want || !item.IsID(want) {
+		t.Errorf("Output = %s, want %s", got, want)
+	}
+	if got := Output("rs", request, 1<<17, 1<<18); !item.IsID(got) {
+		t.Errorf("the id %s of a late turn is none", got)
+	}
+}
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]struct{ input, ok bool }{
+		"msg_" + digits + "_in0000":      {true, true},
+		"item_" + digits + "_in1ffff":    {true, true},
+		"fc_" + digits + "00020011":      {false, true},
+		"mcp_" + digits + "2000040000":   {false, true},
+		"msg_" + digits + "_cv0000":      {},
+		"msg_" + digits + "_in":          {},
+		"msg_" + digits + "_in000x":      {},
+		"msg_" + digits + "0000000":      {},
+		"msg_" + digits + "0000000X":     {},
+		"msg_" + digits:                  {},
+		"msg" + digits + "00020011":      {},
+		"msg_" + digits[1:] + "_in0000":  {},
+		"msg_x" + digits[1:] + "_in0000": {},
+		"msg_":                           {},
+		"":                               {},
+		"rs_123":                         {},
+	} {
+		got, input, ok := Request(id)
+		if ok != want.ok || ok && (input != want.input || got != request) {
+			t.Errorf("Request(%q) = %s, input %v, %v; want %+v", id, got, input, ok, want)
+		}
+	}
+}
+
+func TestTurn(t *testing.T) {
+	t.Parallel()
+	first, ok := Turn(Output("rs", request, 1, 0))
+	if again, too := Turn(Output("mcp", request, 1, 1)); !ok || !too || again != first {
+		t.Errorf("two items of a turn are of %q and %q", first, again)
+	}
+	if next, _ := Turn(Output("rs", request, 2, 0)); next == first {
+		t.Errorf("items of two turns are both of %q", next)
+	}
+	for _, id := range []string{"msg_" + digits + "_in0000", "msg_" + digits + "_cv0000", "rs_123", ""} {
+		if turn, ok := Turn(id); ok {
+			t.Errorf("Turn(%q) = %q, want none", id, turn)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package looporchestrator
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+var errUnreadable = &model.CallError{Code: "server_error", Message: "The request's history cannot be read."}
+
+// history is what the request continues and its own turns. Every turn reads it anew; a request whose history has lost a response
+// since it was accepted, or all of its conversation, fails, for the model would answer to something that was never said.
+func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ancestor, []chain.Turn, error) {
+	earlier, err := o.earlier(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	turns, err := chain.Turns(c)
+	if err != nil {
+		return nil, nil, errUnreadable
+	}
+	return earlier, turns, nil
+}
+
+// earlier is what the request continues: a line of responses, a conversation, or nothing.
+func (o *orchestrator) earlier(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+	switch {
+	case c.Parent != uuid.Nil:
+		return o.line(ctx, c)
+	case c.Conversation != uuid.Nil:
+		return o.conversation(ctx, c)
+	}
+	return nil, nil
+}
+
+func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+	var loaded []store.Chain
+	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+		loaded, err = o.Store.Ancestors(ctx, c.Tenant, c.Parent)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &model.CallError{
+			Code: "previous_response_not_found", Message: "A response that this one continues has been deleted.",
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := chain.Ancestors(loaded)
+	if err != nil {
+		return nil, errUnreadable
+	}
+	return earlier, nil
+}
+
+// conversation is what the conversation held when the request was accepted: it is locked since.
+func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+	var items [][]byte
+	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+		items, err = o.Store.Spoken(ctx, c.Tenant, c.Conversation)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &model.CallError{
+			Code: "conversation_not_found", Message: "The conversation that this response continues has been deleted.",
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := chain.Conversation(items)
+	if err != nil {
+		return nil, errUnreadable
+	}
+	return all, nil
+}
