@@ -55,7 +55,9 @@ func TestAssemble(t *testing.T) {
 				}
 				return
 			}
-			var doc struct{ Components struct{ Schemas json.RawMessage } }
+			var doc struct {
+				Components struct{ Schemas json.RawMessage }
+			}
 			if err := json.Unmarshal(got, &doc); err != nil {
 				t.Fatal(err)
 			}
