@@ -3,6 +3,7 @@ package responses
 import (
 	"encoding/json"
 
+	"windlass.dev/windlass/pkg/responses/internal/raw"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
 )
@@ -43,13 +44,18 @@ type Create struct {
 	SafetyIdentifier string
 	PromptCacheKey   string
 
-	// Extra is every other field that was not null, as it was sent: prompt,
-	// context_management, multi_agent, client_metadata and what is unknown.
+	// Extra is every other field that was not null, as it was sent: hints like
+	// prompt_cache_options, what Refusal knows, client_metadata and what is
+	// unknown.
 	Extra map[string]json.RawMessage
+
+	reasoning raw.Value // as it was sent
 }
 
 // Reasoning is how much the model should think, and what it should tell of it.
 type Reasoning struct {
 	Effort  string
 	Summary string
+	Mode    string // standard or pro
+	Context string // auto, current_turn or all_turns: what it is shown of earlier reasoning
 }

@@ -72,7 +72,7 @@ func TestDecodeReadsEverything(t *testing.T) {
 		User: "u", SafetyIdentifier: "s", PromptCacheKey: "k",
 		Extra: map[string]json.RawMessage{"client_metadata": json.RawMessage(`{"x":1}`)},
 	}
-	opts := cmpopts.IgnoreUnexported(item.Item{}, tool.Tool{}, tool.Choice{})
+	opts := cmpopts.IgnoreUnexported(Create{}, item.Item{}, tool.Tool{}, tool.Choice{})
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -87,7 +87,7 @@ func TestDecodeDefaults(t *testing.T) {
 	want := &Create{
 		Model: "m", Store: true, Generate: true, Input: []item.Item{{Type: "message", Role: "user"}},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(item.Item{}, tool.Choice{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Create{}, item.Item{}, tool.Choice{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	parts := []item.Part{{Type: "input_text", Text: "a\x00\n"}}

@@ -20,7 +20,7 @@ var fields = map[string]reader{
 	"instructions":         readText(0, func(c *Create) *string { return &c.Instructions }),
 	"previous_response_id": readText(0, func(c *Create) *string { return &c.PreviousResponseID }),
 	"user":                 readText(0, func(c *Create) *string { return &c.User }),
-	"safety_identifier":    readText(64, func(c *Create) *string { return &c.SafetyIdentifier }),
+	"safety_identifier":    readText(128, func(c *Create) *string { return &c.SafetyIdentifier }),
 	"prompt_cache_key":     readText(64, func(c *Create) *string { return &c.PromptCacheKey }),
 
 	"background": readBool(func(c *Create) *bool { return &c.Background }),
@@ -181,7 +181,8 @@ func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {
 	if p := check.Type(v, raw.Object); p != nil {
 		return p
 	}
-	c.Reasoning = Reasoning{}
+	c.reasoning = v
+	c.Reasoning = Reasoning{Mode: v.Field("mode").Text(), Context: v.Field("context").Text()}
 	if e := v.Field("effort"); e.Given() {
 		c.Reasoning.Effort, p = check.Enum(e, "none", "minimal", "low", "medium", "high", "xhigh", "max")
 		if p != nil {
@@ -190,8 +191,10 @@ func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {
 	}
 	if s := v.Field("summary"); s.Given() {
 		c.Reasoning.Summary, p = check.Enum(s, "auto", "concise", "detailed")
+		return p.In("summary")
 	}
-	return p.In("summary")
+	c.Reasoning.Summary = v.Field("generate_summary").Text() // its old name
+	return nil
 }
 
 func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {

@@ -163,6 +163,8 @@ func (c *Create) appendSampling(w *writer) {
 	w.b = append(w.b, `,"reasoning":{"effort":`...)
 	w.b = raw.AppendTextOrNull(w.b, c.Reasoning.Effort)
 	w.nullable("summary", c.Reasoning.Summary)
+	w.given("mode", c.Reasoning.Mode)
+	w.given("context", c.Reasoning.Context)
 	w.b = append(w.b, '}')
 }
 
@@ -175,15 +177,13 @@ func (c *Create) appendExtra(w *writer) {
 	w.b = raw.AppendTexts(w.b, c.Metadata)
 	w.nullable("safety_identifier", c.SafetyIdentifier)
 	w.nullable("prompt_cache_key", c.PromptCacheKey)
-	if c.User != "" {
-		w.text("user", c.User)
-	}
+	w.given("user", c.User)
 	if c.Conversation != "" {
 		w.b = append(w.b, `,"conversation":{"id":`...)
 		w.b = raw.AppendText(w.b, c.Conversation)
 		w.b = append(w.b, '}')
 	}
-	for _, name := range []string{"prompt", "prompt_cache_retention"} {
+	for _, name := range []string{"prompt_cache_retention", "prompt_cache_options"} {
 		if v := c.Extra[name]; v != nil {
 			w.key(name)
 			w.b = append(w.b, v...)
@@ -191,10 +191,15 @@ func (c *Create) appendExtra(w *writer) {
 	}
 }
 
-// tier is the tier that a response reports: auto is not one.
+// tier is the tier that a response reports: the one it was served at. Auto and
+// scale, of which there is none, are the default; fast is another word for
+// priority.
 func tier(asked string) string {
-	if asked == "" || asked == "auto" {
+	switch asked {
+	case "", "auto", "scale":
 		return "default"
+	case "fast":
+		return "priority"
 	}
 	return asked
 }

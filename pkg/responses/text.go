@@ -83,6 +83,15 @@ func (t *Text) readSchema(form raw.Value) *check.Problem {
 	return nil
 }
 
+// schemaFault says that the schema is none.
+func (t *Text) schemaFault() *check.Problem {
+	reason := schema.Invalid(raw.Value(t.Schema))
+	if reason == "" {
+		return nil
+	}
+	return check.Refuse("schema", "invalid_json_schema", "Invalid schema for response_format '"+t.Name+"': "+reason)
+}
+
 // AppendEcho appends the form as responses echo it. Verbosity is left out when
 // it was not given, and the schema is always null: the specification allows no
 // other value for either.

@@ -29,6 +29,13 @@ func (w *writer) nullable(name, s string) {
 	w.b = raw.AppendTextOrNull(w.b, s)
 }
 
+// given writes a text unless it is empty.
+func (w *writer) given(name, s string) {
+	if s != "" {
+		w.text(name, s)
+	}
+}
+
 func (w *writer) bool(name string, v bool) {
 	w.key(name)
 	w.b = strconv.AppendBool(w.b, v)

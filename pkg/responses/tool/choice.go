@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"slices"
+
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
@@ -101,6 +103,62 @@ func readAllowed(v raw.Value) (Choice, *check.Problem) {
 		c.allowed = append(c.allowed, e)
 	}
 	return c, nil
+}
+
+// Fault says that the choice names a tool that the request does not have, or
+// wants a call where there is no tool. For package responses.
+func (c Choice) Fault(tools []Tool) *check.Problem {
+	absent := func(ref Ref) *check.Problem {
+		if slices.ContainsFunc(tools, ref.names) {
+			return nil
+		}
+		return check.Refuse("", "", "Tool choice '"+check.Excerpt(ref.label())+"' not found in 'tools' parameter.")
+	}
+	if c.Tool != nil {
+		return absent(*c.Tool)
+	}
+	if c.Mode == "required" && len(tools) == 0 {
+		return check.Refuse("", "", "Tool choice 'required' must be specified with 'tools' parameter.")
+	}
+	if c.Allowed != nil && len(c.Allowed) == 0 {
+		return check.Beyond("array_below_min_length", "array too short",
+			"an array with minimum length 1", "an array with length 0").In("tools")
+	}
+	for _, ref := range c.Allowed {
+		if p := absent(ref); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// names tells whether the reference is to that tool, or to one inside it.
+func (r Ref) names(t Tool) bool {
+	switch {
+	case t.Type == "namespace":
+		for _, e := range t.raw.Field("tools").Elements() {
+			if e.Field("type").Text() == r.Type && e.Field("name").Text() == r.Name {
+				return true
+			}
+		}
+		return r.Type == t.Type && r.Name == t.Name
+	case t.Type != r.Type:
+		return false
+	case t.Type == "mcp":
+		return t.ServerLabel == r.ServerLabel
+	}
+	return t.Name == r.Name
+}
+
+// label is what messages call it.
+func (r Ref) label() string {
+	switch {
+	case r.Name != "":
+		return r.Name
+	case r.ServerLabel != "":
+		return r.ServerLabel
+	}
+	return r.Type
 }
 
 // AppendEcho appends the choice as responses echo it.

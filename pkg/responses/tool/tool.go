@@ -113,6 +113,16 @@ func (t *Tool) fault() *check.Problem {
 		"Invalid schema for function '"+t.Name+"': "+reason)
 }
 
+// SchemaFault says that the parameters are no schema. For package responses.
+func (t Tool) SchemaFault() *check.Problem {
+	reason := schema.Invalid(raw.Value(t.Parameters))
+	if reason == "" {
+		return nil
+	}
+	return check.Refuse("parameters", "invalid_function_parameters",
+		"Invalid schema for function '"+t.Name+"': "+reason)
+}
+
 // JSON is the tool as the client sent it, credentials included.
 func (t Tool) JSON() json.RawMessage { return json.RawMessage(t.raw) }
 

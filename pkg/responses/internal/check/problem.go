@@ -59,6 +59,9 @@ func Refuse(path, code, message string) *Problem {
 	return &Problem{path: path, code: code, post: message}
 }
 
+// Quoting is a problem whose message is pre, the quoted path, and post.
+func Quoting(code, pre, post string) *Problem { return &Problem{code: code, pre: pre, post: post} }
+
 // Absent is a required parameter that is not there.
 func Absent(path string) *Problem {
 	return &Problem{path: path, code: "missing_required_parameter", pre: "Missing required parameter: ", post: "."}

@@ -3,8 +3,6 @@ package schema
 import (
 	"strings"
 	"testing"
-
-	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
 func TestFault(t *testing.T) {
@@ -34,11 +32,7 @@ func TestFault(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v, err := raw.Parse([]byte(tt.in))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := Fault(v, tt.strict)
+			got := Fault(parse(t, tt.in), tt.strict)
 			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("Fault(%s, strict %v) = %q, want %q in it", tt.in, tt.strict, got, tt.want)
 			}

@@ -1,0 +1,131 @@
+package responses
+
+import (
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/internal/check"
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+)
+
+// Refusal says why a request that Decode has read is not served: it asks for
+// what nobody does here, or its parts contradict each other. nil: it is served.
+// It is for whoever accepts requests. Decode does without, so that what was
+// accepted once stays readable when there are more rules.
+func (c *Create) Refusal() *fault.Error {
+	for _, name := range unserved {
+		if p := name.refuse(raw.Value(c.Extra[name.field])); p != nil {
+			return p.In(name.field).Fault()
+		}
+	}
+	if p := c.reasoningFault(); p != nil {
+		return p.In("reasoning").Fault()
+	}
+	if p := c.schemaFault(); p != nil {
+		return p.Fault()
+	}
+	return c.ToolChoice.Fault(c.Tools).In("tool_choice").Fault()
+}
+
+// unserved are fields that are known and not, or not wholly, served. What is
+// only a hint, like those for prompt caches, is served by doing nothing.
+var unserved = []struct {
+	field  string
+	refuse func(raw.Value) *check.Problem
+}{
+	{"prompt", refuseGiven("there are no stored prompts. Send the text as 'instructions' and 'input' instead.")},
+	{"context_management", refuseContextManagement},
+	{"moderation", refuseGiven("nothing is moderated here.")},
+	{"multi_agent", refuseMultiAgent},
+	{"access_programs", refuseAccess},
+	{"prompt_cache_retention", refuseRetention},
+	{"prompt_cache_options", refuseCacheOptions},
+}
+
+// unsupported is a parameter that cannot be honoured, and why.
+func unsupported(why string) *check.Problem {
+	return check.Quoting("unsupported_parameter", "Unsupported parameter: ", " is not supported by this server: "+why)
+}
+
+func refuseGiven(why string) func(raw.Value) *check.Problem {
+	return func(v raw.Value) *check.Problem {
+		if !v.Given() {
+			return nil
+		}
+		return unsupported(why)
+	}
+}
+
+// refuseContextManagement: a client that asks for it relies on its history
+// being shortened.
+func refuseContextManagement(v raw.Value) *check.Problem {
+	if !v.Given() || v.Kind() == raw.Array && v.Len() == 0 {
+		return nil
+	}
+	return unsupported("histories are not shortened by themselves.")
+}
+
+func refuseMultiAgent(v raw.Value) *check.Problem {
+	if !v.Given() || v.Kind() == raw.Object && string(v.Field("enabled")) != "true" {
+		return nil
+	}
+	return unsupported("there are no sub-agents.")
+}
+
+func refuseAccess(v raw.Value) *check.Problem {
+	if cyber := v.Field("cyber"); !v.Given() || v.Kind() == raw.Object && (!cyber.Given() || cyber.Text() == "standard") {
+		return nil
+	}
+	return unsupported("there are no access programs.")
+}
+
+func refuseRetention(v raw.Value) *check.Problem {
+	if !v.Given() {
+		return nil
+	}
+	_, p := check.Enum(v, "in_memory", "24h")
+	return p
+}
+
+// refuseCacheOptions: the options are hints, but for prewarm, which asks for no
+// answer.
+func refuseCacheOptions(v raw.Value) *check.Problem {
+	if !v.Given() {
+		return nil
+	}
+	if p := check.Type(v, raw.Object); p != nil {
+		return p
+	}
+	if string(v.Field("prewarm")) == "true" {
+		return unsupported("every request is answered.").In("prewarm")
+	}
+	return nil
+}
+
+// reasoningFault checks what Decode leaves alone.
+func (c *Create) reasoningFault() *check.Problem {
+	for _, f := range []struct {
+		name      string
+		supported []string
+	}{
+		{"generate_summary", []string{"auto", "concise", "detailed"}},
+		{"mode", []string{"standard", "pro"}},
+		{"context", []string{"auto", "current_turn", "all_turns"}},
+	} {
+		if v := c.reasoning.Field(f.name); v.Given() {
+			if _, p := check.Enum(v, f.supported...); p != nil {
+				return p.In(f.name)
+			}
+		}
+	}
+	return nil
+}
+
+// schemaFault finds schemas that are none. The rules of strict mode are
+// Decode's.
+func (c *Create) schemaFault() *check.Problem {
+	for i, t := range c.Tools {
+		if p := t.SchemaFault(); p != nil {
+			return p.At(i).In("tools")
+		}
+	}
+	return c.Text.schemaFault().In("format").In("text")
+}
