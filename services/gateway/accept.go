@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/carry"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 )
@@ -33,6 +35,9 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	c, lane, err := s.understand(x.who, body)
 	if err != nil {
 		return err
+	}
+	if !c.Generate {
+		return unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
 	}
 	if body, c, err = s.dereference(r.Context(), x.who.tenant, body, c); err != nil {
 		return err
@@ -80,10 +85,13 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 	if f != nil {
 		return nil, "", f
 	}
-	if _, err := toolset.Resolve(c, s.cfg.Registry); err != nil {
+	if f := cmp.Or(c.Refusal(), carry.Refuse(model.Upstream.Dialect, c)); f != nil {
+		return nil, "", f
+	}
+	if err := toolset.Refuse(c, s.cfg.Registry); err != nil {
 		var refusal *toolset.Refusal
 		if errors.As(err, &refusal) {
-			return nil, "", fault.Invalid(refusal.Param, "invalid_value", refusal.Message)
+			return nil, "", fault.Invalid(refusal.Param, refusal.Code, refusal.Message)
 		}
 		return nil, "", err
 	}

@@ -66,6 +66,10 @@
 //     by the ids that we gave them, and items of conversations by any id, all of the same tenant and stored; a client's own id of
 //     an input item that is in no conversation is not found. Most ids say where the item is (package itemid). What is
 //     unknown, another tenant's, deleted or not stored answers the same 404.
+//   - What a request asks for and cannot have is refused: what nobody does here (responses.Create.Refusal), what the model's upstream
+//     cannot be given (package carry), tools that cannot be called as demanded (toolset.Refuse). What is only a hint is taken. Unknown
+//     fields and types of tools are let pass, for agents send what is newer than this server; a tool that nobody runs is echoed and
+//     not offered to the model. Rules may be added there, not to Decode, which also reads what was accepted before.
 //   - chat/completions, completions and embeddings are requests like any other, and never stored: `store` is for the upstream. No
 //     route of responses knows them. Their ends are HTTP statuses, for their clients expect no other: a 4xx is the upstream's own,
 //     with its type, param and code (a number becomes text, as OpenAI's schema has it); what lies between us and the upstream, a

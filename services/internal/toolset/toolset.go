@@ -18,6 +18,7 @@ const ServerLabel = "windlass"
 // Refusal says that a request asks for a tool that nobody here can run.
 type Refusal struct {
 	Param   string // the path of the field that asks for it
+	Code    string // may be empty
 	Message string // for the client
 }
 
@@ -42,7 +43,8 @@ type Toolset struct {
 // Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
 // {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools; the request's own functions come back to the
 // client and win over a registered tool of the same name. Types this upstream cannot carry are not offered. tool_choice's
-// allowed_tools bounds both: what is not allowed is not offered, and refused when the model asks for it all the same.
+// allowed_tools bounds both: what is not allowed is not offered, and refused when the model asks for it all the same. So is every
+// call where the choice is none, which hides no tool.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}}
 	for _, t := range r.Tools {
@@ -58,22 +60,25 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 			continue
 		}
 		if t.ServerLabel != ServerLabel {
-			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), fmt.Sprintf(
+			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), "invalid_value", fmt.Sprintf(
 				"The MCP server %.64q is not available here. Registered tools have the server_label %q.", t.ServerLabel, ServerLabel)}
 		}
 		if refusal := s.addRegistered(t, reg); refusal != "" {
-			return s, &Refusal{fmt.Sprintf("tools[%d].allowed_tools", i), refusal}
+			return s, &Refusal{fmt.Sprintf("tools[%d].allowed_tools", i), "invalid_value", refusal}
 		}
 	}
 	return s, nil
 }
 
 // Client tells whether the call of a tool is the client's to make.
-func (s Toolset) Client(name string) bool { return s.client[name] }
+func (s Toolset) Client(name string) bool { return s.client[name] && s.Choice.Mode != "none" }
 
 // Server returns the registered tool the model was offered under that name.
 func (s Toolset) Server(name string) (registry.Tool, bool) {
 	t, ok := s.server[name]
+	if s.Choice.Mode == "none" {
+		return registry.Tool{}, false
+	}
 	return t, ok
 }
 
