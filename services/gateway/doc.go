@@ -46,6 +46,8 @@
 //     read from the bus while the request runs and from its archive afterwards. Who streams in the foreground and hangs up cancels the
 //     request; a client that is dropped because it reads too slowly, or because the server drains, can resume. A response that was
 //     not streamed can be: it is told at its end.
+//   - A GET asks for the stream by its query, as OpenAI has it, or by {"stream": true} in a body: that is what openai-go's GetStreaming
+//     sends, which would otherwise read an object as a stream without events.
 //   - A stream ends with an error event of the code stream_lost, and nothing else, when the bus has lost frames of it.
 //   - A response is made on a conversation as it was when the response was accepted. Until the response ends, another one and every change
 //     of the conversation's items answer 400 conversation_locked, as OpenAI does; new metadata and DELETE do not. The lock is no

@@ -13,7 +13,7 @@ import (
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
 func (s *server) read(x *exchange, r *http.Request) error {
-	events, err := wantsStream(r.URL.Query())
+	events, err := s.wantsStream(x, r)
 	if err != nil {
 		return err
 	}

@@ -130,18 +130,32 @@ func startingAfter(q url.Values) (int, error) {
 	return n, nil
 }
 
-// wantsStream reads the query's stream parameter.
-func wantsStream(q url.Values) (bool, error) {
-	text := q.Get("stream")
-	if text == "" {
+// maxAsk bounds the body of a GET that is looked at.
+const maxAsk = 1 << 10
+
+// wantsStream reads the stream parameter: from the query or, without one there, from a small JSON body, where openai-go puts it.
+func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
+	text := r.URL.Query().Get("stream")
+	switch {
+	case text != "":
+		wants, err := strconv.ParseBool(text)
+		if err != nil {
+			return false, fault.Invalid("stream", "invalid_type", fmt.Sprintf(
+				"Invalid type for 'stream': expected a boolean, but got '%s' instead.", excerpt(text)))
+		}
+		return wants, nil
+	case r.ContentLength <= 0, r.ContentLength > maxAsk:
 		return false, nil
 	}
-	wants, err := strconv.ParseBool(text)
+	body, err := s.readBody(x, r)
 	if err != nil {
-		return false, fault.Invalid("stream", "invalid_type", fmt.Sprintf(
-			"Invalid type for 'stream': expected a boolean, but got '%s' instead.", excerpt(text)))
+		return false, err
 	}
-	return wants, nil
+	var ask struct {
+		Stream bool `json:"stream"`
+	}
+	_ = json.Unmarshal(body, &ask) // the body of a GET means nothing, unless it is this one
+	return ask.Stream, nil
 }
 
 // outputOf reads the items of a final object.

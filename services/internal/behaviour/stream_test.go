@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,5 +159,26 @@ func TestUnstoredStreamsCannotBeReadAgain(t *testing.T) {
 	var fault struct{ Error json.RawMessage }
 	if err := json.Unmarshal(text, &fault); err != nil || status != 404 {
 		t.Errorf("answered %d %s, want 404", status, text)
+	}
+}
+
+func TestAGetAsksForTheStreamInItsBodyToo(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	end := stacktest.Streamed(t, s.Stream(t, mock.Plan{Seed: 171, Text: "once more"}, nil))
+	for name, tt := range map[string]struct {
+		query, body string
+		events      bool
+	}{
+		"openai-go's body":      {"", `{"stream":true}`, true},
+		"the query has the say": {"?stream=false", `{"stream":true}`, false},
+		"a body that says no":   {"", `{"stream":false}`, false},
+		"a body of something":   {"", `[1]`, false},
+		"a long body":           {"", `{"stream":true` + strings.Repeat(" ", 2000) + `}`, false},
+	} {
+		status, text := s.Do(t, "GET", "/v1/responses/"+end.ID+tt.query, []byte(tt.body))
+		if got := bytes.HasPrefix(text, []byte("event: ")); got != tt.events || status != 200 {
+			t.Errorf("%s: answered %d, with events: %v, want %v", name, status, got, tt.events)
+		}
 	}
 }
