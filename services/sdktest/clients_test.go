@@ -25,16 +25,18 @@ type client struct {
 var clients = []client{
 	{
 		"npm openai", nodeKit, "openai.mjs",
-		"create structured functions tools background cancel chain errors delete input_items models chat embeddings",
+		"create structured functions tools background cancel chain errors stream stream_functions stream_tools stream_errors resume stream_cancel " +
+			"delete input_items models chat embeddings",
 	},
-	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools handoff"},
-	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent chain structured tools errors"},
-	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent chain structured tools errors"},
+	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
+	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent agent_stream structured_stream tools_stream chain structured tools errors"},
+	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent stream agent_stream tools_stream chain structured tools errors"},
 	{
 		"PyPI openai", pythonKit, "openai_client.py",
-		"create create_async structured functions tools background cancel chain errors delete input_items models chat embeddings",
+		"create create_async structured functions tools background cancel chain errors stream stream_async stream_functions stream_tools " +
+			"stream_errors resume stream_cancel delete input_items models chat embeddings",
 	},
-	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools handoff"},
+	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools agent_stream tools_stream handoff"},
 }
 
 func TestClients(t *testing.T) {

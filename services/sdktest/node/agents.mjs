@@ -46,6 +46,29 @@ await run({
     assert.match(result.finalOutput, /Paris.*Tokyo/);
   },
 
+  async agent_stream() {
+    const { found, agent } = clerk();
+    const result = await runner.run(agent, asks('lookup', { number: '7' }, 'It was sent.'), { stream: true });
+    let text = '';
+    const items = [];
+    for await (const event of result) {
+      if (event.type === 'raw_model_stream_event' && event.data.type === 'output_text_delta') text += event.data.delta;
+      if (event.type === 'run_item_stream_event') items.push(event.name);
+    }
+    await result.completed;
+    assert.equal(result.finalOutput, 'It was sent.');
+    assert.equal(text, 'It was sent.');
+    assert.deepEqual(found, ['7']);
+    assert.deepEqual(items, ['tool_called', 'tool_output', 'message_output_created']);
+  },
+
+  async tools_stream() {
+    const agent = new Agent({ name: 'Forecaster', instructions: 'You forecast.', model, tools: [hostedMcpTool({ serverLabel: 'windlass' })] });
+    const result = await runner.run(agent, 'What is the weather in Paris and Tokyo?', { stream: true });
+    await result.completed;
+    assert.match(result.finalOutput, /Paris.*Tokyo/);
+  },
+
   async handoff() {
     const { agent } = clerk();
     const front = Agent.create({ name: 'Front', instructions: 'You hand over.', model, handoffs: [agent] });

@@ -1,8 +1,8 @@
 // npm ai with @ai-sdk/openai.
 import { createOpenAI } from '@ai-sdk/openai';
-import { APICallError, generateObject, generateText, isStepCount, Output, tool } from 'ai';
+import { APICallError, generateObject, generateText, isStepCount, Output, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
-import { asks, assert, baseURL, model, run, says } from './scenarios.mjs';
+import { asks, assert, baseURL, gathered, model, run, says } from './scenarios.mjs';
 
 const openai = createOpenAI({ baseURL, apiKey: process.env.OPENAI_API_KEY });
 const settings = { model: openai.responses(model), maxRetries: 0 };
@@ -32,6 +32,30 @@ await run({
     assert.equal(r.text, 'It was sent.');
     assert.deepEqual(found, ['7']);
     assert.equal(r.steps.length, 2);
+  },
+
+  async agent_stream() {
+    const { found, ...tools } = clerk();
+    const r = streamText({ ...settings, ...tools, prompt: asks('lookup', { number: '7' }, 'It was sent.') });
+    const words = await gathered(r.textStream);
+    assert.deepEqual(words, ['It ', 'was ', 'sent.']);
+    assert.deepEqual(found, ['7']);
+    assert.equal((await r.steps).length, 2);
+    assert.ok((await r.usage).totalTokens > 0);
+  },
+
+  async structured_stream() {
+    const prompt = says('{"city": "Paris", "celsius": 21}');
+    const r = streamObject({ ...settings, prompt, schema: Weather });
+    const partial = await gathered(r.partialObjectStream);
+    assert.deepEqual(await r.object, { city: 'Paris', celsius: 21 });
+    assert.ok(partial.length > 1, 'the object grows');
+  },
+
+  async tools_stream() {
+    const tools = { windlass: openai.tools.mcp({ serverLabel: 'windlass', serverUrl: 'https://windlass.invalid', requireApproval: 'never' }) };
+    const r = streamText({ ...settings, tools, prompt: 'What is the weather in Paris and Tokyo?' });
+    assert.match(await r.text, /Paris.*Tokyo/);
   },
 
   async chain() {

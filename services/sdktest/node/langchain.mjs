@@ -3,7 +3,7 @@ import { HumanMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI } from '@langchain/openai';
 import { z } from 'zod';
-import { asks, assert, hosted, model, run, says } from './scenarios.mjs';
+import { asks, assert, gathered, hosted, model, run, says } from './scenarios.mjs';
 
 const llm = new ChatOpenAI({ model, useResponsesApi: true, maxRetries: 0 });
 
@@ -26,6 +26,28 @@ await run({
     assert.deepEqual(asked.tool_calls.map(c => [c.name, c.args]), [['lookup', { number: '7' }]]);
     messages.push(asked, await lookup.invoke(asked.tool_calls[0]));
     assert.equal((await clerk.invoke(messages)).text, 'It was sent.');
+  },
+
+  async stream() {
+    const chunks = await gathered(await llm.stream(says('Hello there.')));
+    assert.equal(chunks.map(c => c.text).join(''), 'Hello there.');
+    assert.ok(chunks.filter(c => c.text).length > 1, 'it comes in pieces');
+  },
+
+  async agent_stream() {
+    let whole;
+    const clerk = llm.bindTools([lookup]);
+    const messages = [new HumanMessage(asks('lookup', { number: '7' }, 'It was sent.'))];
+    for await (const chunk of await clerk.stream(messages)) whole = whole ? whole.concat(chunk) : chunk;
+    assert.deepEqual(whole.tool_calls.map(c => [c.name, c.args]), [['lookup', { number: '7' }]]);
+    messages.push(whole, await lookup.invoke(whole.tool_calls[0]));
+    const chunks = await gathered(await clerk.stream(messages));
+    assert.equal(chunks.map(c => c.text).join(''), 'It was sent.');
+  },
+
+  async tools_stream() {
+    const chunks = await gathered(await llm.bindTools([hosted]).stream('What is the weather in Paris and Tokyo?'));
+    assert.match(chunks.map(c => c.text).join(''), /Paris.*Tokyo/);
   },
 
   async chain() {

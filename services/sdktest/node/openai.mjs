@@ -2,7 +2,7 @@
 import OpenAI from 'openai';
 import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { asks, assert, hosted, model, plan, run, says, until } from './scenarios.mjs';
+import { asks, assert, gathered, hosted, model, plan, run, says, until } from './scenarios.mjs';
 
 const client = new OpenAI({ maxRetries: 0 });
 
@@ -115,6 +115,101 @@ await run({
     const busy = await client.responses.create({ model, input: plan({ model_faults: [{ round: 0, status: 422 }] }) });
     assert.equal(busy.status, 'failed');
     assert.ok(busy.error.message);
+  },
+
+  async stream() {
+    const events = await gathered(await client.responses.create({ model, stream: true, input: says('One two three.') }));
+    assert.equal(events[0].type, 'response.created');
+    assert.deepEqual(events.map(e => e.sequence_number), events.map((_, n) => n));
+    const deltas = events.filter(e => e.type === 'response.output_text.delta').map(e => e.delta);
+    assert.deepEqual(deltas, ['One ', 'two ', 'three.']);
+    const end = events.at(-1);
+    assert.equal(end.type, 'response.completed');
+    assert.deepEqual(await client.responses.retrieve(end.response.id).then(r => r.output), end.response.output);
+
+    const helper = client.responses.stream({
+      model, input: says('{"city":"Paris","celsius":21.5}'), text: { format: zodTextFormat(Weather, 'weather') },
+    });
+    let snapshot = '';
+    helper.on('response.output_text.delta', e => { snapshot = e.snapshot; });
+    assert.deepEqual((await helper.finalResponse()).output_parsed, { city: 'Paris', celsius: 21.5 });
+    assert.equal(snapshot, '{"city":"Paris","celsius":21.5}');
+  },
+
+  async stream_functions() {
+    const helper = client.responses.stream({ model, tools: [lookup], input: asks('lookup', { number: '7' }, 'Sent.') });
+    const deltas = [];
+    helper.on('response.function_call_arguments.delta', e => deltas.push(e.delta));
+    const r = await helper.finalResponse();
+    assert.equal(deltas.join(''), '{"number":"7"}');
+    const call = r.output[0];
+    assert.deepEqual([call.name, call.arguments, call.status], ['lookup', '{"number":"7"}', 'completed']);
+    const next = client.responses.stream({
+      model, tools: [lookup], previous_response_id: r.id,
+      input: [{ type: 'function_call_output', call_id: call.call_id, output: 'sent' }],
+    });
+    assert.equal((await next.finalResponse()).output_text, 'Sent.');
+  },
+
+  async stream_tools() {
+    const input = 'What is the weather in Paris and Tokyo?';
+    const events = await gathered(await client.responses.create({ model, stream: true, tools: [hosted], input }));
+    const end = events.at(-1).response;
+    assert.deepEqual(end.output.map(o => o.type), ['mcp_call', 'mcp_call', 'message']);
+    assert.equal(events.filter(e => e.type === 'response.mcp_call.completed').length, 2);
+    assert.match(end.output_text ?? end.output[2].content[0].text, /Paris.*Tokyo/);
+  },
+
+  async stream_errors() {
+    await assert.rejects(client.responses.create({ model, stream: true, input: 'x', temperature: 9 }), OpenAI.BadRequestError);
+    const seen = [];
+    const failing = client.responses.create({ model, stream: true, input: plan({ model_faults: [{ round: 0, status: 422 }] }) });
+    await gathered(await failing).then(all => seen.push(...all), e => assert.ok(e instanceof OpenAI.APIError, String(e)));
+    assert.ok(seen.length === 0 || seen.at(-1).type === 'response.failed');
+  },
+
+  async resume() {
+    // A live run is read by somebody who drops at every event, and comes back.
+    const input = plan({ text: 'Turn by turn the load goes up and never slips back.', token_rate: 40 });
+    const live = await client.responses.create({ model, background: true, stream: true, input });
+    const full = [], resumed = [];
+    let id;
+    const from = async n => gathered(await client.responses.retrieve(id, { stream: true, starting_after: n }));
+    for await (const event of live) {
+      full.push(event);
+      id ??= event.response.id;
+      resumed.push(from(event.sequence_number));
+    }
+    assert.equal(full.at(-1).type, 'response.completed');
+    // Dropped for good after the first event: it goes on, and all of it is there afterwards.
+    const dropped = await client.responses.create({ model, background: true, stream: true, input: says('Nobody listens.') });
+    let lost;
+    for await (const event of dropped) {
+      lost = event.response.id;
+      break;
+    }
+    assert.equal((await ended(lost)).output_text, 'Nobody listens.');
+    assert.equal((await gathered(await client.responses.retrieve(lost, { stream: true }))).at(-1).type, 'response.completed');
+
+    assert.deepEqual(await gathered(await client.responses.retrieve(id, { stream: true })), full);
+    for (const [n, rest] of resumed.entries()) {
+      assert.deepEqual(await rest, full.slice(n + 1), `live after ${n}`);
+      assert.deepEqual(await from(n), full.slice(n + 1), `over after ${n}`);
+    }
+    const helper = client.responses.stream({ response_id: id, starting_after: 5 });
+    assert.deepEqual((await gathered(helper)).map(e => e.sequence_number), full.slice(6).map(e => e.sequence_number));
+    assert.equal((await helper.finalResponse()).output_text, 'Turn by turn the load goes up and never slips back.');
+  },
+
+  async stream_cancel() {
+    const live = await client.responses.create({ model, background: true, stream: true, input: plan({ think_ms: 60_000 }) });
+    const events = [];
+    for await (const event of live) {
+      events.push(event);
+      if (event.type === 'response.in_progress') await client.responses.cancel(event.response.id);
+    }
+    assert.equal(events.at(-1).type, 'response.failed');
+    assert.equal(events.at(-1).response.status, 'cancelled');
   },
 
   async delete() {

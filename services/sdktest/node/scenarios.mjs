@@ -51,3 +51,10 @@ export async function until(check) {
     await new Promise(resolve => setTimeout(resolve, 25));
   }
 }
+
+// gathered is every element of an async iterable.
+export async function gathered(source) {
+  const all = [];
+  for await (const element of source) all.push(element);
+  return all;
+}

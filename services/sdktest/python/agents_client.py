@@ -65,6 +65,30 @@ async def tools():
 
 
 @scenario
+async def agent_stream():
+    found, a = clerk()
+    result = Runner.run_streamed(a, asks("lookup", {"number": "7"}, "It was sent."), run_config=config())
+    words, items = [], []
+    async for event in result.stream_events():
+        if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+            words.append(event.data.delta)
+        if event.type == "run_item_stream_event":
+            items.append(event.name)
+    assert result.final_output == "It was sent." == "".join(words)
+    assert found == ["7"]
+    assert items == ["tool_called", "tool_output", "message_output_created"]
+
+
+@scenario
+async def tools_stream():
+    a = Agent(name="Forecaster", instructions="You forecast.", model=MODEL, tools=[HostedMCPTool(tool_config=HOSTED)])
+    result = Runner.run_streamed(a, "What is the weather in Paris and Tokyo?", run_config=config())
+    async for _ in result.stream_events():
+        pass
+    assert "Paris" in result.final_output and "Tokyo" in result.final_output
+
+
+@scenario
 async def handoff():
     _, a = clerk()
     front = Agent(name="Front", instructions="You hand over.", model=MODEL, handoffs=[a])

@@ -148,6 +148,102 @@ def errors():
 
 
 @scenario
+def stream():
+    events = list(client.responses.create(model=MODEL, stream=True, input=says("One two three.")))
+    assert events[0].type == "response.created"
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    assert [e.delta for e in events if e.type == "response.output_text.delta"] == ["One ", "two ", "three."]
+    assert events[-1].type == "response.completed"
+    assert client.responses.retrieve(events[-1].response.id).output == events[-1].response.output
+    with client.responses.stream(
+        model=MODEL, input=says('{"city":"Paris","celsius":21.5}'), text_format=Weather
+    ) as helper:
+        for _ in helper:
+            pass
+        assert helper.get_final_response().output_parsed == Weather(city="Paris", celsius=21.5)
+
+
+@scenario
+async def stream_async():
+    async with openai.AsyncOpenAI(max_retries=0) as c:
+        async with c.responses.stream(model=MODEL, input=says("One two three.")) as helper:
+            words = [e.delta async for e in helper if e.type == "response.output_text.delta"]
+            assert words == ["One ", "two ", "three."]
+            assert (await helper.get_final_response()).output_text == "One two three."
+
+
+@scenario
+def stream_functions():
+    with client.responses.stream(
+        model=MODEL, tools=[LOOKUP], input=asks("lookup", {"number": "7"}, "Sent.")
+    ) as helper:
+        deltas = [e.delta for e in helper if e.type == "response.function_call_arguments.delta"]
+        call = helper.get_final_response().output[0]
+    assert "".join(deltas) == call.arguments
+    assert call.parsed_arguments == {"number": "7"}
+
+
+@scenario
+def stream_tools():
+    asked = "What is the weather in Paris and Tokyo?"
+    events = list(client.responses.create(model=MODEL, stream=True, tools=[HOSTED], input=asked))
+    assert [o.type for o in events[-1].response.output] == ["mcp_call", "mcp_call", "message"]
+    assert len([e for e in events if e.type == "response.mcp_call.completed"]) == 2
+    assert "Tokyo" in events[-1].response.output_text
+
+
+@scenario
+def stream_errors():
+    try:
+        client.responses.create(model=MODEL, stream=True, input="x", temperature=9)
+        raise AssertionError("it was not refused")
+    except openai.BadRequestError:
+        pass
+    try:
+        events = list(
+            client.responses.create(model=MODEL, stream=True, input=plan(model_faults=[{"round": 0, "status": 422}]))
+        )
+        assert events[-1].type == "response.failed"
+    except openai.APIError as e:
+        assert e.message
+
+
+@scenario
+def resume():
+    text = plan(text="Turn by turn the load goes up and never slips back.", token_rate=100)
+    full = list(client.responses.create(model=MODEL, background=True, stream=True, input=text))
+    id = full[0].response.id
+    assert full[-1].type == "response.completed"
+    assert list(client.responses.retrieve(id, stream=True)) == full
+    for n in range(len(full)):
+        assert list(client.responses.retrieve(id, stream=True, starting_after=n)) == full[n + 1 :], f"after {n}"
+    # A live run: whoever reads it drops at every event in turn, and comes back for the next.
+    text = plan(text="Turn by turn the load goes up.", token_rate=20)
+    seen, more = [], client.responses.create(model=MODEL, background=True, stream=True, input=text)
+    while True:
+        event = next(iter(more))
+        more.close()
+        seen.append(event)
+        if event.type == "response.completed":
+            break
+        more = client.responses.retrieve(seen[0].response.id, stream=True, starting_after=event.sequence_number)
+    assert seen == list(client.responses.retrieve(seen[0].response.id, stream=True))
+    with client.responses.stream(response_id=id, starting_after=5) as helper:
+        assert [e.sequence_number for e in helper] == [e.sequence_number for e in full[6:]]
+
+
+@scenario
+def stream_cancel():
+    events = []
+    for event in client.responses.create(model=MODEL, background=True, stream=True, input=plan(think_ms=60_000)):
+        events.append(event)
+        if event.type == "response.in_progress":
+            client.responses.cancel(event.response.id)
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.status == "cancelled"
+
+
+@scenario
 def delete():
     r = client.responses.create(model=MODEL, input=says("Soon gone."))
     client.responses.delete(r.id)
