@@ -262,8 +262,12 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			exec(t, s, fillSQL, 1000, "queued", testLane)
 			exec(t, s, tt.atSmall)
 			small := touch(t, conn, calls)
-			exec(t, s, fillSQL, 49000, "queued", testLane)
-			exec(t, s, fillSQL, 20000, "completed", testLane)
+			for range 7 { // each within a statement's time limit, on a busy machine too
+				exec(t, s, fillSQL, 7000, "queued", testLane)
+			}
+			for range 4 {
+				exec(t, s, fillSQL, 5000, "completed", testLane)
+			}
 			exec(t, s, tt.atFullSQL)
 			for i, pages := range touch(t, conn, calls) {
 				if pages > 3*small[i]+150 {

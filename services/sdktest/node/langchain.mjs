@@ -67,11 +67,12 @@ await run({
   },
 
   async errors() {
-    for (const [call, status] of [
-      [new ChatOpenAI({ model, useResponsesApi: true, maxRetries: 0, temperature: 9 }).invoke('x'), 400],
-      [new ChatOpenAI({ model, useResponsesApi: true, maxRetries: 0, apiKey: 'wrong' }).invoke('x'), 401],
-      [new ChatOpenAI({ model: 'nobody', useResponsesApi: true, maxRetries: 0 }).invoke('x'), 404],
+    for (const [fields, status] of [
+      [{ model, temperature: 9 }, 400],
+      [{ model, apiKey: 'wrong' }, 401],
+      [{ model: 'nobody' }, 404],
     ]) {
+      const call = new ChatOpenAI({ useResponsesApi: true, maxRetries: 0, ...fields }).invoke('x');
       const e = await call.then(() => assert.fail('it was not refused'), e => e);
       assert.equal(e.status, status, String(e));
     }
