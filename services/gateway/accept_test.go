@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
 func TestBackgroundIsAnsweredAtOnceAndReadLater(t *testing.T) {
@@ -97,100 +97,6 @@ func TestWakeFollowsTheAccept(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
-	t.Parallel()
-	s := raise(t, func(c *Config) { c.MaxBody = 1 << 20 })
-	const create = "/v1/responses"
-	deep := `{"model":"m","input":` + strings.Repeat("[", 100_000)
-	tests := []struct {
-		name, method, path, body, kind string
-		status                         int
-		param, code                    any
-	}{
-		{"malformed JSON", "POST", create, `{"model":`, "", 400, nil, nil},
-		{"empty body", "POST", create, ``, "", 400, nil, nil},
-		{"trailing garbage", "POST", create, `{"model":"m","input":"x"} x`, "", 400, nil, nil},
-		{"raw tab in a string", "POST", create, "{\"model\":\"m\",\"input\":\"\t\"}", "", 400, nil, nil},
-		{"deep nesting", "POST", create, deep, "", 400, nil, nil},
-		{"invalid UTF-8", "POST", create, "{\"model\":\"m\",\"input\":\"\xff\"}", "", 400, nil, nil},
-		{"byte order mark", "POST", create, "\ufeff{}", "", 400, nil, nil},
-		{"not an object", "POST", create, `[]`, "", 400, nil, "invalid_type"},
-		{"missing model", "POST", create, `{"input":"x"}`, "", 400, "model", "missing_required_parameter"},
-		{"wrong type", "POST", create, `{"model":"m","input":5}`, "", 400, "input", "invalid_type"},
-		{"bad enum", "POST", create, `{"model":"m","input":"x","truncation":"bogus"}`, "", 400, "truncation", "invalid_value"},
-		{
-			"too few output tokens", "POST", create, `{"model":"m","input":"x","max_output_tokens":15}`, "",
-			400, "max_output_tokens", "integer_below_min_value",
-		},
-		{
-			"output without call", "POST", create,
-			`{"model":"m","input":[{"type":"function_call_output","call_id":"c","output":"x"}]}`, "", 400, "input", nil,
-		},
-		{
-			"background without store", "POST", create, `{"model":"m","input":"x","background":true,"store":false}`, "",
-			400, "background", "unsupported_parameter",
-		},
-		{
-			"previous response", "POST", create, `{"model":"m","input":"x","previous_response_id":"resp_1"}`, "",
-			400, "previous_response_id", "previous_response_not_found",
-		},
-		{
-			"conversation", "POST", create, `{"model":"m","input":"x","conversation":"conv_1"}`, "",
-			404, nil, nil,
-		},
-		{"unknown model", "POST", create, `{"model":"gpt-x","input":"x"}`, "", 404, "model", "model_not_found"},
-		{"huge body", "POST", create, `{"model":"` + strings.Repeat("x", 1<<20) + `"}`, "", 413, nil, "request_too_large"},
-		{"wrong content type", "POST", create, `{}`, "text/plain", 415, nil, "unsupported_media_type"},
-		{"content type that is none", "POST", create, `{}`, ";;", 415, nil, "unsupported_media_type"},
-		{"unknown route", "GET", "/v1/nothing", "", "", 404, nil, nil},
-		{"unclean path", "GET", "/v1//models", "", "", 404, nil, nil},
-		{"wrong method", "DELETE", create, "", "", 405, nil, "method_not_allowed"},
-	}
-	t.Run("cases", func(t *testing.T) {
-		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
-				r := s.request(t.Context(), tt.method, tt.path, tt.body)
-				if tt.kind != "" {
-					r.Header.Set("Content-Type", tt.kind)
-				}
-				got := s.send(r)
-				f := got.fault(t)
-				if got.status != tt.status || f["param"] != tt.param || f["code"] != tt.code || f["type"] != "invalid_request_error" {
-					t.Errorf("answered %d %s, want %d, param %v, code %v", got.status, got.body, tt.status, tt.param, tt.code)
-				}
-				if f["message"] == "" || got.header.Get("X-Request-Id") == "" ||
-					got.header.Get("Content-Type") != "application/json" {
-					t.Errorf("answer lacks message, id or type: %v %s", got.header, got.body)
-				}
-			})
-		}
-	})
-	if n := s.backlog(); n != 0 {
-		t.Errorf("%d requests queued after refusals only, want 0", n)
-	}
-}
-
-func TestGzipIsRefused(t *testing.T) {
-	t.Parallel()
-	s := raise(t)
-	r := s.request(t.Context(), "POST", "/v1/responses", "\x1f\x8b")
-	r.Header.Set("Content-Encoding", "gzip")
-	if got := s.send(r); got.status != http.StatusUnsupportedMediaType {
-		t.Errorf("a gzip body was answered %d, want 415", got.status)
-	}
-}
-
-func TestBodyThatHidesItsLengthIsCutOff(t *testing.T) {
-	t.Parallel()
-	s := raise(t, func(c *Config) { c.MaxBody = 1 << 10 })
-	r := s.request(t.Context(), "POST", "/v1/responses", "x")
-	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<11))), -1
-	if got := s.send(r); got.status != http.StatusRequestEntityTooLarge {
-		t.Errorf("a chunked body over the limit was answered %d, want 413", got.status)
-	}
-}
-
 func TestMissingContentTypeAndNULAreAccepted(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -245,16 +151,12 @@ func TestKeyIsCheckedBeforeTheBodyIsRead(t *testing.T) {
 func TestEveryRouteWantsTheKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	for _, route := range []string{
-		"POST /v1/responses", "GET /v1/responses/resp_1", "POST /v1/responses/resp_1/cancel", "GET /v1/responses/resp_1/steps",
-		"GET /v1/models", "GET /v1/models/m", "GET /v1/models/a/b", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings",
-		"GET /v1/requests/req_1/steps",
-	} {
-		method, path, _ := strings.Cut(route, " ")
-		r := s.request(t.Context(), method, path, "")
+	for _, op := range openapitest.Operations(t) {
+		r := s.request(t.Context(), op.Method, strings.NewReplacer("{", "", "}", "").Replace(op.Path), "")
 		r.Header.Del("Authorization")
-		if got := s.send(r); got.status != http.StatusUnauthorized {
-			t.Errorf("%s without a key answered %d, want 401", route, got.status)
+		got := s.send(r)
+		if open := got.status != http.StatusUnauthorized; open == op.NeedsKey {
+			t.Errorf("%s %s without a key answered %d; it needs one: %v", op.Method, op.Path, got.status, op.NeedsKey)
 		}
 	}
 }

@@ -32,11 +32,13 @@ const statusHungUp = 499
 
 // fail writes an error as the API says it. What only we should know is logged instead.
 func (s *server) fail(x *exchange, r *http.Request, err error) {
-	if errors.Is(err, errHungUp) || errors.Is(context.Cause(r.Context()), context.Canceled) {
+	f := faultOf(err)
+	// net/http cancels the context of a request whose body came too slowly, though its client is still there.
+	gone := errors.Is(context.Cause(r.Context()), context.Canceled) && f.Status != http.StatusRequestTimeout
+	if errors.Is(err, errHungUp) || gone {
 		x.status = statusHungUp
 		return
 	}
-	f := faultOf(err)
 	if f.Status >= http.StatusInternalServerError {
 		x.err = err
 	}
