@@ -37,6 +37,10 @@ var clients = []client{
 			"stream_errors resume stream_cancel delete input_items models chat embeddings",
 	},
 	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools agent_stream tools_stream handoff"},
+	{"npm openai, conversations", nodeKit, "openai_conversations.mjs", "conversation items functions references locked"},
+	{"npm @openai/agents, conversations", nodeKit, "agents_conversations.mjs", "session conversation"},
+	{"npm ai with @ai-sdk/openai, references", nodeKit, "ai_references.mjs", "references conversation"},
+	{"PyPI openai and openai-agents, conversations", pythonKit, "conversations_client.py", "conversation locked session agent"},
 }
 
 func TestClients(t *testing.T) {

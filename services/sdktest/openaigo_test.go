@@ -50,6 +50,7 @@ func openaiGo(t *testing.T, url string) {
 		{"resume", (*goClient).resume},
 		{"delete", (*goClient).delete},
 		{"input_items", (*goClient).inputItems},
+		{"conversations", (*goClient).conversations},
 		{"models", (*goClient).models},
 		{"chat", (*goClient).chat},
 		{"embeddings", (*goClient).embeddings},
