@@ -39,7 +39,12 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if !c.Generate {
 		return unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
 	}
-	if body, c, err = s.dereference(r.Context(), x.who.tenant, body, c); err != nil {
+	whole, err := s.dereference(r.Context(), x.who.tenant, body, c)
+	if err == nil && whole != nil {
+		body = whole
+		c, lane, err = s.understand(x.who, body)
+	}
+	if err != nil {
 		return err
 	}
 	parent, err := s.parent(r.Context(), x.who.tenant, c)

@@ -19,11 +19,9 @@ const maxReferences = 500
 
 const reference = "item_reference"
 
-// dereference puts the items that a request's references name in their places, for good: nobody who reads the request later sees a
-// reference. What it returns is decoded anew, so that the rules for calls and outputs hold for what was found.
-func (s *server) dereference(
-	ctx context.Context, tenant string, body []byte, c *responses.Create,
-) ([]byte, *responses.Create, error) {
+// dereference is the body with the items that its references name in their places, for good: nobody who reads the request later sees a
+// reference. It is to be understood anew, so that all rules hold for what was found. nil: there are no references.
+func (s *server) dereference(ctx context.Context, tenant string, body []byte, c *responses.Create) ([]byte, error) {
 	l := lookup{tenant: tenant, param: "input"}
 	for _, it := range c.Input {
 		if it.Type == reference {
@@ -31,23 +29,20 @@ func (s *server) dereference(
 		}
 	}
 	if len(l.refs)+len(l.bad) == 0 {
-		return body, c, nil
+		return nil, nil
 	}
 	items, err := s.lookUpItems(ctx, &l, c.Input)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	whole, f := responses.WithInput(body, items)
 	if f != nil {
-		return nil, nil, f
+		return nil, f
 	}
 	if int64(len(whole)) > s.cfg.MaxBody {
-		return nil, nil, s.tooMuch("input")
+		return nil, s.tooMuch("input")
 	}
-	if c, f = responses.Decode(whole); f != nil {
-		return nil, nil, f
-	}
-	return whole, c, nil
+	return whole, nil
 }
 
 // itemsToKeep are the items that a conversation is given. References stand for what they name, and an item with the id of one that

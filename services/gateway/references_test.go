@@ -100,6 +100,7 @@ func TestReferencesThatAreRefused(t *testing.T) {
 	if r := s.call("POST", "/v1/conversations/"+asks+"/items", `{"items":[{"id":"fc_asks","type":"function_call","call_id":"c1","name":"f","arguments":""}]}`); r.status != http.StatusOK {
 		t.Fatalf("answered %d %s", r.status, r.body)
 	}
+	s.call("POST", "/v1/conversations", `{"items":[{"id":"item_odd","type":"acme:item"}]}`)
 	for _, tt := range []struct {
 		name, input string
 		param, code any
@@ -109,6 +110,7 @@ func TestReferencesThatAreRefused(t *testing.T) {
 		{"more than a body may have", strings.Join(ids[:3], ","), "input", "string_above_max_length", "The items that are referred to by their ids are too large: at most 40000 bytes are allowed."},
 		{"more than is looked through", strings.Join(ids, ","), "input", "string_above_max_length", "The items that are referred to by their ids are too large"},
 		{"too many", strings.Join(many, ","), "input", "array_above_max_length", "Too many items are referred to by their ids: at most 500 are allowed, but got 501."},
+		{"what the model cannot be given", `{"id":"item_odd"}`, "input[0]", "unsupported_value", "Unsupported value: 'input[0]': an item of the type 'acme:item'"},
 		{"a call without output", `{"id":"fc_asks"}`, "input", nil, "No tool output found for function call c1."},
 	} {
 		r := s.call("POST", "/v1/responses", `{"model":"m","input":[`+tt.input+`]}`)
