@@ -27,7 +27,7 @@ type exchange struct {
 	status  int
 	header  http.Header
 	body    bytes.Buffer
-	whole   bool // the body came to its end; the client did not leave before
+	whole   bool // the body came to its end, or to [DONE], where SDKs stop reading; the client did not leave before
 }
 
 // record starts a recorder in front of target.
@@ -92,6 +92,6 @@ type tee struct {
 func (t *tee) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	t.x.body.Write(p[:n])
-	t.x.whole = t.x.whole || errors.Is(err, io.EOF)
+	t.x.whole = t.x.whole || errors.Is(err, io.EOF) || bytes.HasSuffix(t.x.body.Bytes(), []byte("\ndata: [DONE]\n\n"))
 	return n, err
 }
