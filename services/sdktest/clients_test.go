@@ -3,11 +3,11 @@ package sdktest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,6 +57,10 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		openaiGo(t, url)
 	})
+	t.Run("Codex CLI over HTTP", func(t *testing.T) {
+		t.Parallel()
+		codex(t, url, false)
+	})
 }
 
 // runTime bounds a script; each scenario has a bound of its own.
@@ -69,7 +73,7 @@ func (c client) run(t *testing.T, url, program, packages string) {
 	t.Helper()
 	r := record(t, url)
 	cmd := c.command(t, program, packages)
-	cmd.Env = append(cmd.Environ(), "OPENAI_BASE_URL="+r.URL+"/v1", "OPENAI_API_KEY="+apiKey, "WINDLASS_SEED="+seed(), "AI_SDK_LOG_WARNINGS=false")
+	cmd.Env = append(cmd.Environ(), "OPENAI_BASE_URL="+r.URL+"/v1", "OPENAI_API_KEY="+apiKey, fmt.Sprint("WINDLASS_SEED=", firstSeed()), "AI_SDK_LOG_WARNINGS=false")
 	var stderr bytes.Buffer
 	cmd.Stderr, cmd.WaitDelay = &stderr, time.Second
 	timer := time.AfterFunc(runTime, func() { _ = cmd.Process.Kill() })
@@ -126,5 +130,5 @@ func (c client) command(t *testing.T, program, packages string) *exec.Cmd {
 
 var seeds atomic.Int64
 
-// seed is the first of a million that no other client has.
-func seed() string { return strconv.FormatInt(seeds.Add(1)*1_000_000, 10) }
+// firstSeed is the first of a million seeds that no other client has.
+func firstSeed() int64 { return seeds.Add(1) * 1_000_000 }

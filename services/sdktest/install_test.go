@@ -48,6 +48,7 @@ var (
 	pythonTools = []tool{{"python3", 3, 10}, {"python", 3, 10}}
 
 	nodeKit   = &kit{dir: "node", files: []string{"package.json", "package-lock.json", ".npmrc"}, tools: nodeTools, needs: []string{"npm"}, fill: npm}
+	codexKit  = &kit{dir: "codex", files: []string{"package.json", "package-lock.json", ".npmrc"}, tools: nodeTools, needs: []string{"npm"}, fill: npm}
 	pythonKit = &kit{dir: "python", files: []string{"requirements.txt"}, tools: pythonTools, fill: pip}
 )
 

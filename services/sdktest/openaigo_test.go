@@ -26,11 +26,7 @@ type goClient struct {
 func openaiGo(t *testing.T, url string) {
 	t.Helper()
 	r := record(t, url)
-	first, err := strconv.ParseInt(seed(), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &goClient{openai.NewClient(option.WithBaseURL(r.URL+"/v1"), option.WithAPIKey(apiKey), option.WithMaxRetries(0)), first}
+	g := &goClient{openai.NewClient(option.WithBaseURL(r.URL+"/v1"), option.WithAPIKey(apiKey), option.WithMaxRetries(0)), firstSeed()}
 	for _, s := range []struct {
 		name string
 		run  func(*goClient, *testing.T)

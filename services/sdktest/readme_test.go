@@ -16,12 +16,14 @@ func TestReadmeNamesThePinnedVersions(t *testing.T) {
 	t.Parallel()
 	readme := read(t, filepath.Join("..", "..", "README.md"))
 	versions := make(map[string]string)
-	var manifest struct{ Dependencies map[string]string }
-	if err := json.Unmarshal([]byte(read(t, filepath.Join(nodeKit.dir, "package.json"))), &manifest); err != nil {
-		t.Fatal(err)
-	}
-	for dependency, version := range manifest.Dependencies {
-		versions["npm `"+dependency+"`"] = version
+	for _, kit := range []*kit{nodeKit, codexKit} {
+		var manifest struct{ Dependencies map[string]string }
+		if err := json.Unmarshal([]byte(read(t, filepath.Join(kit.dir, "package.json"))), &manifest); err != nil {
+			t.Fatal(err)
+		}
+		for dependency, version := range manifest.Dependencies {
+			versions["npm `"+dependency+"`"] = version
+		}
 	}
 	for _, helper := range []string{"@langchain/core", "ws", "zod"} { // of clients, not clients
 		delete(versions, "npm `"+helper+"`")
@@ -35,8 +37,8 @@ func TestReadmeNamesThePinnedVersions(t *testing.T) {
 			}
 		}
 	}
-	if len(versions) != 8 {
-		t.Errorf("the lock files name %d clients, want 8: %v", len(versions), versions)
+	if len(versions) != 9 {
+		t.Errorf("the lock files name %d clients, want 9: %v", len(versions), versions)
 	}
 	for name, version := range versions {
 		if !strings.Contains(readme, "| "+name+" | "+version+" |") {

@@ -95,3 +95,13 @@ func (t *tee) Read(p []byte) (int, error) {
 	t.x.whole = t.x.whole || errors.Is(err, io.EOF) || bytes.HasSuffix(t.x.body.Bytes(), []byte("\ndata: [DONE]\n\n"))
 	return n, err
 }
+
+// sockets is how many WebSockets were opened.
+func (r *recorder) sockets() (n int) {
+	for _, x := range r.exchanges {
+		if x.status == http.StatusSwitchingProtocols {
+			n++
+		}
+	}
+	return n
+}

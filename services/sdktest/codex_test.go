@@ -1,0 +1,102 @@
+package sdktest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/services/internal/mock"
+)
+
+// codexConfig is all that Codex has to be told: its way to Windlass.
+const codexConfig = `
+model = "demo"
+model_provider = "windlass"
+
+[model_providers.windlass]
+name = "Windlass"
+base_url = "%s/v1"
+env_key = "WINDLASS_API_KEY"
+wire_api = "responses"
+supports_websockets = %t
+request_max_retries = 0
+stream_max_retries = 0
+
+[analytics]
+enabled = false
+`
+
+// codex has Codex CLI carry out a task: the model tells it to write a file by its shell tool, reads the file by it, and says that it
+// is done.
+func codex(t *testing.T, url string, socket bool) {
+	t.Helper()
+	node, packages := codexKit.install(t)
+	r := record(t, url)
+	home, work := t.TempDir(), t.TempDir()
+	config := fmt.Sprintf(codexConfig, r.URL, socket)
+	if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	task := mock.Plan{
+		Seed: firstSeed(), Rounds: 2, Tool: "exec_command", RawArguments: `{"cmd":"printf turned >> work.txt && cat work.txt"}`,
+		Text: "The work is done.",
+	}
+	cmd := exec.CommandContext(t.Context(), node, filepath.Join(packages, "node_modules", "@openai", "codex", "bin", "codex.js"),
+		"exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", task.Prompt())
+	cmd.Dir, cmd.WaitDelay = work, time.Second
+	cmd.Env = append(cmd.Environ(), "CODEX_HOME="+home, "WINDLASS_API_KEY="+apiKey)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	timer := time.AfterFunc(runTime, func() { _ = cmd.Process.Kill() })
+	stdout, err := cmd.Output()
+	timer.Stop()
+	r.Close()
+	if err != nil {
+		t.Errorf("codex ended with %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(work, "work.txt")); string(got) != "turnedturned" {
+		t.Errorf("the file says %q, want %q: %v", got, "turnedturned", err)
+	}
+	commands, last := codexItems(stdout)
+	if commands != 2 || last != task.Text {
+		t.Errorf("codex ran %d commands and said %q, want 2 and %q", commands, last, task.Text)
+	}
+	judge(t, r.exchanges)
+	if sockets := r.sockets(); (sockets > 0) != socket {
+		t.Errorf("codex opened %d WebSockets", sockets)
+	}
+	if t.Failed() {
+		t.Logf("codex printed:\n%s%s", stdout, stderr.Bytes())
+	}
+}
+
+// codexItems reads what codex printed: the commands that it ran well, and the last message.
+func codexItems(stdout []byte) (commands int, last string) {
+	for line := range strings.Lines(string(stdout)) {
+		var event struct {
+			Type string
+			Item struct {
+				Type, Text string
+				ExitCode   *int `json:"exit_code"`
+			}
+		}
+		if json.Unmarshal([]byte(line), &event) != nil || event.Type != "item.completed" {
+			continue
+		}
+		switch event.Item.Type {
+		case "command_execution":
+			if code := event.Item.ExitCode; code != nil && *code == 0 {
+				commands++
+			}
+		case "agent_message":
+			last = event.Item.Text
+		}
+	}
+	return commands, last
+}
