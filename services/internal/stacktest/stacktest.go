@@ -38,6 +38,7 @@ import (
 
 const (
 	apiKey      = "wl-stack-test-key"
+	keyPepper   = "stack-test-pepper"
 	dispatchKey = "stack-test-dispatch-key"
 	conns       = 4 // of each service
 	grace       = 500 * time.Millisecond
@@ -170,7 +171,7 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: s.Key, MaxBody: 16 << 20, BacklogMax: 10_000, PollInterval: time.Second,
+				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, MaxBody: 16 << 20, BacklogMax: 10_000, PollInterval: time.Second,
 				DrainGrace: grace, Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
 			})
 		},
