@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"slices"
+
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
@@ -27,6 +29,7 @@ type Request struct {
 	Endpoint    Endpoint
 	Model       string
 	Stream      bool
+	Usage       bool   // of a stream: a last chunk is to tell it
 	ServiceTier string // "" as well where it is no string: what that means is the upstream's to say
 
 	body raw.Value
@@ -45,23 +48,35 @@ func Decode(e Endpoint, body []byte) (*Request, *fault.Error) {
 		return nil, err
 	}
 	r := &Request{Endpoint: e, body: v}
-	given := map[string]bool{}
+	last := map[string]raw.Value{} // a member that comes again is what it is the last time, as everywhere in this project
 	for key, m := range v.Members() {
-		name := string(key)
-		if given[name] = m.Given(); !given[name] {
-			continue
-		}
-		if p := r.read(name, m); p != nil {
-			return nil, p.In(name).Fault()
+		if slices.Contains(known[e], string(key)) {
+			last[string(key)] = m
 		}
 	}
-	given["model"] = given["model"] && r.Model != ""
+	for _, name := range known[e] {
+		if m := last[name]; m.Given() {
+			if p := r.read(name, m); p != nil {
+				return nil, p.In(name).Fault()
+			}
+		}
+	}
 	for _, name := range required[e] {
-		if !given[name] {
+		if !last[name].Given() {
 			return nil, check.Absent(name).Fault()
 		}
 	}
+	if r.Model == "" {
+		return nil, check.Absent("model").Fault()
+	}
 	return r, nil
+}
+
+// known are the members that are looked at.
+var known = map[Endpoint][]string{
+	Chat:        {"model", "messages", "stream", "stream_options", "service_tier"},
+	Completions: {"model", "prompt", "stream", "stream_options", "service_tier"},
+	Embeddings:  {"model", "input", "service_tier"},
 }
 
 // required are the members that have to be there and not null. A completion without a prompt is one of whatever the upstream
@@ -72,20 +87,20 @@ var required = map[Endpoint][]string{
 	Embeddings:  {"model", "input"},
 }
 
-// read takes one member in. A member that comes again is what it is the last time, as everywhere in this project.
 func (r *Request) read(name string, v raw.Value) (p *check.Problem) {
-	e := r.Endpoint
-	switch {
-	case name == "model":
+	switch name {
+	case "model":
 		r.Model, p = check.String(v, 0)
-	case name == "service_tier":
-		r.ServiceTier = v.Text()
-	case name == "messages" && e == Chat:
+	case "messages":
 		p = messages(v)
-	case name == "input" && e == Embeddings, name == "prompt" && e == Completions:
+	case "input", "prompt":
 		p = texts(v)
-	case name == "stream" && e.streams():
+	case "stream":
 		r.Stream, p = check.Bool(v)
+	case "stream_options":
+		r.Usage, p = includeUsage(v)
+	case "service_tier":
+		r.ServiceTier = v.Text()
 	}
 	return p
 }
@@ -136,11 +151,34 @@ func empty() *check.Problem {
 	return check.Beyond("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 }
 
-// Upstream is the body for the upstream that knows the model by that name: a whole answer is asked for, not a stream.
+func includeUsage(v raw.Value) (bool, *check.Problem) {
+	if p := check.Type(v, raw.Object); p != nil {
+		return false, p
+	}
+	usage := v.Field("include_usage")
+	if !usage.Given() {
+		return false, nil
+	}
+	include, p := check.Bool(usage)
+	return include, p.In("include_usage")
+}
+
+// Upstream is the body for the upstream that knows the model by that name. A stream is asked to tell its usage, which is counted
+// whether the client wants to see it or not.
 func (r *Request) Upstream(model string) []byte {
 	body := r.body.With("model", raw.AppendText(nil, model))
-	if r.Endpoint.streams() {
-		body = body.With("stream", nil)
+	if !r.Stream && r.Endpoint.streams() {
+		return body.With("stream", nil)
+	}
+	if r.Stream {
+		options := body.Field("stream_options")
+		if !options.Given() {
+			options = raw.Value(`{}`)
+		}
+		if !r.Usage {
+			options = options.With("include_usage", raw.Value("true"))
+		}
+		body = body.With("stream", raw.Value("true")).With("stream_options", options)
 	}
 	return body
 }
