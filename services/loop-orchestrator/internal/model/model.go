@@ -99,7 +99,7 @@ type CallError struct {
 	HTTPStatus int    // 0: no answer came
 	Retriable  bool
 	RetryAfter time.Duration
-	// Own is the error in the upstream's own words, as OpenAI writes one; nil where those are not passed on.
+	// Own is the error in the upstream's own words, as OpenAI writes one, where it finds fault with the request; else nil.
 	Own json.RawMessage
 }
 

@@ -1,8 +1,8 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -32,10 +32,11 @@ func failed(ctx context.Context, err error) error {
 	return &model.CallError{Code: "connection_error", Message: message, Retriable: true}
 }
 
-// errorCode is what an upstream's code has to look like to be passed on: it becomes the response's, and a label in the row.
-var errorCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+// errorCode is what an upstream's code has to look like to be passed on: it becomes the response's, and a label in the row. A number
+// says nothing that the status does not.
+var errorCode = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 
-// refused reads an error answer. The credential stays out of the message: upstreams like to quote it.
+// refused reads an error answer. The credential stays out of it: upstreams like to quote it.
 func refused(resp *http.Response, secret string) *model.CallError {
 	status := resp.StatusCode
 	e := &model.CallError{
@@ -55,19 +56,16 @@ func refused(resp *http.Response, secret string) *model.CallError {
 	case status < 500:
 		e.Code = "invalid_prompt"
 	}
-	var envelope struct {
-		Error struct {
-			Message string `json:"message"`
-			Code    any    `json:"code"`
-		} `json:"error"`
-	}
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxError)) // an excerpt is enough, none is no reason to fail otherwise
-	e.Message = "The upstream answered HTTP " + strconv.Itoa(status) + "."
-	if json.Unmarshal(b, &envelope) == nil && envelope.Error.Message != "" {
-		e.Message = redact(envelope.Error.Message, secret)
-		if code, ok := envelope.Error.Code.(string); ok && errorCode.MatchString(code) && !e.Retriable {
-			e.Code = code
-		}
+	own := readOwn(b, secret)
+	own.Message = cmp.Or(own.Message, "The upstream answered HTTP "+strconv.Itoa(status)+".")
+	own.Type = cmp.Or(own.Type, "invalid_request_error")
+	e.Message = own.Message
+	if errorCode.MatchString(own.Code) && !e.Retriable {
+		e.Code = own.Code
+	}
+	if status >= 400 && status < 500 {
+		e.Own = own.AppendJSON(nil)
 	}
 	return e
 }

@@ -2,13 +2,9 @@ package upstream
 
 import (
 	"encoding/json"
-	"strings"
 
 	"windlass.dev/windlass/pkg/responses/fault"
 )
-
-// maxOwnError bounds what is read of an error that is passed on.
-const maxOwnError = 16 << 10
 
 // readOwn reads an error answer in any of the shapes that servers have for it: OpenAI's {"error":{…}}, its object without the
 // envelope, {"error":"…"} and {"detail":"…"}. What cannot be read is empty; a number, which some servers have for a code, becomes
@@ -38,10 +34,7 @@ func readOwn(body []byte, secret string) fault.Error {
 				found = ""
 			}
 		}
-		if secret != "" {
-			found = strings.ReplaceAll(found, secret, "[redacted]")
-		}
-		return found
+		return redact(found, secret)
 	}
 	return fault.Error{Message: text("message", "error", "detail"), Type: text("type"), Param: text("param"), Code: text("code")}
 }
