@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Model  string          `json:"model"`
 		Prompt json.RawMessage `json:"prompt"`
+		Stream bool            `json:"stream"`
 	}
 	var plan Plan
 	var refusal, param string
@@ -43,12 +45,42 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	x := s.begin(w, r, e)
 	defer x.end()
 	x.once(&plan, refusal, param, func() (answer, Entry) {
-		b := rep.appendHead(nil, "text_completion")
-		empty := append(append([]byte(nil), b...), `,"choices":[]}`...)
-		b = appendString(append(b, `,"choices":[{"index":0,"text":`...), rep.text)
-		b = appendString(append(b, `,"logprobs":null,"finish_reason":`...), rep.finish)
-		b = append(rep.appendUsage(append(b, `}],"usage":`...)), '}')
-		return answer{contentType: jsonType, body: b, empty: empty},
-			Entry{PromptTokens: rep.promptTokens, CompletionTokens: rep.completionTokens()}
+		used := Entry{PromptTokens: rep.promptTokens, CompletionTokens: rep.completionTokens()}
+		if req.Stream {
+			return rep.textEvents(), used
+		}
+		return rep.textBody(), used
 	})
+}
+
+// textBody is the reply as a text completion.
+func (rep *reply) textBody() answer {
+	b := rep.appendHead(nil, "text_completion")
+	empty := append(append([]byte(nil), b...), `,"choices":[]}`...)
+	b = append(rep.appendText(append(b, `,"choices":[`...), rep.text, rep.finish), `],"usage":`...)
+	return answer{contentType: jsonType, body: append(rep.appendUsage(b), '}'), empty: empty}
+}
+
+// textEvents is the reply word by word, with its usage, asked for or not.
+func (rep *reply) textEvents() answer {
+	a := answer{contentType: streamType, empty: []byte("data: [DONE]\n\n")}
+	chunk := func(inside []byte) {
+		b := append(rep.appendHead(append(a.body, "data: "...), "text_completion"), `,"choices":[`...)
+		a.body = append(append(b, inside...), "}\n\n"...)
+	}
+	for word := range strings.SplitAfterSeq(rep.text, " ") {
+		chunk(append(rep.appendText(nil, word, ""), ']'))
+	}
+	chunk(append(rep.appendText(nil, "", rep.finish), ']'))
+	chunk(rep.appendUsage([]byte(`],"usage":`)))
+	a.body = append(a.body, a.empty...)
+	return a
+}
+
+func (rep *reply) appendText(b []byte, text, finish string) []byte {
+	b = append(appendString(append(b, `{"index":0,"text":`...), text), `,"logprobs":null,"finish_reason":`...)
+	if finish == "" {
+		return append(b, "null}"...)
+	}
+	return append(appendString(b, finish), '}')
 }
