@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
@@ -36,7 +37,9 @@ func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
 		return context.Cause(ctx)
 	}
 	id := dispatch.BusID(c.ID)
-	f.tellRan(ctx, c)
+	if _, call := relay.Known(c.Endpoint); !call {
+		f.tellRan(ctx, c)
+	}
 	var archive []byte
 	err := f.Insist(ctx, func(ctx context.Context) (err error) {
 		archive, err = f.close(ctx, c)
@@ -115,7 +118,9 @@ func (f *finalizer) collect(ctx context.Context, c store.Chain) (archive []byte,
 		}
 		return nil
 	}
-	if request, fault := responses.Decode(c.Body); fault == nil {
+	if _, call := relay.Known(c.Endpoint); call { // its chunks are all there is, and good for nothing but an answer
+		seq.Once, hole = true, c.Status != store.Completed
+	} else if request, fault := responses.Decode(c.Body); fault == nil {
 		opened = keep(live.Opening(c.ID, request))
 	} else { // ended before it was claimed, and loaded without its body: its stream follows from the row
 		hole = true

@@ -34,9 +34,6 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		if f != nil {
 			return f
 		}
-		if c.Stream {
-			return unsupported("stream", "Unsupported parameter: 'stream' is not supported by this server. Send the request without it.")
-		}
 		model, f := s.model(x.who, c.Model)
 		if f != nil {
 			return f
@@ -46,12 +43,16 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 			return fmt.Errorf("make a request id: %w", err)
 		}
 		x.requestID = dispatch.BusID(id)
-		s.waiters.watch(id) // before the row is there: its end cannot be missed
-		defer s.waiters.forget(id)
 		n := store.NewRequest{
 			ID: id, Tenant: x.who.tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
 			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header), Unstored: true,
+			Streamed: c.Stream,
 		}
+		if c.Stream {
+			return s.streamCall(x, r, n)
+		}
+		s.waiters.watch(id) // before the row is there: its end cannot be missed
+		defer s.waiters.forget(id)
 		row, err := s.accept(r.Context(), n)
 		if err != nil {
 			return err

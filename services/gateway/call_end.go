@@ -12,8 +12,12 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 )
 
-// showCall answers with the end of a request that is one model call: the upstream's answer, or an HTTP error.
+// showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
+// HTTP error.
 func (s *server) showCall(x *exchange, a *store.Answer) error {
+	if a.Status == store.Completed && a.Streamed {
+		return s.retellCall(x, a)
+	}
 	if a.Status == store.Completed && a.Final != nil {
 		s.send(x, http.StatusOK, a.Final)
 		return nil
@@ -22,13 +26,17 @@ func (s *server) showCall(x *exchange, a *store.Answer) error {
 	if err != nil {
 		return err
 	}
+	s.sendCallFault(x, f)
+	return nil
+}
+
+func (s *server) sendCallFault(x *exchange, f *fault.Error) {
 	sayWhenToRetry(x, f)
 	if f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
 		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
 		x.Header().Set("X-Should-Retry", "false")
 	}
 	s.send(x, f.Status, f.JSON())
-	return nil
 }
 
 // callFault is what a request that is one model call failed of.

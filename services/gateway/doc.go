@@ -77,6 +77,10 @@
 //     with its type, param and code (a number becomes text, as OpenAI's schema has it); what lies between us and the upstream, a
 //     refused credential included, is a 502, lateness a 504. Where SDKs would try again they are told not to: the row has made
 //     all the attempts the upstream is to be given. Everything that an end is made of is in the row, so that any gateway can tell it.
+//   - Their streams begin with the first chunk, or after 15 s without one, so that a refusal can be the HTTP error that clients
+//     expect; later it is a chunk. Chunks of two attempts are never mixed, for they cannot be taken back as events can: an attempt
+//     that finds that another has sent something fails, and a reader who sees a second beginning takes the stream for lost. [DONE]
+//     follows the commit, so that whoever has seen it has a request that is completed. The upstream is always asked for its usage.
 //   - Their ids are in a header, because the body's id is the upstream's. GET /v1/requests/{id}/steps shows what happened without
 //     what was said, as far as an operator needs it and a client that did not ask for storage may expect. Showing them under
 //     /v1/responses would have made every other route there answer for ids that are none; telling only the logs, as for responses

@@ -4,8 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/live"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/onecall"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -23,5 +29,53 @@ func (o *orchestrator) oneCall(ctx context.Context, c store.Chain, e relay.Endpo
 	defer cancel()
 	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
 	defer cancelCall()
-	return onecall.Do(ctx, o.upstream, served, e, c)
+	call := onecall.Call{Upstream: o.upstream, Model: served, Endpoint: e, Chain: c}
+	if c.Streamed {
+		return o.relay(ctx, call)
+	}
+	return call.Do(ctx)
+}
+
+// relay makes a call whose chunks go to the live stream as they come. Chunks have no order of their own: an attempt cannot go on with
+// what another began. When one has sent something the call has failed.
+func (o *orchestrator) relay(ctx context.Context, call onecall.Call) (store.TurnCommit, error) {
+	c := call.Chain
+	begun, err := o.begun(ctx, c)
+	if err != nil {
+		return store.TurnCommit{}, err
+	}
+	if begun {
+		return store.TurnCommit{}, &model.CallError{Code: "connection_error", Message: "The stream broke off. Please send the request again."}
+	}
+	f := store.Fence{ID: c.ID, Epoch: c.Epoch, Turn: c.Turn, Attempt: c.Attempt}
+	w := o.Bus.OpenLive(ctx, stepIdentity(f))
+	defer w.Close() // before the commit: what was said is stored by then
+	frame := live.Begin
+	commit, err := call.Stream(ctx, func(chunk []byte) {
+		w.Write(frame(event.Event{Data: chunk}))
+		frame = func(e event.Event) *stepv1.LiveFrame { return live.Frame(e, "") }
+	})
+	if err != nil {
+		return commit, err
+	}
+	w.Write(live.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
+	flush, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	if err := w.Flush(flush); err != nil {
+		o.Log.Warn("chunks not stored, their stream ends with an error", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
+	}
+	return commit, nil
+}
+
+// begun tells whether an earlier attempt has sent something.
+func (o *orchestrator) begun(ctx context.Context, c store.Chain) (bool, error) {
+	if c.Attempt == 1 {
+		return false, nil
+	}
+	var last uint64
+	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+		last, err = o.Bus.Stored(ctx, dispatch.BusID(c.ID), func(*stepv1.LiveFrames) error { return nil })
+		return err
+	})
+	return last > 0, err
 }

@@ -5,9 +5,15 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/live"
 )
 
 func embeds(body string) func(*store.NewRequest) {
@@ -83,5 +89,126 @@ func TestADrainHandsACallOver(t *testing.T) {
 	}
 	if got := s.look(t, row.ID); got.Attempt != row.Attempt+1 || got.Crashes != 0 || s.waiting(t) != 1 {
 		t.Errorf("attempt %d, %d crashes, %d commands; want one attempt more, no crash, one command", got.Attempt, got.Crashes, s.waiting(t))
+	}
+}
+
+func chats(n *store.NewRequest) {
+	n.Endpoint, n.Body, n.Unstored, n.Streamed = "chat/completions", []byte(`{"model":"m","messages":[{}],"stream":true}`), true, true
+}
+
+// streams answers every call with these events.
+func (s *stand) streams(events ...string) {
+	s.answer = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, e := range events {
+			_, _ = w.Write([]byte("data: " + e + "\n\n"))
+		}
+	}
+}
+
+// told are the chunks in the request's live stream, and whether they are all.
+func (s *stand) told(t *testing.T, row store.Row) (chunks []string, whole bool) {
+	t.Helper()
+	seq := live.Sequencer{Once: true}
+	_, err := s.Bus.Stored(t.Context(), dispatch.BusID(row.ID), func(m *stepv1.LiveFrames) error {
+		events, err := seq.Take(m)
+		for _, e := range events {
+			chunks = append(chunks, e.Type+string(e.Data))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chunks, seq.Whole()
+}
+
+func TestAStreamedCallTellsItsChunks(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.streams(`{"model":"theirs","choices":[{"index":0}]}`, `{"choices":[{"index":0,"finish_reason":"stop"}]}`,
+		`{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}`, `[DONE]`)
+	row := s.claimed(t, chats)
+	if err := s.deliver(t.Context(), row, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	step := s.ended(t, row, store.Completed)
+	if string(step.Output) != `{"chunks":2}` || step.InputTokens != 3 || step.OutputTokens != 4 {
+		t.Errorf("the step is %+v with %s, want two chunks and the usage", step, step.Output)
+	}
+	chunks, whole := s.told(t, row)
+	want := []string{`{"model":"m","choices":[{"index":0}]}`, `{"choices":[{"index":0,"finish_reason":"stop"}],"model":"m"}`}
+	if diff := cmp.Diff(want, chunks); diff != "" || !whole {
+		t.Errorf("whole: %v; the stream (-want +got):\n%s", whole, diff)
+	}
+}
+
+func TestAStreamThatFails(t *testing.T) {
+	t.Parallel()
+	const chunk = `{"model":"m","choices":[{"index":0}]}`
+	for name, tt := range map[string]struct {
+		events []string
+		told   int
+		parked bool
+		code   string
+	}{
+		"before its first chunk":        {[]string{`{"error":{"message":"busy"}}`}, 0, true, "server_error"},
+		"without a chunk":               {nil, 0, true, "connection_error"},
+		"behind a chunk, by an error":   {[]string{chunk, `{"error":{"message":"busy"}}`}, 1, false, "server_error"},
+		"behind a chunk, broken off":    {[]string{chunk}, 1, false, "connection_error"},
+		"behind a chunk, by a bad word": {[]string{chunk, `{`}, 1, false, "server_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			s.streams(tt.events...)
+			row := s.claimed(t, chats)
+			if err := s.deliver(t.Context(), row, 1, false); err != nil {
+				t.Fatal(err)
+			}
+			if chunks, whole := s.told(t, row); len(chunks) != tt.told || whole {
+				t.Errorf("whole: %v; the stream is %q, want %d chunks", whole, chunks, tt.told)
+			}
+			if tt.parked {
+				if got := s.look(t, row.ID); got.Stage != store.StageModel || got.Failures != 1 || got.Attempt != 2 {
+					t.Errorf("the row is %+v, want it parked for another attempt", got)
+				}
+				return
+			}
+			if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code {
+				t.Errorf("failed by %+v, want %s", why, tt.code)
+			}
+		})
+	}
+}
+
+// Nobody can go on with chunks that another has begun to send.
+func TestAnotherAttemptOfAStream(t *testing.T) {
+	t.Parallel()
+	for name, begun := range map[string]bool{"of which something was sent": true, "of which nothing was sent": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			s.streams(`{"model":"m","choices":[{"index":0,"finish_reason":"stop"}]}`, `[DONE]`)
+			row := s.claimed(t, chats)
+			if begun {
+				w := s.Bus.OpenLive(t.Context(), stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
+				w.Write(live.Begin(event.Event{Data: []byte(`{}`)}))
+				w.Close()
+			}
+			if err := s.deliver(t.Context(), row, 2, false); err != nil { // the one who had it is gone: the attempt is raised
+				t.Fatal(err)
+			}
+			if err := s.deliver(t.Context(), s.look(t, row.ID), 1, false); err != nil {
+				t.Fatal(err)
+			}
+			if !begun {
+				s.ended(t, row, store.Completed)
+				return
+			}
+			if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != "connection_error" || s.calls.Load() != 0 {
+				t.Errorf("failed by %+v after %d calls, want it broken off without one", why, s.calls.Load())
+			}
+		})
 	}
 }

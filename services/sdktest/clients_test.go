@@ -26,7 +26,7 @@ var clients = []client{
 	{
 		"npm openai", nodeKit, "openai.mjs",
 		"create structured functions tools background cancel chain errors stream stream_functions stream_tools stream_errors resume stream_cancel " +
-			"delete input_items models chat embeddings",
+			"delete input_items models chat chat_stream embeddings",
 	},
 	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
 	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent agent_stream structured_stream tools_stream chain structured tools errors"},
@@ -34,7 +34,7 @@ var clients = []client{
 	{
 		"PyPI openai", pythonKit, "openai_client.py",
 		"create create_async structured functions tools background cancel chain errors stream stream_async stream_functions stream_tools " +
-			"stream_errors resume stream_cancel delete input_items models chat embeddings",
+			"stream_errors resume stream_cancel delete input_items models chat chat_stream embeddings",
 	},
 	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools agent_stream tools_stream handoff"},
 	{"npm openai, conversations", nodeKit, "openai_conversations.mjs", "conversation items functions references locked"},

@@ -58,6 +58,30 @@ func (g *goClient) chat(t *testing.T) {
 	}
 }
 
+func (g *goClient) chatStream(t *testing.T) {
+	stream := g.Chat.Completions.NewStreaming(t.Context(), openai.ChatCompletionNewParams{
+		Model: "demo", Messages: g.messages(mock.Plan{Text: "One two three."}),
+		StreamOptions: openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)},
+	})
+	var all openai.ChatCompletionAccumulator
+	for stream.Next() {
+		if !all.AddChunk(stream.Current()) {
+			t.Errorf("chunk %s does not go on with what came before", stream.Current().RawJSON())
+		}
+	}
+	if err := stream.Err(); err != nil || all.Choices[0].Message.Content != "One two three." || all.Usage.CompletionTokens != 3 || all.Model != "demo" {
+		t.Errorf("the stream is %+v, %v", all.ChatCompletion, err)
+	}
+	stream = g.Chat.Completions.NewStreaming(t.Context(), openai.ChatCompletionNewParams{
+		Model: "demo", Messages: g.messages(mock.Plan{Text: "a b c d", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}}),
+	})
+	for stream.Next() {
+	}
+	if stream.Err() == nil {
+		t.Error("a stream that broke off looks whole")
+	}
+}
+
 func (g *goClient) embeddings(t *testing.T) {
 	e, err := g.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
 		Model: "demo", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"two words", "one"}}, Dimensions: openai.Int(4),

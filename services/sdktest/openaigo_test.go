@@ -49,6 +49,7 @@ func openaiGo(t *testing.T, url string) {
 		{"conversations", (*goClient).conversations},
 		{"models", (*goClient).models},
 		{"chat", (*goClient).chat},
+		{"chat_stream", (*goClient).chatStream},
 		{"embeddings", (*goClient).embeddings},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.run(g, t) })

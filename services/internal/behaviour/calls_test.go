@@ -52,6 +52,9 @@ func TestCalls(t *testing.T) {
 		m.Name, m.Lane = "org/puppet", ""
 		m.Upstream.URL, m.Upstream.Model = upstream.URL+"/v1", "vendor/model-1"
 		file.Models = append(file.Models, m)
+		patient := file.Models[0] // whose calls are not tried again because the machine is busy
+		patient.Name, patient.Timeout = "patient", time.Minute
+		file.Models = append(file.Models, patient)
 	})
 	for name, group := range map[string]func(*testing.T, *stacktest.Stack){
 		"what the upstream gets and the client": func(t *testing.T, s *stacktest.Stack) { passed(t, s, p) },
@@ -62,6 +65,11 @@ func TestCalls(t *testing.T) {
 		"the upstream is left alone":            callRetryAfter,
 		"a client that hangs up":                callHungUp,
 		"credentials stay secret":               callSecrecy,
+		"streams":                               streamedCalls,
+		"streams that are kept":                 archivedCalls,
+		"streams that fail":                     streamedFailures,
+		"a client that leaves a stream":         streamedHungUp,
+		"streams of completions":                streamedElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,6 +17,9 @@ var ErrLost = errors.New("frames of the live stream are missing")
 
 // Sequencer takes the messages of one stream in their order. The zero Sequencer is at its start. It is not safe for concurrent use.
 type Sequencer struct {
+	// Once: what was said cannot be taken back, so that a second beginning is as good as a hole.
+	Once bool
+
 	writer   [3]uint32 // epoch, turn, attempt of the newest writer
 	number   uint32    // of its last message
 	begun    bool
@@ -60,7 +63,7 @@ func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
 func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
 	begins := len(m.GetFrames()) > 0 && m.GetFrames()[0].GetKind() == stepv1.LiveKind_LIVE_KIND_BEGIN
 	nextTurn := writer[1] != s.writer[1]
-	if !s.begun && !begins || nextTurn && s.begun && !s.complete {
+	if s.Once && s.begun || !s.begun && !begins || nextTurn && s.begun && !s.complete {
 		return ErrLost
 	}
 	if !s.begun && writer[1] != 1 {

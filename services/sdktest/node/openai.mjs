@@ -263,6 +263,30 @@ await run({
     await fails({ status: 403 }, { status: 502, code: 'server_error', param: null, type: 'server_error' });
   },
 
+  async chat_stream() {
+    const messages = content => [{ role: 'user', content }];
+    const stream = await client.chat.completions.create({
+      model, messages: messages(says('One two three.')), stream: true, stream_options: { include_usage: true },
+    });
+    let text = '', usage;
+    for await (const chunk of stream) {
+      assert.equal(chunk.model, model);
+      text += chunk.choices[0]?.delta?.content ?? '';
+      usage = chunk.usage ?? usage;
+    }
+    assert.equal(text, 'One two three.');
+    assert.equal(usage.completion_tokens, 3);
+    const runner = client.chat.completions.stream({ model, messages: messages(asks('lookup', { number: '7' }, '')) });
+    const [call] = (await runner.finalChatCompletion()).choices[0].message.tool_calls;
+    assert.deepEqual([call.function.name, call.function.arguments], ['lookup', '{"number":"7"}']);
+    const refused = client.chat.completions.create({ model, messages: messages(plan({ model_faults: [{ round: 0, status: 422 }] })), stream: true });
+    await assert.rejects(refused, OpenAI.UnprocessableEntityError);
+    const broken = await client.chat.completions.create({
+      model, messages: messages(plan({ text: 'a b c d', model_faults: [{ round: 0, times: 1, mode: 'truncate' }] })), stream: true,
+    });
+    await assert.rejects(async () => { for await (const _ of broken); }, OpenAI.APIError);
+  },
+
   async embeddings() {
     const input = ['two words', 'one'];
     const asked = encoding => client.embeddings.create({ model, input, dimensions: 4, encoding_format: encoding });

@@ -301,6 +301,36 @@ def chat():
 
 
 @scenario
+def chat_stream():
+    def user(content):
+        return [{"role": "user", "content": content}]
+
+    ask = client.chat.completions.create
+    text, usage = "", None
+    for chunk in ask(model=MODEL, messages=user(says("One two three.")), stream=True, stream_options={"include_usage": True}):
+        assert chunk.model == MODEL
+        text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+        usage = chunk.usage or usage
+    assert (text, usage.completion_tokens) == ("One two three.", 3)
+    with client.chat.completions.stream(model=MODEL, messages=user(says("Four five."))) as stream:
+        assert stream.get_final_completion().choices[0].message.content == "Four five."
+    try:
+        ask(model=MODEL, messages=user(plan(model_faults=[{"round": 0, "status": 422}])), stream=True)
+    except openai.UnprocessableEntityError:
+        pass
+    else:
+        raise AssertionError("it was not refused")
+    broken = plan(text="a b c d", model_faults=[{"round": 0, "times": 1, "mode": "truncate"}])
+    try:
+        for chunk in ask(model=MODEL, messages=user(broken), stream=True):
+            pass
+    except openai.APIError as e:
+        assert e.code == "connection_error", repr(e)
+        return
+    raise AssertionError("it did not break off")
+
+
+@scenario
 def embeddings():
     def asked(**more):
         return client.embeddings.create(model=MODEL, input=["two words", "one"], dimensions=4, **more)

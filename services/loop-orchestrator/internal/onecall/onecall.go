@@ -4,6 +4,9 @@ package onecall
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/relay"
@@ -13,25 +16,90 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
-// Do makes the call of a loaded request and says what is to be committed; the fence is the caller's to fill in. A *model.CallError
-// is the upstream's failure; other errors are causes of ctx.
-func Do(ctx context.Context, u upstream.Client, m registry.Model, e relay.Endpoint, c store.Chain) (store.TurnCommit, error) {
-	request, fault := relay.Decode(e, c.Body)
-	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
-		return store.TurnCommit{}, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
-	}
-	b, err := u.Post(ctx, m.Upstream, "/"+string(e), request.Upstream(m.Upstream.Model), upstream.Headers{
-		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
-	})
+// Call is a loaded request and who answers it.
+type Call struct {
+	Upstream upstream.Client
+	Model    registry.Model
+	Endpoint relay.Endpoint
+	Chain    store.Chain
+}
+
+// Do makes the call and says what is to be committed; the fence is the caller's to fill in. A *model.CallError is the upstream's
+// failure; other errors are causes of ctx.
+func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
+	request, err := c.request()
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	answer, err := relay.ReadAnswer(e, b)
+	b, err := c.Upstream.Post(ctx, c.Model.Upstream, c.path(), request.Upstream(c.Model.Upstream.Model), c.headers())
 	if err != nil {
-		return store.TurnCommit{}, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: 200, Retriable: true}
+		return store.TurnCommit{}, err
+	}
+	answer, err := relay.ReadAnswer(c.Endpoint, b)
+	if err != nil {
+		return store.TurnCommit{}, malformed(err)
 	}
 	return store.TurnCommit{
-		Output: answer.JSON(c.Model), Outcome: store.Completed,
+		Output: answer.JSON(c.Chain.Model), Outcome: store.Completed,
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
+}
+
+// Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can
+// take its place: what fails then has failed for good.
+func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCommit, error) {
+	request, err := c.request()
+	if err != nil {
+		return store.TurnCommit{}, err
+	}
+	heard := 0
+	answer := relay.NewStream(request)
+	done, err := c.Upstream.Chunks(ctx, c.Model.Upstream, c.path(), request.Upstream(c.Model.Upstream.Model), c.headers(),
+		func(data []byte) error {
+			chunk, err := answer.Chunk(data)
+			if chunk != nil {
+				heard++
+				hear(chunk)
+			}
+			return err
+		})
+	switch {
+	case err != nil:
+	case done && heard == 0:
+		err = malformed(fmt.Errorf("%w: it has no chunks", model.ErrMalformed))
+	case !done && !answer.Whole():
+		err = &model.CallError{Code: "connection_error", Message: "The upstream broke off its answer.", Retriable: true}
+	}
+	var failed *model.CallError
+	if errors.As(err, &failed) && heard > 0 {
+		failed.Retriable = false
+	}
+	if err != nil {
+		return store.TurnCommit{}, err
+	}
+	return store.TurnCommit{
+		Output: fmt.Appendf(nil, `{"chunks":%d}`, heard), Outcome: store.Completed, // the chunks are in the stream
+		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
+	}, nil
+}
+
+// malformed is an answer that cannot be understood; another attempt may do better.
+func malformed(err error) *model.CallError {
+	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
+}
+
+func (c Call) request() (*relay.Request, error) {
+	request, fault := relay.Decode(c.Endpoint, c.Chain.Body)
+	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
+		return nil, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
+	}
+	return request, nil
+}
+
+func (c Call) path() string { return "/" + string(c.Endpoint) }
+
+func (c Call) headers() upstream.Headers {
+	return upstream.Headers{
+		IdempotencyKey: dispatch.IdempotencyKey(c.Chain.ID, c.Chain.Turn, 0, ""), Traceparent: c.Chain.Trace,
+	}
 }

@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/live"
+)
+
+// streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
+func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) error {
+	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	row, err := s.accept(r.Context(), n)
+	if err != nil {
+		return err
+	}
+	x.Header().Set(callHeader, callPrefix+x.requestID)
+	s.dispatch(r.Context(), row)
+	f := s.followCall(x, n.Tenant, n.ID, reader)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
+	defer cancel()
+	switch err := f.follow(ctx); {
+	case err == nil:
+		return nil
+	case drained(ctx):
+		return f.leave(s.leave(n, retryAfter))
+	case errors.Is(err, errLate):
+		return f.leave(s.leave(n, 0))
+	}
+	f.out.cut()
+	s.hangUp(n.Tenant, n.ID)
+	return errHungUp
+}
+
+// retellCall sends the chunks of a request that has ended, and was streamed, once more.
+func (s *server) retellCall(x *exchange, a *store.Answer) error {
+	f := s.followCall(x, a.Tenant, a.ID, nil)
+	err := f.archived(context.Background(), a) // what it asks of the database is bounded
+	if errors.Is(err, errGoesOn) {
+		return fault.Unavailable(retryAfter)
+	}
+	return err
+}
+
+// callFollower sends one request's chunks to the one client that waits for them.
+type callFollower struct {
+	follower
+
+	out *lateSSE
+}
+
+func (s *server) followCall(x *exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+	out := &lateSSE{x: x, since: time.Now()}
+	return &callFollower{out: out, follower: follower{
+		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: live.Sequencer{Once: true},
+	}}
+}
+
+// follow sends chunks until the request has ended, and says how. Its error is one of the client's context, or errHungUp.
+func (f *callFollower) follow(ctx context.Context) error {
+	for {
+		err := f.read(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, errHungUp) {
+			return err
+		}
+		found := f.finish(ctx, err)
+		if !errors.Is(found, errGoesOn) {
+			return found
+		}
+		if err != nil && !sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
+			return context.Cause(ctx)
+		}
+		if err := f.out.keep(); err != nil {
+			return err
+		}
+	}
+}
+
+// finish ends the stream if the row has. errGoesOn: it has not, or nobody knows. Where chunks are lost it cancels a request whose
+// answer nobody can be given any more.
+func (f *callFollower) finish(ctx context.Context, why error) error {
+	a, err := f.server.lookUp(ctx, f.tenant, f.id)
+	switch {
+	case err != nil:
+		return errGoesOn
+	case !a.Status.Terminal() && lost(why):
+		f.server.hangUp(f.tenant, f.id)
+		return f.fail(chunksLost())
+	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
+		return errGoesOn
+	case a.Status != store.Completed:
+		why, err := callFault(a)
+		if err != nil {
+			return f.fail(faultOf(err))
+		}
+		return f.fail(why)
+	case f.seq.Ended() && f.seq.Whole():
+		return f.out.done()
+	}
+	return f.archived(ctx, a)
+}
+
+// archived goes on from the archive of a request that has ended.
+func (f *callFollower) archived(ctx context.Context, a *store.Answer) error {
+	chunks, err := f.server.told(ctx, a)
+	switch {
+	case err != nil:
+		return errGoesOn
+	case chunks == nil:
+		return f.fail(chunksLost())
+	}
+	if err := f.send(chunks[min(f.next, len(chunks)):]); err != nil {
+		return err
+	}
+	return f.out.done()
+}
+
+func chunksLost() *fault.Error {
+	return serverFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
+}
+
+// fail ends the stream with an error: as HTTP has it while nothing was sent, and as a chunk from then on.
+func (f *callFollower) fail(why *fault.Error) error {
+	if f.out.sse == nil {
+		f.server.sendCallFault(f.out.x, why)
+		return nil
+	}
+	return f.chunk(why)
+}
+
+// leave is fail for a server that cannot go on with a request.
+func (f *callFollower) leave(why *fault.Error) error {
+	if f.out.sse == nil {
+		return why
+	}
+	return f.chunk(why)
+}
+
+func (f *callFollower) chunk(why *fault.Error) error {
+	if err := f.out.event(event.Event{Data: why.JSON()}, f.next); err != nil {
+		return err
+	}
+	return f.out.done()
+}
+
+// lateSSE is a stream whose head is sent with its first chunk, because clients of these endpoints expect what goes wrong before as an
+// HTTP error; or when nothing has come for so long that somebody on the way might give the connection up.
+type lateSSE struct {
+	*sse // nil until then
+
+	x     *exchange
+	since time.Time
+}
+
+func (l *lateSSE) open() (err error) {
+	if l.sse == nil {
+		l.sse, err = openSSE(l.x)
+	}
+	return err
+}
+
+func (l *lateSSE) event(e event.Event, place int) error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	return l.sse.event(e, place)
+}
+
+func (l *lateSSE) keep() error {
+	switch {
+	case l.sse != nil:
+		return l.sse.keep()
+	case time.Since(l.since) < keepAlive:
+		return nil
+	}
+	return l.open()
+}
+
+func (l *lateSSE) done() error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	return l.sse.done()
+}
+
+func (l *lateSSE) cut() {
+	if l.sse != nil {
+		l.sse.cut()
+	}
+}
