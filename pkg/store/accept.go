@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
@@ -31,19 +31,20 @@ type NewRequest struct {
 	// [Store.ConversationState].
 	Conversation uuid.UUID
 	Seen         int64
-
-	admit bool
+	// Admit lets it start at once where its lane has no queue; the caller has seen a free slot in the lane.
+	Admit  bool
+	Once   Once   // no second request is accepted with it; the zero Once takes part in nothing
+	Limits Limits // of its tenant, as the caller wants them kept
 }
 
-// acceptance is what became of an accept.
-type acceptance int
+// Acceptance is what became of a request that was accepted.
+type Acceptance struct {
+	Row   Row // says which message is due
+	Quota Quota
+}
 
-const (
-	isAccepted acceptance = iota // queued, or there already
-	isAdmitted
-	isRefused // the conversation has moved on
-)
-
+// What both statements that accept requests have in common: what is asked, who may start at once, and what is written.
+//
 // The virtual finish time of start-time fair queueing: a tenant's next request is due one share after its own last queued
 // one, or after the first queued of the lane when it has none. No clock row is kept: with nothing queued, tags start anew.
 // Accepts that run at the same time may draw the same tag; the order between them is then by id, that is by time.
@@ -52,36 +53,18 @@ const (
 // may be looked for in the lane's whole queue, 1,776 pages of 50,000 rows: that index has the order as well.
 //
 // A request that may be admitted at once skips the queue only where its lane has none: it overtakes nobody.
-//
-// Of accepts on one conversation at the same time one finds the version it has seen and raises it; that the conversation was free at
-// that version was seen then, and raising it is the only way to take it. The lock is the row that changed_by names: it goes with the
-// statement that makes that row terminal, whichever it is. Conversations are locked in the order of ids, and by settlements after
-// their requests, so that nothing waits in a circle.
-const acceptSQL = `
-WITH asked AS (
+const (
+	askedFrom = `
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
     FROM unnest(@ids::uuid[], @tenants::text[], @endpoints::text[], @models::text[], @lanes::text[], @tiers::int[],
                 @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @parents::uuid[],
-                @unstored::bool[], @streamed::bool[], @admits::bool[], @conversations::uuid[], @seen::bigint[])
-      WITH ORDINALITY
-      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, admit,
-           conversation, seen, ord)),
-held AS (
-  SELECT v.id, v.tenant, v.version, v.changed_by FROM conversations v
-   WHERE v.id = ANY (@conversations::uuid[]) ORDER BY v.id FOR UPDATE),
-free AS (
-  SELECT held.id, min(a.ord) AS ord FROM held JOIN asked a ON a.conversation = held.id
-   WHERE a.tenant = held.tenant AND a.seen = held.version GROUP BY held.id),
-taken AS (
-  UPDATE conversations v SET version = v.version + 1, changed_by = a.id
-    FROM free JOIN asked a ON a.ord = free.ord
-   WHERE v.id = ANY (@conversations::uuid[]) AND v.id = free.id
-  RETURNING a.ord),
-n AS (
-  SELECT asked.*, NULLIF(conversation, ` + nobody + `) AS talk,
-         CASE WHEN admit AND NOT EXISTS (SELECT FROM requests q WHERE q.status = 'queued' AND q.lane = asked.lane)
-              THEN 1 ELSE 0 END AS go
-    FROM asked WHERE conversation = ` + nobody + ` OR ord IN (SELECT ord FROM taken)),
+                @unstored::bool[], @streamed::bool[], @admits::bool[]`
+	askedAs = `) WITH ORDINALITY
+      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, admit`
+	starting = `
+  SELECT a.*, CASE WHEN a.admit AND NOT EXISTS (SELECT FROM requests q WHERE q.status = 'queued' AND q.lane = a.lane)
+                   THEN 1 ELSE 0 END AS go`
+	writing = `
 accepted AS (
   INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, streamed, conversation,
                         status, live, epoch, turn, attempt, started_at, check_at)
@@ -106,77 +89,72 @@ kept AS (
   ON CONFLICT DO NOTHING),
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)
-  SELECT id, 1, 0, 'model', model, 'dispatched' FROM accepted WHERE status = 'in_progress')
-SELECT n.ord, 1 FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progress'
-UNION ALL
-SELECT a.ord, 2 FROM asked a
- WHERE a.conversation <> ` + nobody + ` AND a.ord NOT IN (SELECT ord FROM taken)
-   AND NOT EXISTS (SELECT FROM held WHERE held.id = a.conversation AND held.changed_by = a.id)
-   AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = a.id)`
+  SELECT id, 1, 0, 'model', model, 'dispatched' FROM accepted WHERE status = 'in_progress')`
+)
 
-// Accept writes a request and its body in one commit, shared with other accepts of the same moment. Repeating it is harmless.
-// ErrStale: the request's conversation is no longer at the version seen, or gone, or another tenant's; nothing was written.
-func (s *Store) Accept(ctx context.Context, n NewRequest) error {
-	_, err := s.accept(ctx, n)
-	return err
-}
+const acceptSQL = `
+WITH asked AS (` + askedFrom + askedAs + `, ord)),
+n AS (` + starting + `, NULL::uuid AS talk FROM asked a),` + writing + `
+SELECT n.ord FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progress'`
 
-// Admit is Accept and claim in one: where the lane has no queue the request is in progress from the start, and the row returned
-// says which message it needs; otherwise it is queued like any other. The caller has seen a free slot in the lane. A
-// repeated Admit reports a queued row, whatever the first one did: the sweep finds what that one left.
-func (s *Store) Admit(ctx context.Context, n NewRequest) (Row, error) {
-	n.admit = true
+// Accept writes a request and its body in one commit, shared with other accepts of the same moment. Repeating it is harmless, and
+// reports a queued row whatever the first one did: the sweep finds what that one left. With Admit it is accept and claim in one.
+//
+// Refusals, with nothing written unless by an earlier call for the same id: a *LimitError; ErrRepeat for an idempotency key that was
+// used before; ErrStale when the request's conversation is no longer at the version seen, or gone, or another tenant's.
+func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
+	a, err := s.accepts.do(ctx, n)
+	if err == nil {
+		err = a.refusal
+	}
+	if err != nil {
+		return Acceptance{}, fmt.Errorf("accept request %s: %w", n.ID, err)
+	}
 	row := Row{
 		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout,
 		Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
 	}
-	admitted, err := s.accept(ctx, n)
-	if admitted {
+	if a.started {
 		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = InProgress, StageModel, true, 1, 1, 1
 	}
-	return row, err
+	return Acceptance{Row: row, Quota: a.quota}, nil
 }
 
-func (s *Store) accept(ctx context.Context, n NewRequest) (bool, error) {
-	a, err := s.accepts.do(ctx, n)
-	if err == nil && a == isRefused {
-		err = ErrStale
-	}
-	if err != nil {
-		return false, fmt.Errorf("accept request %s: %w", n.ID, err)
-	}
-	return a == isAdmitted, nil
+// outcome is what a statement says of one of its requests.
+type outcome struct {
+	started bool
+	refusal error
+	quota   Quota
 }
 
-func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]acceptance, error) {
-	rows, err := s.pool.Query(ctx, acceptSQL, args{
-		"ids":           ids(all, func(n NewRequest) uuid.UUID { return n.ID }),
-		"tenants":       column(all, func(n NewRequest) string { return n.Tenant }),
-		"endpoints":     column(all, func(n NewRequest) string { return n.Endpoint }),
-		"models":        column(all, func(n NewRequest) string { return n.Model }),
-		"lanes":         column(all, func(n NewRequest) string { return n.Lane }),
-		"tiers":         column(all, func(n NewRequest) int { return n.Tier }),
-		"weights":       column(all, func(n NewRequest) float64 { return cmp.Or(n.Weight, 1) }),
-		"backgrounds":   column(all, func(n NewRequest) bool { return n.Background }),
-		"bodies":        column(all, func(n NewRequest) []byte { return n.Body }),
-		"timeouts":      column(all, func(n NewRequest) float64 { return n.Timeout.Seconds() }),
-		"traces":        column(all, func(n NewRequest) string { return n.Trace }),
-		"parents":       ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
-		"unstored":      column(all, func(n NewRequest) bool { return n.Unstored }),
-		"streamed":      column(all, func(n NewRequest) bool { return n.Streamed }),
-		"admits":        column(all, func(n NewRequest) bool { return n.admit }),
-		"conversations": ids(all, func(n NewRequest) uuid.UUID { return n.Conversation }),
-		"seen":          column(all, func(n NewRequest) int64 { return n.Seen }),
-	})
+func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, error) {
+	if slices.ContainsFunc(all, NewRequest.guarded) {
+		return s.acceptGuarded(ctx, all)
+	}
+	rows, err := s.pool.Query(ctx, acceptSQL, acceptArgs(all))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]acceptance, len(all))
-	var place int64
-	var a int
-	_, err = pgx.ForEachRow(rows, []any{&place, &a}, func() error {
-		out[place-1] = acceptance(a)
-		return nil
-	})
-	return out, err
+	started, err := turned(rows, len(all))
+	return column(started, func(ok bool) outcome { return outcome{started: ok} }), err
+}
+
+func acceptArgs(all []NewRequest) args {
+	return args{
+		"ids":         ids(all, func(n NewRequest) uuid.UUID { return n.ID }),
+		"tenants":     column(all, func(n NewRequest) string { return n.Tenant }),
+		"endpoints":   column(all, func(n NewRequest) string { return n.Endpoint }),
+		"models":      column(all, func(n NewRequest) string { return n.Model }),
+		"lanes":       column(all, func(n NewRequest) string { return n.Lane }),
+		"tiers":       column(all, func(n NewRequest) int { return n.Tier }),
+		"weights":     column(all, func(n NewRequest) float64 { return cmp.Or(n.Weight, 1) }),
+		"backgrounds": column(all, func(n NewRequest) bool { return n.Background }),
+		"bodies":      column(all, func(n NewRequest) []byte { return n.Body }),
+		"timeouts":    column(all, func(n NewRequest) float64 { return n.Timeout.Seconds() }),
+		"traces":      column(all, func(n NewRequest) string { return n.Trace }),
+		"parents":     ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
+		"unstored":    column(all, func(n NewRequest) bool { return n.Unstored }),
+		"streamed":    column(all, func(n NewRequest) bool { return n.Streamed }),
+		"admits":      column(all, func(n NewRequest) bool { return n.Admit }),
+	}
 }

@@ -16,13 +16,13 @@ func TestAcceptRepeatedIsHarmless(t *testing.T) {
 	s := open(t)
 	n := newRequest()
 	n.Body = []byte("nul \x00 and \xff")
-	if err := s.Accept(t.Context(), n); err != nil {
+	if _, err := s.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	before := dump(t, s)
 	again := n
 	again.Body = []byte("another")
-	if err := s.Accept(t.Context(), again); err != nil {
+	if _, err := s.Accept(t.Context(), again); err != nil {
 		t.Errorf("repeated accept: %v", err)
 	}
 	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
@@ -45,7 +45,7 @@ func TestAcceptRepeatedAfterTheClaim(t *testing.T) {
 	s := open(t)
 	n := newRequest()
 	for range 2 {
-		if err := s.Accept(t.Context(), n); err != nil {
+		if _, err := s.Accept(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Claim(t.Context(), []Slots{{testLane, 1}}); err != nil {
@@ -106,7 +106,7 @@ func TestAcceptFrom32Goroutines(t *testing.T) {
 			for range 10 {
 				n := newRequest()
 				n.Body = []byte(n.ID.String())
-				if err := s.Accept(t.Context(), n); err != nil {
+				if _, err := s.Accept(t.Context(), n); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
@@ -136,7 +136,7 @@ func claimOrder(t *testing.T, s *Store, plan []NewRequest) []string {
 	for _, n := range plan {
 		n.ID, n.Endpoint, n.Model, n.Lane = uuid.Must(uuid.NewV7()), "responses", "m", testLane
 		n.Timeout, n.Body = newRequest().Timeout, []byte("{}")
-		if err := s.Accept(t.Context(), n); err != nil {
+		if _, err := s.Accept(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 	}

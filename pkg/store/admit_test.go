@@ -11,21 +11,24 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	n := newRequest()
-	row, err := s.Admit(t.Context(), n)
+	n.Admit = true
+	a, err := s.Accept(t.Context(), n)
+	row := a.Row
 	if err != nil || row.Next() != RunTurn {
-		t.Fatalf("Admit into a lane without a queue = %+v, %v, want a turn that is due", row, err)
+		t.Fatalf("Accept into a lane without a queue = %+v, %v, want a turn that is due", row, err)
 	}
 	got := look(t, s, n.ID)
 	if got.Status != InProgress || got.Epoch != row.Epoch || got.Turn != row.Turn || got.Attempt != row.Attempt {
-		t.Errorf("the row is %+v, want what Admit reported: %+v", got, row)
+		t.Errorf("the row is %+v, want what Accept reported: %+v", got, row)
 	}
 	if chain, err := s.Load(t.Context(), n.ID); err != nil || len(chain.Steps) != 1 || string(chain.Body) != string(n.Body) {
 		t.Errorf("Load = %+v, %v, want the body and the model step", chain, err)
 	}
 	queued := accepted(t, s)
 	late := newRequest()
-	if row, err = s.Admit(t.Context(), late); err != nil || row.Status != Queued || row.Next() != Nothing {
-		t.Errorf("Admit behind a queue = %+v, %v, want it queued", row, err)
+	late.Admit = true
+	if a, err = s.Accept(t.Context(), late); err != nil || a.Row.Status != Queued || a.Row.Next() != Nothing {
+		t.Errorf("Accept behind a queue = %+v, %v, want it queued", a, err)
 	}
 	rows, err := s.Claim(t.Context(), []Slots{{Lane: testLane, Free: 5}})
 	if err != nil || len(rows) != 2 {
@@ -36,9 +39,9 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 			t.Errorf("Claim took %s, which was admitted", r.ID)
 		}
 	}
-	again, err := s.Admit(t.Context(), n)
-	if err != nil || again.Status != Queued || look(t, s, n.ID).Epoch != 1 {
-		t.Errorf("a repeated Admit = %+v, %v, want no second start", again, err)
+	again, err := s.Accept(t.Context(), n)
+	if err != nil || again.Row.Status != Queued || look(t, s, n.ID).Epoch != 1 {
+		t.Errorf("a repeated Accept = %+v, %v, want no second start", again, err)
 	}
 }
 
@@ -49,16 +52,15 @@ func TestAdmitsAndAcceptsShareAStatement(t *testing.T) {
 	for i := range all {
 		all[i] = newRequest()
 		all[i].Lane = uuid.NewString()
-		all[i].admit = i%2 == 0
+		all[i].Admit = i%2 == 0
 	}
 	got, err := s.acceptAll(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, a := range got {
-		admitted := a == isAdmitted
-		if want := i%2 == 0; admitted != want || (look(t, s, all[i].ID).Status == InProgress) != want {
-			t.Errorf("request %d: admitted %v, want %v", i, admitted, want)
+	for i, one := range got {
+		if want := i%2 == 0; one.started != want || (look(t, s, all[i].ID).Status == InProgress) != want {
+			t.Errorf("request %d: admitted %v, want %v", i, one.started, want)
 		}
 	}
 }

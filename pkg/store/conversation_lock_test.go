@@ -92,7 +92,7 @@ func TestAcceptOnAConversationThatMovedOn(t *testing.T) {
 	first := newRequest()
 	on(id, 0)(&first)
 	for range 2 { // the second as if the answer was lost
-		if err := s.Accept(t.Context(), first); err != nil {
+		if _, err := s.Accept(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,23 +103,23 @@ func TestAcceptOnAConversationThatMovedOn(t *testing.T) {
 		}
 		n := newRequest()
 		on(id, seen)(&n)
-		wantStale(t, fmt.Sprintf("Accept at version %d of 1", seen), s.Accept(t.Context(), n))
-		_, err := s.Admit(t.Context(), n)
-		wantStale(t, fmt.Sprintf("Admit at version %d of 1", seen), err)
+		wantStale(t, fmt.Sprintf("Accept at version %d of 1", seen), refusal(t, s, n))
+		n.Admit = true
+		wantStale(t, fmt.Sprintf("Accept to start at once at version %d of 1", seen), refusal(t, s, n))
 	}
 	unknown := newRequest()
 	on(uuid.New(), 0)(&unknown)
-	wantStale(t, "Accept on no conversation", s.Accept(t.Context(), unknown))
+	wantStale(t, "Accept on no conversation", refusal(t, s, unknown))
 	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
 		t.Errorf("a refused Accept wrote (-before +after):\n%s", diff)
 	}
 	settle(t, s, Row{ID: first.ID, Tenant: testTenant}, Cancelled, false)
 	second := newRequest()
 	on(id, 1)(&second)
-	if row, err := s.Admit(t.Context(), second); err != nil || row.Conversation != id {
-		t.Fatalf("Admit = %+v, %v", row, err)
+	if a := accept(t, s, second); a.Row.Conversation != id {
+		t.Fatalf("Accept = %+v", a)
 	}
-	if err := s.Accept(t.Context(), first); err != nil { // its row is there, whatever came after it
+	if _, err := s.Accept(t.Context(), first); err != nil { // its row is there, whatever came after it
 		t.Errorf("the first Accept once more: %v", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestOneOfManyTakesAConversation(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, v := range verdicts {
-				won[i] = v != isRefused
+				won[i] = v.refusal == nil
 			}
 		} else {
 			var wg sync.WaitGroup
@@ -158,7 +158,7 @@ func TestOneOfManyTakesAConversation(t *testing.T) {
 			for i, n := range all {
 				try(i, func() error {
 					v, err := s.acceptAll(t.Context(), []NewRequest{n})
-					if err == nil && v[0] == isRefused {
+					if err == nil && v[0].refusal != nil {
 						err = ErrStale
 					}
 					return err
@@ -207,7 +207,7 @@ func TestConversationsAreLockedInOrder(t *testing.T) {
 					c := state(t, s, id)
 					n := newRequest()
 					on(id, c.Version)(&n)
-					if n.admit, n.Lane = true, n.ID.String(); !c.Locked {
+					if n.Admit, n.Lane = true, n.ID.String(); !c.Locked {
 						all = append(all, n)
 					}
 				}
@@ -218,7 +218,7 @@ func TestConversationsAreLockedInOrder(t *testing.T) {
 				}
 				var ends []Settlement
 				for i, v := range verdicts {
-					if v != isAdmitted {
+					if !v.started {
 						continue
 					}
 					r := look(t, s, all[i].ID)

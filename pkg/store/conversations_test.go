@@ -121,7 +121,7 @@ func TestAnotherTenantsConversationIsNotThere(t *testing.T) {
 	}
 	n := newRequest()
 	n.Tenant, n.Conversation = other, id
-	wantStale(t, "Accept of another tenant's", s.Accept(ctx, n))
+	wantStale(t, "Accept of another tenant's", refusal(t, s, n))
 	if found, err := s.FindItems(ctx, other, []ItemRef{{ID: "msg_1"}}, 1000); err != nil || len(found.Items) != 0 {
 		t.Errorf("FindItems for another tenant = %v, %v", found, err)
 	}

@@ -9,7 +9,10 @@
 //   - Fan-in is a count: the statement that turns tool steps lowers pending by the number it really turned, and the one
 //     that brings it to 0 opens what follows.
 //   - One hand-over is one statement, one round trip, one commit. Statements that wait for the database at the same time are
-//     joined into one (see [Store.CommitTurn], [Store.Accept], [Store.Settle]); their rows are locked in the order of ids.
+//     joined into one (see [Store.CommitTurn], [Store.Accept], [Store.Settle]); their rows are locked in the order of ids, and
+//     of several tables in the order conversations, budgets, idempotency keys.
+//   - An idempotency key is taken by the commit that accepts its request, or not at all.
+//   - A tenant's limits hold over all who accept: what is used and what is in flight is read under a lock that the accept holds.
 //   - All deadline arithmetic uses the database's clock; callers get durations.
 //
 // # What it does not promise

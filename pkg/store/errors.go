@@ -18,6 +18,9 @@ var (
 	ErrNoItem = errors.New("no such item")
 	// ErrTooLarge says that what was asked for is more than the caller wants to read.
 	ErrTooLarge = errors.New("too large")
+	// ErrRepeat says that something else was done with an idempotency key before, or the same thing: nothing was written. The
+	// caller looks at it with [Store.Seen].
+	ErrRepeat = errors.New("the idempotency key was used before")
 	// ErrSchema says that the database's schema is not the one this binary was built for.
 	ErrSchema = errors.New("the database schema does not match")
 )
@@ -28,10 +31,14 @@ func Unavailable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
-	for _, verdict := range []error{ErrStale, ErrNotFound, ErrNoItem, ErrTooLarge, ErrSchema, pgx.ErrNoRows} {
+	for _, verdict := range []error{ErrStale, ErrNotFound, ErrNoItem, ErrTooLarge, ErrRepeat, ErrSchema, pgx.ErrNoRows} {
 		if errors.Is(err, verdict) {
 			return false
 		}
+	}
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return false
 	}
 	var pg *pgconn.PgError
 	var scan pgx.ScanArgError

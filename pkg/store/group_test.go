@@ -234,14 +234,14 @@ func TestManyCallsMakeFewStatements(t *testing.T) {
 	s := open(t)
 	var n atomic.Int32
 	accept := s.accepts.run
-	s.accepts.run = func(ctx context.Context, all []NewRequest) ([]acceptance, error) {
+	s.accepts.run = func(ctx context.Context, all []NewRequest) ([]outcome, error) {
 		n.Add(1)
 		return accept(ctx, all)
 	}
 	calls := make([]func(), 1000)
 	for i := range calls {
 		calls[i] = func() {
-			if err := s.Accept(t.Context(), newRequest()); err != nil {
+			if _, err := s.Accept(t.Context(), newRequest()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -69,7 +69,7 @@ func attempts(t *testing.T, s, other *Store) []attempt {
 	turn, raised, retried := claimed(t, other), claimed(t, other), claimed(t, other)
 	tools, decided, done := inTools(t, other, 1), inSettle(t, other, Completed), settled(t, other, Failed, true)
 	return []attempt{
-		{"Accept", func(ctx context.Context) error { return s.Accept(ctx, n) }},
+		{"Accept", func(ctx context.Context) error { _, err := s.Accept(ctx, n); return err }},
 		{"Claim", func(ctx context.Context) error { _, err := s.Claim(ctx, []Slots{{"none", 1}}); return err }},
 		{"CommitTurn", func(ctx context.Context) error {
 			_, err := s.CommitTurn(ctx, turn, TurnCommit{Fence: fenceOf(turn), Steps: newSteps(2)})

@@ -58,7 +58,7 @@ func accepted(tb testing.TB, s *Store, change ...func(*NewRequest)) uuid.UUID {
 	for _, c := range change {
 		c(&n)
 	}
-	if err := s.Accept(tb.Context(), n); err != nil {
+	if _, err := s.Accept(tb.Context(), n); err != nil {
 		tb.Fatal(err)
 	}
 	return n.ID
@@ -184,7 +184,7 @@ func commitResults(tb testing.TB, s *Store, all ...ToolResult) []Row {
 func dump(tb testing.TB, s *Store) string {
 	tb.Helper()
 	var out strings.Builder
-	for _, table := range []string{"requests", "steps", "bodies", "conversations", "conversation_items"} {
+	for _, table := range []string{"requests", "steps", "bodies", "conversations", "conversation_items", "idempotency", "budgets"} {
 		sql := `SELECT concat_ws(' ', t.tableoid::regclass, t.xmin, t.ctid, to_jsonb(t)) FROM ` + table + ` t ORDER BY 1`
 		out.WriteString(strings.Join(ask[string](tb, s, sql), "\n") + "\n")
 	}
@@ -217,4 +217,17 @@ func wantStale(tb testing.TB, what string, err error) {
 	if !errors.Is(err, ErrStale) {
 		tb.Errorf("%s: error %v, want ErrStale", what, err)
 	}
+}
+
+// once is an idempotency key with a hash that follows from it.
+func once(key string) Once {
+	hash := sha256.Sum256([]byte(key))
+	return Once{Key: key, Hash: hash[:]}
+}
+
+// refusal is what Accept says of a request.
+func refusal(tb testing.TB, s *Store, n NewRequest) error {
+	tb.Helper()
+	_, err := s.Accept(tb.Context(), n)
+	return err
 }

@@ -34,7 +34,9 @@ func TestMigrate(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	want := []string{"bodies", "conversation_items", "conversations", "goose_db_version", "keys", "requests", "steps"}
+	want := []string{
+		"bodies", "budgets", "conversation_items", "conversations", "goose_db_version", "idempotency", "keys", "requests", "steps",
+	}
 	if diff := cmp.Diff(want, ask[string](t, s, tablesSQL)); diff != "" {
 		t.Errorf("tables after the migration (-want +got):\n%s", diff)
 	}
@@ -90,9 +92,10 @@ func TestUnreachableDatabase(t *testing.T) {
 	t.Parallel()
 	const nowhere = "postgres://u:p@127.0.0.1:1/none?sslmode=disable"
 	s := openAt(t, nowhere) // a service starts while Postgres is away
+	_, accept := s.Accept(t.Context(), newRequest())
 	for what, err := range map[string]error{
 		"Ping":        s.Ping(t.Context()),
-		"Accept":      s.Accept(t.Context(), newRequest()),
+		"Accept":      accept,
 		"CheckSchema": CheckSchema(t.Context(), nowhere),
 	} {
 		if !Unavailable(err) {

@@ -23,6 +23,14 @@ func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planne
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
 	n := newRequest()
+	n.Tenant, n.Parent = "tenant-1", asked.ID
+	within := n
+	within.ID, within.Once = uuid.New(), once("k")
+	within.Limits = Limits{Requests: Rate{60, 60}, Tokens: Rate{60, 60}, InFlight: 100}
+	talking := newRequest()
+	talking.Conversation = talk
+	bounded := []NewRequest{within, talking}
+	limited, spots := shares(bounded)
 	fence := args{
 		"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
 		"crashed": true, "wait": 1.0, "error": []byte("{}"),
@@ -55,13 +63,8 @@ func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planne
 			"answers": []bool{false, true},
 		}},
 		{"delete conversation", deleteConversationSQL, ofTalk},
-		{"accept", acceptSQL, args{
-			"ids": []uuid.UUID{n.ID, uuid.New()}, "tenants": []string{"tenant-1", testTenant}, "endpoints": []string{"e", "e"},
-			"models": []string{"m", "m"}, "lanes": []string{testLane, testLane}, "tiers": []int{1, 1}, "weights": []float64{1, 1},
-			"backgrounds": []bool{true, true}, "bodies": [][]byte{{0}, {0}}, "timeouts": []float64{60, 60}, "traces": []string{"", ""},
-			"parents": []uuid.UUID{asked.ID, uuid.Nil}, "unstored": []bool{false, false}, "streamed": []bool{false, false}, "admits": []bool{false, false},
-			"conversations": []uuid.UUID{uuid.Nil, talk}, "seen": []int64{0, 0},
-		}},
+		{"accept", acceptSQL, acceptArgs([]NewRequest{n})},
+		{"accept guarded", acceptGuardedSQL, guardArgs(bounded, limited, spots)},
 		{"claim", claimSQL, args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
 		{"load", loadChainSQL, args{"ids": []uuid.UUID{asked.ID}}},
 		{"raise", raiseSQL, fence},
@@ -93,6 +96,11 @@ func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planne
 		}},
 		{"overtime", overtimeSQL, args{"n": 100}},
 		{"key", keysByIDSQL, args{"ids": []string{"a"}}},
+		{"seen", seenSQL, args{"tenants": []string{"tenant-1"}, "keys": []string{"k"}}},
+		{"hold", holdSQL, args{"tenant": "tenant-1", "key": "h", "hash": once("h").Hash, "id": n.ID, "hold": 10.0}},
+		{"keep", keepSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "status": 200, "answer": []byte{0}}},
+		{"release", releaseSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "made": true}},
+		{"forget", forgetSQL, args{"n": 100}},
 	}
 }
 
@@ -180,7 +188,7 @@ func (n planNode) touched() (pages int, whole []string) {
 	return pages, whole
 }
 
-const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation_items`
+const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation_items, idempotency`
 
 // touch says how many pages each call touches.
 func touch(t *testing.T, conn *pgxpool.Conn, calls []string) []int {
@@ -229,7 +237,10 @@ asked AS (
 spoken AS (
   INSERT INTO conversations (id, tenant, metadata, last_place, items) SELECT id, '` + testTenant + `', '{}', 1, 1 FROM filled),
 said AS (
-  INSERT INTO conversation_items (conversation_id, place, tenant, item_id, data) SELECT id, 1, '` + testTenant + `', 'msg_1', '\x00' FROM filled)
+  INSERT INTO conversation_items (conversation_id, place, tenant, item_id, data) SELECT id, 1, '` + testTenant + `', 'msg_1', '\x00' FROM filled),
+keyed AS (
+  INSERT INTO idempotency (tenant, key, hash, made, expires_at)
+  SELECT 'tenant-1', id::text, sha256(''), id, now() + interval '1 hour' FROM filled)
 INSERT INTO steps (request_id, turn, idx, kind, name, state, finished_at)
 SELECT id, 1, 0, 'model', 'm', 'done', now() FROM filled WHERE $2 <> 'queued'`
 

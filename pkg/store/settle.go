@@ -28,6 +28,9 @@ type Settlement struct {
 //
 // What a request adds to its conversation is in the commit that ends it, and with that end goes its lock: whoever finds the
 // conversation free sees what was added. An item of an id that is there already is left out; accepts let none in.
+//
+// The tokens it used are charged to its tenant, if there is a limit. Budgets are locked after conversations, here as by accepts, which
+// is why the charge asks for what was locked before it.
 const settleSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @tenants::text[], @epochs::int[], @statuses::text[], @reasons::text[],
@@ -49,7 +52,8 @@ settled AS (
          check_at = CASE WHEN c.after THEN now() + interval '4 seconds' END
     FROM c JOIN locked USING (ord)
    WHERE r.id = ANY (@ids::uuid[]) AND r.id = c.id AND r.status IN ('queued', 'in_progress')
-  RETURNING c.ord, CASE WHEN r.stored AND c.status IN ('completed', 'incomplete') THEN r.conversation END AS conversation),
+  RETURNING c.ord, r.tenant, r.input_tokens + r.output_tokens AS tokens,
+            CASE WHEN r.stored AND c.status IN ('completed', 'incomplete') THEN r.conversation END AS conversation),
 talk AS (
   SELECT v.id, v.tenant, v.last_place FROM conversations v
    WHERE v.id = ANY (ARRAY(SELECT conversation FROM settled WHERE conversation IS NOT NULL)) ORDER BY v.id FOR UPDATE),
@@ -69,7 +73,11 @@ grown AS (
    WHERE v.id = ANY (ARRAY(SELECT id FROM talk)) AND v.id = s.id),
 answered AS (
   INSERT INTO bodies (request_id, kind, data)
-  SELECT c.id, 'answer', c.answer FROM c JOIN settled USING (ord) WHERE c.answer IS NOT NULL)
+  SELECT c.id, 'answer', c.answer FROM c JOIN settled USING (ord) WHERE c.answer IS NOT NULL),
+charged AS (
+  UPDATE budgets b SET tokens_until = GREATEST(b.tokens_until, now()) + make_interval(secs => used.tokens * b.token_cost)
+    FROM (SELECT tenant, sum(tokens)::float8 AS tokens FROM settled GROUP BY tenant ORDER BY tenant) used
+   WHERE b.tenant = used.tenant AND b.token_cost > 0 AND (SELECT count(*) FROM talk) >= 0)
 SELECT ord FROM settled`
 
 // Settle moves a request to a terminal status, with its answer, in one statement shared with other settlements of the same

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,15 +31,18 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Store is safe for concurrent use. It holds no state but its pool and the calls that wait for a shared statement.
+// Store is safe for concurrent use. It holds no state but its pool, the calls that wait for a shared statement, and the names of
+// tenants whose budgets it has seen to.
 type Store struct {
 	pool    *pgxpool.Pool
-	accepts *group[NewRequest, acceptance]
+	budgets sync.Map // tenant → struct{}
+	accepts *group[NewRequest, outcome]
 	turns   *group[TurnCommit, bool]
 	settles *group[Settlement, bool]
 	answers *group[lookup, *Answer]
 	loads   *group[uuid.UUID, *Chain]
 	keys    *group[string, *Key]
+	seen    *group[seenKey, *Seen]
 }
 
 // Open makes the pool; it does not wait for the database, so that a service starts while Postgres is away.
@@ -75,6 +79,7 @@ func Open(cfg Config) (*Store, error) {
 	s.answers = newGroup(1, 512, s.lookupAll)
 	s.loads = newGroup(2, 32, s.loadAll)  // few: a chain may hold megabytes
 	s.keys = newGroup(1, 512, s.keysByID) // one: a rush of keys must not take the connections of those that are in
+	s.seen = newGroup(1, 512, s.seenAll)
 	return s, nil
 }
 

@@ -1,8 +1,8 @@
 // Package claimer admits requests and watches over those admitted.
 //
 // It claims queued rows by tier and fairness within each lane's free slots, publishes their turns, publishes again what is due
-// for rows whose check time has passed, expires what is past its deadline, and makes every live row due when the bus lost a
-// stream. Any number of claimers may run; each does everything, and nothing they do twice has an effect.
+// for rows whose check time has passed, expires what is past its deadline, purges idempotency keys whose time is over, and makes every
+// live row due when the bus lost a stream. Any number of claimers may run; each does everything, and nothing they do twice has an effect.
 package claimer
 
 import (
@@ -43,6 +43,7 @@ func Run(ctx context.Context, cfg Config) error {
 	all.Go(func() error { c.claimLoop(ctx); return nil })
 	all.Go(func() error { c.sweepLoop(ctx); return nil })
 	all.Go(func() error { c.expireLoop(ctx); return nil })
+	all.Go(func() error { c.forgetLoop(ctx); return nil })
 	all.Go(func() error {
 		return be.Bus.WatchStreams(ctx, func(stream string) {
 			be.Log.Warn("a stream was lost, every live request is made due", zap.String("subject", stream))

@@ -29,6 +29,11 @@ func migrate(ctx context.Context, url string) error {
 // newClaimer is one with a database and a bus, whose loops do not run.
 func newClaimer(t *testing.T) *claimer {
 	t.Helper()
+	return newClaimerAt(t, storetest.Database(t, migrate))
+}
+
+func newClaimerAt(t *testing.T, url string) *claimer {
+	t.Helper()
 	reg, err := registry.New(registry.File{
 		Models: []registry.Model{{Name: "m", Upstream: registry.Upstream{URL: "http://127.0.0.1:1/v1"}, Timeout: time.Minute, Concurrency: 4}},
 		Tools:  []registry.Tool{{Name: "t", Description: "d", URL: "http://127.0.0.1:1/t", AllowPrivate: true}},
@@ -36,7 +41,7 @@ func newClaimer(t *testing.T) *claimer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(store.Config{URL: storetest.Database(t, migrate), MaxConns: 2})
+	st, err := store.Open(store.Config{URL: url, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +65,7 @@ func turnOf(t *testing.T, c *claimer) store.Row {
 	n := store.NewRequest{
 		ID: id, Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m", Body: []byte("{}"), Timeout: time.Hour,
 	}
-	if err := c.Store.Accept(t.Context(), n); err != nil {
+	if _, err := c.Store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := c.claim(t.Context()); err != nil || n != 1 {
@@ -164,7 +169,7 @@ func TestClaimStopsAtTheLanesFreeSlots(t *testing.T) {
 		n := store.NewRequest{
 			ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m", Body: []byte("{}"), Timeout: time.Hour,
 		}
-		if err := c.Store.Accept(t.Context(), n); err != nil {
+		if _, err := c.Store.Accept(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 	}

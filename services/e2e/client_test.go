@@ -19,6 +19,7 @@ import (
 type client struct {
 	base string
 	http *http.Client
+	key  string // its POSTs' Idempotency-Key, if set
 }
 
 func newClient(base string) *client {
@@ -90,6 +91,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, into 
 	}
 	req.Header.Set("Authorization", "Bearer "+apiKey)
 	req.Header.Set("Content-Type", "application/json")
+	if c.key != "" && method == http.MethodPost {
+		req.Header.Set("Idempotency-Key", c.key)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return err

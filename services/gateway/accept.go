@@ -68,7 +68,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if c.Stream {
 		return s.stream(x, r, c, n)
 	}
-	row, err := s.acceptOn(r.Context(), c, n)
+	row, err := s.acceptOn(r.Context(), x, c, &n)
 	if err != nil {
 		return err
 	}
@@ -103,33 +103,30 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 	return c, model.Lane, nil
 }
 
-// accept commits the request's row, within patience. The client's hanging up does not stop it: whether there is a row is
-// what the next step needs to know. A request of which that is not known is an orphan.
+// accept commits the request's row, with the exchange's Idempotency-Key, within patience. The client's hanging up does not stop it:
+// whether there is a row is what the next step needs to know. A request of which that is not known is an orphan, unless its
+// key leads to it. store.ErrRepeat: the key was used before, which is for [server.once] to answer.
 //
 // Where the lane has a free slot and no queue the row starts in progress: a commit and two hops less than by way of the claimer,
 // who would do the same.
-func (s *server) accept(ctx context.Context, n store.NewRequest) (store.Row, error) {
+func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (store.Row, error) {
 	ctx, cancel := patient(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := s.backlog.admit(ctx); err != nil {
 		return store.Row{}, err
 	}
-	free := s.freeSlot(n.Lane)
+	n.Once, n.Admit = x.once, s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
-	row, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Row, error) {
-		if free {
-			return s.store.Admit(ctx, n)
-		}
-		return store.Row{Status: store.Queued}, s.store.Accept(ctx, n)
-	})
+	a, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
 	if err != nil {
-		if store.Unavailable(err) {
+		if store.Unavailable(err) && n.Once.Key == "" {
 			s.orphans.add(n.Tenant, n.ID)
 		}
 		return store.Row{}, err
 	}
+	x.accepted = true
 	failpoint.Hit(failpoint.AcceptAfterCommit)
-	return row, nil
+	return a.Row, nil
 }
 
 // freeSlot reserves a slot of the lane by the last known load, and has the load looked at when it is due.

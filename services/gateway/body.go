@@ -19,8 +19,11 @@ const (
 	bodyRate  = 16 << 10
 )
 
-// readBody reads a JSON body to its limit and no further.
+// readBody reads a JSON body to its limit and no further. It may be called again.
 func (s *server) readBody(x *exchange, r *http.Request) ([]byte, error) {
+	if x.body != nil {
+		return x.body, nil
+	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, mediaFault(fmt.Sprintf("Unsupported Content-Encoding '%s': send the body as it is.", excerpt(encoding)))
 	}

@@ -53,7 +53,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		}
 		s.waiters.watch(id) // before the row is there: its end cannot be missed
 		defer s.waiters.forget(id)
-		row, err := s.accept(r.Context(), n)
+		row, err := s.accept(r.Context(), x, &n)
 		if err != nil {
 			return err
 		}

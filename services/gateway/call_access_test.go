@@ -114,7 +114,7 @@ func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	n := store.NewRequest{ID: [16]byte{7}, Tenant: defaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
-	if err := s.store.Accept(t.Context(), n); err != nil {
+	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	r := s.call("GET", "/v1/requests/"+callPrefix+dispatch.BusID(n.ID)+"/steps", "")

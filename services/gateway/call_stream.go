@@ -23,7 +23,7 @@ func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) er
 		return err
 	}
 	defer reader.Close()
-	row, err := s.accept(r.Context(), n)
+	row, err := s.accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,31 @@ func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) er
 		return f.leave(s.leave(n, 0))
 	}
 	f.out.cut()
-	s.hangUp(n.Tenant, n.ID)
+	if n.Once.Key == "" { // whoever has the key may come again
+		s.hangUp(n.Tenant, n.ID)
+	}
 	return errHungUp
+}
+
+// replayCall sends the chunks of a streamed request from the first on, to a client that has its Idempotency-Key.
+func (s *server) replayCall(x *exchange, r *http.Request, a *store.Answer) error {
+	if a.Status.Terminal() && !a.Live {
+		return s.retellCall(x, a)
+	}
+	reader, err := s.bus.ReadLive(dispatch.BusID(a.ID))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	f := s.followCall(x, a.Tenant, a.ID, reader)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	defer cancel()
+	_ = f.look(ctx) // what is not found now is after a silence
+	if err := f.follow(ctx); err != nil {
+		f.out.cut()
+		return errHungUp
+	}
+	return nil
 }
 
 // retellCall sends the chunks of a request that has ended, and was streamed, once more.

@@ -196,7 +196,7 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	n := store.NewRequest{
 		ID: [16]byte{1}, Tenant: defaultTenant, Endpoint: "chat/completions", Model: "m", Lane: "m", Body: []byte(chatBody), Timeout: time.Hour, Unstored: true,
 	}
-	if err := s.store.Accept(t.Context(), n); err != nil {
+	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	row := s.claim()

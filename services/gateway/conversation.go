@@ -21,9 +21,9 @@ func locked(param string) *fault.Error {
 
 // acceptOn is accept for a request that may continue a conversation: that is looked at first, and the accept is refused by the
 // database if it has moved on since.
-func (s *server) acceptOn(ctx context.Context, c *responses.Create, n store.NewRequest) (store.Row, error) {
+func (s *server) acceptOn(ctx context.Context, x *exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
 	if c.Conversation == "" {
-		return s.accept(ctx, n)
+		return s.accept(ctx, x, n)
 	}
 	for range conversationTries {
 		state, err := s.conversationState(ctx, c, n.Tenant)
@@ -37,7 +37,7 @@ func (s *server) acceptOn(ctx context.Context, c *responses.Create, n store.NewR
 			return store.Row{}, f
 		}
 		n.Conversation, n.Seen = state.ID, state.Version
-		row, err := s.accept(ctx, n)
+		row, err := s.accept(ctx, x, n)
 		if !errors.Is(err, store.ErrStale) {
 			return row, err
 		}

@@ -120,9 +120,9 @@ func (s *server) addItems(x *exchange, r *http.Request) error {
 	if items, err = s.itemsToKeep(r.Context(), x.who.tenant, items); err != nil {
 		return err
 	}
-	change, err := uuid.NewV7()
+	change, err := x.newID()
 	if err != nil {
-		return fmt.Errorf("make the id of a change: %w", err)
+		return err
 	}
 	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: chain.Kept(itemid.Added(change, items))}
 	added := make([]store.StoredItem, len(items))

@@ -73,9 +73,9 @@ func (s *server) createConversation(x *exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	id, err := uuid.NewV7()
+	id, err := x.newID()
 	if err != nil {
-		return fmt.Errorf("make a conversation id: %w", err)
+		return err
 	}
 	items, err := s.itemsToKeep(r.Context(), x.who.tenant, c.Items)
 	if err != nil {

@@ -7,7 +7,9 @@
 //   - A cancel is final when it is answered: the row was terminal before the first byte of the answer.
 //   - With Postgres away every endpoint answers 503 with Retry-After within a second. With NATS away everything works; a
 //     foreground answer may then take a poll interval longer.
-//   - A foreground client that hangs up cancels its request. A background one does not.
+//   - A foreground client that hangs up cancels its request, unless it sent an Idempotency-Key. A background one does not.
+//   - A POST with an Idempotency-Key happens once for its tenant, whatever is killed meanwhile: whoever sends the same again, to
+//     whichever gateway, gets the same answer, while it runs and for at least 24 hours after.
 //   - Every wait ends: with the answer, with the request's deadline and a little, or with the drain.
 //   - A key is checked before the body is read; a body is read to its limit and no further.
 //   - A key sees its tenant's requests only. Another tenant's answer like ids that name nothing, on every route.
@@ -17,7 +19,8 @@
 // # What it does not promise
 //
 // A 503 on POST /v1/responses without an id in its message means that the gateway does not know whether the row was written.
-// It tries to cancel such a request afterwards; if it is killed meanwhile, the request runs to its end unseen.
+// It tries to cancel such a request afterwards; if it is killed meanwhile, the request runs to its end unseen. With an
+// Idempotency-Key it is not cancelled: sending it again leads to it.
 // A 503 with an id means that the request goes on and GET will serve it.
 //
 // With Postgres away a key that this gateway saw alive stays good for 65 s from then on, revoked or not; then, and for every
@@ -86,6 +89,17 @@
 //     /v1/responses would have made every other route there answer for ids that are none; telling only the logs, as for responses
 //     with store=false, would have left tenants without a trail.
 //   - What an upstream can do (chat, embeddings) is not in the registry: the upstream says so itself, in words that clients know.
+//   - An Idempotency-Key stands for method, path, query and the bytes of the body; anything else with it is a 422
+//     idempotency_key_reused, never a 409, for SDKs send those again. Refusals don't use the key up, whatever their status; once a
+//     request was accepted its end is the answer, a failure too. Repeats say so in Idempotent-Replayed and are not held against limits.
+//   - The key of a request is a row of the commit that accepts it, and its repeats are answered from the request's own row: a
+//     background one as it stands, a foreground one when it ends, a stream from its first event. Rejected: to keep answers beside the
+//     row, which are megabytes, and to write the key before, which leaves keys without a request. What makes no request holds
+//     its key for 10 s, takes its id from it, and keeps an answer of up to 256 kB; who comes after a holder that died makes the same
+//     thing under the same id. A lock held over the handler was rejected: it holds a connection that the handler needs.
+//   - With a key a hang-up cancels nothing, for the client that lost its connection is the one that comes again. A response with
+//     store=false can be had by its key, which is the client's own secret, until its payloads are purged. When what was made has been
+//     deleted its key answers 404 and makes nothing.
 //   - The ids of keys carry a proof of the pepper, so that made-up keys are refused without asking the database; an id that was
 //     given out is looked up once a second at most, and the lookups of one moment are one statement (package apikey).
 //   - A key without the right to a model is told that there is no such model. A key without the scope for a method gets 403

@@ -76,6 +76,7 @@ func (s *server) send(x *exchange, status int, body []byte) {
 	if err := http.NewResponseController(x).SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		s.log.Debug("write deadline not set", zap.Error(err))
 	}
+	x.sent = body
 	x.WriteHeader(status)
 	_, _ = x.Write(body) // a client that has gone is none of our business any more
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
 )
 
 // exchange is one HTTP request on its way through the handlers, as its log line and metrics will tell it.
@@ -23,6 +24,27 @@ type exchange struct {
 	requestID string    // of the row it concerns, as everywhere else in the logs
 	status    int       // 0 until the answer has begun
 	err       error     // what is behind a 5xx
+
+	// Of a POST with an Idempotency-Key, see [server.once].
+	body  []byte     // read to its end
+	once  store.Once // the key
+	fresh uuid.UUID  // what the key's holder makes
+	// accepted: this exchange has accepted a request, and answers for it.
+	accepted bool
+	sent     []byte // the answer
+}
+
+// newID is the id of something that the exchange makes: a new one, or the one that an earlier exchange with the same Idempotency-Key
+// would have given it.
+func (x *exchange) newID() (uuid.UUID, error) {
+	if x.fresh != uuid.Nil {
+		return x.fresh, nil
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("make an id: %w", err)
+	}
+	return id, nil
 }
 
 // WriteHeader notes the status.

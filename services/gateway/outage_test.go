@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
@@ -94,9 +97,9 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 	}
 }
 
-// The commit happens and its answer is lost: the client hears 503, so the request must not run.
-func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
-	t.Parallel()
+// behindTap is a gateway whose database is behind a tap; the stand's own store goes past it.
+func behindTap(t *testing.T) (*stand, *tap) {
+	t.Helper()
 	direct := storetest.Database(t, migrate)
 	u, err := url.Parse(direct)
 	if err != nil {
@@ -112,7 +115,14 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(own.Close)
-	s.store = own
+	s.store, s.database = own, direct
+	return s, tap
+}
+
+// The commit happens and its answer is lost: the client hears 503, so the request must not run.
+func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t)
 	key, _ := s.mint("b")
 	s.as(key, "GET", "/v1/models", "") // it is known
 	kept := s.background()             // the connection is warm
@@ -127,5 +137,47 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
 	if got := s.lookPublic(kept).Status; got != store.Queued {
 		t.Errorf("the request that was answered is %s, want queued", got)
+	}
+}
+
+// The same with an Idempotency-Key: the client that comes again finds the request that was accepted, and nothing cancels it.
+func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t)
+	createdID(t, s.sendKeyed("warm", "/v1/responses", backgroundBody)) // else it is the planning that waits, and loses its answer
+	s.claim()
+	conn, err := pgx.Connect(t.Context(), s.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE requests IN SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	answers := s.laterSend(s.keyed("k", "POST", "/v1/responses", backgroundBody))
+	eventually(t, "an accept that waits", func() bool {
+		var n int
+		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'requests'::regclass`).Scan(&n)
+		return err == nil && n > 0
+	})
+	tap.close()
+	if _, err := conn.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if r := receive(t, answers); r.status != http.StatusServiceUnavailable {
+		t.Errorf("the accept whose answer was lost was answered %d %s, want 503", r.status, r.body)
+	}
+	tap.open()
+	var ids []string
+	eventually(t, "two answers", func() bool {
+		r := s.sendKeyed("k", "/v1/responses", backgroundBody)
+		if r.status == http.StatusOK {
+			ids = append(ids, createdID(t, r))
+			wantReplayed(t, "a repeat", r, true)
+		}
+		return len(ids) == 2
+	})
+	if n := s.backlog(); n != 1 || ids[0] != ids[1] {
+		t.Errorf("the key made %v, %d requests are queued; want the one", ids, n)
 	}
 }

@@ -77,6 +77,9 @@ func (s *server) handler() http.Handler {
 	add := func(routes map[string]map[string]handler, wrap func(handler) handler) {
 		for pattern, methods := range routes {
 			for method, h := range methods {
+				if method == http.MethodPost {
+					h = s.once(pattern, h)
+				}
 				mux.Handle(method+" "+pattern, s.answer(wrap(h)))
 			}
 			mux.Handle(pattern, s.answer(methodNotAllowed(slices.Sorted(maps.Keys(methods)))))

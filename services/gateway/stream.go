@@ -24,7 +24,7 @@ func (s *server) stream(x *exchange, r *http.Request, c *responses.Create, n sto
 		return err
 	}
 	defer reader.Close()
-	row, err := s.acceptOn(r.Context(), c, n)
+	row, err := s.acceptOn(r.Context(), x, c, &n)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *server) stream(x *exchange, r *http.Request, c *responses.Create, n sto
 // left looks after the request of a stream that ended before its response did.
 func (s *server) left(ctx context.Context, n store.NewRequest, err error) error {
 	switch {
-	case n.Background:
+	case n.Background || n.Once.Key != "": // whoever has the key may come again
 	case !n.Unstored && (drained(ctx) || errors.Is(err, errSlow)): // we have left the client: it can resume
 	default:
 		s.hangUp(n.Tenant, n.ID)
@@ -66,6 +66,11 @@ func (s *server) resume(x *exchange, r *http.Request, a *store.Answer) error {
 	if err != nil {
 		return err
 	}
+	return s.replay(x, r, a, c, after)
+}
+
+// replay sends the events of a response that has a row, from the one behind after on.
+func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, after: after}
 	if a.Streamed && a.Live {
 		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {

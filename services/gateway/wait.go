@@ -20,45 +20,60 @@ import (
 // slack is what a wait goes on beyond the request's deadline: the sweep needs a moment to make it a status.
 const slack = 10 * time.Second
 
-// waiters are the requests that clients of this gateway wait for. Safe for concurrent use; each request has one waiter.
+// waiters are the requests that clients of this gateway wait for. Safe for concurrent use.
 type waiters struct {
-	mu    sync.Mutex
-	ended map[uuid.UUID]chan struct{}
+	mu      sync.Mutex
+	watched map[uuid.UUID]*watched
 }
 
-func newWaiters() *waiters { return &waiters{ended: map[uuid.UUID]chan struct{}{}} }
+// watched is a request that somebody waits for. Its fields belong to the lock of the waiters.
+type watched struct {
+	by    int
+	ended chan struct{} // closed at the next word
+}
 
-// watch returns a channel that is closed at the next word that the request has ended.
-func (w *waiters) watch(id uuid.UUID) <-chan struct{} {
+func newWaiters() *waiters { return &waiters{watched: map[uuid.UUID]*watched{}} }
+
+// watch begins a wait, which forget ends.
+func (w *waiters) watch(id uuid.UUID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended[id] == nil {
-		w.ended[id] = make(chan struct{})
+	if w.watched[id] == nil {
+		w.watched[id] = &watched{ended: make(chan struct{})}
 	}
-	return w.ended[id]
+	w.watched[id].by++
 }
 
 func (w *waiters) forget(id uuid.UUID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.ended, id)
+	if w.watched[id].by--; w.watched[id].by == 0 {
+		delete(w.watched, id)
+	}
+}
+
+// ended returns a channel that is closed at the next word that the request has ended. The request is watched.
+func (w *waiters) ended(id uuid.UUID) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watched[id].ended
 }
 
 // wake gives the word.
 func (w *waiters) wake(id uuid.UUID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if ended := w.ended[id]; ended != nil {
-		close(ended)
-		delete(w.ended, id)
+	if one := w.watched[id]; one != nil {
+		close(one.ended)
+		one.ended = make(chan struct{})
 	}
 }
 
 func (w *waiters) ids() []uuid.UUID {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ids := make([]uuid.UUID, 0, len(w.ended))
-	for id := range w.ended {
+	ids := make([]uuid.UUID, 0, len(w.watched))
+	for id := range w.watched {
 		ids = append(ids, id)
 	}
 	return ids
@@ -96,7 +111,7 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
 	id := n.ID
 	late := time.NewTimer(n.Timeout + slack)
 	defer late.Stop()
-	ended := s.waiters.watch(id)
+	ended := s.waiters.ended(id)
 	for {
 		select {
 		case <-ended:
@@ -106,10 +121,12 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
 			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
 				return s.leave(n, retryAfter)
 			}
-			s.hangUp(x.who.tenant, id)
+			if n.Once.Key == "" { // else it may come back for its answer
+				s.hangUp(x.who.tenant, id)
+			}
 			return errHungUp
 		}
-		ended = s.waiters.watch(id) // before the read: an end between the two is not missed
+		ended = s.waiters.ended(id) // before the read: an end between the two is not missed
 		a, err := s.lookUp(r.Context(), x.who.tenant, id)
 		switch {
 		case err == nil && a.Status.Terminal():
@@ -136,9 +153,15 @@ func (s *server) hangUp(tenant string, id uuid.UUID) {
 	}
 }
 
-// leave ends a wait that the server cannot go on with. What is not stored has no reader but this one, so it is cancelled, and the
-// client is asked to send it again.
+// leave ends a wait that the server cannot go on with. What is not stored and has no key has no reader but this one, so it is
+// cancelled, and the client is asked to send it again.
 func (s *server) leave(n store.NewRequest, after time.Duration) *fault.Error {
+	if n.Once.Key != "" {
+		f := pending(n.ID, after)
+		f.Message = "The request was accepted and is still being processed, but this server can no longer wait for it. " +
+			"Send it again with the same Idempotency-Key."
+		return f
+	}
 	if n.Unstored {
 		s.hangUp(n.Tenant, n.ID)
 		return fault.Unavailable(after)

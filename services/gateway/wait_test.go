@@ -185,21 +185,28 @@ func TestDrainLetsWaitersWaitWithinItsGrace(t *testing.T) {
 func TestWaitersMissNothing(t *testing.T) {
 	t.Parallel()
 	w, id := newWaiters(), uuid.Must(uuid.NewV7())
-	first := w.watch(id)
-	if second := w.watch(id); first != second {
-		t.Error("watching twice before the word gives two channels")
+	w.wake(id) // a word finds nobody
+	w.watch(id)
+	w.watch(id)
+	first := w.ended(id)
+	if second := w.ended(id); first != second {
+		t.Error("two waits before the word have two channels")
 	}
 	w.wake(id)
-	w.wake(id) // a second word finds nobody
 	select {
 	case <-first:
 	default:
 		t.Error("the word did not arrive")
 	}
-	if len(w.ids()) != 0 {
-		t.Errorf("%d requests watched after the word, want 0", len(w.ids()))
+	select {
+	case <-w.ended(id):
+		t.Error("the next word came before it was given")
+	default:
 	}
-	w.watch(id)
+	w.forget(id)
+	if len(w.ids()) != 1 {
+		t.Errorf("%d requests watched after one of two waits has ended, want 1", len(w.ids()))
+	}
 	w.forget(id)
 	if len(w.ids()) != 0 {
 		t.Errorf("%d requests watched after forget, want 0", len(w.ids()))

@@ -88,11 +88,12 @@ func (s *stand) claimed(t *testing.T, change ...func(*store.NewRequest)) store.R
 	for _, c := range change {
 		c(&n)
 	}
-	row, err := s.Store.Admit(t.Context(), n)
-	if err != nil || row.Status != store.InProgress {
-		t.Fatalf("Admit = %+v, %v", row, err)
+	n.Admit = true
+	a, err := s.Store.Accept(t.Context(), n)
+	if err != nil || a.Row.Status != store.InProgress {
+		t.Fatalf("Accept = %+v, %v", a, err)
 	}
-	return row
+	return a.Row
 }
 
 func (s *stand) look(t *testing.T, id uuid.UUID) store.Row {

@@ -38,6 +38,7 @@ func assemble(tree fs.FS, specification []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assemble the OpenAPI document: %w", err)
 	}
+	takeKeys(doc)
 	if err := adopt(doc, specification); err != nil {
 		return nil, fmt.Errorf("assemble the OpenAPI document: %w", err)
 	}
@@ -67,6 +68,18 @@ func merge(into, from object) error {
 		}
 	}
 	return nil
+}
+
+// takeKeys says of every POST that it takes an Idempotency-Key, which is the router's doing and not the route's.
+func takeKeys(doc object) {
+	paths, _ := doc["paths"].(object)
+	for _, path := range paths {
+		methods, _ := path.(object)
+		if post, ok := methods["post"].(object); ok {
+			parameters, _ := post["parameters"].([]any)
+			post["parameters"] = append(parameters, object{"$ref": "#/components/parameters/IdempotencyKey"})
+		}
+	}
 }
 
 // adopt takes the schemas over that are referred to and not defined.

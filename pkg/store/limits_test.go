@@ -1,0 +1,280 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/storetest"
+)
+
+// within is a new request of a tenant with limits.
+func within(l Limits) NewRequest {
+	n := newRequest()
+	n.Limits = l
+	return n
+}
+
+// wantLimit wants a request refused by a limit, and nothing written.
+func wantLimit(t *testing.T, s *Store, n NewRequest, want Limit) *LimitError {
+	t.Helper()
+	before := dump(t, s)
+	_, err := s.Accept(t.Context(), n)
+	var limit *LimitError
+	if !errors.As(err, &limit) || limit.Limit != want || Unavailable(err) {
+		t.Fatalf("Accept = %v, want the limit of %s", err, want)
+	}
+	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		t.Errorf("the refused request wrote (-before +after):\n%s", diff)
+	}
+	return limit
+}
+
+// pass makes time go by for the budgets.
+func pass(t *testing.T, s *Store, d time.Duration) {
+	t.Helper()
+	exec(t, s, `UPDATE budgets SET requests_until = requests_until - make_interval(secs => $1), tokens_until = tokens_until - make_interval(secs => $1)`,
+		d.Seconds())
+}
+
+func about(got, want time.Duration) bool {
+	return got > want-5*time.Second && got <= want+time.Millisecond
+}
+
+func TestRequestsPerMinute(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 2, Burst: 3}} // one comes back every 30 s
+	for i := range 3 {
+		got := accept(t, s, within(l)).Quota.Requests
+		if got.Remaining != 2-i || !about(got.Reset, time.Duration(i+1)*30*time.Second) {
+			t.Errorf("after request %d: %+v, want %d left and the rest in %d s", i+1, got, 2-i, 30*(i+1))
+		}
+	}
+	refused := wantLimit(t, s, within(l), LimitRequests)
+	if !about(refused.After, 30*time.Second) || refused.Quota.Requests.Remaining != 0 || !about(refused.Quota.Requests.Reset, 90*time.Second) {
+		t.Errorf("refused with %+v, want a try in 30 s and the rest in 90 s", refused)
+	}
+	pass(t, s, 31*time.Second)
+	accept(t, s, within(l))
+	wantLimit(t, s, within(l), LimitRequests)
+	pass(t, s, time.Hour)
+	for range 3 { // what was not used is not saved up
+		accept(t, s, within(l))
+	}
+	wantLimit(t, s, within(l), LimitRequests)
+	other := within(l)
+	other.Tenant = "other"
+	accept(t, s, other)
+	accept(t, s, newRequest()) // whoever passes no limits has none
+}
+
+func TestOneStatementWithMoreThanFits(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 1, Burst: 2}}
+	all := []NewRequest{within(l), newRequest(), within(l), within(l), within(l)}
+	all[1].Tenant = "free"
+	all[3].Tenant = "other"
+	got, err := s.acceptAll(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, wantLeft := range []int{1, 0, 0, 1, -1} {
+		_, err := s.Look(t.Context(), all[i].ID)
+		if refused := wantLeft < 0; (got[i].refusal != nil) != refused || errors.Is(err, ErrNotFound) != refused {
+			t.Errorf("request %d: %v, Look %v; want it refused: %v", i, got[i].refusal, err, refused)
+		} else if !refused && got[i].quota.Requests.Remaining != wantLeft {
+			t.Errorf("request %d leaves %+v, want %d", i, got[i].quota, wantLeft)
+		}
+	}
+	var limit *LimitError
+	if !errors.As(got[4].refusal, &limit) || !about(limit.After, 60*time.Second) {
+		t.Errorf("the third of a tenant with room for two is told %+v, want a try in 60 s", limit)
+	}
+}
+
+// Two stores are two gateways. Not one more is accepted than there is room for, also when a tenant is met for the first time.
+func TestLimitsHoldOverGateways(t *testing.T) {
+	t.Parallel()
+	url := storetest.Database(t, migrateTemplate)
+	gateways := []*Store{openAt(t, url), openAt(t, url)}
+	for _, tt := range []struct {
+		name   string
+		limits Limits
+		want   int64
+	}{
+		{"requests per minute", Limits{Requests: Rate{PerMinute: 1, Burst: 20}}, 20},
+		{"requests in flight", Limits{InFlight: 20}, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var ok atomic.Int64
+			var wg sync.WaitGroup
+			for i := range 200 {
+				wg.Go(func() {
+					n := within(tt.limits)
+					n.Tenant = tt.name
+					_, err := gateways[i%2].Accept(t.Context(), n)
+					var limit *LimitError
+					if err == nil {
+						ok.Add(1)
+					} else if !errors.As(err, &limit) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if got := ok.Load(); got != tt.want {
+				t.Errorf("%d of 200 accepted, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := func(n *NewRequest) { n.Limits = Limits{InFlight: 2} }
+	running := inSettle(t, s, Completed, l)
+	accepted(t, s, l)
+	over := within(Limits{InFlight: 2})
+	if got := wantLimit(t, s, over, LimitInFlight); got.After != 0 || got.Quota.InFlight != 2 {
+		t.Errorf("refused with %+v, want 2 in flight and no time", got)
+	}
+	settle(t, s, running, Completed, true)
+	if got := accept(t, s, over).Quota.InFlight; got != 2 {
+		t.Errorf("%d in flight, want 2 with this one", got)
+	}
+	wantLimit(t, s, within(Limits{InFlight: 2}), LimitInFlight)
+	accept(t, s, within(Limits{})) // not asked to be counted
+	other := within(Limits{InFlight: 1})
+	other.Tenant = "other"
+	accept(t, s, other)
+}
+
+func TestTokensAreChargedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Tokens: Rate{PerMinute: 60, Burst: 100}} // one comes back every second
+	limited := func(n *NewRequest) { n.Limits = l }
+	first := commit(t, s, claimed(t, s, limited), TurnCommit{Outcome: Completed, InputTokens: 30, OutputTokens: 20})
+	second := commit(t, s, claimed(t, s, limited), TurnCommit{Steps: newSteps(1), InputTokens: 100, OutputTokens: 10})
+	if got := accept(t, s, within(l)).Quota.Tokens; got.Remaining != 100 || got.Reset != 0 {
+		t.Errorf("before anything has ended %+v is left, want all 100", got)
+	}
+	settle(t, s, first, Completed, false)
+	got := accept(t, s, within(l)).Quota.Tokens
+	if got.Remaining < 50 || got.Remaining > 55 || !about(got.Reset, 50*time.Second) {
+		t.Errorf("after 50 tokens %+v is left, want 50", got)
+	}
+	settle(t, s, second, Cancelled, false) // what a cancelled request used was used
+	refused := wantLimit(t, s, within(l), LimitTokens)
+	if !about(refused.After, 61*time.Second) || refused.Quota.Tokens.Remaining != 0 {
+		t.Errorf("after 160 tokens of 100 refused with %+v, want a try in 61 s", refused)
+	}
+	pass(t, s, 60*time.Second)
+	pass(t, s, time.Second)
+	accept(t, s, within(l))
+}
+
+func TestOnlyLimitedTenantsAreCharged(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 60, Burst: 60}}
+	accept(t, s, within(l))
+	before := ask[time.Time](t, s, `SELECT tokens_until FROM budgets`)
+	r := commit(t, s, claimed(t, s), TurnCommit{Outcome: Completed, InputTokens: 30})
+	settle(t, s, r, Completed, false)
+	free := commit(t, s, claimed(t, s, func(n *NewRequest) { n.Tenant = "free" }), TurnCommit{Outcome: Completed, InputTokens: 30})
+	settle(t, s, free, Completed, false)
+	if after := ask[time.Time](t, s, `SELECT tokens_until FROM budgets`); len(after) != 1 || !after[0].Equal(before[0]) {
+		t.Errorf("budgets %v became %v, want the one as it was", before, after)
+	}
+	l.Tokens = Rate{PerMinute: 60, Burst: 60}
+	accept(t, s, within(l)) // a limit that is new is heard of
+	r = commit(t, s, claimed(t, s), TurnCommit{Outcome: Completed, InputTokens: 30})
+	settle(t, s, r, Completed, false)
+	if after := ask[time.Time](t, s, `SELECT tokens_until FROM budgets`); !after[0].After(before[0].Add(20 * time.Second)) {
+		t.Errorf("30 tokens moved the budget from %v to %v", before, after)
+	}
+}
+
+// Settlements of many tenants at once lock budgets, as accepts do.
+func TestChargesInOppositeOrders(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 1e6, Burst: 1e6}, Tokens: Rate{PerMinute: 1e6, Burst: 1e6}}
+	tenant := func(i int) string { return fmt.Sprintf("t%02d", i) }
+	var forth, back []Settlement
+	for i := range 40 {
+		for _, list := range []*[]Settlement{&forth, &back} {
+			r := commit(t, s, claimed(t, s, func(n *NewRequest) { n.Tenant, n.Limits = tenant(i), l }), TurnCommit{Outcome: Completed, InputTokens: 5})
+			*list = append(*list, Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: Completed})
+		}
+	}
+	for i := range back[:20] {
+		back[i], back[39-i] = back[39-i], back[i]
+	}
+	var wg sync.WaitGroup
+	for _, group := range [][]Settlement{forth, back} {
+		wg.Go(func() {
+			if _, err := s.settleAll(t.Context(), group); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 10 {
+		wg.Go(func() {
+			var all []NewRequest
+			for i := range 40 {
+				n := within(l)
+				n.Tenant = tenant(39 - i)
+				all = append(all, n)
+			}
+			if _, err := s.acceptAll(t.Context(), all); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := ask[int](t, s, `SELECT count(*) FROM requests WHERE status = 'completed'`)[0]; n != 80 {
+		t.Errorf("%d requests completed, want 80", n)
+	}
+}
+
+func TestRepeatsAreNotCharged(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 1, Burst: 2}}
+	first, again := within(l), within(l)
+	first.Once, again.Once = once("k"), once("k")
+	accept(t, s, first)
+	wantErr(t, "Accept with a used key", refusal(t, s, again), ErrRepeat)
+	accept(t, s, within(l))
+	wantLimit(t, s, within(l), LimitRequests)
+}
+
+func TestSharesOfAStatement(t *testing.T) {
+	t.Parallel()
+	a, b := Limits{Requests: Rate{1, 1}}, Limits{InFlight: 3}
+	all := []NewRequest{
+		{Tenant: "a", Limits: a}, {Tenant: "free"}, {Tenant: "b", Limits: b}, {Tenant: "a", Limits: Limits{Requests: Rate{1, 1}, InFlight: 7}},
+		{Tenant: "a"}, {ID: uuid.New(), Tenant: "b", Limits: b},
+	}
+	limited, spots := shares(all)
+	wantShares := []share{{"a", Limits{Requests: Rate{1, 1}, InFlight: 7}}, {"b", b}}
+	wantSpots := []spot{{0, 1}, {}, {1, 1}, {0, 2}, {}, {1, 2}}
+	if diff := cmp.Diff(wantShares, limited, cmp.AllowUnexported(share{})); diff != "" {
+		t.Errorf("shares differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantSpots, spots, cmp.AllowUnexported(spot{})); diff != "" {
+		t.Errorf("spots differ (-want +got):\n%s", diff)
+	}
+}
