@@ -32,41 +32,28 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, lane, err := s.understand(x.who, body)
-	if err != nil {
+	body, c, lane, err := s.resolve(r.Context(), x.who, body)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !c.Generate {
+	case !c.Generate:
 		return unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
-	}
-	whole, err := s.dereference(r.Context(), x.who.tenant, body, c)
-	if err == nil && whole != nil {
-		body = whole
-		c, lane, err = s.understand(x.who, body)
-	}
-	if err != nil {
-		return err
 	}
 	parent, err := s.parent(r.Context(), x.who.tenant, c)
 	if err != nil {
 		return err
 	}
-	id, err := uuid.NewV7()
+	n, err := s.newRequest(x, r.Header, c, body)
 	if err != nil {
-		return fmt.Errorf("make a request id: %w", err)
+		return err
 	}
-	x.requestID = dispatch.BusID(id)
-	if !c.Background && !c.Stream { // before the row is there: its end cannot be missed
-		s.waiters.watch(id)
-		defer s.waiters.forget(id)
-	}
-	n := store.NewRequest{
-		ID: id, Tenant: x.who.tenant, Endpoint: "responses", Model: c.Model, Lane: lane, Tier: tierOf(c.ServiceTier),
-		Background: c.Background, Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header),
-		Parent: parent, Unstored: !c.Store, Streamed: c.Stream,
-	}
+	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
 	if c.Stream {
-		return s.stream(x, r, c, n)
+		return s.stream(r.Context(), x, c, n, func() (sink, error) { return openSSE(x) })
+	}
+	if !c.Background { // before the row is there: its end cannot be missed
+		s.waiters.watch(n.ID)
+		defer s.waiters.forget(n.ID)
 	}
 	row, err := s.acceptOn(r.Context(), x, c, &n)
 	if err != nil {
@@ -74,10 +61,37 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	}
 	s.dispatch(r.Context(), row)
 	if c.Background {
-		s.send(x, http.StatusOK, object(c, id, row.Status))
+		s.send(x, http.StatusOK, object(c, n.ID, row.Status))
 		return nil
 	}
 	return s.await(x, r, n)
+}
+
+// newRequest is the row that a request will have, but for whose it is, its lane and what it continues.
+func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
+	}
+	x.requestID = dispatch.BusID(id)
+	return store.NewRequest{
+		ID: id, Endpoint: "responses", Model: c.Model, Tier: tierOf(c.ServiceTier), Background: c.Background, Body: body,
+		Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(h), Unstored: !c.Store, Streamed: c.Stream,
+	}, nil
+}
+
+// resolve understands a body, and anew what it becomes with the items that its references name.
+func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byte, *responses.Create, string, error) {
+	c, lane, err := s.understand(who, body)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	whole, err := s.dereference(ctx, who.tenant, body, c)
+	if err == nil && whole != nil {
+		body = whole
+		c, lane, err = s.understand(who, body)
+	}
+	return body, c, lane, err
 }
 
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.

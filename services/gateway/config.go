@@ -13,7 +13,7 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// Config is read from the environment, but for the last three fields, which the caller of Run sets.
+// Config is read from the environment, but for the last four fields, which the caller of Run sets.
 type Config struct {
 	Store store.Config
 	Bus   bus.Config
@@ -40,6 +40,8 @@ type Config struct {
 	Runtime *process.Runtime `env:", noinit"`
 	// Listener, if set, is served instead of Listen. Run closes it.
 	Listener net.Listener
+	// SocketLife is how long a WebSocket may live; 0 is the specification's hour.
+	SocketLife time.Duration `env:", noinit"`
 }
 
 // Validate reports every fault at once.

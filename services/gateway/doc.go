@@ -105,5 +105,15 @@
 //   - A key without the right to a model is told that there is no such model. A key without the scope for a method gets 403
 //     missing_scope, whatever the id.
 //   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with milliseconds, durations are milliseconds.
+//   - A WebSocket is a client like any other: each message is a request with a row, and its events are those of a stream. What only the
+//     connection knows is the last response that nobody else may read: one with store=false, or a warm-up, of which no row is made. A
+//     request that continues it is accepted with all of it as its input, so that a worker finds everything in the row, wherever it
+//     runs; its input_items show that. The connection forgets it when a continuation fails, as the specification wants; stored
+//     responses are not touched by that. Lanes (stream_id) are not served.
+//   - stream: true and background: false are let through on a WebSocket, though the specification forbids the fields: Codex sends the
+//     first, and both say what is so. Messages may wait (socketQueue) rather than be refused, for a client may send the next one before
+//     it has read the end of the last. Pings need no answer: clients that read only while they wait could not give it.
+//   - On a drain a WebSocket that is idle is closed with 1001 at once, a busy one with the end of its response or of the grace. Each
+//     message asks for the key again, so that a revoke holds there too.
 //   - Readiness does not depend on NATS: requests are accepted without it and dispatched when it is back.
 package gateway

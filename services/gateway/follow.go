@@ -26,6 +26,7 @@ const silence = 2 * time.Second
 // sink is where a stream's events go: a client's connection of whatever kind.
 type sink interface {
 	event(e event.Event, place int) error // errHungUp: nobody reads it
+	fail(why *fault.Error, place int) error
 	keep() error
 	done() error
 	cut()
@@ -210,8 +211,10 @@ func (f *follower) gap() *fault.Error {
 
 // lose ends the stream with an error event.
 func (f *follower) lose(why *fault.Error) error {
-	if err := f.send([]event.Event{event.Error(why)}); err != nil {
-		return err
+	if f.next > f.after {
+		if err := f.out.fail(why, f.next); err != nil {
+			return err
+		}
 	}
 	return f.out.done()
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,9 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
+		leaving: make(chan struct{}),
 	}
+	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s
@@ -126,7 +129,8 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
 	defer cancel()
-	if hs.Shutdown(grace) == nil {
+	close(s.leaving)
+	if hs.Shutdown(grace) == nil && s.noSockets(grace) { // the HTTP server does not know WebSockets
 		return
 	}
 	cut(process.ErrDraining)
@@ -137,5 +141,20 @@ func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelC
 		if !errors.Is(err, context.DeadlineExceeded) {
 			s.log.Warn("connections closed hard", zap.Error(err))
 		}
+	}
+}
+
+// noSockets waits for the ends of all WebSockets; false: ctx ended first.
+func (s *server) noSockets(ctx context.Context) bool {
+	none := make(chan struct{})
+	s.tasks.Go(func() {
+		s.sockets.Wait()
+		close(none)
+	})
+	select {
+	case <-none:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

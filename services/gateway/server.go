@@ -35,6 +35,10 @@ type server struct {
 	lanes   *lanes.Lanes
 	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
+
+	socketLife time.Duration
+	sockets    sync.WaitGroup // those that are open
+	leaving    chan struct{}  // closed when the drain begins
 }
 
 // handler answers one route. What it returns is written as an error of the API.
@@ -43,7 +47,7 @@ type handler func(x *exchange, r *http.Request) error
 // routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
 func (s *server) routes() map[string]map[string]handler {
 	return map[string]map[string]handler{
-		"/v1/responses":                  {http.MethodPost: s.create},
+		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.upgrade},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/responses/fault"
 )
 
 const (
@@ -41,6 +42,9 @@ func (s *sse) event(e event.Event, place int) error {
 	s.buf = e.AppendFrame(s.buf[:0], place)
 	return s.write(s.buf)
 }
+
+// fail sends an error event.
+func (s *sse) fail(why *fault.Error, place int) error { return s.event(event.Error(why), place) }
 
 // done sends the end of the stream.
 func (s *sse) done() error { return s.write([]byte(event.Done)) }

@@ -16,25 +16,27 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// stream accepts a request and sends its events. What goes wrong before the request is accepted is answered as always; from then on
-// the stream tells it.
-func (s *server) stream(x *exchange, r *http.Request, c *responses.Create, n store.NewRequest) error {
+// stream accepts a request and sends its events to what open opens. An error that is not errHungUp was before the request was
+// accepted, and is for the caller to tell; from then on the stream tells it.
+func (s *server) stream(
+	ctx context.Context, x *exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
+) error {
 	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	row, err := s.acceptOn(r.Context(), x, c, &n)
+	row, err := s.acceptOn(ctx, x, c, &n)
 	if err != nil {
 		return err
 	}
-	s.dispatch(r.Context(), row)
-	out, err := openSSE(x)
+	s.dispatch(ctx, row)
+	out, err := open()
 	if err != nil {
-		return s.left(r.Context(), n, err)
+		return s.left(ctx, n, err)
 	}
 	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, after: -1}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+slack, errLate)
 	defer cancel()
 	if err := f.follow(ctx); err != nil {
 		out.cut()
