@@ -22,6 +22,9 @@ const (
 	// One read of the stream is bounded: for a client, of which there may be thousands, and for who reads all of it.
 	backfillBatch, backfillBytes = 64, 256 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
+	// lagTries and lagPause are for a replica that answers reads and does not have yet what was stored.
+	lagTries = 20
+	lagPause = 50 * time.Millisecond
 )
 
 // Headers of republished messages.
@@ -29,12 +32,6 @@ const (
 	headerSequence     = "Nats-Sequence"
 	headerLastSequence = "Nats-Last-Sequence"
 )
-
-// LiveMessage is one stored message of a live stream.
-type LiveMessage struct {
-	*stepv1.LiveFrames
-	Sequence uint64 // in the stream of all requests
-}
 
 // LiveReader reads one request's live stream: what is stored, and then what comes, each message once and in order. It is not
 // safe for concurrent use.
@@ -45,9 +42,12 @@ type LiveReader struct {
 	tail    chan *nats.Msg
 	batch   int
 	bytes   int
-	pending []LiveMessage
+	pending []*stepv1.LiveFrames
 	last    uint64    // sequence of the last message taken in
 	at      time.Time // when that was stored, by the server's clock
+	owed    uint64    // sequence of a message that is known to be stored
+	more    bool      // the last read found something: there may be more behind it
+	missed  int       // reads in a row that did not find what is owed
 }
 
 // ReadLive subscribes to a request's live stream. Every message stored after it returned is delivered; earlier ones are if
@@ -70,15 +70,21 @@ func (r *LiveReader) Close() {
 
 // Next returns the next message. It ends with ctx, with ErrLiveLost, or with an error of the infrastructure, after which it may be
 // called again.
-func (r *LiveReader) Next(ctx context.Context) (LiveMessage, error) {
+func (r *LiveReader) Next(ctx context.Context) (*stepv1.LiveFrames, error) {
 	for len(r.pending) == 0 {
+		if r.more || r.owed > r.last {
+			if err := r.catchUp(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		select {
-		case msg := <-r.tail: // some before it may have been dropped; the stream has them
-			if err := r.take(ctx, msg); err != nil {
-				return LiveMessage{}, err
+		case msg := <-r.tail:
+			if err := r.take(msg); err != nil {
+				return nil, err
 			}
 		case <-ctx.Done():
-			return LiveMessage{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 	m := r.pending[0]
@@ -86,8 +92,28 @@ func (r *LiveReader) Next(ctx context.Context) (LiveMessage, error) {
 	return m, nil
 }
 
-// take takes in a message of the tail, and first what is missing before it.
-func (r *LiveReader) take(ctx context.Context, msg *nats.Msg) error {
+// catchUp reads on where the tail has left something out. ErrLiveLost: what is known to have been stored is not there.
+func (r *LiveReader) catchUp(ctx context.Context) error {
+	was := r.last
+	if err := r.Backfill(ctx); err != nil {
+		return err
+	}
+	if r.last > was || r.owed <= r.last {
+		r.missed = 0
+		return nil
+	}
+	if r.missed++; r.missed > lagTries {
+		return ErrLiveLost
+	}
+	if !sleep(ctx, lagPause) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// take takes in a message of the tail. One behind a gap, of what was stored before the reader came or was dropped because it did not
+// read, is left to catchUp.
+func (r *LiveReader) take(msg *nats.Msg) error {
 	seq, err := strconv.ParseUint(msg.Header.Get(headerSequence), 10, 64)
 	before, err2 := strconv.ParseUint(msg.Header.Get(headerLastSequence), 10, 64)
 	at, err3 := time.Parse(time.RFC3339Nano, msg.Header.Get(nats.JSTimeStamp))
@@ -100,15 +126,8 @@ func (r *LiveReader) take(ctx context.Context, msg *nats.Msg) error {
 	case seq <= r.last:
 		return nil
 	case before != r.last:
-		if err := r.Backfill(ctx); err != nil {
-			return err
-		}
-		if seq <= r.last {
-			return nil
-		}
-		if before != r.last {
-			return ErrLiveLost
-		}
+		r.owed = seq
+		return nil
 	}
 	return r.keep(seq, at, msg.Data)
 }
@@ -119,12 +138,14 @@ func (r *LiveReader) keep(seq uint64, at time.Time, data []byte) error {
 		return fmt.Errorf("decode live frames: %w", err)
 	}
 	r.last, r.at = seq, at
-	r.pending = append(r.pending, LiveMessage{&frames, seq})
+	r.pending = append(r.pending, &frames)
 	return nil
 }
 
-// Backfill takes in what is stored behind the last message, up to a bound, and reports nothing new as success.
+// Backfill takes in what is stored behind the last message, up to a bound; Next reads on from there. Nothing new is a success.
 func (r *LiveReader) Backfill(ctx context.Context) error {
+	was := r.last
+	defer func() { r.more = r.last > was }()
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	stored, err := jetstreamext.GetBatch(ctx, r.bus.js, r.bus.stream(streamLive), r.batch,
@@ -158,7 +179,7 @@ func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.Li
 			return r.last, nil
 		}
 		for _, m := range r.pending {
-			if err := take(m.LiveFrames); err != nil {
+			if err := take(m); err != nil {
 				return r.last, err
 			}
 		}

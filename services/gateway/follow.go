@@ -92,7 +92,7 @@ func (f *follower) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		events, err := f.seq.Take(m.LiveFrames)
+		events, err := f.seq.Take(m)
 		if err != nil {
 			return err
 		}

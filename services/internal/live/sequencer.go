@@ -70,7 +70,7 @@ func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
 		return ErrLost
 	}
 	s.begun = true
-	if begins || nextTurn {
+	if nextTurn || writer[2] != Settled { // who writes for a settled turn adds nothing to what its model said
 		s.complete = false
 	}
 	s.writer, s.number, s.part = writer, 0, nil
