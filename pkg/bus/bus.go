@@ -21,6 +21,8 @@ const (
 	apiTimeout = 2 * time.Second
 	// violationMemory is how long a refused permission keeps a service from being ready.
 	violationMemory = 30 * time.Second
+	// syncQueue is more than the messages of one batched read. The default, 65,536, costs 512 kB for each read.
+	syncQueue = 1024
 	// maxUnacked bounds the publishes of a process that await their PubAck.
 	maxUnacked = 1 << 16
 )
@@ -102,6 +104,7 @@ func (b *Bus) natsOptions() []nats.Option {
 		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
 		nats.ReconnectBufSize(-1),
 		nats.Timeout(2 * time.Second),
+		nats.SyncQueueLen(syncQueue),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(b.onError),
