@@ -51,8 +51,9 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if c.Stream {
 		return s.stream(r.Context(), x, c, n, func() (sink, error) { return openSSE(x) })
 	}
+	var ended <-chan struct{}
 	if !c.Background { // before the row is there: its end cannot be missed
-		s.waiters.watch(n.ID)
+		ended = s.waiters.watch(n.ID)
 		defer s.waiters.forget(n.ID)
 	}
 	row, err := s.acceptOn(r.Context(), x, c, &n)
@@ -64,7 +65,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 		s.send(x, http.StatusOK, object(c, n.ID, row.Status))
 		return nil
 	}
-	return s.await(x, r, n)
+	return s.await(x, r, n, ended)
 }
 
 // newRequest is the row that a request will have, but for whose it is, its lane and what it continues.

@@ -51,7 +51,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		if c.Stream {
 			return s.streamCall(x, r, n)
 		}
-		s.waiters.watch(id) // before the row is there: its end cannot be missed
+		ended := s.waiters.watch(id) // before the row is there: its end cannot be missed
 		defer s.waiters.forget(id)
 		row, err := s.accept(r.Context(), x, &n)
 		if err != nil {
@@ -59,7 +59,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		}
 		x.Header().Set(callHeader, callPrefix+x.requestID)
 		s.dispatch(r.Context(), row)
-		return s.await(x, r, n)
+		return s.await(x, r, n, ended)
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *server) seen(ctx context.Context, x *exchange) (*store.Seen, error) {
 func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 	x.requestID = dispatch.BusID(id)
 	x.Header().Set(replayedHeader, "true")
-	s.waiters.watch(id)
+	ended := s.waiters.watch(id)
 	defer s.waiters.forget(id)
 	a, err := s.lookUp(r.Context(), x.who.tenant, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -160,7 +160,7 @@ func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 	}
 	return s.await(x, r, store.NewRequest{
 		ID: id, Tenant: x.who.tenant, Timeout: s.cfg.Registry.Limits().Deadline, Unstored: !a.Stored, Once: x.once,
-	})
+	}, ended)
 }
 
 // makeOnce runs a handler that accepts no request while it holds the key, and keeps its answer for repeats. Refusals are not kept.

@@ -34,14 +34,15 @@ type watched struct {
 
 func newWaiters() *waiters { return &waiters{watched: map[uuid.UUID]*watched{}} }
 
-// watch begins a wait, which forget ends.
-func (w *waiters) watch(id uuid.UUID) {
+// watch begins a wait, which forget ends. It returns a channel that is closed at the next word that the request has ended.
+func (w *waiters) watch(id uuid.UUID) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.watched[id] == nil {
 		w.watched[id] = &watched{ended: make(chan struct{})}
 	}
 	w.watched[id].by++
+	return w.watched[id].ended
 }
 
 func (w *waiters) forget(id uuid.UUID) {
@@ -52,7 +53,7 @@ func (w *waiters) forget(id uuid.UUID) {
 	}
 }
 
-// ended returns a channel that is closed at the next word that the request has ended. The request is watched.
+// ended is the channel of watch for the word after that. The request is watched.
 func (w *waiters) ended(id uuid.UUID) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,12 +107,12 @@ func (s *server) watch(ctx context.Context) {
 	}
 }
 
-// await answers with the final object, however long it takes up to the deadline. The request is watched already.
-func (s *server) await(x *exchange, r *http.Request, n store.NewRequest) error {
+// await answers with the final object, however long it takes up to the deadline. ended is of the watch that began before the row was
+// there, or was read: a word that came since is not missed.
+func (s *server) await(x *exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
 	id := n.ID
 	late := time.NewTimer(n.Timeout + slack)
 	defer late.Stop()
-	ended := s.waiters.ended(id)
 	for {
 		select {
 		case <-ended:
