@@ -41,6 +41,11 @@ type Bus struct {
 	mu       sync.Mutex
 	topology *Topology // as given to Ensure last
 
+	tails struct {
+		sync.Mutex
+		of map[string]*liveTail // by subject: those that somebody reads
+	}
+
 	repairing  chan struct{} // holds one token while a repair runs; guards the two below
 	repairedAt time.Time
 	repairErr  error
@@ -77,6 +82,7 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 		return nil, fmt.Errorf("register bus metrics: %w", err)
 	}
 	b := &Bus{cfg: cfg, service: service, log: log, metrics: m, repairing: make(chan struct{}, 1)}
+	b.tails.of = map[string]*liveTail{}
 	if b.nc, err = nats.Connect(cfg.URL, b.natsOptions()...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}

@@ -4,21 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
-	"google.golang.org/protobuf/proto"
 
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
 const (
-	// tailMessages bounds what one reader that does not read holds in memory; it reads the stream again later. (The channel of a
-	// synchronous subscription would take 512 kB, empty.)
-	tailMessages = 64
 	// One read of the stream is bounded: for a client, of which there may be thousands, and for who reads all of it.
 	backfillBatch, backfillBytes = 64, 256 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
@@ -27,19 +21,14 @@ const (
 	lagPause = 50 * time.Millisecond
 )
 
-// Headers of republished messages.
-const (
-	headerSequence     = "Nats-Sequence"
-	headerLastSequence = "Nats-Last-Sequence"
-)
-
 // LiveReader reads one request's live stream: what is stored, and then what comes, each message once and in order. It is not
 // safe for concurrent use.
 type LiveReader struct {
 	bus     *Bus
 	subject string
-	sub     *nats.Subscription
-	tail    chan *nats.Msg
+	tail    *liveTail
+	heard   uint64        // messages of the tail that were taken, or have passed
+	wake    chan struct{} // holds one token when the tail has heard something
 	batch   int
 	bytes   int
 	pending []*stepv1.LiveFrames
@@ -53,20 +42,18 @@ type LiveReader struct {
 // ReadLive subscribes to a request's live stream. Every message stored after it returned is delivered; earlier ones are if
 // Backfill is called. The caller closes the reader.
 func (b *Bus) ReadLive(requestID string) (*LiveReader, error) {
-	tail := make(chan *nats.Msg, tailMessages)
-	sub, err := b.nc.ChanSubscribe(b.subject(tailSubject(requestID)), tail)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to the live stream of %s: %w", requestID, err)
+	r := &LiveReader{
+		bus: b, subject: b.subject(liveSubject(requestID).tail()), wake: make(chan struct{}, 1),
+		batch: backfillBatch, bytes: backfillBytes,
 	}
-	return &LiveReader{
-		bus: b, subject: b.subject(liveSubject(requestID).tail()), sub: sub, tail: tail, batch: backfillBatch, bytes: backfillBytes,
-	}, nil
+	if err := b.watch(r, b.subject(tailSubject(requestID))); err != nil {
+		return nil, fmt.Errorf("read the live stream of %s: %w", requestID, err)
+	}
+	return r, nil
 }
 
-// Close ends the subscription.
-func (r *LiveReader) Close() {
-	_ = r.sub.Unsubscribe() // fails only when the connection has ended already
-}
+// Close ends the reading.
+func (r *LiveReader) Close() { r.bus.unwatch(r) }
 
 // Next returns the next message. It ends with ctx, with ErrLiveLost, or with an error of the infrastructure, after which it may be
 // called again.
@@ -78,11 +65,14 @@ func (r *LiveReader) Next(ctx context.Context) (*stepv1.LiveFrames, error) {
 			}
 			continue
 		}
-		select {
-		case msg := <-r.tail:
-			if err := r.take(msg); err != nil {
+		if m, ok := r.tail.next(&r.heard); ok {
+			if err := r.take(m); err != nil {
 				return nil, err
 			}
+			continue
+		}
+		select {
+		case <-r.wake:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -113,33 +103,25 @@ func (r *LiveReader) catchUp(ctx context.Context) error {
 
 // take takes in a message of the tail. One behind a gap, of what was stored before the reader came or was dropped because it did not
 // read, is left to catchUp.
-func (r *LiveReader) take(msg *nats.Msg) error {
-	seq, err := strconv.ParseUint(msg.Header.Get(headerSequence), 10, 64)
-	before, err2 := strconv.ParseUint(msg.Header.Get(headerLastSequence), 10, 64)
-	at, err3 := time.Parse(time.RFC3339Nano, msg.Header.Get(nats.JSTimeStamp))
-	if err := errors.Join(err, err2, err3); err != nil {
-		return fmt.Errorf("read the place of a live message: %w", err)
-	}
+func (r *LiveReader) take(m tailMessage) error {
 	switch {
-	case seq <= r.last && at.After(r.at):
+	case m.err != nil:
+		return m.err
+	case m.seq <= r.last && m.at.After(r.at):
 		return ErrLiveLost // the stream has begun anew
-	case seq <= r.last:
+	case m.seq <= r.last:
 		return nil
-	case before != r.last:
-		r.owed = seq
+	case m.before != r.last:
+		r.owed = m.seq
 		return nil
 	}
-	return r.keep(seq, at, msg.Data)
+	r.keep(m.seq, m.at, m.frames)
+	return nil
 }
 
-func (r *LiveReader) keep(seq uint64, at time.Time, data []byte) error {
-	var frames stepv1.LiveFrames
-	if err := proto.Unmarshal(data, &frames); err != nil {
-		return fmt.Errorf("decode live frames: %w", err)
-	}
+func (r *LiveReader) keep(seq uint64, at time.Time, frames *stepv1.LiveFrames) {
 	r.last, r.at = seq, at
-	r.pending = append(r.pending, &frames)
-	return nil
+	r.pending = append(r.pending, frames)
 }
 
 // Backfill takes in what is stored behind the last message, up to a bound; Next reads on from there. Nothing new is a success.
@@ -157,12 +139,14 @@ func (r *LiveReader) Backfill(ctx context.Context) error {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return nil
 		}
-		if err == nil {
-			err = r.keep(msg.Sequence, msg.Time, msg.Data)
-		}
 		if err != nil {
 			return fmt.Errorf("read the live stream: %w", err)
 		}
+		frames, err := decodeLive(msg.Data)
+		if err != nil {
+			return err
+		}
+		r.keep(msg.Sequence, msg.Time, frames)
 	}
 	return nil
 }
