@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,14 @@ var clients = []client{
 	{"PyPI openai and openai-agents, conversations", pythonKit, "conversations_client.py", "conversation locked session agent"},
 }
 
+// socketClients create their responses over WebSockets.
+var socketClients = []client{
+	{"npm openai, WebSocket", nodeKit, "openai_socket.mjs", "create functions tools chain errors unauthorized"},
+	{"npm @openai/agents, WebSocket", nodeKit, "agents_socket.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
+	{"PyPI openai, WebSocket", pythonKit, "socket_client.py", "create create_async functions tools chain errors unauthorized"},
+	{"PyPI openai-agents, WebSocket", pythonKit, "agents_socket.py", "session agent chain structured tools agent_stream tools_stream handoff"},
+}
+
 func TestClients(t *testing.T) {
 	t.Parallel()
 	url := startDev(t)
@@ -53,14 +62,23 @@ func TestClients(t *testing.T) {
 			c.run(t, url, program, packages)
 		})
 	}
+	for _, c := range socketClients {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			program, packages := c.kit.install(t)
+			overSockets(t, c.run(t, url, program, packages))
+		})
+	}
 	t.Run("openai-go", func(t *testing.T) {
 		t.Parallel()
 		openaiGo(t, url)
 	})
-	t.Run("Codex CLI over HTTP", func(t *testing.T) {
-		t.Parallel()
-		codex(t, url, false)
-	})
+	for name, socket := range map[string]bool{"HTTP": false, "WebSocket": true} {
+		t.Run("Codex CLI over "+name, func(t *testing.T) {
+			t.Parallel()
+			codex(t, url, socket)
+		})
+	}
 }
 
 // runTime bounds a script; each scenario has a bound of its own.
@@ -69,7 +87,8 @@ const runTime = 3 * time.Minute
 // line is what a script prints of each scenario.
 type line struct{ Scenario, Error string }
 
-func (c client) run(t *testing.T, url, program, packages string) {
+// run has the script go through its scenarios, and returns what passed.
+func (c client) run(t *testing.T, url, program, packages string) *recorder {
 	t.Helper()
 	r := record(t, url)
 	cmd := c.command(t, program, packages)
@@ -105,6 +124,28 @@ func (c client) run(t *testing.T, url, program, packages string) {
 	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
 	if t.Failed() {
 		t.Logf("%s said:\n%s", c.script, stderr.Bytes())
+	}
+	return r
+}
+
+// overSockets wants a client's requests on WebSockets, and at most a few, which that is not about, over HTTP.
+func overSockets(t *testing.T, r *recorder) {
+	t.Helper()
+	asked, posts := 0, 0
+	for _, x := range r.exchanges {
+		switch {
+		case x.socket != nil:
+			up, _, err := x.socket.messages()
+			if err != nil {
+				t.Errorf("%s: %v", x, err)
+			}
+			asked += len(up)
+		case x.request.Method == http.MethodPost:
+			posts++
+		}
+	}
+	if asked <= 5*posts {
+		t.Errorf("%d requests went over WebSockets, %d over HTTP", asked, posts)
 	}
 }
 

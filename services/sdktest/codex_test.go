@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,11 +69,61 @@ func codex(t *testing.T, url string, socket bool) {
 		t.Errorf("codex ran %d commands and said %q, want 2 and %q", commands, last, task.Text)
 	}
 	judge(t, r.exchanges)
-	if sockets := r.sockets(); (sockets > 0) != socket {
-		t.Errorf("codex opened %d WebSockets", sockets)
+	if socket {
+		codexSocket(t, r)
+	} else if n := len(r.sockets()); n > 0 {
+		t.Errorf("codex opened %d WebSockets", n)
 	}
 	if t.Failed() {
 		t.Logf("codex printed:\n%s%s", stdout, stderr.Bytes())
+	}
+}
+
+// codexSocket holds against what Codex did that all of it went over one WebSocket, as it would with OpenAI: a warm-up first, each
+// request continuing the one before it though none is stored, the compression that both sides know, and no request over HTTP.
+func codexSocket(t *testing.T, r *recorder) {
+	t.Helper()
+	for _, x := range r.exchanges {
+		if x.request.Method == http.MethodPost {
+			t.Errorf("codex went back to HTTP: %s", x)
+		}
+	}
+	sockets := r.sockets()
+	if len(sockets) != 1 {
+		t.Fatalf("codex opened %d WebSockets, want 1", len(sockets))
+	}
+	x := sockets[0]
+	if beta := x.request.Header.Get("OpenAI-Beta"); beta != "responses_websockets=2026-02-06" {
+		t.Errorf("codex asked for %q", beta)
+	}
+	if !strings.HasPrefix(x.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+		t.Errorf("codex offered %q and got %q", x.request.Header["Sec-Websocket-Extensions"], x.header["Sec-Websocket-Extensions"])
+	}
+	up, _, err := x.socket.messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type request struct {
+		Type     string
+		Store    bool
+		Generate *bool
+		Previous string `json:"previous_response_id"`
+	}
+	var asked []request
+	for _, m := range up {
+		var a request
+		if err := json.Unmarshal(m, &a); err != nil {
+			t.Fatalf("%v: %s", err, m)
+		}
+		asked = append(asked, a)
+	}
+	if len(asked) != 4 || asked[0].Generate == nil || *asked[0].Generate {
+		t.Errorf("codex sent %+v, want a warm-up and a request for each of three turns", asked)
+	}
+	for i, a := range asked {
+		if a.Type != "response.create" || a.Store || (a.Previous != "") != (i > 0) {
+			t.Errorf("request %d of codex is %+v, want one that is not stored and continues the one before", i, a)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"mime"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +45,8 @@ func (x *exchange) kind() string {
 func (x *exchange) judge(t *testing.T) {
 	t.Helper()
 	switch {
-	case x.status == http.StatusSwitchingProtocols:
+	case x.socket != nil:
+		x.judgeSocket(t)
 		return
 	case x.header.Get("X-Request-Id") == "":
 		t.Errorf("%s: the answer has no x-request-id", x)
@@ -113,6 +113,35 @@ func (x *exchange) judgeStream(t *testing.T) {
 	}
 	if len(violations) > 0 {
 		t.Logf("%s", x.body.Bytes())
+	}
+}
+
+func (x *exchange) judgeSocket(t *testing.T) {
+	t.Helper()
+	_, down, err := x.socket.messages()
+	if err != nil {
+		t.Errorf("%s: %v", x, err)
+	}
+	for _, m := range down {
+		var e struct{ Type string }
+		err := json.Unmarshal(m, &e)
+		switch {
+		case err != nil:
+		case e.Type == "error":
+			spectest.Conforms(t, spectest.Schema(t, "WebSocketErrorEvent"), m)
+		default:
+			err = spectest.Event(t, m)
+		}
+		if err != nil {
+			t.Errorf("%s: %v\n%s", x, err, m)
+		}
+	}
+	violations := streamcheck.CheckSocket(down)
+	for _, v := range violations {
+		t.Errorf("%s: %v", x, v)
+	}
+	if len(violations) > 0 {
+		t.Logf("%s", bytes.Join(down, []byte("\n")))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 )
 
 // recorder stands between one client and Windlass and keeps the bytes that pass. Each client has its own.
@@ -27,7 +28,8 @@ type exchange struct {
 	status  int
 	header  http.Header
 	body    bytes.Buffer
-	whole   bool // the body came to its end, or to [DONE], where SDKs stop reading; the client did not leave before
+	whole   bool  // the body came to its end, or to [DONE], where SDKs stop reading; the client did not leave before
+	socket  *wire // what passed once it was a WebSocket
 }
 
 // record starts a recorder in front of target.
@@ -73,7 +75,10 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.status, x.header = resp.StatusCode, resp.Header.Clone()
-	if resp.StatusCode != http.StatusSwitchingProtocols {
+	if conn, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		x.socket = &wire{ReadWriteCloser: conn, closed: make(chan struct{})}
+		resp.Body = x.socket
+	} else {
 		resp.Body = &tee{resp.Body, x}
 	}
 	r.mu.Lock()
@@ -96,12 +101,25 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sockets is how many WebSockets were opened.
-func (r *recorder) sockets() (n int) {
+// sockets are the exchanges that became WebSockets.
+func (r *recorder) sockets() (all []*exchange) {
 	for _, x := range r.exchanges {
-		if x.status == http.StatusSwitchingProtocols {
-			n++
+		if x.socket != nil {
+			all = append(all, x)
 		}
 	}
-	return n
+	return all
+}
+
+// Close waits for what is under way, WebSockets too, whose clients must have left.
+func (r *recorder) Close() {
+	r.Server.Close()
+	late := time.After(patience)
+	for _, x := range r.sockets() {
+		select {
+		case <-x.socket.closed:
+		case <-late:
+			return
+		}
+	}
 }

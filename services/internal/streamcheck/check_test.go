@@ -288,3 +288,41 @@ func TestRefusedMessages(t *testing.T) {
 		}
 	}
 }
+
+// in is the script's messages on a lane.
+func (s script) in(lane string) [][]byte {
+	all := s.messages()
+	for i, m := range all {
+		all[i] = append(bytes.TrimSuffix(m, []byte("}")), fmt.Sprintf(`,"stream_id":%q}`, lane)...)
+	}
+	return all
+}
+
+func TestSockets(t *testing.T) {
+	t.Parallel()
+	refusal := []byte(`{"type":"error","status":400,"error":{"code":"c","message":"m"}}`)
+	whole, a, b := goodScript().messages(), goodScript().in("a"), goodScript().in("b")
+	mixed := append([][]byte{refusal}, whole...)
+	for i := range a {
+		mixed = append(mixed, a[i], b[i])
+	}
+	mixed = slices.Concat(mixed, a, [][]byte{refusal})
+	for _, v := range CheckSocket(mixed) {
+		t.Error(v)
+	}
+	for name, tt := range map[string]struct {
+		messages [][]byte
+		want     []string
+	}{
+		"a response without its end":     {slices.Concat(a, b[:4]), []string{"order"}},
+		"an event on another lane":       {slices.Concat(a[:3], b[3:4], a[3:]), []string{"sequence", "order"}},
+		"a response that goes on":        {slices.Concat(a, a[3:4]), []string{"sequence", "order"}},
+		"two responses mixed on one":     {slices.Concat(a[:1], a), []string{"sequence", "order"}},
+		"an end on the lane of another":  {slices.Concat(whole[:3], a[len(a)-1:]), []string{"sequence", "order", "final"}},
+		"a lane that is told only later": {slices.Concat(whole[:1], a[1:]), []string{"sequence", "order"}},
+	} {
+		if diff := cmp.Diff(tt.want, rules(CheckSocket(tt.messages))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+// npm @openai/agents: the scenarios of agents.mjs over its WebSocket transport.
+import { setOpenAIResponsesTransport } from '@openai/agents';
+import { WebSocket } from 'ws';
+
+globalThis.WebSocket = WebSocket; // of node's own, version 20 has none
+setOpenAIResponsesTransport('websocket');
+await import('./agents.mjs');
