@@ -24,9 +24,10 @@ type NewRequest struct {
 	Body       []byte
 	Timeout    time.Duration // the deadline counts from the accept, by the database's clock
 	Trace      string
-	Parent     uuid.UUID // the request it continues; the caller has looked at it with [Store.Previous]
-	Unstored   bool      // its id is good for nothing but its own settlement
-	Streamed   bool      // its events are written to the bus and archived
+	Parent     uuid.UUID         // the request it continues; the caller has looked at it with [Store.Previous]
+	Unstored   bool              // its id is good for nothing but its own settlement
+	Streamed   bool              // its events are written to the bus and archived
+	Metadata   map[string]string // what lists find it by; of no use where it is unstored
 	// Conversation is the one it continues and locks, if that is still at the version Seen, which the caller has looked at with
 	// [Store.ConversationState].
 	Conversation uuid.UUID
@@ -87,6 +88,10 @@ kept AS (
   INSERT INTO bodies (request_id, kind, data)
   SELECT n.id, 'request', n.body FROM n JOIN accepted USING (id)
   ON CONFLICT DO NOTHING),
+labelled AS (
+  INSERT INTO labels (request_id, label)
+  SELECT l.id, l.label FROM unnest(@labelled::uuid[], @labels::uuid[]) AS l(id, label) JOIN accepted USING (id)
+  ON CONFLICT DO NOTHING),
 opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)
   SELECT id, 1, 0, 'model', model, 'dispatched' FROM accepted WHERE status = 'in_progress')`
@@ -140,7 +145,10 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, err
 }
 
 func acceptArgs(all []NewRequest) args {
+	labelled, labels := labelsOf(all)
 	return args{
+		"labelled":    labelled,
+		"labels":      labels,
 		"ids":         ids(all, func(n NewRequest) uuid.UUID { return n.ID }),
 		"tenants":     column(all, func(n NewRequest) string { return n.Tenant }),
 		"endpoints":   column(all, func(n NewRequest) string { return n.Endpoint }),

@@ -16,7 +16,9 @@ WITH gone AS (
 no_steps AS (
   DELETE FROM steps WHERE request_id = ANY (ARRAY(SELECT id FROM gone))),
 no_bodies AS (
-  DELETE FROM bodies WHERE request_id = ANY (ARRAY(SELECT id FROM gone)))
+  DELETE FROM bodies WHERE request_id = ANY (ARRAY(SELECT id FROM gone))),
+no_labels AS (
+  DELETE FROM labels WHERE request_id = ANY (ARRAY(SELECT id FROM gone)))
 SELECT id FROM gone`
 
 // Delete takes a terminal request of a tenant away with all its payloads. Requests that continue it stay; they and what was to

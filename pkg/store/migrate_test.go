@@ -35,7 +35,7 @@ func TestMigrate(t *testing.T) {
 	}
 	wg.Wait()
 	want := []string{
-		"bodies", "budgets", "conversation_items", "conversations", "goose_db_version", "idempotency", "keys", "requests", "steps",
+		"bodies", "budgets", "conversation_items", "conversations", "goose_db_version", "idempotency", "keys", "labels", "requests", "steps",
 	}
 	if diff := cmp.Diff(want, ask[string](t, s, tablesSQL)); diff != "" {
 		t.Errorf("tables after the migration (-want +got):\n%s", diff)

@@ -19,11 +19,15 @@ type planned struct {
 }
 
 func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planned {
+	return append(plannedLists(), plannedSteps(asked, ready, decided, last, talk)...)
+}
+
+func plannedSteps(asked, ready, decided, last Row, talk uuid.UUID) []planned {
 	turn := turnArgs([]TurnCommit{{Fence: fenceOf(ready), Steps: newSteps(1)}})
 	addStepArgs(turn, []ownedStep{{newSteps(1)[0], 1}})
 	result := results(asked)[0]
 	n := newRequest()
-	n.Tenant, n.Parent = "tenant-1", asked.ID
+	n.Tenant, n.Parent, n.Metadata = "tenant-1", asked.ID, map[string]string{"k": "v"}
 	within := n
 	within.ID, within.Once = uuid.New(), once("k")
 	within.Limits = Limits{Requests: Rate{60, 60}, Tokens: Rate{60, 60}, InFlight: 100}
@@ -188,7 +192,7 @@ func (n planNode) touched() (pages int, whole []string) {
 	return pages, whole
 }
 
-const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation_items, idempotency`
+const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation_items, idempotency, labels`
 
 // touch says how many pages each call touches.
 func touch(t *testing.T, conn *pgxpool.Conn, calls []string) []int {
@@ -228,12 +232,14 @@ func explain(t *testing.T, conn *pgxpool.Conn, call string) planNode {
 const fillSQL = `
 WITH filled AS (
   INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at)
-  SELECT gen_random_uuid(), 'tenant-' || i % 10, 'e', 'm', $3, 1, true, i, now() + interval '1 hour', $2,
+  SELECT gen_random_uuid(), 'tenant-' || i % 10, 'responses', 'm', $3, 1, true, i, now() + interval '1 hour', $2,
          CASE WHEN $2 <> 'queued' THEN now() END
     FROM generate_series(1, $1::int) AS i
-  RETURNING id),
+  RETURNING id, tenant),
 asked AS (
   INSERT INTO bodies SELECT id, 'request', '\x00' FROM filled),
+labelled AS (
+  INSERT INTO labels (label, request_id) SELECT '` + commonLabel + `', id FROM filled WHERE tenant = 'tenant-1'),
 spoken AS (
   INSERT INTO conversations (id, tenant, metadata, last_place, items) SELECT id, '` + testTenant + `', '{}', 1, 1 FROM filled),
 said AS (
@@ -273,11 +279,11 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			exec(t, s, fillSQL, 1000, "queued", testLane)
 			exec(t, s, tt.atSmall)
 			small := touch(t, conn, calls)
-			for range 7 { // each within a statement's time limit, on a busy machine too
-				exec(t, s, fillSQL, 7000, "queued", testLane)
+			for range 14 { // each within a statement's time limit, on a busy machine too
+				exec(t, s, fillSQL, 3500, "queued", testLane)
 			}
-			for range 4 {
-				exec(t, s, fillSQL, 5000, "completed", testLane)
+			for range 8 {
+				exec(t, s, fillSQL, 2500, "completed", testLane)
 			}
 			exec(t, s, tt.atFullSQL)
 			for i, pages := range touch(t, conn, calls) {

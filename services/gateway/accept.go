@@ -78,6 +78,7 @@ func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, bod
 	return store.NewRequest{
 		ID: id, Endpoint: "responses", Model: c.Model, Tier: tierOf(c.ServiceTier), Background: c.Background, Body: body,
 		Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(h), Unstored: !c.Store, Streamed: c.Stream,
+		Metadata: c.Metadata,
 	}, nil
 }
 

@@ -21,7 +21,7 @@ import (
 // conversationTries bounds how often a conversation that moves on under the hands of its user is looked at anew.
 const conversationTries = 5
 
-// includes checks what a query wants to be included. Items are read with all they hold, so that it changes nothing.
+// includes checks what a query wants to be included. Items and responses are read with all they hold, so that it changes nothing.
 func includes(r *http.Request) error {
 	q := r.URL.Query()
 	if f := responses.Includable(append(q["include"], q["include[]"]...)); f != nil {

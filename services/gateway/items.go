@@ -22,6 +22,9 @@ func (s *server) inputItems(x *exchange, r *http.Request) error {
 	}
 	x.requestID = dispatch.BusID(id)
 	wanted, err := readPaging(r.URL.Query())
+	if err == nil {
+		err = includes(r)
+	}
 	if err != nil {
 		return err
 	}

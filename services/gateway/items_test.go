@@ -80,6 +80,9 @@ func TestInputItemsThatCannotBeListed(t *testing.T) {
 		{id + "/input_items?order=up", 400, "order", "invalid_value"},
 		{id + "/input_items?after=msg_1", 400, "after", "invalid_value"},
 		{id + "/input_items?before=msg_1", 400, "before", "invalid_value"},
+		{id + "/input_items?include=message.input_image.image_url&include[]=all", 400, "include[1]", "invalid_value"},
+		{id + "?include=all", 400, "include[0]", "invalid_value"},
+		{id + "?stream=true&include[]=reasoning.encrypted_content&include[]=", 400, "include[1]", "invalid_value"},
 		{"resp_1/input_items", 404, nil, nil},
 		{"resp_00000000000070008000000000000000/input_items", 404, nil, nil},
 	} {
@@ -88,7 +91,11 @@ func TestInputItemsThatCannotBeListed(t *testing.T) {
 			t.Errorf("%s answered %d %s, want %d, param %v, code %v", tt.path, got.status, got.body, tt.status, tt.param, tt.code)
 		}
 	}
-	if got := s.call("GET", "/v1/responses/"+id+"/input_items", ""); got.status != http.StatusOK {
-		t.Errorf("the input of a queued response answered %d %s, want 200", got.status, got.body)
+	for _, path := range []string{
+		"/input_items", "/input_items?include=message.input_image.image_url", "?include[]=message.output_text.logprobs&include=reasoning.encrypted_content",
+	} {
+		if got := s.call("GET", "/v1/responses/"+id+path, ""); got.status != http.StatusOK {
+			t.Errorf("%s of a queued response answered %d %s, want 200", path, got.status, got.body)
+		}
 	}
 }

@@ -17,6 +17,9 @@ func (s *server) read(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := includes(r); err != nil {
+		return err
+	}
 	a, err := s.find(x, r)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ type handler func(x *exchange, r *http.Request) error
 // routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
 func (s *server) routes() map[string]map[string]handler {
 	return map[string]map[string]handler{
-		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.upgrade},
+		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},

@@ -32,16 +32,16 @@ type socket struct {
 	memory   memory
 }
 
-// upgrade is GET /v1/responses: the WebSocket mode of POST.
-func (s *server) upgrade(x *exchange, r *http.Request) error {
-	if !asksFor(r.Header, "Upgrade", "websocket") {
-		x.Header().Set("Upgrade", "websocket")
-		x.Header().Set("Connection", "Upgrade")
-		return &fault.Error{
-			Status: http.StatusUpgradeRequired, Type: "invalid_request_error", Code: "upgrade_required",
-			Message: "GET on /v1/responses opens a WebSocket. Ask for an upgrade, or use POST.",
-		}
+// listOrUpgrade is GET /v1/responses.
+func (s *server) listOrUpgrade(x *exchange, r *http.Request) error {
+	if asksFor(r.Header, "Upgrade", "websocket") {
+		return s.upgrade(x, r)
 	}
+	return s.list(x, r)
+}
+
+// upgrade opens the WebSocket mode of POST /v1/responses.
+func (s *server) upgrade(x *exchange, r *http.Request) error {
 	if !x.who.may(http.MethodPost) {
 		return forbidden(x, r)
 	}

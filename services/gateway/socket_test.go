@@ -87,8 +87,6 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 		header, value string
 		status        int
 	}{
-		"no upgrade":          {"Upgrade", "", 426},
-		"another protocol":    {"Upgrade", "h2c", 426},
 		"no key of ours":      {"Authorization", "", 401},
 		"a key that is wrong": {"Authorization", "Bearer nope", 401},
 		"a key that may read": {"Authorization", "Bearer " + reader, 403},

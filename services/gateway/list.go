@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+const (
+	// listBytes bounds the responses of one page, but for the first.
+	listBytes = 8 << 20
+	// listLook is how long a page without an entry goes on looking for one.
+	listLook = 300 * time.Millisecond
+)
+
+// list is GET /v1/responses: the tenant's stored responses, newest first.
+func (s *server) list(x *exchange, r *http.Request) error {
+	q, reversed, err := readList(r.URL.Query())
+	if err == nil {
+		err = includes(r)
+	}
+	if err != nil {
+		return err
+	}
+	q.Tenant, q.Bytes = x.who.tenant, listBytes
+	ctx, cancel := patient(r.Context())
+	defer cancel()
+	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	if err != nil {
+		return err
+	}
+	some, err := pageOf(found, reversed)
+	if err != nil {
+		return err
+	}
+	return s.sendJSON(x, some)
+}
+
+// look reads a page, and the next one in its place while nothing is on it: clients take an empty page for the end.
+func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
+	for began := time.Now(); ; {
+		found, err = s.store.List(ctx, q)
+		if err != nil || !found.More || len(found.Answers) > 0 || time.Since(began) > listLook {
+			return found, err
+		}
+		q = beyond(q, found.Next)
+	}
+}
+
+// beyond is the part of a list that is behind an id.
+func beyond(q store.ListQuery, id uuid.UUID) store.ListQuery {
+	if q.NewestFirst {
+		return below(q, id)
+	}
+	return above(q, id)
+}
+
+func below(q store.ListQuery, id uuid.UUID) store.ListQuery {
+	if bytes.Compare(id[:], q.Below[:]) < 0 {
+		q.Below = id
+	}
+	return q
+}
+
+func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
+	if bytes.Compare(id[:], q.Above[:]) > 0 {
+		q.Above = id
+	}
+	return q
+}
+
+// pageOf shows what was found, the other way round if it was looked for against the order that the client wants.
+func pageOf(found store.Listing, reversed bool) (page[json.RawMessage], error) {
+	out := page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
+	var ids []string
+	for i, a := range found.Answers {
+		object, err := render(a)
+		if err != nil {
+			return out, err
+		}
+		out.Data[i] = object
+		ids = append(ids, publicID(a.ID))
+	}
+	if n := len(ids); n > 0 {
+		out.FirstID, out.LastID = &ids[0], &ids[n-1]
+	}
+	if found.More { // the end that the client goes on from, which is the last entry unless the page ended early
+		next := publicID(found.Next)
+		out.LastID = &next
+	}
+	if reversed {
+		slices.Reverse(out.Data)
+		out.FirstID, out.LastID = out.LastID, out.FirstID
+	}
+	return out, nil
+}
