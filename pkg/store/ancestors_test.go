@@ -136,9 +136,10 @@ func TestDeleteTakesEverythingOfOneRequest(t *testing.T) {
 	}
 	const leftSQL = `
 SELECT count(*) FILTER (WHERE id = $1) || ' of ' || count(*) FROM
-  (SELECT id FROM requests UNION ALL SELECT request_id FROM steps UNION ALL SELECT request_id FROM bodies) AS x(id)`
-	if got := ask[string](t, s, leftSQL, rows[1].ID); got[0] != "0 of 8" {
-		t.Errorf("rows left are %s, want 0 of the 8 that two requests have", got[0])
+  (SELECT id FROM requests UNION ALL SELECT request_id FROM steps UNION ALL SELECT request_id FROM bodies
+   UNION ALL SELECT request_id FROM labels) AS x(id)`
+	if got := ask[string](t, s, leftSQL, rows[1].ID); got[0] != "0 of 9" {
+		t.Errorf("rows left are %s, want 0 of the 9 that two requests have", got[0])
 	}
 	wantStale(t, "a second Delete", s.Delete(t.Context(), testTenant, rows[1].ID))
 	if _, err := s.Ancestors(t.Context(), testTenant, rows[2].ID); !errors.Is(err, ErrNotFound) {

@@ -235,10 +235,14 @@ func TestTimesOfLists(t *testing.T) {
 		ms    int64
 		want  bool
 	}{
-		{"gt", 1_000_999, false}, {"gt", 1_001_000, true},
-		{"gte", 999_999, false}, {"gte", 1_000_000, true},
-		{"lt", 999_999, true}, {"lt", 1_000_000, false},
-		{"lte", 1_000_999, true}, {"lte", 1_001_000, false},
+		{"gt", 1_000_999, false},
+		{"gt", 1_001_000, true},
+		{"gte", 999_999, false},
+		{"gte", 1_000_000, true},
+		{"lt", 999_999, true},
+		{"lt", 1_000_000, false},
+		{"lte", 1_000_999, true},
+		{"lte", 1_001_000, false},
 	} {
 		q, _, err := readList(map[string][]string{"created_at[" + tt.query + "]": {"1000"}})
 		if err != nil {
