@@ -100,6 +100,7 @@ func (p processes) watch(ctx context.Context) (peaks func() map[string]int64) {
 		for {
 			select {
 			case <-ctx.Done():
+				raise(highest, p.memory())
 				return
 			case <-ticker.C:
 				raise(highest, p.memory())
@@ -108,7 +109,6 @@ func (p processes) watch(ctx context.Context) (peaks func() map[string]int64) {
 	})
 	return func() map[string]int64 {
 		watching.Wait()
-		raise(highest, p.memory())
 		return highest
 	}
 }

@@ -38,20 +38,24 @@ func RunStreams(ctx context.Context, cfg Streams, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, b.stack.stop()) }()
 	tokens := int(cfg.Rate * cfg.Time.Seconds())
 	fmt.Fprintf(out, "\n%d streams of %d tokens, %g a second each\n", cfg.Streams, tokens, cfg.Rate)
-	fmt.Fprintf(out, "%-28s %10s %10s %10s %10s %10s %16s\n", "", "tokens", "first p50", "p50 ms", "p99 ms", "max ms", "services MB")
+	fmt.Fprintf(out, "%-28s %10s %10s %10s %10s %10s   %s\n", "", "tokens",
+		"first p50", "p50 ms", "p99 ms", "max ms", "services MB: before, half-way, highest")
 	pass := func(name string, ask func(mock.Plan) (*http.Request, error), field string) error {
 		b.say("%s", name)
 		before := b.stack.ids.memory()[servicesGroup]
 		watched, stop := context.WithCancel(ctx)
-		peaks := b.stack.ids.watch(watched)
+		half, stopHalf := context.WithTimeout(watched, cfg.Time/2)
+		defer stopHalf()
+		peaks, halfway := b.stack.ids.watch(watched), b.stack.ids.watch(half)
 		all, err := b.streamAll(ctx, cfg.Streams, tokens, cfg.Rate, ask, field)
 		stop()
-		peak := peaks()[servicesGroup]
+		peak, early := peaks()[servicesGroup], halfway()[servicesGroup]
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%-28s %10d %10.2f %10.2f %10.2f %10.2f %7s → %s\n", name, len(all.tokens), ms(quantile(all.first, 0.5)),
-			ms(quantile(all.tokens, 0.5)), ms(quantile(all.tokens, 0.99)), ms(quantile(all.tokens, 1)), megabytes(before), megabytes(peak))
+		fmt.Fprintf(out, "%-28s %10d %10.2f %10.2f %10.2f %10.2f   %s → %s → %s\n", name, len(all.tokens), ms(quantile(all.first, 0.5)),
+			ms(quantile(all.tokens, 0.5)), ms(quantile(all.tokens, 0.99)), ms(quantile(all.tokens, 1)),
+			megabytes(before), megabytes(early), megabytes(peak))
 		return nil
 	}
 	if err := pass("straight", b.stack.askModel(ctx), `"content":"`); err != nil {
