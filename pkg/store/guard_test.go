@@ -35,7 +35,7 @@ func TestAGuardThatRefusesLeavesTheOthersAlone(t *testing.T) {
 	if a := accept(t, s, good); a.Quota.Requests.Remaining != 0 || state(t, s, id).Version != 1 {
 		t.Errorf("Accept = %+v at version %d, want nothing left and version 1", a, state(t, s, id).Version)
 	}
-	wantLimit(t, s, guarded("b", 1), LimitRequests)
+	_ = wantLimit(t, s, guarded("b", 1), LimitRequests)
 	pass(t, s, 60e9)
 	wantErr(t, "Accept of the same, within the limit", refusal(t, s, good), ErrRepeat)
 	if got := seen(t, s, testTenant, "a").ID; got != good.ID {
@@ -95,10 +95,7 @@ func TestGuardsInOppositeOrders(t *testing.T) {
 		})
 		wg.Wait()
 	}
-	var twice []string
-	for _, key := range ask[string](t, s, `SELECT key FROM idempotency GROUP BY key HAVING count(*) > 1`) {
-		twice = append(twice, key)
-	}
+	twice := ask[string](t, s, `SELECT key FROM idempotency GROUP BY key HAVING count(*) > 1`)
 	made, rows := ask[int](t, s, `SELECT count(*) FROM idempotency`)[0], ask[int](t, s, `SELECT count(*) FROM requests`)[0]
 	if len(twice) > 0 || rows != made+rounds*tenants {
 		t.Errorf("%d keys made %d requests beside %d without one; twice: %v", made, rows-rounds*tenants, rounds*tenants, twice)

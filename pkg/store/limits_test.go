@@ -63,12 +63,12 @@ func TestRequestsPerMinute(t *testing.T) {
 	}
 	pass(t, s, 31*time.Second)
 	accept(t, s, within(l))
-	wantLimit(t, s, within(l), LimitRequests)
+	_ = wantLimit(t, s, within(l), LimitRequests)
 	pass(t, s, time.Hour)
 	for range 3 { // what was not used is not saved up
 		accept(t, s, within(l))
 	}
-	wantLimit(t, s, within(l), LimitRequests)
+	_ = wantLimit(t, s, within(l), LimitRequests)
 	other := within(l)
 	other.Tenant = "other"
 	accept(t, s, other)
@@ -258,15 +258,19 @@ func TestRepeatsAreNotCharged(t *testing.T) {
 	accept(t, s, first)
 	wantErr(t, "Accept with a used key", refusal(t, s, again), ErrRepeat)
 	accept(t, s, within(l))
-	wantLimit(t, s, within(l), LimitRequests)
+	_ = wantLimit(t, s, within(l), LimitRequests)
 }
 
 func TestSharesOfAStatement(t *testing.T) {
 	t.Parallel()
 	a, b := Limits{Requests: Rate{1, 1}}, Limits{InFlight: 3}
 	all := []NewRequest{
-		{Tenant: "a", Limits: a}, {Tenant: "free"}, {Tenant: "b", Limits: b}, {Tenant: "a", Limits: Limits{Requests: Rate{1, 1}, InFlight: 7}},
-		{Tenant: "a"}, {ID: uuid.New(), Tenant: "b", Limits: b},
+		{Tenant: "a", Limits: a},
+		{Tenant: "free"},
+		{Tenant: "b", Limits: b},
+		{Tenant: "a", Limits: Limits{Requests: Rate{1, 1}, InFlight: 7}},
+		{Tenant: "a"},
+		{ID: uuid.New(), Tenant: "b", Limits: b},
 	}
 	limited, spots := shares(all)
 	wantShares := []share{{"a", Limits{Requests: Rate{1, 1}, InFlight: 7}}, {"b", b}}

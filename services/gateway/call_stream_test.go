@@ -113,7 +113,7 @@ func (c *chunks) head() (*http.Response, *bufio.Reader) {
 
 func (c *chunks) stream() *bufio.Reader {
 	c.tb.Helper()
-	resp, body := c.head()
+	resp, body := c.head() //nolint:bodyclose // closed by its cleanup
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") ||
 		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(callHeader) != callPrefix+dispatch.BusID(c.row.ID) {
 		c.tb.Fatalf("answered %d %v, want a stream", resp.StatusCode, resp.Header)
@@ -143,7 +143,7 @@ func (c *chunks) rest(body *bufio.Reader, want string) {
 // refused reads an answer that is an error.
 func (c *chunks) refused(status int, code, retry string) {
 	c.tb.Helper()
-	resp, body := c.head()
+	resp, body := c.head() //nolint:bodyclose // closed by its cleanup
 	text, err := io.ReadAll(body)
 	r := reply{resp.StatusCode, resp.Header, text}
 	if err != nil || r.status != status || r.fault(c.tb)["code"] != code || r.header.Get("X-Should-Retry") != retry ||

@@ -78,15 +78,21 @@ func TestStream(t *testing.T) {
 		},
 		{
 			"usage for who asks", `{"model":"mine","messages":[{}],"stream":true,"stream_options":{"include_usage":true}}`,
-			[]string{usage}, []string{`{"model":"mine","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}`}, false,
+			[]string{usage},
+			[]string{`{"model":"mine","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}`},
+			false,
 		},
 		{
 			"every choice ends", `{"model":"m","messages":[{}],"stream":true}`,
-			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`}, []string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`}, false,
+			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`},
+			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`},
+			false,
 		},
 		{
 			"no usage and no choices is something else", `{"model":"m","messages":[{}],"stream":true}`,
-			[]string{`{"model":"m","choices":[],"prompt_filter_results":[]}`}, []string{`{"model":"m","choices":[],"prompt_filter_results":[]}`}, false,
+			[]string{`{"model":"m","choices":[],"prompt_filter_results":[]}`},
+			[]string{`{"model":"m","choices":[],"prompt_filter_results":[]}`},
+			false,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

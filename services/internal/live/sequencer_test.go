@@ -47,7 +47,8 @@ func TestSequencer(t *testing.T) {
 		{"one turn", stream{by(1, 1, 1, begin, said("a")), by(1, 1, 2, said("b"), complete), by(1, Settled, 0, lastOne)}, "B a b", false, true, true},
 		{"a turn that broke off", stream{by(1, 1, 1, begin, said("a")), by(1, Settled, 0, lastOne)}, "B a", false, true, false},
 		{
-			"two turns", stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, keyed("k", "p")), by(2, 1, 1, keyed("k", "p"), said("c"), complete)},
+			"two turns",
+			stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, keyed("k", "p")), by(2, 1, 1, keyed("k", "p"), said("c"), complete)},
 			"B p c", false, false, true,
 		},
 		{"an attempt that was taken over", stream{by(1, 1, 1, begin, said("a")), by(1, 2, 1, begin, said("b")), by(1, 1, 2, said("late"))}, "B a B b", false, false, false},

@@ -100,7 +100,7 @@ func (c *checker) event(data []byte) string {
 		c.report("framing", "the data is no event: %v: %s", err, data)
 		return e.Type
 	}
-	if !(c.socket && e.Type == "error") {
+	if !c.socket || e.Type != "error" {
 		c.sequence(&e)
 	}
 	if e.Error != nil && e.Type != "error" {

@@ -37,7 +37,8 @@ func TestChunks(t *testing.T) {
 		{"refused", 400, "application/json", `{"error":{"message":"No.","code":"c"}}`, nil, false, &model.CallError{Code: "c", Message: "No.", HTTPStatus: 400}},
 		{
 			"an error in the middle", 200, "text/event-stream", "data: a\n\ndata: {\"error\":{\"message\":\"" + secret + " broke.\",\"code\":500}}\n\ndata: b\n\n",
-			[]string{"a"}, false, &model.CallError{Code: "server_error", Message: "[redacted] broke.", HTTPStatus: 500, Retriable: true},
+			[]string{"a"},
+			false, &model.CallError{Code: "server_error", Message: "[redacted] broke.", HTTPStatus: 500, Retriable: true},
 		},
 		{"an error with a status", 200, "text/event-stream", `data: {"error":{"message":"No.","code":"429"}}` + "\n\n", nil, false, &model.CallError{Code: "rate_limit_exceeded", Message: "No.", HTTPStatus: 429, Retriable: true}},
 		{"an error in a word", 200, "text/event-stream", `data: {"error":"No."}` + "\n\n", nil, false, &model.CallError{Code: "server_error", Message: "No.", HTTPStatus: 500, Retriable: true}},
