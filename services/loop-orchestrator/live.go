@@ -44,6 +44,7 @@ func (o *orchestrator) tell(ctx context.Context, c store.Chain, s plan.State, d 
 			CreatedAt: dispatch.CreatedAt(c.ID), Output: chain.Output(s.Turns),
 		}.JSON())))
 	}
+	t.write(d.Before())
 	return t
 }
 

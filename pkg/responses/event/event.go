@@ -98,6 +98,14 @@ func (p Place) item(typ string, it item.Item) Event {
 // Call is an event of a hosted call's life: in_progress, completed or failed.
 func (p Place) Call(state string) Event { return Event{"response.mcp_call." + state, p.head(96)} }
 
+// List tells the whole life of a list of a server's tools.
+func (p Place) List(it item.Item) []Event {
+	return []Event{
+		p.Added(Begun(it)), {"response.mcp_list_tools.in_progress", p.head(96)}, {"response.mcp_list_tools.completed", p.head(96)},
+		p.Finished(it),
+	}
+}
+
 // Say is an event with a text: a delta, or the whole text at its end. field is the name of the text's member. Of output_text, logprobs
 // are a JSON array, or nil.
 func (p Place) Say(typ, field, text string, logprobs []byte) Event {

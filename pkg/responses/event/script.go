@@ -157,6 +157,8 @@ func Replay(output int, it item.Item) []Event {
 	at := Place{ItemID: it.ID, Output: output}
 	switch it.Type {
 	case "message", "reasoning", "function_call", "mcp_call":
+	case "mcp_list_tools":
+		return at.List(it)
 	default: // an item that nobody tells in pieces
 		return []Event{at.Added(it), at.Finished(it)}
 	}
@@ -179,6 +181,8 @@ func Begun(it item.Item) item.Item {
 		return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Name: it.Name}.Function()
 	case "mcp_call":
 		return item.Call{ID: it.ID, Status: "in_progress", ServerLabel: it.ServerLabel, Name: it.Name}.MCP()
+	case "mcp_list_tools":
+		return item.ToolList(it.ID, it.ServerLabel, nil)
 	}
 	return it
 }

@@ -17,6 +17,8 @@ func Prefix(typ string) string {
 		return "rs"
 	case "mcp_call":
 		return "mcp"
+	case "mcp_list_tools":
+		return "mcpl"
 	}
 	return "item"
 }

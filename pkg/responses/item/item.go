@@ -17,7 +17,7 @@ type Item struct {
 	Role        string // message
 	CallID      string // function_call, function_call_output
 	Name        string // function_call, mcp_call
-	ServerLabel string // mcp_call
+	ServerLabel string // mcp_call, mcp_list_tools
 
 	raw raw.Value
 }

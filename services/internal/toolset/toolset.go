@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
@@ -36,8 +37,12 @@ type Offer struct {
 type Toolset struct {
 	Offers []Offer
 	Choice tool.Choice
+	// Listed is what the registered tools' server has for the request, whatever tool_choice leaves of it to the model; nil where the
+	// request does not name that server.
+	Listed []item.Listed
 	server map[string]registry.Tool
 	client map[string]bool
+	listed map[string]bool
 }
 
 // Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
@@ -46,7 +51,7 @@ type Toolset struct {
 // allowed_tools bounds both: what is not allowed is not offered, and refused when the model asks for it all the same. So is every
 // call where the choice is none, which hides no tool.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
-	s := Toolset{Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}}
+	s := Toolset{Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}, listed: map[string]bool{}}
 	for _, t := range r.Tools {
 		if t.Type == tool.Function && s.allows(t.Type, t.Name) {
 			s.client[t.Name] = true
@@ -58,6 +63,9 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	for i, t := range r.Tools {
 		if t.Type != "mcp" {
 			continue
+		}
+		if s.Listed == nil {
+			s.Listed = []item.Listed{}
 		}
 		if t.ServerLabel != ServerLabel {
 			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), "invalid_value", fmt.Sprintf(
@@ -94,14 +102,24 @@ func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) (refusa
 		}
 	}
 	for _, t := range reg.Tools() {
-		named := names == nil || slices.Contains(names, t.Name)
-		if _, twice := s.server[t.Name]; !named || twice || s.client[t.Name] || !s.allows("mcp", t.Name) {
+		if names != nil && !slices.Contains(names, t.Name) || s.client[t.Name] {
+			continue
+		}
+		s.list(t)
+		if _, twice := s.server[t.Name]; twice || !s.allows("mcp", t.Name) {
 			continue
 		}
 		s.server[t.Name] = t
 		s.Offers = append(s.Offers, Offer{Name: t.Name, Description: t.Description, Parameters: t.ParametersJSON()})
 	}
 	return ""
+}
+
+func (s *Toolset) list(t registry.Tool) {
+	if !s.listed[t.Name] {
+		s.listed[t.Name] = true
+		s.Listed = append(s.Listed, item.Listed{Name: t.Name, Description: t.Description, Schema: t.ParametersJSON()})
+	}
 }
 
 // allows tells whether tool_choice leaves the tool to the model.

@@ -85,3 +85,33 @@ func TestResolve(t *testing.T) {
 		})
 	}
 }
+
+func TestListed(t *testing.T) {
+	t.Parallel()
+	for fields, want := range map[string][]string{
+		`"tools":[]`:                              nil,
+		`"tools":[` + function + `]`:              nil,
+		`"tools":[` + hosted + `]`:                {"add", "now"},
+		`"tools":[` + hosted + `,` + hosted + `]`: {"add", "now"},
+		`"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["now"]}]`:                                                                    {"now"},
+		`"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":[]}]`:                                                                         {},
+		`"tools":[` + hosted + `,{"type":"function","name":"add"}]`:                                                                                     {"now"},
+		`"tools":[` + hosted + `],"tool_choice":"none"`:                                                                                                 {"add", "now"},
+		`"tools":[` + hosted + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"mcp","server_label":"windlass","name":"now"}]}`: {"add", "now"},
+	} {
+		got, err := Resolve(decode(t, fields), newRegistry(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		if got.Listed != nil {
+			names = []string{}
+		}
+		for _, l := range got.Listed {
+			names = append(names, l.Name)
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", fields, diff)
+		}
+	}
+}

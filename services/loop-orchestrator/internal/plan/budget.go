@@ -69,7 +69,9 @@ func (d *Draft) bytes() int {
 func size(items []item.Item) int {
 	n := 0
 	for _, it := range items {
-		n += len(it.JSON())
+		if it.Type != listTools { // which nobody returned
+			n += len(it.JSON())
+		}
 	}
 	return n
 }

@@ -16,7 +16,8 @@ import (
 // says what follows. It is not safe for concurrent use.
 type Draft struct {
 	State
-	base   int             // output items of the turns before
+	before []event.Event
+	base   int             // output items before what the model says
 	ids    map[string]bool // call ids in use
 	spoken []*spoken       // by output
 	record chain.Record
@@ -27,6 +28,7 @@ type Draft struct {
 // spoken is one output: the item it becomes, as far as that is known when it begins.
 type spoken struct {
 	item   item.Item // in progress, as it is opened
+	place  int       // in the output
 	hosted bool
 	script *event.Script
 }
@@ -37,8 +39,16 @@ func Begin(s State) *Draft {
 	for _, t := range s.Turns {
 		d.base += len(t.Items)
 	}
+	if list, ok := s.list(); ok {
+		d.record.Items = append(d.record.Items, list)
+		d.before = event.Replay(d.base, list)
+		d.base++
+	}
 	return d
 }
+
+// Before is the events that tell what the turn has before the model speaks.
+func (d *Draft) Before() []event.Event { return d.before }
 
 // Hear takes a piece of the answer and returns the events that tell it.
 func (d *Draft) Hear(piece model.Delta) []event.Event {
@@ -58,7 +68,7 @@ func (d *Draft) Hear(piece model.Delta) []event.Event {
 
 // open begins an output: its item gets the id and the place that the record will have.
 func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
-	s := &spoken{}
+	s := &spoken{place: d.base + n}
 	switch kind {
 	case model.Reasoning:
 		s.item = item.Reasoning{ID: d.itemID("rs", n)}.Item()
@@ -77,7 +87,7 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	}
 	d.spoken = append(d.spoken, s)
 	var events []event.Event
-	s.script, events = event.Open(event.Place{ItemID: s.item.ID, Output: d.base + n}, s.item)
+	s.script, events = event.Open(event.Place{ItemID: s.item.ID, Output: s.place}, s.item)
 	return events
 }
 
@@ -155,12 +165,11 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	shown := call
 	shown.ServerLabel = toolset.ServerLabel
 	call.ID = "fc" + strings.TrimPrefix(call.ID, "mcp")
-	place := len(d.record.Items)
 	d.record.Items = append(d.record.Items, call.Function())
 	registered, known := d.Tools.Server(call.Name)
 	step := store.NewStep{
 		Index: len(d.commit.Steps) + 1, Name: call.Name, Pool: registered.Pool, CallID: call.CallID,
-		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(call.Name, []byte(c.Arguments)), Place: d.base + place,
+		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
 	}
 	if step.Input == nil {
 		step.Input = []byte{}

@@ -58,15 +58,20 @@ const (
 // newState is turn 1 of a request with the registered tools and a function of the client's.
 func newState(tb testing.TB, fields string) State {
 	tb.Helper()
-	r := decode(tb, `"tools":[`+hosted+`,`+function+`]`+fields)
-	tools, err := toolset.Resolve(r, newRegistry(tb))
+	fields = `"tools":[` + hosted + `,` + function + `]` + fields
+	return State{
+		ID: requestID, Turn: 1, Request: decode(tb, fields), Tools: resolve(tb, fields),
+		Limits: registry.Limits{MaxTurns: 10, MaxToolCalls: 5, MaxParallelToolCalls: 3, MaxTokens: 1000, MaxOutputBytes: 2000},
+	}
+}
+
+func resolve(tb testing.TB, fields string) toolset.Toolset {
+	tb.Helper()
+	tools, err := toolset.Resolve(decode(tb, fields), newRegistry(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return State{
-		ID: requestID, Turn: 1, Request: r, Tools: tools,
-		Limits: registry.Limits{MaxTurns: 10, MaxToolCalls: 5, MaxParallelToolCalls: 3, MaxTokens: 1000, MaxOutputBytes: 2000},
-	}
+	return tools
 }
 
 // turnBefore is a turn in which add was called n times, with that much output each.
@@ -259,11 +264,11 @@ func TestNextRecords(t *testing.T) {
 			t.Errorf("item %d is %s in one attempt and %s in the next", i, it.ID, again.Items[i].ID)
 		}
 	}
-	want := []string{"reasoning ", "message completed", "function_call completed", "function_call completed"}
+	want := []string{"mcp_list_tools ", "reasoning ", "message completed", "function_call completed", "function_call completed"}
 	if diff := cmp.Diff(want, types); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
-	if parts := first.Items[1].Parts(); len(parts) != 2 || parts[0].Text != "let me see" || parts[1].Type != "refusal" {
+	if parts := first.Items[2].Parts(); len(parts) != 2 || parts[0].Text != "let me see" || parts[1].Type != "refusal" {
 		t.Errorf("message has the parts %+v", parts)
 	}
 	if first.Usage != answer.Usage || commit.InputTokens != 3 || commit.OutputTokens != 4 {
@@ -273,7 +278,7 @@ func TestNextRecords(t *testing.T) {
 		t.Errorf("step is %+v", commit.Steps[0])
 	}
 	cut, _ := next(newState(t, ""), say{Calls: calls("add"), Finish: model.Length})
-	if len(cut.Items) != 1 || cut.Items[0].Type != "function_call" || cut.Items[0].Status != "incomplete" {
+	if len(cut.Items) != 2 || cut.Items[1].Type != "function_call" || cut.Items[1].Status != "incomplete" {
 		t.Errorf("a cut call left %+v, want an incomplete call", cut.Items)
 	}
 }

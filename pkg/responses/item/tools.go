@@ -1,0 +1,66 @@
+package item
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"windlass.dev/windlass/pkg/responses/internal/raw"
+)
+
+// Listed is a tool as a list of a server's tools shows it.
+type Listed struct {
+	Name        string
+	Description string
+	Schema      json.RawMessage // of its arguments, valid and on one line; nil: any object
+}
+
+// ToolList builds an mcp_list_tools item: what a server has to offer.
+func ToolList(id, serverLabel string, tools []Listed) Item {
+	b := append(make([]byte, 0, 512), `{"type":"mcp_list_tools"`...)
+	b = field(b, "id", id)
+	b = field(b, "server_label", serverLabel)
+	b = append(b, `,"tools":[`...)
+	for i, t := range tools {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = t.append(b)
+	}
+	b = append(b, `],"error":null}`...)
+	return Item{Type: "mcp_list_tools", ID: id, ServerLabel: serverLabel, raw: b}
+}
+
+func (t Listed) append(b []byte) []byte {
+	b = append(b, `{"name":`...)
+	b = raw.AppendText(b, t.Name)
+	b = append(b, `,"description":`...)
+	b = raw.AppendTextOrNull(b, t.Description)
+	b = append(b, `,"input_schema":`...)
+	if t.Schema == nil {
+		b = append(b, `{"type":"object","properties":{}}`...)
+	}
+	b = append(b, t.Schema...)
+	return append(b, `,"annotations":null}`...)
+}
+
+// SameTools tells whether two mcp_list_tools items name the same tools with the
+// same descriptions and schemas, in the same order, whoever wrote them.
+func (i Item) SameTools(other Item) bool {
+	mine, ok := i.tools()
+	theirs, okToo := other.tools()
+	return ok && okToo && reflect.DeepEqual(mine, theirs)
+}
+
+type listed struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Schema      any    `json:"input_schema"`
+}
+
+func (i Item) tools() ([]listed, bool) {
+	tools := []listed{}
+	if i.Type != "mcp_list_tools" || json.Unmarshal(i.raw.Field("tools"), &tools) != nil {
+		return nil, false
+	}
+	return tools, true
+}
