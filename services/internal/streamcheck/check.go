@@ -9,7 +9,7 @@ import (
 // Violation is one breach of a rule.
 type Violation struct {
 	Frame int    // counted from 0; of a breach at the end, the number of frames
-	Rule  string // framing, sequence, order, item, text, final or error
+	Rule  string // framing, sequence, order, item, text, list, final or error
 	Text  string // what is wrong
 }
 
@@ -74,6 +74,7 @@ type checker struct {
 	seen     map[string]int
 	terminal string // type of the terminal event; error ends a WebSocket's
 	failing  bool   // the last event was an error
+	plain    bool   // the request has tools, or none, but no tool server
 	items    []*item
 }
 
@@ -196,6 +197,9 @@ func (c *checker) lifecycleEvent(e *event) {
 	}
 	if !slices.Contains(lifecycle[e.Type], r.Status) {
 		c.report("order", "the response of %s is %q", e.Type, r.Status)
+	}
+	if r.Tools != nil {
+		c.plain = !slices.ContainsFunc(r.Tools, func(t tool) bool { return t.Type == "mcp" })
 	}
 	switch {
 	case isTerminal(e.Type):

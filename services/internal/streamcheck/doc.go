@@ -8,6 +8,8 @@
 //     is what the event says.
 //   - item: output_index and content_index count up from 0; what an event speaks of is open, of the event's kind, and closed once.
 //   - text: the deltas of a part or of arguments, put together, are what its done event, its part and its item say.
+//   - list: a list of a server's tools is empty when it is added, in progress and then completed or failed, as its error says, before it is
+//     done, and told before what the model says; the stream of a request that names no tool server has no event of one.
 //   - final: the output of the last response object is the items as they were done.
 //   - error: no event but error has a top-level member of that name, which SDKs take for one.
 //

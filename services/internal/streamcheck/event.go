@@ -31,6 +31,11 @@ type response struct {
 	ID     string            `json:"id"`
 	Status string            `json:"status"`
 	Output []json.RawMessage `json:"output"`
+	Tools  []tool            `json:"tools"` // nil only if it is absent
+}
+
+type tool struct {
+	Type string `json:"type"`
 }
 
 // itemJSON is what it looks at of an item.
@@ -42,6 +47,8 @@ type itemJSON struct {
 	Input     *string           `json:"input"`
 	Content   []json.RawMessage `json:"content"`
 	Summary   []json.RawMessage `json:"summary"`
+	Tools     []json.RawMessage `json:"tools"`
+	Error     json.RawMessage   `json:"error"`
 }
 
 // said is the text that a call's deltas have to make.
@@ -129,6 +136,9 @@ func (c *checker) other(e *event) {
 	if !known || what == "" {
 		c.report("order", "%q is no event", e.Type)
 		return
+	}
+	if c.plain && strings.HasPrefix(call, "mcp_") {
+		c.report("list", "%s comes in the stream of a request that names no tool server", e.Type)
 	}
 	if it := c.open(e, kind); it != nil {
 		c.progress(it, e.Type, what)

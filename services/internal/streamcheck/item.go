@@ -13,6 +13,7 @@ type item struct {
 	parts     map[list][]*part
 	arguments strings.Builder
 	argued    bool            // the arguments are done
+	begun     bool            // the hosted tool is in progress, or was
 	outcome   string          // completed or failed: the hosted tool's
 	final     json.RawMessage // nil: open
 	untold    bool            // known from a snapshot only: what its deltas were is not
@@ -57,6 +58,9 @@ func (c *checker) itemAdded(e *event) {
 	if len(it.Content)+len(it.Summary) > 0 || it.said() != "" {
 		c.report("text", "%s adds an item that has something already: %s", e.Type, e.Item)
 	}
+	if it.Type == listTools {
+		c.listAdded(it)
+	}
 	c.items = append(c.items, &item{id: it.ID, kind: it.Type})
 }
 
@@ -74,6 +78,9 @@ func (c *checker) itemDone(e *event) {
 	it.final = e.Item
 	if it.untold {
 		return
+	}
+	if it.kind == listTools {
+		c.listDone(it, said)
 	}
 	c.closed(it, content, said.Content)
 	c.closed(it, summary, said.Summary)
@@ -127,6 +134,9 @@ func argumentsDone(kind string) handler {
 func (c *checker) progress(it *item, typ, what string) {
 	if it.outcome != "" {
 		c.report("item", "%s follows the end of %s", typ, it.id)
+	}
+	if it.begun = it.begun || what == "in_progress"; it.kind == listTools && !it.begun {
+		c.report("list", "%s comes before %s is in progress", typ, it.id)
 	}
 	if what == "completed" || what == "failed" {
 		it.outcome = what
