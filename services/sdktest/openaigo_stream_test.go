@@ -95,14 +95,13 @@ func (g *goClient) streamTools(t *testing.T) {
 	events := gathered(t, g.Responses.NewStreaming(t.Context(), responses.ResponseNewParams{
 		Model: "demo", Input: text("What is the weather in Paris and Tokyo?"), Tools: []responses.ToolUnionParam{hosted()},
 	}))
-	ended := 0
+	seen := map[string]int{}
 	for _, e := range events {
-		if e.Type == "response.mcp_call.completed" {
-			ended++
-		}
+		seen[e.Type]++
 	}
-	if r := finished(t, events); ended != 2 || len(r.Output) != 3 {
-		t.Errorf("%d calls ended, the output is %s", ended, r.RawJSON())
+	lists, calls := seen["response.mcp_list_tools.completed"], seen["response.mcp_call.completed"]
+	if r := finished(t, events); lists != 1 || calls != 2 || len(r.Output) != 4 {
+		t.Errorf("%d lists and %d calls ended, the output is %s", lists, calls, r.RawJSON())
 	}
 }
 

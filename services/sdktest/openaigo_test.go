@@ -167,10 +167,13 @@ func (g *goClient) tools(t *testing.T) {
 		Model: "demo", Input: text("What is the weather in Paris and Tokyo?"), Tools: []responses.ToolUnionParam{hosted()},
 	}
 	r := g.ask(t, params)
-	if len(r.Output) != 3 || r.Output[2].Type != "message" {
+	if len(r.Output) != 4 || r.Output[3].Type != "message" {
 		t.Fatalf("the output is %s", r.RawJSON())
 	}
-	for _, o := range r.Output[:2] {
+	if list := r.Output[0].AsMcpListTools(); list.Type != "mcp_list_tools" || list.ServerLabel != "windlass" || len(list.Tools) == 0 {
+		t.Errorf("the list is %s", r.Output[0].RawJSON())
+	}
+	for _, o := range r.Output[1:3] {
 		if call := o.AsMcpCall(); call.Type != "mcp_call" || call.Name != "get_weather" || call.ServerLabel != "windlass" || call.Output == "" {
 			t.Errorf("a call is %s", o.RawJSON())
 		}

@@ -1,6 +1,7 @@
 package item
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 
@@ -11,7 +12,7 @@ import (
 type Listed struct {
 	Name        string
 	Description string
-	Schema      json.RawMessage // of its arguments, valid and on one line; nil: any object
+	Schema      json.RawMessage // of its arguments, valid; nil: any object
 }
 
 // ToolList builds an mcp_list_tools item: what a server has to offer.
@@ -36,11 +37,11 @@ func (t Listed) append(b []byte) []byte {
 	b = append(b, `,"description":`...)
 	b = raw.AppendTextOrNull(b, t.Description)
 	b = append(b, `,"input_schema":`...)
-	if t.Schema == nil {
-		b = append(b, `{"type":"object","properties":{}}`...)
+	out := bytes.NewBuffer(b)
+	if t.Schema == nil || json.Compact(out, t.Schema) != nil { // an item is on one line
+		out.WriteString(`{"type":"object","properties":{}}`)
 	}
-	b = append(b, t.Schema...)
-	return append(b, `,"annotations":null}`...)
+	return append(out.Bytes(), `,"annotations":null}`...)
 }
 
 // SameTools tells whether two mcp_list_tools items name the same tools with the

@@ -132,12 +132,12 @@ func TestReadmesRequestsWork(t *testing.T) {
 			t.Fatalf("%s answered %s: %v", script, out, err)
 		}
 	}
-	types := make([]string, 0, 3)
+	types := make([]string, 0, 4)
 	for _, o := range answers[0].Output {
 		types = append(types, o.Type)
 	}
-	if got := strings.Join(types, " "); answers[0].Status != "completed" || got != "mcp_call mcp_call message" {
-		t.Errorf("the first answer is %s with %s, want it completed with two calls and a message", answers[0].Status, got)
+	if got := strings.Join(types, " "); answers[0].Status != "completed" || got != "mcp_list_tools mcp_call mcp_call message" {
+		t.Errorf("the first answer is %s with %s, want it completed with the list of tools, two calls and a message", answers[0].Status, got)
 	}
 	if s := answers[1].Status; s != "queued" && s != "in_progress" {
 		t.Errorf("the background answer is %s, want it unfinished", s)

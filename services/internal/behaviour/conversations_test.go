@@ -299,8 +299,8 @@ func (c *capture) referencedItems(t *testing.T, s *stacktest.Stack) {
 	ended(t, first, "completed", "")
 	whole := leaves(t, s, first)
 	open := first.Calls("function_call")
-	if len(open) != 1 || len(whole) != 4 {
-		t.Fatalf("the first response has the items %v, want the question, reasoning and two calls", whole)
+	if len(open) != 1 || len(whole) != 5 {
+		t.Fatalf("the first response has the items %v, want the question, the list of tools, reasoning and two calls", whole)
 	}
 	var input []stacktest.Fields
 	for _, it := range whole {

@@ -37,9 +37,9 @@ func clientFunctions(t *testing.T, s *stacktest.Stack) {
 			ended(t, r, "completed", "")
 			sound(t, s, r, plan.Seed)
 			functions := r.Calls("function_call")
-			if len(functions) != tt.functions || len(r.Output) != 2 || len(s.Calls("tool", plan.Seed)) != tt.calls {
+			if len(functions) != tt.functions || len(functions)+len(r.Calls("mcp_call")) != 2 || len(s.Calls("tool", plan.Seed)) != tt.calls {
 				t.Fatalf("%d function calls of %d items and %d calls, want %d of 2 and %d",
-					len(functions), len(r.Output), len(s.Calls("tool", plan.Seed)), tt.functions, tt.calls)
+					len(functions), len(functions)+len(r.Calls("mcp_call")), len(s.Calls("tool", plan.Seed)), tt.functions, tt.calls)
 			}
 			var object struct{ Output []json.RawMessage }
 			if err := json.Unmarshal(r.JSON, &object); err != nil {

@@ -40,6 +40,7 @@ func TestPromises(t *testing.T) {
 		"what the upstream gets":                  capture.cases,
 		"responses that continue each other":      capture.chains,
 		"conversations":                           capture.conversations,
+		"lists of tools":                          capture.lists,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

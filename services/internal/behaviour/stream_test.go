@@ -119,6 +119,7 @@ func TestTheOrderOfEvents(t *testing.T) {
 	raw := s.Stream(t, mock.Plan{Seed: 141, Rounds: 1, Text: "done now"}, stacktest.Fields{"background": true})
 	want := []string{
 		"response.created", "response.queued", "response.in_progress",
+		"response.output_item.added", "response.mcp_list_tools.in_progress", "response.mcp_list_tools.completed", "response.output_item.done",
 		"response.output_item.added", "response.mcp_call.in_progress", "response.mcp_call_arguments.delta",
 		"response.mcp_call_arguments.delta", "response.mcp_call_arguments.done", "response.mcp_call.completed", "response.output_item.done",
 		"response.output_item.added", "response.content_part.added", "response.output_text.delta", "response.output_text.delta",

@@ -63,13 +63,16 @@ await run({
 
   async tools() {
     const r = await client.responses.create({ model, tools: [hosted], input: 'What is the weather in Paris and Tokyo?' });
-    assert.deepEqual(r.output.map(o => o.type), ['mcp_call', 'mcp_call', 'message']);
-    for (const call of r.output.slice(0, 2)) {
+    assert.deepEqual(r.output.map(o => o.type), ['mcp_list_tools', 'mcp_call', 'mcp_call', 'message']);
+    assert.ok(r.output[0].tools.some(t => t.name === 'get_weather' && t.input_schema.type === 'object'));
+    for (const call of r.output.slice(1, 3)) {
       assert.equal(call.server_label, 'windlass');
       assert.equal(call.name, 'get_weather');
       assert.ok(JSON.parse(call.output).city);
     }
     assert.match(r.output_text, /Paris.*Tokyo/);
+    const again = await client.responses.create({ model, tools: [hosted], input: [...r.output, { role: 'user', content: 'Thanks.' }] });
+    assert.deepEqual(again.output.map(o => o.type), ['message']);
   },
 
   async background() {
@@ -155,9 +158,10 @@ await run({
     const input = 'What is the weather in Paris and Tokyo?';
     const events = await gathered(await client.responses.create({ model, stream: true, tools: [hosted], input }));
     const end = events.at(-1).response;
-    assert.deepEqual(end.output.map(o => o.type), ['mcp_call', 'mcp_call', 'message']);
+    assert.deepEqual(end.output.map(o => o.type), ['mcp_list_tools', 'mcp_call', 'mcp_call', 'message']);
+    assert.equal(events.filter(e => e.type === 'response.mcp_list_tools.completed').length, 1);
     assert.equal(events.filter(e => e.type === 'response.mcp_call.completed').length, 2);
-    assert.match(end.output_text ?? end.output[2].content[0].text, /Paris.*Tokyo/);
+    assert.match(end.output_text ?? end.output[3].content[0].text, /Paris.*Tokyo/);
   },
 
   async stream_errors() {

@@ -83,8 +83,9 @@ def functions():
 @scenario
 def tools():
     r = client.responses.create(model=MODEL, tools=[HOSTED], input="What is the weather in Paris and Tokyo?")
-    assert [o.type for o in r.output] == ["mcp_call", "mcp_call", "message"]
-    assert all(o.server_label == "windlass" and o.name == "get_weather" for o in r.output[:2])
+    assert [o.type for o in r.output] == ["mcp_list_tools", "mcp_call", "mcp_call", "message"]
+    assert "get_weather" in [t.name for t in r.output[0].tools]
+    assert all(o.server_label == "windlass" and o.name == "get_weather" for o in r.output[1:3])
     assert "Paris" in r.output_text and "Tokyo" in r.output_text
 
 
@@ -187,7 +188,8 @@ def stream_functions():
 def stream_tools():
     asked = "What is the weather in Paris and Tokyo?"
     events = list(client.responses.create(model=MODEL, stream=True, tools=[HOSTED], input=asked))
-    assert [o.type for o in events[-1].response.output] == ["mcp_call", "mcp_call", "message"]
+    assert [o.type for o in events[-1].response.output] == ["mcp_list_tools", "mcp_call", "mcp_call", "message"]
+    assert len([e for e in events if e.type == "response.mcp_list_tools.completed"]) == 1
     assert len([e for e in events if e.type == "response.mcp_call.completed"]) == 2
     assert "Tokyo" in events[-1].response.output_text
 

@@ -27,7 +27,7 @@ func newRegistry(tb testing.TB) *registry.Registry {
 		Models: []registry.Model{{Name: "m", Upstream: registry.Upstream{URL: "http://127.0.0.1:1/v1"}}},
 		Tools: []registry.Tool{
 			{Name: "add", URL: "http://127.0.0.1:1/add", Pool: "sums", Parameters: registry.Schema(
-				`{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`)},
+				"{\n  \"type\": \"object\",\n  \"properties\": {\"n\":{\"type\":\"integer\"}},\"required\":[\"n\"]}")},
 			{Name: "now", URL: "http://127.0.0.1:1/now"},
 		},
 	})
