@@ -141,3 +141,20 @@ func TestStored(t *testing.T) {
 		t.Errorf("unknown item = %s, want %s", it.JSON(), want)
 	}
 }
+
+func TestToolList(t *testing.T) {
+	t.Parallel()
+	tools := []Listed{{Name: "f", Description: "Does \"it\".\n", Schema: json.RawMessage("{\n \"type\": \"object\"\n}")}, {Name: "g"}}
+	it := ToolList("mcpl_1", "s", tools)
+	want := `{"type":"mcp_list_tools","id":"mcpl_1","server_label":"s","tools":[{"name":"f","description":"Does \"it\".\n","input_schema":{"type":"object"}},` +
+		`{"name":"g","input_schema":{"type":"object","properties":{}}}]}`
+	if string(it.JSON()) != want {
+		t.Errorf("built %s\nwant %s", it.JSON(), want)
+	}
+	if back := parse(t, want); back.Type != it.Type || back.ID != it.ID || back.ServerLabel != it.ServerLabel || !back.SameTools(it) {
+		t.Errorf("read back as %+v", back)
+	}
+	if none := ToolList("mcpl_2", "s", nil); none.SameTools(it) || !none.SameTools(none) || it.SameTools(Item{}) {
+		t.Errorf("%s has the tools of %s, or no list has them", none.JSON(), it.JSON())
+	}
+}

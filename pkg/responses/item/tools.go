@@ -15,7 +15,8 @@ type Listed struct {
 	Schema      json.RawMessage // of its arguments, valid; nil: any object
 }
 
-// ToolList builds an mcp_list_tools item: what a server has to offer.
+// ToolList builds an mcp_list_tools item: what a server has to offer. What is
+// not known is left out, as with OpenAI: there are clients that take no null.
 func ToolList(id, serverLabel string, tools []Listed) Item {
 	b := append(make([]byte, 0, 512), `{"type":"mcp_list_tools"`...)
 	b = field(b, "id", id)
@@ -27,21 +28,20 @@ func ToolList(id, serverLabel string, tools []Listed) Item {
 		}
 		b = t.append(b)
 	}
-	b = append(b, `],"error":null}`...)
+	b = append(b, `]}`...)
 	return Item{Type: "mcp_list_tools", ID: id, ServerLabel: serverLabel, raw: b}
 }
 
 func (t Listed) append(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = raw.AppendText(b, t.Name)
-	b = append(b, `,"description":`...)
-	b = raw.AppendTextOrNull(b, t.Description)
+	b = given(b, "description", t.Description)
 	b = append(b, `,"input_schema":`...)
 	out := bytes.NewBuffer(b)
 	if t.Schema == nil || json.Compact(out, t.Schema) != nil { // an item is on one line
 		out.WriteString(`{"type":"object","properties":{}}`)
 	}
-	return append(out.Bytes(), `,"annotations":null}`...)
+	return append(out.Bytes(), '}')
 }
 
 // SameTools tells whether two mcp_list_tools items name the same tools with the

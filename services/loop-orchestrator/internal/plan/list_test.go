@@ -12,8 +12,8 @@ import (
 const (
 	schemaOfAdd = `{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`
 	listOfTools = `{"type":"mcp_list_tools","id":"mcpl_01890a5dac96774bbcceb302099a805700010000","server_label":"windlass","tools":[` +
-		`{"name":"add","description":null,"input_schema":` + schemaOfAdd + `,"annotations":null},` +
-		`{"name":"now","description":null,"input_schema":{"type":"object","properties":{}},"annotations":null}],"error":null}`
+		`{"name":"add","input_schema":` + schemaOfAdd + `},` +
+		`{"name":"now","input_schema":{"type":"object","properties":{}}}]}`
 )
 
 func items(tb testing.TB, text ...string) []item.Item {
@@ -35,7 +35,7 @@ func TestAResponseBeginsWithTheList(t *testing.T) {
 	at := `"item_id":"mcpl_01890a5dac96774bbcceb302099a805700010000","output_index":0}`
 	want := []string{
 		`{"type":"response.output_item.added","sequence_number":0,"output_index":0,"item":{"type":"mcp_list_tools",` +
-			`"id":"mcpl_01890a5dac96774bbcceb302099a805700010000","server_label":"windlass","tools":[],"error":null}}`,
+			`"id":"mcpl_01890a5dac96774bbcceb302099a805700010000","server_label":"windlass","tools":[]}}`,
 		`{"type":"response.mcp_list_tools.in_progress","sequence_number":1,` + at,
 		`{"type":"response.mcp_list_tools.completed","sequence_number":2,` + at,
 		`{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":` + listOfTools + `}`,
