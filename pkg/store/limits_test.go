@@ -152,7 +152,7 @@ func TestRequestsInFlight(t *testing.T) {
 	if got := accept(t, s, over).Quota.InFlight; got != 2 {
 		t.Errorf("%d in flight, want 2 with this one", got)
 	}
-	wantLimit(t, s, within(Limits{InFlight: 2}), LimitInFlight)
+	_ = wantLimit(t, s, within(Limits{InFlight: 2}), LimitInFlight)
 	accept(t, s, within(Limits{})) // not asked to be counted
 	other := within(Limits{InFlight: 1})
 	other.Tenant = "other"
