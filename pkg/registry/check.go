@@ -51,10 +51,11 @@ func join(faults []*Fault) error {
 // build returns the registry, or every fault of the file.
 func build(file File) (*Registry, []*Fault) {
 	c := checker{Registry: Registry{
-		models: map[string]Model{},
-		tools:  map[string]Tool{},
-		lanes:  laneWidths(file.Models),
-		limits: file.Limits,
+		models:  map[string]Model{},
+		tools:   map[string]Tool{},
+		lanes:   laneWidths(file.Models),
+		limits:  file.Limits,
+		tenants: map[string]Tenant{},
 	}}
 	for i, m := range file.Models {
 		c.model(fmt.Sprintf("models[%d]", i), m)
@@ -63,6 +64,7 @@ func build(file File) (*Registry, []*Fault) {
 		c.tool(fmt.Sprintf("tools[%d]", i), t)
 	}
 	c.budgets("limits")
+	c.listTenants(file.Tenants)
 	if len(c.faults) > 0 {
 		return nil, c.faults
 	}

@@ -1,6 +1,6 @@
 // Package registry says what may be called: the models behind their upstreams,
-// the tools behind their URLs, the lanes and pools that pace them and the
-// budgets that end a request. It is read from one YAML file, once, at start.
+// the tools behind their URLs, the lanes and pools that pace them, the budgets
+// that end a request and the limits of tenants. It is read from one YAML file.
 //
 // It promises that a Registry it returns is complete (every default applied)
 // and consistent (every name legal and unique, every schema compiled, every

@@ -8,9 +8,10 @@ import (
 // File is a registry as written: the shape of the YAML file, or what a program
 // hands to New. Zero fields take their defaults.
 type File struct {
-	Models []Model `yaml:"models"`
-	Tools  []Tool  `yaml:"tools"`
-	Limits Limits  `yaml:"limits"`
+	Models  []Model  `yaml:"models"`
+	Tools   []Tool   `yaml:"tools"`
+	Limits  Limits   `yaml:"limits"`
+	Tenants []Tenant `yaml:"tenants"`
 }
 
 // Model is one model that a request may name.

@@ -74,7 +74,7 @@ func (p *parsing) decode() File {
 		root, _ = p.file.Docs[0].Body.(*ast.MappingNode)
 	}
 	if root == nil {
-		p.add("", nil, "want one YAML document with models, tools and limits")
+		p.add("", nil, "want one YAML document with models, tools, limits and tenants")
 		return file
 	}
 	for _, part := range root.Values {
@@ -85,8 +85,10 @@ func (p *parsing) decode() File {
 			file.Tools = entries[Tool](p, key, part.Value)
 		case "limits":
 			p.entry(key, part.Value, &file.Limits)
+		case "tenants":
+			file.Tenants = entries[Tenant](p, key, part.Value)
 		default:
-			p.add(key, part.Key.GetToken(), "is unknown, want models, tools or limits")
+			p.add(key, part.Key.GetToken(), "is unknown, want models, tools, limits or tenants")
 		}
 	}
 	return file
@@ -133,6 +135,10 @@ func (p *parsing) field(path string, node ast.Node) {
 	switch node := node.(type) {
 	case *ast.IntegerNode:
 		if fmt.Sprint(node.Value) == "0" && path != "limits.max_tokens" {
+			p.add(path, at(node), zero)
+		}
+	case *ast.FloatNode:
+		if node.Value == 0 {
 			p.add(path, at(node), zero)
 		}
 	case *ast.StringNode:

@@ -98,6 +98,21 @@ func TestParseFaults(t *testing.T) {
 		{"limits", "limits:\n  max_turns: -1\n  max_tokens: -1\n  deadline: 1000h\n", []string{
 			"f:2:14: limits.max_turns is -1", "f:3:15: limits.max_tokens is -1", "f:4:13: limits.deadline is 1000h0m0s",
 		}},
+		{"tenants", model + "tenants:\n  - name: A\n    requests_per_minute: -1\n    tokens_per_minute: 1000000001\n    in_flight: 10001\n" +
+			"    weight: 101\n    models: [m, n, '*']\n", []string{
+			`f:5:11: tenants[0].name is "A", want 1 to 63 of a-z`, "f:6:26: tenants[0].requests_per_minute is -1, want 1 to 1000000",
+			"f:7:24: tenants[0].tokens_per_minute is 1000000001, want 1 to", "f:8:16: tenants[0].in_flight is 10001, want 1 to 10000",
+			"f:9:13: tenants[0].weight is 101, want 0.01 to 100", `f:10:17: tenants[0].models[1] is "n", which is no model`,
+			`f:10:20: tenants[0].models[2] is "*"`,
+		}},
+		{"tenants without", "tenants:\n  - weight: .nan\n    models: []\n  - name: a\n    in_flight: 0\n    weight: 0.0\n  - name: a\n", []string{
+			`f:2:5: tenants[0].name is ""`, "f:2:13: tenants[0].weight is NaN", "f:3:13: tenants[0].models is empty; leave it out for all",
+			"f:5:16: tenants[1].in_flight is 0; leave it out", "f:6:13: tenants[1].weight is 0; leave it out",
+			`f:7:11: tenants[2].name is "a", as another tenant's`,
+		}},
+		{"tenants of the wrong types", "tenants:\n  - name: a\n    in_flight: many\n  - name: b\n    models: small\n  - name: c\n    rpm: 1\n", []string{
+			"f:3:16: tenants[0] has a string where a whole number belongs", "f:5:13: tenants[1] ", `f:7:5: tenants[2] unknown field "rpm"`,
+		}},
 		{"one entry's fault does not hide another's", "models:\n  - name: m\n    atempts: 1\n" +
 			"  - name: n\n    lane: a b\n    upstream: {url: http://h}\ntools:\n  - name: t\n    timeout: x\n", []string{
 			`f:3:5: models[0] unknown field "atempts"`, `f:5:11: models[1].lane is "a b"`, "f:9:14: tools[0].timeout is no duration",

@@ -16,10 +16,11 @@ const wildcard = "*"
 // Registry answers what may be called. It is immutable and safe for concurrent
 // use; its slices and schemas are not to be written to.
 type Registry struct {
-	models map[string]Model
-	tools  map[string]Tool
-	lanes  map[string]int
-	limits Limits
+	models  map[string]Model
+	tools   map[string]Tool
+	lanes   map[string]int
+	limits  Limits
+	tenants map[string]Tenant
 }
 
 // Lane is a queue of model calls and its number of slots.
@@ -45,11 +46,17 @@ func (r *Registry) Model(name string) (Model, bool) {
 
 // Models returns the models listed, by name, with the wildcard if there is one.
 func (r *Registry) Models() []Model {
-	return slices.SortedFunc(maps.Values(r.models), func(a, b Model) int { return cmp.Compare(a.Name, b.Name) })
+	return sorted(r.models, func(m Model) string { return m.Name })
 }
 
 // File is the registry as New takes it, with every default filled in: to be extended and given to New again.
-func (r *Registry) File() File { return File{Models: r.Models(), Tools: r.Tools(), Limits: r.limits} }
+func (r *Registry) File() File {
+	return File{Models: r.Models(), Tools: r.Tools(), Limits: r.limits, Tenants: r.Tenants()}
+}
+
+func sorted[T any](all map[string]T, name func(T) string) []T {
+	return slices.SortedFunc(maps.Values(all), func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+}
 
 // Tool returns the tool of that name.
 func (r *Registry) Tool(name string) (Tool, bool) {
@@ -59,7 +66,7 @@ func (r *Registry) Tool(name string) (Tool, bool) {
 
 // Tools returns every tool, by name.
 func (r *Registry) Tools() []Tool {
-	return slices.SortedFunc(maps.Values(r.tools), func(a, b Tool) int { return cmp.Compare(a.Name, b.Name) })
+	return sorted(r.tools, func(t Tool) string { return t.Name })
 }
 
 // Lanes returns the lanes of all models, by name.

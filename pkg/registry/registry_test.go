@@ -145,6 +145,67 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	r := load(t)
+	everyone := Tenant{Name: "*", RequestsPerMinute: 60, InFlight: 10, Weight: 1, Models: []string{"qwen3-32b"}}
+	other := everyone
+	other.Name = "other"
+	acme := Tenant{
+		Name: "acme", RequestsPerMinute: 600, TokensPerMinute: 200_000, InFlight: 10, Weight: 2.5, Models: []string{"qwen3-32b", "any/thing"},
+	}
+	for name, want := range map[string]Tenant{"acme": acme, "other": other} {
+		if diff := cmp.Diff(want, r.Tenant(name)); diff != "" {
+			t.Errorf("Tenant(%q) differs (-want +got):\n%s", name, diff)
+		}
+	}
+	if diff := cmp.Diff([]Tenant{everyone, acme}, r.Tenants()); diff != "" {
+		t.Errorf("Tenants differ (-want +got):\n%s", diff)
+	}
+	again, err := New(r.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r.Tenants(), again.Tenants()); diff != "" {
+		t.Errorf("Tenants after New(File()) differ (-first +second):\n%s", diff)
+	}
+	unlimited, err := New(File{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Tenant{Name: "a", Weight: 1}, unlimited.Tenant("a")); diff != "" {
+		t.Errorf("a tenant without any limits differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestSameButTenants(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join("testdata", "good.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := load(t)
+	for name, tt := range map[string]struct {
+		from, to string
+		want     bool
+	}{
+		"the same":         {"", "", true},
+		"a tenant's limit": {"requests_per_minute: 600", "requests_per_minute: 601", true},
+		"a lane's width":   {"concurrency: 16", "concurrency: 17", false},
+		"a schema":         {"maximum: 50", "maximum: 51", false},
+		"a budget":         {"max_turns: 12", "max_turns: 13", false},
+		"a credential":     {"env: QWEN_KEY", "env: QWEN_KEY2", false},
+	} {
+		other, err := Parse("f", []byte(strings.Replace(string(data), tt.from, tt.to, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.SameButTenants(other); got != tt.want {
+			t.Errorf("SameButTenants with another %s = %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 func TestValidateArguments(t *testing.T) {
 	t.Parallel()
 	search, _ := load(t).Tool("search")
