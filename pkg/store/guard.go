@@ -19,6 +19,8 @@ func (n NewRequest) guarded() bool {
 // that version was seen then, and raising it is the only way to take it. The lock is the row that changed_by names: it goes with the
 // statement that makes that row terminal, whichever it is.
 //
+// A repeat of an accept whose answer was lost is refused neither by the limit that it has used up itself nor by its own lock.
+//
 // What is in flight is counted after its tenant's budget is locked, which is why the call names the budget's row. Only what no limit
 // refuses and whose conversation is free takes its key, and only what has taken its key is written, charged, and takes its
 // conversation.
@@ -74,7 +76,8 @@ charged AS (
   ON CONFLICT (tenant) DO UPDATE
      SET requests_until = GREATEST(b.requests_until, now()) + (EXCLUDED.requests_until - now()), token_cost = EXCLUDED.token_cost
    WHERE EXCLUDED.requests_until > now() OR EXCLUDED.token_cost <> b.token_cost)
-SELECT asked.ord, COALESCE(accepted.status, ''), COALESCE(asked.nth > room.n, false),
+SELECT asked.ord, COALESCE(accepted.status, ''),
+       COALESCE(asked.nth > room.n, false) AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
        asked.conversation <> ` + nobody + ` AND asked.ord NOT IN (SELECT ord FROM free)
        AND NOT EXISTS (SELECT FROM held WHERE held.id = asked.conversation AND held.changed_by = asked.id)
        AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"time"
@@ -140,4 +141,18 @@ func shares(all []NewRequest) (limited []share, spots []spot) {
 		last[n.Tenant], spots[i] = at, at
 	}
 	return limited, spots
+}
+
+const forgetTokensSQL = `
+UPDATE budgets SET token_cost = 0, tokens_until = now() WHERE token_cost > 0 AND NOT tenant = ANY (@limited::text[])`
+
+// ForgetTokens ends the charging of all tenants but those that have a limit of tokens: nobody else tells those who settle that a limit
+// is gone, and what was used without one must not count once there is one again.
+func (s *Store) ForgetTokens(ctx context.Context, limited []string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
+	defer cancel()
+	if _, err := s.pool.Exec(ctx, forgetTokensSQL, args{"limited": append([]string{}, limited...)}); err != nil {
+		return fmt.Errorf("forget tokens: %w", err)
+	}
+	return nil
 }

@@ -261,6 +261,58 @@ func TestRepeatsAreNotCharged(t *testing.T) {
 	_ = wantLimit(t, s, within(l), LimitRequests)
 }
 
+// A gateway repeats an accept whose answer was lost: the row is there, and whoever was told of a limit would send another.
+func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Requests: Rate{PerMinute: 1, Burst: 1}, InFlight: 1}
+	n := within(l)
+	accept(t, s, n)
+	before := dump(t, s)
+	if got := accept(t, s, n); got.Row.ID != n.ID || got.Row.Status != Queued {
+		t.Errorf("repeated, it is %+v, want it queued", got.Row)
+	}
+	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		t.Errorf("the repeat wrote (-before +after):\n%s", diff)
+	}
+	wantLimit(t, s, within(l), LimitInFlight)
+}
+
+func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := Limits{Tokens: Rate{PerMinute: 60, Burst: 60}}
+	use := func(tenant string) {
+		t.Helper()
+		r := commit(t, s, claimed(t, s, func(n *NewRequest) { n.Tenant, n.Limits = tenant, l }), TurnCommit{Outcome: Completed, InputTokens: 600})
+		settle(t, s, r, Completed, false)
+	}
+	use("kept")
+	use("freed")
+	for range 2 {
+		if err := s.ForgetTokens(t.Context(), []string{"kept", "unheard-of"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := commit(t, s, claimed(t, s, func(n *NewRequest) { n.Tenant = "freed" }), TurnCommit{Outcome: Completed, InputTokens: 600})
+	settle(t, s, free, Completed, false)
+	for tenant, want := range map[string]error{"kept": &LimitError{}, "freed": nil} {
+		n := within(l)
+		n.Tenant = tenant
+		_, err := s.Accept(t.Context(), n)
+		var limit *LimitError
+		if errors.As(err, &limit) != (want != nil) || limit == nil && err != nil {
+			t.Errorf("%s, with a limit again: %v, want %v", tenant, err, want)
+		}
+	}
+	if err := s.ForgetTokens(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask[int](t, s, `SELECT count(*) FROM budgets WHERE token_cost > 0`)[0]; n != 0 {
+		t.Errorf("%d tenants are charged, want none", n)
+	}
+}
+
 func TestSharesOfAStatement(t *testing.T) {
 	t.Parallel()
 	a, b := Limits{Requests: Rate{1, 1}}, Limits{InFlight: 3}
