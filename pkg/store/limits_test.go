@@ -184,6 +184,22 @@ func TestTokensAreChargedAtTheEnd(t *testing.T) {
 	accept(t, s, within(l))
 }
 
+// A limit costs no commit of its own: a transaction is named by the rows it wrote.
+func TestChargesAreOfTheAcceptsCommit(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for range 3 {
+		n := within(Limits{Requests: Rate{PerMinute: 60, Burst: 60}, Tokens: Rate{PerMinute: 60, Burst: 60}, InFlight: 10})
+		n.Once = once(n.ID.String())
+		accept(t, s, n)
+		const sameSQL = `
+SELECT r.id FROM requests r JOIN budgets b ON b.xmin = r.xmin JOIN bodies o ON o.xmin = r.xmin JOIN idempotency i ON i.xmin = r.xmin`
+		if got := ask[uuid.UUID](t, s, sameSQL); len(got) != 1 || got[0] != n.ID {
+			t.Errorf("%v was written with the charge, the body and the key in one transaction, want %s", got, n.ID)
+		}
+	}
+}
+
 func TestOnlyLimitedTenantsAreCharged(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -131,18 +131,34 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 	if err := s.backlog.admit(ctx); err != nil {
 		return store.Row{}, err
 	}
+	tenant := s.tenants.of(n.Tenant)
+	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
 	n.Once, n.Admit = x.once, s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	a, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
 	if err != nil {
-		if store.Unavailable(err) && n.Once.Key == "" {
-			s.orphans.add(n.Tenant, n.ID)
-		}
-		return store.Row{}, err
+		return store.Row{}, s.notAccepted(x, *n, err)
 	}
-	x.accepted = true
+	x.accepted, x.quota = true, quotaHeaders(n.Limits, a.Quota)
 	failpoint.Hit(failpoint.AcceptAfterCommit)
 	return a.Row, nil
+}
+
+// notAccepted looks after a request that has no row, or maybe one.
+func (s *server) notAccepted(x *exchange, n store.NewRequest, err error) error {
+	var limit *store.LimitError
+	switch {
+	case store.Unavailable(err):
+		if n.Once.Key == "" {
+			s.orphans.add(n.Tenant, n.ID)
+		}
+		return err
+	case errors.As(err, &limit):
+		x.quota = quotaHeaders(n.Limits, limit.Quota)
+		err = overLimit(n.Tenant, n.Limits, limit)
+	}
+	s.backlog.giveBack()
+	return err
 }
 
 // freeSlot reserves a slot of the lane by the last known load, and has the load looked at when it is due.

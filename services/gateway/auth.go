@@ -23,7 +23,7 @@ type principal struct {
 	models []string // nil: all
 }
 
-// maySee tells whether the model exists for this principal.
+// maySee tells whether the key lets the principal see the model.
 func (p principal) maySee(model string) bool {
 	return p.models == nil || slices.Contains(p.models, model)
 }

@@ -43,6 +43,13 @@ func (b *backlog) admit(ctx context.Context) error {
 	return nil
 }
 
+// giveBack returns a place that was not used.
+func (b *backlog) giveBack() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queued = max(b.queued-1, 0)
+}
+
 // claimCount tells one caller a second to count.
 func (b *backlog) claimCount() bool {
 	b.mu.Lock()

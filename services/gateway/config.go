@@ -17,7 +17,8 @@ import (
 type Config struct {
 	Store store.Config
 	Bus   bus.Config
-	// RegistryFile names the models. Not read when Registry is set.
+	// RegistryFile names the models, the tools and the tenants, which are read again when it changes. With Registry set, only the
+	// tenants are read, and only when they change.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// Listen is the TCP address of the API.
 	Listen string `env:"WINDLASS_LISTEN, default=127.0.0.1:8080"`
@@ -34,7 +35,7 @@ type Config struct {
 	// DrainGrace is how long waiting clients may go on waiting once the drain began.
 	DrainGrace time.Duration `env:"WINDLASS_DRAIN_GRACE, default=18s"`
 
-	// Registry, if set, is used instead of the file.
+	// Registry, if set, is used instead of the file, as long as that does not change.
 	Registry *registry.Registry `env:", noinit"`
 	// Runtime is required.
 	Runtime *process.Runtime `env:", noinit"`

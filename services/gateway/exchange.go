@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -32,6 +33,8 @@ type exchange struct {
 	// accepted: this exchange has accepted a request, and answers for it.
 	accepted bool
 	sent     []byte // the answer
+
+	quota http.Header // what the tenant's limits leave, for the head of the answer
 }
 
 // newID is the id of something that the exchange makes: a new one, or the one that an earlier exchange with the same Idempotency-Key
@@ -47,10 +50,11 @@ func (x *exchange) newID() (uuid.UUID, error) {
 	return id, nil
 }
 
-// WriteHeader notes the status.
+// WriteHeader notes the status, and adds what is to be told of limits.
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
+		maps.Copy(x.Header(), x.quota)
 	}
 	x.ResponseWriter.WriteHeader(status)
 }

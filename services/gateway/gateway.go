@@ -77,7 +77,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
-		leaving: make(chan struct{}),
+		leaving: make(chan struct{}), tenants: newTenants(cfg, st),
 	}
 	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
@@ -101,6 +101,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() { s.watch(watch) })
+	running.Go(func() { s.tenants.follow(watch) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- hs.Serve(listener) })
 

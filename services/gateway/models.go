@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -19,7 +20,7 @@ type modelObject struct {
 func (s *server) models(x *exchange, _ *http.Request) error {
 	all := list[modelObject]{Object: "list", Data: []modelObject{}}
 	for _, m := range s.cfg.Registry.Models() {
-		if m.Name != "*" && x.who.maySee(m.Name) {
+		if m.Name != "*" && s.maySee(x.who, m.Name) {
 			all.Data = append(all.Data, s.modelObject(m))
 		}
 	}
@@ -43,10 +44,16 @@ func (s *server) oneModel(x *exchange, r *http.Request) error {
 	return s.sendJSON(x, s.modelObject(m))
 }
 
+// maySee tells whether a model exists for a principal: its key and its tenant may use it.
+func (s *server) maySee(who principal, model string) bool {
+	all := s.tenants.of(who.tenant).Models
+	return who.maySee(model) && (all == nil || slices.Contains(all, model))
+}
+
 // model finds the model that a principal asks for. One that it may not see is not there.
 func (s *server) model(who principal, name string) (registry.Model, *fault.Error) {
 	m, ok := s.cfg.Registry.Model(name)
-	if !ok || name == "*" || !who.maySee(name) { // a wildcard serves other names than its own
+	if !ok || name == "*" || !s.maySee(who, name) { // a wildcard serves other names than its own
 		return registry.Model{}, &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", excerpt(name)),

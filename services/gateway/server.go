@@ -33,6 +33,7 @@ type server struct {
 	backlog *backlog
 	orphans *orphans
 	lanes   *lanes.Lanes
+	tenants *tenants
 	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
 

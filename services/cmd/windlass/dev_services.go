@@ -62,7 +62,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
 				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second,
-				DrainGrace: devGrace, Registry: reg, Runtime: d.rt.For("gateway"), Listener: d.api,
+				DrainGrace: devGrace, Registry: reg, RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
 			})
 		},
 	}, nil

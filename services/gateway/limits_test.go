@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// tenanted is a configuration with tenants.
+func tenanted(tb testing.TB, all ...registry.Tenant) func(*Config) {
+	tb.Helper()
+	return func(c *Config) {
+		file := models(tb, time.Hour).File()
+		file.Tenants = all
+		reg, err := registry.New(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		c.Registry = reg
+	}
+}
+
+// quotas are the headers about limits, by what follows x-ratelimit-.
+func quotas(r reply) map[string]string {
+	got := map[string]string{}
+	for name := range r.header {
+		if rest, ok := strings.CutPrefix(strings.ToLower(name), "x-ratelimit-"); ok {
+			got[rest] = r.header.Get(name)
+		}
+	}
+	return got
+}
+
+// wantOver wants a 429 that says when to come again, about then.
+func wantOver(t *testing.T, what string, r reply, want time.Duration, words string) {
+	t.Helper()
+	wantRefused(t, what, r, http.StatusTooManyRequests, "rate_limit_exceeded")
+	ms, err := strconv.Atoi(r.header.Get("Retry-After-Ms"))
+	secs, err2 := strconv.Atoi(r.header.Get("Retry-After"))
+	got := time.Duration(ms) * time.Millisecond
+	if err != nil || err2 != nil || got > want || got < want-patienceOfTests || time.Duration(secs)*time.Second < got {
+		t.Errorf("%s is to come again after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
+	}
+	again := fmt.Sprintf("Please try again in %ss.", seconds(got))
+	if message := r.fault(t)["message"].(string); !strings.Contains(message, words) || !strings.HasSuffix(message, again) {
+		t.Errorf("%s is told %q, want %q and %q", what, message, words, again)
+	}
+}
+
+func TestRequestsPerMinute(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 2}))
+	a, _ := s.mint("a")
+	b, _ := s.mint("b")
+	for left := 1; left >= 0; left-- {
+		r := s.as(a, "POST", "/v1/responses", background)
+		createdID(t, r)
+		got := quotas(r)
+		reset, err := time.ParseDuration(got["reset-requests"])
+		used := time.Duration(2-left) * 30 * time.Second
+		if err != nil || reset > used || reset < used-patienceOfTests {
+			t.Errorf("the allowance is said to be whole again after %q, want about %v", got["reset-requests"], used)
+		}
+		delete(got, "reset-requests")
+		if diff := cmp.Diff(map[string]string{"limit-requests": "2", "remaining-requests": strconv.Itoa(left)}, got); diff != "" {
+			t.Errorf("the headers differ (-want +got):\n%s", diff)
+		}
+	}
+	rows := s.backlog()
+	for name, ask := range map[string]func() reply{
+		"background": func() reply { return s.as(a, "POST", "/v1/responses", background) },
+		"foreground": func() reply { return s.as(a, "POST", "/v1/responses", foreground) },
+		"a stream":   func() reply { return s.as(a, "POST", "/v1/responses", `{"model":"m","input":"hi","stream":true}`) },
+		"chat": func() reply {
+			return s.as(a, "POST", "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"hi"}]}`)
+		},
+		"chat, streamed": func() reply {
+			return s.as(a, "POST", "/v1/chat/completions", `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
+		},
+		"completion": func() reply { return s.as(a, "POST", "/v1/completions", `{"model":"m","prompt":"hi"}`) },
+		"embedding":  func() reply { return s.as(a, "POST", "/v1/embeddings", `{"model":"m","input":"hi"}`) },
+	} {
+		r := ask()
+		wantOver(t, name, r, 30*time.Second, "Rate limit reached for tenant a on requests per min (RPM): Limit 2.")
+		if got := quotas(r); got["limit-requests"] != "2" || got["remaining-requests"] != "0" {
+			t.Errorf("%s is refused with %v, want none left of 2", name, got)
+		}
+	}
+	if got := s.backlog(); got != rows {
+		t.Errorf("%d requests are queued, want the %d accepted ones", got, rows)
+	}
+	r := s.as(b, "POST", "/v1/responses", background)
+	if createdID(t, r); len(quotas(r)) != 0 {
+		t.Errorf("a tenant without limits is told %v", quotas(r))
+	}
+	for _, path := range []string{"/v1/models", "/v1/responses/resp_0123456789abcdef0123456789abcdef"} { // reading is not limited
+		if r := s.as(a, "GET", path, ""); r.status == http.StatusTooManyRequests || len(quotas(r)) != 0 {
+			t.Errorf("GET %s answered %d with %v", path, r.status, quotas(r))
+		}
+	}
+}
+
+func TestBadRequestsAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "*", RequestsPerMinute: 1}))
+	for _, body := range []string{`{`, `{"model":"m"}`, `{"model":"none","input":"hi"}`} {
+		if r := s.call("POST", "/v1/responses", body); r.status != http.StatusBadRequest && r.status != http.StatusNotFound {
+			t.Errorf("%s answered %d", body, r.status)
+		}
+	}
+	createdID(t, s.call("POST", "/v1/responses", background))
+	wantOver(t, "the second good one", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
+}
+
+func TestTokensPerMinute(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, TokensPerMinute: 60}))
+	first := s.call("POST", "/v1/responses", background)
+	createdID(t, first)
+	want := map[string]string{"limit-tokens": "60", "remaining-tokens": "60", "reset-tokens": "0s"}
+	if diff := cmp.Diff(want, quotas(first)); diff != "" {
+		t.Errorf("the headers differ (-want +got):\n%s", diff)
+	}
+	row := s.claim()
+	s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
+	err := s.store.Settle(t.Context(), store.Settlement{
+		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := s.call("POST", "/v1/responses", background)
+	wantOver(t, "one after 150 tokens of 60", over, 91*time.Second, "tokens per min (TPM): Limit 60.")
+	if got := quotas(over); got["remaining-tokens"] != "0" || !strings.HasPrefix(got["reset-tokens"], "2m") {
+		t.Errorf("it is told %v, want none left and minutes to go", got)
+	}
+}
+
+func TestRequestsInFlight(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, InFlight: 1}))
+	createdID(t, s.call("POST", "/v1/responses", background))
+	over := s.call("POST", "/v1/responses", background)
+	wantOver(t, "a second one", over, time.Second, "queued or in progress: Limit 1.")
+	if len(quotas(over)) != 0 {
+		t.Errorf("it is told %v, of which nothing is limited", quotas(over))
+	}
+	s.finish(s.claim(), store.Completed, `{}`)
+	createdID(t, s.call("POST", "/v1/responses", background))
+}
+
+// Two gateways on one database let through what one would.
+func TestGatewaysShareLimits(t *testing.T) {
+	t.Parallel()
+	limited := tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 20})
+	one := raise(t, limited)
+	two := raise(t, limited, func(c *Config) { c.Store.URL = one.database })
+	var ok, over atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			switch r := []*stand{one, two}[i%2].call("POST", "/v1/responses", background); r.status {
+			case http.StatusOK:
+				ok.Add(1)
+			case http.StatusTooManyRequests:
+				over.Add(1)
+			default:
+				t.Errorf("answered %d %s", r.status, r.body)
+			}
+		})
+	}
+	began := time.Now()
+	wg.Wait()
+	back := int64(time.Since(began)/(3*time.Second)) + 1 // one comes back every 3 s
+	if ok.Load() < 20 || ok.Load() > 20+back || ok.Load()+over.Load() != 60 {
+		t.Errorf("%d of 60 accepted and %d refused, want 20", ok.Load(), over.Load())
+	}
+	if got := int64(one.backlog()); got != ok.Load() {
+		t.Errorf("%d queued, want %d", got, ok.Load())
+	}
+}
+
+func TestRepeatsWithAKeyAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
+	ask := func(key string) reply {
+		r := s.request(t.Context(), "POST", "/v1/responses", background)
+		r.Header.Set("Idempotency-Key", key)
+		return s.send(r)
+	}
+	id := createdID(t, ask("k"))
+	for range 2 {
+		if again := createdID(t, ask("k")); again != id {
+			t.Errorf("repeated, it is %s, want %s", again, id)
+		}
+	}
+	wantOver(t, "another key", ask("other"), time.Minute, "requests per min")
+}
+
+// What is over a tenant's limit takes nobody's place in the queue.
+func TestRefusedRequestsFillNoBacklog(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}), func(c *Config) { c.BacklogMax = 5 })
+	a, _ := s.mint("a")
+	b, _ := s.mint("b")
+	createdID(t, s.as(a, "POST", "/v1/responses", background))
+	for range 10 {
+		wantOver(t, "one over the limit", s.as(a, "POST", "/v1/responses", background), time.Minute, "tenant a")
+	}
+	createdID(t, s.as(b, "POST", "/v1/responses", background))
+}
+
+func TestWeights(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "heavy", Weight: 3}, registry.Tenant{Name: "light"}))
+	for _, tenant := range []string{"light", "heavy"} {
+		key, _ := s.mint(tenant)
+		for range 12 {
+			createdID(t, s.as(key, "POST", "/v1/responses", background))
+		}
+	}
+	got := map[string]int{}
+	for range 12 {
+		got[s.claim().Tenant]++
+	}
+	if diff := cmp.Diff(map[string]int{"heavy": 8, "light": 4}, got); diff != "" { // one more for who was there first
+		t.Errorf("the first 12 claims differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestModelsOfATenant(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "*", Models: []string{"b"}}, registry.Tenant{Name: "a", Models: []string{"m", "b"}}))
+	a, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
+	c, _ := s.mint("c", func(n *store.NewKey) { n.Models = []string{"m", "b"} })
+	for name, tt := range map[string]struct{ key, may, not string }{
+		"both of its tenant, one of its key": {a, "m", "b"}, "one of its tenant, both of its key": {c, "b", "m"}, "no list of its own": {testKey, "b", "m"},
+	} {
+		models := s.as(tt.key, "GET", "/v1/models", "").object(t)["data"].([]any)
+		if len(models) != 1 || models[0].(map[string]any)["id"] != tt.may {
+			t.Errorf("%s: sees %v, want %s", name, models, tt.may)
+		}
+		createdID(t, s.as(tt.key, "POST", "/v1/responses", strings.Replace(background, `"m"`, `"`+tt.may+`"`, 1)))
+		wantRefused(t, name, s.as(tt.key, "POST", "/v1/responses", strings.Replace(background, `"m"`, `"`+tt.not+`"`, 1)), http.StatusNotFound, "model_not_found")
+		wantRefused(t, name, s.as(tt.key, "GET", "/v1/models/"+tt.not, ""), http.StatusNotFound, "model_not_found")
+	}
+}
+
+func TestQuotaHeadersAreOpenAIs(t *testing.T) {
+	t.Parallel()
+	l := limitsOf(registry.Tenant{RequestsPerMinute: 60, TokensPerMinute: 150_000})
+	q := store.Quota{
+		Requests: store.Allowance{Remaining: 59, Reset: time.Second},
+		Tokens:   store.Allowance{Remaining: 149_984, Reset: 6*time.Minute + 500*time.Microsecond},
+	}
+	want := http.Header{
+		"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"},
+		"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0.001s"},
+	}
+	if diff := cmp.Diff(want, quotaHeaders(l, q)); diff != "" {
+		t.Errorf("headers differ (-want +got):\n%s", diff)
+	}
+	if got := quotaHeaders(store.Limits{InFlight: 1}, store.Quota{InFlight: 1}); len(got) != 0 {
+		t.Errorf("without rates the headers are %v, want none", got)
+	}
+}
