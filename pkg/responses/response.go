@@ -112,15 +112,7 @@ func (r Response) appendState(w *writer) {
 }
 
 func (r Response) appendOutput(w *writer) {
-	w.key("output")
-	w.b = append(w.b, '[')
-	for i, it := range r.Output {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.b = append(w.b, it.JSON()...)
-	}
-	w.b = append(w.b, ']')
+	w.items("output", r.Output)
 	w.key("usage")
 	if r.Usage != nil {
 		w.b = r.Usage.AppendJSON(w.b)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/responses/item"
 )
 
 // writer appends members of an object, each after a comma.
@@ -57,4 +58,16 @@ func (w *writer) number(name string, f *float64, other string) {
 		return
 	}
 	w.b = strconv.AppendFloat(w.b, *f, 'g', -1, 64)
+}
+
+func (w *writer) items(name string, items []item.Item) {
+	w.key(name)
+	w.b = append(w.b, '[')
+	for i, it := range items {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = append(w.b, it.JSON()...)
+	}
+	w.b = append(w.b, ']')
 }

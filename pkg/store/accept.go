@@ -10,12 +10,15 @@ import (
 	"github.com/google/uuid"
 )
 
+// Responses is the endpoint of requests that run the loop. A request of any other is one model call, and that step's output its answer.
+const Responses = "responses"
+
 // NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
 // repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // its path below the API's base: "responses", or one of an endpoint that is one model call
+	Endpoint   string // its path below the API's base: Responses, or one of an endpoint that is one model call
 	Model      string
 	Lane       string
 	Tier       int     // 0 is served first

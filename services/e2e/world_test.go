@@ -21,6 +21,7 @@ import (
 const (
 	apiKey      = "e2e-key"
 	dispatchKey = "e2e-dispatch-key-0123456789"
+	sealKey     = "e2e-seal-key-0123456789"
 	model       = "scripted"
 	logTail     = 12 // lines of each log shown of a failed test
 )
@@ -65,7 +66,7 @@ func newWorld(t *testing.T, more ...string) *world {
 	w.env = append([]string{
 		env("WINDLASS_DATABASE_URL", w.url), env("WINDLASS_NATS_URL", w.nats.url), env("WINDLASS_DISPATCH_KEY", dispatchKey),
 		env("WINDLASS_API_KEY", apiKey), env("WINDLASS_LISTEN", listen), env("WINDLASS_REGISTRY", filepath.Join(dir, "registry.yaml")),
-		env("WINDLASS_STEP_MAX_BYTES", 4<<30), env("WINDLASS_TOOL_SLOTS", 256),
+		env("WINDLASS_SEAL_KEYS", sealKey), env("WINDLASS_STEP_MAX_BYTES", 4<<30), env("WINDLASS_TOOL_SLOTS", 256),
 	}, more...)
 	w.api = newClient("http://" + listen)
 	t.Cleanup(w.tellOfFailure)

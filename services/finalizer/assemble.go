@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -13,7 +12,7 @@ import (
 
 // assemble builds the final object from the chain; nil where the request is one model call, whose step is its answer.
 func assemble(c store.Chain, now time.Time) ([]byte, error) {
-	if _, ok := relay.Known(c.Endpoint); ok {
+	if c.Endpoint != store.Responses {
 		return nil, nil
 	}
 	request, fault := responses.Decode(c.Body)

@@ -36,7 +36,8 @@ func run(tb testing.TB, outcome store.Status, reason string, last store.Step) st
 		{Turn: 1, Index: 2, Kind: "tool", CallID: "b", State: store.StepFailed, Output: why.ForModel(), Error: why.Encode()},
 		last,
 	}}
-	c.ID, c.Outcome, c.Reason = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), outcome, reason
+	c.ID, c.Endpoint = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), store.Responses
+	c.Outcome, c.Reason = outcome, reason
 	c.CreatedAt = time.Unix(1_700_000_000, 0)
 	return c
 }
@@ -164,7 +165,7 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 // The answer of a request that is one model call is its step, whatever that holds.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
-	for _, endpoint := range []string{"chat/completions", "completions", "embeddings"} {
+	for _, endpoint := range []string{"chat/completions", "completions", "embeddings", "responses/compact"} {
 		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
 		c.Endpoint, c.Outcome = endpoint, store.Completed
 		if b, err := assemble(c, time.Now()); b != nil || err != nil {

@@ -10,7 +10,6 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
@@ -37,7 +36,7 @@ func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
 		return context.Cause(ctx)
 	}
 	id := dispatch.BusID(c.ID)
-	if _, call := relay.Known(c.Endpoint); !call {
+	if c.Endpoint == store.Responses {
 		f.tellRan(ctx, c)
 	}
 	var archive []byte
@@ -118,7 +117,7 @@ func (f *finalizer) collect(ctx context.Context, c store.Chain) (archive []byte,
 		}
 		return nil
 	}
-	if _, call := relay.Known(c.Endpoint); call { // its chunks are all there is, and good for nothing but an answer
+	if c.Endpoint != store.Responses { // its chunks are all there is, and good for nothing but an answer
 		seq.Once, hole = true, c.Status != store.Completed
 	} else if request, fault := responses.Decode(c.Body); fault == nil {
 		opened = keep(live.Opening(c.ID, request))

@@ -76,7 +76,7 @@ func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, bod
 	}
 	x.requestID = dispatch.BusID(id)
 	return store.NewRequest{
-		ID: id, Endpoint: "responses", Model: c.Model, Tier: tierOf(c.ServiceTier), Background: c.Background, Body: body,
+		ID: id, Endpoint: store.Responses, Model: c.Model, Tier: tierOf(c.ServiceTier), Background: c.Background, Body: body,
 		Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(h), Unstored: !c.Store, Streamed: c.Stream,
 		Metadata: c.Metadata,
 	}, nil
@@ -114,6 +114,9 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 		if errors.As(err, &refusal) {
 			return nil, "", fault.Invalid(refusal.Param, refusal.Code, refusal.Message)
 		}
+		return nil, "", err
+	}
+	if err := s.opens(who.tenant, "input", c.Input); err != nil {
 		return nil, "", err
 	}
 	return c, model.Lane, nil

@@ -51,23 +51,25 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		if c.Stream {
 			return s.streamCall(x, r, n)
 		}
-		ended := s.waiters.watch(id) // before the row is there: its end cannot be missed
-		defer s.waiters.forget(id)
-		row, err := s.accept(r.Context(), x, &n)
-		if err != nil {
-			return err
-		}
-		x.Header().Set(callHeader, callPrefix+x.requestID)
-		s.dispatch(r.Context(), row)
-		return s.await(x, r, n, ended)
+		return s.call(x, r, n)
 	}
 }
 
-// isCall tells requests that are one model call from responses.
-func isCall(a *store.Answer) bool {
-	_, ok := relay.Known(a.Endpoint)
-	return ok
+// call accepts a request that is one model call and answers with its end.
+func (s *server) call(x *exchange, r *http.Request, n store.NewRequest) error {
+	ended := s.waiters.watch(n.ID) // before the row is there: its end cannot be missed
+	defer s.waiters.forget(n.ID)
+	row, err := s.accept(r.Context(), x, &n)
+	if err != nil {
+		return err
+	}
+	x.Header().Set(callHeader, callPrefix+x.requestID)
+	s.dispatch(r.Context(), row)
+	return s.await(x, r, n, ended)
 }
+
+// isCall tells requests that are one model call from responses.
+func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
 
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
 // a request is not stored.

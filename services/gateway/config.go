@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/apikey"
+	"windlass.dev/windlass/services/internal/compaction"
 )
 
 // Config is read from the environment, but for the last four fields, which the caller of Run sets.
@@ -26,6 +27,9 @@ type Config struct {
 	APIKey string `env:"WINDLASS_API_KEY"`
 	// KeyPepper is what keys made by windlass keys are checked with, at least 16 bytes. Empty: they are not accepted.
 	KeyPepper string `env:"WINDLASS_KEY_PEPPER"`
+	// SealKeys seal and open what compaction items hold: secrets of at least 16 bytes, separated by commas. The first one seals, all
+	// of them open. Empty: nothing is compacted.
+	SealKeys string `env:"WINDLASS_SEAL_KEYS"`
 	// MaxBody bounds a request body, in bytes.
 	MaxBody int64 `env:"WINDLASS_MAX_BODY, default=16777216"`
 	// BacklogMax is the number of queued requests from which on new ones are refused with 429.
@@ -61,6 +65,9 @@ func (c *Config) Validate() error {
 		if err := apikey.Pepper(c.KeyPepper).Check(); err != nil {
 			errs = append(errs, fmt.Errorf("WINDLASS_KEY_PEPPER: %w", err))
 		}
+	}
+	if _, err := compaction.ReadKeys(c.SealKeys); err != nil {
+		errs = append(errs, fmt.Errorf("WINDLASS_SEAL_KEYS: %w", err))
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, want at least 1", c.MaxBody))

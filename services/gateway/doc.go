@@ -88,6 +88,11 @@
 //     what was said, as far as an operator needs it and a client that did not ask for storage may expect. Showing them under
 //     /v1/responses would have made every other route there answer for ids that are none; telling only the logs, as for responses
 //     with store=false, would have left tenants without a trail.
+//   - A compaction (POST /v1/responses/compact) is a call of that kind, too, though the body is ours to understand: OpenAI's object has
+//     no status, so failures are HTTP errors, and it is not stored, for it is made to be given back. It may continue a response; a
+//     conversation it may not, for nothing could take the items' places there. All messages of the user come back, as OpenAI has it, however
+//     many; what instructs the model goes into the seal (package compaction). A compaction item is opened when it comes, so that what was not
+//     sealed for the tenant is a 400, and kept as it came. Without WINDLASS_SEAL_KEYS there is no such route (404).
 //   - What an upstream can do (chat, embeddings) is not in the registry: the upstream says so itself, in words that clients know.
 //   - An Idempotency-Key stands for method, path, query and the bytes of the body; anything else with it is a 422
 //     idempotency_key_reused, never a 409, for SDKs send those again. Refusals don't use the key up, whatever their status; once a

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
 )
@@ -56,6 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer b.Close(context.WithoutCancel(ctx))
 	s := newServer(cfg, st, b)
+	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
+		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	}
 	stop, err := b.OnDone(s.onDone)
 	if err != nil {
 		return err

@@ -33,6 +33,9 @@ const (
 	patienceOfTests = 20 * time.Second
 )
 
+// testSeal seals what compaction items hold.
+const testSeal = "seal of the tests"
+
 var testPepper = apikey.Pepper("pepper of the tests")
 
 func TestMain(m *testing.M) {
@@ -100,8 +103,8 @@ func (s *stand) config(change []func(*Config)) Config {
 	s.rt = process.NewRuntime("gateway", process.Config{}, zap.New(core))
 	cfg := Config{
 		Store: store.Config{MaxConns: 4}, Bus: bustest.Config(s.nats), Registry: models(s.tb, 0), Runtime: s.rt, APIKey: testKey,
-		KeyPepper: string(testPepper),
-		MaxBody:   16 << 20, BacklogMax: 1000, PollInterval: time.Hour, DrainGrace: 50 * time.Millisecond, Listener: listener,
+		KeyPepper: string(testPepper), SealKeys: testSeal,
+		MaxBody: 16 << 20, BacklogMax: 1000, PollInterval: time.Hour, DrainGrace: 50 * time.Millisecond, Listener: listener,
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -35,6 +35,7 @@ const (
 // are answered from its row.
 var accepting = map[string]bool{
 	"/v1/responses":        true,
+	compactPath:            true,
 	"/v1/chat/completions": true,
 	"/v1/completions":      true,
 	"/v1/embeddings":       true,

@@ -47,7 +47,7 @@ func newMaker(t *testing.T, do func(m *maker, x *exchange, id uuid.UUID) error) 
 	})
 	served := httptest.NewServer(m.observe(func(x *exchange, r *http.Request) {
 		x.who.tenant = "a"
-		m.answer(once).ServeHTTP(x, r)
+		m.answer("", once).ServeHTTP(x, r)
 	}))
 	t.Cleanup(m.tasks.Wait)
 	t.Cleanup(served.Close)

@@ -294,6 +294,7 @@ func TestConcurrentRepeatsOverTwoGateways(t *testing.T) {
 // Every POST of the API, by its pattern, with a body that it takes. A route that is missing here fails the test below.
 var onceBodies = map[string]string{
 	"/v1/responses":                backgroundBody,
+	"/v1/responses/compact":        `{"model":"m","input":"hi"}`,
 	"/v1/responses/{id}/cancel":    "",
 	"/v1/chat/completions":         chatBody,
 	"/v1/completions":              `{"model":"m","prompt":"hi"}`,

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
 )
@@ -20,6 +21,7 @@ import (
 // server is one gateway. It is safe for concurrent use.
 type server struct {
 	cfg     Config
+	seals   compaction.Keys
 	key     [32]byte // digest of WINDLASS_API_KEY
 	keys    *keyring
 	store   *store.Store
@@ -49,6 +51,7 @@ type handler func(x *exchange, r *http.Request) error
 func (s *server) routes() map[string]map[string]handler {
 	return map[string]map[string]handler{
 		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},
+		compactPath:                      {http.MethodPost: s.compact},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},
@@ -81,18 +84,12 @@ func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	add := func(routes map[string]map[string]handler, wrap func(handler) handler) {
 		for pattern, methods := range routes {
-			for method, h := range methods {
-				if method == http.MethodPost {
-					h = s.once(pattern, h)
-				}
-				mux.Handle(method+" "+pattern, s.answer(wrap(h)))
-			}
-			mux.Handle(pattern, s.answer(methodNotAllowed(slices.Sorted(maps.Keys(methods)))))
+			mux.Handle(pattern, s.byMethod(pattern, methods, wrap))
 		}
 	}
 	add(s.routes(), s.keyed)
 	add(s.public(), func(h handler) handler { return h })
-	mux.Handle("/", s.answer(noRoute))
+	mux.Handle("/", s.answer("/", noRoute))
 	return s.observe(func(x *exchange, r *http.Request) {
 		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.
 		if p := r.URL.EscapedPath(); p != path.Clean(p) {
@@ -103,11 +100,34 @@ func (s *server) handler() http.Handler {
 	})
 }
 
-// answer runs a handler and writes the error it returns.
-func (s *server) answer(h handler) http.Handler {
+// byMethod answers a route. The mux is not asked to tell methods apart: a path of its own beside one with an id, which has other methods,
+// would be ambiguous to it.
+func (s *server) byMethod(pattern string, methods map[string]handler, wrap func(handler) handler) http.Handler {
+	answers := map[string]http.Handler{}
+	for method, h := range methods {
+		if method == http.MethodPost {
+			h = s.once(pattern, h)
+		}
+		answers[method] = s.answer(method+" "+pattern, wrap(h))
+	}
+	if get, ok := answers[http.MethodGet]; ok {
+		answers[http.MethodHead] = get
+	}
+	refuse := s.answer(pattern, methodNotAllowed(slices.Sorted(maps.Keys(methods))))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, ok := answers[r.Method]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		refuse.ServeHTTP(w, r)
+	})
+}
+
+// answer runs a handler and writes the error it returns. route is how metrics and logs call it.
+func (s *server) answer(route string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
-		x.route = r.Pattern
+		x.route = route
 		if err := h(x, r); err != nil {
 			s.fail(x, r, err)
 		}

@@ -7,6 +7,8 @@ package looporchestrator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -15,6 +17,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -27,10 +30,25 @@ type Config struct {
 	Slots int `env:"WINDLASS_TURN_SLOTS, default=1024"`
 	// ResultBatch bounds the tool results of one commit.
 	ResultBatch int `env:"WINDLASS_RESULT_BATCH, default=256"`
+	// SealKeys are the gateways': secrets of at least 16 bytes, separated by commas. Empty: no history is compacted.
+	SealKeys string `env:"WINDLASS_SEAL_KEYS"`
+}
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error {
+	_, err := compaction.ReadKeys(c.SealKeys)
+	if err != nil {
+		err = fmt.Errorf("WINDLASS_SEAL_KEYS: %w", err)
+	}
+	return errors.Join(c.Config.Validate(), err)
 }
 
 // Run takes turns and results until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
+	keys, err := compaction.ReadKeys(cfg.SealKeys)
+	if err != nil {
+		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	}
 	be, err := backend.Open(ctx, "loop-orchestrator", cfg.Config)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -39,7 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer be.Close(ctx)
-	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}}
+	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range be.Registry.Lanes() {
@@ -63,6 +81,7 @@ const resultBatches = 2
 type orchestrator struct {
 	*backend.Backend
 	upstream upstream.Client
+	keys     compaction.Keys
 }
 
 // dialects are the APIs of model servers, by their names in the registry.

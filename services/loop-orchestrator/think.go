@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -34,6 +35,9 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	var none store.TurnCommit
 	if endpoint, ok := relay.Known(c.Endpoint); ok {
 		return o.oneCall(ctx, c, endpoint)
+	}
+	if c.Endpoint == compaction.Endpoint {
+		return o.compact(ctx, c)
 	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
@@ -55,12 +59,12 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 		ID: c.ID, Turn: c.Turn, Request: request, Earlier: earlier, Turns: turns, Tools: tools, Limits: o.Registry.Limits(),
 	}
 	dialect := dialects[served.Upstream.Dialect]
-	body, err := dialect.Encode(model.Call{
+	body, err := o.encode(dialect, c.Tenant, model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
 	})
 	if err != nil {
-		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
+		return none, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
 	defer cancel()

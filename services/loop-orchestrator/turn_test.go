@@ -40,7 +40,8 @@ func migrate(ctx context.Context, url string) error {
 type stand struct {
 	*orchestrator
 	broker *server.Server
-	calls  atomic.Int32 // of the model
+	calls  atomic.Int32      // of the model
+	see    func(body []byte) // what the model is sent, if anybody looks
 	answer http.HandlerFunc
 }
 
@@ -49,7 +50,10 @@ func newStand(t *testing.T) *stand {
 	s := &stand{broker: bustest.Server(t)}
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
-		_, _ = io.Copy(io.Discard, r.Body) // net/http sees a client leave only once the body was read
+		body, _ := io.ReadAll(r.Body) // net/http sees a client leave only once the body was read
+		if s.see != nil {
+			s.see(body)
+		}
 		s.answer(w, r)
 	}))
 	t.Cleanup(model.Close)

@@ -15,6 +15,12 @@ func Message(id, role, status string, parts ...Part) Item {
 	return Item{Type: "message", ID: id, Status: status, Role: role, raw: append(b, '}')}
 }
 
+// UserText builds a message of the user as clients send one, without an id.
+func UserText(text string) Item {
+	b := append([]byte(nil), `{"type":"message","role":"user","content":[{"type":"input_text","text":`...)
+	return Item{Type: "message", Role: "user", raw: append(raw.AppendText(b, text), `}]}`...)}
+}
+
 // Call is a call of a tool, made by the model. CallID is for function calls,
 // which the client runs; ServerLabel, Output and Error are for calls of tools
 // that ran on the server.
@@ -103,6 +109,14 @@ func (r Reasoning) Item() Item {
 		b = field(b, "encrypted_content", r.Encrypted)
 	}
 	return Item{Type: "reasoning", ID: r.ID, raw: append(b, '}')}
+}
+
+// Compaction builds the item that stands for what was said before it, sealed.
+func Compaction(id, encrypted string) Item {
+	b := append([]byte(nil), `{"type":"compaction","id":`...)
+	b = raw.AppendText(b, id)
+	b = field(b, "encrypted_content", encrypted)
+	return Item{Type: "compaction", ID: id, raw: append(b, '}')}
 }
 
 func head(typ, id, status string) []byte {

@@ -19,6 +19,8 @@ func Prefix(typ string) string {
 		return "mcp"
 	case "mcp_list_tools":
 		return "mcpl"
+	case "compaction":
+		return "cmp"
 	}
 	return "item"
 }

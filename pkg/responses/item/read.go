@@ -13,7 +13,7 @@ const maxText = 10_485_760
 var labels = func() map[string]string {
 	m := map[string]string{}
 	for _, s := range []string{
-		"message", "function_call", "function_call_output", "reasoning", "mcp_call", "mcp_list_tools", "item_reference",
+		"message", "function_call", "function_call_output", "reasoning", "mcp_call", "mcp_list_tools", "item_reference", "compaction",
 		"user", "assistant", "system", "developer", "in_progress", "completed", "incomplete",
 		"input_text", "output_text", "summary_text", "reasoning_text", "refusal", "input_image", "input_file",
 	} {

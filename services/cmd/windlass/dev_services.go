@@ -41,6 +41,10 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	seal, err := d.secret("seal.key")
+	if err != nil {
+		return nil, err
+	}
 	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
 	nats := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
 	common := func(name string) backend.Config {
@@ -49,7 +53,9 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	return []func(context.Context) error{
 		func(ctx context.Context) error { return claimer.Run(ctx, claimer.Config{Config: common("claimer")}) },
 		func(ctx context.Context) error {
-			return looporchestrator.Run(ctx, looporchestrator.Config{Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256})
+			return looporchestrator.Run(ctx, looporchestrator.Config{
+				Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256, SealKeys: seal,
+			})
 		},
 		func(ctx context.Context) error {
 			return finalizer.Run(ctx, finalizer.Config{Config: common("finalizer"), Slots: 64})
@@ -61,8 +67,9 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second,
-				DrainGrace: devGrace, Registry: reg, RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
+				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal, MaxBody: 16 << 20, BacklogMax: 100_000,
+				PollInterval: time.Second, DrainGrace: devGrace, Registry: reg,
+				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
 			})
 		},
 	}, nil

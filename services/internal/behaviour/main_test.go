@@ -41,6 +41,7 @@ func TestPromises(t *testing.T) {
 		"responses that continue each other":      capture.chains,
 		"conversations":                           capture.conversations,
 		"lists of tools":                          capture.lists,
+		"histories that are made shorter":         capture.compactions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -40,6 +40,7 @@ const (
 	apiKey      = "wl-stack-test-key"
 	keyPepper   = "stack-test-pepper"
 	dispatchKey = "stack-test-dispatch-key"
+	sealKey     = "stack-test-seal-key"
 	conns       = 4 // of each service
 	grace       = 500 * time.Millisecond
 	// ackWait is production's: on a busy machine a shorter one lapses, and calls that nobody expects are made.
@@ -159,7 +160,9 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 	return []func(context.Context) error{
 		func(ctx context.Context) error { return claimer.Run(ctx, claimer.Config{Config: common("claimer")}) },
 		func(ctx context.Context) error {
-			return looporchestrator.Run(ctx, looporchestrator.Config{Config: common("loop-orchestrator"), Slots: 256, ResultBatch: 256})
+			return looporchestrator.Run(ctx, looporchestrator.Config{
+				Config: common("loop-orchestrator"), Slots: 256, ResultBatch: 256, SealKeys: sealKey,
+			})
 		},
 		func(ctx context.Context) error {
 			return finalizer.Run(ctx, finalizer.Config{Config: common("finalizer"), Slots: 64})
@@ -171,8 +174,8 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, MaxBody: 16 << 20, BacklogMax: 10_000, PollInterval: time.Second,
-				DrainGrace: grace, Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
+				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, SealKeys: sealKey, MaxBody: 16 << 20, BacklogMax: 10_000,
+				PollInterval: time.Second, DrainGrace: grace, Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
 			})
 		},
 	}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/compaction"
+)
+
+const compactPath = "/v1/" + compaction.Endpoint
+
+// compact is POST /v1/responses/compact: a request of one model call, whose answer is a shorter history. It takes what create takes, as
+// far as it says which history and which model.
+func (s *server) compact(x *exchange, r *http.Request) error {
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return err
+	}
+	if !s.seals.Any() {
+		f := fault.NotFound("Histories are not compacted here: this server has no key to seal them with.")
+		f.Code = "compaction_not_configured"
+		return f
+	}
+	body, c, lane, err := s.resolve(r.Context(), x.who, body)
+	if err != nil {
+		return err
+	}
+	if f := c.CompactRefusal(); f != nil {
+		return f
+	}
+	parent, err := s.parent(r.Context(), x.who.tenant, c)
+	if err != nil {
+		return err
+	}
+	n, err := s.newRequest(x, r.Header, c, body)
+	if err != nil {
+		return err
+	}
+	n.Endpoint, n.Unstored = compaction.Endpoint, true
+	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
+	return s.call(x, r, n)
+}
+
+// opens refuses items that claim to be compactions of the tenant's and are not. Their content stays sealed until a model is called.
+func (s *server) opens(tenant, param string, items []item.Item) error {
+	for i, it := range items {
+		if it.Type != "compaction" {
+			continue
+		}
+		_, err := s.seals.Open(tenant, it.Encrypted())
+		at := fmt.Sprintf("%s[%d].encrypted_content", param, i)
+		switch {
+		case err == nil:
+		case errors.Is(err, compaction.ErrNoKey), errors.Is(err, compaction.ErrSealed):
+			return fault.Invalid(at, "invalid_encrypted_content", fmt.Sprintf(
+				"The encrypted content of '%s' could not be verified: it was not made by this server for you, or too long ago.", at))
+		default:
+			return fmt.Errorf("open a compaction item: %w", err)
+		}
+	}
+	return nil
+}
