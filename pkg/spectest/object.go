@@ -24,6 +24,16 @@ func Response(tb testing.TB, text []byte) error {
 	return Schema(tb, "ResponseResource").Validate(withoutHosted(object))
 }
 
+// Compaction holds the answer of POST /v1/responses/compact against the specification.
+func Compaction(tb testing.TB, text []byte) error {
+	tb.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil {
+		return fmt.Errorf("read a compaction: %w", err)
+	}
+	return Schema(tb, "CompactResource").Validate(object)
+}
+
 // Event holds a streamed event against the schema that the specification has for its type. Events that only OpenAI has, those of
 // hosted tool servers and of raw reasoning, are passed; a type that nobody has is an error.
 func Event(tb testing.TB, text []byte) error {

@@ -26,6 +26,26 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+func TestCompaction(t *testing.T) {
+	t.Parallel()
+	const usage = `{"input_tokens":1,"input_tokens_details":{"cached_tokens":0},"output_tokens":1,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":2}`
+	const start = `{"id":"resp_1","object":"response.compaction","created_at":1,"usage":` + usage + `,"output":[`
+	for name, tt := range map[string]struct {
+		text  string
+		fails bool
+	}{
+		"a history":            {start + `{"type":"compaction","id":"cmp_1","encrypted_content":"x"}]}`, false},
+		"an item without id":   {start + `{"type":"compaction","encrypted_content":"x"}]}`, true},
+		"a history of nothing": {`{"id":"resp_1","object":"response.compaction","created_at":1,"output":[]}`, true},
+		"another object":       {`{"id":"resp_1","object":"response","created_at":1,"output":[],"usage":` + usage + `}`, true},
+		"no object":            {`[]`, true},
+	} {
+		if err := Compaction(t, []byte(tt.text)); (err != nil) != tt.fails {
+			t.Errorf("%s: %v, want an error: %v", name, err, tt.fails)
+		}
+	}
+}
+
 func TestItem(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -26,7 +26,7 @@ type client struct {
 var clients = []client{
 	{
 		"npm openai", nodeKit, "openai.mjs",
-		"create structured functions tools background cancel chain errors stream stream_functions stream_tools stream_errors resume stream_cancel " +
+		"create structured functions tools background cancel chain compact errors stream stream_functions stream_tools stream_errors resume stream_cancel " +
 			"delete input_items models chat chat_stream embeddings",
 	},
 	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
@@ -34,7 +34,7 @@ var clients = []client{
 	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent stream agent_stream tools_stream chain structured tools errors"},
 	{
 		"PyPI openai", pythonKit, "openai_client.py",
-		"create create_async structured functions tools background cancel chain errors stream stream_async stream_functions stream_tools " +
+		"create create_async structured functions tools background cancel chain compact errors stream stream_async stream_functions stream_tools " +
 			"stream_errors resume stream_cancel delete input_items models chat chat_stream embeddings",
 	},
 	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools agent_stream tools_stream handoff"},

@@ -76,6 +76,10 @@ func (x *exchange) judgeObject(t *testing.T) {
 		return // what is no object is the OpenAPI document's to judge
 	}
 	switch {
+	case object.Object == "response.compaction":
+		if err := spectest.Compaction(t, x.body.Bytes()); err != nil {
+			t.Errorf("%s: %v\n%s", x, err, x.body.Bytes())
+		}
 	case object.Object == "response" && !object.Deleted:
 		if err := spectest.Response(t, x.body.Bytes()); err != nil {
 			t.Errorf("%s: %v\n%s", x, err, x.body.Bytes())

@@ -38,6 +38,7 @@ func openaiGo(t *testing.T, url string) {
 		{"background", (*goClient).background},
 		{"cancel", (*goClient).cancel},
 		{"chain", (*goClient).chain},
+		{"compact", (*goClient).compact},
 		{"errors", (*goClient).errors},
 		{"stream", (*goClient).stream},
 		{"stream_functions", (*goClient).streamFunctions},

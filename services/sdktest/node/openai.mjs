@@ -99,6 +99,26 @@ await run({
     assert.ok(third.usage.input_tokens > first.usage.input_tokens, 'the model was shown the earlier turns');
   },
 
+  async compact() {
+    const question = says('The keys are under the mat.');
+    const first = await client.responses.create({ model, input: question });
+    const short = await client.responses.compact({ model, previous_response_id: first.id, instructions: 'Be brief.' });
+    assert.equal(short.object, 'response.compaction');
+    assert.deepEqual(short.output.map(o => o.type), ['message', 'compaction']);
+    assert.equal(short.output[0].content[0].text, question);
+    assert.ok(short.usage.output_tokens > 0);
+    const next = { role: 'user', content: says('Found them.') };
+    const r = await client.responses.create({ model, input: [...short.output, next] });
+    assert.equal(r.output_text, 'Found them.');
+    const listed = await gathered(client.responses.inputItems.list(r.id, { order: 'asc' }));
+    assert.equal(listed[1].encrypted_content, short.output[1].encrypted_content);
+    const again = await client.responses.compact({ model, input: [...short.output, next] });
+    assert.deepEqual(again.output.map(o => o.type), ['message', 'message', 'compaction']);
+    const forged = [{ type: 'compaction', encrypted_content: 'AQ' + short.output[1].encrypted_content }];
+    const e = await client.responses.create({ model, input: forged }).then(() => assert.fail('it was not refused'), e => e);
+    assert.deepEqual([e.status, e.code, e.param], [400, 'invalid_encrypted_content', 'input[0].encrypted_content']);
+  },
+
   async errors() {
     const refused = async (type, promise, expected) => {
       const e = await promise.then(() => assert.fail('it was not refused'), e => e);

@@ -115,6 +115,31 @@ def chain():
 
 
 @scenario
+def compact():
+    question = says("The keys are under the mat.")
+    first = client.responses.create(model=MODEL, input=question)
+    short = client.responses.compact(model=MODEL, previous_response_id=first.id, instructions="Be brief.")
+    assert short.object == "response.compaction"
+    assert [o.type for o in short.output] == ["message", "compaction"]
+    assert short.output[0].content[0].text == question
+    assert short.usage.output_tokens > 0
+    following = {"role": "user", "content": says("Found them.")}
+    window = [o.to_dict() for o in short.output] + [following]
+    r = client.responses.create(model=MODEL, input=window)
+    assert r.output_text == "Found them."
+    listed = list(client.responses.input_items.list(r.id, order="asc"))
+    assert listed[1].encrypted_content == short.output[1].encrypted_content
+    again = client.responses.compact(model=MODEL, input=window)
+    assert [o.type for o in again.output] == ["message", "message", "compaction"]
+    try:
+        client.responses.create(model=MODEL, input=[{"type": "compaction", "encrypted_content": "AQ"}])
+    except openai.BadRequestError as e:
+        assert (e.code, e.param) == ("invalid_encrypted_content", "input[0].encrypted_content"), repr(e)
+    else:
+        raise AssertionError("it was not refused")
+
+
+@scenario
 def errors():
     def refused(kind, status, code, param, call):
         try:
