@@ -69,6 +69,18 @@ func (r *Registry) Tools() []Tool {
 	return sorted(r.tools, func(t Tool) string { return t.Name })
 }
 
+// Only returns the registry without the tools that are not among those named.
+func (r *Registry) Only(tools []string) *Registry {
+	some := *r
+	some.tools = make(map[string]Tool, len(tools))
+	for _, name := range tools {
+		if t, ok := r.tools[name]; ok {
+			some.tools[name] = t
+		}
+	}
+	return &some
+}
+
 // Lanes returns the lanes of all models, by name.
 func (r *Registry) Lanes() []Lane {
 	lanes := make([]Lane, 0, len(r.lanes))

@@ -178,6 +178,29 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+func TestOnlySomeTools(t *testing.T) {
+	t.Parallel()
+	r := load(t)
+	for _, tt := range []struct{ ask, want []string }{
+		{[]string{"pay", "none", "note"}, []string{"note", "pay"}}, {nil, nil}, {[]string{"Search", "search "}, nil},
+	} {
+		some := r.Only(tt.ask)
+		var got []string
+		for _, tool := range some.Tools() {
+			got = append(got, tool.Name)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("Only(%q) differs (-want +got):\n%s", tt.ask, diff)
+		}
+		if _, ok := some.Tool("search"); ok {
+			t.Errorf("Only(%q) has search", tt.ask)
+		}
+		if len(some.Models()) != len(r.Models()) || len(r.Tools()) != 3 {
+			t.Errorf("Only(%q) changed more than the tools of what it returned", tt.ask)
+		}
+	}
+}
+
 func TestSameButTenants(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join("testdata", "good.yaml"))

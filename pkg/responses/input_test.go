@@ -8,6 +8,38 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
+func TestWithAllowedTools(t *testing.T) {
+	t.Parallel()
+	const ours, allowed = `{"type":"mcp","server_label":"us"}`, `{"type":"mcp","server_label":"us","allowed_tools":["a","b"]}`
+	for body, want := range map[string]string{
+		`{"model":"m","tools":[` + ours + `],"x":1}`:                                          `{"model":"m","tools":[` + allowed + `],"x":1}`,
+		`{"tools":[1, {"type":"function"}, ` + ours + `,` + ours + `]}`:                       `{"tools":[1,{"type":"function"},` + allowed + `,` + allowed + `]}`,
+		`{"tools":[],"t\u006fols":[{"allowed_tools":null,"type":"mcp","server_label":"us"}]}`: `{"t\u006fols":[{"allowed_tools":["a","b"],"type":"mcp","server_label":"us"}]}`,
+		`{"tools":[{"type":"mcp","server_label":"us","allowed_tools":["c"]}]}`:                "",
+		`{"tools":[{"type":"mcp","server_label":"them"},{"server_label":"us"}]}`:              "",
+		`{"tools":null}`: "", `{}`: "", `[1]`: "", `"tools"`: "",
+	} {
+		got, f := WithAllowedTools([]byte(body), "us", []string{"a", "b"})
+		if f != nil {
+			t.Errorf("%s: %s", body, f.JSON())
+			continue
+		}
+		if want == "" {
+			want = body
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	none, f := WithAllowedTools([]byte(`{"tools":[`+ours+`]}`), "us", nil)
+	if want := `{"tools":[{"type":"mcp","server_label":"us","allowed_tools":[]}]}`; f != nil || string(none) != want {
+		t.Errorf("without tools: %s, %v, want %s", none, f, want)
+	}
+	if _, f := WithAllowedTools([]byte(`{`), "us", nil); f == nil {
+		t.Error("half a body was taken")
+	}
+}
+
 func TestWithInput(t *testing.T) {
 	t.Parallel()
 	items, f := item.List([]byte(`[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user","content":"\u0000"}]`), "input")

@@ -17,6 +17,7 @@ type NewKey struct {
 	Hash   []byte // 32 bytes
 	Scopes []string
 	Models []string      // nil: all
+	Tools  []string      // registered ones; nil: all; empty: none
 	TTL    time.Duration // counts from now, by the database's clock; 0: without end
 }
 
@@ -28,6 +29,7 @@ type Key struct {
 	Hash      []byte
 	Scopes    []string
 	Models    []string // nil: all
+	Tools     []string // nil: all; empty: none
 	CreatedAt time.Time
 	ExpiresAt *time.Time
 	RevokedAt *time.Time
@@ -47,15 +49,16 @@ func (k *Key) State() string {
 }
 
 const createKeySQL = `
-INSERT INTO keys (id, tenant, name, hash, scopes, models, expires_at)
-VALUES (@id, @tenant, @name, @hash, @scopes::text[], @models::text[],
+INSERT INTO keys (id, tenant, name, hash, scopes, models, tools, expires_at)
+VALUES (@id, @tenant, @name, @hash, @scopes::text[], @models::text[], @tools::text[],
         CASE WHEN @ttl::float8 > 0 THEN now() + make_interval(secs => @ttl::float8) END)
 RETURNING id`
 
 // CreateKey keeps a new key. A second one of the same id is refused by the database.
 func (s *Store) CreateKey(ctx context.Context, n NewKey) error {
 	_, err := query(ctx, s, createKeySQL, args{
-		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "ttl": n.TTL.Seconds(),
+		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "tools": n.Tools,
+		"ttl": n.TTL.Seconds(),
 	}, pgx.RowTo[string])
 	if err != nil {
 		return fmt.Errorf("create key %s: %w", n.ID, err)
@@ -63,7 +66,7 @@ func (s *Store) CreateKey(ctx context.Context, n NewKey) error {
 	return nil
 }
 
-const keyColumns = `k.id, k.tenant, k.name, k.hash, k.scopes, k.models, k.created_at, k.expires_at, k.revoked_at,
+const keyColumns = `k.id, k.tenant, k.name, k.hash, k.scopes, k.models, k.tools, k.created_at, k.expires_at, k.revoked_at,
   extract(epoch FROM k.expires_at - now())::float8`
 
 const keysByIDSQL = `SELECT ` + keyColumns + ` FROM keys k WHERE k.id = ANY (@ids::text[])`
@@ -125,7 +128,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string) (*Key, error) {
 func scanKey(rows pgx.CollectableRow) (Key, error) {
 	var k Key
 	var remaining *float64
-	err := rows.Scan(&k.ID, &k.Tenant, &k.Name, &k.Hash, &k.Scopes, &k.Models, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &remaining)
+	err := rows.Scan(&k.ID, &k.Tenant, &k.Name, &k.Hash, &k.Scopes, &k.Models, &k.Tools, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &remaining)
 	k.Remaining = math.MaxInt64
 	if remaining != nil && *remaining < k.Remaining.Seconds() {
 		k.Remaining = seconds(*remaining)

@@ -104,6 +104,17 @@ func TestKeyThatMayNotBeIsRefused(t *testing.T) {
 	}
 }
 
+func TestToolsOfAKey(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for id, tools := range map[string][]string{"all": nil, "none": {}, "some": {"a", "b"}} {
+		created(t, s, newKey(id, func(n *NewKey) { n.Tools = tools }))
+		if diff := cmp.Diff(tools, key(t, s, id).Tools); diff != "" {
+			t.Errorf("the tools of a key with %s differ (-want +got):\n%s", id, diff)
+		}
+	}
+}
+
 func TestKeysEnd(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -84,6 +85,10 @@ func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, bod
 
 // resolve understands a body, and anew what it becomes with the items that its references name.
 func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byte, *responses.Create, string, error) {
+	body, err := s.narrow(who, body)
+	if err != nil {
+		return nil, nil, "", err
+	}
 	c, lane, err := s.understand(who, body)
 	if err != nil {
 		return nil, nil, "", err
@@ -94,6 +99,34 @@ func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byt
 		c, lane, err = s.understand(who, body)
 	}
 	return body, c, lane, err
+}
+
+// registry is what a principal may call. What its key may not is not there.
+func (s *server) registry(who principal) *registry.Registry {
+	if who.tools == nil {
+		return s.cfg.Registry
+	}
+	return s.cfg.Registry.Only(who.tools)
+}
+
+// narrow is a body in which all registered tools are all that the key may use, by their names: whoever runs the request does not know
+// the key.
+func (s *server) narrow(who principal, body []byte) ([]byte, error) {
+	if who.tools == nil {
+		return body, nil
+	}
+	var names []string
+	for _, t := range s.registry(who).Tools() {
+		names = append(names, t.Name)
+	}
+	narrowed, f := responses.WithAllowedTools(body, toolset.ServerLabel, names)
+	switch {
+	case f != nil:
+		return nil, f
+	case int64(len(narrowed)) > s.cfg.MaxBody:
+		return nil, s.tooLarge()
+	}
+	return narrowed, nil
 }
 
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
@@ -109,7 +142,7 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 	if f := cmp.Or(c.Refusal(), carry.Refuse(model.Upstream.Dialect, c)); f != nil {
 		return nil, "", f
 	}
-	if err := toolset.Refuse(c, s.cfg.Registry); err != nil {
+	if err := toolset.Refuse(c, s.registry(who)); err != nil {
 		var refusal *toolset.Refusal
 		if errors.As(err, &refusal) {
 			return nil, "", fault.Invalid(refusal.Param, refusal.Code, refusal.Message)

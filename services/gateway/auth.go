@@ -21,6 +21,7 @@ type principal struct {
 	keyID  string // "" for WINDLASS_API_KEY
 	scopes []string
 	models []string // nil: all
+	tools  []string // registered ones; nil: all; empty: none
 }
 
 // maySee tells whether the key lets the principal see the model.
@@ -82,7 +83,7 @@ func (s *server) principal(r *http.Request, given string) (principal, error) {
 	if !pepper.Holds(key.Hash, parts.Secret) {
 		return principal{}, errKeyUnknown
 	}
-	return principal{tenant: key.Tenant, keyID: key.ID, scopes: key.Scopes, models: key.Models}, nil
+	return principal{tenant: key.Tenant, keyID: key.ID, scopes: key.Scopes, models: key.Models, tools: key.Tools}, nil
 }
 
 func unauthorized(x *exchange, r *http.Request, message string) *fault.Error {

@@ -151,7 +151,11 @@ func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 	case a.Streamed && isCall(a):
 		return s.replayCall(x, r, a)
 	case a.Streamed:
-		c, f := responses.Decode(x.body)
+		body, err := s.narrow(x.who, x.body) // as when it was accepted
+		if err != nil {
+			return err
+		}
+		c, f := responses.Decode(body)
 		if f != nil {
 			return fmt.Errorf("repeat request %s: its body is not what was accepted", a.ID)
 		}

@@ -42,6 +42,8 @@ type keysCreateCmd struct {
 	Tenant    string        `help:"Whose requests the key makes and sees." required:"" placeholder:"T"`
 	Name      string        `help:"What the key is for; shown by list."`
 	Models    []string      `help:"Models the key may use, by their names in the registry; all without it." placeholder:"A,B"`
+	Tools     []string      `help:"Registered tools that requests may offer to their models; all without it." placeholder:"A,B" xor:"tools"`
+	NoTools   bool          `help:"No registered tool at all." xor:"tools"`
 	Scopes    []string      `help:"responses (everything) or read (GETs only)." enum:"responses,read" default:"responses"`
 	Expires   time.Duration `help:"How long the key lives, like 720h; without it until it is revoked." placeholder:"DURATION"`
 }
@@ -64,6 +66,9 @@ func (c *keysCreateCmd) Validate() error {
 	if slices.Contains(c.Models, "") {
 		errs = append(errs, errors.New("--models has an empty name"))
 	}
+	if slices.Contains(c.Tools, "") {
+		errs = append(errs, errors.New("--tools has an empty name; use --no-tools for none"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -73,7 +78,11 @@ func (c *keysCreateCmd) Run(ctx context.Context) error {
 		pepper := apikey.Pepper(c.KeyPepper)
 		key := pepper.New()
 		n := store.NewKey{
-			ID: key.ID, Tenant: c.Tenant, Name: c.Name, Hash: pepper.Hash(key.Secret), Scopes: c.Scopes, Models: c.Models, TTL: c.Expires,
+			ID: key.ID, Tenant: c.Tenant, Name: c.Name, Hash: pepper.Hash(key.Secret), Scopes: c.Scopes, Models: c.Models, Tools: c.Tools,
+			TTL: c.Expires,
+		}
+		if c.NoTools {
+			n.Tools = []string{}
 		}
 		if err := s.CreateKey(ctx, n); err != nil {
 			return err
@@ -96,17 +105,24 @@ func (c *keysListCmd) Run(ctx context.Context) error {
 			return err
 		}
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tTENANT\tNAME\tSCOPES\tMODELS\tCREATED\tSTATE")
+		fmt.Fprintln(table, "ID\tTENANT\tNAME\tSCOPES\tMODELS\tTOOLS\tCREATED\tSTATE")
 		for _, k := range keys {
-			models := "all"
-			if k.Models != nil {
-				models = strings.Join(k.Models, ",")
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
-				oneLine(models), k.CreatedAt.UTC().Format(time.RFC3339), stateOf(&k))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
+				someOf(k.Models), someOf(k.Tools), k.CreatedAt.UTC().Format(time.RFC3339), stateOf(&k))
 		}
 		return table.Flush()
 	})
+}
+
+// someOf is what a key may use, in one column.
+func someOf(names []string) string {
+	switch {
+	case names == nil:
+		return "all"
+	case len(names) == 0:
+		return "none"
+	}
+	return oneLine(strings.Join(names, ","))
 }
 
 // stateOf says since or until when, too.

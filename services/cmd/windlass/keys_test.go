@@ -69,8 +69,8 @@ func TestKeysOfTenants(t *testing.T) {
 		}
 		return out
 	}
-	key := strings.TrimSuffix(run("create", "--tenant", "acme", "--name", "ci\nrunner", "--models", "demo,x", "--expires", "720h"), "\n")
-	reader := strings.TrimSuffix(run("create", "--tenant", "acme", "--scopes", "read"), "\n")
+	key := strings.TrimSuffix(run("create", "--tenant", "acme", "--name", "ci\nrunner", "--models", "demo,x", "--tools", "get_weather,x", "--expires", "720h"), "\n")
+	reader := strings.TrimSuffix(run("create", "--tenant", "acme", "--scopes", "read", "--no-tools"), "\n")
 	other := strings.TrimSuffix(run("create", "--tenant", "other"), "\n")
 	id := strings.Split(key, "_")[1]
 
@@ -93,7 +93,7 @@ func TestKeysOfTenants(t *testing.T) {
 
 	list := strings.Split(run("list", "--tenant", "acme"), "\n")
 	if len(list) != 4 || !strings.HasPrefix(list[0], "ID ") || !strings.Contains(list[1], id) || !strings.Contains(list[1], "ci runner") ||
-		!strings.Contains(list[1], "demo,x") || !strings.Contains(list[1], "active until ") || !strings.Contains(list[2], " read ") {
+		!strings.Contains(list[1], " demo,x  get_weather,x ") || !strings.Contains(list[2], " all     none ") || !strings.Contains(list[1], "active until ") || !strings.Contains(list[2], " read ") {
 		t.Errorf("the list is\n%s", strings.Join(list, "\n"))
 	}
 	if all := run("list"); strings.Count(all, "\n") != 4 || strings.Contains(all, strings.Split(key, "_")[2]) {
@@ -137,6 +137,8 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		"a bad scope":     {nowhere, []string{"--tenant", "a", "--scopes", "read,all"}, "all"},
 		"no scope":        {nowhere, []string{"--tenant", "a", "--scopes", ""}, "--scopes"},
 		"a past end":      {nowhere, []string{"--tenant", "a", "--expires=-1h"}, "--expires"},
+		"no tool":         {nowhere, []string{"--tenant", "a", "--tools", ","}, "--tools"},
+		"tools and none":  {nowhere, []string{"--tenant", "a", "--tools", "x", "--no-tools"}, "--no-tools"},
 		"no model":        {nowhere, []string{"--tenant", "a", "--models", ","}, "--models"},
 		"no database":     {nowhere, []string{"--tenant", "a"}, "127.0.0.1"},
 	} {

@@ -42,6 +42,7 @@ func TestPromises(t *testing.T) {
 		"conversations":                           capture.conversations,
 		"lists of tools":                          capture.lists,
 		"histories that are made shorter":         capture.compactions,
+		"the tools of a key":                      toolsOfAKey,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

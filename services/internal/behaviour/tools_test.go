@@ -1,10 +1,12 @@
 package behaviour
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/mock"
 	"windlass.dev/windlass/services/internal/stacktest"
 )
@@ -137,5 +139,21 @@ func oddCalls(t *testing.T, s *stacktest.Stack) {
 				}
 			}
 		})
+	}
+}
+
+// What a key may not use is not offered to its models, and not called when they ask for it all the same.
+func toolsOfAKey(t *testing.T, s *stacktest.Stack) {
+	some := s.As(t, "a", func(n *store.NewKey) { n.Tools = []string{"mock_echo"} })
+	r := some.Ask(t, mock.Plan{Seed: 71, Rounds: 1, Width: 2, Tools: []string{"mock_echo", "mock_once"}}, nil)
+	var got []string
+	for _, step := range some.Steps(t, r.ID) {
+		if step.Kind == "tool" {
+			got = append(got, step.Name+" "+step.State)
+		}
+	}
+	calls := s.Calls("tool", 71)
+	if r.Status != "completed" || !slices.Equal(got, []string{"mock_echo done", "mock_once failed"}) || len(calls) != 1 || calls[0].Tool != "mock_echo" {
+		t.Errorf("the response is %s, its steps %v and its calls %+v; want mock_echo called and mock_once refused", r.Status, got, calls)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// As is the same stack to a client of a tenant: it sends a new key of that one's.
-func (s *Stack) As(tb testing.TB, tenant string) *Stack {
+// As is the same stack to a client of a tenant: it sends a new key of that one's, which may do everything unless change says otherwise.
+func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) *Stack {
 	tb.Helper()
 	pepper := apikey.Pepper(keyPepper)
 	key := pepper.New()
@@ -17,10 +17,11 @@ func (s *Stack) As(tb testing.TB, tenant string) *Stack {
 		tb.Fatal(err)
 	}
 	defer db.Close()
-	err = db.CreateKey(tb.Context(), store.NewKey{
-		ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses},
-	})
-	if err != nil {
+	n := store.NewKey{ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses}}
+	for _, c := range change {
+		c(&n)
+	}
+	if err := db.CreateKey(tb.Context(), n); err != nil {
 		tb.Fatal(err)
 	}
 	other := *s

@@ -137,23 +137,22 @@ func (s *Toolset) allows(kind, name string) bool {
 
 // allowedNames reads an mcp tool's allowed_tools: a list of names, or a filter with tool_names. nil means all.
 func allowedNames(entry []byte) (names []string, ok bool) {
-	var t struct {
-		Allowed json.RawMessage `json:"allowed_tools"`
-	}
+	var t map[string]json.RawMessage // of a struct the field would be found in capitals, too, and a limit be undone by what nobody else sees
 	if err := json.Unmarshal(entry, &t); err != nil {
 		return nil, false
 	}
-	if len(t.Allowed) == 0 || string(t.Allowed) == "null" {
+	allowed := t["allowed_tools"]
+	if len(allowed) == 0 || string(allowed) == "null" {
 		return nil, true
 	}
 	names = []string{}
-	if json.Unmarshal(t.Allowed, &names) == nil {
+	if json.Unmarshal(allowed, &names) == nil {
 		return names, true
 	}
 	var filter struct {
 		Names []string `json:"tool_names"`
 	}
-	if json.Unmarshal(t.Allowed, &filter) != nil || filter.Names == nil {
+	if json.Unmarshal(allowed, &filter) != nil || filter.Names == nil {
 		return nil, false // another filter (read_only) must not offer more than was asked for
 	}
 	return filter.Names, true
