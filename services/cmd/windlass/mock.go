@@ -23,6 +23,7 @@ func (mockCmd) Help() string {
 	return `Serves a model and tools that follow a script, for tests, benchmarks and demos:
 
   POST   /v1/chat/completions  the model: streaming or not
+  POST   /v1/responses         the same, as the Responses API
   POST   /v1/embeddings        vectors that follow from the texts
   POST   /v1/completions       the plan's text, or the prompt again
   POST   /tools/{name}         tools: any name echoes, get_weather answers the demo

@@ -22,9 +22,13 @@ type message struct {
 	Role       string          `json:"role"`
 	Content    json.RawMessage `json:"content"`
 	ToolCallID string          `json:"tool_call_id"`
-	ToolCalls  []struct {
-		ID string `json:"id"`
-	} `json:"tool_calls"`
+	ToolCalls  []calledFor     `json:"tool_calls"`
+
+	thoughts string // of the Responses API: the sealed reasoning before it
+}
+
+type calledFor struct {
+	ID string `json:"id"`
 }
 
 // text is the message's content: a string, or the text parts of an array.

@@ -47,6 +47,7 @@ func demoReply(req *chatRequest, rounds []round) (int, reply) {
 
 func offers(tools json.RawMessage, name string) bool {
 	var offered []struct {
+		Name     string `json:"name"` // of the Responses API
 		Function struct {
 			Name string `json:"name"`
 		} `json:"function"`
@@ -55,7 +56,7 @@ func offers(tools json.RawMessage, name string) bool {
 		return false
 	}
 	for _, tool := range offered {
-		if tool.Function.Name == name {
+		if tool.Function.Name == name || tool.Name == name {
 			return true
 		}
 	}

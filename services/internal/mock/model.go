@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,16 +15,27 @@ import (
 type turn struct {
 	plan           Plan
 	round          int
-	stream, usage  bool
+	stream         bool
 	reply          reply
+	form           form // how the reply is written
 	requestBytes   int
 	refusal, param string // answered with 400 instead
 }
 
-func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
+// form is the API in which a reply is written.
+type form interface {
+	body(*reply) []byte
+	empty(*reply) []byte            // a body that lacks what matters
+	events(*reply) iter.Seq[[]byte] // an event is only good until the next one
+}
+
+func (s *Server) chat(w http.ResponseWriter, r *http.Request) { s.model(w, r, readChat) }
+
+// model answers a model call. read keeps nothing of the body.
+func (s *Server) model(w http.ResponseWriter, r *http.Request, read func(body []byte) turn) {
 	var t turn
 	started := time.Now()
-	if err := withBody(w, r, func(body []byte) { t = readTurn(body) }); err != nil {
+	if err := withBody(w, r, func(body []byte) { t = read(body) }); err != nil {
 		http.Error(w, "the body could not be read", http.StatusBadRequest)
 		return
 	}
@@ -45,28 +57,35 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		x.streamReply(&t)
 		return
 	}
-	x.send(http.StatusOK, jsonType, t.reply.body())
+	x.send(http.StatusOK, jsonType, t.form.body(&t.reply))
 }
 
-// readTurn keeps nothing of body.
-func readTurn(body []byte) turn {
+func readChat(body []byte) turn {
 	t := turn{requestBytes: len(body)}
 	var req chatRequest
 	if err := json.Unmarshal(body, &req); err != nil {
 		t.refusal = fmt.Sprintf("We could not parse the JSON body of your request: %v.", err)
 		return t
 	}
+	t.form = chatForm{usage: req.StreamOptions.IncludeUsage}
+	t.read(&req, "messages", len(topLevel(body, "messages")))
+	t.reply.id = "chatcmpl-" + strconv.FormatInt(t.plan.Seed, 10) + "-" + strconv.Itoa(t.round)
+	return t
+}
+
+// read understands a conversation of that many bytes. param is the field that it came in.
+func (t *turn) read(req *chatRequest, param string, size int) {
 	if req.Model == "" {
 		t.refusal, t.param = "Missing required parameter: 'model'.", "model"
-		return t
+		return
 	}
-	t.stream, t.usage = req.Stream, req.StreamOptions.IncludeUsage
+	t.stream = req.Stream
 	plan, at := findPlan(req.Messages)
 	t.plan = plan
 	rounds, refusal := pair(req.Messages)
 	if refusal != "" {
-		t.refusal, t.param = refusal, "messages"
-		return t
+		t.refusal, t.param = refusal, param
+		return
 	}
 	switch {
 	case at >= 0:
@@ -74,17 +93,15 @@ func readTurn(body []byte) turn {
 		t.round = len(rounds)
 		t.reply, t.refusal = plan.reply(rounds)
 	case req.Model == "demo":
-		t.round, t.reply = demoReply(&req, rounds)
+		t.round, t.reply = demoReply(req, rounds)
 	default:
 		t.refusal = `The mock model needs a plan: a user message with "plan:" followed by a JSON object.`
 	}
 	if t.refusal != "" {
-		t.param = "messages"
+		t.param = param
 	}
 	t.reply.model = req.Model
-	t.reply.id = "chatcmpl-" + strconv.FormatInt(plan.Seed, 10) + "-" + strconv.Itoa(t.round)
-	t.reply.promptTokens = len(topLevel(body, "messages")) / 4
-	return t
+	t.reply.promptTokens = size / 4
 }
 
 // reply is what the model says after the rounds it was shown.
@@ -150,10 +167,10 @@ func (rep *reply) spoil(f *Fault) bool {
 // answer is the whole reply in the form that was asked for.
 func (t *turn) answer() answer {
 	if !t.stream {
-		return answer{contentType: jsonType, body: t.reply.body(), empty: t.reply.empty()}
+		return answer{contentType: jsonType, body: t.form.body(&t.reply), empty: t.form.empty(&t.reply)}
 	}
 	a := answer{contentType: streamType, empty: []byte("data: [DONE]\n\n")}
-	for event := range t.reply.events(t.usage) {
+	for event := range t.form.events(&t.reply) {
 		a.body = append(a.body, event...)
 	}
 	return a
@@ -167,7 +184,7 @@ func (x *exchange) streamReply(t *turn) {
 	x.head(http.StatusOK, streamType, -1)
 	start, sent := time.Now(), 0
 	var buf []byte
-	for event := range t.reply.events(t.usage) {
+	for event := range t.form.events(&t.reply) {
 		var early time.Duration
 		if t.plan.TokenRate > 0 {
 			early = time.Until(start.Add(time.Duration(float64(sent) / t.plan.TokenRate * float64(time.Second))))

@@ -35,10 +35,10 @@ type Plan struct {
 
 	Tokens       int     `json:"tokens,omitempty"`        // words of the final text, if more than the answer has
 	TokenRate    float64 `json:"token_rate,omitempty"`    // tokens a second when streaming; 0 is at once
-	FinishReason string  `json:"finish_reason,omitempty"` // of the final answer, instead of "stop"
-	Stamp        bool    `json:"stamp,omitempty"`         // each token of a streamed final text is the time it is sent at, in ns since 1970
+	FinishReason string  `json:"finish_reason,omitempty"` // of the final answer, instead of "stop"; a response can be "failed", too
+	Stamp        bool    `json:"stamp,omitempty"`         // each token of a streamed final text is the time it is sent at, in ns since 1970; not in a response, whose end repeats it
 	Text         string  `json:"text,omitempty"`          // final text, instead of the answer
-	Reasoning    string  `json:"reasoning,omitempty"`     // reasoning_content of every turn
+	Reasoning    string  `json:"reasoning,omitempty"`     // reasoning of every turn; in a response, the next turn has to bring it back
 
 	ModelFaults []Fault `json:"model_faults,omitempty"`
 	ToolFaults  []Fault `json:"tool_faults,omitempty"`

@@ -37,8 +37,11 @@ func words(text string) int {
 	return n
 }
 
+// chatForm is chat completions. Streams end with the usage where it is asked for.
+type chatForm struct{ usage bool }
+
 // body is the reply as a chat completion.
-func (rep *reply) body() []byte {
+func (chatForm) body(rep *reply) []byte {
 	b := make([]byte, 0, 512+len(rep.text)+len(rep.reasoning)+256*len(rep.calls))
 	b = rep.appendHead(b, "chat.completion")
 	b = append(b, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...)
@@ -70,19 +73,19 @@ func (rep *reply) body() []byte {
 }
 
 // empty is a completion without choices.
-func (rep *reply) empty() []byte {
+func (chatForm) empty(rep *reply) []byte {
 	b := rep.appendHead(make([]byte, 0, 256), "chat.completion")
 	return append(b, `,"choices":[]}`...)
 }
 
 // events is the reply as server-sent events: the role, the reasoning and the
 // text word by word, the calls in two pieces each, the finish reason, the usage
-// if asked for, and [DONE]. An event is only good until the next one.
-func (rep *reply) events(usage bool) iter.Seq[[]byte] {
+// if asked for, and [DONE].
+func (f chatForm) events(rep *reply) iter.Seq[[]byte] {
 	head := rep.appendHead([]byte("data: "), "chat.completion.chunk")
 	head = append(head, `,"choices":[`...)
 	tail := []byte("]}\n\n")
-	if usage {
+	if f.usage {
 		tail = []byte(`],"usage":null}` + "\n\n")
 	}
 	var buf []byte
@@ -106,7 +109,7 @@ func (rep *reply) events(usage bool) iter.Seq[[]byte] {
 		if !chunk(func(b []byte) []byte { return b }, rep.finish) {
 			return
 		}
-		if usage {
+		if f.usage {
 			buf = append(append(buf[:0], head...), `],"usage":`...)
 			buf = append(rep.appendUsage(buf), "}\n\n"...)
 			if !yield(buf) {
@@ -141,15 +144,21 @@ func (rep *reply) deltas() iter.Seq[func([]byte) []byte] {
 			}
 		}
 		for i, call := range rep.calls {
-			half := len(call.arguments) / 2
-			for half > 0 && call.arguments[half]&0xc0 == 0x80 { // not inside a character
-				half--
-			}
-			if !yield(call.opening(i, call.arguments[:half])) || !yield(call.rest(i, call.arguments[half:])) {
+			two := halves(call.arguments)
+			if !yield(call.opening(i, two[0])) || !yield(call.rest(i, two[1])) {
 				return
 			}
 		}
 	}
+}
+
+// halves are the two pieces that arguments come in.
+func halves(arguments string) [2]string {
+	half := len(arguments) / 2
+	for half > 0 && arguments[half]&0xc0 == 0x80 { // not inside a character
+		half--
+	}
+	return [2]string{arguments[:half], arguments[half:]}
 }
 
 func (call toolCall) opening(index int, arguments string) func([]byte) []byte {

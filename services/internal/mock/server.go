@@ -14,6 +14,7 @@ const maxRequest = 64 << 20
 // nothing of its own and is safe for concurrent use.
 //
 //	POST   /v1/chat/completions  the model, streaming or not
+//	POST   /v1/responses         the same model, as the Responses API
 //	POST   /v1/embeddings        vectors that follow from the texts
 //	POST   /v1/completions       the plan's text, or the prompt again
 //	POST   /tools/{name}         a tool: any name echoes; get_weather is the demo's
@@ -44,6 +45,7 @@ func New(options ...Option) *Server {
 		option(s)
 	}
 	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
+	s.mux.HandleFunc("POST /v1/responses", s.respond)
 	s.mux.HandleFunc("POST /v1/embeddings", s.embed)
 	s.mux.HandleFunc("POST /v1/completions", s.complete)
 	s.mux.HandleFunc("POST /tools/{name}", s.tool)
