@@ -106,8 +106,11 @@ func (c *checker) model(at string, m Model) {
 	}
 	m.fill()
 	c.url(at+".upstream.url", m.Upstream.URL)
-	if m.Upstream.Dialect != dialectChat {
-		c.fault(at+".upstream.dialect", "is %q, want %s", m.Upstream.Dialect, dialectChat)
+	if m.Upstream.Dialect != Chat && m.Upstream.Dialect != Responses {
+		c.fault(at+".upstream.dialect", "is %q, want %s or %s", m.Upstream.Dialect, Chat, Responses)
+	}
+	if m.Upstream.NoEncryptedReasoning && m.Upstream.Dialect != Responses {
+		c.fault(at+".upstream.no_encrypted_reasoning", "is only for the dialect %s", Responses)
 	}
 	c.credential(at+".upstream.credential", m.Upstream.Credential)
 	c.token(at+".lane", m.Lane)

@@ -37,14 +37,25 @@ type Model struct {
 type Upstream struct {
 	// URL is the API's base, as SDKs take it: http://host:8000/v1.
 	URL string `yaml:"url"`
-	// Dialect is the API spoken there; "chat" (chat completions) is the default
-	// and the only one.
+	// Dialect is the API spoken there to answer a response: Chat, the default, or
+	// Responses. Requests that are one call, like embeddings, go to their own
+	// endpoint below URL whatever it is.
 	Dialect string `yaml:"dialect"`
+	// NoEncryptedReasoning says that a Responses upstream must not be asked for
+	// reasoning.encrypted_content, which OpenAI's refuses of models that do not
+	// reason. Without it, what such a model thought is not shown to it again.
+	NoEncryptedReasoning bool `yaml:"no_encrypted_reasoning"`
 	// Credential is sent as a bearer token, if set.
 	Credential Credential `yaml:"credential"`
 	// Model is the upstream's name for the model, by default the same.
 	Model string `yaml:"model"`
 }
+
+// The dialects of upstreams.
+const (
+	Chat      = "chat"      // chat completions
+	Responses = "responses" // the Responses API itself
+)
 
 // Effect says what a repeated call of a tool does.
 type Effect string
@@ -110,7 +121,6 @@ type Limits struct {
 }
 
 const (
-	dialectChat       = "chat"
 	defaultPool       = "default"
 	maxConcurrency    = 10_000
 	maxAttempts       = 100
@@ -122,7 +132,7 @@ const (
 
 // fill sets what m leaves out, except the concurrency, which its lane decides.
 func (m *Model) fill() {
-	m.Upstream.Dialect = cmp.Or(m.Upstream.Dialect, dialectChat)
+	m.Upstream.Dialect = cmp.Or(m.Upstream.Dialect, Chat)
 	if m.Name != wildcard {
 		m.Upstream.Model = cmp.Or(m.Upstream.Model, m.Name)
 	}

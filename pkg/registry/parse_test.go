@@ -51,6 +51,7 @@ func TestParseFaults(t *testing.T) {
 			"f:5:15: models[0].attempts is -1, want 1 to 100",
 			"f:6:14: models[0].timeout is 48h0m0s",
 		}},
+		{"an option of another dialect", "models:\n  - name: m\n    upstream: {url: http://h, no_encrypted_reasoning: true}\n", []string{"f:3:55: models[0].upstream.no_encrypted_reasoning is only for the dialect responses"}},
 		{"lane is no token", model + "    lane: a.b\n", []string{`f:4:11: models[0].lane is "a.b"`}},
 		{
 			"double model", model + "  - name: m\n    upstream: {url: http://h}\n",
@@ -63,7 +64,7 @@ func TestParseFaults(t *testing.T) {
 		},
 		{
 			"dialect", "models:\n  - name: m\n    upstream: {url: http://h, dialect: soap}\n",
-			[]string{`f:3:40: models[0].upstream.dialect is "soap"`},
+			[]string{`f:3:40: models[0].upstream.dialect is "soap", want chat or responses`},
 		},
 		{
 			"bad schema", tool + "    parameters:\n      type: object\n      properties: {a: {type: strin}}\n",

@@ -16,10 +16,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
@@ -85,7 +87,7 @@ type orchestrator struct {
 }
 
 // dialects are the APIs of model servers, by their names in the registry.
-var dialects = map[string]model.Dialect{"chat": chat.Dialect{}}
+var dialects = map[string]model.Dialect{registry.Chat: chat.Dialect{}, registry.Responses: native.Dialect{}}
 
 // modelClient keeps a connection per slot alive. It has no timeout: every call's context has one.
 func modelClient(slots int) *http.Client {

@@ -62,6 +62,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	body, err := o.encode(dialect, c.Tenant, model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
+		NoSeal: served.Upstream.NoEncryptedReasoning,
 	})
 	if err != nil {
 		return none, err

@@ -22,17 +22,18 @@ import (
 
 // devCmd runs a whole Windlass in one process.
 type devCmd struct {
-	Listen      string `help:"Address of the API." env:"WINDLASS_LISTEN" default:"127.0.0.1:8080"`
-	Data        string `help:"Directory of Postgres, NATS and secrets. Requests in flight go on after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
-	APIKey      string `help:"Key that clients have to send." env:"WINDLASS_API_KEY" default:"wl-dev"`
-	Config      string `help:"Registry of models and tools (YAML), beside the demo ones." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
-	ModelURL    string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
-	ModelKey    string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
-	DatabaseURL string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
-	NATSURL     string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
-	NATSListen  string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
-	PGBin       string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
-	LogLevel    string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
+	Listen       string `help:"Address of the API." env:"WINDLASS_LISTEN" default:"127.0.0.1:8080"`
+	Data         string `help:"Directory of Postgres, NATS and secrets. Requests in flight go on after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
+	APIKey       string `help:"Key that clients have to send." env:"WINDLASS_API_KEY" default:"wl-dev"`
+	Config       string `help:"Registry of models and tools (YAML), beside the demo ones." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
+	ModelURL     string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
+	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
+	ModelDialect string `help:"API that --model-url speaks: chat (completions) or responses." env:"WINDLASS_MODEL_DIALECT" enum:"chat,responses" default:"chat"`
+	DatabaseURL  string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
+	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
+	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
+	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
+	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
 }
 
 // Help is shown by windlass dev --help.

@@ -28,7 +28,10 @@ func eventTypes(raw []byte) []string {
 // What is streamed, what is read again afterwards and what is not streamed are the same response.
 func TestStreams(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	streams(t, stacktest.Start(t))
+}
+
+func streams(t *testing.T, s *stacktest.Stack) {
 	function := []stacktest.Fields{{"type": "function", "name": "ask", "parameters": stacktest.Fields{"type": "object"}}}
 	for name, tt := range map[string]struct {
 		plan   mock.Plan

@@ -63,7 +63,7 @@ func upstreamFailures(t *testing.T, s *stacktest.Stack) {
 		{"malformed twice", mock.Fault{Mode: "malformed", Times: twice}, "server_error", "", "completed", 3, false},
 		{"breaks off always", mock.Fault{Mode: "truncate"}, "connection_error", "broke off", "failed", 3, false},
 		{"breaks off twice", mock.Fault{Mode: "truncate", Times: twice}, "connection_error", "", "completed", 3, false},
-		{"no choices always", mock.Fault{Mode: "empty"}, "server_error", "no choice", "failed", 3, false},
+		{"an empty answer always", mock.Fault{Mode: "empty"}, "server_error", "malformed", "failed", 3, false},
 		{"HTML twice", mock.Fault{Mode: "html", Times: twice}, "server_error", "", "completed", 3, false},
 		{"binary twice", mock.Fault{Mode: "binary", Times: twice}, "server_error", "", "completed", 3, false},
 		{"resets always", mock.Fault{Mode: "reset"}, "connection_error", "", "failed", 3, true},

@@ -8,6 +8,7 @@ package carry
 import (
 	"fmt"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
@@ -15,7 +16,7 @@ import (
 
 // Refuse is the 400 for what the dialect cannot carry; nil where it carries everything.
 func Refuse(dialect string, c *responses.Create) *fault.Error {
-	if dialect != "chat" {
+	if dialect == registry.Responses {
 		return nil // it speaks this API itself
 	}
 	switch {

@@ -46,9 +46,8 @@ func (t *Turn) add(it item.Item) {
 		t.Items = append(t.Items, it)
 		return
 	}
-	sum := sha256.Sum256([]byte(it.ID))
 	call := item.Call{
-		ID: it.ID, Status: "completed", CallID: "call_" + hex.EncodeToString(sum[:12]), Name: it.Name, Arguments: it.Arguments(),
+		ID: it.ID, Status: "completed", CallID: CallID(it.ID), Name: it.Name, Arguments: it.Arguments(),
 	}
 	step := store.Step{Kind: "tool", Name: it.Name, CallID: call.CallID, State: store.StepDone}
 	text, ok := it.Output()
@@ -57,6 +56,13 @@ func (t *Turn) add(it item.Item) {
 	}
 	t.Items = append(t.Items, call.Function())
 	t.Tools[call.CallID] = step
+}
+
+// CallID is the call id of a hosted call of which only the item is known. OpenAI's chat completions takes 40 characters; the item's id
+// is longer.
+func CallID(itemID string) string {
+	sum := sha256.Sum256([]byte(itemID))
+	return "call_" + hex.EncodeToString(sum[:12])
 }
 
 // Kept is items as a conversation keeps them. Each has an id.

@@ -1,9 +1,6 @@
 package chat
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -196,31 +193,16 @@ func (t *thread) call(id, name, arguments string) {
 		m.Content = nil
 	}
 	m.ToolCalls = append(m.ToolCalls, toolCall{
-		ID: id, Type: "function", Function: calledByName{Name: name, Arguments: asObject(arguments)},
+		ID: id, Type: "function", Function: calledByName{Name: name, Arguments: model.Arguments(arguments)},
 	})
 }
 
-// hostedID makes a call id of an mcp_call's own id, which may be missing and is longer than the 40 characters that OpenAI's
-// chat completions takes.
+// hostedID makes a call id of an mcp_call's own id, which may be missing.
 func (t *thread) hostedID(it item.Item) string {
 	if it.ID == "" {
 		return fmt.Sprintf("call_hosted_%d", len(t.messages))
 	}
-	sum := sha256.Sum256([]byte(it.ID))
-	return "call_" + hex.EncodeToString(sum[:12])
-}
-
-// asObject keeps arguments that are a JSON object. Upstreams refuse a history with others, so those are sent as one quoted field;
-// the record keeps the text as the model wrote it.
-func asObject(arguments string) string {
-	if strings.HasPrefix(strings.TrimLeft(arguments, " \t\r\n"), "{") && json.Valid([]byte(arguments)) {
-		return arguments
-	}
-	quoted, err := json.Marshal(map[string]string{"_invalid_arguments": arguments})
-	if err != nil {
-		panic(err) // a string always encodes
-	}
-	return string(quoted)
+	return chain.CallID(it.ID)
 }
 
 func outputText(it item.Item) string {

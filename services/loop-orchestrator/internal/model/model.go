@@ -34,6 +34,7 @@ type Call struct {
 	Choice    tool.Choice
 	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
 	Stream    bool // the answer is wanted piece by piece
+	NoSeal    bool // the upstream refuses to be asked for sealed reasoning
 }
 
 // Finish is why the model stopped.

@@ -49,18 +49,18 @@ func (u Client) Complete(
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); listen != nil && media != "application/json" {
 		return stream(ctx, resp, d.Stream(listen), secret)
 	}
-	return whole(ctx, resp, d)
+	return whole(ctx, resp, d, secret)
 }
 
 // whole reads an answer in one piece. A listener hears it at its end, by what the record tells.
-func whole(ctx context.Context, resp *http.Response, d model.Dialect) (model.Answer, error) {
+func whole(ctx context.Context, resp *http.Response, d model.Dialect, secret string) (model.Answer, error) {
 	b, err := readAll(ctx, resp)
 	if err != nil {
 		return model.Answer{}, err
 	}
 	a, err := d.Decode(b)
 	if err != nil {
-		return model.Answer{}, unread(resp, err, "")
+		return model.Answer{}, unread(resp, err, secret)
 	}
 	return a, nil
 }
@@ -110,11 +110,22 @@ func tooLarge(resp *http.Response) error {
 	return &model.CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
 }
 
+// codeOf is the code of an error that has none.
+func codeOf(retriable bool) string {
+	if retriable {
+		return "server_error"
+	}
+	return "invalid_prompt"
+}
+
 // unread is an answer that is no good, or that told of an error itself.
 func unread(resp *http.Response, err error, secret string) error {
 	var told *model.CallError
 	if errors.As(err, &told) {
 		told.Message = redact(told.Message, secret)
+		if told.Code = redact(told.Code, secret); !errorCode.MatchString(told.Code) {
+			told.Code = codeOf(told.Retriable)
+		}
 		return told
 	}
 	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: resp.StatusCode, Retriable: true}

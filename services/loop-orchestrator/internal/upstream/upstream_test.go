@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 )
 
 func TestRetryAfter(t *testing.T) {
@@ -84,6 +85,38 @@ func TestRefusals(t *testing.T) {
 			tt.want.HTTPStatus = tt.status
 			if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(model.CallError{}, "Own")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An upstream may tell of an error in an answer, too, and quote the credential there.
+func TestToldErrors(t *testing.T) {
+	t.Parallel()
+	const secret = "sk-0123456789"
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, told, code, message string }{
+		{"a code", `{"code":"invalid_image","message":"No."}`, "invalid_image", "No."},
+		{"the credential", `{"code":"x` + secret + `","message":"Bad key ` + secret + `."}`, "invalid_prompt", "Bad key [redacted]."},
+		{"a code that is none", `{"code":"a b","message":"No."}`, "invalid_prompt", "No."},
+		{"a code that is none, and may pass", `{"code":"a b","type":"server_error","message":"No."}`, "server_error", "No."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for media, body := range map[string]string{
+				"application/json":  `{"status":"failed","error":` + tt.told + `}`,
+				"text/event-stream": `data: {"type":"error","error":` + tt.told + "}\n\n",
+			} {
+				at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
+				at.Credential = registry.Credential{File: file}
+				_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+				var got *model.CallError
+				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message {
+					t.Errorf("%s: error %v, want %s: %s", media, err, tt.code, tt.message)
+				}
 			}
 		})
 	}

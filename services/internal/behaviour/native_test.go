@@ -1,0 +1,171 @@
+package behaviour
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/stacktest"
+)
+
+// native has every upstream speak the Responses API itself, and adds "unsealed", whose upstream seals no reasoning.
+func native(file *registry.File, _ string) {
+	for i := range file.Models {
+		file.Models[i].Upstream.Dialect = registry.Responses
+	}
+	m := file.Models[0]
+	m.Name, m.Upstream.NoEncryptedReasoning = "unsealed", true
+	file.Models = append(file.Models, m)
+}
+
+// TestNativeUpstreams runs what holds for every upstream on those that speak the Responses API themselves.
+func TestNativeUpstreams(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, models(t), native)
+	for name, group := range map[string]func(*testing.T, *stacktest.Stack){
+		"the model's odd calls":          oddCalls,
+		"the upstream's failures":        upstreamFailures,
+		"credentials stay secret":        secrecy,
+		"the upstream is left alone too": upstreamRetryAfter,
+		"an answer that was cut":         cutAnswers,
+		"the client's functions":         clientFunctions,
+		"tool_choice":                    allowedTools,
+		"streams":                        streams,
+		"reasoning":                      nativeReasoning,
+		"failures told in an answer":     nativeFailures,
+		"requests that are one call":     nativeCalls,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			group(t, s)
+		})
+	}
+}
+
+// nativeReasoning: the mock refuses a history without the sealed reasoning that came before its calls.
+func nativeReasoning(t *testing.T, s *stacktest.Stack) {
+	const thought = "let me think"
+	for name, tt := range map[string]struct {
+		fields stacktest.Fields
+		sealed bool
+		want   string // of the first item
+	}{
+		"by default":        {nil, true, `"content":[{"type":"reasoning_text","text":"` + thought + `"}]`},
+		"summed up":         {stacktest.Fields{"reasoning": stacktest.Fields{"summary": "auto"}}, true, `"summary":[{"type":"summary_text","text":"` + thought + `"}]`},
+		"that is unsealed":  {stacktest.Fields{"model": "unsealed"}, false, thought},
+		"that was streamed": {stacktest.Fields{"stream": true}, true, thought},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan := mock.Plan{Seed: int64(9000 + len(name)), Rounds: 2, Width: 2, Reasoning: thought}
+			var r stacktest.Response
+			if tt.fields["stream"] != nil {
+				r = stacktest.Streamed(t, s.Stream(t, plan, tt.fields))
+			} else {
+				r = s.Ask(t, plan, tt.fields)
+			}
+			completed(t, r, plan.Answer())
+			sound(t, s, r, plan.Seed)
+			if n := len(r.Calls("reasoning")); n != 3 || r.Output[0].Type != "reasoning" {
+				t.Errorf("%d reasoning items, want one of each turn, at its start: %s", n, r.JSON)
+			}
+			if got := string(r.JSON); !strings.Contains(got, tt.want) || strings.Contains(got, "gAAAA-mock-9") != tt.sealed {
+				t.Errorf("the response is %s, want %s in it, sealed: %v", got, tt.want, tt.sealed)
+			}
+			fields := stacktest.Fields{"previous_response_id": r.ID}
+			if model := tt.fields["model"]; model != nil {
+				fields["model"] = model
+			}
+			next := mock.Plan{Seed: plan.Seed + 100, Rounds: 1, Reasoning: thought}
+			completed(t, s.Ask(t, next, fields), next.Answer())
+		})
+	}
+	t.Run("that the client gives back", func(t *testing.T) {
+		t.Parallel()
+		plan := mock.Plan{Seed: 9200, Rounds: 1, Width: 2, Tool: "lookup", Reasoning: thought}
+		tools := stacktest.Fields{"tools": []stacktest.Fields{lookup}}
+		r := s.Ask(t, plan, tools)
+		input := []any{stacktest.Fields{"role": "user", "content": plan.Prompt()}}
+		var object struct{ Output []any }
+		if err := json.Unmarshal(r.JSON, &object); err != nil {
+			t.Fatal(err)
+		}
+		input = append(input, object.Output...)
+		for _, f := range r.Calls("function_call") {
+			input = append(input, stacktest.Fields{"type": "function_call_output", "call_id": f.CallID, "output": `{"value":1}`})
+		}
+		r = s.Ask(t, plan, stacktest.Fields{"tools": tools["tools"], "input": input})
+		ended(t, r, "completed", "")
+		for _, e := range s.Calls("model", plan.Seed) {
+			if e.Status != http.StatusOK {
+				t.Errorf("round %d was answered %d", e.Round, e.Status)
+			}
+		}
+	})
+}
+
+// nativeFailures: an upstream that answers 200 and tells of a failure all the same.
+func nativeFailures(t *testing.T, s *stacktest.Stack) {
+	const event = "event: x\ndata: {\"type\":\"response.created\",\"response\":{}}\n\nevent: x\ndata: "
+	failed := func(told string) string { return `{"status":"failed","error":` + told + `,"output":[]}` }
+	for i, tt := range []struct {
+		name   string
+		body   string
+		stream bool
+		code   string
+		calls  int
+	}{
+		{"that may pass", failed(`{"code":"server_error","message":"oops"}`), false, "server_error", 3},
+		{"of the request", failed(`{"code":"invalid_image","message":"no"}`), false, "invalid_image", 1},
+		{"that names the key", failed(`{"code":"` + modelSecret + `","message":"bad key ` + modelSecret + `"}`), false, "invalid_prompt", 1},
+		{"that names the key, streamed", event + `{"type":"error","code":"` + modelSecret + `","message":"bad key ` + modelSecret + "\"}\n\n", true, "invalid_prompt", 1},
+		{"at the end of a stream", event + `{"type":"response.failed","response":` + failed(`{"code":"invalid_image","message":"no"}`) + "}\n\n", true, "invalid_image", 1},
+		{"whose end is missing", event + `{"type":"response.in_progress"}` + "\n\ndata: [DONE]\n\n", true, "server_error", 3},
+		{
+			"that contradicts itself", event + `{"type":"response.output_item.added","output_index":0,"item":{"type":"message"}}` + "\n\n" +
+				`data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}` + "\n\n" +
+				`data: {"type":"response.completed","response":{"status":"completed","output":[]}}` + "\n\n",
+			true, "server_error", 3,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			plan := mock.Plan{Seed: int64(9300 + i), ModelFaults: []mock.Fault{{Round: -1, Status: 200, Body: tt.body}}}
+			fields := stacktest.Fields{"model": "sealed"}
+			var r stacktest.Response
+			if tt.stream {
+				r = stacktest.Streamed(t, s.Stream(t, plan, fields))
+			} else {
+				r = s.Ask(t, plan, fields)
+			}
+			ended(t, r, "failed", tt.code)
+			if n := len(s.Calls("model", plan.Seed)); n != tt.calls {
+				t.Errorf("the model was called %d times, want %d", n, tt.calls)
+			}
+			_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
+			if strings.Contains(string(r.JSON)+string(steps), modelSecret) {
+				t.Errorf("the credential is told: %s %s", r.JSON, steps)
+			}
+		})
+	}
+}
+
+// nativeCalls: requests that are one call go to their own endpoint, whatever else the upstream speaks.
+func nativeCalls(t *testing.T, s *stacktest.Stack) {
+	plan := mock.Plan{Seed: 9400}
+	prompt, err := json.Marshal(plan.Prompt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{
+		"/v1/embeddings":       `{"model":"mock","input":"a","dimensions":4}`,
+		"/v1/chat/completions": `{"model":"mock","messages":[{"role":"user","content":` + string(prompt) + `}]}`,
+	} {
+		if status, text := s.Do(t, http.MethodPost, path, []byte(body)); status != http.StatusOK {
+			t.Errorf("%s answered %d: %s", path, status, text)
+		}
+	}
+}

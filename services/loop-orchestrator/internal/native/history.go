@@ -1,0 +1,173 @@
+package native
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// members is an object of the input, member by member.
+type members map[string]json.RawMessage
+
+func (m members) json() json.RawMessage {
+	b, err := json.Marshal(map[string]json.RawMessage(m))
+	if err != nil {
+		panic(err) // what was read or quoted encodes
+	}
+	return b
+}
+
+// object is one of texts.
+func object(texts ...string) members {
+	m := make(members, len(texts)/2)
+	for i := 0; i < len(texts); i += 2 {
+		m[texts[i]] = quote(texts[i+1])
+	}
+	return m
+}
+
+func quote(text string) json.RawMessage {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always encodes
+	}
+	return b
+}
+
+// thread builds the input.
+type thread struct {
+	items []members
+}
+
+func history(c model.Call) ([]members, error) {
+	t := thread{items: []members{}}
+	for _, a := range c.Ancestors {
+		if err := t.response(a.Input, a.Turns); err != nil {
+			return nil, fmt.Errorf("an earlier response: %w", err)
+		}
+	}
+	if err := t.response(c.Request.Input, c.Turns); err != nil {
+		return nil, err
+	}
+	return t.items, nil
+}
+
+// response adds one response: what was asked, and its turns so far.
+func (t *thread) response(input []item.Item, turns []chain.Turn) error {
+	for i, it := range input {
+		if err := t.add(it); err != nil {
+			return fmt.Errorf("input[%d]: %w", i, err)
+		}
+	}
+	for _, turn := range turns {
+		if err := t.turn(turn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn adds what the model said and, in the order of its calls, what the tools answered.
+func (t *thread) turn(turn chain.Turn) error {
+	begin := len(t.items)
+	var results []members
+	for _, it := range turn.Items {
+		step, ran := turn.Tools[it.CallID]
+		if it.Type == "function_call" && it.Status == "incomplete" && !ran {
+			continue // the model was cut off in a call of the client's, who was not asked to make it
+		}
+		if err := t.add(it); err != nil {
+			return err
+		}
+		if ran && it.Type == "function_call" {
+			results = append(results, result(it.CallID, string(step.Output)))
+		}
+	}
+	// Thoughts that came to nothing, because the model was cut off, are refused: each needs what it led to.
+	for n := len(t.items); n > begin && string(t.items[n-1]["type"]) == `"reasoning"`; n-- {
+		t.items = t.items[:n-1]
+	}
+	t.items = append(t.items, results...)
+	return nil
+}
+
+func (t *thread) add(it item.Item) error {
+	switch it.Type {
+	case "message", "function_call_output":
+		return t.own(it)
+	case "function_call":
+		if err := t.own(it); err != nil {
+			return err
+		}
+		t.items[len(t.items)-1]["arguments"] = quote(model.Arguments(it.Arguments()))
+		return nil
+	case "reasoning":
+		return t.reasoning(it)
+	case "mcp_call": // an earlier response's hosted call, given back as input
+		t.hosted(it)
+		return nil
+	case "mcp_list_tools": // what is offered is said anew with every call
+		return nil
+	case "item_reference":
+		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
+	}
+	var whole members // of a type that only the upstream knows: its own, and as it came
+	if err := json.Unmarshal(it.JSON(), &whole); err != nil {
+		return fmt.Errorf("read an item of type %q: %w", it.Type, err)
+	}
+	t.items = append(t.items, whole)
+	return nil
+}
+
+// own adds an item of a type that is written here: as it is, but without what only its keeper can use.
+func (t *thread) own(it item.Item) error {
+	var m members
+	if err := json.Unmarshal(it.JSON(), &m); err != nil {
+		return fmt.Errorf("read an item of type %q: %w", it.Type, err)
+	}
+	for name, value := range m {
+		if name == "id" || name == "status" || string(value) == "null" {
+			delete(m, name)
+		}
+	}
+	m["type"] = quote(it.Type)
+	t.items = append(t.items, m)
+	return nil
+}
+
+// reasoning adds what the model thought, if it is sealed.
+func (t *thread) reasoning(it item.Item) error {
+	if it.Encrypted() == "" {
+		return nil
+	}
+	if err := t.own(it); err != nil {
+		return err
+	}
+	m := t.items[len(t.items)-1]
+	delete(m, "content") // the specification wants none in an input
+	if m["summary"] == nil {
+		m["summary"] = json.RawMessage("[]")
+	}
+	return nil
+}
+
+func (t *thread) hosted(it item.Item) {
+	id := fmt.Sprintf("call_hosted_%d", len(t.items))
+	if it.ID != "" {
+		id = chain.CallID(it.ID)
+	}
+	text, ok := it.Output()
+	if !ok {
+		text = it.Error()
+	}
+	call := object("type", "function_call", "call_id", id, "name", it.Name, "arguments", model.Arguments(it.Arguments()))
+	t.items = slices.Concat(t.items, []members{call, result(id, text)})
+}
+
+func result(callID, text string) members {
+	return object("type", "function_call_output", "call_id", callID, "output", text)
+}

@@ -1,0 +1,180 @@
+package native
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+func added(output, it string) string {
+	return `{"type":"response.output_item.added","output_index":` + output + `,"item":` + it + `}`
+}
+
+func delta(typ, output, rest, text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return `{"type":"response.` + typ + `.delta","output_index":` + output + rest + `,"delta":` + string(quoted) + `}`
+}
+
+func done(output, it string) string {
+	return `{"type":"response.output_item.done","output_index":` + output + `,"item":` + it + `}`
+}
+
+func end(items string) string {
+	return `{"type":"response.completed","response":` + completed(items) + `}`
+}
+
+const (
+	newMessage   = `{"type":"message","id":"msg_u","role":"assistant","status":"in_progress","content":[]}`
+	newReasoning = `{"type":"reasoning","id":"rs_u","summary":[]}`
+	newCall      = `{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":""}`
+	hiText       = `{"type":"output_text","text":"hi there"}`
+)
+
+// heard streams the events and returns what was heard and the answer.
+func heard(events ...string) (deltas []model.Delta, a model.Answer, err error) {
+	s := Dialect{}.Stream(func(d model.Delta) { deltas = append(deltas, d) })
+	for _, e := range events {
+		if err := s.Event([]byte(e)); err != nil {
+			return deltas, model.Answer{}, err
+		}
+	}
+	a, err = s.Answer()
+	return deltas, a, err
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	piece := func(output int, kind model.Kind, part int, p item.Part) model.Delta {
+		return model.Delta{Output: output, Kind: kind, Part: part, Piece: p}
+	}
+	c1 := func(output int, arguments string) model.Delta {
+		return model.Delta{Output: output, Kind: model.Function, Call: model.ToolCall{ID: "c1", Name: "f", Arguments: arguments}}
+	}
+	hi := []model.Delta{
+		piece(0, model.Message, 0, item.Part{}), piece(0, model.Message, 0, item.Part{Type: "output_text", Text: "hi "}),
+		piece(0, model.Message, 0, item.Part{Type: "output_text", Text: "there"}),
+	}
+	spelt := []string{added("0", newMessage), delta("output_text", "0", `,"content_index":0`, "hi "), delta("output_text", "0", `,"content_index":0`, "there")}
+	const fullReasoning = `{"type":"reasoning","id":"rs_u","summary":[{"type":"summary_text","text":"s1"},{"type":"summary_text","text":"s2"}],
+		"content":[{"type":"reasoning_text","text":"ab"}],"encrypted_content":"sealed"}`
+	const fullCall = `{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":"{\"a\":1}"}`
+	for _, tt := range []struct {
+		name   string
+		events []string
+		deltas []model.Delta
+		want   model.Answer
+	}{
+		{"text", append(spelt, end(message(hiText))), hi, answer(model.Stopped, said("hi there"))},
+		{
+			"every kind, in its order",
+			[]string{
+				`{"type":"response.created","response":{"status":"in_progress"}}`, `{"type":"keepalive","delta":{"odd":1}}`,
+				added("0", newReasoning), delta("reasoning_summary_text", "0", `,"summary_index":0`, "s1"), delta("reasoning_summary_text", "0", `,"summary_index":1`, "s2"),
+				delta("reasoning_text", "0", `,"content_index":0`, "a"), delta("reasoning", "0", `,"content_index":1`, "b"), done("0", fullReasoning),
+				added("1", `{"type":"web_search_call","id":"ws"}`), delta("output_text", "1", "", "unheard"),
+				added("2", newCall), delta("function_call_arguments", "2", "", `{"a"`), delta("function_call_arguments", "2", "", `:1}`), done("2", fullCall),
+				added("3", newMessage),
+				`{"type":"response.content_part.added","output_index":3,"content_index":0,"part":{"type":"output_text","text":""}}`,
+				delta("output_text", "3", `,"content_index":0,"logprobs":[ {"token":"x"} ]`, "x"), delta("output_text", "3", `,"content_index":0`, ""),
+				`{"type":"response.output_text.annotation.added","output_index":3,"content_index":0,"annotation_index":0,"annotation":{"type": "file_citation"}}`,
+				delta("refusal", "3", `,"content_index":1`, "no"),
+				end(fullReasoning + `,{"type":"web_search_call","id":"ws"},` + fullCall + `,` + message(`{"type":"output_text","text":"xy","annotations":[{"type":"file_citation"}],"logprobs":[{"token":"x"}]},{"type":"refusal","refusal":"no"}`)),
+				`{"type":"response.output_text.delta"}`,
+			},
+			[]model.Delta{
+				piece(0, model.Reasoning, 0, item.Part{}), piece(0, model.Reasoning, 0, item.Part{Type: "summary_text", Text: "s1"}),
+				piece(0, model.Reasoning, 1, item.Part{Type: "summary_text", Text: "s2"}), piece(0, model.Reasoning, 0, item.Part{Type: "reasoning_text", Text: "a"}),
+				piece(0, model.Reasoning, 0, item.Part{Type: "reasoning_text", Text: "b"}), c1(1, ""), c1(1, `{"a"`), c1(1, `:1}`),
+				piece(2, model.Message, 0, item.Part{}), piece(2, model.Message, 0, item.Part{Type: "output_text"}),
+				piece(2, model.Message, 0, item.Part{Type: "output_text", Text: "x", Logprobs: json.RawMessage(`[{"token":"x"}]`)}),
+				piece(2, model.Message, 0, item.Part{Type: "output_text", Annotations: json.RawMessage(`[{"type":"file_citation"}]`)}),
+				piece(2, model.Message, 1, item.Part{Type: "refusal", Text: "no"}),
+			},
+			answer(model.Stopped, thought(item.Reasoning{Summary: []string{"s1", "s2"}, Text: "ab", Encrypted: "sealed"}), called("c1", "f", `{"a":1}`),
+				spoke(item.Part{
+					Type: "output_text", Text: "xy",
+					Annotations: json.RawMessage(`[{"type":"file_citation"}]`), Logprobs: json.RawMessage(`[{"token":"x"}]`),
+				}, item.Part{Type: "refusal", Text: "no"})),
+		},
+		{"an end without output", append(spelt, done("0", message(hiText)), end("")), hi, answer(model.Stopped, said("hi there"))},
+		{"items that are only finished", []string{done("1", fullCall), done("0", message(hiText)), end("")}, nil, answer(model.Stopped, said("hi there"), called("c1", "f", `{"a":1}`))},
+		{"the end alone", []string{end(message(hiText))}, nil, answer(model.Stopped, said("hi there"))},
+		{
+			"cut", append(spelt, `{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[`+message(hiText)+`]}}`),
+			hi, answer(model.Length, said("hi there")),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			deltas, got, err := heard(tt.events...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.deltas, deltas); diff != "" {
+				t.Errorf("heard (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestBrokenStreams(t *testing.T) {
+	t.Parallel()
+	text := delta("output_text", "0", `,"content_index":0`, "hi")
+	for _, tt := range []struct {
+		name   string
+		events []string
+		err    error
+	}{
+		{"nothing", nil, model.ErrBrokenOff},
+		{"no end", []string{added("0", newMessage), text, done("0", message(hiText))}, model.ErrBrokenOff},
+		{"no JSON", []string{`{"type":`}, model.ErrMalformed},
+		{"no object", []string{`7`}, model.ErrMalformed},
+		{"an end without a response", []string{`{"type":"response.completed"}`}, model.ErrMalformed},
+		{"an end that is none", []string{`{"type":"response.completed","response":{"status":"queued"}}`}, model.ErrMalformed},
+		{"a piece of nothing", []string{text}, model.ErrMalformed},
+		{"arguments of nothing", []string{delta("function_call_arguments", "0", "", "{")}, model.ErrMalformed},
+		{"a piece of another kind", []string{added("0", newCall), text}, model.ErrMalformed},
+		{"arguments of a message", []string{added("0", newMessage), delta("function_call_arguments", "0", "", "{")}, model.ErrMalformed},
+		{"a piece that is no text", []string{added("0", newMessage), `{"type":"response.output_text.delta","output_index":0,"delta":{}}`}, model.ErrMalformed},
+		{"a part below the first", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":-1`, "x")}, model.ErrMalformed},
+		{"a part beyond all", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":4096`, "x")}, model.ErrMalformed},
+		{"a part that is none", []string{added("0", newMessage), `{"type":"response.content_part.added","output_index":0,"part":7}`}, model.ErrMalformed},
+		{"an item twice", []string{added("0", newMessage), added("0", newMessage)}, model.ErrMalformed},
+		{"items out of order", []string{added("1", newMessage), added("0", newCall)}, model.ErrMalformed},
+		{"an item beyond all", []string{added("4096", newMessage)}, model.ErrMalformed},
+		{"an item that is none", []string{added("0", `"x"`)}, model.ErrMalformed},
+		{"an item that wants an answer", []string{added("0", `{"type":"computer_call"}`)}, model.ErrMalformed},
+		{"a call without a name", []string{added("0", `{"type":"function_call","call_id":"c"}`)}, model.ErrMalformed},
+		{"an item that is missing in the end", []string{added("0", newMessage), text, end("")}, errContradiction},
+		{"an item that became another", []string{added("0", newMessage), end(`{"type":"function_call","call_id":"c","name":"f","arguments":""}`)}, errContradiction},
+		{"a call of another name", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","name":"g","arguments":""}`)}, errContradiction},
+		{"a call of another id", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c2","name":"f","arguments":""}`)}, errContradiction},
+		{"another text", []string{added("0", newMessage), text, end(message(`{"type":"output_text","text":"no"}`))}, errContradiction},
+		{"another part", []string{added("0", newMessage), text, end(message(`{"type":"refusal","refusal":"hi"}`))}, errContradiction},
+		{"other reasoning", []string{added("0", newReasoning), delta("reasoning_text", "0", "", "a"), end(newReasoning)}, errContradiction},
+		{"a summary that is gone", []string{added("0", newReasoning), delta("reasoning_summary_text", "0", "", "a"), end(newReasoning)}, errContradiction},
+		{
+			"other arguments",
+			[]string{added("0", newCall), delta("function_call_arguments", "0", "", "{"), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":"[]"}`)},
+			errContradiction,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if _, a, err := heard(tt.events...); !errors.Is(err, tt.err) {
+				t.Errorf("error %v with %+v, want %v", err, a, tt.err)
+			}
+		})
+	}
+}
