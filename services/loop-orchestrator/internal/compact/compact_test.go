@@ -109,7 +109,7 @@ func TestAsk(t *testing.T) {
 	before.MaxTokens, before.Request.MaxOutputTokens, before.Request.Text = &n, &n, responses.Text{Format: "json_object"}
 	got := Ask(before)
 	if got.Model != "up" || got.Request.Instructions != "Be brief." || got.MaxTokens != nil || got.Request.MaxOutputTokens != nil ||
-		got.Request.Text.Format != "" || got.Tools != nil || got.Stream {
+		got.Request.Text.Format != "" || got.Tools != nil || got.Stream || !got.NoSeal {
 		t.Errorf("asked by %+v of %+v", got, got.Request)
 	}
 	if len(got.Ancestors) != 2 || len(got.Request.Input) != 1 || got.Request.Input[0].Role != "user" || got.Request.Input[0].Parts()[0].Text != instruction {
