@@ -8,6 +8,13 @@
 // it, with the same codes, messages and paths. A null is the same as an absent
 // field, everywhere.
 //
+// Schemas have to be schemas. Those that are to be kept to strictly are held to
+// OpenAI's rules as well: closed objects, every property required, ten levels,
+// no keywords that no model can be kept to. The format json_object wants the
+// word "json" in what the model reads, for a model that is held to JSON and is
+// not told fills its answer with blanks: in the input, as with OpenAI, or in the
+// instructions; what continues something may have it there.
+//
 // What goes out is strict: every required field of ResponseResource of the Open
 // Responses specification (release 2026-04-24) is there with a value of its
 // type, for whatever Decode let in, with four exceptions. A client that sends a

@@ -1,6 +1,8 @@
 package responses
 
 import (
+	"regexp"
+
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
@@ -20,6 +22,9 @@ func (c *Create) Refusal() *fault.Error {
 		return p.In("reasoning").Fault()
 	}
 	if p := c.schemaFault(); p != nil {
+		return p.Fault()
+	}
+	if p := c.jsonFault(); p != nil {
 		return p.Fault()
 	}
 	return c.ToolChoice.Fault(c.Tools).In("tool_choice").Fault()
@@ -119,8 +124,8 @@ func (c *Create) reasoningFault() *check.Problem {
 	return nil
 }
 
-// schemaFault finds schemas that are none. The rules of strict mode are
-// Decode's.
+// schemaFault finds schemas that are none, and those that strict mode cannot
+// have but for what Decode finds.
 func (c *Create) schemaFault() *check.Problem {
 	for i, t := range c.Tools {
 		if p := t.SchemaFault(); p != nil {
@@ -128,4 +133,24 @@ func (c *Create) schemaFault() *check.Problem {
 		}
 	}
 	return c.Text.schemaFault().In("format").In("text")
+}
+
+// jsonWord is what a model has to read that is to write JSON.
+var jsonWord = regexp.MustCompile("(?i)json")
+
+// jsonFault refuses the format json_object where the model is not told of it. A
+// model that is held to JSON and does not know fills its answer with blanks. As
+// OpenAI's API does, but for instructions, which count here, and for histories,
+// which are not known yet and may have the word.
+func (c *Create) jsonFault() *check.Problem {
+	if c.Text.Format != "json_object" || c.PreviousResponseID != "" || c.Conversation != "" || jsonWord.MatchString(c.Instructions) {
+		return nil
+	}
+	for _, it := range c.Input {
+		if it.Type == "item_reference" || jsonWord.Match(it.JSON()) {
+			return nil
+		}
+	}
+	return check.Refuse("input", "",
+		"Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.")
 }

@@ -83,9 +83,12 @@ func (t *Text) readSchema(form raw.Value) *check.Problem {
 	return nil
 }
 
-// schemaFault says that the schema is none.
+// schemaFault says that the schema is none, or none that strict mode can have.
 func (t *Text) schemaFault() *check.Problem {
 	reason := schema.Invalid(raw.Value(t.Schema))
+	if reason == "" && t.Strict != nil && *t.Strict {
+		reason = schema.Unfit(raw.Value(t.Schema))
+	}
 	if reason == "" {
 		return nil
 	}

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,57 +95,6 @@ func TestWakeFollowsTheAccept(t *testing.T) {
 	}
 }
 
-func TestMissingContentTypeAndNULAreAccepted(t *testing.T) {
-	t.Parallel()
-	s := raise(t)
-	body := `{"model":"m","input":"a\u0000b","background":true,"store":true}`
-	r := s.request(t.Context(), "POST", "/v1/responses", body)
-	r.Header.Del("Content-Type")
-	if got := s.send(r); got.status != http.StatusOK {
-		t.Fatalf("answered %d %s, want 200", got.status, got.body)
-	}
-	a, err := s.store.Answer(t.Context(), defaultTenant, s.claim().ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "stored body", a.Body, body)
-}
-
-func TestKeyIsCheckedBeforeTheBodyIsRead(t *testing.T) {
-	t.Parallel()
-	s := raise(t)
-	for name, header := range map[string]string{
-		"none": "", "wrong": "Authorization: Bearer nope\r\n", "another scheme": "Authorization: Basic " + testKey + "\r\n",
-		"prefix of the key": "Authorization: Bearer " + testKey[:len(testKey)-1] + "\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var d net.Dialer
-			conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = conn.Close() }()
-			if err := conn.SetDeadline(time.Now().Add(patienceOfTests)); err != nil {
-				t.Fatal(err)
-			}
-			// The body is announced and never sent.
-			_, err = fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: x\r\n%sContent-Length: 1000\r\n\r\n", header)
-			if err != nil {
-				t.Fatal(err)
-			}
-			head := make([]byte, 1024)
-			n, err := conn.Read(head)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := string(head[:n]); !strings.HasPrefix(got, "HTTP/1.1 401 ") || !strings.Contains(got, `"invalid_api_key"`) {
-				t.Errorf("answer is\n%s\nwant 401 invalid_api_key", got)
-			}
-		})
-	}
-}
-
 func TestEveryRouteWantsTheKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -159,25 +106,6 @@ func TestEveryRouteWantsTheKey(t *testing.T) {
 			t.Errorf("%s %s without a key answered %d; it needs one: %v", op.Method, op.Path, got.status, op.NeedsKey)
 		}
 	}
-}
-
-func TestFullBacklogIsRefusedWith429(t *testing.T) {
-	t.Parallel()
-	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
-	s.background()
-	s.background()
-	r := s.call("POST", "/v1/responses", `{"model":"m","input":"hi"}`)
-	if r.status != http.StatusTooManyRequests || r.fault(t)["code"] != "rate_limit_exceeded" || r.header.Get("Retry-After") != "1" {
-		t.Errorf("answered %d %v %s, want 429 rate_limit_exceeded, Retry-After 1", r.status, r.header, r.body)
-	}
-	if n := s.backlog(); n != 2 {
-		t.Errorf("%d queued, want 2", n)
-	}
-	s.claim()
-	eventually(t, "room in the queue", func() bool {
-		r := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","background":true}`)
-		return r.status == http.StatusOK
-	})
 }
 
 func TestBacklogCountsOnceASecond(t *testing.T) {

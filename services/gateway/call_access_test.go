@@ -10,59 +10,6 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-func TestCallsThatAreRefused(t *testing.T) {
-	t.Parallel()
-	s := raise(t, func(c *Config) { c.MaxBody = 1 << 20 })
-	for _, tt := range []struct {
-		name, path, body string
-		status           int
-		param, code      any
-	}{
-		{"malformed JSON", chatPath, `{"model":`, 400, nil, nil},
-		{"no body", "/v1/embeddings", ``, 400, nil, nil},
-		{"invalid UTF-8", chatPath, "{\"model\":\"m\",\"messages\":[{\"content\":\"\xff\"}]}", 400, nil, nil},
-		{"deep nesting", chatPath, `{"model":"m","messages":` + strings.Repeat("[", 100_000), 400, nil, nil},
-		{"not an object", "/v1/completions", `"hi"`, 400, nil, "invalid_type"},
-		{"no model", chatPath, `{"messages":[{}]}`, 400, "model", "missing_required_parameter"},
-		{"no messages", chatPath, `{"model":"m"}`, 400, "messages", "missing_required_parameter"},
-		{"messages of a wrong type", chatPath, `{"model":"m","messages":{}}`, 400, "messages", "invalid_type"},
-		{"a message of a wrong type", chatPath, `{"model":"m","messages":[1]}`, 400, "messages[0]", "invalid_type"},
-		{"empty messages", chatPath, `{"model":"m","messages":[]}`, 400, "messages", "empty_array"},
-		{"stream of a wrong type", chatPath, `{"model":"m","messages":[{}],"stream":"true"}`, 400, "stream", "invalid_type"},
-		{"stream options of a wrong type", chatPath, `{"model":"m","messages":[{}],"stream":true,"stream_options":{"include_usage":1}}`, 400, "stream_options.include_usage", "invalid_type"},
-		{"a stream of an unknown model", chatPath, `{"model":"gpt-x","messages":[{}],"stream":true}`, 404, "model", "model_not_found"},
-		{"no input", "/v1/embeddings", `{"model":"m"}`, 400, "input", "missing_required_parameter"},
-		{"input of a wrong type", "/v1/embeddings", `{"model":"m","input":true}`, 400, "input", "invalid_type"},
-		{"a prompt of a wrong type", "/v1/completions", `{"model":"m","prompt":1}`, 400, "prompt", "invalid_type"},
-		{"an unknown model", chatPath, `{"model":"gpt-x","messages":[{}]}`, 404, "model", "model_not_found"},
-		{"an unknown model", "/v1/embeddings", `{"model":"gpt-x","input":"x"}`, 404, "model", "model_not_found"},
-		{"a huge body", chatPath, `{"model":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil, "request_too_large"},
-	} {
-		r := s.call("POST", tt.path, tt.body)
-		f := r.fault(t)
-		if r.status != tt.status || f["param"] != tt.param || f["code"] != tt.code || f["type"] != "invalid_request_error" ||
-			f["message"] == "" || r.header.Get("X-Request-Id") == "" || r.header.Get(callHeader) != "" {
-			t.Errorf("%s: answered %d %v %s, want %d, param %v, code %v", tt.name, r.status, r.header, r.body, tt.status, tt.param, tt.code)
-		}
-	}
-	if r := s.call("GET", chatPath, ""); r.status != http.StatusMethodNotAllowed || r.header.Get("Allow") != "POST" {
-		t.Errorf("GET answered %d %v", r.status, r.header)
-	}
-	if n := s.backlog(); n != 0 {
-		t.Errorf("%d requests queued after refusals only, want 0", n)
-	}
-}
-
-func TestAFullBacklogRefusesCalls(t *testing.T) {
-	t.Parallel()
-	s := raise(t, func(c *Config) { c.BacklogMax = 1 })
-	s.background()
-	r := s.call("POST", chatPath, chatBody)
-	if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "1" || r.header.Get("X-Should-Retry") != "" || r.header.Get(callHeader) != "" {
-		t.Errorf("answered %d %v %s, want 429 with Retry-After", r.status, r.header, r.body)
-	}
-}
-
 // A call is nobody's to read: not under the routes of responses, and of its trail only its tenant sees what happened.
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/process"
@@ -63,88 +62,6 @@ func (s *stand) unstored() string {
 }
 
 const call = `{"type":"function_call","id":"fc_1","call_id":"c1","name":"f","arguments":"{}","status":"completed"}`
-
-func TestPreviousResponseIsChecked(t *testing.T) {
-	t.Parallel()
-	s := raise(t)
-	said := `{"type":"mcp_call","id":"mcp_1","name":"f","arguments":"{}"},{"type":"message","role":"assistant","content":[]}`
-	done := s.concluded(`"input":"x"`, store.Completed, said)
-	asks := s.concluded(`"input":"x"`, store.Completed, call)
-	foreign := s.concluded(`"input":"x"`, store.Completed, said)
-	gone := s.concluded(`"input":"x"`, store.Completed, said)
-	orphan := s.concluded(`"input":"x","previous_response_id":"`+gone+`"`, store.Completed, said)
-	s.move(foreign, `UPDATE requests SET tenant = 'other' WHERE id = $1`)
-	if r := s.call("DELETE", "/v1/responses/"+gone, ""); r.status != http.StatusOK {
-		t.Fatalf("DELETE answered %d %s", r.status, r.body)
-	}
-	ends := map[store.Status]string{}
-	for _, status := range []store.Status{store.Incomplete, store.Failed, store.Cancelled} {
-		ends[status] = s.concluded(`"input":"x"`, status, said)
-	}
-	expired := s.concluded(`"input":"x"`, store.Cancelled, "")
-	s.move(expired, `UPDATE requests SET status = 'expired' WHERE id = $1`)
-	unknown, hidden := publicID(uuid.New()), s.unstored()
-	running := s.background()
-	s.claim()
-	queued := s.background()
-	const (
-		output  = `[{"type":"function_call_output","call_id":"c1","output":"1"}]`
-		missing = "Previous response with id '%s' not found."
-	)
-	for _, tt := range []struct {
-		name, previous, input string
-		code                  any
-		message               string // %s: the id; empty: accepted
-	}{
-		{"completed", done, `"hi"`, nil, ""},
-		{"completed, without input", done, ``, nil, ""},
-		{"incomplete", ends[store.Incomplete], `"hi"`, nil, ""},
-		{"a call answered", asks, output, nil, ""},
-		{"a call answered behind a message", asks, `[{"role":"user","content":"x"},` + output[1:], nil, ""},
-		{"malformed", "resp_1", `"hi"`, previousNotFound, missing},
-		{"no response id", "x", `"hi"`, previousNotFound, missing},
-		{"unknown", unknown, `"hi"`, previousNotFound, missing},
-		{"another tenant's", foreign, `"hi"`, previousNotFound, missing},
-		{"deleted", gone, `"hi"`, previousNotFound, missing},
-		{"its parent deleted", orphan, `"hi"`, previousNotFound, fmt.Sprintf(missing, gone)},
-		{"not stored", hidden, `"hi"`, previousNotFound, missing},
-		{"queued", queued, `"hi"`, previousNotReady, "Previous response with id '%s' is still queued. Continue it when it is completed."},
-		{"in progress", running, `"hi"`, previousNotReady, "Previous response with id '%s' is still in_progress. Continue it when it is completed."},
-		{"failed", ends[store.Failed], `"hi"`, previousFailed, "Previous response with id '%s' is failed and cannot be continued."},
-		{"cancelled", ends[store.Cancelled], `"hi"`, previousFailed, "Previous response with id '%s' is cancelled and cannot be continued."},
-		{"expired", expired, `"hi"`, previousFailed, "Previous response with id '%s' is failed and cannot be continued."},
-		{"a call not answered", asks, `"hi"`, nil, "No tool output found for function call c1."},
-		{"a call not answered, without input", asks, ``, nil, "No tool output found for function call c1."},
-		{
-			"an output without call", done, output, nil, "No tool call found for function call output with call_id c1.",
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			body := `{"model":"m","background":true,"previous_response_id":"` + tt.previous + `"`
-			if tt.input != "" {
-				body += `,"input":` + tt.input
-			}
-			got := s.call("POST", "/v1/responses", body+"}")
-			if tt.message == "" {
-				if o := got.object(t); got.status != http.StatusOK || o["previous_response_id"] != tt.previous {
-					t.Errorf("answered %d %s, want 200 with the previous response's id", got.status, got.body)
-				}
-				return
-			}
-			f, param, message := got.fault(t), "previous_response_id", tt.message
-			if tt.code == nil {
-				param = "input"
-			}
-			if strings.Contains(message, "%s") {
-				message = fmt.Sprintf(message, tt.previous)
-			}
-			if got.status != http.StatusBadRequest || f["param"] != param || f["code"] != tt.code || f["message"] != message {
-				t.Errorf("answered %d %s, want 400, param %s, code %v, %s", got.status, got.body, param, tt.code, message)
-			}
-		})
-	}
-}
 
 func TestALongHistoryIsRefused(t *testing.T) {
 	t.Parallel()

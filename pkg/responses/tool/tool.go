@@ -113,9 +113,13 @@ func (t *Tool) fault() *check.Problem {
 		"Invalid schema for function '"+t.Name+"': "+reason)
 }
 
-// SchemaFault says that the parameters are no schema. For package responses.
+// SchemaFault says that the parameters are no schema, or none that strict mode
+// can have. For package responses.
 func (t Tool) SchemaFault() *check.Problem {
 	reason := schema.Invalid(raw.Value(t.Parameters))
+	if reason == "" && t.Parameters != nil && t.Strict != nil && *t.Strict {
+		reason = schema.Unfit(raw.Value(t.Parameters))
+	}
 	if reason == "" {
 		return nil
 	}

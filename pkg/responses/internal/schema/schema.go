@@ -1,11 +1,10 @@
-// Package schema says whether a client's JSON Schema can be given to a model.
-// It checks the rules that OpenAI's API refuses requests for, not the schema's
-// own validity: what a keyword means is the model server's business.
+// Package schema says whether a client's JSON Schema can be given to a model:
+// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's API
+// refuses requests. What a keyword means is the model server's business.
 package schema
 
 import (
 	"fmt"
-	"strings"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
@@ -44,22 +43,29 @@ func closed(v raw.Value, path []string) string {
 		s.read(string(key), m)
 	}
 	if reason := s.fault(); reason != "" {
-		return fmt.Sprintf("In context=(%s), %s", strings.Join(path, ", "), reason)
+		return within(path, reason)
 	}
+	return s.each(path, closed, func(string, string) {})
+}
+
+// each calls visit with every schema in the places that strict mode has, until
+// one has a fault, and named with every name in front of one.
+func (s *strict) each(path []string, visit func(raw.Value, []string) string, named func(keyword, name string)) string {
 	for _, m := range s.maps {
 		for k, sub := range m.value.Members() {
-			if reason := closed(sub, append(path, m.name, fmt.Sprintf("'%.64s'", k))); reason != "" {
+			named(m.name, string(k))
+			if reason := visit(sub, append(path, m.name, fmt.Sprintf("'%.64s'", k))); reason != "" {
 				return reason
 			}
 		}
 	}
 	for i, sub := range s.anyOf.Elements() {
-		if reason := closed(sub, append(path, "'anyOf'", fmt.Sprintf("'%d'", i))); reason != "" {
+		if reason := visit(sub, append(path, "'anyOf'", fmt.Sprintf("'%d'", i))); reason != "" {
 			return reason
 		}
 	}
 	if s.items.Kind() == raw.Object {
-		return closed(s.items, append(path, "'items'"))
+		return visit(s.items, append(path, "'items'"))
 	}
 	return ""
 }
@@ -80,10 +86,7 @@ type named struct {
 func (s *strict) read(key string, v raw.Value) {
 	switch key {
 	case "type":
-		s.object = v.Text() == "object"
-		for _, e := range v.Elements() {
-			s.object = s.object || e.Text() == "object"
-		}
+		s.object = names(v, "object")
 	case "additionalProperties":
 		s.sealed = string(v) == "false"
 	case "required":
