@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -122,8 +123,9 @@ func BenchmarkRefusedKey(b *testing.B) {
 	}
 }
 
-// overTheLimit: I24. A full queue refuses every request that would join it, and says when to come again.
+// overTheLimit: I24. A full queue, and a tenant at its limit, refuse every request that accepts one, and say when to come again.
 func overTheLimit(t *testing.T, in *inputs) {
+	aTenantsLimit(t, in)
 	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
 	s.background()
 	s.background()
@@ -147,6 +149,32 @@ func overTheLimit(t *testing.T, in *inputs) {
 	}
 	s.claim()
 	eventually(t, "room in the queue", func() bool { return s.call("POST", create, backgroundBody).status == http.StatusOK })
+}
+
+// aTenantsLimit is told by OpenAI's headers, with every answer. The tests of limits have the rest.
+func aTenantsLimit(t *testing.T, in *inputs) {
+	t.Helper()
+	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
+	in.judge(t, bad{message: hint}, s.call("POST", create, `{`)) // takes nothing of the limit
+	if first := s.call("POST", create, backgroundBody); first.status != http.StatusOK || first.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
+		t.Fatalf("the first was answered %d %v", first.status, first.header)
+	}
+	for _, b := range in.bodies() {
+		if accepting[b.name] {
+			got := s.call("POST", b.path, b.body)
+			in.judge(t, bad{
+				status: http.StatusTooManyRequests, kind: "too_many_requests", code: "rate_limit_exceeded",
+				message: "Rate limit reached for tenant default on requests per min (RPM): Limit 1. Please try again in ",
+				headers: []string{"X-Ratelimit-Limit-Requests: 1", "X-Ratelimit-Remaining-Requests: 0"},
+			}, got)
+			if got.header.Get("Retry-After") == "" || got.header.Get("Retry-After-Ms") == "" {
+				t.Errorf("%s: the headers are %v, want when to come again", b.name, got.header)
+			}
+		}
+	}
+	if n := s.backlog(); n != 1 {
+		t.Errorf("%d queued, want 1", n)
+	}
 }
 
 // onceKeys: I25. OpenAI ignores the header; here it is a promise, which its own tests hold to. A key for another request is a 422:

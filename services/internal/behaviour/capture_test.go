@@ -139,7 +139,7 @@ func (c *capture) cases(t *testing.T, s *stacktest.Stack) {
 			"a JSON schema", `"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","properties":{},"additionalProperties":false},"strict":true}}`,
 			`"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{},"additionalProperties":false},"strict":true}}`, "",
 		},
-		{"any JSON", `"text":{"format":{"type":"json_object"}}`, `"response_format":{"type":"json_object"}`, ""},
+		{"any JSON", `"instructions":"Answer in JSON.","text":{"format":{"type":"json_object"}}`, `"response_format":{"type":"json_object"}`, ""},
 		{"plain text", `"text":{"format":{"type":"text"}}`, `"response_format":null`, ""},
 		{"registered tools", `"parallel_tool_calls":false`, `"tool_names":["mock_echo","mock_idempotent","mock_once"],"parallel_tool_calls":false,"tool_choice":null`, ""},
 		{

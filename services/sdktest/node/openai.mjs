@@ -41,7 +41,7 @@ await run({
     assert.deepEqual(r.output_parsed, { city: 'Paris', celsius: 21.5 });
     assert.equal(r.text.format.type, 'json_schema');
     assert.equal(r.text.format.name, 'weather');
-    const object = await client.responses.create({ model, input, text: { format: { type: 'json_object' } } });
+    const object = await client.responses.create({ model, input, instructions: 'Answer in JSON.', text: { format: { type: 'json_object' } } });
     assert.equal(object.text.format.type, 'json_object');
   },
 
