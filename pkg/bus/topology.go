@@ -29,7 +29,8 @@ const (
 )
 
 const (
-	stepMaxAge = 72 * time.Hour
+	// StepMaxAge is how long events of steps stay, and the tool results in them.
+	StepMaxAge = 72 * time.Hour
 	// liveMaxAge is a backstop: live streams are purged once archived.
 	liveMaxAge = 24 * time.Hour
 	// liveDuplicates is how long the ids of live messages are remembered, in memory: longer than a writer repeats one.
@@ -88,7 +89,7 @@ func (c *Config) streams() []jetstream.StreamConfig {
 	live := c.limits(streamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
 	live.Duplicates = liveDuplicates
 	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
-	step := c.limits(streamStep, "what happened to every step; tool results themselves", stepMaxAge, "step.*.*.*.*")
+	step := c.limits(streamStep, "what happened to every step; tool results themselves", StepMaxAge, "step.*.*.*.*")
 	step.MaxBytes, step.Discard = c.StepMaxBytes, jetstream.DiscardNew
 	dead := c.limits(streamDead, "steps given up, for people", deadMaxAge, "dead.>")
 	dead.MaxMsgs = deadMaxMsgs

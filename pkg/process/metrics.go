@@ -13,6 +13,7 @@ type Metrics struct {
 	service  string
 	steps    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	purged   *prometheus.CounterVec
 }
 
 // NewMetrics registers the shared series with reg, or takes them over where
@@ -29,8 +30,14 @@ func NewMetrics(reg prometheus.Registerer, service string) *Metrics {
 			Help:    "Time from taking a step to its outcome.",
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"service", "kind"})),
+		purged: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_purged_requests_total", Help: "Old requests of which all rows, or the payloads alone, were purged.",
+		}, []string{"kind"})),
 	}
 }
+
+// Purged counts n requests of which all of that kind was purged.
+func (m *Metrics) Purged(kind string, n int) { m.purged.WithLabelValues(kind).Add(float64(n)) }
 
 // Step counts one handled step and the time it took.
 func (m *Metrics) Step(kind, outcome string, took time.Duration) {

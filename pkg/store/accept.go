@@ -62,15 +62,15 @@ const (
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
     FROM unnest(@ids::uuid[], @tenants::text[], @endpoints::text[], @models::text[], @lanes::text[], @tiers::int[],
                 @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @parents::uuid[],
-                @unstored::bool[], @streamed::bool[], @admits::bool[]`
+                @unstored::bool[], @streamed::bool[], @keyed::bool[], @admits::bool[]`
 	askedAs = `) WITH ORDINALITY
-      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, admit`
+      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, keyed, admit`
 	starting = `
   SELECT a.*, CASE WHEN a.admit AND NOT EXISTS (SELECT FROM requests q WHERE q.status = 'queued' AND q.lane = a.lane)
                    THEN 1 ELSE 0 END AS go`
 	writing = `
 accepted AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, streamed, conversation,
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, streamed, keyed, conversation,
                         status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
@@ -81,7 +81,7 @@ accepted AS (
                         WHERE q.status = 'queued' AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
                         ORDER BY q.tenant DESC, q.lane DESC, q.tier DESC, q.vft DESC LIMIT 1) last
                       WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier), 0)) + n.place / n.weight END,
-         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.streamed, n.talk,
+         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.streamed, n.keyed, n.talk,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
     FROM n
@@ -166,6 +166,7 @@ func acceptArgs(all []NewRequest) args {
 		"parents":     ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
 		"unstored":    column(all, func(n NewRequest) bool { return n.Unstored }),
 		"streamed":    column(all, func(n NewRequest) bool { return n.Streamed }),
+		"keyed":       column(all, func(n NewRequest) bool { return n.Unstored && n.Once.Key != "" }),
 		"admits":      column(all, func(n NewRequest) bool { return n.Admit }),
 	}
 }

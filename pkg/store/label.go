@@ -40,7 +40,7 @@ func labels(tenant string, metadata map[string]string, parent, conversation uuid
 func labelsOf(all []NewRequest) (requests, names [][16]byte) {
 	requests, names = [][16]byte{}, [][16]byte{}
 	for _, n := range all {
-		if n.Unstored || n.Endpoint != "responses" {
+		if n.Unstored || n.Endpoint != Responses {
 			continue
 		}
 		for _, name := range labels(n.Tenant, n.Metadata, n.Parent, n.Conversation) {

@@ -167,7 +167,7 @@ func (s *Store) listFrom(ctx context.Context, source listSource, q ListQuery, a 
 	var found int
 	var cut uuid.UUID
 	all, err := query(ctx, s, sql, a, func(row pgx.CollectableRow) (*Answer, error) {
-		n := Answer{Tenant: q.Tenant, Endpoint: "responses", Stored: true}
+		n := Answer{Tenant: q.Tenant, Endpoint: Responses, Stored: true}
 		return &n, row.Scan(&found, &cut, &n.ID, &n.Status, &n.Reason, &n.Background, &n.Streamed, &n.Live, &n.CreatedAt, &n.FinishedAt,
 			&n.Body, &n.Final)
 	})

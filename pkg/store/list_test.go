@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -61,7 +60,7 @@ func (q ListQuery) matches(l listed) bool {
 	}
 	return l.tenant == q.Tenant && (q.Parent == uuid.Nil || l.parent == q.Parent) && (q.Model == "" || l.model == q.Model) &&
 		(len(q.Statuses) == 0 || slices.Contains(q.Statuses, l.status)) &&
-		bytes.Compare(l.id[:], q.Above[:]) > 0 && bytes.Compare(l.id[:], q.Below[:]) < 0
+		compareIDs(l.id, q.Above) > 0 && compareIDs(l.id, q.Below) < 0
 }
 
 // among is what the query finds among all, in its order.
@@ -71,7 +70,7 @@ func (q ListQuery) among(all []listed) []uuid.UUID {
 		if q.NewestFirst {
 			a, b = b, a
 		}
-		return bytes.Compare(a[:], b[:])
+		return compareIDs(a, b)
 	})
 	return ids
 }

@@ -135,11 +135,16 @@ func (s *Store) Release(ctx context.Context, tenant, key string, id uuid.UUID, m
 
 const forgetSQL = `
 WITH old AS (
-  SELECT tenant, key FROM idempotency WHERE expires_at <= now() ORDER BY expires_at LIMIT @n FOR UPDATE SKIP LOCKED)
-DELETE FROM idempotency i USING old WHERE i.tenant = old.tenant AND i.key = old.key
-RETURNING i.made`
+  SELECT tenant, key FROM idempotency WHERE expires_at <= now() ORDER BY expires_at LIMIT @n FOR UPDATE SKIP LOCKED),
+gone AS (
+  DELETE FROM idempotency i USING old WHERE i.tenant = old.tenant AND i.key = old.key
+  RETURNING i.made),
+let_go AS (
+  UPDATE requests SET keyed = false WHERE id = ANY (ARRAY(SELECT made FROM gone)) AND keyed)
+SELECT made FROM gone`
 
-// Forget purges up to n idempotency keys whose time is over, and says how many there were.
+// Forget purges up to n idempotency keys whose time is over, and says how many there were. The payloads that were kept for their repeats
+// are Erase's from then on.
 func (s *Store) Forget(ctx context.Context, n int) (int, error) {
 	gone, err := query(ctx, s, forgetSQL, args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {

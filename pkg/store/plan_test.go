@@ -105,6 +105,8 @@ func plannedSteps(asked, ready, decided, last Row, talk uuid.UUID) []planned {
 		{"keep", keepSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "status": 200, "answer": []byte{0}}},
 		{"release", releaseSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "made": true}},
 		{"forget", forgetSQL, args{"n": 100}},
+		{"purge", purgeSQL, args{"kept": -60.0, "above": uuid.Nil, "n": 20}}, // of a minute to come: all that has ended is old
+		{"erase", eraseSQL, args{"kept": -60.0, "n": 20}},
 	}
 }
 
@@ -231,8 +233,8 @@ func explain(t *testing.T, conn *pgxpool.Conn, call string) planNode {
 
 const fillSQL = `
 WITH filled AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at)
-  SELECT gen_random_uuid(), 'tenant-' || i % 10, 'responses', 'm', $3, 1, true, i, now() + interval '1 hour', $2,
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, status, stored, finished_at)
+  SELECT gen_random_uuid(), 'tenant-' || i % 10, 'responses', 'm', $3, 1, true, i, now() + interval '1 hour', $2, i % 10 <> 2,
          CASE WHEN $2 <> 'queued' THEN now() END
     FROM generate_series(1, $1::int) AS i
   RETURNING id, tenant),
@@ -277,6 +279,7 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			calls := prepare(t, conn, all)
 			touch(t, conn, calls)
 			exec(t, s, fillSQL, 1000, "queued", testLane)
+			exec(t, s, fillSQL, 300, "completed", testLane) // so that there is something to purge
 			exec(t, s, tt.atSmall)
 			small := touch(t, conn, calls)
 			for range 14 { // each within a statement's time limit, on a busy machine too

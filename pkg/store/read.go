@@ -20,6 +20,7 @@ type Answer struct {
 	Stored     bool // else nobody may read it but who waits for it
 	Streamed   bool // its events are on the bus, or archived
 	Live       bool // it is not terminal, or its events are not archived yet
+	Erased     bool // it is not stored, and its payloads are gone: neither Body nor Final
 	CreatedAt  time.Time
 	FinishedAt *time.Time
 	Body       []byte // the request as accepted; nil when Final is set, and where a request is one model call
@@ -35,7 +36,7 @@ type lookup struct {
 
 const lookupSQL = `
 SELECT w.ord, r.id, r.tenant, r.endpoint, r.status, COALESCE(r.reason, ''), r.background, r.stored,
-       r.streamed, r.live OR r.status = 'queued', r.created_at, r.finished_at,
+       r.streamed, r.live OR r.status = 'queued', r.erased, r.created_at, r.finished_at,
        CASE WHEN a.data IS NULL AND r.endpoint = 'responses' THEN b.data END,
        CASE WHEN r.endpoint = 'responses' THEN a.data
             WHEN r.status IN ('completed', 'failed') THEN (
@@ -72,8 +73,8 @@ func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) 
 	var place int64
 	var a Answer
 	_, err = pgx.ForEachRow(rows, []any{
-		&place, &a.ID, &a.Tenant, &a.Endpoint, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.Streamed, &a.Live, &a.CreatedAt, &a.FinishedAt,
-		&a.Body, &a.Final,
+		&place, &a.ID, &a.Tenant, &a.Endpoint, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.Streamed, &a.Live, &a.Erased, &a.CreatedAt,
+		&a.FinishedAt, &a.Body, &a.Final,
 	}, func() error {
 		found := a
 		out[place-1] = &found

@@ -1,12 +1,14 @@
 // Package claimer admits requests and watches over those admitted.
 //
 // It claims queued rows by tier and fairness within each lane's free slots, publishes their turns, publishes again what is due
-// for rows whose check time has passed, expires what is past its deadline, purges idempotency keys whose time is over, and makes every
-// live row due when the bus lost a stream. Any number of claimers may run; each does everything, and nothing they do twice has an effect.
+// for rows whose check time has passed, expires what is past its deadline, purges what is kept no longer, and makes every live row due
+// when the bus lost a stream. Any number of claimers may run; each does everything, and nothing they do twice has an effect.
 package claimer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,13 +20,20 @@ import (
 	"windlass.dev/windlass/services/internal/lanes"
 )
 
-// Config is that of every backend service.
+// Config is that of every backend service, and how long what has ended is kept.
 type Config struct {
 	backend.Config
+	Keep
 }
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error { return errors.Join(c.Config.Validate(), c.validate()) }
 
 // Run claims and sweeps until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("check the configuration: %w", err)
+	}
 	be, err := backend.Open(ctx, "claimer", cfg.Config)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -44,6 +53,9 @@ func Run(ctx context.Context, cfg Config) error {
 	all.Go(func() error { c.sweepLoop(ctx); return nil })
 	all.Go(func() error { c.expireLoop(ctx); return nil })
 	all.Go(func() error { c.forgetLoop(ctx); return nil })
+	for _, p := range c.purgers(cfg.Keep) {
+		all.Go(func() error { p.loop(ctx); return nil })
+	}
 	all.Go(func() error {
 		return be.Bus.WatchStreams(ctx, func(stream string) {
 			be.Log.Warn("a stream was lost, every live request is made due", zap.String("subject", stream))

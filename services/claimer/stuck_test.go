@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
@@ -52,7 +54,7 @@ func newClaimerAt(t *testing.T, url string) *claimer {
 		t.Fatal(err)
 	}
 	be := &backend.Backend{
-		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(),
+		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
 	return &claimer{Backend: be, alarm: make(chan struct{}, 1), lanes: lanes.New(b, be.Log, reg.Lanes())}

@@ -138,7 +138,7 @@ func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 	ended := s.waiters.watch(id)
 	defer s.waiters.forget(id)
 	a, err := s.lookUp(r.Context(), x.who.tenant, id)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.Erased {
 		return fault.NotFound("What was made with this Idempotency-Key has been deleted.")
 	}
 	if err != nil {

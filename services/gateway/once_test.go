@@ -111,6 +111,22 @@ func TestAnUnstoredResponseIsRepeatedToo(t *testing.T) {
 	s.bus.DoneHint(dispatch.BusID(row.ID))
 	receive(t, answers)
 	same(t, "the repeat", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
+
+	// A purge spares what a key may repeat.
+	s.move(publicID(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
+	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 0 {
+		t.Errorf("Erase = %v, %v, want nothing gone", gone, err)
+	}
+	same(t, "the repeat after a purge", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
+
+	// But a gateway of an earlier version did not say that there is a key.
+	s.move(publicID(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
+	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 1 {
+		t.Errorf("Erase = %v, %v, want one gone", gone, err)
+	}
+	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusNotFound {
+		t.Errorf("the repeat of what was erased answered %d %s, want 404", r.status, r.body)
+	}
 }
 
 func TestAKeyForAnotherRequestIsRefused(t *testing.T) {

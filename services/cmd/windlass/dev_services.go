@@ -51,7 +51,11 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: reg, Runtime: d.rt.For(name)}
 	}
 	return []func(context.Context) error{
-		func(ctx context.Context) error { return claimer.Run(ctx, claimer.Config{Config: common("claimer")}) },
+		func(ctx context.Context) error {
+			return claimer.Run(ctx, claimer.Config{
+				Config: common("claimer"), Keep: claimer.Keep{Retention: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
+			})
+		},
 		func(ctx context.Context) error {
 			return looporchestrator.Run(ctx, looporchestrator.Config{
 				Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256, SealKeys: seal,
