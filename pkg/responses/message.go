@@ -6,34 +6,70 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Message reads what a client sends over a WebSocket and returns the body that
-// it would have sent to POST /v1/responses to get the same events. It shares
-// nothing with message. The error is always a 400; nil means success.
+// Message is what a client sends over a WebSocket to have a response made.
+type Message struct {
+	// Lane is stream_id, which OpenAI has beyond the specification: what orders
+	// requests and names their events. Empty is the lane without a name.
+	Lane string
+	// Previous is previous_response_id, if that is a text.
+	Previous string
+	// Body is what would have been sent to POST /v1/responses to get the same
+	// events. It shares nothing with the message.
+	Body []byte
+}
+
+// ReadMessage reads a message. The error is always a 400; nil means success.
+// Lane and Previous are what they could be read to be in both cases, since an
+// error is told on its lane.
 //
 // The specification forbids stream, stream_options and background there. What
 // only says what is the case anyway is let through: Codex sends stream: true.
-func Message(message []byte) ([]byte, *fault.Error) {
+func ReadMessage(message []byte) (Message, *fault.Error) {
 	v, err := check.Parse(message)
 	if err != nil {
-		return nil, err
+		return Message{}, err
 	}
 	if v.Kind() != raw.Object {
 		err := check.WrongType(v, "an object").In("message").Fault()
 		err.Param = ""
-		return nil, err
+		return Message{}, err
+	}
+	m := Message{Previous: v.Field("previous_response_id").Text()}
+	if lane := v.Field("stream_id"); lane.Given() {
+		if !isLane(lane.Text()) {
+			return m, badLane().Fault()
+		}
+		m.Lane = lane.Text()
 	}
 	typ := v.Field("type")
 	switch {
 	case !typ.Given():
-		return nil, check.Absent("type").Fault()
+		return m, check.Absent("type").Fault()
 	case typ.Text() != "response.create":
-		return nil, check.WrongValue(typ.Text(), "response.create").In("type").Fault()
+		return m, check.WrongValue(typ.Text(), "response.create").In("type").Fault()
 	}
 	for name, harmless := range map[string]string{"stream": "true", "background": "false", "stream_options": "null"} {
-		if m := v.Field(name); m.Given() && string(m) != harmless {
-			return nil, check.Refuse(name, "unsupported_parameter",
+		if given := v.Field(name); given.Given() && string(given) != harmless {
+			return m, check.Refuse(name, "unsupported_parameter",
 				"Unsupported parameter: '"+name+"' is not supported over a WebSocket.").Fault()
 		}
 	}
-	return v.With("type", nil).With("stream", raw.Value("true")), nil
+	m.Body = v.With("type", nil).With("stream_id", nil).With("stream", raw.Value("true"))
+	return m, nil
+}
+
+// isLane tells whether a text may be a stream_id.
+func isLane(text string) bool {
+	for _, c := range []byte(text) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= 256
+}
+
+func badLane() *check.Problem {
+	return check.Quoting("invalid_stream_id", "Invalid ",
+		": expected 1 to 256 letters, digits, underscores, hyphens and periods. Leave it out for the lane without a name.").In("stream_id")
 }

@@ -1,10 +1,11 @@
 package responses
 
 import (
+	"strings"
 	"testing"
 )
 
-func TestMessage(t *testing.T) {
+func TestReadMessage(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ message, body, param string }{
 		"a request":               {`{"type":"response.create","model":"m","input":"x"}`, `{"model":"m","input":"x","stream":true}`, ""},
@@ -22,16 +23,49 @@ func TestMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			body, f := Message([]byte(tt.message))
+			m, f := ReadMessage([]byte(tt.message))
 			if tt.body != "" {
-				if f != nil || string(body) != tt.body {
-					t.Errorf("Message = %s, %v, want %s", body, f, tt.body)
+				if f != nil || string(m.Body) != tt.body || m.Lane != "" {
+					t.Errorf("ReadMessage = %+v, %v, want the body %s", m, f, tt.body)
 				}
 				return
 			}
 			if f == nil || f.Status != 400 || f.Param != tt.param {
-				t.Errorf("Message = %s, %+v, want a 400 for %q", body, f, tt.param)
+				t.Errorf("ReadMessage = %+v, %+v, want a 400 for %q", m, f, tt.param)
 			}
 		})
+	}
+}
+
+func TestReadMessageOfALane(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("x", 256)
+	for name, tt := range map[string]struct{ given, lane, code string }{
+		"every character":    {`"a.B_c-9"`, "a.B_c-9", ""},
+		"an escape":          {`"\u0061"`, "a", ""},
+		"the longest":        {`"` + longest + `"`, longest, ""},
+		"null":               {`null`, "", ""},
+		"longer":             {`"` + longest + `x"`, "", "invalid_stream_id"},
+		"empty":              {`""`, "", "invalid_stream_id"},
+		"no text":            {`1`, "", "invalid_stream_id"},
+		"a space":            {`"a b"`, "", "invalid_stream_id"},
+		"a letter elsewhere": {`"é"`, "", "invalid_stream_id"},
+		"a quote":            {`"a\""`, "", "invalid_stream_id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, f := ReadMessage([]byte(`{"type":"response.create","stream_id":` + tt.given + `,"previous_response_id":"resp_1"}`))
+			code, body := "", `{"previous_response_id":"resp_1","stream":true}`
+			if f != nil {
+				code, body = f.Code, ""
+			}
+			if code != tt.code || m.Lane != tt.lane || m.Previous != "resp_1" || tt.code == "" && string(m.Body) != body {
+				t.Errorf("ReadMessage = %+v, %v, want lane %q, code %q", m, f, tt.lane, tt.code)
+			}
+		})
+	}
+	// An error is of the lane.
+	if m, f := ReadMessage([]byte(`{"type":"response.cancel","stream_id":"a"}`)); f == nil || m.Lane != "a" {
+		t.Errorf("ReadMessage = %+v, %v, want an error on a", m, f)
 	}
 }

@@ -81,14 +81,19 @@ func (s *server) observe(next func(*exchange, *http.Request)) http.Handler {
 }
 
 func (s *server) panicked(x *exchange, p any) {
+	x.err = panicError(p)
+	if x.status == 0 {
+		s.send(x, http.StatusInternalServerError, fault.Internal().JSON())
+	}
+}
+
+// panicError is a panic, where it was recovered, as an error.
+func panicError(p any) error {
 	what := fmt.Sprintf("%T", p)
 	if bug, ok := p.(runtime.Error); ok { // of anything else the text may be a client's
 		what = bug.Error()
 	}
-	x.err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
-	if x.status == 0 {
-		s.send(x, http.StatusInternalServerError, fault.Internal().JSON())
-	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }
 
 // note writes the exchange's one log line. The field delivery is its x-request-id.

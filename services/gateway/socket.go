@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 )
 
@@ -18,18 +19,17 @@ const (
 	socketLife = time.Hour
 	// socketIdle is how long one may be without a request.
 	socketIdle = 15 * time.Minute
-	// socketQueue is how many messages of one may wait for the response in flight.
-	socketQueue = 4
 )
 
-// socket is the WebSocket of one client: requests in, events out, one response at a time.
+// socket is the WebSocket of one client: requests in, events out, one response at a time on each lane.
 type socket struct {
 	server   *server
 	x        *exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
-	messages chan []byte
-	memory   memory
+	arrivals chan arrival
+	queue    *socketQueue
+	memories *memories
 }
 
 // listOrUpgrade is GET /v1/responses.
@@ -60,7 +60,10 @@ func (s *server) upgrade(x *exchange, r *http.Request) error {
 		return nil
 	}
 	conn.SetReadLimit(s.cfg.MaxBody)
-	k := &socket{server: s, x: x, r: r, conn: conn, messages: make(chan []byte, socketQueue)}
+	k := &socket{
+		server: s, x: x, r: r, conn: conn, arrivals: make(chan arrival),
+		queue: newSocketQueue(socketBodies * s.cfg.MaxBody), memories: newMemories(socketBodies * s.cfg.MaxBody),
+	}
 	k.serve(r.Context())
 	return nil
 }
@@ -84,52 +87,82 @@ func (k *socket) serve(ctx context.Context) {
 	defer running.Wait()
 	defer cancel(nil)
 	defer func() { _ = k.conn.CloseNow() }()
-	running.Go(func() { cancel(k.read(context.WithoutCancel(ctx))) }) // until CloseNow: a read that is given up tears the connection
+	running.Go(func() { cancel(k.read(ctx)) })
 	running.Go(func() { k.ping(ctx) })
+	end := k.schedule(ctx, &running)
+	end(ctx)
+}
+
+// ended is a turn that is over. An error: the connection cannot go on.
+type ended struct {
+	lane string
+	err  error
+}
+
+// schedule begins turns until the connection is to be ended, and returns how. When its time is up, or the server's, no turn is begun
+// any more, and those that were go on to their ends; ctx sees to it that they have one.
+func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
 	life := time.NewTimer(k.server.socketLife)
 	defer life.Stop()
+	over, leaving := life.C, k.server.leaving
+	ends := make(chan ended, socketActive)
+	var last func(context.Context)
 	for {
-		message, end := k.next(ctx, life.C)
-		if message == nil {
-			end(ctx)
-			return
+		if last == nil && !isClosed(k.server.leaving) { // before any message that waits
+			k.begin(ctx, running, ends)
 		}
-		if err := k.handle(ctx, message); err != nil {
-			k.leave(ctx)
-			return
+		if last != nil && k.queue.idle() {
+			return last
 		}
+		idle := time.NewTimer(socketIdle)
+		select {
+		case a := <-k.arrivals:
+			if !k.queue.admit(a) {
+				return k.overrun
+			}
+		case t := <-ends:
+			if k.queue.done(t.lane); t.err != nil {
+				return k.leave
+			}
+		case <-over:
+			last, over = k.expire, nil
+		case <-leaving:
+			last, leaving = k.goAway, nil
+		case <-idle.C:
+			if k.queue.idle() {
+				return k.goAway
+			}
+		case <-ctx.Done():
+			return k.leave
+		}
+		idle.Stop()
 	}
 }
 
-// next waits for a message; nil: the connection is to be ended, and how.
-func (k *socket) next(ctx context.Context, life <-chan time.Time) ([]byte, func(context.Context)) {
-	select {
-	case <-k.server.leaving: // before any message that waits
-		return nil, k.goAway
-	case <-life:
-		return nil, k.expire
-	default:
+// begin begins the turns that may be.
+func (k *socket) begin(ctx context.Context, running *sync.WaitGroup, ends chan<- ended) {
+	for {
+		a, ok := k.queue.next()
+		if !ok {
+			return
+		}
+		running.Go(func() { ends <- ended{a.Lane, k.turn(a).run(ctx)} })
 	}
-	idle := time.NewTimer(socketIdle)
-	defer idle.Stop()
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case message := <-k.messages:
-		return message, nil
-	case <-life:
-		return nil, k.expire
-	case <-idle.C:
-		return nil, k.goAway
-	case <-k.server.leaving:
-		return nil, k.goAway
-	case <-ctx.Done():
-		return nil, k.leave
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
 // read takes messages in until the client hangs up. It never waits for a response, or it would not see that.
 func (k *socket) read(ctx context.Context) error {
 	for {
-		typ, message, err := k.conn.Read(ctx)
+		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
 			return errHungUp
 		}
@@ -137,11 +170,12 @@ func (k *socket) read(ctx context.Context) error {
 			k.close(websocket.StatusUnsupportedData, "messages are text")
 			return errHungUp
 		}
+		a := arrival{size: int64(len(message))}
+		a.Message, a.fault = responses.ReadMessage(message)
 		select {
-		case k.messages <- message:
-		default:
-			k.close(websocket.StatusPolicyViolation, "too many messages wait for the response in flight")
-			return errHungUp
+		case k.arrivals <- a:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -160,11 +194,13 @@ func (k *socket) ping(ctx context.Context) {
 }
 
 func (k *socket) expire(context.Context) {
-	_ = k.refuse(&fault.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "websocket_connection_limit_reached",
-		Message: "The WebSocket has been open for as long as one may be. Open a new one to go on.",
-	})
+	_ = k.write(errorMessage(fault.Invalid("", "websocket_connection_limit_reached",
+		"The WebSocket has been open for as long as one may be. Open a new one to go on.")))
 	k.close(websocket.StatusNormalClosure, "")
+}
+
+func (k *socket) overrun(context.Context) {
+	k.close(websocket.StatusPolicyViolation, "too many messages wait for the responses in flight")
 }
 
 func (k *socket) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }

@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,77 +18,103 @@ import (
 	"windlass.dev/windlass/services/internal/live"
 )
 
-// handle answers one message and logs how. An error: the connection cannot go on.
-func (k *socket) handle(ctx context.Context, message []byte) error {
+// socketTurn is a message of the client while it is answered. Turns of several lanes are at the same time.
+type socketTurn struct {
+	*socket
+	arrival
+
+	x *exchange // its own, for what an exchange notes
+}
+
+func (k *socket) turn(a arrival) *socketTurn {
+	return &socketTurn{socket: k, arrival: a, x: &exchange{ResponseWriter: mute{}, id: k.x.id, route: k.x.route, who: k.x.who}}
+}
+
+// mute stands where an HTTP answer would be written to: those of messages have no headers.
+type mute struct{}
+
+// Header implements http.ResponseWriter.
+func (mute) Header() http.Header { return make(http.Header) }
+
+// Write implements http.ResponseWriter.
+func (mute) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (mute) WriteHeader(int) {}
+
+// run is handle, and makes an error of a panic, which would end the process from here.
+func (t *socketTurn) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+			t.server.log.Error("message not served", zap.String("delivery", t.x.id), zap.String("request_id", t.x.requestID), zap.Error(err))
+		}
+	}()
+	return t.handle(ctx)
+}
+
+// handle answers the message and logs how. An error: the connection cannot go on.
+func (t *socketTurn) handle(ctx context.Context) error {
 	began := time.Now()
-	k.x.requestID = ""
-	err := k.create(ctx, message)
-	if err != nil {
-		k.memory.forget(previousOf(message))
-	}
+	err := t.create(ctx)
 	outcome := http.StatusOK
 	var sent error
 	switch {
 	case errors.Is(err, errHungUp):
 		outcome, sent = statusHungUp, err
 	case err != nil:
+		t.forget()
 		f := faultOf(err)
-		outcome, sent = f.Status, k.refuse(f)
+		outcome, sent = f.Status, t.refuse(f)
 	}
-	log, fields := k.server.log.Info, []zap.Field{
-		zap.String("kind", "response.create"), zap.String("delivery", k.x.id), zap.String("outcome", strconv.Itoa(outcome)),
-		zap.String("request_id", k.x.requestID), zap.Duration("took", time.Since(began)),
+	log, fields := t.server.log.Info, []zap.Field{
+		zap.String("kind", "response.create"), zap.String("delivery", t.x.id), zap.String("outcome", strconv.Itoa(outcome)),
+		zap.String("request_id", t.x.requestID), zap.Duration("took", time.Since(began)),
 	}
 	if outcome >= http.StatusInternalServerError {
-		log, fields = k.server.log.Warn, append(fields, zap.Error(err))
+		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
 	}
 	log("message served", fields...)
 	return sent
 }
 
-// previousOf is what a message that could not be answered wanted to continue.
-func previousOf(message []byte) string {
-	var m struct {
-		Previous string `json:"previous_response_id"`
-	}
-	_ = json.Unmarshal(message, &m) // what is no message continues nothing
-	return m.Previous
-}
+// forget is for what the message wanted to continue, and could not.
+func (t *socketTurn) forget() { t.memories.forget(t.Lane, t.Previous) }
 
-// create answers a message with the events of a response. An error that is not errHungUp is to be told instead of them.
-func (k *socket) create(ctx context.Context, message []byte) error {
-	body, f := responses.Message(message)
-	if f != nil {
-		return f
+// create answers the message with the events of a response. An error that is not errHungUp is to be told instead of them.
+func (t *socketTurn) create(ctx context.Context) error {
+	if t.fault != nil {
+		return t.fault
 	}
-	who, err := k.principal()
+	who, err := t.principal()
 	if err != nil {
 		return err
 	}
-	c, n, err := k.understand(ctx, who, body)
+	c, n, err := t.understand(ctx, who)
 	switch {
 	case err != nil:
 		return err
 	case c.Generate:
-		return k.respond(ctx, c, n)
+		return t.respond(ctx, c, n)
 	case c.Conversation != "": // it would be in nobody's history
 		return unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
 	}
-	return k.warmUp(c, n)
+	return t.warmUp(c, n)
 }
 
-// understand makes a request of a body as create does; one that continues what only this connection knows has all of it as its input.
-func (k *socket) understand(ctx context.Context, who principal, body []byte) (*responses.Create, store.NewRequest, error) {
-	s := k.server
+// understand makes a request of the message as create does of a body; one that continues what only this connection knows has all of it
+// as its input.
+func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.Create, store.NewRequest, error) {
+	s := t.server
 	var none store.NewRequest
-	body, c, lane, err := s.resolve(ctx, who, body)
+	body, c, lane, err := s.resolve(ctx, who, t.Body)
 	if err != nil {
 		return nil, none, err
 	}
 	var parent uuid.UUID
-	if k.memory.holds(c.PreviousResponseID) {
-		parent = k.memory.base
-		if body, err = k.memory.prepend(c, body, s.cfg.MaxBody); err == nil {
+	if m := t.memories.find(c.PreviousResponseID); m != nil {
+		parent = m.base
+		if body, err = m.prepend(c, body, s.cfg.MaxBody); err == nil {
 			c, lane, err = s.understand(who, body)
 		}
 	} else {
@@ -99,7 +123,7 @@ func (k *socket) understand(ctx context.Context, who principal, body []byte) (*r
 	if err != nil {
 		return nil, none, err
 	}
-	n, err := s.newRequest(k.x, k.r.Header, c, body)
+	n, err := s.newRequest(t.x, t.r.Header, c, body)
 	if err != nil {
 		return nil, none, err
 	}
@@ -108,60 +132,56 @@ func (k *socket) understand(ctx context.Context, who principal, body []byte) (*r
 }
 
 // principal asks again who holds the key: it may have been revoked since.
-func (k *socket) principal() (principal, error) {
-	_, key, _ := strings.Cut(k.r.Header.Get("Authorization"), " ")
-	who, err := k.server.principal(k.r, strings.TrimSpace(key))
+func (t *socketTurn) principal() (principal, error) {
+	_, key, _ := strings.Cut(t.r.Header.Get("Authorization"), " ")
+	who, err := t.server.principal(t.r, strings.TrimSpace(key))
 	switch {
 	case errors.Is(err, errKeyUnknown):
-		return principal{}, unauthorized(k.x, k.r, "Incorrect API key provided.")
+		return principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
 	case err != nil:
 		return principal{}, err
 	case !who.may(http.MethodPost):
-		return principal{}, forbidden(k.x, k.r)
+		return principal{}, forbidden(t.x, t.r)
 	}
 	return who, nil
 }
 
 // respond runs a request and sends its events.
-func (k *socket) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
-	out := &socketEvents{socket: k}
-	if err := k.server.stream(ctx, k.x, c, n, func() (sink, error) { return out, nil }); err != nil {
-		return err
-	}
-	final, err := out.answer()
-	switch {
-	case err != nil:
-		return err
-	case final == nil:
-		k.memory.forget(c.PreviousResponseID)
-		return nil
-	}
-	k.memory = memory{}
+func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
+	out := &socketEvents{socketTurn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
+	return t.server.stream(ctx, t.x, c, n, func() (sink, error) { return out, nil })
+}
+
+// remember keeps what a response that is not stored has said. One that is takes the place of what was kept.
+func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
 	if c.Store {
+		t.memories.keep(t.Lane, nil)
 		return nil
 	}
 	output, err := outputOf(final)
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", n.ID, err)
+		return err
 	}
 	open, err := openCalls(final)
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", n.ID, err)
+		return err
 	}
-	k.memory = memory{id: publicID(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open}
+	t.memories.keep(t.Lane, &memory{
+		id: publicID(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+	})
 	return nil
 }
 
 // warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
-func (k *socket) warmUp(c *responses.Create, n store.NewRequest) error {
+func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
 		ID: publicID(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
 	events := append(live.Opening(n.ID, c), live.Terminal(responses.Completed, r.JSON()))
-	k.memory = memory{id: r.ID, base: n.Parent, items: c.Input}
+	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
-		if err := k.write(e.AppendJSON(nil, place)); err != nil {
+		if err := t.write(e.AppendJSON(nil, place)); err != nil {
 			return err
 		}
 	}

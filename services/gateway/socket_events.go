@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/coder/websocket"
+	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -15,19 +16,37 @@ import (
 
 // socketEvents is the sink of one response: each event is one message. The end of a response is its last event.
 type socketEvents struct {
-	socket *socket
-	last   event.Event
-	failed bool // the last message was an error
+	*socketTurn
+	remember func(final []byte) error // what the connection has to know of a response that can be continued
 }
 
+// event sends an event. What comes of its end is settled before: the client may go on, on any lane, as soon as it has it.
 func (o *socketEvents) event(e event.Event, place int) error {
-	o.last = e
-	return o.socket.write(e.AppendJSON(nil, place))
+	message := e.AppendJSON(nil, place)
+	switch e.Type {
+	case "response.completed", "response.incomplete":
+		o.settle(message)
+	case "response.failed":
+		o.forget()
+	}
+	return o.write(message)
+}
+
+func (o *socketEvents) settle(message []byte) {
+	var last struct{ Response json.RawMessage }
+	err := json.Unmarshal(message, &last)
+	if err == nil {
+		err = o.remember(last.Response)
+	}
+	if err != nil { // ours are read everywhere else, too
+		o.forget()
+		o.server.log.Error("answer not read", zap.String("request_id", o.x.requestID), zap.Error(err))
+	}
 }
 
 func (o *socketEvents) fail(why *fault.Error, _ int) error {
-	o.failed = true
-	return o.socket.refuse(why)
+	o.forget()
+	return o.refuse(why)
 }
 
 // keep has nothing to do: ping does.
@@ -38,24 +57,23 @@ func (o *socketEvents) done() error { return nil }
 // cut leaves it to the socket to end the connection.
 func (o *socketEvents) cut() {}
 
-// answer is the final object of a response that can be continued, or nil.
-func (o *socketEvents) answer() ([]byte, error) {
-	if o.failed || o.last.Type != "response.completed" && o.last.Type != "response.incomplete" {
-		return nil, nil
-	}
-	var last struct{ Response json.RawMessage }
-	if err := json.Unmarshal(o.last.AppendJSON(nil, 0), &last); err != nil {
-		return nil, fmt.Errorf("read the last event of a response: %w", err)
-	}
-	return last.Response, nil
-}
-
 // refuse sends an error in the form that it has over a WebSocket, where each has a code.
-func (k *socket) refuse(f *fault.Error) error {
+func (t *socketTurn) refuse(f *fault.Error) error { return t.write(errorMessage(f)) }
+
+// errorMessage is an error as a message.
+func errorMessage(f *fault.Error) []byte {
 	told := *f
 	told.Code = cmp.Or(f.Code, f.Type)
 	b := fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status)
-	return k.write(append(told.AppendJSON(b), '}'))
+	return append(told.AppendJSON(b), '}')
+}
+
+// write sends one message on the lane. errHungUp: nobody reads it.
+func (t *socketTurn) write(message []byte) error {
+	if t.Lane != "" { // of characters that need no escape
+		message = fmt.Appendf(message[:len(message)-1], `,"stream_id":"%s"}`, t.Lane)
+	}
+	return t.socket.write(message)
 }
 
 // write sends one message. errHungUp: nobody reads it.

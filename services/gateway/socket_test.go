@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
@@ -162,7 +165,7 @@ func TestMessagesThatEndTheConnection(t *testing.T) {
 		t.Parallel()
 		conn := s.dial(testKey)
 		say(t, conn, turn, "response.created")
-		for range socketQueue + 1 {
+		for range socketWaiting + 1 {
 			say(t, conn, turn, "")
 		}
 		closed(t, conn, websocket.StatusPolicyViolation)
@@ -200,4 +203,17 @@ func TestADrainOfWebSockets(t *testing.T) {
 		t.Errorf("the response in flight was given %v, want the grace", took)
 	}
 	s.waitEnd()
+}
+
+// A bug in what answers a message ends its connection, not the gateway.
+func TestAPanicOfAMessage(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zapcore.InfoLevel)
+	broken := &socket{server: &server{log: zap.New(core)}, x: &exchange{id: "x"}}
+	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
+		t.Error("run = nil after a panic, want an error")
+	}
+	if all := logs.All(); len(all) != 1 || all[0].Level != zapcore.ErrorLevel {
+		t.Errorf("logged %v, want one error", all)
+	}
 }

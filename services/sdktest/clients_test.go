@@ -46,9 +46,9 @@ var clients = []client{
 
 // socketClients create their responses over WebSockets.
 var socketClients = []client{
-	{"npm openai, WebSocket", nodeKit, "openai_socket.mjs", "create functions tools chain errors unauthorized"},
+	{"npm openai, WebSocket", nodeKit, "openai_socket.mjs", "create functions tools chain errors lanes unauthorized"},
 	{"npm @openai/agents, WebSocket", nodeKit, "agents_socket.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
-	{"PyPI openai, WebSocket", pythonKit, "socket_client.py", "create create_async functions tools chain errors unauthorized"},
+	{"PyPI openai, WebSocket", pythonKit, "socket_client.py", "create create_async functions tools chain errors lanes lanes_async unauthorized"},
 	{"PyPI openai-agents, WebSocket", pythonKit, "agents_socket.py", "session agent chain structured tools agent_stream tools_stream handoff"},
 }
 

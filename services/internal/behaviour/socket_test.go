@@ -26,6 +26,9 @@ func TestSocket(t *testing.T) {
 		"errors":              socketErrors,
 		"eviction":            socketEviction,
 		"a hang-up":           socketHangUp,
+		"lanes":               socketLanes,
+		"forks":               socketForks,
+		"eviction on lanes":   socketLaneEviction,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

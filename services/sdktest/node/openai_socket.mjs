@@ -1,5 +1,6 @@
 // npm openai: WebSocket mode.
 import OpenAI from 'openai';
+import { ResponsesWebSocketSession } from 'openai/lib/responses/responses-websocket-session';
 import { ResponsesWS } from 'openai/resources/responses/ws';
 import { asks, assert, hosted, model, plan, run, says } from './scenarios.mjs';
 
@@ -29,7 +30,7 @@ const on = scenario => async () => {
   };
   const answer = async request => (await events(request)).at(-1).response;
   try {
-    await scenario({ ws, events, answer });
+    await scenario({ ws, records, events, answer });
   } finally {
     ws.close();
   }
@@ -96,6 +97,29 @@ await run({
     assert.equal((await answer({ ...request, input: plan({ model_faults: [{ round: 0, status: 422 }] }) })).status, 'failed');
     await refused({ ...request, input: 'x' }, { status: 400, code: 'previous_response_not_found', param: 'previous_response_id' });
     assert.equal(text(await answer({ input: says('Still here.') })), 'Still here.');
+  }),
+
+  lanes: on(async ({ ws, records }) => {
+    while ((await records.next()).value.type !== 'open');
+    const session = new ResponsesWebSocketSession(ws, { maxLanes: 40, maxBufferedEvents: 10_000, maxBufferedBytes: 8 << 20 });
+    const [planner, research, critic, none] = ['planner', 'research', 'critic', undefined].map(id => session.lane(id));
+    planner.create({ model, store: false, input: plan({ text: 'A plan.', think_ms: 1500 }) });
+    research.create({ model, store: false, tools: [hosted], input: 'What is the weather in Paris and Tokyo?' });
+    none.create({ model, store: false, input: says('Neither.') });
+    assert.match(text(await research.finalResponse()), /Paris.*Tokyo/);
+    assert.equal(text(await none.finalResponse()), 'Neither.');
+    const first = await planner.receive();
+    assert.deepEqual([first.type, first.stream_id], ['response.created', 'planner']);
+    const draft = await planner.finalResponse();
+    assert.equal(text(draft), 'A plan.');
+    // A fork, and its source, go on together.
+    critic.create({ model, store: false, previous_response_id: draft.id, input: plan({ text: 'Gaps.', think_ms: 200 }) });
+    while ((await critic.receive()).type !== 'response.in_progress');
+    planner.create({ model, store: false, previous_response_id: draft.id, input: says('More.') });
+    for (const [lane, said] of [[planner, 'More.'], [critic, 'Gaps.']]) {
+      const r = await lane.finalResponse();
+      assert.deepEqual([text(r), r.previous_response_id], [said, draft.id]);
+    }
   }),
 
   async unauthorized() {

@@ -3,6 +3,12 @@
 import json
 
 import openai
+from openai.lib.responses_websocket import (
+    AsyncResponsesWebSocketSession,
+    ResponsesWebSocketError,
+    ResponsesWebSocketLimits,
+    ResponsesWebSocketSession,
+)
 
 from scenarios import HOSTED, MODEL, asks, plan, run, says, scenario
 
@@ -124,6 +130,53 @@ def errors():
             store=False, previous_response_id=first.id, input="x",
         )
         assert answer(c, input=says("Still here.")).output_text == "Still here."
+
+
+LIMITS = ResponsesWebSocketLimits(
+    max_lanes=40, max_events_per_lane=1000, max_events=10_000, max_bytes_per_lane=1 << 20, max_bytes=8 << 20
+)
+
+
+@scenario
+def lanes():
+    with client.responses.connect() as c, ResponsesWebSocketSession(c, limits=LIMITS) as session:
+        slow, fast, critic = session.lane("planner"), session.lane("research"), session.lane("critic")
+        slow.send(request(store=False, input=plan(text="A plan.", think_ms=1500)))
+        fast.send(request(store=False, tools=[HOSTED], input="What is the weather in Paris and Tokyo?"))
+        session.default.send(request(store=False, input=says("Neither.")))
+        assert "Tokyo" in fast.get_final_response().output_text
+        assert session.default.get_final_response().output_text == "Neither."
+        event = slow.recv()
+        assert (event.type, event.stream_id) == ("response.created", "planner")
+        draft = slow.get_final_response()
+        assert draft.output_text == "A plan."
+        # A fork, and its source, go on together.
+        critic.send(request(store=False, previous_response_id=draft.id, input=plan(text="Gaps.", think_ms=200)))
+        while critic.recv(timeout=20).type != "response.in_progress":
+            pass
+        slow.send(request(store=False, previous_response_id=draft.id, input=says("More.")))
+        for lane, text in ((slow, "More."), (critic, "Gaps.")):
+            r = lane.get_final_response()
+            assert (r.output_text, r.previous_response_id) == (text, draft.id)
+
+
+@scenario
+async def lanes_async():
+    async with openai.AsyncOpenAI(max_retries=0) as aio, aio.responses.connect() as c:
+        async with AsyncResponsesWebSocketSession(c, limits=LIMITS) as session:
+            lanes = [session.lane(f"lane.{n}") for n in range(33)]
+            for n, lane in enumerate(lanes[:32]):
+                await lane.send(request(input=says(f"Number {n}.")))
+            for n, lane in enumerate(lanes[:32]):
+                assert (await lane.get_final_response()).output_text == f"Number {n}."
+            await lanes[32].send(request(input="x"))
+            try:
+                await lanes[32].get_final_response()
+                raise AssertionError("it was not refused")
+            except ResponsesWebSocketError as e:
+                assert (e.event.error.code, e.event.stream_id) == ("websocket_stream_limit_reached", "lane.32")
+            await lanes[0].send(request(input=says("Goes on.")))
+            assert (await lanes[0].get_final_response()).output_text == "Goes on."
 
 
 @scenario

@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/storetest"
+)
+
+// laneEvent is what tests look at in a message.
+type laneEvent struct {
+	Type     string
+	Lane     string `json:"stream_id"`
+	Response struct{ ID string }
+	Error    struct{ Code, Param string }
+}
+
+// hear reads a message.
+func hear(tb testing.TB, conn *websocket.Conn) (e laneEvent) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
+	defer cancel()
+	_, text, err := conn.Read(ctx)
+	if err != nil {
+		tb.Fatalf("read a message: %v", err)
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		tb.Fatalf("%v: %s", err, text)
+	}
+	return e
+}
+
+// inLane is a message with a stream_id.
+func inLane(message, lane string) string {
+	return fmt.Sprintf(`%s,"stream_id":%q}`, strings.TrimSuffix(message, "}"), lane)
+}
+
+// cancelled ends a response that nobody works at.
+func (s *stand) cancelled(public string) {
+	s.tb.Helper()
+	id := s.lookPublic(public).ID
+	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: defaultTenant, Status: store.Cancelled})
+	if err == nil {
+		err = s.store.Finish(s.tb.Context(), id)
+	}
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// created reads on until a response is created.
+func created(tb testing.TB, conn *websocket.Conn) laneEvent {
+	tb.Helper()
+	for {
+		if e := hear(tb, conn); e.Type == "response.created" {
+			return e
+		}
+	}
+}
+
+// As many responses as may be are in flight; the others begin, in their order, when one ends.
+func TestResponsesInFlightOnAWebSocket(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	conn := s.dial(testKey)
+	lane := func(n int) string { return fmt.Sprint("lane", n) }
+	say(t, conn, turn, "")
+	for n := range socketActive + 2 {
+		say(t, conn, inLane(turn, lane(n)), "")
+	}
+	say(t, conn, inLane(turn, lane(0)), "")
+	begun := make(map[string]string)
+	for range socketActive {
+		e := created(t, conn)
+		begun[e.Lane] = e.Response.ID
+	}
+	for n, want := range []string{lane(socketActive - 1), lane(socketActive), lane(socketActive + 1), lane(0)} {
+		var rows int
+		storetest.Query(t, s.database, `SELECT count(*) FROM requests`, nil, &rows)
+		if rows != socketActive+n || begun[lane(n)] == "" {
+			t.Errorf("%d requests were made after %d ends, want %d, and one of them on %s: %v", rows, n, socketActive+n, lane(n), begun)
+		}
+		s.cancelled(begun[lane(n)])
+		if e := created(t, conn); e.Lane != want {
+			t.Errorf("after %d ends %q began, want %q", n+1, e.Lane, want)
+		}
+	}
+}
+
+// A name too many is refused by its name, and the other lanes go on; a name that is none is refused without one.
+func TestNamesOfLanes(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	conn := s.dial(testKey)
+	warm := func(lane string) {
+		t.Helper()
+		message := warmUp
+		if lane != "" {
+			message = inLane(warmUp, lane)
+		}
+		say(t, conn, message, "")
+		for _, want := range []string{"response.created", "response.completed"} {
+			if e := hear(t, conn); e.Type != want || e.Lane != lane {
+				t.Fatalf("read %+v, want %s on %q", e, want, lane)
+			}
+		}
+	}
+	refused := func(lane, told, code string) {
+		t.Helper()
+		say(t, conn, inLane(warmUp, lane), "")
+		if e := hear(t, conn); e.Type != "error" || e.Error.Code != code || e.Error.Param != "stream_id" || e.Lane != told {
+			t.Errorf("read %+v, want %s on %q", e, code, told)
+		}
+	}
+	for n := range socketLanes {
+		warm(fmt.Sprint("lane-", n))
+	}
+	for range 2 {
+		refused("another", "another", "websocket_stream_limit_reached")
+		refused("", "", "invalid_stream_id")
+		refused("a b", "", "invalid_stream_id")
+		warm("")
+		warm("lane-31")
+	}
+}
+
+// When the time of a WebSocket is up nothing more begins, and what is in flight is told to its end before the client is told.
+func TestTheTimeOfABusyWebSocket(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.SocketLife = time.Second })
+	conn := s.dial(testKey)
+	say(t, conn, inLane(turn, "a"), "")
+	say(t, conn, turn, "")
+	first, second := created(t, conn), created(t, conn)
+	say(t, conn, turn, "")
+	time.Sleep(1200 * time.Millisecond) //nolint:forbidigo // the time that is up
+	say(t, conn, inLane(turn, "b"), "")
+	s.cancelled(first.Response.ID)
+	s.cancelled(second.Response.ID)
+	ends := 0
+	for {
+		e := hear(t, conn)
+		if e.Type == "response.created" {
+			t.Errorf("%+v began after the time was up", e)
+		}
+		if e.Type == "response.failed" {
+			ends++
+		}
+		if e.Type == "error" {
+			if e.Error.Code != "websocket_connection_limit_reached" || e.Lane != "" || ends != 2 {
+				t.Errorf("read %+v after %d ends, want the limit, without a lane, after 2", e, ends)
+			}
+			break
+		}
+	}
+	closed(t, conn, websocket.StatusNormalClosure)
+}
+
+// A drain begins nothing that waits, and leaves what is in flight the grace, on every lane.
+func TestADrainOfLanes(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) { c.DrainGrace = 5 * time.Second })
+	conn := s.dial(testKey)
+	for _, lane := range []string{"a", "b", "a"} {
+		say(t, conn, inLane(turn, lane), "")
+	}
+	ids := []string{created(t, conn).Response.ID, created(t, conn).Response.ID}
+	s.drain(process.ErrDraining)
+	for _, id := range ids {
+		s.cancelled(id)
+	}
+	for ends := 0; ends < len(ids); {
+		switch e := hear(t, conn); e.Type {
+		case "response.created":
+			t.Errorf("%+v began in the drain", e)
+		case "response.failed":
+			ends++
+		}
+	}
+	closed(t, conn, websocket.StatusGoingAway)
+	s.waitEnd()
+}
+
+// A client that hangs up cancels what runs for it, on every lane.
+func TestAHangUpOfLanes(t *testing.T) {
+	t.Parallel()
+	s := raise(t)
+	conn := s.dial(testKey)
+	var ids []string
+	for _, lane := range []string{"a", "b", "c"} {
+		say(t, conn, inLane(turn, lane), "")
+		ids = append(ids, created(t, conn).Response.ID)
+	}
+	_ = conn.CloseNow()
+	for _, id := range ids {
+		eventually(t, "the cancel of "+id, func() bool { return s.lookPublic(id).Status == store.Cancelled })
+	}
+}
