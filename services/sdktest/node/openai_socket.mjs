@@ -64,7 +64,7 @@ await run({
   tools: on(async ({ events }) => {
     const all = await events({ tools: [hosted], input: 'What is the weather in Paris and Tokyo?' });
     const { response } = all.at(-1);
-    assert.deepEqual(response.output.map(o => o.type), ['mcp_call', 'mcp_call', 'message']);
+    assert.deepEqual(response.output.map(o => o.type), ['mcp_list_tools', 'mcp_call', 'mcp_call', 'message']);
     assert.equal(all.filter(e => e.type === 'response.mcp_call.completed').length, 2);
     assert.match(text(response), /Paris.*Tokyo/);
   }),

@@ -90,7 +90,7 @@ def functions():
 def tools():
     with client.responses.connect() as c:
         seen = events(c, tools=[HOSTED], input="What is the weather in Paris and Tokyo?")
-    assert [o.type for o in seen[-1].response.output] == ["mcp_call", "mcp_call", "message"]
+    assert [o.type for o in seen[-1].response.output] == ["mcp_list_tools", "mcp_call", "mcp_call", "message"]
     assert len([e for e in seen if e.type == "response.mcp_call.completed"]) == 2
     assert "Tokyo" in seen[-1].response.output_text
 
