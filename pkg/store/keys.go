@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -19,6 +20,7 @@ type NewKey struct {
 	Models []string      // nil: all
 	Tools  []string      // registered ones; nil: all; empty: none
 	TTL    time.Duration // counts from now, by the database's clock; 0: without end
+	Most   int           // how many keys its tenant may have with it; 0: any number
 }
 
 // Key is an API key as it is kept.
@@ -48,26 +50,39 @@ func (k *Key) State() string {
 	return "active"
 }
 
-const createKeySQL = `
-INSERT INTO keys (id, tenant, name, hash, scopes, models, tools, expires_at)
-VALUES (@id, @tenant, @name, @hash, @scopes::text[], @models::text[], @tools::text[],
-        CASE WHEN @ttl::float8 > 0 THEN now() + make_interval(secs => @ttl::float8) END)
-RETURNING id`
-
-// CreateKey keeps a new key. A second one of the same id is refused by the database.
-func (s *Store) CreateKey(ctx context.Context, n NewKey) error {
-	_, err := query(ctx, s, createKeySQL, args{
-		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "tools": n.Tools,
-		"ttl": n.TTL.Seconds(),
-	}, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("create key %s: %w", n.ID, err)
-	}
-	return nil
-}
-
 const keyColumns = `k.id, k.tenant, k.name, k.hash, k.scopes, k.models, k.tools, k.created_at, k.expires_at, k.revoked_at,
   extract(epoch FROM k.expires_at - now())::float8`
+
+// MaxKeys is how many keys a tenant may have that makes them itself, the revoked ones included: rows of keys are never deleted.
+const MaxKeys = 10_000
+
+const createKeySQL = `
+INSERT INTO keys AS k (id, tenant, name, hash, scopes, models, tools, expires_at)
+SELECT @id, @tenant, @name, @hash, @scopes::text[], @models::text[], @tools::text[],
+       CASE WHEN @ttl::float8 > 0 THEN now() + make_interval(secs => @ttl::float8) END
+ WHERE @most::int = 0 OR @most > (SELECT count(*) FROM (SELECT FROM keys WHERE tenant = @tenant AND id <> @id LIMIT @most) q)
+ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id WHERE k.hash = EXCLUDED.hash AND k.tenant = EXCLUDED.tenant
+RETURNING ` + keyColumns
+
+// CreateKey keeps a new key and returns it. Repeating it is harmless. ErrRepeat: there is another key with this id; ErrTooLarge: the
+// tenant has n.Most keys.
+func (s *Store) CreateKey(ctx context.Context, n NewKey) (*Key, error) {
+	made, err := query(ctx, s, createKeySQL, args{
+		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "tools": n.Tools,
+		"ttl": n.TTL.Seconds(), "most": n.Most,
+	}, scanKey)
+	if err == nil && len(made) == 0 {
+		if _, err = s.Key(ctx, n.ID); err == nil {
+			err = ErrRepeat
+		} else if errors.Is(err, ErrNotFound) {
+			err = ErrTooLarge
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create key %s: %w", n.ID, err)
+	}
+	return &made[0], nil
+}
 
 const keysByIDSQL = `SELECT ` + keyColumns + ` FROM keys k WHERE k.id = ANY (@ids::text[])`
 
@@ -110,12 +125,13 @@ func (s *Store) ListKeys(ctx context.Context, tenant string) ([]Key, error) {
 }
 
 const revokeKeySQL = `
-UPDATE keys k SET revoked_at = COALESCE(k.revoked_at, now()) WHERE k.id = @id
+UPDATE keys k SET revoked_at = COALESCE(k.revoked_at, now()) WHERE k.id = @id AND (@tenant::text = '' OR k.tenant = @tenant)
 RETURNING ` + keyColumns
 
-// RevokeKey ends a key for good and returns it. Repeating it is harmless and changes nothing. ErrNotFound: there is none.
-func (s *Store) RevokeKey(ctx context.Context, id string) (*Key, error) {
-	keys, err := query(ctx, s, revokeKeySQL, args{"id": id}, scanKey)
+// RevokeKey ends a key of a tenant, or of whomever with "", for good and returns it. Repeating it is harmless and changes nothing.
+// ErrNotFound: there is none.
+func (s *Store) RevokeKey(ctx context.Context, tenant, id string) (*Key, error) {
+	keys, err := query(ctx, s, revokeKeySQL, args{"tenant": tenant, "id": id}, scanKey)
 	if err == nil && len(keys) == 0 {
 		err = ErrNotFound
 	}

@@ -22,7 +22,7 @@ func newKey(id string, change ...func(*NewKey)) NewKey {
 
 func created(tb testing.TB, s *Store, n NewKey) {
 	tb.Helper()
-	if err := s.CreateKey(tb.Context(), n); err != nil {
+	if _, err := s.CreateKey(tb.Context(), n); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -91,16 +91,53 @@ func TestKeyThatMayNotBeIsRefused(t *testing.T) {
 	s := open(t)
 	created(t, s, newKey("taken"))
 	for name, n := range map[string]NewKey{
-		"taken id":        newKey("taken"),
-		"no tenant":       newKey("x", func(n *NewKey) { n.Tenant = "" }),
-		"tenant of a dot": newKey("x", func(n *NewKey) { n.Tenant = "a.b" }),
-		"no scope":        newKey("x", func(n *NewKey) { n.Scopes = []string{} }),
-		"no model at all": newKey("x", func(n *NewKey) { n.Models = []string{} }),
-		"short hash":      newKey("x", func(n *NewKey) { n.Hash = []byte{1} }),
+		"taken id":         newKey("taken", func(n *NewKey) { n.Hash = bytes.Repeat([]byte{8}, 32) }),
+		"taken by another": newKey("taken", func(n *NewKey) { n.Tenant = "other" }),
+		"no tenant":        newKey("x", func(n *NewKey) { n.Tenant = "" }),
+		"tenant of a dot":  newKey("x", func(n *NewKey) { n.Tenant = "a.b" }),
+		"no scope":         newKey("x", func(n *NewKey) { n.Scopes = []string{} }),
+		"no model at all":  newKey("x", func(n *NewKey) { n.Models = []string{} }),
+		"short hash":       newKey("x", func(n *NewKey) { n.Hash = []byte{1} }),
 	} {
-		if err := s.CreateKey(t.Context(), n); err == nil || Unavailable(err) {
+		if _, err := s.CreateKey(t.Context(), n); err == nil || Unavailable(err) {
 			t.Errorf("%s: CreateKey = %v, want a refusal", name, err)
 		}
+	}
+}
+
+func TestKeyMadeTwiceIsOne(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	n := newKey("a", func(n *NewKey) { n.TTL = time.Hour; n.Most = 1 })
+	first, err := s.CreateKey(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.CreateKey(t.Context(), n) // its answer was lost
+	if err != nil || !again.ExpiresAt.Equal(*first.ExpiresAt) {
+		t.Errorf("made again, it is %+v, %v, want %+v", again, err, first)
+	}
+	for want, n := range map[error]NewKey{
+		ErrRepeat:   newKey("a", func(n *NewKey) { n.Hash = bytes.Repeat([]byte{8}, 32) }),
+		ErrTooLarge: newKey("b", func(n *NewKey) { n.Most = 1 }),
+	} {
+		_, err := s.CreateKey(t.Context(), n)
+		wantErr(t, "CreateKey", err, want)
+	}
+	created(t, s, newKey("b", func(n *NewKey) { n.Most = 2 }))
+	created(t, s, newKey("c"))
+	created(t, s, newKey("d", func(n *NewKey) { n.Tenant, n.Most = "other", 1 }))
+}
+
+func TestRevokeWithinATenant(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	created(t, s, newKey("a"))
+	if _, err := s.RevokeKey(t.Context(), "other", "a"); !errors.Is(err, ErrNotFound) || key(t, s, "a").State() != "active" {
+		t.Errorf("another tenant's revoke = %v, and the key is %s", err, key(t, s, "a").State())
+	}
+	if k, err := s.RevokeKey(t.Context(), testTenant, "a"); err != nil || k.State() != "revoked" {
+		t.Errorf("its tenant's revoke = %+v, %v", k, err)
 	}
 }
 
@@ -124,15 +161,15 @@ func TestKeysEnd(t *testing.T) {
 	if got := key(t, s, "b"); got.State() != "expired" || got.Remaining > 0 {
 		t.Errorf("a key past its end is %s, %v left", got.State(), got.Remaining)
 	}
-	first, err := s.RevokeKey(t.Context(), "a")
+	first, err := s.RevokeKey(t.Context(), "", "a")
 	if err != nil || first.State() != "revoked" {
 		t.Fatalf("RevokeKey = %+v, %v", first, err)
 	}
-	again, err := s.RevokeKey(t.Context(), "a")
+	again, err := s.RevokeKey(t.Context(), "", "a")
 	if err != nil || !again.RevokedAt.Equal(*first.RevokedAt) {
 		t.Errorf("RevokeKey once more = %+v, %v; want it revoked at %v", again, err, first.RevokedAt)
 	}
-	if _, err := s.RevokeKey(t.Context(), "c"); !errors.Is(err, ErrNotFound) {
+	if _, err := s.RevokeKey(t.Context(), "", "c"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("RevokeKey of nobody = %v, want ErrNotFound", err)
 	}
 	for tenant, want := range map[string][]string{"": {"a revoked", "b expired"}, "other": {"b expired"}, "nobody": {}} {

@@ -36,11 +36,24 @@ func (p principal) may(method string) bool {
 	return slices.Contains(p.scopes, apikey.ScopeRead) && (method == http.MethodGet || method == http.MethodHead)
 }
 
+// administers tells whether the principal may see, make and revoke its tenant's keys.
+func (p principal) administers() bool { return slices.Contains(p.scopes, apikey.ScopeAdmin) }
+
 // digest makes keys of any length comparable in constant time.
 func digest(key string) [32]byte { return sha256.Sum256([]byte(key)) }
 
-// keyed lets a request through that carries a key with the right to it. It looks at the header only: the body is not read yet.
+// keyed lets a request through that carries a key with the right to it.
 func (s *server) keyed(h handler) handler {
+	return s.withRight(apikey.ScopeResponses, func(p principal, method string) bool { return p.may(method) }, h)
+}
+
+// adminKeyed lets those through who may do everything with their tenant's keys.
+func (s *server) adminKeyed(h handler) handler {
+	return s.withRight(apikey.ScopeAdmin, func(p principal, _ string) bool { return p.administers() }, h)
+}
+
+// withRight looks at the header only: the body is not read yet.
+func (s *server) withRight(scope string, has func(p principal, method string) bool, h handler) handler {
 	return func(x *exchange, r *http.Request) error {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		key = strings.TrimSpace(key)
@@ -55,8 +68,8 @@ func (s *server) keyed(h handler) handler {
 		case err != nil:
 			leaveBody(x, r)
 			return err
-		case !who.may(r.Method):
-			return forbidden(x, r)
+		case !has(who, r.Method):
+			return missingScope(x, r, scope)
 		}
 		x.who = who
 		return h(x, r)
@@ -66,7 +79,7 @@ func (s *server) keyed(h handler) handler {
 // principal finds out who holds the key. errKeyUnknown: nobody.
 func (s *server) principal(r *http.Request, given string) (principal, error) {
 	if sum := digest(given); s.cfg.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1 {
-		return principal{tenant: defaultTenant, scopes: []string{apikey.ScopeResponses}}, nil
+		return principal{tenant: defaultTenant, scopes: apikey.Scopes}, nil
 	}
 	pepper := apikey.Pepper(s.cfg.KeyPepper)
 	if len(pepper) == 0 {
@@ -94,11 +107,13 @@ func unauthorized(x *exchange, r *http.Request, message string) *fault.Error {
 	}
 }
 
-func forbidden(x *exchange, r *http.Request) *fault.Error {
+func forbidden(x *exchange, r *http.Request) *fault.Error { return missingScope(x, r, apikey.ScopeResponses) }
+
+func missingScope(x *exchange, r *http.Request, scope string) *fault.Error {
 	leaveBody(x, r)
 	return &fault.Error{
 		Status: http.StatusForbidden, Type: "invalid_request_error", Code: "missing_scope",
-		Message: "You have insufficient permissions for this operation. Missing scopes: " + apikey.ScopeResponses + ".",
+		Message: "You have insufficient permissions for this operation. Missing scopes: " + scope + ".",
 	}
 }
 

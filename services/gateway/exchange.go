@@ -33,6 +33,7 @@ type exchange struct {
 	// accepted: this exchange has accepted a request, and answers for it.
 	accepted bool
 	sent     []byte // the answer
+	kept     []byte // what repeats are answered, if that is not the same
 
 	quota http.Header // what the tenant's limits leave, for the head of the answer
 }

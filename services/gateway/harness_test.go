@@ -193,7 +193,7 @@ func (s *stand) mint(tenant string, change ...func(*store.NewKey)) (key string, 
 	for _, c := range change {
 		c(&n)
 	}
-	if err := s.store.CreateKey(s.tb.Context(), n); err != nil {
+	if _, err := s.store.CreateKey(s.tb.Context(), n); err != nil {
 		s.tb.Fatal(err)
 	}
 	return k.String(), k.ID

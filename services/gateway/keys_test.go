@@ -149,7 +149,7 @@ func TestKeysThatDoNotOpen(t *testing.T) {
 	good, id := s.mint("a")
 	other, _ := s.mint("a")
 	revoked, revokedID := s.mint("a")
-	if _, err := s.store.RevokeKey(t.Context(), revokedID); err != nil {
+	if _, err := s.store.RevokeKey(t.Context(), "", revokedID); err != nil {
 		t.Fatal(err)
 	}
 	expired, _ := s.mint("a", func(n *store.NewKey) { n.TTL = time.Microsecond })
@@ -257,7 +257,7 @@ func TestRevokeIsHeardOfInTime(t *testing.T) {
 	if r := s.as(key, "GET", "/v1/models", ""); r.status != http.StatusOK {
 		t.Fatalf("the key answered %d", r.status)
 	}
-	if _, err := s.store.RevokeKey(t.Context(), id); err != nil {
+	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	revoked := time.Now()

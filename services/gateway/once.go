@@ -239,8 +239,12 @@ func (s *server) letGo(x *exchange, failed error) {
 	ctx, cancel := patient(context.Background()) // the client may have gone
 	defer cancel()
 	_, err := within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
-		if failed == nil && x.sent != nil && len(x.sent) <= maxKept && x.status < http.StatusBadRequest {
-			return struct{}{}, s.store.Keep(ctx, x.who.tenant, x.once.Key, x.fresh, x.status, x.sent)
+		answer := x.sent
+		if x.kept != nil {
+			answer = x.kept
+		}
+		if failed == nil && answer != nil && len(answer) <= maxKept && x.status < http.StatusBadRequest {
+			return struct{}{}, s.store.Keep(ctx, x.who.tenant, x.once.Key, x.fresh, x.status, answer)
 		}
 		nothing := failed != nil && faultOf(failed).Status < http.StatusInternalServerError
 		return struct{}{}, s.store.Release(ctx, x.who.tenant, x.once.Key, x.fresh, !nothing)

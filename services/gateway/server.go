@@ -72,6 +72,14 @@ func (s *server) routes() map[string]map[string]handler {
 	}
 }
 
+// adminRoutes are the routes that need a key with the scope admin.
+func (s *server) adminRoutes() map[string]map[string]handler {
+	return map[string]map[string]handler{
+		"/v1/keys":      {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
+		"/v1/keys/{id}": {http.MethodGet: s.readKey, http.MethodDelete: s.revokeKey},
+	}
+}
+
 // public are the routes that need no key.
 func (s *server) public() map[string]map[string]handler {
 	return map[string]map[string]handler{
@@ -88,6 +96,7 @@ func (s *server) handler() http.Handler {
 		}
 	}
 	add(s.routes(), s.keyed)
+	add(s.adminRoutes(), s.adminKeyed)
 	add(s.public(), func(h handler) handler { return h })
 	mux.Handle("/", s.answer("/", noRoute))
 	return s.observe(func(x *exchange, r *http.Request) {

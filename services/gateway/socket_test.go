@@ -119,7 +119,7 @@ func TestARevokedKeyOnAWebSocket(t *testing.T) {
 	conn := s.dial(key)
 	say(t, conn, warmUp, "response.created")
 	say(t, conn, "", "response.completed")
-	if _, err := s.store.RevokeKey(t.Context(), id); err != nil {
+	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a refusal", func() bool {

@@ -44,7 +44,7 @@ type keysCreateCmd struct {
 	Models    []string      `help:"Models the key may use, by their names in the registry; all without it." placeholder:"A,B"`
 	Tools     []string      `help:"Registered tools that requests may offer to their models; all without it." placeholder:"A,B" xor:"tools"`
 	NoTools   bool          `help:"No registered tool at all." xor:"tools"`
-	Scopes    []string      `help:"responses (everything) or read (GETs only)." enum:"responses,read" default:"responses"`
+	Scopes    []string      `help:"responses (everything but keys), read (of that GETs only), admin (the tenant's keys, at /v1/keys)." enum:"responses,read,admin" default:"responses"`
 	Expires   time.Duration `help:"How long the key lives, like 720h; without it until it is revoked." placeholder:"DURATION"`
 }
 
@@ -84,7 +84,7 @@ func (c *keysCreateCmd) Run(ctx context.Context) error {
 		if c.NoTools {
 			n.Tools = []string{}
 		}
-		if err := s.CreateKey(ctx, n); err != nil {
+		if _, err := s.CreateKey(ctx, n); err != nil {
 			return err
 		}
 		_, err := fmt.Println(key)
@@ -157,7 +157,7 @@ type keysRevokeCmd struct {
 // Run revokes a key. Once more is no error.
 func (c *keysRevokeCmd) Run(ctx context.Context) error {
 	return c.use(func(s *store.Store) error {
-		key, err := s.RevokeKey(ctx, c.ID)
+		key, err := s.RevokeKey(ctx, "", c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return errors.New("no key has this id") // what was given may be a whole key
 		}

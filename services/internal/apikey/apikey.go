@@ -21,9 +21,13 @@ import (
 
 // The rights of a key.
 const (
-	ScopeResponses = "responses" // everything
-	ScopeRead      = "read"      // GETs only
+	ScopeResponses = "responses" // everything but keys
+	ScopeRead      = "read"      // of that GETs only
+	ScopeAdmin     = "admin"     // the tenant's keys
 )
+
+// Scopes are all of them, the one of a key that asks for none first.
+var Scopes = []string{ScopeResponses, ScopeRead, ScopeAdmin}
 
 const (
 	prefix    = "wl_"
@@ -63,8 +67,14 @@ func (p Pepper) Check() error {
 }
 
 // New draws a key.
-func (p Pepper) New() Key {
-	id := strings.ToLower(rand.Text()[:drawn])
+func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
+
+// NewAs draws a key whose id follows from a seed, of which the last 7 bytes count. Its secret does not follow from anything.
+func (p Pepper) NewAs(seed []byte) Key {
+	return p.as(letters.EncodeToString(seed[len(seed)-7:])[:drawn])
+}
+
+func (p Pepper) as(id string) Key {
 	return Key{ID: id + p.proof(id), Secret: strings.ToLower(rand.Text() + rand.Text())}
 }
 
@@ -100,6 +110,9 @@ func (p Pepper) mac(text string) []byte {
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
 }
+
+// IsID tells whether text has the shape of a key's id.
+func IsID(text string) bool { return len(text) == idLen && lettersOnly(text) }
 
 func lettersOnly(text string) bool {
 	for _, c := range []byte(text) {

@@ -9,6 +9,19 @@ import (
 
 var pepper = Pepper("0123456789abcdef")
 
+func TestNewAs(t *testing.T) {
+	t.Parallel()
+	p := Pepper("0123456789abcdef")
+	seed := []byte("a seed of sixteen")
+	one, two, other := p.NewAs(seed), p.NewAs(seed), p.NewAs(append(seed[:10:10], "another"...))
+	if one.ID != two.ID || one.ID == other.ID || one.Secret == two.Secret {
+		t.Errorf("of one seed there are %s and %s, of another %s; want one id with two secrets, and another id", one, two, other)
+	}
+	if got, ok := p.Read(one.String()); !ok || got != one || !IsID(one.ID) || IsID(one.Secret) || IsID("") {
+		t.Errorf("Read = %+v, %v, want %+v", got, ok, one)
+	}
+}
+
 func TestKeyIsReadAsMade(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

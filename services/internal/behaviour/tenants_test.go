@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/mock"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/internal/stacktest"
@@ -20,7 +22,7 @@ import (
 // kinds are the things that have ids, by what the first part of a path and a parameter in it say. A route with another parameter has
 // to be added, and with it a thing of that kind to strangers.
 var kinds = map[string]string{
-	"responses id": "response", "conversations id": "conversation", "conversations item": "item", "requests id": "call",
+	"responses id": "response", "conversations id": "conversation", "conversations item": "item", "requests id": "call", "keys id": "key",
 	"models model": "", "models owner": "", // names, which are everybody's
 }
 
@@ -33,6 +35,7 @@ var idFields = map[string][]string{
 	"createConversation":      {`"items":[{"type":"item_reference","id":"%"}]`},
 	"createConversationItems": {`"items":[{"type":"item_reference","id":"%"}]`},
 	"updateConversation":      nil,
+	"createKey":               nil,
 	"createChatCompletion":    nil,
 	"createCompletion":        nil,
 	"createEmbedding":         nil,
@@ -43,7 +46,8 @@ var idFields = map[string][]string{
 func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	a, b := s.As(t, "a"), s.As(t, "b")
+	admin := func(n *store.NewKey) { n.Scopes = apikey.Scopes }
+	a, b := s.As(t, "a", admin), s.As(t, "b", admin)
 	theirs, before := strangers(t, b), map[string]string{}
 	for _, id := range theirs["response"] {
 		before[id] = string(b.Get(t, id).JSON)
@@ -89,6 +93,7 @@ func strangers(t *testing.T, b *stacktest.Stack) map[string][]string {
 		"conversation": {conversation},
 		"item":         {"msg_secret"},
 		"call":         {newCall(t, b)},
+		"key":          {newKey(t, b)},
 	}
 	for _, it := range slices.Concat(done.Output, on.Output) {
 		ids["item"] = append(ids["item"], it.ID)
@@ -129,6 +134,16 @@ func newCall(t *testing.T, s *stacktest.Stack) string {
 		t.Fatalf("a chat completion was answered %d %s", status, text)
 	}
 	return header.Get("Windlass-Request-Id")
+}
+
+func newKey(t *testing.T, s *stacktest.Stack) string {
+	t.Helper()
+	status, text := s.Do(t, http.MethodPost, "/v1/keys", nil)
+	var made struct{ ID string }
+	if err := json.Unmarshal(text, &made); err != nil || status != http.StatusOK {
+		t.Fatalf("a key was answered %d %s", status, text)
+	}
+	return made.ID
 }
 
 // stranger is a tenant that tries the ids of another one.

@@ -21,7 +21,7 @@ func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) 
 	for _, c := range change {
 		c(&n)
 	}
-	if err := db.CreateKey(tb.Context(), n); err != nil {
+	if _, err := db.CreateKey(tb.Context(), n); err != nil {
 		tb.Fatal(err)
 	}
 	other := *s

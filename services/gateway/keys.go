@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/key"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/apikey"
+)
+
+// keyObject is a key as its tenant's administrators see it.
+type keyObject struct {
+	ID        string   `json:"id"`
+	Object    string   `json:"object"`
+	Name      string   `json:"name"`
+	Scopes    []string `json:"scopes"`
+	Models    []string `json:"models"` // null: all
+	Tools     []string `json:"tools"`  // null: all
+	Status    string   `json:"status"`
+	CreatedAt int64    `json:"created_at"`
+	ExpiresAt *int64   `json:"expires_at"`
+	RevokedAt *int64   `json:"revoked_at"`
+	Key       string   `json:"key,omitempty"` // in the answer to who made it
+}
+
+func showKey(k *store.Key) keyObject {
+	second := func(t *time.Time) *int64 {
+		if t == nil {
+			return nil
+		}
+		s := t.Unix()
+		return &s
+	}
+	return keyObject{
+		ID: k.ID, Object: "key", Name: k.Name, Scopes: k.Scopes, Models: k.Models, Tools: k.Tools, Status: k.State(),
+		CreatedAt: k.CreatedAt.Unix(), ExpiresAt: second(k.ExpiresAt), RevokedAt: second(k.RevokedAt),
+	}
+}
+
+// createKey is POST /v1/keys: a key of the tenant of the key that asks, which may do no more than that one. Only this answer has the
+// key in it; a repeat with the same Idempotency-Key gets the rest, and makes no other.
+func (s *server) createKey(x *exchange, r *http.Request) error {
+	pepper := apikey.Pepper(s.cfg.KeyPepper)
+	if len(pepper) == 0 {
+		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
+	}
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return err
+	}
+	c, f := key.Decode(body, apikey.Scopes...)
+	if f == nil {
+		f = c.Within(x.who.models, x.who.tools)
+	}
+	if f != nil {
+		return f
+	}
+	seed, err := x.newID()
+	if err != nil {
+		return err
+	}
+	made := pepper.NewAs(seed[:])
+	kept, err := s.aboutKey(r.Context(), made.ID, func(ctx context.Context) (*store.Key, error) {
+		return s.store.CreateKey(ctx, store.NewKey{
+			ID: made.ID, Tenant: x.who.tenant, Name: c.Name, Hash: pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
+			Tools: c.Tools, TTL: c.TTL, Most: store.MaxKeys,
+		})
+	})
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", store.MaxKeys))
+	case errors.Is(err, store.ErrRepeat): // by who held the Idempotency-Key before, and died before it was answered
+		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.who.tenant, made.ID) })
+	case err != nil:
+		return err
+	}
+	s.log.Info("key made", zap.String("delivery", x.id), zap.String("subject", made.ID))
+	shown := showKey(kept)
+	if x.kept, err = json.Marshal(shown); err != nil {
+		return fmt.Errorf("encode the key: %w", err)
+	}
+	shown.Key = made.String()
+	x.Header().Set("Cache-Control", "no-store")
+	return s.sendJSON(x, shown)
+}
+
+// listKeys is GET /v1/keys: the tenant's keys, newest first, the revoked and expired ones too.
+func (s *server) listKeys(x *exchange, r *http.Request) error {
+	p, err := readPaging(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := patient(r.Context())
+	defer cancel()
+	all, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.who.tenant) })
+	if err != nil {
+		return err
+	}
+	shown := make([]keyObject, len(all))
+	for i := range all {
+		shown[i] = showKey(&all[i])
+	}
+	piece, err := cut(p, shown, func(k keyObject) string { return k.ID })
+	if err != nil {
+		return err
+	}
+	return s.sendJSON(x, piece)
+}
+
+// readKey is GET /v1/keys/{id}.
+func (s *server) readKey(x *exchange, r *http.Request) error {
+	id := r.PathValue("id")
+	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.who.tenant, id) })
+}
+
+// revokeKey is DELETE /v1/keys/{id}: the key is refused from then on, within 5 s by every gateway. It stays in lists.
+func (s *server) revokeKey(x *exchange, r *http.Request) error {
+	id := r.PathValue("id")
+	if _, err := s.aboutKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
+		return s.store.RevokeKey(ctx, x.who.tenant, id)
+	}); err != nil {
+		return err
+	}
+	s.log.Info("key revoked", zap.String("delivery", x.id), zap.String("subject", id))
+	return s.sendJSON(x, map[string]any{"id": id, "object": "key.deleted", "deleted": true})
+}
+
+func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
+	k, err := s.store.Key(ctx, id)
+	if err == nil && k.Tenant != tenant {
+		return nil, store.ErrNotFound
+	}
+	return k, err
+}
+
+func (s *server) sendKey(ctx context.Context, x *exchange, id string, find func(context.Context) (*store.Key, error)) error {
+	k, err := s.aboutKey(ctx, id, find)
+	if err != nil {
+		return err
+	}
+	return s.sendJSON(x, showKey(k))
+}
+
+// aboutKey asks the database about a key. It answers alike for an id that is malformed, unknown or another tenant's.
+func (s *server) aboutKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
+	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", excerpt(id)))
+	if !apikey.IsID(id) {
+		return nil, nothing
+	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	k, err := within(ctx, &s.tasks, ask)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nothing
+	}
+	return k, err
+}
