@@ -32,6 +32,7 @@ var idFields = map[string][]string{
 	"createResponse": {
 		`"previous_response_id":"%"`, `"conversation":"%"`, `"conversation":{"id":"%"}`, `"input":[{"type":"item_reference","id":"%"}]`,
 	},
+	"compactResponse":         {`"previous_response_id":"%"`, `"input":[{"type":"item_reference","id":"%"}]`},
 	"createConversation":      {`"items":[{"type":"item_reference","id":"%"}]`},
 	"createConversationItems": {`"items":[{"type":"item_reference","id":"%"}]`},
 	"updateConversation":      nil,
