@@ -33,7 +33,7 @@ type sink interface {
 }
 
 // follower sends one response's events to one client, from wherever they are: the live stream while the request runs, the archive
-// afterwards. All followers of a response send the same bytes.
+// afterwards. All followers of a response send the same bytes, those with padding and those without.
 type follower struct {
 	server  *server
 	tenant  string
@@ -41,8 +41,9 @@ type follower struct {
 	request *responses.Create
 	reader  *bus.LiveReader // nil where nothing is written live
 	out     sink
-	after   int // the last event that the client has
-	next    int // the number of the next event
+	padding *event.Padding // nil where the client wants none
+	after   int            // the last event that the client has
+	next    int            // the number of the next event
 	seq     live.Sequencer
 }
 
@@ -227,7 +228,7 @@ func (f *follower) send(events []event.Event) error {
 		if place <= f.after {
 			continue
 		}
-		if err := f.out.event(e, place); err != nil {
+		if err := f.out.event(f.padding.Add(e, place), place); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,10 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
@@ -35,7 +38,7 @@ func (s *server) stream(
 	if err != nil {
 		return s.left(ctx, n, err)
 	}
-	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, after: -1}
+	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, padding: paddingOf(n.ID, c), after: -1}
 	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+slack, errLate)
 	defer cancel()
 	if err := f.follow(ctx); err != nil {
@@ -68,12 +71,39 @@ func (s *server) resume(x *exchange, r *http.Request, a *store.Answer) error {
 	if err != nil {
 		return err
 	}
+	if pads, err := obfuscates(r.URL.Query()); err != nil {
+		return err
+	} else if pads != nil {
+		c.IncludeObfuscation = pads
+	}
 	return s.replay(x, r, a, c, after)
+}
+
+// paddingOf is the padding of a request's deltas; nil where it wants none. It does unless it says that it does not, as the
+// specification has it.
+func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
+	if c.IncludeObfuscation != nil && !*c.IncludeObfuscation {
+		return nil
+	}
+	return event.PaddingOf(id)
+}
+
+// obfuscates reads whether deltas are to be padded; nil: as the request said.
+func obfuscates(q url.Values) (*bool, error) {
+	text := q.Get("include_obfuscation")
+	if text == "" {
+		return nil, nil
+	}
+	pads, err := strconv.ParseBool(text)
+	if err != nil {
+		return nil, notBoolean("include_obfuscation", text)
+	}
+	return &pads, nil
 }
 
 // replay sends the events of a response that has a row, from the one behind after on.
 func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
-	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, after: after}
+	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
 		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {
 			return err
@@ -147,8 +177,7 @@ func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
 	case text != "":
 		wants, err := strconv.ParseBool(text)
 		if err != nil {
-			return false, fault.Invalid("stream", "invalid_type", fmt.Sprintf(
-				"Invalid type for 'stream': expected a boolean, but got '%s' instead.", excerpt(text)))
+			return false, notBoolean("stream", text)
 		}
 		return wants, nil
 	case r.ContentLength <= 0, r.ContentLength > maxAsk:
@@ -163,6 +192,11 @@ func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
 	}
 	_ = json.Unmarshal(body, &ask) // the body of a GET means nothing, unless it is this one
 	return ask.Stream, nil
+}
+
+func notBoolean(param, text string) *fault.Error {
+	return fault.Invalid(param, "invalid_type", fmt.Sprintf(
+		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, excerpt(text)))
 }
 
 // outputOf reads the items of a final object.
