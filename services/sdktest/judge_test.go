@@ -3,6 +3,7 @@ package sdktest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"mime"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func (x *exchange) judgeStream(t *testing.T) {
 		if string(f.Data) == "[DONE]" {
 			continue
 		}
-		if err := spectest.Event(t, f.Data); err != nil {
+		if err := errors.Join(spectest.Event(t, f.Data), openapitest.Event(t, f.Data)); err != nil {
 			t.Errorf("%s: %v\n%s", x, err, f.Data)
 		}
 	}

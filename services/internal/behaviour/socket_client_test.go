@@ -3,6 +3,7 @@ package behaviour
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/internal/stacktest"
 	"windlass.dev/windlass/services/internal/streamcheck"
 )
@@ -94,7 +96,7 @@ func (c *client) messages() [][]byte {
 		all = append(all, text)
 		if typ == "error" {
 			spectest.Conforms(c.tb, spectest.Schema(c.tb, "WebSocketErrorEvent"), text)
-		} else if err := spectest.Event(c.tb, text); err != nil {
+		} else if err := errors.Join(spectest.Event(c.tb, text), openapitest.Event(c.tb, text)); err != nil {
 			c.tb.Errorf("%v\n%s", err, text)
 		}
 		switch typ {

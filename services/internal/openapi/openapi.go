@@ -31,7 +31,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/spec"
 )
 
-//go:embed openapi.yaml schemas.yaml paths/*.yaml
+//go:embed openapi.yaml schemas.yaml events.yaml paths/*.yaml
 var files embed.FS
 
 // Document is the whole document as JSON on one line, the same bytes each time. It fails only if the files in it are at fault, which

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
 
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/internal/streamcheck"
 )
 
@@ -44,7 +46,7 @@ func (s *Stack) events(tb testing.TB, method, path string, body []byte) []byte {
 	return raw
 }
 
-// Streamed checks a whole stream, by the rules of streams and by the specification, and returns its terminal response.
+// Streamed checks a whole stream, by the rules of streams, by the specification and by our document, and returns its terminal response.
 func Streamed(tb testing.TB, raw []byte) Response {
 	tb.Helper()
 	for _, v := range streamcheck.Check(raw) {
@@ -56,7 +58,7 @@ func Streamed(tb testing.TB, raw []byte) Response {
 		if !bytes.HasPrefix([]byte(f.Data), []byte("{")) {
 			continue
 		}
-		if err := spectest.Event(tb, []byte(f.Data)); err != nil {
+		if err := errors.Join(spectest.Event(tb, f.Data), openapitest.Event(tb, f.Data)); err != nil {
 			tb.Errorf("%v\n%s", err, f.Data)
 		}
 		last.Response = nil

@@ -43,7 +43,8 @@ const resource = "windlass.json"
 type document struct {
 	root       object
 	operations []Operation
-	mux        *http.ServeMux // finds the path of a URL, as the router does
+	mux        *http.ServeMux    // finds the path of a URL, as the router does
+	events     map[string]string // schemas of streamed events, by their types
 
 	lock     sync.Mutex
 	compiler *jsonschema.Compiler
@@ -59,7 +60,10 @@ var load = sync.OnceValues(func() (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &document{root: root.(object), mux: http.NewServeMux(), compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
+	d := &document{
+		root: root.(object), mux: http.NewServeMux(), events: map[string]string{},
+		compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{},
+	}
 	if err := d.compiler.AddResource(resource, root); err != nil {
 		return nil, err
 	}
@@ -68,6 +72,7 @@ var load = sync.OnceValues(func() (*document, error) {
 		d.mux.Handle(path, http.NotFoundHandler())
 		d.readPath(path, d.child(paths, path))
 	}
+	d.readEvents()
 	return d, nil
 })
 
