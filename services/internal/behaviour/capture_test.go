@@ -130,9 +130,17 @@ func (c *capture) cases(t *testing.T, s *stacktest.Stack) {
 			 {"type":"image_url","image_url":{"url":"data:image/png;base64,AA==","detail":"low"}},{"type":"image_url","image_url":{"url":"https://x.test/a.png"}}]}]`, "",
 		},
 		{
+			"files", `"input":[{"role":"user","content":[{"type":"input_text","text":"PLAN"},
+			 {"type":"input_file","file_data":"data:application/pdf;base64,AA==","filename":"a.pdf"},{"type":"input_file","file_id":"file-1"}]}]`,
+			`"messages":[{"role":"user","content":[{"type":"text","text":"PLAN"},
+			 {"type":"file","file":{"file_data":"data:application/pdf;base64,AA==","filename":"a.pdf"}},{"type":"file","file":{"file_id":"file-1"}}]}]`, "",
+		},
+		{
 			"sampling", `"temperature":0,"top_p":0.5,"presence_penalty":1,"frequency_penalty":-1,"top_logprobs":2,"user":"u","safety_identifier":"s","prompt_cache_key":"k"`,
 			`"temperature":0,"top_p":0.5,"presence_penalty":1,"frequency_penalty":-1,"top_logprobs":2,"logprobs":true,"user":"u","safety_identifier":"s","prompt_cache_key":"k"`, "",
 		},
+		{"logprobs", `"include":["message.output_text.logprobs"]`, `"logprobs":true,"top_logprobs":null`, ""},
+		{"logprobs of others, too", `"include":["message.output_text.logprobs"],"top_logprobs":3`, `"logprobs":true,"top_logprobs":3`, ""},
 		{"what is left of max_output_tokens", `"max_output_tokens":100`, `"max_completion_tokens":100`, `"max_completion_tokens":98`},
 		{"reasoning and verbosity", `"reasoning":{"effort":"high"},"text":{"verbosity":"low"}`, `"reasoning_effort":"high","verbosity":"low","response_format":null`, ""},
 		{

@@ -3,6 +3,8 @@ package openapitest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,4 +52,10 @@ func (d *document) readEvents() {
 			d.events[one.(string)] = name
 		}
 	}
+}
+
+// EventTypes is every type of event that the document describes.
+func EventTypes(tb testing.TB) []string {
+	tb.Helper()
+	return slices.Sorted(maps.Keys(read(tb).events))
 }

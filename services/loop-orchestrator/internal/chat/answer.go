@@ -39,17 +39,6 @@ type calledFor struct {
 	Index *int `json:"index"`
 }
 
-type logprobs struct {
-	Content json.RawMessage `json:"content"`
-}
-
-func (l *logprobs) list() json.RawMessage {
-	if l == nil || string(l.Content) == "null" {
-		return nil
-	}
-	return l.Content
-}
-
 type usage struct {
 	Prompt     int64 `json:"prompt_tokens"`
 	Completion int64 `json:"completion_tokens"`

@@ -53,8 +53,8 @@ func TestDecode(t *testing.T) {
 		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, answer(model.Stopped, responses.Usage{}, thought("hm")), nil},
 		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "refusal", Text: "no"})), nil},
 		{
-			"logprobs", `{"choices":[{"message":{"content":"a"},"logprobs":{"content":[1]}}]}`,
-			answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "output_text", Text: "a", Logprobs: json.RawMessage(`[1]`)})),
+			"logprobs", `{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-1}]}}]}`,
+			answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "output_text", Text: "a", Logprobs: json.RawMessage(`[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]}]`)})),
 			nil,
 		},
 		{"cut", `{"choices":[{"message":{},"finish_reason":"length"}]}`, model.Answer{Finish: model.Length}, nil},

@@ -1,0 +1,193 @@
+package behaviour
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
+	"windlass.dev/windlass/services/internal/stacktest"
+	"windlass.dev/windlass/services/internal/streamcheck"
+)
+
+// speaker is the upstream of the model "spoken": it says what the last message names, in chunks or at once.
+type speaker map[string]spoken
+
+type spoken struct {
+	deltas []string // choices; the last one says why it ends
+	whole  string   // the choice of an answer that is not streamed
+}
+
+const (
+	hel = `{"token":"Hel","logprob":-0.25,"bytes":[72,101,108],"top_logprobs":[{"token":"Jel","logprob":-2,"bytes":[74,101,108]}]}`
+	lo  = `{"token":"lo","logprob":-1e-05,"bytes":[108,111],"top_logprobs":[]}`
+)
+
+var spokenTexts = speaker{
+	"logprobs": {
+		[]string{
+			`{"delta":{"role":"assistant","content":""}}`, `{"delta":{"content":"Hel"},"logprobs":{"content":[` + hel + `]}}`,
+			// A server that knows less.
+			`{"delta":{"content":"lo"},"logprobs":{"content":[{"token":"lo","logprob":-1e-05,"bytes":null}]}}`, `{"delta":{},"finish_reason":"stop"}`,
+		},
+		`{"message":{"content":"Hello"},"logprobs":{"content":[` + hel + `,` + lo + `]},"finish_reason":"stop"}`,
+	},
+	"a refusal": {
+		[]string{`{"delta":{"refusal":"I "}}`, `{"delta":{"refusal":"won't."}}`, `{"delta":{},"finish_reason":"stop"}`},
+		`{"message":{"refusal":"I won't."},"finish_reason":"stop"}`,
+	},
+	"a text and a refusal": {
+		[]string{`{"delta":{"content":"Well. "}}`, `{"delta":{"refusal":"No."}}`, `{"delta":{},"finish_reason":"stop"}`},
+		`{"message":{"content":"Well. ","refusal":"No."},"finish_reason":"stop"}`,
+	},
+	"reasoning": {
+		[]string{`{"delta":{"reasoning_content":"H"}}`, `{"delta":{"reasoning_content":"m."}}`, `{"delta":{"content":"So"}}`, `{"delta":{},"finish_reason":"length"}`},
+		`{"message":{"reasoning_content":"Hm.","content":"So"},"finish_reason":"length"}`,
+	},
+}
+
+func (s speaker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		Stream   bool
+		Messages []struct{ Content string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || len(asked.Messages) == 0 {
+		http.Error(w, "no messages", http.StatusBadRequest)
+		return
+	}
+	said := s[asked.Messages[len(asked.Messages)-1].Content]
+	const usage = `"usage":{"prompt_tokens":1,"completion_tokens":2}`
+	if !asked.Stream {
+		_, _ = fmt.Fprintf(w, `{"choices":[%s],%s}`, said.whole, usage)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	for _, d := range said.deltas {
+		_, _ = fmt.Fprintf(w, "data: {\"choices\":[%s]}\n\n", d)
+	}
+	_, _ = fmt.Fprintf(w, "data: {\"choices\":[],%s}\n\ndata: [DONE]\n\n", usage)
+}
+
+func (s speaker) start(t *testing.T) *stacktest.Stack {
+	upstream := httptest.NewServer(s)
+	t.Cleanup(upstream.Close)
+	return stacktest.Start(t, func(file *registry.File, _ string) {
+		m := file.Models[0]
+		m.Name, m.Upstream = "spoken", registry.Upstream{URL: upstream.URL + "/v1"}
+		file.Models = append(file.Models, m)
+	})
+}
+
+// What a model says in pieces and what it says at once are the same output, and every kind of event is sent for what it is made for.
+func TestEveryEventIsSent(t *testing.T) {
+	t.Parallel()
+	s := spokenTexts.start(t)
+	seen := map[string]bool{}
+	note := func(raw []byte) []byte {
+		for _, typ := range eventTypes(raw) {
+			seen[typ] = true
+		}
+		return raw
+	}
+	for text := range spokenTexts {
+		fields := stacktest.Fields{"model": "spoken", "input": text, "tools": nil, "include": []string{"message.output_text.logprobs"}, "top_logprobs": 1}
+		streamed := stacktest.Streamed(t, note(s.Stream(t, mock.Plan{}, fields)))
+		equal(t, text, contents(t, s.Ask(t, mock.Plan{}, fields)), contents(t, streamed))
+	}
+	for _, plan := range []mock.Plan{
+		{Seed: 9000, Rounds: 1, Width: 2, Tools: []string{"lookup", "mock_echo"}},
+		{Seed: 9001, Rounds: 1, ToolFaults: []mock.Fault{{Status: 400}}},
+		{Seed: 9002, ModelFaults: []mock.Fault{{Status: 400}}},
+	} {
+		note(s.Stream(t, plan, stacktest.Fields{"tools": []stacktest.Fields{hosted, lookup}, "background": true}))
+	}
+	for _, typ := range openapitest.EventTypes(t) {
+		// Frames have to be lost for an error, and chat completions knows neither summaries nor annotations.
+		elsewhere := typ == "error" || strings.HasPrefix(typ, "response.reasoning_summary_") || typ == "response.output_text.annotation.added"
+		if !seen[typ] && !elsewhere {
+			t.Errorf("no stream has %s", typ)
+		}
+	}
+}
+
+// contents is the output without its ids.
+func contents(tb testing.TB, r stacktest.Response) []any {
+	tb.Helper()
+	var object struct{ Output []map[string]any }
+	if err := json.Unmarshal(r.JSON, &object); err != nil {
+		tb.Fatal(err)
+	}
+	var all []any
+	for _, it := range object.Output {
+		all = append(all, it["type"], it["status"], it["content"])
+	}
+	return all
+}
+
+// Logprobs are those of their delta, and together those of the text.
+func TestLogprobs(t *testing.T) {
+	t.Parallel()
+	s := spokenTexts.start(t)
+	raw := s.Stream(t, mock.Plan{}, stacktest.Fields{"model": "spoken", "input": "logprobs", "include": []string{"message.output_text.logprobs"}})
+	var got []string
+	frames, _ := streamcheck.Frames(raw)
+	for _, f := range frames {
+		var e struct {
+			Logprobs json.RawMessage
+			Part     struct{ Logprobs json.RawMessage }
+			Item     struct {
+				Type    string
+				Content []struct{ Logprobs json.RawMessage }
+			}
+		}
+		if f.Event == "" || json.Unmarshal(f.Data, &e) != nil {
+			continue
+		}
+		switch {
+		case e.Logprobs != nil:
+			got = append(got, f.Event+" "+string(e.Logprobs))
+		case e.Part.Logprobs != nil:
+			got = append(got, f.Event+" "+string(e.Part.Logprobs))
+		case e.Item.Type == "message" && len(e.Item.Content) > 0:
+			got = append(got, f.Event+" "+string(e.Item.Content[0].Logprobs))
+		}
+	}
+	all := " [" + hel + "," + lo + "]"
+	want := []string{
+		"response.content_part.added []", "response.output_text.delta [" + hel + "]", "response.output_text.delta [" + lo + "]",
+		"response.output_text.done" + all, "response.content_part.done" + all, "response.output_item.done" + all,
+	}
+	equal(t, "logprobs", want, got)
+}
+
+// What a request brings is given back with all that its parts have to have.
+func TestImagesAndFilesAreGivenBack(t *testing.T) {
+	t.Parallel()
+	s := spokenTexts.start(t)
+	picture := "data:image/png;base64," + strings.Repeat("iVBORw0K", 50_000)
+	r := s.Ask(t, mock.Plan{}, stacktest.Fields{"input": []stacktest.Fields{{"role": "user", "content": []stacktest.Fields{
+		{"type": "input_image", "image_url": picture},
+		{"type": "input_image", "image_url": "https://x.test/a.png", "detail": "high"},
+		{"type": "input_file", "file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"},
+		{"type": "input_file", "file_id": "file-1"},
+		{"type": "input_text", "text": mock.Plan{Seed: 9010, Text: "seen"}.Prompt()},
+	}}}})
+	completed(t, r, "seen")
+	page := call(t, s, http.MethodGet, "/v1/responses/"+r.ID+"/input_items", nil, http.StatusOK)
+	got := page["data"].([]any)[0].(map[string]any)["content"].([]any)
+	want := []any{
+		map[string]any{"type": "input_image", "image_url": picture, "detail": "auto"},
+		map[string]any{"type": "input_image", "image_url": "https://x.test/a.png", "detail": "high"},
+		map[string]any{"type": "input_file", "file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"},
+		map[string]any{"type": "input_file", "file_id": "file-1"},
+	}
+	if !slices.EqualFunc(want, got[:4], func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+		t.Errorf("the parts are %.2000v", got)
+	}
+}
