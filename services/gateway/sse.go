@@ -49,9 +49,9 @@ func (s *sse) fail(why *fault.Error, place int) error { return s.event(event.Err
 // done sends the end of the stream.
 func (s *sse) done() error { return s.write([]byte(event.Done)) }
 
-// keep sends a comment if nothing was sent for long.
+// keep sends a comment if the silence would be too long by the time that it is called again: whoever follows calls it once a silence.
 func (s *sse) keep() error {
-	if time.Since(s.wrote) < keepAlive {
+	if time.Since(s.wrote) < keepAlive-silence {
 		return nil
 	}
 	return s.write([]byte(": keep-alive\n\n"))
