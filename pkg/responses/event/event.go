@@ -3,9 +3,9 @@
 // An event is made without its sequence number: who writes it does not know how many came before. The number is put in where
 // the event is sent, so that all readers of one stream get the same bytes.
 //
-// Types and fields are those of the Open Responses specification (release 2026-04-24), with two exceptions that OpenAI's SDKs
-// need: calls of hosted tools have the mcp_call events, and a model's own reasoning has the names reasoning_text.delta and
-// reasoning_text.done. The error event has the fields of both dialects.
+// Types and fields are those of the Open Responses specification (release 2026-04-24), with exceptions that OpenAI's SDKs need:
+// calls of hosted tools have the mcp_call events, lists of them the mcp_list_tools events, and a model's own reasoning has the names
+// reasoning_text.delta and reasoning_text.done. The error event has the fields of both dialects.
 package event
 
 import (

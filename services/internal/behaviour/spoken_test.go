@@ -52,7 +52,25 @@ var spokenTexts = speaker{
 	},
 }
 
+// annotated is what OpenAI's API streams of a text with a source: its deltas' logprobs have no bytes.
+const annotated = `{"type":"response.created","response":{"status":"in_progress"}}
+{"type":"response.output_item.added","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}
+{"type":"response.content_part.added","output_index":0,"content_index":0,"part":{"type":"output_text","text":""}}
+{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"lo","logprobs":[{"token":"lo","logprob":-1e-05,"top_logprobs":[]}]}
+{"type":"response.output_text.annotation.added","output_index":0,"content_index":0,"annotation_index":0,"annotation":` + source + `}
+{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"lo","annotations":[` +
+	source + `],"logprobs":[` + lo + `]}]}],"usage":{"input_tokens":1,"output_tokens":2}}}`
+
+const source = `{"type":"url_citation","start_index":0,"end_index":2,"url":"https://x.test/","title":"X"}`
+
 func (s speaker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/responses") {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for line := range strings.SplitSeq(annotated, "\n") {
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", line)
+		}
+		return
+	}
 	var asked struct {
 		Stream   bool
 		Messages []struct{ Content string }
@@ -80,7 +98,10 @@ func (s speaker) start(t *testing.T) *stacktest.Stack {
 	return stacktest.Start(t, func(file *registry.File, _ string) {
 		m := file.Models[0]
 		m.Name, m.Upstream = "spoken", registry.Upstream{URL: upstream.URL + "/v1"}
-		file.Models = append(file.Models, m)
+		annotated, native := m, file.Models[0]
+		annotated.Name, annotated.Upstream.Dialect = "annotated", registry.Responses
+		native.Name, native.Upstream.Dialect = "native", registry.Responses
+		file.Models = append(file.Models, m, annotated, native)
 	})
 }
 
@@ -107,9 +128,14 @@ func TestEveryEventIsSent(t *testing.T) {
 	} {
 		note(s.Stream(t, plan, stacktest.Fields{"tools": []stacktest.Fields{hosted, lookup}, "background": true}))
 	}
+	note(s.Stream(t, mock.Plan{Seed: 9003, Reasoning: "hm hm"}, stacktest.Fields{"model": "native", "reasoning": stacktest.Fields{"summary": "auto"}}))
+	noted := stacktest.Streamed(t, note(s.Stream(t, mock.Plan{}, stacktest.Fields{"model": "annotated", "input": "x", "tools": nil})))
+	if text := string(noted.JSON); !strings.Contains(text, `"annotations":[`+source+`]`) || !strings.Contains(text, `"logprobs":[`+lo+`]`) {
+		t.Errorf("a text with a source ends as %s", text)
+	}
 	for _, typ := range openapitest.EventTypes(t) {
-		// Frames have to be lost for an error, and chat completions knows neither summaries nor annotations.
-		elsewhere := typ == "error" || strings.HasPrefix(typ, "response.reasoning_summary_") || typ == "response.output_text.annotation.added"
+		// Frames have to be lost for an error; calls of custom tools are the Responses API's and have tests beside it.
+		elsewhere := typ == "error" || strings.HasPrefix(typ, "response.custom_tool_call_input.")
 		if !seen[typ] && !elsewhere {
 			t.Errorf("no stream has %s", typ)
 		}

@@ -39,6 +39,17 @@ type calledFor struct {
 	Index *int `json:"index"`
 }
 
+type logprobs struct {
+	Content json.RawMessage `json:"content"`
+}
+
+func (l *logprobs) list() json.RawMessage {
+	if l == nil {
+		return nil
+	}
+	return model.Logprobs(l.Content)
+}
+
 type usage struct {
 	Prompt     int64 `json:"prompt_tokens"`
 	Completion int64 `json:"completion_tokens"`

@@ -168,7 +168,7 @@ func (s entry) parts() ([]item.Part, error) {
 	for _, p := range s.Content {
 		switch p.Type {
 		case "output_text":
-			parts = append(parts, item.Part{Type: p.Type, Text: p.Text, Annotations: list(p.Annotations), Logprobs: list(p.Logprobs)})
+			parts = append(parts, item.Part{Type: p.Type, Text: p.Text, Annotations: list(p.Annotations), Logprobs: model.Logprobs(p.Logprobs)})
 		case "refusal":
 			parts = append(parts, item.Part{Type: p.Type, Text: p.Refusal})
 		default:

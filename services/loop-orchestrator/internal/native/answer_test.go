@@ -58,12 +58,12 @@ func TestDecode(t *testing.T) {
 			"everything, in its order", completed(`{"type":"reasoning","id":"rs_u","summary":[{"type":"summary_text","text":"s1"},{"type":"summary_text","text":"s2"}],
 			"content":[{"type":"reasoning_text","text":"a"},{"type":"reasoning_text","text":"b"}],"encrypted_content":"sealed"},
 			{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":"{}","status":"completed"},` +
-				message(`{"type":"refusal","refusal":"no"},{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u"}],"logprobs":[{"token":"hi"}]}`) +
+				message(`{"type":"refusal","refusal":"no"},{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u"}],"logprobs":[{"token":"hi","logprob":-1}]}`) +
 				`,{"type":"function_call","id":"fc_v","call_id":"c2","name":"g","arguments":"","status":"completed"}`),
 			answer(model.Stopped, thought(item.Reasoning{Summary: []string{"s1", "s2"}, Text: "ab", Encrypted: "sealed"}), called("c1", "f", "{}"),
 				spoke(item.Part{Type: "refusal", Text: "no"}, item.Part{
 					Type: "output_text", Text: "hi",
-					Annotations: json.RawMessage(`[{"type":"url_citation","url":"u"}]`), Logprobs: json.RawMessage(`[{"token":"hi"}]`),
+					Annotations: json.RawMessage(`[{"type":"url_citation","url":"u"}]`), Logprobs: json.RawMessage(`[{"token":"hi","logprob":-1,"bytes":[104,105],"top_logprobs":[]}]`),
 				}), called("c2", "g", "")), nil,
 		},
 		{

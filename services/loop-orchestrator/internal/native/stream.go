@@ -173,7 +173,7 @@ func (s *stream) piece(e frame) error {
 	n := e.Content
 	switch p.Type {
 	case "output_text":
-		p.Logprobs = list(e.Logprobs)
+		p.Logprobs = model.Logprobs(e.Logprobs)
 	case "summary_text":
 		n = e.Summary
 	}

@@ -1,4 +1,4 @@
-package chat
+package model
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ func TestLogprobs(t *testing.T) {
 		"[\n{\"token\": \"ü\",\n\"logprob\": -1, \"bytes\": null, \"id\": 3}]":                                       `[{"token":"ü","logprob":-1,"bytes":[195,188],"top_logprobs":[]}]`,
 		`[{"token":"","logprob":0},{"token":"b","logprob":-2e-3,"top_logprobs":[{"token":"c","logprob":-1}]}]`:       `[{"token":"","logprob":0,"bytes":[],"top_logprobs":[]},{"token":"b","logprob":-2e-3,"bytes":[98],"top_logprobs":[{"token":"c","logprob":-1,"bytes":[99]}]}]`,
 	} {
-		if got := string((&logprobs{json.RawMessage(content)}).list()); got != want {
+		if got := string(Logprobs(json.RawMessage(content))); got != want {
 			t.Errorf("%s is %s, want %s", content, got, want)
 		}
 	}

@@ -1,15 +1,11 @@
-package chat
+package model
 
 import (
 	"encoding/json"
 )
 
-// logprobs is how likely the tokens of a text were, and others in their places.
-type logprobs struct {
-	Content json.RawMessage `json:"content"`
-}
-
-// likely is a token as both APIs have it. Here all of it is required, there a server may leave out what it does not know.
+// likely is a token and how likely it was. The specification requires all of it; upstreams leave out what they do not know, and OpenAI the
+// bytes where it streams.
 type likely struct {
 	Token   string       `json:"token"`
 	Logprob *json.Number `json:"logprob"`
@@ -22,10 +18,11 @@ type token struct {
 	Top []likely `json:"top_logprobs"`
 }
 
-// list is a JSON array on one line of what each token has in this API; nil where there is none, or what there is makes no sense.
-func (l *logprobs) list() json.RawMessage {
+// Logprobs is how likely the tokens of a text were, and others in their places, as an upstream of either dialect tells it: a JSON array on
+// one line, of tokens with all that they have to have. nil: there are none, or what is there makes no sense.
+func Logprobs(told json.RawMessage) json.RawMessage {
 	var tokens []token
-	if l == nil || json.Unmarshal(l.Content, &tokens) != nil || len(tokens) == 0 {
+	if len(told) == 0 || json.Unmarshal(told, &tokens) != nil || len(tokens) == 0 {
 		return nil
 	}
 	for i := range tokens {
