@@ -171,7 +171,7 @@ func prepare(cmd *exec.Cmd, acct account) {
 // pidFile is what a server writes about itself: process id on line 1, state on line 8.
 type pidFile struct {
 	pid   int
-	ready bool
+	state string // starting, ready, stopping or standby
 }
 
 // readPIDFile returns the cluster's postmaster.pid; ok is false where there is none.
@@ -185,9 +185,17 @@ func (d *dataDir) readPIDFile() (f pidFile, ok bool) {
 	if err != nil {
 		return pidFile{}, true
 	}
-	f.ready = len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready"
+	if len(lines) > 7 {
+		f.state = strings.TrimSpace(lines[7])
+	}
 	return f, true
 }
+
+// ready reports whether the server accepts sessions.
+func (f pidFile) ready() bool { return f.state == "ready" }
+
+// leaving reports whether the server is on its way out, which takes as long as its last checkpoint.
+func (f pidFile) leaving() bool { return f.state == "stopping" && f.alive() }
 
 // alive reports whether the process exists, whoever owns it.
 func (f pidFile) alive() bool {

@@ -19,8 +19,8 @@ import (
 var ErrPortTaken = errors.New("port is taken")
 
 const (
-	startLimit = 15 * time.Second // later starts take 0.2 s; the rest is room for crash recovery
-	leaveLimit = 5 * time.Second  // for a dying predecessor to free the data directory
+	startLimit = time.Minute      // later starts take 0.2 s; the rest is room for a predecessor's last checkpoint, and crash recovery
+	leaveLimit = 10 * time.Second // for a predecessor to say that it stops, or for the processes of a dead one to end
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up
 	portTries  = 3                // a free port can be taken by another before postgres binds it
 )
@@ -42,7 +42,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
 	defer cancel()
 	leaveBy := time.Now().Add(leaveLimit)
-	for try := 1; ; try++ {
+	for try := 1; ; {
+		_, before := l.dir.readPIDFile()
 		s, err := l.try(ctx)
 		if err == nil {
 			return s, nil
@@ -53,13 +54,15 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 		// postgres removes its own pid file when it ends; one that is still there is a predecessor's.
 		other, left := l.dir.readPIDFile()
 		switch {
-		case left && time.Now().Before(leaveBy):
+		case left && (other.leaving() || time.Now().Before(leaveBy)):
 			if pauseErr := pause(ctx, 5*pollEvery); pauseErr != nil {
 				return nil, errors.Join(err, pauseErr)
 			}
 		case left && other.alive():
 			return nil, fmt.Errorf("%w (process %d): %w", ErrRunning, other.pid, err)
+		case before && !left: // it was in the way, and has gone meanwhile
 		case l.port == 0 && try < portTries:
+			try++
 		default:
 			return nil, err
 		}
@@ -133,7 +136,7 @@ func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for {
 		last := errStarting
-		if f, ok := l.dir.readPIDFile(); ok && f.pid == s.pid && f.ready {
+		if f, ok := l.dir.readPIDFile(); ok && f.pid == s.pid && f.ready() {
 			if last = probe(ctx, addr); last == nil {
 				return nil
 			}

@@ -101,18 +101,7 @@ func TestStalePIDFileDoesNotStopAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf("%d\n%s\n1\n1\n\n\n\nready\n", ended.Process.Pid, cfg.DataDir)
-	if err := os.WriteFile(filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	acct, err := serverAccount()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if acct.name != "" {
-		if err := os.Chown(filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid"), int(acct.uid), int(acct.gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeOwn(t, filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid"), text)
 	start(t, cfg)
 }
 
@@ -272,3 +261,50 @@ func await(t *testing.T, s *Server) {
 }
 
 func addrOf(s *Server) string { return fmt.Sprintf("%s:%d", loopback, s.Port()) }
+
+// A predecessor that shuts down is in the way of any number of tries, and may be gone between a try that it has foiled and the look
+// at its pid file. The server here is the real one, behind a program that fails as one does which meets such a predecessor.
+func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
+	t.Parallel()
+	cfg := Config{DataDir: newDir(t)}
+	stop(t, start(t, cfg), Fast)
+	real, err := binaries(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidFile := filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid")
+	writeOwn(t, pidFile, fmt.Sprintf("%d\n%s\n1\n1\n\n\n\nstopping\n", os.Getpid(), cfg.DataDir))
+	tries := filepath.Join(filepath.Dir(cfg.DataDir), "tries")
+	writeOwn(t, tries, "")
+	cfg.BinDir = installation(t, filepath.Dir(cfg.DataDir), "bin", "initdb")
+	script := fmt.Sprintf(`#!/bin/sh
+echo >> %[1]s
+case $(wc -l < %[1]s) in
+[1-4]) exit 1 ;;
+5) rm %[2]s; exit 1 ;;
+*) exec %[3]s/postgres "$@" ;;
+esac
+`, tries, pidFile, real)
+	if err := os.WriteFile(filepath.Join(cfg.BinDir, "postgres"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start(t, cfg)
+	if text, err := os.ReadFile(tries); err != nil || len(text) != 6 {
+		t.Errorf("the server was started %d times, %v, want 6", len(text), err)
+	}
+}
+
+// writeOwn writes a file that belongs to the server's account.
+func writeOwn(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	acct, err := serverAccount()
+	if err == nil && acct.name != "" {
+		err = os.Chown(path, int(acct.uid), int(acct.gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -46,7 +46,7 @@ type Server struct {
 	done     chan struct{} // closed when the data directory is free, too
 }
 
-// Start starts a server on cfg.DataDir and returns once it accepts sessions, at the latest after 15 s and, for a new
+// Start starts a server on cfg.DataDir and returns once it accepts sessions, at the latest after a minute and, for a new
 // directory, the minute that initdb may take; ctx bounds the start only, never the server's life. An orphan of a dead
 // parent that is still shutting down is waited for. Errors: ErrNotFound, ErrRunning, ErrPortTaken, or the end of the
 // server's log. The caller calls Stop.
