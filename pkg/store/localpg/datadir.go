@@ -75,7 +75,7 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 }
 
 // close gives up the lock.
-func (d *dataDir) close() error { return d.lock.Close() }
+func (d *dataDir) close() error { return unlock(d.lock) }
 
 func (d *dataDir) refuseForeign() error {
 	entries, err := os.ReadDir(d.root)

@@ -42,7 +42,7 @@ func Fetch(ctx context.Context, cacheDir string) (string, error) {
 		return "", fmt.Errorf("fetch postgres: %w", err)
 	}
 	bin, err := fillFrom(ctx, cacheDir, sources)
-	return bin, errors.Join(err, lock.Close())
+	return bin, errors.Join(err, unlock(lock))
 }
 
 // source is one way to get the binaries. fill puts bin, lib and share below dst, which it makes; scratch is for its use.

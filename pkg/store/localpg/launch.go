@@ -123,7 +123,7 @@ func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 		s.exit = cmd.Wait()
 		close(s.ended)
 		if <-up {
-			_ = l.dir.close() // the lock goes with the descriptor, whatever Close says
+			_ = l.dir.close() // the lock goes with the descriptor, whatever this says
 		}
 		close(s.done)
 	}()

@@ -15,7 +15,7 @@ const pollEvery = 20 * time.Millisecond
 // errLocked says that another process, or another caller in this one, holds the lock.
 var errLocked = errors.New("locked")
 
-// lockFile takes an exclusive lock that ends with the file's Close or with the process. It never waits.
+// lockFile takes an exclusive lock that ends with unlock or with the process. It never waits.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -29,6 +29,12 @@ func lockFile(path string) (*os.File, error) {
 		err = errLocked
 	}
 	return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+}
+
+// unlock ends a lock and closes its file. Close alone would leave it to a child of this process that is between fork and exec, and has
+// the descriptor, too.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 // waitLock is lockFile that waits for its turn until ctx ends.
