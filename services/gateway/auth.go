@@ -107,7 +107,9 @@ func unauthorized(x *exchange, r *http.Request, message string) *fault.Error {
 	}
 }
 
-func forbidden(x *exchange, r *http.Request) *fault.Error { return missingScope(x, r, apikey.ScopeResponses) }
+func forbidden(x *exchange, r *http.Request) *fault.Error {
+	return missingScope(x, r, apikey.ScopeResponses)
+}
 
 func missingScope(x *exchange, r *http.Request, scope string) *fault.Error {
 	leaveBody(x, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -49,11 +50,15 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	s.send(x, f.Status, f.JSON())
 }
 
-func sayWhenToRetry(x *exchange, f *fault.Error) {
+func sayWhenToRetry(x *exchange, f *fault.Error) { maps.Copy(x.Header(), retryHeaders(f)) }
+
+func retryHeaders(f *fault.Error) http.Header {
+	h := http.Header{}
 	if f.RetryAfter > 0 {
-		x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
-		x.Header().Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		h.Set("Retry-After-Ms", strconv.FormatInt(f.RetryAfter.Milliseconds(), 10))
 	}
+	return h
 }
 
 // faultOf maps an error to what the client may know of it.

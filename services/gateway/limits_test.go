@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -272,5 +275,45 @@ func TestQuotaHeadersAreOpenAIs(t *testing.T) {
 	}
 	if got := quotaHeaders(store.Limits{InFlight: 1}, store.Quota{InFlight: 1}); len(got) != 0 {
 		t.Errorf("without rates the headers are %v, want none", got)
+	}
+}
+
+// Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is not a request.
+func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}))
+	key, _ := s.mint("a")
+	createdID(t, s.as(key, "POST", "/v1/responses", background))
+	conn := s.dial(key)
+	for range 3 {
+		say(t, conn, warmUp, `"response.created"`)
+		say(t, conn, "", `"response.completed"`)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patienceOfTests)
+	defer cancel()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(strings.TrimSuffix(turn, "}")+`,"stream_id":"s"}`)); err != nil {
+		t.Fatal(err)
+	}
+	_, message, err := conn.Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Type    string
+		Status  int
+		Error   struct{ Code string }
+		Headers map[string]string
+		Stream  string `json:"stream_id"`
+	}
+	if err := json.Unmarshal(message, &got); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := strconv.Atoi(got.Headers["retry-after-ms"])
+	if got.Type != "error" || got.Status != http.StatusTooManyRequests || got.Error.Code != "rate_limit_exceeded" || got.Stream != "s" ||
+		got.Headers["x-ratelimit-limit-requests"] != "1" || got.Headers["x-ratelimit-remaining-requests"] != "0" || err != nil || ms < 1 {
+		t.Errorf("the message is %s", message)
+	}
+	if n := s.backlog(); n != 1 {
+		t.Errorf("%d requests are queued, want 1", n)
 	}
 }

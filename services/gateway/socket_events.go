@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/coder/websocket"
 	"go.uber.org/zap"
@@ -66,6 +68,21 @@ func errorMessage(f *fault.Error) []byte {
 	told.Code = cmp.Or(f.Code, f.Type)
 	b := fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status)
 	return append(told.AppendJSON(b), '}')
+}
+
+// withHeaders adds to an error message what HTTP has in the head of a refusal, as OpenAI does.
+func withHeaders(message []byte, all ...http.Header) []byte {
+	told := map[string]string{}
+	for _, h := range all {
+		for name := range h {
+			told[strings.ToLower(name)] = h.Get(name)
+		}
+	}
+	if len(told) == 0 {
+		return message
+	}
+	headers, _ := json.Marshal(told) // strings always go
+	return fmt.Appendf(message[:len(message)-1], `,"headers":%s}`, headers)
 }
 
 // write sends one message on the lane. errHungUp: nobody reads it.
