@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -164,16 +165,20 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (store.Row, error) {
 	ctx, cancel := patient(context.WithoutCancel(ctx))
 	defer cancel()
+	tenant := s.tenants.of(n.Tenant)
+	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
+	if limit := s.spent.refuse(n.Tenant, n.Limits); limit != nil {
+		return store.Row{}, tellOver(x, *n, limit)
+	}
 	if err := s.backlog.admit(ctx); err != nil {
 		return store.Row{}, err
 	}
-	tenant := s.tenants.of(n.Tenant)
-	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
 	n.Once, n.Admit = x.once, s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
+	began := time.Now()
 	a, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
 	if err != nil {
-		return store.Row{}, s.notAccepted(x, *n, err)
+		return store.Row{}, s.notAccepted(x, *n, began, err)
 	}
 	x.accepted, x.quota = true, quotaHeaders(n.Limits, a.Quota)
 	failpoint.Hit(failpoint.AcceptAfterCommit)
@@ -181,7 +186,7 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 }
 
 // notAccepted looks after a request that has no row, or maybe one.
-func (s *server) notAccepted(x *exchange, n store.NewRequest, err error) error {
+func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
 	case store.Unavailable(err):
@@ -190,11 +195,16 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, err error) error {
 		}
 		return err
 	case errors.As(err, &limit):
-		x.quota = quotaHeaders(n.Limits, limit.Quota)
-		err = overLimit(n.Tenant, n.Limits, limit)
+		s.spent.learn(n.Tenant, n.Limits, began, limit)
+		err = tellOver(x, n, limit)
 	}
 	s.backlog.giveBack()
 	return err
+}
+
+func tellOver(x *exchange, n store.NewRequest, limit *store.LimitError) error {
+	x.quota = quotaHeaders(n.Limits, limit.Quota)
+	return overLimit(n.Tenant, n.Limits, limit)
 }
 
 // freeSlot reserves a slot of the lane by the last known load, and has the load looked at when it is due.

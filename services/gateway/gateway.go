@@ -82,6 +82,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
 		leaving: make(chan struct{}), tenants: newTenants(cfg, st),
+		spent: spent{tenants: map[string]refusal{}},
 	}
 	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)

@@ -98,7 +98,7 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 }
 
 // behindTap is a gateway whose database is behind a tap; the stand's own store goes past it.
-func behindTap(t *testing.T) (*stand, *tap) {
+func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	t.Helper()
 	direct := storetest.Database(t, migrate)
 	u, err := url.Parse(direct)
@@ -107,9 +107,9 @@ func behindTap(t *testing.T) (*stand, *tap) {
 	}
 	tap := newTap(t, u.Host)
 	u.Host = tap.addr
-	s := raise(t, func(c *Config) {
+	s := raise(t, append(change, func(c *Config) {
 		c.Store.URL, c.PollInterval = u.String(), 50*time.Millisecond
-	})
+	})...)
 	own, err := store.Open(store.Config{URL: direct, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ type server struct {
 	orphans *orphans
 	lanes   *lanes.Lanes
 	tenants *tenants
+	spent   spent
 	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
 
