@@ -43,8 +43,8 @@ func suite(m *testing.M) int {
 
 var ready = regexp.MustCompile(`ready on (\S+) `)
 
-// startDev starts a `windlass dev` that ends with the test, and returns where its API is.
-func startDev(t *testing.T) string {
+// startDev starts a `windlass dev` with more arguments that ends with the test, and returns where its API is.
+func startDev(t *testing.T, more ...string) string {
 	t.Helper()
 	// Not the test's own directory, which is closed to the account that Postgres runs as under root.
 	data, err := os.MkdirTemp("", "windlass-sdktest-data-") //nolint:usetesting // see above
@@ -55,7 +55,8 @@ func startDev(t *testing.T) string {
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(windlass, "dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--api-key", apiKey)
+	args := []string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--api-key", apiKey}
+	cmd := exec.Command(windlass, append(args, more...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
