@@ -291,7 +291,7 @@ func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
 	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
 		t.Errorf("the repeat wrote (-before +after):\n%s", diff)
 	}
-	wantLimit(t, s, within(l), LimitInFlight)
+	_ = wantLimit(t, s, within(l), LimitInFlight)
 }
 
 func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
