@@ -3,6 +3,8 @@ package behaviour
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -173,5 +175,49 @@ func nativeCalls(t *testing.T, s *stacktest.Stack) {
 		if status, text := s.Do(t, http.MethodPost, path, []byte(body)); status != http.StatusOK {
 			t.Errorf("%s answered %d: %s", path, status, text)
 		}
+	}
+}
+
+// TestWindlassBehindWindlass: a whole Windlass is an upstream as good as any.
+func TestWindlassBehindWindlass(t *testing.T) {
+	t.Parallel()
+	back := stacktest.Start(t)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(back.Key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	front := stacktest.Start(t, func(file *registry.File, _ string) {
+		file.Models[0].Upstream = registry.Upstream{
+			URL: back.URL + "/v1", Dialect: registry.Responses, Credential: registry.Credential{File: key},
+		}
+	})
+	for i, tt := range []struct {
+		name   string
+		plan   mock.Plan
+		fields stacktest.Fields
+		status string
+	}{
+		{"a text", mock.Plan{Text: "one two three"}, nil, "completed"},
+		{"tools and reasoning", mock.Plan{Rounds: 2, Width: 2, Reasoning: "let me think"}, nil, "completed"},
+		{"the client's functions", mock.Plan{Rounds: 1, Tool: "lookup"}, stacktest.Fields{"tools": []stacktest.Fields{lookup}}, "completed"},
+		{"cut off", mock.Plan{Text: "one two", FinishReason: "length"}, nil, "incomplete"},
+		{"refused", mock.Plan{ModelFaults: []mock.Fault{{Status: 400}}}, nil, "failed"},
+		{"tried again", mock.Plan{Text: "four", ModelFaults: []mock.Fault{{Times: 1, Mode: "reset"}}}, nil, "completed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.plan.Seed = int64(9500 + 2*i)
+			whole := front.Ask(t, tt.plan, tt.fields)
+			tt.plan.Seed++
+			streamed := stacktest.Streamed(t, front.Stream(t, tt.plan, tt.fields))
+			for _, r := range []stacktest.Response{whole, streamed} {
+				if r.Status != tt.status || tt.plan.Text != "" && r.Text() != tt.plan.Text {
+					t.Errorf("the response is %s with %q, want %s with %q: %s", r.Status, r.Text(), tt.status, tt.plan.Text, r.JSON)
+				}
+			}
+			if len(whole.Output) != len(streamed.Output) {
+				t.Errorf("%d items, streamed %d", len(whole.Output), len(streamed.Output))
+			}
+		})
 	}
 }

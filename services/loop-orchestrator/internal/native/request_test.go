@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
@@ -39,6 +40,9 @@ func encoded(tb testing.TB, c model.Call) map[string]any {
 	var got map[string]any
 	if err := json.Unmarshal(body, &got); err != nil {
 		tb.Fatal(err)
+	}
+	if text := string(body); !strings.Contains(text, "web_search_call") && !strings.Contains(text, "json_object") { // which only OpenAI has
+		spectest.Conforms(tb, spectest.Schema(tb, "CreateResponseBody"), body)
 	}
 	return got
 }
