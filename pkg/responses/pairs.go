@@ -76,7 +76,7 @@ func Open(history []Link) ([]string, *fault.Error) {
 	return open, nil
 }
 
-// Answers checks the input against open, the ids of the function calls that what
+// Answers checks the input against open, the ids of the calls that what
 // it continues has left to the client: each must have its output, and every
 // output its call. The error is a 400; nil means success. What an
 // item_reference stands for is not known here, so an input with one passes.
@@ -89,11 +89,11 @@ func (c *Create) Answers(open []string) *fault.Error {
 		switch it.Type {
 		case "item_reference":
 			return nil
-		case "function_call":
+		case "function_call", "custom_tool_call":
 			if _, known := asked[it.CallID]; !known {
-				asked[it.CallID] = false // its output is Decode's to look for
+				asked[it.CallID] = false // its output is Decode's to look for, or the upstream's
 			}
-		case "function_call_output":
+		case "function_call_output", "custom_tool_call_output":
 			if _, known := asked[it.CallID]; !known {
 				return noCall(it.CallID).Fault()
 			}

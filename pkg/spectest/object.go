@@ -35,7 +35,7 @@ func Compaction(tb testing.TB, text []byte) error {
 }
 
 // Event holds a streamed event against the schema that the specification has for its type. Events that only OpenAI has, those of
-// hosted tool servers and of raw reasoning, are passed; a type that nobody has is an error.
+// hosted tool servers, of custom tools and of raw reasoning, are passed; a type that nobody has is an error.
 func Event(tb testing.TB, text []byte) error {
 	tb.Helper()
 	var event map[string]any
@@ -45,7 +45,8 @@ func Event(tb testing.TB, text []byte) error {
 	kind, _ := event["type"].(string)
 	name, known := eventSchemas(tb)[kind]
 	switch {
-	case strings.HasPrefix(kind, "response.mcp_"), strings.HasPrefix(kind, "response.reasoning_text."):
+	case strings.HasPrefix(kind, "response.mcp_"), strings.HasPrefix(kind, "response.reasoning_text."),
+		strings.HasPrefix(kind, "response.custom_tool_call_input."):
 		return nil
 	case !known:
 		return fmt.Errorf("the specification has no event of type %q", kind)
@@ -119,14 +120,16 @@ func withoutHosted(response map[string]any) map[string]any {
 	if entries, ok := response["tools"].([]any); ok {
 		response["tools"] = slices.DeleteFunc(slices.Clone(entries), func(tool any) bool { return typeOf(tool) != "function" })
 	}
-	if choice, err := json.Marshal(response["tool_choice"]); err == nil && bytes.Contains(choice, []byte(`"mcp"`)) {
+	if choice, err := json.Marshal(response["tool_choice"]); err == nil && (bytes.Contains(choice, []byte(`"mcp"`)) || bytes.Contains(choice, []byte(`"custom"`))) {
 		response["tool_choice"] = "auto"
 	}
 	return response
 }
 
-// isHosted says whether an item is one of a hosted tool server.
-func isHosted(item any) bool { return strings.HasPrefix(typeOf(item), "mcp_") }
+// isHosted says whether an item is one that only OpenAI has: of a hosted tool server, or of a custom tool.
+func isHosted(item any) bool {
+	return strings.HasPrefix(typeOf(item), "mcp_") || strings.HasPrefix(typeOf(item), "custom_tool_call")
+}
 
 func typeOf(entry any) string {
 	object, _ := entry.(map[string]any)

@@ -107,7 +107,8 @@ func openCalls(final []byte) ([]string, error) {
 	}
 	var open []string
 	for _, it := range object.Output {
-		if it.Type == "function_call" && it.Status != "incomplete" { // a call that was cut off is nobody's to make
+		called := it.Type == "function_call" || it.Type == "custom_tool_call"
+		if called && it.Status != "incomplete" { // a call that was cut off is nobody's to make
 			open = append(open, it.CallID)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 // Script tells the life of one item: it is opened, its parts are said piece by piece, and it is closed. Whatever was not said piece
 // by piece is said when the item is closed, so that the deltas of a part always add up to the part.
 type Script struct {
-	place  Place
-	hosted bool
-	said   map[spot]*said
+	place Place
+	kind  string // the item's type
+	said  map[spot]*said
 }
 
 // spot is a part of an item: of its content, its summary or its arguments.
@@ -28,9 +28,9 @@ type said struct {
 
 // Open opens an item. As it is given, it is in progress and has no content yet.
 func Open(at Place, it item.Item) (*Script, []Event) {
-	s := &Script{place: at, hosted: it.Type == "mcp_call", said: map[spot]*said{}}
+	s := &Script{place: at, kind: it.Type, said: map[spot]*said{}}
 	events := []Event{at.Added(it)}
-	if s.hosted {
+	if s.kind == "mcp_call" {
 		events = append(events, at.Call("in_progress"))
 	}
 	return s, events
@@ -53,6 +53,7 @@ var forms = map[string]form{
 		"response.reasoning_summary_text.done", "response.reasoning_summary_part.done", "text",
 	},
 	"function": {"arguments", "", "response.function_call_arguments.delta", "response.function_call_arguments.done", "", "arguments"},
+	"custom":   {"arguments", "", "response.custom_tool_call_input.delta", "response.custom_tool_call_input.done", "", "input"},
 	"mcp":      {"arguments", "", "response.mcp_call_arguments.delta", "response.mcp_call_arguments.done", "", "arguments"},
 }
 
@@ -85,12 +86,15 @@ func (s *Script) note(at Place, sofar *said, notes []json.RawMessage) []Event {
 	return events
 }
 
-// Argue says a piece of a call's arguments.
+// Argue says a piece of a call's arguments, or of its input.
 func (s *Script) Argue(piece string) []Event { return s.Say(0, item.Part{Type: s.call(), Text: piece}) }
 
 func (s *Script) call() string {
-	if s.hosted {
+	switch s.kind {
+	case "mcp_call":
 		return "mcp"
+	case "custom_tool_call":
+		return "custom"
 	}
 	return "function"
 }
@@ -112,6 +116,8 @@ func (s *Script) Close(it item.Item) []Event {
 		}
 	case "function_call":
 		events = s.end(0, item.Part{Type: "function", Text: it.Arguments()})
+	case "custom_tool_call":
+		events = s.end(0, item.Part{Type: "custom", Text: it.Input()})
 	case "mcp_call":
 		return s.end(0, item.Part{Type: "mcp", Text: it.Arguments()})
 	}
@@ -156,7 +162,7 @@ func Progress(at Place, failed bool) Event {
 func Replay(output int, it item.Item) []Event {
 	at := Place{ItemID: it.ID, Output: output}
 	switch it.Type {
-	case "message", "reasoning", "function_call", "mcp_call":
+	case "message", "reasoning", "function_call", "custom_tool_call", "mcp_call":
 	case "mcp_list_tools":
 		return at.List(it)
 	default: // an item that nobody tells in pieces
@@ -179,6 +185,8 @@ func Begun(it item.Item) item.Item {
 		return item.Reasoning{ID: it.ID}.Item()
 	case "function_call":
 		return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Name: it.Name}.Function()
+	case "custom_tool_call":
+		return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Name: it.Name}.Custom()
 	case "mcp_call":
 		return item.Call{ID: it.ID, Status: "in_progress", ServerLabel: it.ServerLabel, Name: it.Name}.MCP()
 	case "mcp_list_tools":

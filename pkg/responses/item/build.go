@@ -46,6 +46,17 @@ func (c Call) Function() Item {
 	}
 }
 
+// Custom builds a custom_tool_call, whose arguments are its input: any text.
+func (c Call) Custom() Item {
+	b := head("custom_tool_call", c.ID, c.Status)
+	b = field(b, "call_id", c.CallID)
+	b = field(b, "name", c.Name)
+	b = field(b, "input", c.Arguments)
+	return Item{
+		Type: "custom_tool_call", ID: c.ID, Status: c.Status, CallID: c.CallID, Name: c.Name, raw: append(b, '}'),
+	}
+}
+
 // MCP builds an mcp_call. Status is in_progress, calling, completed, incomplete
 // or failed; output and error are null unless given.
 func (c Call) MCP() Item {

@@ -13,6 +13,10 @@ func Prefix(typ string) string {
 		return "fc"
 	case "function_call_output":
 		return "fco"
+	case "custom_tool_call":
+		return "ctc"
+	case "custom_tool_call_output":
+		return "ctco"
 	case "reasoning":
 		return "rs"
 	case "mcp_call":

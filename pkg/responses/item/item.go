@@ -15,8 +15,8 @@ type Item struct {
 	ID          string
 	Status      string
 	Role        string // message
-	CallID      string // function_call, function_call_output
-	Name        string // function_call, mcp_call
+	CallID      string // function_call, custom_tool_call and their outputs
+	Name        string // function_call, custom_tool_call, mcp_call
 	ServerLabel string // mcp_call, mcp_list_tools
 
 	raw raw.Value
@@ -58,6 +58,9 @@ func (i Item) MarshalJSON() ([]byte, error) {
 // Arguments is the JSON text that the model wrote for a function_call or
 // mcp_call. Nobody has checked that it is JSON.
 func (i Item) Arguments() string { return i.raw.Field("arguments").Text() }
+
+// Input is the text that the model wrote for a custom_tool_call.
+func (i Item) Input() string { return i.raw.Field("input").Text() }
 
 // Encrypted is the encrypted_content of a reasoning or compaction item.
 func (i Item) Encrypted() string { return i.raw.Field("encrypted_content").Text() }

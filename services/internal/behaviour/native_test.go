@@ -37,6 +37,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"tool_choice":                    allowedTools,
 		"streams":                        streams,
 		"reasoning":                      nativeReasoning,
+		"custom tools":                   customTools,
 		"failures told in an answer":     nativeFailures,
 		"requests that are one call":     nativeCalls,
 	} {
@@ -113,6 +114,58 @@ func nativeReasoning(t *testing.T, s *stacktest.Stack) {
 			}
 		}
 	})
+}
+
+// customTools: the client's custom tools are called with a text of any form, beside the server's tools.
+func customTools(t *testing.T, s *stacktest.Stack) {
+	patch := stacktest.Fields{"type": "custom", "name": "patch", "description": "Applies a patch.", "format": stacktest.Fields{"type": "text"}}
+	for i, tt := range []struct {
+		name   string
+		names  []string // of the tools that the model calls
+		fields stacktest.Fields
+		custom int
+		hosted int
+	}{
+		{"alone", []string{"patch"}, stacktest.Fields{"tools": []stacktest.Fields{patch}}, 2, 0},
+		{"that has to be called", []string{"patch"}, stacktest.Fields{"tools": []stacktest.Fields{patch}, "tool_choice": stacktest.Fields{"type": "custom", "name": "patch"}}, 2, 0},
+		{"beside the server's", []string{"mock_echo", "patch"}, stacktest.Fields{"tools": []stacktest.Fields{patch, hosted}}, 1, 1},
+		{"streamed", []string{"patch"}, stacktest.Fields{"tools": []stacktest.Fields{patch, hosted}, "stream": true}, 2, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			plan := mock.Plan{Seed: int64(9600 + i), Rounds: 1, Width: 2, Tools: tt.names, RawArguments: "*** “any” text {"}
+			if tt.hosted > 0 {
+				plan.RawArguments = ""
+			}
+			var r stacktest.Response
+			if tt.fields["stream"] != nil {
+				r = stacktest.Streamed(t, s.Stream(t, plan, tt.fields))
+			} else {
+				r = s.Ask(t, plan, tt.fields)
+			}
+			ended(t, r, "completed", "")
+			calls := r.Calls("custom_tool_call")
+			if len(calls) != tt.custom || len(r.Calls("mcp_call")) != tt.hosted || len(s.Calls("tool", plan.Seed)) != tt.hosted {
+				t.Fatalf("%d custom and %d hosted calls, want %d and %d: %s", len(calls), len(r.Calls("mcp_call")), tt.custom, tt.hosted, r.JSON)
+			}
+			var input []any
+			for _, call := range calls {
+				if plan.RawArguments != "" && call.Input != plan.RawArguments || !strings.HasPrefix(call.ID, "ctc_") || call.Status != "completed" {
+					t.Errorf("a call is %+v, want the input %q", call, plan.RawArguments)
+				}
+				input = append(input, stacktest.Fields{"type": "custom_tool_call_output", "call_id": call.CallID, "output": `{"value":1}`})
+			}
+			status, text := s.Do(t, http.MethodPost, "/v1/responses", []byte(`{"model":"mock","input":"and now?","previous_response_id":"`+r.ID+`"}`))
+			if status != http.StatusBadRequest || !strings.Contains(string(text), calls[0].CallID) {
+				t.Errorf("without the outputs it is continued with %d: %s", status, text)
+			}
+			next := s.Ask(t, plan, stacktest.Fields{"tools": tt.fields["tools"], "previous_response_id": r.ID, "input": input})
+			ended(t, next, "completed", "")
+			if n := len(next.Calls("message")); n != 1 {
+				t.Errorf("the response goes on with %s, want its message", next.JSON)
+			}
+		})
+	}
 }
 
 // nativeFailures: an upstream that answers 200 and tells of a failure all the same.

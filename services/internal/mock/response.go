@@ -51,7 +51,9 @@ func readResponse(body []byte) turn {
 		return t
 	}
 	t.read(&chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}, "input", len(topLevel(body, "input")))
-	f := responseForm{id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != ""}
+	f := responseForm{
+		id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != "", custom: customTools(req.Tools),
+	}
 	if slices.Contains(req.Include, "reasoning.encrypted_content") {
 		f.sealed = seal(t.plan.Seed, t.round)
 	}
@@ -65,6 +67,19 @@ func readResponse(body []byte) turn {
 		t.param = "input"
 	}
 	return t
+}
+
+// customTools are the names of the tools that are called with a text of any form.
+func customTools(tools json.RawMessage) map[string]bool {
+	var offered []struct{ Type, Name string }
+	_ = json.Unmarshal(tools, &offered) // what is none has no names
+	names := map[string]bool{}
+	for _, t := range offered {
+		if t.Type == "custom" {
+			names[t.Name] = true
+		}
+	}
+	return names
 }
 
 // messages is the input as the messages of a chat: calls join the message before them, as there.
@@ -82,7 +97,7 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 		if it.ID != "" {
 			return nil, fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false.", it.ID)
 		}
-		if thoughts != "" && it.Type != "function_call" && it.Role != "assistant" {
+		if thoughts != "" && it.Type != "function_call" && it.Type != "custom_tool_call" && it.Role != "assistant" {
 			return nil, fmt.Sprintf("Item %d of type 'reasoning' was provided without its required following item.", i-1)
 		}
 		switch it.Type {
@@ -94,14 +109,14 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 				return nil, "The encrypted content could not be verified."
 			}
 			thoughts = it.Encrypted
-		case "function_call":
+		case "function_call", "custom_tool_call":
 			if n := len(all); n == 0 || all[n-1].Role != "assistant" {
 				all = append(all, message{Role: "assistant", thoughts: thoughts})
 			}
 			last := &all[len(all)-1]
 			last.ToolCalls = append(last.ToolCalls, calledFor{ID: it.CallID})
 			thoughts = ""
-		case "function_call_output":
+		case "function_call_output", "custom_tool_call_output":
 			all = append(all, message{Role: "tool", ToolCallID: it.CallID, Content: it.Output})
 		default:
 			return nil, fmt.Sprintf("Invalid value: '%s'. The mock model knows no such item.", it.Type)

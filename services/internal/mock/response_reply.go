@@ -12,6 +12,7 @@ type responseForm struct {
 	id      string // of this response
 	summary bool   // reasoning is told as a summary, and not in the model's own words
 	sealed  string // the reasoning's sealed form; empty: it was not asked for
+	custom  map[string]bool
 }
 
 // object is JSON; its members are written in the order of their names.
@@ -90,6 +91,10 @@ func (f responseForm) items(rep *reply) []object {
 		o := object{
 			"type": "function_call", "id": fmt.Sprintf("fc_%s_%d", f.id, i), "call_id": call.id, "name": call.name,
 			"arguments": call.arguments, "status": "completed",
+		}
+		if f.custom[call.name] {
+			o["type"], o["id"], o["input"] = "custom_tool_call", fmt.Sprintf("ctc_%s_%d", f.id, i), call.arguments
+			delete(o, "arguments")
 		}
 		if i == len(rep.calls)-1 {
 			o["status"] = status
@@ -171,16 +176,20 @@ func (f responseForm) tellItem(rep *reply, at int, it object, tell func(string, 
 		said = func() bool {
 			return tellPart(typ, index, strings.SplitAfter(rep.reasoning, " "), rep.reasoning, part, place, tell)
 		}
-	case "function_call":
-		begun["call_id"], begun["name"], begun["arguments"] = it["call_id"], it["name"], ""
+	case "function_call", "custom_tool_call":
+		typ, member := "response.function_call_arguments.", "arguments"
+		if it["type"] == "custom_tool_call" {
+			typ, member = "response.custom_tool_call_input.", "input"
+		}
+		begun["call_id"], begun["name"], begun[member] = it["call_id"], it["name"], ""
 		said = func() bool {
-			arguments := it["arguments"].(string)
-			for _, piece := range halves(arguments) {
-				if piece != "" && !tell("response.function_call_arguments.delta", place("delta", piece)) {
+			text := it[member].(string)
+			for _, piece := range halves(text) {
+				if piece != "" && !tell(typ+"delta", place("delta", piece)) {
 					return false
 				}
 			}
-			return tell("response.function_call_arguments.done", place("name", it["name"], "arguments", arguments))
+			return tell(typ+"done", place("name", it["name"], member, text))
 		}
 	}
 	return tell("response.output_item.added", object{"output_index": at, "item": begun}) && said() &&

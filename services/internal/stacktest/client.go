@@ -47,6 +47,7 @@ type Item struct {
 	ServerLabel string          `json:"server_label"`
 	Name        string          `json:"name"`
 	Arguments   string          `json:"arguments"`
+	Input       string          `json:"input"` // of a custom tool's call
 	Output      *string         `json:"output"`
 	Error       json.RawMessage `json:"error"`
 	Content     []struct {

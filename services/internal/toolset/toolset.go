@@ -16,6 +16,9 @@ import (
 // ServerLabel is the MCP server label under which the registered tools are offered to requests and appear in answers.
 const ServerLabel = "windlass"
 
+// customTool is the type of tools that the client runs and whose input is any text.
+const customTool = "custom"
+
 // Refusal says that a request asks for a tool that nobody here can run.
 type Refusal struct {
 	Param   string // the path of the field that asks for it
@@ -31,6 +34,7 @@ type Offer struct {
 	Description string
 	Parameters  json.RawMessage
 	Strict      *bool
+	Custom      json.RawMessage // a custom tool, as the request has it; the rest but the name is empty
 }
 
 // Toolset is what a request's model may call.
@@ -42,22 +46,31 @@ type Toolset struct {
 	Listed []item.Listed
 	server map[string]registry.Tool
 	client map[string]bool
+	custom map[string]bool
 	listed map[string]bool
 }
 
 // Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
 // {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools; the request's own functions come back to the
-// client and win over a registered tool of the same name. Types this upstream cannot carry are not offered. tool_choice's
-// allowed_tools bounds both: what is not allowed is not offered, and refused when the model asks for it all the same. So is every
-// call where the choice is none, which hides no tool.
+// client and win over a registered tool of the same name. So do its custom tools, where the model's upstream speaks the Responses dialect.
+// Types that an upstream cannot carry, or that it would run itself, are not offered. tool_choice's allowed_tools bounds all of them:
+// what is not allowed is not offered, and refused when the model asks for it all the same. So is every call where the choice is none,
+// which hides no tool.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
-	s := Toolset{Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}, listed: map[string]bool{}}
+	s := Toolset{
+		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}, custom: map[string]bool{}, listed: map[string]bool{},
+	}
+	served, _ := reg.Model(r.Model)
 	for _, t := range r.Tools {
 		if t.Type == tool.Function && s.allows(t.Type, t.Name) {
 			s.client[t.Name] = true
 			s.Offers = append(s.Offers, Offer{
 				Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict,
 			})
+		}
+		if t.Type == customTool && t.Name != "" && served.Upstream.Dialect == registry.Responses && s.allows(t.Type, t.Name) {
+			s.custom[t.Name] = true
+			s.Offers = append(s.Offers, Offer{Name: t.Name, Custom: t.JSON()})
 		}
 	}
 	for i, t := range r.Tools {
@@ -81,6 +94,9 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 // Client tells whether the call of a tool is the client's to make.
 func (s Toolset) Client(name string) bool { return s.client[name] && s.Choice.Mode != "none" }
 
+// Custom tells whether the call of a custom tool was offered.
+func (s Toolset) Custom(name string) bool { return s.custom[name] && s.Choice.Mode != "none" }
+
 // Server returns the registered tool the model was offered under that name.
 func (s Toolset) Server(name string) (registry.Tool, bool) {
 	t, ok := s.server[name]
@@ -102,7 +118,7 @@ func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) (refusa
 		}
 	}
 	for _, t := range reg.Tools() {
-		if names != nil && !slices.Contains(names, t.Name) || s.client[t.Name] {
+		if names != nil && !slices.Contains(names, t.Name) || s.client[t.Name] || s.custom[t.Name] {
 			continue
 		}
 		s.list(t)

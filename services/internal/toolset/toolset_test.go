@@ -86,6 +86,62 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Custom tools are the client's: they are offered where the model's upstream can be given them, and nowhere else.
+func TestCustomTools(t *testing.T) {
+	t.Parallel()
+	reg, err := registry.New(registry.File{
+		Models: []registry.Model{
+			{Name: "m", Upstream: registry.Upstream{URL: "http://h", Dialect: registry.Responses}}, {Name: "chat", Upstream: registry.Upstream{URL: "http://h"}},
+		},
+		Tools: []registry.Tool{{Name: "add", URL: "http://127.0.0.1:1/add"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const patch, add = `{"type":"custom","name":"patch","format":{"type":"text"}}`, `{"type":"custom","name":"add"}`
+	for _, tt := range []struct {
+		name   string
+		fields string
+		model  string
+		offers []string
+		custom bool // patch
+		param  string
+	}{
+		{"one", `"tools":[` + patch + `]`, "m", []string{"patch"}, true, ""},
+		{"one that cannot be carried", `"tools":[` + patch + `]`, "chat", nil, false, ""},
+		{"one that has to be called", `"tools":[` + patch + `],"tool_choice":{"type":"custom","name":"patch"}`, "m", []string{"patch"}, true, ""},
+		{"one that has to be called and cannot be carried", `"tools":[` + patch + `],"tool_choice":{"type":"custom","name":"patch"}`, "chat", nil, false, "tool_choice"},
+		{"one that is not allowed", `"tools":[` + patch + `,` + function + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"ask"}]}`, "m", []string{"ask"}, false, ""},
+		{"none may be called", `"tools":[` + patch + `],"tool_choice":"none"`, "m", []string{"patch"}, false, ""},
+		{"in a registered tool's place", `"tools":[` + hosted + `,` + add + `]`, "m", []string{"add"}, false, ""},
+		{"without a name", `"tools":[{"type":"custom"}]`, "m", nil, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := decode(t, tt.fields)
+			r.Model = tt.model
+			s, err := Resolve(r, reg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var offers []string
+			for _, o := range s.Offers {
+				offers = append(offers, o.Name)
+				if (o.Custom != nil) != (o.Name == "patch" || o.Name == "add") {
+					t.Errorf("%s is offered as %s", o.Name, o.Custom)
+				}
+			}
+			if diff := cmp.Diff(tt.offers, offers); diff != "" || s.Custom("patch") != tt.custom || s.Client("patch") {
+				t.Errorf("patch is custom: %v, want %v; offers (-want +got):\n%s", s.Custom("patch"), tt.custom, diff)
+			}
+			var refusal *Refusal
+			if err := Refuse(r, reg); errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param {
+				t.Errorf("refused with %v, want param %q", err, tt.param)
+			}
+		})
+	}
+}
+
 func TestListed(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string][]string{

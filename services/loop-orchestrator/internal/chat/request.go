@@ -87,7 +87,9 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 		ServiceTier: r.ServiceTier, User: r.User, SafetyIdentifier: r.SafetyIdentifier, PromptCacheKey: r.PromptCacheKey,
 	}
 	for _, t := range c.Tools {
-		out.Tools = append(out.Tools, function{Type: "function", Function: functionBody(t)})
+		out.Tools = append(out.Tools, function{Type: "function", Function: functionBody{
+			Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict,
+		}})
 	}
 	if len(out.Tools) > 0 {
 		out.ToolChoice, out.ParallelToolCalls = choice(c.Choice), r.ParallelToolCalls

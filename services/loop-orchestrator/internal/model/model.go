@@ -63,6 +63,7 @@ const (
 	Message   Kind = iota + 1
 	Reasoning      // what the model thought
 	Function       // a call of a tool
+	Custom         // a call of a custom tool, whose arguments are any text
 )
 
 // Output is one thing a model said. Only the fields of its kind are set.

@@ -93,6 +93,7 @@ type entry struct {
 	CallID    string `json:"call_id"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
+	Input     string `json:"input"` // of a custom tool's call
 }
 
 type part struct {
@@ -119,7 +120,9 @@ func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
 		return model.Reasoning, true, nil
 	case "function_call":
 		return model.Function, true, nil
-	case "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call", "mcp_approval_request":
+	case "custom_tool_call":
+		return model.Custom, true, nil
+	case "computer_call", "local_shell_call", "shell_call", "apply_patch_call", "mcp_approval_request":
 		return 0, false, fmt.Errorf("%w: a %s was not offered", model.ErrMalformed, head.Type)
 	}
 	return 0, false, nil
@@ -135,8 +138,8 @@ func read(it json.RawMessage) (o model.Output, known bool, err error) {
 		return o, false, fmt.Errorf("%w: an item has members of other types", model.ErrMalformed)
 	}
 	switch o.Kind {
-	case model.Function:
-		o.Call, err = s.call()
+	case model.Function, model.Custom:
+		o.Call, err = s.call(o.Kind)
 	case model.Reasoning:
 		o.Reasoning = s.reasoning()
 	default:
@@ -145,9 +148,12 @@ func read(it json.RawMessage) (o model.Output, known bool, err error) {
 	return o, err == nil, err
 }
 
-func (s entry) call() (model.ToolCall, error) {
-	if s.Name == "" {
-		return model.ToolCall{}, fmt.Errorf("%w: a function call has no name", model.ErrMalformed)
+func (s entry) call(k model.Kind) (model.ToolCall, error) {
+	switch {
+	case s.Name == "":
+		return model.ToolCall{}, fmt.Errorf("%w: a call has no name", model.ErrMalformed)
+	case k == model.Custom:
+		return model.ToolCall{ID: s.CallID, Name: s.Name, Arguments: s.Input}, nil
 	}
 	return model.ToolCall{ID: s.CallID, Name: s.Name, Arguments: s.Arguments}, nil
 }

@@ -74,6 +74,10 @@ func TestDecode(t *testing.T) {
 			"what the upstream did by itself", completed(`{"type":"mcp_list_tools","id":"m","server_label":"s","tools":[]},{"type":"web_search_call","id":"w","status":"completed"},` +
 				message(`{"type":"output_text","text":"hi"}`)), answer(model.Stopped, said("hi")), nil,
 		},
+		{
+			"a custom tool's call", completed(`{"type":"custom_tool_call","id":"ctc_u","call_id":"c1","name":"patch","input":"*** any"}`),
+			answer(model.Stopped, model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}}), nil,
+		},
 		{"cut", `{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}`, answer(model.Length), nil},
 		{"filtered", `{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}`, answer(model.Filtered), nil},
 		{"an unknown end", `{"status":"incomplete","incomplete_details":{"reason":"tired"},"output":[]}`, answer(model.Other), nil},
@@ -83,6 +87,7 @@ func TestDecode(t *testing.T) {
 		{"no status", `{"output":[]}`, model.Answer{}, model.ErrMalformed},
 		{"a chat completion", `{"choices":[{"message":{"content":"hi"}}]}`, model.Answer{}, model.ErrMalformed},
 		{"a call without a name", completed(`{"type":"function_call","call_id":"c","name":"","arguments":""}`), model.Answer{}, model.ErrMalformed},
+		{"a custom call without a name", completed(`{"type":"custom_tool_call","call_id":"c","input":""}`), model.Answer{}, model.ErrMalformed},
 		{"a call that is none", completed(`{"type":"function_call"}`), model.Answer{}, model.ErrMalformed},
 		{"a call that wants an answer", completed(`{"type":"computer_call","id":"x"}`), model.Answer{}, model.ErrMalformed},
 		{"content nobody knows", completed(message(`{"type":"hologram"}`)), model.Answer{}, model.ErrMalformed},

@@ -42,6 +42,8 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { check(t, bytes.Split(data, []byte("\n"))) })
 }
 
+const newCustom = `{"type":"custom_tool_call","call_id":"c2","name":"p","input":""}`
+
 // FuzzScript is FuzzStream with events that fit together more often: each byte chooses one.
 func FuzzScript(f *testing.F) {
 	const places = 3
@@ -49,6 +51,7 @@ func FuzzScript(f *testing.F) {
 	for n := range places {
 		at := strconv.Itoa(n)
 		catalog = append(catalog, added(at, newMessage), added(at, newReasoning), added(at, newCall), added(at, `{"type":"web_search_call"}`),
+			added(at, newCustom), delta("custom_tool_call_input", at, "", "a"),
 			delta("function_call_arguments", at, "", "a"), delta("reasoning_text", at, `,"content_index":1`, "a"),
 			`{"type":"response.output_text.annotation.added","output_index":`+at+`,"annotation":{}}`)
 		for _, part := range []string{"0", "1"} {
@@ -61,10 +64,11 @@ func FuzzScript(f *testing.F) {
 	items := []string{
 		message(text), message(text + "," + refusal), message(refusal + "," + text), message(""),
 		`{"type":"reasoning","summary":[{"text":"aa"},{"text":"aa"}],"content":[{"text":"aaa"}]}`, `{"type":"reasoning","summary":[]}`,
-		`{"type":"function_call","call_id":"c1","name":"f","arguments":"aaa"}`, `{"type":"web_search_call"}`,
+		`{"type":"function_call","call_id":"c1","name":"f","arguments":"aaa"}`, `{"type":"custom_tool_call","call_id":"c2","name":"p","input":"aaa"}`,
+		`{"type":"web_search_call"}`,
 	}
-	f.Add([]byte{0, 7, 7, 6}, []byte{0})
-	f.Add([]byte{1, 5, 9, 2 + 15, 4 + 15}, []byte{4, 6})
+	f.Add([]byte{0, 9, 9, 8}, []byte{0})
+	f.Add([]byte{1, 7, 11, 2 + 17, 6 + 17, 4 + 34, 5 + 34}, []byte{4, 6, 7})
 	check := listener(f)
 	f.Fuzz(func(t *testing.T, script, output []byte) {
 		var events [][]byte
@@ -82,11 +86,13 @@ func FuzzScript(f *testing.F) {
 // listener checks what comes of events.
 func listener(f *testing.F) func(t *testing.T, events [][]byte) {
 	f.Helper()
-	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"}]}`))
+	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
 	if fault != nil {
 		f.Fatal(fault)
 	}
-	reg, err := registry.New(registry.File{})
+	reg, err := registry.New(registry.File{Models: []registry.Model{{
+		Name: "m", Upstream: registry.Upstream{URL: "http://h", Dialect: registry.Responses},
+	}}})
 	if err != nil {
 		f.Fatal(err)
 	}

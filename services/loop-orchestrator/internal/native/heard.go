@@ -11,7 +11,7 @@ import (
 // errContradiction: a client that listens cannot be told anything else any more, so the call is made anew.
 var errContradiction = fmt.Errorf("%w: its last event contradicts what was said before", model.ErrMalformed)
 
-// arguments is the one part of a function call.
+// arguments is the one part of a call.
 const arguments = "arguments"
 
 // output is one output on its way: what was heard of it.
@@ -33,7 +33,7 @@ type words struct {
 // delta is what is told of a piece. The first one of an output has none.
 func (o *output) delta(n int, p item.Part) model.Delta {
 	d := model.Delta{Output: o.place, Kind: o.kind, Part: n, Piece: p}
-	if o.kind == model.Function {
+	if o.kind == model.Function || o.kind == model.Custom {
 		d.Part, d.Piece = 0, item.Part{}
 		d.Call = model.ToolCall{ID: o.call.ID, Name: o.call.Name, Arguments: p.Text}
 	}
@@ -46,7 +46,7 @@ func (o *output) hear(n int, p item.Part) error {
 	switch {
 	case n < 0 || n >= most:
 		return fmt.Errorf("%w: a part is out of its place", model.ErrMalformed)
-	case o.kind == model.Function && p.Type == arguments, o.kind == model.Reasoning && p.Type == "reasoning_text":
+	case (o.kind == model.Function || o.kind == model.Custom) && p.Type == arguments, o.kind == model.Reasoning && p.Type == "reasoning_text":
 		o.text.WriteString(p.Text)
 		return nil
 	case o.kind == model.Reasoning && p.Type == "summary_text":
@@ -77,7 +77,7 @@ func (o *output) begins(whole model.Output) bool {
 		return false
 	}
 	switch o.kind {
-	case model.Function:
+	case model.Function, model.Custom:
 		return whole.Call.ID == o.call.ID && whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
 	case model.Reasoning:
 		var summary []item.Part

@@ -77,7 +77,7 @@ func (t *thread) turn(turn chain.Turn) error {
 	var results []members
 	for _, it := range turn.Items {
 		step, ran := turn.Tools[it.CallID]
-		if it.Type == "function_call" && it.Status == "incomplete" && !ran {
+		if (it.Type == "function_call" || it.Type == "custom_tool_call") && it.Status == "incomplete" && !ran {
 			continue // the model was cut off in a call of the client's, who was not asked to make it
 		}
 		if err := t.add(it); err != nil {
@@ -97,7 +97,7 @@ func (t *thread) turn(turn chain.Turn) error {
 
 func (t *thread) add(it item.Item) error {
 	switch it.Type {
-	case "message", "function_call_output":
+	case "message", "function_call_output", "custom_tool_call", "custom_tool_call_output":
 		return t.own(it)
 	case "function_call":
 		if err := t.own(it); err != nil {

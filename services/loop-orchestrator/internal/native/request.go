@@ -27,7 +27,7 @@ type request struct {
 	Store             bool            `json:"store"` // false
 	Stream            bool            `json:"stream,omitempty"`
 	Include           []string        `json:"include,omitempty"`
-	Tools             []function      `json:"tools,omitempty"`
+	Tools             []any           `json:"tools,omitempty"`
 	ToolChoice        any             `json:"tool_choice,omitempty"`
 	ParallelToolCalls *bool           `json:"parallel_tool_calls,omitempty"`
 	Temperature       *float64        `json:"temperature,omitempty"`
@@ -97,6 +97,10 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 		out.Reasoning = (*reasoning)(&r.Reasoning)
 	}
 	for _, t := range c.Tools {
+		if t.Custom != nil {
+			out.Tools = append(out.Tools, t.Custom)
+			continue
+		}
 		out.Tools = append(out.Tools, function{
 			Type: tool.Function, Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict != nil && *t.Strict,
 		})
@@ -125,6 +129,8 @@ func include(c model.Call) []string {
 
 func choice(c tool.Choice) any {
 	switch {
+	case c.Tool != nil && c.Tool.Type == "custom":
+		return map[string]string{"type": c.Tool.Type, "name": c.Tool.Name}
 	case c.Tool != nil && c.Tool.Name != "":
 		return map[string]string{"type": tool.Function, "name": c.Tool.Name}
 	case c.Tool != nil:

@@ -41,7 +41,7 @@ func encoded(tb testing.TB, c model.Call) map[string]any {
 	if err := json.Unmarshal(body, &got); err != nil {
 		tb.Fatal(err)
 	}
-	if text := string(body); !strings.Contains(text, "web_search_call") && !strings.Contains(text, "json_object") { // which only OpenAI has
+	if text := string(body); !strings.Contains(text, "web_search_call") && !strings.Contains(text, "json_object") && !strings.Contains(text, "custom") { // which only OpenAI has
 		spectest.Conforms(tb, spectest.Schema(tb, "CreateResponseBody"), body)
 	}
 	return got
@@ -108,6 +108,14 @@ func TestHistory(t *testing.T) {
 				item.Call{ID: "fc_3", Status: "incomplete", CallID: "c3", Name: "mine", Arguments: `{"a`}.Function(),
 			}}}),
 			hi + `,{"type":"message","role":"assistant","content":[{"type":"refusal","refusal":"no"}]}`,
+		},
+		{
+			"calls of custom tools", call(t, `"input":[{"type":"custom_tool_call_output","id":"ctco_1","call_id":"c4","output":"ok"}],"previous_response_id":"resp_1"`,
+				chain.Turn{Record: chain.Record{Items: []item.Item{
+					item.Call{ID: "ctc_1", Status: "completed", CallID: "c5", Name: "patch", Arguments: "[any"}.Custom(),
+					item.Call{ID: "ctc_2", Status: "incomplete", CallID: "c6", Name: "patch", Arguments: "[a"}.Custom(),
+				}}}),
+			`{"type":"custom_tool_call_output","call_id":"c4","output":"ok"},{"type":"custom_tool_call","call_id":"c5","name":"patch","input":"[any"}`,
 		},
 		{
 			"what a message is for", call(t, `"input":[{"role":"assistant","phase":"commentary","content":"hm"}]`),
@@ -191,6 +199,13 @@ func TestParameters(t *testing.T) {
 				c.Tools, c.Choice.Tool = offers, &tool.Ref{Type: "mcp", ServerLabel: "windlass", Name: "f"}
 			}),
 			offered + `,"tool_choice":{"type":"function","name":"f"}`,
+		},
+		{
+			"a custom tool", with(call(t, ""), func(c *model.Call) {
+				c.Tools = []toolset.Offer{{Name: "patch", Custom: json.RawMessage(`{"type":"custom","name":"patch","format":{"type":"text"}}`)}}
+				c.Choice.Tool = &tool.Ref{Type: "custom", Name: "patch"}
+			}),
+			`"tools":[{"type":"custom","name":"patch","format":{"type":"text"}}],"tool_choice":{"type":"custom","name":"patch"}`,
 		},
 		{
 			"a server's tools", with(call(t, ""), func(c *model.Call) {

@@ -60,7 +60,8 @@ func (s *stream) Event(data []byte) error {
 	case "response.content_part.added":
 		return s.openPart(e)
 	case "response.output_text.delta", "response.refusal.delta", "response.reasoning_text.delta", "response.reasoning.delta",
-		"response.reasoning_summary_text.delta", "response.function_call_arguments.delta", "response.output_text.annotation.added":
+		"response.reasoning_summary_text.delta", "response.function_call_arguments.delta", "response.custom_tool_call_input.delta",
+		"response.output_text.annotation.added":
 		return s.piece(e)
 	case "response.completed", "response.incomplete":
 		return s.end(e)
@@ -98,12 +99,12 @@ func (s *stream) open(e frame) error {
 		return nil
 	}
 	o := &output{place: len(s.heard), kind: k}
-	if k == model.Function {
+	if k == model.Function || k == model.Custom {
 		var it entry
 		if json.Unmarshal(e.Item, &it) != nil {
 			return fmt.Errorf("%w: an item has members of other types", model.ErrMalformed)
 		}
-		if o.call, err = it.call(); err != nil {
+		if o.call, err = it.call(k); err != nil {
 			return err
 		}
 		o.call.Arguments = "" // they come piece by piece
@@ -149,6 +150,7 @@ var types = map[string]string{
 	"response.output_text.delta": "output_text", "response.output_text.annotation.added": "output_text", "response.refusal.delta": "refusal",
 	"response.reasoning_text.delta": "reasoning_text", "response.reasoning.delta": "reasoning_text",
 	"response.reasoning_summary_text.delta": "summary_text", "response.function_call_arguments.delta": arguments,
+	"response.custom_tool_call_input.delta": arguments,
 }
 
 // piece takes the next piece of a part.

@@ -104,6 +104,18 @@ func TestStream(t *testing.T) {
 					Annotations: json.RawMessage(`[{"type":"file_citation"}]`), Logprobs: json.RawMessage(`[{"token":"x","logprob":-1,"bytes":[120],"top_logprobs":[]}]`),
 				}, item.Part{Type: "refusal", Text: "no"})),
 		},
+		{
+			"a custom tool's call",
+			[]string{
+				added("0", `{"type":"custom_tool_call","call_id":"c1","name":"patch","input":""}`), delta("custom_tool_call_input", "0", "", "*** "),
+				end(`{"type":"custom_tool_call","call_id":"c1","name":"patch","input":"*** any"}`),
+			},
+			[]model.Delta{
+				{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch"}},
+				{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** "}},
+			},
+			answer(model.Stopped, model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}}),
+		},
 		{"an end without output", append(spelt, done("0", message(hiText)), end("")), hi, answer(model.Stopped, said("hi there"))},
 		{"items that are only finished", []string{done("1", fullCall), done("0", message(hiText)), end("")}, nil, answer(model.Stopped, said("hi there"), called("c1", "f", `{"a":1}`))},
 		{"the end alone", []string{end(message(hiText))}, nil, answer(model.Stopped, said("hi there"))},
@@ -158,6 +170,9 @@ func TestBrokenStreams(t *testing.T) {
 		{"a call without a name", []string{added("0", `{"type":"function_call","call_id":"c"}`)}, model.ErrMalformed},
 		{"an item that is missing in the end", []string{added("0", newMessage), text, end("")}, errContradiction},
 		{"an item that became another", []string{added("0", newMessage), end(`{"type":"function_call","call_id":"c","name":"f","arguments":""}`)}, errContradiction},
+		{"a custom call that became a function's", []string{
+			added("0", `{"type":"custom_tool_call","call_id":"c1","name":"f"}`), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":""}`),
+		}, errContradiction},
 		{"a call of another name", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","name":"g","arguments":""}`)}, errContradiction},
 		{"a call of another id", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c2","name":"f","arguments":""}`)}, errContradiction},
 		{"another text", []string{added("0", newMessage), text, end(message(`{"type":"output_text","text":"no"}`))}, errContradiction},

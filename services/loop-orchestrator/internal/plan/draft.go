@@ -58,7 +58,7 @@ func (d *Draft) Hear(piece model.Delta) []event.Event {
 	}
 	s := d.spoken[piece.Output]
 	switch {
-	case piece.Kind == model.Function && piece.Call.Arguments != "":
+	case (piece.Kind == model.Function || piece.Kind == model.Custom) && piece.Call.Arguments != "":
 		events = append(events, s.script.Argue(piece.Call.Arguments)...)
 	case piece.Piece.Type != "":
 		events = append(events, s.script.Say(piece.Part, piece.Piece)...)
@@ -72,15 +72,20 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	switch kind {
 	case model.Reasoning:
 		s.item = item.Reasoning{ID: d.itemID("rs", n)}.Item()
-	case model.Function:
+	case model.Function, model.Custom:
 		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Name: clean(c.Name, 128)}
-		if s.hosted = !d.Tools.Client(call.Name); s.hosted {
+		switch {
+		case kind == model.Custom && d.Tools.Custom(call.Name):
+			call.ID = d.itemID("ctc", n)
+			s.item = call.Custom()
+		case kind == model.Function && d.Tools.Client(call.Name):
+			call.ID = d.itemID("fc", n)
+			s.item = call.Function()
+		default: // a tool that was not offered is called here too: the model is told that there is none
+			s.hosted = true
 			call.ID, call.ServerLabel = d.itemID("mcp", n), toolset.ServerLabel
 			s.item = call.MCP()
 			s.item.CallID = call.CallID // an mcp_call has none on the wire; its function_call in the record does
-		} else {
-			call.ID = d.itemID("fc", n)
-			s.item = call.Function()
 		}
 	default:
 		s.item = item.Message(d.itemID("msg", n), "assistant", "in_progress")
@@ -136,7 +141,7 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 	case model.Reasoning:
 		o.Reasoning.ID = s.item.ID
 		return d.keep(s, o.Reasoning.Item())
-	case model.Function:
+	case model.Function, model.Custom:
 		return d.call(s, o.Call, status)
 	default:
 		parts := o.Parts
@@ -159,6 +164,9 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	if !s.hosted {
 		if status == "completed" {
 			d.client++
+		}
+		if s.item.Type == "custom_tool_call" {
+			return d.keep(s, call.Custom())
 		}
 		return d.keep(s, call.Function())
 	}

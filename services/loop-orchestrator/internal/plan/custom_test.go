@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// The call of a custom tool is the client's where the tool was offered; the model is told that there is no other.
+func TestCustomCalls(t *testing.T) {
+	t.Parallel()
+	reg, err := registry.New(registry.File{Models: []registry.Model{{
+		Name: "m", Upstream: registry.Upstream{URL: "http://127.0.0.1:1/v1", Dialect: registry.Responses},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := decode(t, `"tools":[{"type":"custom","name":"patch"}]`)
+	tools, err := toolset.Resolve(request, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		kind    model.Kind
+		call    string
+		items   []string
+		outcome store.Status
+		errors  []string
+		events  []string // without their prefix
+	}{
+		{
+			"offered", model.Custom, "patch", []string{"custom_tool_call completed *** any"}, store.Completed, nil,
+			[]string{"output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.delta", "custom_tool_call_input.done", "output_item.done"},
+		},
+		{
+			"not offered", model.Custom, "rm", []string{"function_call completed "}, "", []string{"unknown_tool"},
+			[]string{"output_item.added", "mcp_call.in_progress", "mcp_call_arguments.delta", "mcp_call_arguments.delta", "mcp_call_arguments.done"},
+		},
+		{
+			"as a function", model.Function, "patch", []string{"function_call completed "}, "", []string{"unknown_tool"},
+			[]string{"output_item.added", "mcp_call.in_progress", "mcp_call_arguments.delta", "mcp_call_arguments.delta", "mcp_call_arguments.done"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := Begin(State{ID: requestID, Turn: 1, Request: request, Tools: tools, Limits: reg.Limits()})
+			call := model.ToolCall{ID: "c1", Name: tt.call, Arguments: "*** "}
+			told := d.Hear(model.Delta{Kind: tt.kind, Call: call})
+			call.Arguments = "*** any"
+			record, commit, rest := d.End(model.Answer{Finish: model.Stopped, Outputs: []model.Output{{Kind: tt.kind, Call: call}}})
+			var items, events []string
+			for _, it := range record.Items {
+				items = append(items, it.Type+" "+it.Status+" "+it.Input())
+			}
+			for _, e := range append(append([]event.Event(nil), told...), rest...) {
+				events = append(events, strings.TrimPrefix(e.Type, "response."))
+			}
+			if diff := cmp.Diff(tt.items, items) + cmp.Diff(tt.events, events) + cmp.Diff(tt.errors, errorsOf(commit)); diff != "" || commit.Outcome != tt.outcome {
+				t.Errorf("outcome %q, want %q (-want +got):\n%s", commit.Outcome, tt.outcome, diff)
+			}
+		})
+	}
+}
