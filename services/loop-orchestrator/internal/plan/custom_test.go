@@ -37,15 +37,23 @@ func TestCustomCalls(t *testing.T) {
 		events  []string // without their prefix
 	}{
 		{
-			"offered", model.Custom, "patch", []string{"custom_tool_call completed *** any"}, store.Completed, nil,
+			"offered", model.Custom, "patch",
+			[]string{"custom_tool_call completed *** any"},
+			store.Completed, nil,
 			[]string{"output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.delta", "custom_tool_call_input.done", "output_item.done"},
 		},
 		{
-			"not offered", model.Custom, "rm", []string{"function_call completed "}, "", []string{"unknown_tool"},
+			"not offered", model.Custom, "rm",
+			[]string{"function_call completed "},
+			"",
+			[]string{"unknown_tool"},
 			[]string{"output_item.added", "mcp_call.in_progress", "mcp_call_arguments.delta", "mcp_call_arguments.delta", "mcp_call_arguments.done"},
 		},
 		{
-			"as a function", model.Function, "patch", []string{"function_call completed "}, "", []string{"unknown_tool"},
+			"as a function", model.Function, "patch",
+			[]string{"function_call completed "},
+			"",
+			[]string{"unknown_tool"},
 			[]string{"output_item.added", "mcp_call.in_progress", "mcp_call_arguments.delta", "mcp_call_arguments.delta", "mcp_call_arguments.done"},
 		},
 	} {
