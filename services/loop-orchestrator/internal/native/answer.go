@@ -174,7 +174,7 @@ func (s entry) parts() ([]item.Part, error) {
 	for _, p := range s.Content {
 		switch p.Type {
 		case "output_text":
-			parts = append(parts, item.Part{Type: p.Type, Text: p.Text, Annotations: list(p.Annotations), Logprobs: model.Logprobs(p.Logprobs)})
+			parts = append(parts, item.Part{Type: p.Type, Text: p.Text, Annotations: notes(p.Annotations), Logprobs: model.Logprobs(p.Logprobs)})
 		case "refusal":
 			parts = append(parts, item.Part{Type: p.Type, Text: p.Refusal})
 		default:
@@ -184,16 +184,24 @@ func (s entry) parts() ([]item.Part, error) {
 	return parts, nil
 }
 
-// list is an array that becomes part of an item, on one line; nil if it is empty, or none, or nested deeper than an item may be in
-// which it stands, for that could not be read again.
-func list(v json.RawMessage) json.RawMessage {
-	const levels = 6 // of a request's input around it
+// notes is annotations, on one line; nil if there are none, if one is no object with a type, or if they are nested deeper than an item
+// may be in which they stand, for that could not be read again.
+func notes(v json.RawMessage) json.RawMessage {
+	const levels = 6 // of a request's input around them
 	v = bytes.ToValidUTF8(v, []byte("\uFFFD"))
+	var all []struct {
+		Type string `json:"type"`
+	}
 	var line bytes.Buffer
-	if len(v) == 0 || v[0] != '[' || json.Compact(&line, v) != nil || line.Len() == len("[]") {
+	if json.Unmarshal(v, &all) != nil || len(all) == 0 || json.Compact(&line, v) != nil {
 		return nil
 	}
-	probe := `{"type":"list","list":` + strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels) + `}`
+	for _, note := range all {
+		if note.Type == "" {
+			return nil
+		}
+	}
+	probe := `{"type":"notes","notes":` + strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels) + `}`
 	if _, fault := item.Parse([]byte(probe)); fault != nil {
 		return nil
 	}

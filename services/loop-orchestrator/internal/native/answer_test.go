@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,6 +66,13 @@ func TestDecode(t *testing.T) {
 					Type: "output_text", Text: "hi",
 					Annotations: json.RawMessage(`[{"type":"url_citation","url":"u"}]`), Logprobs: json.RawMessage(`[{"token":"hi","logprob":-1,"bytes":[104,105],"top_logprobs":[]}]`),
 				}), called("c2", "g", "")), nil,
+		},
+		{
+			"notes and logprobs that make no sense", completed(message(`{"type":"output_text","text":"a","annotations":[7],"logprobs":[{"token":"a"}]},
+			{"type":"output_text","text":"b","annotations":[{"type":"x","deep":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}]},
+			{"type":"output_text","text":"c","annotations":[{"type":"` + "\xff" + `"}]}`)),
+			answer(model.Stopped, spoke(item.Part{Type: "output_text", Text: "a"}, item.Part{Type: "output_text", Text: "b"},
+				item.Part{Type: "output_text", Text: "c", Annotations: json.RawMessage("[{\"type\":\"\uFFFD\"}]")})), nil,
 		},
 		{
 			"reasoning of which nothing is told", completed(`{"type":"reasoning","id":"rs_u","summary":[],"content":null,"encrypted_content":null}`),

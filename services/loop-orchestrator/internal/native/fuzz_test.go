@@ -31,8 +31,8 @@ func FuzzStream(f *testing.F) {
 			end(`{"type":"reasoning","summary":[{"text":"s1"}],"encrypted_content":"x"},` + message(`{"type":"refusal","refusal":"no"},{"type":"output_text","text":"a","logprobs":[1]}`)),
 		},
 		{
-			added("0", newMessage), `{"type":"response.output_text.annotation.added","output_index":0,"annotation":{"a":"\ud800"}}`,
-			done("0", message(`{"type":"output_text","text":"","annotations":[[[]],{}]}`)), `{"type":"response.incomplete","response":{"status":"incomplete"}}`,
+			added("0", newMessage), `{"type":"response.output_text.annotation.added","output_index":0,"annotation":{"type":"\ud800"}}`,
+			done("0", message(`{"type":"output_text","text":"","annotations":[{"type":"a","b":[]},{"type":"c"}]}`)), `{"type":"response.incomplete","response":{"status":"incomplete"}}`,
 		},
 		{`{"type":"error","code":"x"}`},
 	} {
@@ -53,14 +53,14 @@ func FuzzScript(f *testing.F) {
 		catalog = append(catalog, added(at, newMessage), added(at, newReasoning), added(at, newCall), added(at, `{"type":"web_search_call"}`),
 			added(at, newCustom), delta("custom_tool_call_input", at, "", "a"),
 			delta("function_call_arguments", at, "", "a"), delta("reasoning_text", at, `,"content_index":1`, "a"),
-			`{"type":"response.output_text.annotation.added","output_index":`+at+`,"annotation":{}}`)
+			`{"type":"response.output_text.annotation.added","output_index":`+at+`,"annotation":{"type":"x"}}`)
 		for _, part := range []string{"0", "1"} {
 			catalog = append(catalog, delta("output_text", at, `,"content_index":`+part, "a"), delta("refusal", at, `,"content_index":`+part, "a"),
 				delta("reasoning_summary_text", at, `,"summary_index":`+part, "a"),
 				`{"type":"response.content_part.added","output_index":`+at+`,"content_index":`+part+`,"part":{"type":"output_text"}}`)
 		}
 	}
-	text, refusal := `{"type":"output_text","text":"aaa","annotations":[{},{}]}`, `{"type":"refusal","refusal":"aaa"}`
+	text, refusal := `{"type":"output_text","text":"aaa","annotations":[{"type":"x"},{"type":"y"}]}`, `{"type":"refusal","refusal":"aaa"}`
 	items := []string{
 		message(text), message(text + "," + refusal), message(refusal + "," + text), message(""),
 		`{"type":"reasoning","summary":[{"text":"aa"},{"text":"aa"}],"content":[{"text":"aaa"}]}`, `{"type":"reasoning","summary":[]}`,

@@ -161,7 +161,7 @@ func (s *stream) piece(e frame) error {
 	}
 	p := item.Part{Type: types[e.Type]}
 	if given(e.Annotation) {
-		if p.Annotations = list(slices.Concat(json.RawMessage("["), e.Annotation, json.RawMessage("]"))); p.Annotations == nil {
+		if p.Annotations = notes(slices.Concat(json.RawMessage("["), e.Annotation, json.RawMessage("]"))); p.Annotations == nil {
 			return nil // it cannot be kept
 		}
 		return s.say(o, e.Content, p)
