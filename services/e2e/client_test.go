@@ -56,7 +56,7 @@ func (c *client) begin(ctx context.Context, p mock.Plan, streamed bool) (string,
 		return c.submit(ctx, p)
 	}
 	r := &reader{leave: true}
-	body, err := request(p, true)
+	body, err := request(model, p, true)
 	if err == nil {
 		err = c.open(ctx, http.MethodPost, "/v1/responses", body, r)
 	}

@@ -98,7 +98,7 @@ func (r *reader) read(from io.Reader) error {
 }
 
 // request is a streamed one of the plan.
-func request(p mock.Plan, background bool) ([]byte, error) {
+func request(model string, p mock.Plan, background bool) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"model": model, "input": p.Prompt(), "background": background, "stream": true,
 		"tools": []any{map[string]any{"type": "mcp", "server_label": "windlass"}},
@@ -106,8 +106,8 @@ func request(p mock.Plan, background bool) ([]byte, error) {
 }
 
 // follow creates a streamed response and comes back until its stream is at its end.
-func (c *client) follow(ctx context.Context, p mock.Plan, background bool) (*reader, error) {
-	body, err := request(p, background)
+func (c *client) follow(ctx context.Context, model string, p mock.Plan, background bool) (*reader, error) {
+	body, err := request(model, p, background)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (c *client) follow(ctx context.Context, p mock.Plan, background bool) (*rea
 }
 
 // TestStreamsOverKills is Show 4 of streaming: the gateway and then an orchestrator are killed in the middle of 200 streams, half of
-// them in the foreground.
+// them in the foreground, and half of models whose upstream speaks the Responses API.
 func TestStreamsOverKills(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -142,7 +142,7 @@ func TestStreamsOverKills(t *testing.T) {
 	for i := range streams {
 		all.Go(func() {
 			var err error
-			readers[i], err = w.api.follow(ctx, mock.Plan{
+			readers[i], err = w.api.follow(ctx, []string{model, native}[i/2%2], mock.Plan{
 				Seed: int64(i + 1), Rounds: 2, Width: 2, ToolMS: 300, Tokens: 60, TokenRate: 15, Reasoning: "let me think about this",
 			}, i%2 == 0)
 			if err != nil {

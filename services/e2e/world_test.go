@@ -23,7 +23,8 @@ const (
 	dispatchKey = "e2e-dispatch-key-0123456789"
 	sealKey     = "e2e-seal-key-0123456789"
 	model       = "scripted"
-	logTail     = 12 // lines of each log shown of a failed test
+	native      = "native" // the same, by the Responses API
+	logTail     = 12       // lines of each log shown of a failed test
 )
 
 // world is one whole Windlass of real processes, and the scripted model and tools inside the test.
@@ -92,13 +93,14 @@ func (w *world) startMock() {
 	schema := strings.Join(strings.Fields(mock.ToolSchema), " ")
 	file := fmt.Sprintf(`models:
   - {name: %s, upstream: {url: "http://%s/v1"}, concurrency: 256}
+  - {name: %s, upstream: {url: "http://%s/v1", dialect: responses}, concurrency: 256}
 tools:
   - name: mock_echo
     description: Answers a number that follows from its arguments.
     url: "http://%s/tools/mock_echo"
     allow_private: true
     parameters: %s
-`, model, listener.Addr(), listener.Addr(), schema)
+`, model, listener.Addr(), native, listener.Addr(), listener.Addr(), schema)
 	if err := os.WriteFile(filepath.Join(w.dir, "registry.yaml"), []byte(file), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
