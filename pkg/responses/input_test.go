@@ -14,7 +14,7 @@ func TestWithAllowedTools(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"model":"m","tools":[` + ours + `],"x":1}`:                                          `{"model":"m","tools":[` + allowed + `],"x":1}`,
 		`{"tools":[1, {"type":"function"}, ` + ours + `,` + ours + `]}`:                       `{"tools":[1,{"type":"function"},` + allowed + `,` + allowed + `]}`,
-		`{"tools":[],"t\u006fols":[{"allowed_tools":null,"type":"mcp","server_label":"us"}]}`: `{"t\u006fols":[{"allowed_tools":["a","b"],"type":"mcp","server_label":"us"}]}`,
+		`{"tools":[],"t\u006fols":[{"allowed_tools":null,"type":"mcp","server_label":"us"}]}`: `{"tools":[{"allowed_tools":["a","b"],"type":"mcp","server_label":"us"}]}`,
 		`{"tools":[{"type":"mcp","server_label":"us","allowed_tools":["c"]}]}`:                "",
 		`{"tools":[{"type":"mcp","server_label":"them"},{"server_label":"us"}]}`:              "",
 		`{"tools":null}`: "", `{}`: "", `[1]`: "", `"tools"`: "",

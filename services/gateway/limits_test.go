@@ -299,9 +299,12 @@ func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got struct {
-		Type    string
-		Status  int
-		Error   struct{ Code string }
+		Type   string
+		Status int
+		Error  struct {
+			Code    string
+			Headers map[string]string
+		}
 		Headers map[string]string
 		Stream  string `json:"stream_id"`
 	}
@@ -312,6 +315,9 @@ func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	if got.Type != "error" || got.Status != http.StatusTooManyRequests || got.Error.Code != "rate_limit_exceeded" || got.Stream != "s" ||
 		got.Headers["x-ratelimit-limit-requests"] != "1" || got.Headers["x-ratelimit-remaining-requests"] != "0" || err != nil || ms < 1 {
 		t.Errorf("the message is %s", message)
+	}
+	if diff := cmp.Diff(got.Headers, got.Error.Headers); diff != "" {
+		t.Errorf("the headers in the error differ from those beside it:\n%s", diff)
 	}
 	if n := s.backlog(); n != 1 {
 		t.Errorf("%d requests are queued, want 1", n)

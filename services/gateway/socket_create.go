@@ -65,7 +65,7 @@ func (t *socketTurn) handle(ctx context.Context) error {
 	case err != nil:
 		t.forget()
 		f := faultOf(err)
-		outcome, sent = f.Status, t.write(withHeaders(errorMessage(f), t.x.quota, retryHeaders(f)))
+		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
 		zap.String("kind", "response.create"), zap.String("delivery", t.x.id), zap.String("outcome", strconv.Itoa(outcome)),

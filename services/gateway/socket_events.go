@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -59,19 +60,25 @@ func (o *socketEvents) done() error { return nil }
 // cut leaves it to the socket to end the connection.
 func (o *socketEvents) cut() {}
 
-// refuse sends an error in the form that it has over a WebSocket, where each has a code.
-func (t *socketTurn) refuse(f *fault.Error) error { return t.write(errorMessage(f)) }
-
-// errorMessage is an error as a message.
-func errorMessage(f *fault.Error) []byte {
-	told := *f
-	told.Code = cmp.Or(f.Code, f.Type)
-	b := fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status)
-	return append(told.AppendJSON(b), '}')
+// refuse sends an error, with what HTTP has in the head of a refusal.
+func (t *socketTurn) refuse(f *fault.Error) error {
+	return t.write(errorMessage(f, t.x.quota, retryHeaders(f)))
 }
 
-// withHeaders adds to an error message what HTTP has in the head of a refusal, as OpenAI does.
-func withHeaders(message []byte, all ...http.Header) []byte {
+// errorMessage is an error in the form that it has over a WebSocket, where each has a code. Headers are in two places: OpenAI's SDKs
+// know them in the error, Codex beside it.
+func errorMessage(f *fault.Error, headers ...http.Header) []byte {
+	told := *f
+	told.Code = cmp.Or(f.Code, f.Type)
+	b := told.AppendJSON(fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status))
+	if more := headersMember(headers); more != nil {
+		b = slices.Concat(b[:len(b)-1], more, []byte("}"), more)
+	}
+	return append(b, '}')
+}
+
+// headersMember is what follows the other members of an object that has headers; nil where there are none.
+func headersMember(all []http.Header) []byte {
 	told := map[string]string{}
 	for _, h := range all {
 		for name := range h {
@@ -79,10 +86,10 @@ func withHeaders(message []byte, all ...http.Header) []byte {
 		}
 	}
 	if len(told) == 0 {
-		return message
+		return nil
 	}
 	headers, _ := json.Marshal(told) // strings always go
-	return fmt.Appendf(message[:len(message)-1], `,"headers":%s}`, headers)
+	return append([]byte(`,"headers":`), headers...)
 }
 
 // write sends one message on the lane. errHungUp: nobody reads it.
