@@ -2,15 +2,13 @@
 package upstream
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"time"
-
-	"github.com/openai/openai-go/v3/packages/ssestream"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -83,27 +81,23 @@ func stream(ctx context.Context, resp *http.Response, s model.Stream, secret str
 // events has the data of each event heard. done: the upstream said that there is no more. An error of hear ends the reading.
 func events(ctx context.Context, resp *http.Response, secret string, hear func(data []byte) error) (done bool, err error) {
 	limited := &io.LimitedReader{R: resp.Body, N: maxStream}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{limited, resp.Body}
-	all := ssestream.NewDecoder(resp)
-	for all.Next() {
-		data := bytes.TrimSuffix(all.Event().Data, []byte("\n"))
-		if string(data) == "[DONE]" {
+	all := newSSEReader(limited)
+	for {
+		data, err := all.next()
+		switch {
+		case limited.N <= 0 && err != nil, errors.Is(err, bufio.ErrTooLong):
+			return false, tooLarge(resp)
+		case errors.Is(err, io.EOF):
+			return false, nil
+		case err != nil:
+			return false, failed(ctx, err)
+		case string(data) == "[DONE]":
 			return true, nil
 		}
 		if err := hear(data); err != nil {
 			return false, unread(resp, err, secret)
 		}
 	}
-	if limited.N <= 0 {
-		return false, tooLarge(resp)
-	}
-	if err := all.Err(); err != nil {
-		return false, failed(ctx, err)
-	}
-	return false, nil
 }
 
 func tooLarge(resp *http.Response) error {
