@@ -6,17 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
-	"windlass.dev/windlass/services/internal/streamcheck"
-	"windlass.dev/windlass/services/internal/toolset"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/modeltest"
 )
 
 // FuzzStream: whatever events an upstream sends, one a line, either its answer is refused, or what a client is told of it is a sound
@@ -38,8 +29,8 @@ func FuzzStream(f *testing.F) {
 	} {
 		f.Add([]byte(strings.Join(events, "\n")))
 	}
-	check := listener(f)
-	f.Fuzz(func(t *testing.T, data []byte) { check(t, bytes.Split(data, []byte("\n"))) })
+	listener := modeltest.New(f, Dialect{}, registry.Responses)
+	f.Fuzz(func(t *testing.T, data []byte) { listener.Stream(t, bytes.Split(data, []byte("\n"))) })
 }
 
 const newCustom = `{"type":"custom_tool_call","call_id":"c2","name":"p","input":""}`
@@ -69,7 +60,7 @@ func FuzzScript(f *testing.F) {
 	}
 	f.Add([]byte{0, 9, 9, 8}, []byte{0})
 	f.Add([]byte{1, 7, 11, 2 + 17, 6 + 17, 4 + 34, 5 + 34}, []byte{4, 6, 7})
-	check := listener(f)
+	listener := modeltest.New(f, Dialect{}, registry.Responses)
 	f.Fuzz(func(t *testing.T, script, output []byte) {
 		var events [][]byte
 		for _, c := range script {
@@ -79,62 +70,6 @@ func FuzzScript(f *testing.F) {
 		for _, c := range output[:min(len(output), places)] {
 			said = append(said, items[int(c)%len(items)])
 		}
-		check(t, append(events, []byte(end(strings.Join(said, ",")))))
+		listener.Stream(t, append(events, []byte(end(strings.Join(said, ",")))))
 	})
-}
-
-// listener checks what comes of events.
-func listener(f *testing.F) func(t *testing.T, events [][]byte) {
-	f.Helper()
-	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
-	if fault != nil {
-		f.Fatal(fault)
-	}
-	reg, err := registry.New(registry.File{Models: []registry.Model{{
-		Name: "m", Upstream: registry.Upstream{URL: "http://h", Dialect: registry.Responses},
-	}}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	tools, err := toolset.Resolve(request, reg)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return func(t *testing.T, events [][]byte) {
-		t.Helper()
-		draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: request, Tools: tools, Limits: reg.Limits()})
-		response := responses.Response{ID: "resp_1", Request: request, Status: responses.InProgress}
-		told := []event.Event{event.Response("response.created", response.JSON()), event.Response("response.in_progress", response.JSON())}
-		s := Dialect{}.Stream(func(d model.Delta) { told = append(told, draft.Hear(d)...) })
-		for _, e := range events {
-			if s.Event(e) != nil {
-				return
-			}
-		}
-		a, err := s.Answer()
-		if err != nil {
-			return
-		}
-		record, commit, rest := draft.End(a)
-		b, err := record.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		turns, err := chain.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
-		if err != nil {
-			t.Fatalf("the record cannot be read: %v\n%s", err, b)
-		}
-		if len(commit.Steps) > 0 {
-			return // calls of tools that nobody offered are closed by the next turn
-		}
-		response.Status, response.Output = responses.Completed, chain.Output(turns)
-		told = append(append(told, rest...), event.Response("response.completed", response.JSON()))
-		var raw []byte
-		for n, e := range told {
-			raw = e.AppendFrame(raw, n)
-		}
-		for _, v := range streamcheck.Check(append(raw, event.Done...)) {
-			t.Errorf("%s\n%s", v, raw)
-		}
-	}
 }

@@ -1,0 +1,102 @@
+// Package modeltest holds dialects to what a client and the record rely on, whatever an upstream says. It is for their fuzz targets.
+package modeltest
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/streamcheck"
+	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+)
+
+// Listener hears answers of a dialect.
+type Listener struct {
+	dialect model.Dialect
+	request *responses.Create
+	limits  registry.Limits
+	tools   toolset.Toolset
+}
+
+// New makes a listener for a request with a function, f, and a custom tool, p, of a model whose upstream speaks that.
+func New(tb testing.TB, d model.Dialect, speaks string) Listener {
+	tb.Helper()
+	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
+	if fault != nil {
+		tb.Fatal(fault)
+	}
+	upstream := registry.Upstream{URL: "http://h", Dialect: speaks}
+	reg, err := registry.New(registry.File{Models: []registry.Model{{Name: "m", Upstream: upstream}}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tools, err := toolset.Resolve(request, reg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Listener{d, request, reg.Limits(), tools}
+}
+
+// Stream checks what comes of events: either they are refused, or what a client is told of them is a sound stream and what is
+// recorded of them can be read again.
+func (l Listener) Stream(t *testing.T, events [][]byte) {
+	t.Helper()
+	draft, response, told := l.begin()
+	s := l.dialect.Stream(func(d model.Delta) { told = append(told, draft.Hear(d)...) })
+	for _, e := range events {
+		if s.Event(e) != nil {
+			return
+		}
+	}
+	if a, err := s.Answer(); err == nil {
+		l.end(t, draft, response, told, a)
+	}
+}
+
+// Whole is Stream for an answer in one piece.
+func (l Listener) Whole(t *testing.T, body []byte) {
+	t.Helper()
+	a, err := l.dialect.Decode(body)
+	if err == nil {
+		draft, response, told := l.begin()
+		l.end(t, draft, response, told, a)
+	}
+}
+
+func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
+	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits})
+	r := responses.Response{ID: "resp_1", Request: l.request, Status: responses.InProgress}
+	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
+}
+
+func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, told []event.Event, a model.Answer) {
+	t.Helper()
+	record, commit, rest := draft.End(a)
+	b, err := record.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns, err := chain.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
+	if err != nil {
+		t.Fatalf("the record cannot be read: %v\n%s", err, b)
+	}
+	if len(commit.Steps) > 0 {
+		return // calls of tools that nobody offered are closed by the next turn
+	}
+	r.Status, r.Output = responses.Completed, chain.Output(turns)
+	told = append(append(told, rest...), event.Response("response.completed", r.JSON()))
+	var raw []byte
+	for n, e := range told {
+		raw = e.AppendFrame(raw, n)
+	}
+	for _, v := range streamcheck.Check(append(raw, event.Done...)) {
+		t.Errorf("%s\n%s", v, raw)
+	}
+}
