@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -8,16 +10,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func load(t *testing.T) *Registry {
-	t.Helper()
+func load(tb testing.TB) *Registry {
+	tb.Helper()
 	r, err := Load(filepath.Join("testdata", "good.yaml"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -358,4 +361,31 @@ func TestCredentialIsNotPrinted(t *testing.T) {
 			t.Errorf("%s of a model shows its reference: %s", verb, text)
 		}
 	}
+}
+
+// FuzzValidateArguments: what a tool is given is JSON that its schema takes; what is refused is said in one short line of text, for
+// the model.
+func FuzzValidateArguments(f *testing.F) {
+	for _, s := range []string{
+		`{"query":"x","limit":10,"among":["a"]}`, `{"query":"x","limit":1e400}`, `{"query":"\u0000\ud800","x\n":1}`, ` `, `null`, `[[[`, "{\"query\":\"\xff\"}",
+		`{"query":"x"} {}`, `{"query":"x","query":1}`, `{"among":[1,2,3,4]}`, `{"a":{"b":[{"c":1}]}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	reg := load(f)
+	f.Fuzz(func(t *testing.T, arguments []byte) {
+		for _, name := range []string{"search", "note"} {
+			tool, _ := reg.Tool(name)
+			err := tool.ValidateArguments(arguments)
+			if err == nil {
+				if !json.Valid(arguments) || bytes.TrimSpace(arguments)[0] != '{' {
+					t.Errorf("%s takes %q, which is no object", name, arguments)
+				}
+				continue
+			}
+			if text := err.Error(); !errors.Is(err, ErrArguments) || strings.ContainsAny(text, "\r\n\x00") || len(text) > 2*maxToldBytes || !utf8.ValidString(text) {
+				t.Errorf("%s refuses %q with %q", name, arguments, text)
+			}
+		}
+	})
 }

@@ -134,32 +134,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	for _, s := range []string{everything, body(""), `[]`, `{"model":"m","input":"\ud800\n"}`, body(`"prompt":{"id":"p"},"tools":[{"type":"x","a":null}]`)} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := Decode(b)
-		if err != nil {
-			if err.Status != 400 || !json.Valid(err.JSON()) {
-				t.Fatalf("Decode(%q) = %d %s", b, err.Status, err.JSON())
-			}
-			return
-		}
-		got := Response{ID: "resp_1", Request: c, Status: Completed, CreatedAt: at, Output: c.Input}.JSON()
-		if !json.Valid(got) || bytes.ContainsAny(got, "\r\n") {
-			t.Fatalf("Decode(%q) is echoed as %q", b, got)
-		}
-		for _, it := range c.Input {
-			stored := it.Stored("id_1")
-			if again, err := item.Parse(stored.JSON()); err != nil || again.Type != it.Type || again.ID == "" {
-				t.Fatalf("item %q is stored as %q: %v", it.JSON(), stored.JSON(), err)
-			}
-			_, _, _, _ = it.Parts(), it.Summary(), it.Arguments(), it.Error()
-		}
-	})
-}
-
 func BenchmarkDecode(b *testing.B) {
 	in := []byte(everything)
 	b.SetBytes(int64(len(in)))

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -127,4 +128,36 @@ func TestRefusals(t *testing.T) {
 	if f := Present(); f.Status != 400 || f.Param != "items" || f.Code != "item_already_in_conversation" {
 		t.Errorf("Present = %+v", f)
 	}
+}
+
+// FuzzDecode: whatever is sent, it is refused by a 400, or what it was read as can be told and kept.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{
+		``, `{}`, `{"metadata":{"a":"\u0000"},"items":[{"role":"user","content":"x"}]}`, `{"items":[{"type":"item_reference","id":"rs_1"},{"type":"x:y"}]}`,
+		`{"metadata":null}`, `{"items":[]}`, `[]`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Decode(b)
+		metadata, err2 := DecodeMetadata(b)
+		items, err3 := DecodeItems(b)
+		for _, err := range []*fault.Error{err, err2, err3} {
+			if err != nil && (err.Status != 400 || !json.Valid(err.JSON()) || len(err.JSON()) > 8<<10) {
+				t.Fatalf("%q is refused with %d %s", b, err.Status, err.JSON())
+			}
+		}
+		if err == nil {
+			items = append(items, c.Items...)
+			metadata = c.Metadata
+		}
+		if got := (Conversation{ID: "conv_1", Metadata: EncodeMetadata(metadata)}).JSON(); !json.Valid(got) {
+			t.Fatalf("%q is told as %s", b, got)
+		}
+		for _, it := range items {
+			if stored := it.Stored("id_1"); !json.Valid(stored.JSON()) || stored.ID == "" {
+				t.Fatalf("the item %s is kept as %s", it.JSON(), stored.JSON())
+			}
+		}
+	})
 }

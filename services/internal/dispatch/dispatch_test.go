@@ -93,3 +93,19 @@ func TestRequestIDReadsWhatBusIDWrote(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRequestID: an id is what BusID wrote, in either case, and nothing else is one.
+func FuzzRequestID(f *testing.F) {
+	for _, s := range []string{"01890a5dac96774bbcceb302099a8057", "", "*", "01890A5DAC96774BBCCEB302099A8057", "01890a5d-ac96-774b-bcce-b302099a8057", "0x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		id, err := RequestID(text)
+		if err == nil && !strings.EqualFold(BusID(id), text) {
+			t.Errorf("%q is read as %s", text, BusID(id))
+		}
+		if err != nil && (len(text) == 32 && strings.Trim(text, "0123456789abcdef") == "") {
+			t.Errorf("%q is refused: %v", text, err)
+		}
+	})
+}

@@ -1,11 +1,13 @@
 package itemid
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 const digits = "01890a5dac96774bbcceb302099a8057"
@@ -79,4 +81,29 @@ func TestTurn(t *testing.T) {
 			t.Errorf("Turn(%q) = %q, want none", id, turn)
 		}
 	}
+}
+
+// FuzzRequest: an id that is read as one of a request is one that could have been made for it, and is an id of the API; and what is made
+// is read back.
+func FuzzRequest(f *testing.F) {
+	f.Add("msg_"+digits+"_in0000", uint16(1), uint16(2))
+	f.Add("fc_"+digits+"00010000", uint16(0), uint16(0))
+	f.Add("msg_"+digits+"_cv0002", uint16(65535), uint16(65535))
+	f.Add("_"+strings.ToUpper(digits)+"00010000", uint16(7), uint16(0))
+	f.Fuzz(func(t *testing.T, id string, turn, place uint16) {
+		if by, input, ok := Request(id); ok {
+			prefix, rest, _ := strings.Cut(id, "_")
+			tail := strings.TrimPrefix(rest[len(digits):], inputMark)
+			if !strings.EqualFold(rest[:len(digits)], dispatch.BusID(by)) || strings.Trim(tail, "0123456789abcdef") != "" {
+				t.Errorf("%q is read as one of %s", id, by)
+			}
+			if said, ok := Turn(id); ok == input || ok && !strings.HasPrefix(rest, said) {
+				t.Errorf("%q is of the turn %q, of the input: %v (%s)", id, said, input, prefix)
+			}
+		}
+		made := Output("fc", request, int(turn), int(place))
+		if by, input, ok := Request(made); by != request || input || !ok || !item.IsID(made) {
+			t.Errorf("%s is read as one of %s, of the input: %v, %v", made, by, input, ok)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,84 @@ func TestGuard(t *testing.T) {
 	if err := guard(true)("unix", "/run/docker.sock", nil); !errors.Is(err, ssrf.ErrProhibitedNetwork) {
 		t.Errorf("guard of a unix socket = %v, want ErrProhibitedNetwork", err)
 	}
+}
+
+// FuzzGuard: of all addresses, in whatever form, only public ones are dialled, and with AllowPrivate loopback and private ones. An
+// address inside of another, as IPv6 has them, is judged as what it leads to.
+func FuzzGuard(f *testing.F) {
+	for _, at := range []string{
+		"93.184.215.14", "127.0.0.1", "::1", "::ffff:169.254.169.254", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::", "100.64.0.1",
+		"fe80::1", "2606:4700::1111", "ff02::1", "::", "::7f00:1", "2001:0:7f00:1::", "168.63.129.16", "198.18.0.1", "fec0::1",
+	} {
+		f.Add(netip.MustParseAddr(at).AsSlice(), uint16(80), "")
+	}
+	f.Add([]byte{254, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, uint16(443), "eth0")
+	f.Fuzz(func(t *testing.T, raw []byte, port uint16, zone string) {
+		addr, ok := netip.AddrFromSlice(raw)
+		if !ok {
+			return
+		}
+		network := "tcp4"
+		if !addr.Is4() {
+			network, addr = "tcp6", addr.WithZone(zone)
+		}
+		for _, private := range []bool{false, true} {
+			err := guard(private)(network, netip.AddrPortFrom(addr, port).String(), nil)
+			if err == nil && !harmless(addr.WithZone(""), private) {
+				t.Errorf("guard(private %v) lets %s pass", private, addr)
+			}
+			if err != nil && !isAddressRefused(err) {
+				t.Errorf("guard(private %v)(%s) = %v, which is not told as a refusal", private, addr, err)
+			}
+		}
+	})
+}
+
+// harmless is what the guard has to be at least, said in other words.
+func harmless(addr netip.Addr, private bool) bool {
+	addr = addr.Unmap()
+	switch in := addr.As16(); {
+	case private && (addr.IsLoopback() || addr.IsPrivate()):
+		return addr != netip.MustParseAddr("fd00:ec2::254")
+	case !addr.IsGlobalUnicast() || addr.IsPrivate() || addr == netip.MustParseAddr("168.63.129.16"):
+		return false
+	case addr.Is4():
+		return addr.As4()[0] != 0 && !netip.MustParsePrefix("100.64.0.0/10").Contains(addr) && addr.As4()[0] < 240
+	case in[0] == 0x20 && in[1] == 0x02: // 6to4
+		return harmless(netip.AddrFrom4([4]byte(in[2:6])), false)
+	}
+	return addr.As16()[0]>>5 == 1 // 2000::/3, which is all that is given out
+}
+
+// FuzzURL: a tool's URL, whatever it says, is refused or leads to an http or https request that carries what the call says, each
+// header in one line.
+func FuzzURL(f *testing.F) {
+	for _, at := range []string{
+		"http://127.0.0.1:80/a?b#c", "https://[::ffff:7f00:1]/", "http://0x7f.1/", "http://2130706433/", "file:///etc/passwd", "gopher://x/", "http:///x",
+		"http://user:secret@x/", "HTTP://x", "http://x\r\nHost: y/", "//x/", "http://[fe80::1%25eth0]/", "http://x:99999/", "http://%00/",
+	} {
+		f.Add(at, "POST", "key\r\nX: y", "call\x00", "00-0-0-00")
+	}
+	f.Fuzz(func(t *testing.T, at, method, key, callID, trace string) {
+		call := Call{URL: at, Method: method, Arguments: []byte(`{}`), IdempotencyKey: key, CallID: callID, Traceparent: trace}
+		req, failure := call.request(t.Context())
+		if failure != nil {
+			if failure.Code != CodeAddressRefused || failure.Retriable || strings.Contains(failure.Message, at) && at != "" && len(at) > 8 {
+				t.Errorf("%q is refused with %+v", at, failure)
+			}
+			return
+		}
+		if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
+			t.Errorf("%q leads to %s", at, req.URL)
+		}
+		for name, values := range req.Header {
+			for _, value := range values {
+				if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+					t.Errorf("the header %s is %q", name, value)
+				}
+			}
+		}
+	})
 }
 
 func TestRefusedAddresses(t *testing.T) {
