@@ -173,8 +173,8 @@ type arrived struct {
 	kind string
 }
 
-func (a arrived) Data() []byte    { return a.data }
-func (a arrived) Subject() string { return "windlass.x" }
+func (a arrived) Data() []byte         { return a.data }
+func (a arrived) Subject() string      { return "windlass.x" }
 func (a arrived) Headers() nats.Header { return nats.Header{headerType: {a.kind}} }
 
 func (a arrived) Metadata() (*jetstream.MsgMetadata, error) { return nil, jetstream.ErrNotJSMessage }
