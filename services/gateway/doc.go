@@ -93,6 +93,11 @@
 //     conversation it may not, for nothing could take the items' places there. All messages of the user come back, as OpenAI has it, however
 //     many; what instructs the model goes into the seal (package compaction). A compaction item is opened when it comes, so that what was not
 //     sealed for the tenant is a 400, and kept as it came. Without WINDLASS_SEAL_KEYS there is no such route (404).
+//   - So is a count of tokens (POST /v1/responses/input_tokens): what a model is shown is known where its history is loaded and its
+//     upstream's dialect is spoken, and counting a long one takes seconds of a core. A conversation's items are copied into the request,
+//     for it is not to be locked.
+//   - A list of responses (GET /v1/responses) takes ids as places in time, not as entries that have to be there: clients that delete what
+//     they have listed, or are overtaken by the purge, go on. What is not stored is in no list.
 //   - What an upstream can do (chat, embeddings) is not in the registry: the upstream says so itself, in words that clients know.
 //   - An Idempotency-Key stands for method, path, query and the bytes of the body; anything else with it is a 422
 //     idempotency_key_reused, never a 409, for SDKs send those again. Refusals don't use the key up, whatever their status; once a

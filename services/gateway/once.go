@@ -36,6 +36,7 @@ const (
 var accepting = map[string]bool{
 	"/v1/responses":        true,
 	compactPath:            true,
+	inputTokensPath:        true,
 	"/v1/chat/completions": true,
 	"/v1/completions":      true,
 	"/v1/embeddings":       true,

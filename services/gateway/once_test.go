@@ -311,6 +311,7 @@ func TestConcurrentRepeatsOverTwoGateways(t *testing.T) {
 var onceBodies = map[string]string{
 	"/v1/responses":                backgroundBody,
 	"/v1/responses/compact":        `{"model":"m","input":"hi"}`,
+	"/v1/responses/input_tokens":   `{"model":"m","input":"hi"}`,
 	"/v1/responses/{id}/cancel":    "",
 	"/v1/chat/completions":         chatBody,
 	"/v1/completions":              `{"model":"m","prompt":"hi"}`,

@@ -53,6 +53,7 @@ func (s *server) routes() map[string]map[string]handler {
 	return map[string]map[string]handler{
 		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},
 		compactPath:                      {http.MethodPost: s.compact},
+		inputTokensPath:                  {http.MethodPost: s.inputTokens},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},

@@ -19,6 +19,7 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -36,8 +37,11 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if endpoint, ok := relay.Known(c.Endpoint); ok {
 		return o.oneCall(ctx, c, endpoint)
 	}
-	if c.Endpoint == compaction.Endpoint {
+	switch c.Endpoint {
+	case compaction.Endpoint:
 		return o.compact(ctx, c)
+	case counting.Endpoint:
+		return o.count(ctx, c)
 	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it

@@ -26,16 +26,16 @@ type client struct {
 var clients = []client{
 	{
 		"npm openai", nodeKit, "openai.mjs",
-		"create structured functions tools background cancel chain compact errors stream stream_functions stream_tools stream_errors resume stream_cancel " +
-			"delete input_items models chat chat_stream embeddings",
+		"create structured functions tools background cancel chain compact input_tokens list errors stream stream_functions stream_tools " +
+			"stream_errors resume stream_cancel delete input_items models chat chat_stream embeddings",
 	},
 	{"npm @openai/agents", nodeKit, "agents.mjs", "agent chain structured tools agent_stream tools_stream handoff"},
 	{"npm ai with @ai-sdk/openai", nodeKit, "ai.mjs", "create agent agent_stream structured_stream tools_stream chain structured tools errors"},
 	{"npm @langchain/openai", nodeKit, "langchain.mjs", "create agent stream agent_stream tools_stream chain structured tools errors"},
 	{
 		"PyPI openai", pythonKit, "openai_client.py",
-		"create create_async structured functions tools background cancel chain compact errors stream stream_async stream_functions stream_tools " +
-			"stream_errors resume stream_cancel delete input_items models chat chat_stream embeddings",
+		"create create_async structured functions tools background cancel chain compact input_tokens list_responses errors stream stream_async stream_functions " +
+			"stream_tools stream_errors resume stream_cancel delete input_items models chat chat_stream embeddings",
 	},
 	{"PyPI openai-agents", pythonKit, "agents_client.py", "agent chain structured tools agent_stream tools_stream handoff"},
 	{"npm openai, conversations", nodeKit, "openai_conversations.mjs", "conversation items functions references locked"},

@@ -85,6 +85,12 @@ func (x *exchange) judgeObject(t *testing.T) {
 		if err := spectest.Response(t, x.body.Bytes()); err != nil {
 			t.Errorf("%s: %v\n%s", x, err, x.body.Bytes())
 		}
+	case object.Object == "list" && x.request.URL.Path == "/v1/responses":
+		for _, r := range object.Data {
+			if err := spectest.Response(t, r); err != nil {
+				t.Errorf("%s: %v\n%s", x, err, r)
+			}
+		}
 	case object.Object == "list" && strings.HasSuffix(x.request.URL.Path, "items"):
 		for _, item := range object.Data {
 			if err := spectest.Item(t, item); err != nil {

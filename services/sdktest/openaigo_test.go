@@ -39,6 +39,7 @@ func openaiGo(t *testing.T, url string) {
 		{"cancel", (*goClient).cancel},
 		{"chain", (*goClient).chain},
 		{"compact", (*goClient).compact},
+		{"input_tokens", (*goClient).inputTokens},
 		{"errors", (*goClient).errors},
 		{"stream", (*goClient).stream},
 		{"stream_functions", (*goClient).streamFunctions},

@@ -42,6 +42,7 @@ func TestPromises(t *testing.T) {
 		"conversations":                           capture.conversations,
 		"lists of tools":                          capture.lists,
 		"histories that are made shorter":         capture.compactions,
+		"tokens that are counted":                 capture.countedTokens,
 		"the tools of a key":                      toolsOfAKey,
 	} {
 		t.Run(name, func(t *testing.T) {

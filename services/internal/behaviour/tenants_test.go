@@ -32,7 +32,10 @@ var idFields = map[string][]string{
 	"createResponse": {
 		`"previous_response_id":"%"`, `"conversation":"%"`, `"conversation":{"id":"%"}`, `"input":[{"type":"item_reference","id":"%"}]`,
 	},
-	"compactResponse":         {`"previous_response_id":"%"`, `"input":[{"type":"item_reference","id":"%"}]`},
+	"compactResponse": {`"previous_response_id":"%"`, `"input":[{"type":"item_reference","id":"%"}]`},
+	"countInputTokens": {
+		`"previous_response_id":"%"`, `"conversation":"%"`, `"conversation":{"id":"%"}`, `"input":[{"type":"item_reference","id":"%"}]`,
+	},
 	"createConversation":      {`"items":[{"type":"item_reference","id":"%"}]`},
 	"createConversationItems": {`"items":[{"type":"item_reference","id":"%"}]`},
 	"updateConversation":      nil,
@@ -274,7 +277,7 @@ func (a stranger) body(op openapitest.Operation, field string) []byte {
 		all[name] = json.RawMessage(`"x"`)
 	}
 	all["items"] = json.RawMessage(`[{"role":"user","content":"x"}]`)
-	if op.ID == "createResponse" {
+	if strings.HasPrefix(op.Path, "/v1/responses") {
 		delete(all, "prompt")
 	}
 	var given map[string]json.RawMessage

@@ -119,6 +119,29 @@ await run({
     assert.deepEqual([e.status, e.code, e.param], [400, 'invalid_encrypted_content', 'input[0].encrypted_content']);
   },
 
+  async input_tokens() {
+    const n = await client.responses.inputTokens.count({ model, input: 'hello world' });
+    assert.deepEqual([n.object, n.input_tokens], ['response.input_tokens', 9]);
+    const first = await client.responses.create({ model, input: says('One.') });
+    const more = await client.responses.inputTokens.count({
+      model, input: 'hello world', previous_response_id: first.id, instructions: 'Be brief.', tools: [lookup],
+    });
+    assert.ok(more.input_tokens > n.input_tokens + 20, `${more.input_tokens} tokens`);
+  },
+
+  async list() {
+    const made = [];
+    for (const text of ['One.', 'Two.', 'Three.']) {
+      made.unshift((await client.responses.create({ model, input: says(text), metadata: { list: 'a b', text } })).id);
+    }
+    const query = { metadata: { list: 'a b' }, status: 'completed', model, created_at: { gte: 1 } };
+    const page = await client.get('/responses', { query: { ...query, limit: 2 } });
+    assert.deepEqual([page.data.map(r => r.id), page.has_more, page.last_id], [made.slice(0, 2), true, made[1]]);
+    const next = await client.get('/responses', { query: { ...query, limit: 2, after: page.last_id } });
+    assert.deepEqual([next.data.map(r => r.id), next.has_more], [made.slice(2), false]);
+    assert.deepEqual((await client.get('/responses', { query: { metadata: { list: 'a b', text: 'Two.' } } })).data.map(r => r.id), [made[1]]);
+  },
+
   async errors() {
     const refused = async (type, promise, expected) => {
       const e = await promise.then(() => assert.fail('it was not refused'), e => e);

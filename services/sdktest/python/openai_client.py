@@ -115,6 +115,31 @@ def chain():
 
 
 @scenario
+def input_tokens():
+    n = client.responses.input_tokens.count(model=MODEL, input="hello world")
+    assert (n.object, n.input_tokens) == ("response.input_tokens", 9), repr(n)
+    first = client.responses.create(model=MODEL, input=says("One."))
+    more = client.responses.input_tokens.count(
+        model=MODEL, input="hello world", previous_response_id=first.id, instructions="Be brief."
+    )
+    assert more.input_tokens > n.input_tokens + 20, repr(more)
+
+
+@scenario
+def list_responses():
+    made = []
+    for text in ("One.", "Two.", "Three."):
+        made.insert(0, client.responses.create(model=MODEL, input=says(text), metadata={"list": "py", "text": text}).id)
+    pages = client.get_api_list(
+        "/responses",
+        page=openai.pagination.SyncCursorPage[openai.types.responses.Response],
+        model=openai.types.responses.Response,
+        options={"params": {"metadata": {"list": "py"}, "status": "completed", "limit": 2}},
+    )
+    assert [r.id for r in pages] == made, "the pages are not what was made"
+
+
+@scenario
 def compact():
     question = says("The keys are under the mat.")
     first = client.responses.create(model=MODEL, input=question)

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/counting"
+)
+
+const inputTokensPath = "/v1/" + counting.Endpoint
+
+// inputTokens is POST /v1/responses/input_tokens: a request of one step, which counts what the model would be shown. It takes what create
+// takes, as far as it says which history and which model.
+func (s *server) inputTokens(x *exchange, r *http.Request) error {
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return err
+	}
+	body, c, lane, err := s.resolve(r.Context(), x.who, body)
+	if err != nil {
+		return err
+	}
+	if f := c.CountRefusal(); f != nil {
+		return f
+	}
+	parent, err := s.parent(r.Context(), x.who.tenant, c)
+	if err != nil {
+		return err
+	}
+	if c.Conversation != "" {
+		if body, c, lane, err = s.withConversation(r.Context(), x.who, body, c); err != nil {
+			return err
+		}
+	}
+	n, err := s.newRequest(x, r.Header, c, body)
+	if err != nil {
+		return err
+	}
+	n.Endpoint, n.Unstored = counting.Endpoint, true
+	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
+	return s.call(x, r, n)
+}
+
+// withConversation is a body with all that its conversation holds as its own input: whoever only counts does not lock it, and it may
+// move on meanwhile.
+func (s *server) withConversation(
+	ctx context.Context, who principal, body []byte, c *responses.Create,
+) (whole []byte, all *responses.Create, lane string, err error) {
+	state, err := s.conversationState(ctx, c, who.tenant)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	state.Locked = false
+	if f := s.refuseConversation(c, state); f != nil {
+		return nil, nil, "", f
+	}
+	spoken, err := s.spoken(ctx, who.tenant, c.Conversation)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	whole, f := responses.WithInput(body, slices.Concat(spoken, c.Input))
+	if f != nil {
+		return nil, nil, "", f
+	}
+	all, lane, err = s.understand(who, whole)
+	return whole, all, lane, err
+}
+
+func (s *server) spoken(ctx context.Context, tenant, public string) ([]item.Item, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	data, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) ([][]byte, error) {
+		return s.store.Spoken(ctx, tenant, id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item.Item, len(data))
+	for i, b := range data {
+		it, f := item.Parse(b)
+		if f != nil {
+			return nil, fmt.Errorf("read item %d of a conversation: %w", i, f)
+		}
+		items[i] = it
+	}
+	return items, nil
+}
