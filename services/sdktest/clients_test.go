@@ -73,12 +73,18 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		openaiGo(t, url)
 	})
-	for name, socket := range map[string]bool{"HTTP": false, "WebSocket": true} {
-		t.Run("Codex CLI over "+name, func(t *testing.T) {
-			t.Parallel()
-			codex(t, url, socket)
-		})
-	}
+	t.Run("Codex CLI over HTTP", func(t *testing.T) {
+		t.Parallel()
+		codex(t, url, false, 0)
+	})
+	t.Run("Codex CLI over WebSocket", func(t *testing.T) {
+		t.Parallel()
+		codex(t, url, true, 0)
+	})
+	t.Run("Codex CLI over a WebSocket that breaks", func(t *testing.T) {
+		t.Parallel()
+		codex(t, url, true, 3)
+	})
 }
 
 // runTime bounds a script; each scenario has a bound of its own.

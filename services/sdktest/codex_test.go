@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,20 +28,21 @@ env_key = "WINDLASS_API_KEY"
 wire_api = "responses"
 supports_websockets = %t
 request_max_retries = 0
-stream_max_retries = 0
+stream_max_retries = %d
 
 [analytics]
 enabled = false
 `
 
 // codex has Codex CLI carry out a task: the model tells it to write a file by its shell tool, reads the file by it, and says that it
-// is done.
-func codex(t *testing.T, url string, socket bool) {
+// is done. With a cut, the WebSocket breaks at that request.
+func codex(t *testing.T, url string, socket bool, cut int) {
 	t.Helper()
 	node, packages := codexKit.install(t)
 	r := record(t, url)
+	r.cut = cut
 	home, work := t.TempDir(), t.TempDir()
-	config := fmt.Sprintf(codexConfig, r.URL, socket)
+	config := fmt.Sprintf(codexConfig, r.URL, socket, min(cut, 1))
 	if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func codex(t *testing.T, url string, socket bool) {
 	}
 	judge(t, r.exchanges)
 	if socket {
-		codexSocket(t, r)
+		codexSocket(t, r, cut)
 	} else if n := len(r.sockets()); n > 0 {
 		t.Errorf("codex opened %d WebSockets", n)
 	}
@@ -79,52 +81,64 @@ func codex(t *testing.T, url string, socket bool) {
 	}
 }
 
+// codexRequest is what Codex asked for over a WebSocket.
+type codexRequest struct {
+	Type     string
+	Store    bool
+	Generate *bool
+	Previous string `json:"previous_response_id"`
+}
+
 // codexSocket holds against what Codex did that all of it went over one WebSocket, as it would with OpenAI: a warm-up first, each
-// request continuing the one before it though none is stored, the compression that both sides know, and no request over HTTP.
-func codexSocket(t *testing.T, r *recorder) {
+// request continuing the one before it though none is stored, the compression that both sides know, and no request over HTTP. After a
+// cut there is a second one, whose first request brings the whole history again.
+func codexSocket(t *testing.T, r *recorder, cut int) {
 	t.Helper()
 	for _, x := range r.exchanges {
 		if x.request.Method == http.MethodPost {
 			t.Errorf("codex went back to HTTP: %s", x)
 		}
 	}
-	sockets := r.sockets()
-	if len(sockets) != 1 {
-		t.Fatalf("codex opened %d WebSockets, want 1", len(sockets))
+	want := []int{4} // the warm-up and three turns
+	if cut > 0 {
+		want = []int{cut, 5 - cut}
 	}
-	x := sockets[0]
-	if beta := x.request.Header.Get("OpenAI-Beta"); beta != "responses_websockets=2026-02-06" {
-		t.Errorf("codex asked for %q", beta)
+	var got []int
+	for i, x := range r.sockets() {
+		if beta := x.request.Header.Get("OpenAI-Beta"); beta != "responses_websockets=2026-02-06" {
+			t.Errorf("codex asked for %q", beta)
+		}
+		if !strings.HasPrefix(x.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+			t.Errorf("codex offered %q and got %q", x.request.Header["Sec-Websocket-Extensions"], x.header["Sec-Websocket-Extensions"])
+		}
+		asked := codexRequests(t, x)
+		got = append(got, len(asked))
+		for n, a := range asked {
+			warm := a.Generate != nil && !*a.Generate
+			if a.Type != "response.create" || a.Store || (a.Previous != "") != (n > 0) || warm != (i == 0 && n == 0) {
+				t.Errorf("request %d of WebSocket %d is %+v, want one that is not stored and continues the one before", n, i, a)
+			}
+		}
 	}
-	if !strings.HasPrefix(x.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
-		t.Errorf("codex offered %q and got %q", x.request.Header["Sec-Websocket-Extensions"], x.header["Sec-Websocket-Extensions"])
+	if !slices.Equal(got, want) {
+		t.Errorf("codex sent %v requests over its WebSockets, want %v", got, want)
 	}
+}
+
+func codexRequests(t *testing.T, x *exchange) (asked []codexRequest) {
+	t.Helper()
 	up, _, err := x.socket.messages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	type request struct {
-		Type     string
-		Store    bool
-		Generate *bool
-		Previous string `json:"previous_response_id"`
-	}
-	var asked []request
 	for _, m := range up {
-		var a request
+		var a codexRequest
 		if err := json.Unmarshal(m, &a); err != nil {
 			t.Fatalf("%v: %s", err, m)
 		}
 		asked = append(asked, a)
 	}
-	if len(asked) != 4 || asked[0].Generate == nil || *asked[0].Generate {
-		t.Errorf("codex sent %+v, want a warm-up and a request for each of three turns", asked)
-	}
-	for i, a := range asked {
-		if a.Type != "response.create" || a.Store || (a.Previous != "") != (i > 0) {
-			t.Errorf("request %d of codex is %+v, want one that is not stored and continues the one before", i, a)
-		}
-	}
+	return asked
 }
 
 // codexItems reads what codex printed: the commands that it ran well, and the last message.

@@ -16,6 +16,7 @@ import (
 // recorder stands between one client and Windlass and keeps the bytes that pass. Each client has its own.
 type recorder struct {
 	*httptest.Server
+	cut int // the message that the first WebSocket breaks at, if not 0
 
 	mu        sync.Mutex
 	exchanges []*exchange
@@ -76,7 +77,7 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	x.status, x.header = resp.StatusCode, resp.Header.Clone()
 	if conn, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		x.socket = &wire{ReadWriteCloser: conn, closed: make(chan struct{})}
+		x.socket = &wire{ReadWriteCloser: conn, closed: make(chan struct{}), cut: r.breaks()}
 		resp.Body = x.socket
 	} else {
 		resp.Body = &tee{resp.Body, x}
@@ -85,6 +86,14 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer r.mu.Unlock()
 	r.exchanges = append(r.exchanges, x)
 	return resp, nil
+}
+
+// breaks is where the next WebSocket breaks.
+func (r recording) breaks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.cut = 0 }()
+	return r.cut
 }
 
 // tee is a body that is kept while it is read.

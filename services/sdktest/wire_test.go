@@ -16,6 +16,8 @@ type wire struct {
 	closed chan struct{}
 	once   sync.Once
 
+	cut int // the client's message, from 1, that the connection breaks at; 0: none
+
 	mu       sync.Mutex // one copies each way
 	up, down bytes.Buffer
 }
@@ -33,7 +35,15 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	w.up.Write(p)
+	cut := false
+	if w.cut > 0 {
+		up, err := messages(w.up.Bytes())
+		cut = err != nil || len(up) >= w.cut
+	}
 	w.mu.Unlock()
+	if cut {
+		return 0, io.ErrClosedPipe
+	}
 	return w.ReadWriteCloser.Write(p)
 }
 
