@@ -16,6 +16,7 @@ type benchCmd struct {
 	Runs        int           `help:"Runs of each scenario and concurrency; 0: as many as there is time for." placeholder:"N"`
 	Seconds     float64       `help:"Time for each scenario and concurrency, whatever the number of runs." default:"5"`
 	Think       time.Duration `help:"What the model takes to answer, like 50ms." default:"0s"`
+	Dialect     string        `help:"API that the model is called by: chat (completions) or responses." enum:"chat,responses" default:"chat"`
 	Out         string        `help:"Write the report as JSON, too." placeholder:"FILE"`
 	Data        string        `help:"Directory to measure in; it has to be on the disk in question. The system's temporary one by default." placeholder:"DIR"`
 	PGBin       string        `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
@@ -42,7 +43,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	cfg := bench.Config{
-		Concurrency: c.Concurrency, Runs: c.Runs, Time: time.Duration(c.Seconds * float64(time.Second)), Think: c.Think,
+		Concurrency: c.Concurrency, Runs: c.Runs, Time: time.Duration(c.Seconds * float64(time.Second)), Think: c.Think, Dialect: c.Dialect,
 		JSON: c.Out, Dir: c.Data, PGBin: c.PGBin, CPUProfile: c.CPUProfile,
 		Self: []string{self, "bench-part"}, Progress: os.Stderr,
 	}

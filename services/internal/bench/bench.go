@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store/pgstat"
 )
 
@@ -21,6 +22,7 @@ type Config struct {
 	Runs        int           // of each cell; 0: as many as there is time for
 	Time        time.Duration // of each cell; it bounds Runs, too
 	Think       time.Duration // of the model before it answers
+	Dialect     string        // of the model's upstream, as a registry has it; chat completions if empty
 	JSON        string        // file for the report, if not empty
 	Dir         string        // where the data goes for the time of the measurement; the system's temporary directory if empty
 	PGBin       string        // of Postgres; the usual places if empty
@@ -53,6 +55,11 @@ var ErrNoScore = errors.New("no score")
 // Validate reports every fault at once.
 func (c *Config) Validate() error {
 	var errs []error
+	switch c.Dialect {
+	case "", registry.Chat, registry.Responses:
+	default:
+		errs = append(errs, fmt.Errorf("dialect is %q, want %s or %s", c.Dialect, registry.Chat, registry.Responses))
+	}
 	if len(c.Scenarios) == 0 {
 		errs = append(errs, errors.New("there is no scenario"))
 	}

@@ -238,8 +238,8 @@ func TestConfigFaults(t *testing.T) {
 	if err := fine.Validate(); err != nil {
 		t.Errorf("Validate = %v, want nil", err)
 	}
-	err := (&Config{Concurrency: []int{0}, Runs: -1, Think: time.Hour}).Validate()
-	for _, want := range []string{"scenario", "concurrency", "runs", "time is", "think"} {
+	err := (&Config{Concurrency: []int{0}, Runs: -1, Think: time.Hour, Dialect: "soap"}).Validate()
+	for _, want := range []string{"scenario", "concurrency", "runs", "time is", "think", "dialect"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate = %v, want a fault about %q", err, want)
 		}

@@ -60,7 +60,7 @@ func startInProcess(t *testing.T) *inProcess {
 	}
 	scripted := httptest.NewServer(s.mock)
 	t.Cleanup(scripted.Close)
-	reg, err := registry.Parse("registry.yaml", []byte(registryFile(scripted.URL)))
+	reg, err := registry.Parse("registry.yaml", []byte(registryFile(scripted.URL, registry.Chat)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store/localpg"
 	"windlass.dev/windlass/pkg/store/pgstat"
 	"windlass.dev/windlass/services/internal/mock"
@@ -24,10 +26,10 @@ const (
 )
 
 // registryFile has a model and a tool whose limits no measurement reaches.
-func registryFile(mockURL string) string {
+func registryFile(mockURL, dialect string) string {
 	return `models:
   - name: ` + modelName + `
-    upstream: {url: "` + mockURL + `/v1"}
+    upstream: {url: "` + mockURL + `/v1", dialect: ` + dialect + `}
     concurrency: 1024
 tools:
   - name: ` + toolName + `
@@ -111,12 +113,12 @@ func (s *stack) startServers(ctx context.Context, cfg Config) error {
 }
 
 func (s *stack) startServices(ctx context.Context, cfg Config) error {
-	registry := filepath.Join(s.dir, "registry.yaml")
-	if err := os.WriteFile(registry, []byte(registryFile(s.mockURL)), 0o600); err != nil {
+	file := filepath.Join(s.dir, "registry.yaml")
+	if err := os.WriteFile(file, []byte(registryFile(s.mockURL, cmp.Or(cfg.Dialect, registry.Chat))), 0o600); err != nil {
 		return fmt.Errorf("write the registry: %w", err)
 	}
 	args := []string{
-		"--listen=127.0.0.1:0", "--data=" + filepath.Join(s.dir, "services"), "--config=" + registry, "--api-key=" + apiKey,
+		"--listen=127.0.0.1:0", "--data=" + filepath.Join(s.dir, "services"), "--config=" + file, "--api-key=" + apiKey,
 		"--database-url=" + s.pg.URL(), "--nats-url=" + s.natsURL, "--log-level=warn",
 	}
 	if cfg.CPUProfile != "" {

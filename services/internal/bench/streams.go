@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/internal/mock"
 )
 
@@ -30,6 +31,9 @@ type Streams struct {
 // RunStreams measures what a token takes from the model server to the client, straight and through the services: every token is the
 // time at which it was sent. It fails with ErrNoScore if a stream was not token for token what was sent.
 func RunStreams(ctx context.Context, cfg Streams, out io.Writer) (err error) {
+	if cfg.Dialect == registry.Responses {
+		return errors.New("streams are measured by chat completions: a token is the time it is sent at, and a response has all of them at its end again")
+	}
 	b := &bench{Config: cfg.Config, seed: 1}
 	b.say("starting Postgres, NATS, the scripted model and the services")
 	if b.stack, err = startStack(ctx, cfg.Config); err != nil {
