@@ -87,6 +87,7 @@ func (r response) used() responses.Usage {
 
 // entry is an output item.
 type entry struct {
+	ID        string `json:"id"`
 	Content   []part `json:"content"`
 	Summary   []part `json:"summary"`
 	Encrypted string `json:"encrypted_content"`

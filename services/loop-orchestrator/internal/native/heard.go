@@ -78,7 +78,7 @@ func (o *output) begins(whole model.Output) bool {
 	}
 	switch o.kind {
 	case model.Function, model.Custom:
-		return whole.Call.ID == o.call.ID && whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
+		return whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
 	case model.Reasoning:
 		var summary []item.Part
 		for _, text := range whole.Reasoning.Summary {

@@ -15,7 +15,8 @@ const most = 4096
 
 type frame struct {
 	Type       string          `json:"type"`
-	Output     int             `json:"output_index"`
+	Output     *int            `json:"output_index"`
+	ItemID     string          `json:"item_id"`
 	Content    int             `json:"content_index"`
 	Summary    int             `json:"summary_index"`
 	Item       json.RawMessage `json:"item"`
@@ -33,6 +34,7 @@ type stream struct {
 	listen model.Listen
 	heard  []*output
 	at     map[int]*output         // by the upstream's place; nil: it is no part of the answer
+	ids    map[string]int          // places, by the upstream's ids of the items: some servers name no places
 	next   int                     // the upstream's first place at which nothing was opened
 	done   map[int]json.RawMessage // items that are complete, by the upstream's place
 	answer *model.Answer
@@ -40,7 +42,7 @@ type stream struct {
 
 // Stream reads a response that comes in events.
 func (Dialect) Stream(listen model.Listen) model.Stream {
-	return &stream{listen: listen, at: map[int]*output{}, done: map[int]json.RawMessage{}}
+	return &stream{listen: listen, at: map[int]*output{}, ids: map[string]int{}, done: map[int]json.RawMessage{}}
 }
 
 // Event takes an event. Those that nobody knows, and those behind the last one, say nothing.
@@ -84,32 +86,37 @@ func (s *stream) Event(data []byte) error {
 	return nil
 }
 
+var errPlace = fmt.Errorf("%w: an item is out of its place", model.ErrMalformed)
+
 // open begins an item. Items come in their order.
 func (s *stream) open(e frame) error {
 	k, known, err := kind(e.Item)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case e.Output < s.next || e.Output >= most:
-		return fmt.Errorf("%w: an item is out of its place", model.ErrMalformed)
 	}
-	s.next = e.Output + 1
-	s.at[e.Output] = nil
+	place := s.next
+	if e.Output != nil {
+		place = *e.Output
+	}
+	if place < s.next || place >= most {
+		return errPlace
+	}
+	var it entry
+	if err := json.Unmarshal(e.Item, &it); err != nil && known {
+		return fmt.Errorf("%w: an item has members of other types", model.ErrMalformed)
+	}
+	s.next, s.ids[it.ID], s.at[place] = place+1, place, nil
 	if !known {
 		return nil
 	}
 	o := &output{place: len(s.heard), kind: k}
 	if k == model.Function || k == model.Custom {
-		var it entry
-		if json.Unmarshal(e.Item, &it) != nil {
-			return fmt.Errorf("%w: an item has members of other types", model.ErrMalformed)
-		}
 		if o.call, err = it.call(k); err != nil {
 			return err
 		}
 		o.call.Arguments = "" // they come piece by piece
 	}
-	s.at[e.Output] = o
+	s.at[place] = o
 	s.heard = append(s.heard, o)
 	s.listen(o.delta(0, item.Part{}))
 	return nil
@@ -117,17 +124,25 @@ func (s *stream) open(e frame) error {
 
 // close keeps an item that is complete, for a response object that does not repeat it.
 func (s *stream) close(e frame) error {
-	if e.Output < 0 || e.Output >= most {
-		return fmt.Errorf("%w: an item is out of its place", model.ErrMalformed)
+	place := len(s.done)
+	if e.Output != nil {
+		place = *e.Output
 	}
-	s.done[e.Output] = e.Item
+	if place < 0 || place >= most {
+		return errPlace
+	}
+	s.done[place] = e.Item
 	return nil
 }
 
 // find is the item that an event speaks of; nil: it is no part of the answer.
 func (s *stream) find(e frame) (*output, error) {
-	o, opened := s.at[e.Output]
-	if !opened {
+	place, named := s.ids[e.ItemID]
+	if e.Output != nil {
+		place, named = *e.Output, true
+	}
+	o, opened := s.at[place]
+	if !named || !opened {
 		return nil, fmt.Errorf("%w: an event speaks of an item that was not begun", model.ErrMalformed)
 	}
 	return o, nil
@@ -215,6 +230,7 @@ func (s *stream) end(e frame) error {
 		if !o.begins(a.Outputs[n]) {
 			return errContradiction
 		}
+		a.Outputs[n].Call.ID = o.call.ID // vLLM and llama.cpp make up another one at the end
 	}
 	s.answer = &a
 	return nil
