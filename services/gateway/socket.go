@@ -27,6 +27,8 @@ type socket struct {
 	x        *exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
+	patience time.Duration           // for one write
+	end      context.CancelCauseFunc // of everything that is done for the connection
 	arrivals chan arrival
 	queue    *socketQueue
 	memories *memories
@@ -61,7 +63,7 @@ func (s *server) upgrade(x *exchange, r *http.Request) error {
 	}
 	conn.SetReadLimit(s.cfg.MaxBody)
 	k := &socket{
-		server: s, x: x, r: r, conn: conn, arrivals: make(chan arrival),
+		server: s, x: x, r: r, conn: conn, patience: streamWrite, arrivals: make(chan arrival),
 		queue: newSocketQueue(socketBodies * s.cfg.MaxBody), memories: newMemories(socketBodies * s.cfg.MaxBody),
 	}
 	k.serve(r.Context())
@@ -82,15 +84,15 @@ func asksFor(h http.Header, name, word string) bool {
 
 // serve answers messages until one of both sides ends the connection.
 func (k *socket) serve(ctx context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, k.end = context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer cancel(nil)
+	defer k.end(nil)
 	defer func() { _ = k.conn.CloseNow() }()
-	running.Go(func() { cancel(k.read(ctx)) })
+	running.Go(func() { k.end(k.read(ctx)) })
 	running.Go(func() { k.ping(ctx) })
-	end := k.schedule(ctx, &running)
-	end(ctx)
+	last := k.schedule(ctx, &running)
+	last(ctx)
 }
 
 // ended is a turn that is over. An error: the connection cannot go on.

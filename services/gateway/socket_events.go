@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/zap"
@@ -100,16 +100,22 @@ func (t *socketTurn) write(message []byte) error {
 	return t.socket.write(message)
 }
 
-// write sends one message. errHungUp: nobody reads it.
+// write sends one message. errHungUp: nobody reads it. Where the client does not read in time, that ends the connection for all lanes, whose
+// responses it can resume.
 func (k *socket) write(message []byte) error {
 	// Of its own: the reader's end closes the connection, and that ends a write.
-	ctx, cancel := context.WithTimeout(context.Background(), streamWrite)
-	defer cancel()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	late := time.AfterFunc(k.patience, func() {
+		k.end(fmt.Errorf("%w: %w", errHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
+		stop()
+	})
+	defer late.Stop()
 	err := k.conn.Write(ctx, websocket.MessageText, message)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", errHungUp, errSlow)
 	}
 	return errHungUp

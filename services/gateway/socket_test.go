@@ -161,6 +161,16 @@ func TestMessagesThatEndTheConnection(t *testing.T) {
 		say(t, conn, `"`+strings.Repeat("x", 2<<10)+`"`, "")
 		closed(t, conn, websocket.StatusMessageTooBig)
 	})
+	t.Run("too much at once", func(t *testing.T) {
+		t.Parallel()
+		conn := s.dial(testKey)
+		say(t, conn, turn, "response.created")
+		large := strings.Replace(turn, "hi", strings.Repeat("x", 900), 1)
+		for range socketBodies + 1 {
+			say(t, conn, large, "")
+		}
+		closed(t, conn, websocket.StatusPolicyViolation)
+	})
 	t.Run("too many at once", func(t *testing.T) {
 		t.Parallel()
 		conn := s.dial(testKey)

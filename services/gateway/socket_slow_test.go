@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// A client that does not read has not hung up: what is told to it, on whichever lane, can be resumed.
+func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	type result struct{ wrote, read, cause error }
+	results := make(chan result, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Errorf("accept: %v", err)
+			return
+		}
+		defer func() { _ = conn.CloseNow() }()
+		k := &socket{conn: conn, patience: 300 * time.Millisecond, arrivals: make(chan arrival)}
+		ctx, end := context.WithCancelCause(r.Context())
+		k.end = end
+		gone := make(chan error, 1)
+		go func() { gone <- k.read(ctx); k.end(errHungUp) }()
+		var got result
+		for got.wrote == nil {
+			got.wrote = k.write(make([]byte, 1<<20))
+		}
+		got.read = <-gone
+		got.cause = context.Cause(ctx)
+		results <- got
+	}))
+	t.Cleanup(server.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patienceOfTests)
+	defer cancel()
+	conn, resp, err := websocket.Dial(ctx, server.URL, nil)
+	if resp != nil && resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	select {
+	case got := <-results:
+		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all lanes": got.cause} {
+			if !errors.Is(err, errSlow) || !errors.Is(err, errHungUp) {
+				t.Errorf("%s is %v, want one of a client that reads too slowly", what, err)
+			}
+		}
+		if got.read == nil {
+			t.Error("read = nil after the end")
+		}
+	case <-ctx.Done():
+		t.Fatal("the write did not end in time")
+	}
+}
