@@ -33,7 +33,8 @@ func FuzzInvalid(f *testing.F) {
 				t.Fatalf("%s is judged %q", text, verdict)
 			}
 		}
-		if invalid != "" && usable(v) {
+		lost := strings.Contains(invalid, "reference to component") // a validator does not follow those in definitions that nobody uses
+		if invalid != "" && !lost && usable(v) {
 			t.Fatalf("%s is refused: %s", v, invalid)
 		}
 	})
