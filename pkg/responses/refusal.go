@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"cmp"
 	"regexp"
 
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -24,7 +25,7 @@ func (c *Create) Refusal() *fault.Error {
 	if p := c.schemaFault(); p != nil {
 		return p.Fault()
 	}
-	if p := c.jsonFault(); p != nil {
+	if p := cmp.Or(c.callFault(), c.jsonFault()); p != nil {
 		return p.Fault()
 	}
 	return c.ToolChoice.Fault(c.Tools).In("tool_choice").Fault()
@@ -133,6 +134,26 @@ func (c *Create) schemaFault() *check.Problem {
 		}
 	}
 	return c.Text.schemaFault().In("format").In("text")
+}
+
+// maxCallID is the longest id of a call that OpenAI's API takes, in characters.
+const maxCallID = 64
+
+// callFault checks what calls and their outputs are known by. Their names are
+// what a model has made of them, and only have to be there.
+func (c *Create) callFault() *check.Problem {
+	for i, it := range c.Input {
+		if it.Type != "function_call" && it.Type != "function_call_output" {
+			continue
+		}
+		if p := cmp.Or(check.NotEmpty(it.CallID), check.Length(it.CallID, maxCallID)); p != nil {
+			return p.In("call_id").At(i).In("input")
+		}
+		if p := check.NotEmpty(it.Name); p != nil && it.Type == "function_call" {
+			return p.In("name").At(i).In("input")
+		}
+	}
+	return nil
 }
 
 // jsonWord is what a model has to read that is to write JSON.

@@ -195,6 +195,12 @@ func tooLong() []bad {
 		return ask(path, fields, path, "string_above_max_length", fmt.Sprintf(
 			"Invalid '%s': string too long. Expected a string with maximum length %d, but got a string with length %d instead.", path, most, got))
 	}
+	empty := func(path, fields string) bad {
+		return ask("empty "+path, fields, path, "empty_string", "Invalid '"+path+"': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+	}
+	called := func(id, name string) string {
+		return `{"type":"function_call","call_id":"` + id + `","name":"` + name + `","arguments":""},{"type":"function_call_output","call_id":"` + id + `","output":""}`
+	}
 	e := func(n int) string { return strings.Repeat("é", n) }
 	return []bad{
 		long("prompt_cache_key", 64, 65, `"prompt_cache_key":"`+e(65)+`"`),
@@ -208,7 +214,11 @@ func tooLong() []bad {
 		ask("metadata key", `"metadata":{"`+e(65)+`":""}`, "metadata", "property_name_above_max_length",
 			"Invalid property name in 'metadata': '"+e(64)+"...' is too long. Expected a string with maximum length 64, but got a string with length 65 instead."),
 		{name: "metadata of a conversation", path: "/v1/conversations/{conversation}", body: `{"metadata":{"a":"` + e(513) + `"}}`, param: "metadata.a", code: "string_above_max_length", message: "Invalid 'metadata.a': string too long."},
-		ask("an empty name", `"tools":[{"type":"function","name":""}]`, "tools[0].name", "string_below_min_length", "Invalid 'tools[0].name': empty string."),
+		long("input[0].call_id", 64, 65, `"input":[`+called(e(65), "f")+`]`),
+		long("input[1].call_id", 64, 65, `"previous_response_id":"{open}","input":[{"type":"function_call_output","call_id":"c1","output":""},{"type":"function_call_output","call_id":"`+e(65)+`","output":""}]`),
+		empty("input[0].call_id", `"input":[`+called("", "f")+`]`),
+		empty("input[0].name", `"input":[`+called("c", "")+`]`),
+		empty("tools[0].name", `"tools":[{"type":"function","name":""}]`),
 		taken("as long as can be", `"prompt_cache_key":"`+e(64)+`","safety_identifier":"`+e(128)+`","metadata":{"`+e(64)+`":"`+e(512)+`",`+numbered(15, `"k%d":""`)+`}`,
 			`"prompt_cache_key":"`+e(64)+`"`, "characters count, not bytes"),
 	}

@@ -40,6 +40,14 @@ func Length(s string, most int) *Problem {
 		fmt.Sprintf("a string with maximum length %d", most), fmt.Sprintf("a string with length %d", n))
 }
 
+// NotEmpty wants a string of one character at least.
+func NotEmpty(s string) *Problem {
+	if s != "" {
+		return nil
+	}
+	return Beyond("empty_string", "empty string", "a string with minimum length 1", "an empty string")
+}
+
 // Enum reads one of a few strings.
 func Enum(v raw.Value, supported ...string) (string, *Problem) {
 	s, p := String(v, 0)
@@ -107,9 +115,8 @@ func Name(v raw.Value) (string, *Problem) {
 	if p != nil {
 		return "", p
 	}
-	if s == "" {
-		return "", Beyond("string_below_min_length", "empty string",
-			"a string with minimum length 1", "an empty string")
+	if p := NotEmpty(s); p != nil {
+		return "", p
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !isIDRune(r) }) {
 		return "", &Problem{
