@@ -168,7 +168,7 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 	tenant := s.tenants.of(n.Tenant)
 	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
 	if limit := s.spent.refuse(n.Tenant, n.Limits); limit != nil {
-		return store.Row{}, tellOver(x, *n, limit)
+		return store.Row{}, s.tellOver(x, *n, limit)
 	}
 	if err := s.backlog.admit(ctx); err != nil {
 		return store.Row{}, err
@@ -196,13 +196,14 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 		return err
 	case errors.As(err, &limit):
 		s.spent.learn(n.Tenant, n.Limits, began, limit)
-		err = tellOver(x, n, limit)
+		err = s.tellOver(x, n, limit)
 	}
 	s.backlog.giveBack()
 	return err
 }
 
-func tellOver(x *exchange, n store.NewRequest, limit *store.LimitError) error {
+func (s *server) tellOver(x *exchange, n store.NewRequest, limit *store.LimitError) error {
+	s.metrics.overLimit(limit.Limit)
 	x.quota = quotaHeaders(n.Limits, limit.Quota)
 	return overLimit(n.Tenant, n.Limits, limit)
 }

@@ -10,6 +10,8 @@
 //   - A foreground client that hangs up cancels its request, unless it sent an Idempotency-Key. A background one does not.
 //   - A POST with an Idempotency-Key happens once for its tenant, whatever is killed meanwhile: whoever sends the same again, to
 //     whichever gateway, gets the same answer, while it runs and for at least 24 hours after.
+//   - A tenant's limits hold over all gateways. What goes over one is answered with 429 and a time to come again before anything is
+//     written; repeats with an Idempotency-Key are not counted.
 //   - Every wait ends: with the answer, with the request's deadline and a little, or with the drain.
 //   - A key is checked before the body is read; a body is read to its limit and no further.
 //   - A key sees its tenant's requests only. Another tenant's answer like ids that name nothing, on every route.
@@ -29,6 +31,14 @@
 //
 // # Decisions
 //
+//   - Of the registry file the gateway reads tenants again when it changes, and nothing else: models and tools are read by the other
+//     services too, and all have to know the same. A file with a fault changes nothing.
+//   - Whom the database has refused for a rate is refused from memory until the rate allows one more: what was used up comes back by
+//     time alone. Requests in flight are always counted by the database.
+//   - A key that may use some registered tools gets them written into its requests in the place of all: whoever runs a request does not
+//     know the key. What it names beside them is refused like a tool that is not there.
+//   - A key with the scope admin manages the keys of its tenant and does nothing else. It makes none that may use other models or tools
+//     than itself; one without such bounds makes any.
 //   - store=false: whoever waits gets the answer, and nobody else anything: to every other request the id is unknown. The row is
 //     kept, for a durable run needs it; its payloads are not purged yet. A gateway that drains cancels such a request and
 //     asks its client to send it again. background=true with store=false is refused, as OpenAI does.

@@ -14,9 +14,11 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
 )
 
 // tenanted is a configuration with tenants.
@@ -102,6 +104,14 @@ func TestRequestsPerMinute(t *testing.T) {
 	if got := s.backlog(); got != rows {
 		t.Errorf("%d requests are queued, want the %d accepted ones", got, rows)
 	}
+	const counted = `
+# HELP windlass_limit_refusals_total Requests over a limit of their tenant, by limit.
+# TYPE windlass_limit_refusals_total counter
+windlass_limit_refusals_total{limit="requests"} 7
+`
+	if err := testutil.GatherAndCompare(s.rt.Metrics, strings.NewReader(counted), "windlass_limit_refusals_total"); err != nil {
+		t.Error(err)
+	}
 	r := s.as(b, "POST", "/v1/responses", background)
 	if createdID(t, r); len(quotas(r)) != 0 {
 		t.Errorf("a tenant without limits is told %v", quotas(r))
@@ -109,6 +119,23 @@ func TestRequestsPerMinute(t *testing.T) {
 	for _, path := range []string{"/v1/models", "/v1/responses/resp_0123456789abcdef0123456789abcdef"} { // reading is not limited
 		if r := s.as(a, "GET", path, ""); r.status == http.StatusTooManyRequests || len(quotas(r)) != 0 {
 			t.Errorf("GET %s answered %d with %v", path, r.status, quotas(r))
+		}
+	}
+}
+
+func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 100}), func(c *Config) { c.PollInterval = 20 * time.Millisecond })
+	for name, ask := range map[string][2]string{
+		"foreground": {"/v1/responses", foreground}, "stream": {"/v1/responses", `{"model":"m","input":"hi","stream":true}`}, "chat": {chatPath, chatBody},
+		"chat, streamed": {chatPath, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`},
+		"completion":     {"/v1/completions", `{"model":"m","prompt":"hi"}`}, "embedding": {"/v1/embeddings", `{"model":"m","input":"hi"}`},
+		"compaction": {"/v1/responses/compact", `{"model":"m","input":"hi"}`},
+	} {
+		answers := s.later("POST", ask[0], ask[1])
+		s.end(s.claim(), failedCall(chain.Failure{Code: "x", Message: "x"}))
+		if got := quotas(receive(t, answers)); got["limit-requests"] != "100" || got["remaining-requests"] == "" || got["reset-requests"] == "" {
+			t.Errorf("%s is told %v, want what is left of 100", name, got)
 		}
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"windlass.dev/windlass/pkg/store"
 )
 
 // metrics are the gateway's own series. Routes are patterns, so that their number is that of the API.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -23,8 +26,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help:    "Time from a request's headers to the end of its handler, waiting for answers included.",
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"route"})),
+		refused: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
+		}, []string{"limit"})),
 	}
 }
+
+func (m *metrics) overLimit(limit store.Limit) { m.refused.WithLabelValues(string(limit)).Inc() }
 
 func (m *metrics) observe(route, code string, took time.Duration) {
 	m.requests.WithLabelValues(route, code).Inc()
