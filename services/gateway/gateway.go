@@ -81,10 +81,14 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
 		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
-		leaving: make(chan struct{}), tenants: newTenants(cfg, st),
-		spent: spent{tenants: map[string]refusal{}},
+		leaving: make(chan struct{}),
+		spent:   spent{tenants: map[string]refusal{}},
 	}
 	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
+	s.tenants = newTenants(cfg, func(ctx context.Context, limited []string) error {
+		defer s.spent.clear()
+		return st.ForgetTokens(ctx, limited)
+	})
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s

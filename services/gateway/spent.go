@@ -50,6 +50,13 @@ func (s *spent) learn(tenant string, l store.Limits, at time.Time, e *store.Limi
 	}
 }
 
+// clear forgets everything: what was used may have been forgiven.
+func (s *spent) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tenants)
+}
+
 // forget drops those whose time has come.
 func (s *spent) forget() {
 	for tenant, r := range s.tenants {

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
 )
 
 // tenantsLook is how often the registry file is looked at. A change counts once two looks have seen the same: editors and copies
@@ -34,8 +33,8 @@ type tenants struct {
 	missing     bool
 }
 
-func newTenants(cfg Config, st *store.Store) *tenants {
-	t := &tenants{file: cfg.RegistryFile, log: cfg.Runtime.Log, forget: st.ForgetTokens}
+func newTenants(cfg Config, forget func(context.Context, []string) error) *tenants {
+	t := &tenants{file: cfg.RegistryFile, log: cfg.Runtime.Log, forget: forget}
 	t.current.Store(cfg.Registry)
 	return t
 }
