@@ -11,7 +11,7 @@ import (
 
 const (
 	// listBudget bounds the responses that one page looks at where labels are to match: about 20 ms.
-	listBudget = 5000
+	listBudget = 2000
 	// listProbe is how far filters are counted to find the one that the fewest responses have.
 	listProbe = 1000
 )
