@@ -146,7 +146,8 @@ func nextBatch(batch int, took time.Duration) int {
 	return min(2*batch, purgeMost)
 }
 
-// erase takes away what the bus may still hold: what tools gave. What is not taken away now, the streams' own limits are.
+// erase takes away what the bus may still hold: what tools gave. What is not taken away now, because the bus is away, goes with the streams'
+// own limits.
 func (p *purger) erase(ctx context.Context, gone []store.Purged) {
 	if p.kept > bus.StepMaxAge {
 		return
@@ -157,7 +158,8 @@ func (p *purger) erase(ctx context.Context, gone []store.Purged) {
 		}
 		id := dispatch.BusID(r.ID)
 		if err := p.Bus.Erase(ctx, id); err != nil && ctx.Err() == nil {
-			p.Log.Warn("purged request not erased from the bus", zap.String("request_id", id), zap.Error(err))
+			p.Log.Warn("purged requests not erased from the bus", zap.String("request_id", id), zap.Error(err))
+			return
 		}
 	}
 }

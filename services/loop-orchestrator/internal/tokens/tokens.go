@@ -26,8 +26,8 @@ const (
 	// perMessage is what each message costs beside its text, and perAnswer what the beginning of the answer does, by OpenAI's cookbook.
 	perMessage = 3
 	perAnswer  = 3
-	// most bounds how many bytes are counted: about a second. What is beyond is taken to be like what was counted.
-	most = 1 << 20
+	// most bounds how many bytes are counted: less than half a second. Of more than that pieces are counted that lie all over it.
+	most = 256 << 10
 	// piece is what is counted at once; between two pieces a count can be ended.
 	piece = 16 << 10
 )
@@ -115,27 +115,29 @@ func count(ctx context.Context, texts []string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the vocabulary: %w", err)
 	}
-	var tokens, bytes, beyond int64
+	var total int64
 	for _, text := range texts {
-		for text != "" {
+		total += int64(len(text))
+	}
+	share := 1 + total/most // one byte in so many is counted
+	var tokens, seen, counted int64
+	for _, text := range texts {
+		for first := ""; text != ""; seen += int64(len(first)) {
+			if first, text = split(text); counted > seen/share {
+				continue
+			}
 			if ctx.Err() != nil {
 				return 0, context.Cause(ctx)
 			}
-			if bytes >= most {
-				beyond += int64(len(text))
-				break
-			}
-			var first string
-			first, text = split(text)
 			n, err := codec.Count(first)
 			if err != nil {
 				return 0, fmt.Errorf("count tokens: %w", err)
 			}
-			tokens, bytes = tokens+int64(n), bytes+int64(len(first))
+			tokens, counted = tokens+int64(n), counted+int64(len(first))
 		}
 	}
-	if beyond > 0 {
-		tokens += (beyond*tokens + bytes - 1) / bytes
+	if counted < total {
+		tokens = (tokens*total + counted - 1) / counted
 	}
 	return tokens, nil
 }

@@ -58,7 +58,7 @@ func chatOf(tb testing.TB, text string) []byte {
 	return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%s}]}`, content)
 }
 
-// Pieces are what the whole is, as good as; and what is beyond the bound is like what is ahead of it.
+// Pieces are what the whole is, as good as; and a part of a long text is, wherever in it the tokens are.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	const word = "the quick brown fox " // four tokens, the last blank with the next word
@@ -67,6 +67,18 @@ func TestLongTexts(t *testing.T) {
 		want := float64(4 * words)
 		if off := (float64(got) - want) / want; err != nil || off < -0.01 || off > 0.01 {
 			t.Errorf("%d words are %d tokens, %v, want %.0f within a hundredth", 4*words, got, err, want)
+		}
+	}
+}
+
+func TestLongTextsOfTwoKinds(t *testing.T) {
+	t.Parallel()
+	words, digits := strings.Repeat("the quick brown fox ", most/10), strings.Repeat("7", 2*most) // four tokens in 20 bytes, one in three
+	want := float64(4*most/10 + 2*most/3)
+	for name, text := range map[string]string{"words first": words + digits, "digits first": digits + words} {
+		got, err := Chat(t.Context(), chatOf(t, text))
+		if off := (float64(got) - want) / want; err != nil || off < -0.05 || off > 0.05 {
+			t.Errorf("%s: %d tokens, %v, want %.0f within a twentieth", name, got, err, want)
 		}
 	}
 }
