@@ -34,6 +34,9 @@ type Create struct {
 	FrequencyPenalty *float64
 	TopLogprobs      *int
 	Truncation       string
+	// CompactThreshold is how many tokens the model may be shown before the
+	// history is compacted, of context_management; 0: it never is.
+	CompactThreshold int
 	Text             Text
 	Reasoning        Reasoning
 

@@ -53,6 +53,8 @@ var fields = map[string]reader{
 	"text":           (*Create).readTextForm,
 	"reasoning":      (*Create).readReasoning,
 	"stream_options": (*Create).readStreamOptions,
+
+	"context_management": (*Create).readContextManagement,
 }
 
 func readText(most int, at func(*Create) *string) reader {
@@ -207,3 +209,46 @@ func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
 	}
 	return p.In("include_obfuscation")
 }
+
+// readContextManagement reads the entries that say when a history is compacted.
+// Of several the least threshold holds. A threshold of its own, as OpenAI has
+// one for an entry without, would depend on the model's window, which nobody
+// here knows.
+func (c *Create) readContextManagement(v raw.Value) *check.Problem {
+	if p := check.Type(v, raw.Array); p != nil {
+		return p
+	}
+	c.CompactThreshold = 0
+	for i, e := range v.Elements() {
+		n, p := readThreshold(e)
+		if p != nil {
+			return p.At(i)
+		}
+		if c.CompactThreshold == 0 || n < c.CompactThreshold {
+			c.CompactThreshold = n
+		}
+	}
+	return nil
+}
+
+func readThreshold(v raw.Value) (int, *check.Problem) {
+	if p := check.Type(v, raw.Object); p != nil {
+		return 0, p
+	}
+	typ, threshold := v.Field("type"), v.Field("compact_threshold")
+	if !typ.Given() {
+		return 0, check.Absent("type")
+	}
+	if _, p := check.Enum(typ, "compaction"); p != nil {
+		return 0, p.In("type")
+	}
+	if !threshold.Given() {
+		return 0, check.Absent("compact_threshold")
+	}
+	n, p := check.Integer(threshold, minThreshold, math.MaxInt32)
+	return n, p.In("compact_threshold")
+}
+
+// minThreshold is the least number of tokens that a history is compacted at:
+// with less, the summary alone might reach it.
+const minThreshold = 1000

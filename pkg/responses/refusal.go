@@ -38,7 +38,6 @@ var unserved = []struct {
 	refuse func(raw.Value) *check.Problem
 }{
 	{"prompt", refuseGiven("there are no stored prompts. Send the text as 'instructions' and 'input' instead.")},
-	{"context_management", refuseContextManagement},
 	{"moderation", refuseGiven("nothing is moderated here.")},
 	{"multi_agent", refuseMultiAgent},
 	{"access_programs", refuseAccess},
@@ -58,15 +57,6 @@ func refuseGiven(why string) func(raw.Value) *check.Problem {
 		}
 		return unsupported(why)
 	}
-}
-
-// refuseContextManagement: a client that asks for it relies on its history
-// being shortened.
-func refuseContextManagement(v raw.Value) *check.Problem {
-	if !v.Given() || v.Kind() == raw.Array && v.Len() == 0 {
-		return nil
-	}
-	return unsupported("histories are not shortened by themselves.")
 }
 
 func refuseMultiAgent(v raw.Value) *check.Problem {

@@ -12,7 +12,6 @@ func TestRefusal(t *testing.T) {
 	t.Parallel()
 	const f = `"tools":[{"type":"function","name":"f"}]`
 	for _, tt := range []struct{ name, in, param, code, message string }{
-		{"context_management of another type", `"context_management":7`, "context_management", "unsupported_parameter", ""},
 		{"cache options", `"prompt_cache_options":"x"`, "prompt_cache_options", "invalid_type", ""},
 		{"reasoning context", `"reasoning":{"context":5}`, "reasoning.context", "invalid_type", "Invalid type for 'reasoning.context': expected a string"},
 		{"old name of summary", `"reasoning":{"generate_summary":"long"}`, "reasoning.generate_summary", "invalid_value", ""},
@@ -45,8 +44,6 @@ func TestRefusalLetsPass(t *testing.T) {
 	for name, in := range map[string]string{
 		"plain":              ``,
 		"what is unknown":    `"client_metadata":{"a":1},"seed":7,"reasoning":{"depth":3}`,
-		"nulls":              `"prompt":null,"context_management":null,"moderation":null,"multi_agent":null,"access_programs":null,"prompt_cache_retention":null,"prompt_cache_options":null,"reasoning":{"mode":null,"context":null,"generate_summary":null}`,
-		"nothing asked for":  `"context_management":[],"multi_agent":{"enabled":false,"max_concurrent_subagents":3},"access_programs":{"cyber":"standard"}`,
 		"hints":              `"prompt_cache_retention":"24h","prompt_cache_options":{"mode":"explicit","ttl":"12h","prewarm":false,"comparison_response_id":"resp_1"}`,
 		"reasoning":          `"reasoning":{"mode":"pro","context":"all_turns","summary":"auto","generate_summary":"detailed"}`,
 		"a function":         tools + `,"tool_choice":{"type":"function","name":"f"}`,

@@ -2,10 +2,13 @@ package finalizer
 
 import (
 	"fmt"
+	"slices"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/itemid"
 )
 
@@ -20,5 +23,7 @@ func additions(c store.Chain) ([]store.NewItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chain.Kept(append(itemid.Stored(c.ID, request.Input), chain.Output(turns)...)), nil
+	said := append(itemid.Stored(c.ID, request.Input), chain.Output(turns)...)
+	// What asks for a compaction has asked this request, not those that come.
+	return chain.Kept(slices.DeleteFunc(said, func(it item.Item) bool { return it.Type == compaction.Trigger })), nil
 }

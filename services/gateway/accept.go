@@ -150,7 +150,7 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 		}
 		return nil, "", err
 	}
-	if err := s.opens(who.tenant, "input", c.Input); err != nil {
+	if err := s.refuseCompaction(who, c); err != nil {
 		return nil, "", err
 	}
 	return c, model.Lane, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -44,10 +45,28 @@ func (s *server) compact(x *exchange, r *http.Request) error {
 	return s.call(x, r, n)
 }
 
+// refuseCompaction says what of a request's compactions cannot be had; nil when all can.
+func (s *server) refuseCompaction(who principal, c *responses.Create) error {
+	for i, it := range c.Input {
+		at := fmt.Sprintf("input[%d]", i)
+		switch {
+		case it.Type != compaction.Trigger:
+		case i < len(c.Input)-1:
+			return fault.Invalid(at, "invalid_value", fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type))
+		case !s.seals.Any():
+			return unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
+		}
+	}
+	if c.CompactThreshold > 0 && !s.seals.Any() {
+		return unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
+	}
+	return s.opens(who.tenant, "input", c.Input)
+}
+
 // opens refuses items that claim to be compactions of the tenant's and are not. Their content stays sealed until a model is called.
 func (s *server) opens(tenant, param string, items []item.Item) error {
 	for i, it := range items {
-		if it.Type != "compaction" {
+		if it.Type != compaction.Item {
 			continue
 		}
 		_, err := s.seals.Open(tenant, it.Encrypted())

@@ -162,9 +162,15 @@ func TestWithoutASealKeyNothingIsCompacted(t *testing.T) {
 	if r.status != http.StatusNotFound || r.fault(t)["code"] != "compaction_not_configured" {
 		t.Errorf("answered %d %s", r.status, r.body)
 	}
-	r = s.call("POST", "/v1/responses", `{"model":"m","input":[{"type":"compaction","encrypted_content":"`+content+`"}]}`)
-	if r.status != http.StatusBadRequest || r.fault(t)["code"] != "invalid_encrypted_content" {
-		t.Errorf("an item is answered %d %s", r.status, r.body)
+	for fields, want := range map[string][2]any{
+		`"input":[{"type":"compaction","encrypted_content":"` + content + `"}]`:              {"invalid_encrypted_content", "input[0].encrypted_content"},
+		`"input":[{"role":"user","content":"hi"},{"type":"compaction_trigger"}]`:             {"unsupported_parameter", "input[1]"},
+		`"input":"hi","context_management":[{"type":"compaction","compact_threshold":1000}]`: {"unsupported_parameter", "context_management"},
+	} {
+		r := s.call("POST", "/v1/responses", `{"model":"m",`+fields+`}`)
+		if f := r.fault(t); r.status != http.StatusBadRequest || f["code"] != want[0] || f["param"] != want[1] {
+			t.Errorf("%s is answered %d %s, want %v", fields, r.status, r.body, want)
+		}
 	}
 }
 

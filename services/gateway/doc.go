@@ -103,6 +103,7 @@
 //     conversation it may not, for nothing could take the items' places there. All messages of the user come back, as OpenAI has it, however
 //     many; what instructs the model goes into the seal (package compaction). A compaction item is opened when it comes, so that what was not
 //     sealed for the tenant is a 400, and kept as it came. Without WINDLASS_SEAL_KEYS there is no such route (404).
+//   - A compact_threshold has to be given: OpenAI's own default depends on the model's window, which is in no registry here.
 //   - So is a count of tokens (POST /v1/responses/input_tokens): what a model is shown is known where its history is loaded and its
 //     upstream's dialect is spoken, and counting a long one takes seconds of a core. A conversation's items are copied into the request,
 //     for it is not to be locked.

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/compaction"
 )
 
 // memory is what a WebSocket knows of a response that nobody else knows: one with store=false, or a warm-up. It is never written to.
@@ -28,7 +29,7 @@ func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, 
 	if f := c.Answers(m.open); f != nil {
 		return nil, f
 	}
-	whole, f := responses.WithInput(body, slices.Concat(m.items, c.Input))
+	whole, f := responses.WithInput(body, slices.Concat(untriggered(m.items), c.Input))
 	if f != nil {
 		return nil, f
 	}
@@ -37,6 +38,11 @@ func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, 
 			"Previous response with id '%s' has too long a history: at most %d bytes can be continued.", m.id, most))
 	}
 	return whole, nil
+}
+
+// untriggered is input without the item that asks for a compaction: it asked that of one request only.
+func untriggered(input []item.Item) []item.Item {
+	return slices.DeleteFunc(slices.Clone(input), func(it item.Item) bool { return it.Type == compaction.Trigger })
 }
 
 // memories are what a WebSocket knows of the last response of each lane. Every lane may continue every one of them. They are safe for

@@ -202,3 +202,54 @@ func TestAnEmptySummaryIsAskedForAgain(t *testing.T) {
 		t.Errorf("the request is %+v, want it parked for another attempt", got)
 	}
 }
+
+// A history that passes its threshold in the middle of a run is compacted between two turns, with all that tools have answered.
+func TestARunShortensItsHistory(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.keys = seals(t)
+	answers := []string{
+		`{"choices":[{"message":{"tool_calls":[{"id":"c","type":"function","function":{"name":"nope","arguments":"{}"}}]}}],"usage":{"prompt_tokens":990,"completion_tokens":20}}`,
+		`{"choices":[{"message":{"content":"They met."}}],"usage":{"prompt_tokens":1100,"completion_tokens":500}}`,
+		`{"choices":[{"message":{"content":"Done."}}],"usage":{"prompt_tokens":100,"completion_tokens":3}}`,
+	}
+	var bodies []string
+	s.see = func(body []byte) { bodies = append(bodies, string(body)) }
+	s.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answers[len(bodies)-1])) }
+	row := s.claimed(t, func(n *store.NewRequest) {
+		n.Body = []byte(`{"model":"m","input":"Do it.","max_output_tokens":400,"tools":[{"type":"mcp","server_label":"windlass"}],` +
+			`"context_management":[{"type":"compaction","compact_threshold":1000}]}`)
+	})
+	for turn := 1; turn <= 3; turn++ {
+		row = s.look(t, row.ID)
+		if row.Turn != turn || row.Outcome != "" {
+			t.Fatalf("before turn %d the request is %+v", turn, row)
+		}
+		if err := s.deliver(t.Context(), row, 1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(bodies) != 3 || s.look(t, row.ID).Outcome != store.Completed {
+		t.Fatalf("after %d calls the request is %+v", len(bodies), s.look(t, row.ID))
+	}
+	for i, want := range []map[string]bool{
+		{"Do it.": true, "nope": false, "Answer with the summary alone": false},
+		{"Do it.": true, `"role":"tool"`: true, "Answer with the summary alone": true, "max_completion_tokens": false},
+		// What the summary has cost is not held against the answer.
+		{"Do it.": true, `"role":"tool"`: false, "They met.": true, `"max_completion_tokens":380`: true},
+	} {
+		for text, there := range want {
+			if strings.Contains(bodies[i], text) != there {
+				t.Errorf("call %d has %q: %v, want %v:\n%s", i, text, !there, there, bodies[i])
+			}
+		}
+	}
+	c, err := s.Store.Load(t.Context(), row.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns, err := chain.Turns(c)
+	if err != nil || len(turns) != 3 || !turns[1].Compacted() || chain.Usage(turns).InputTokens != 2190 {
+		t.Errorf("the run is %+v, %v; want a compaction in the middle, and all usage in the sum", turns, err)
+	}
+}

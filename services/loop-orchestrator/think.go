@@ -62,12 +62,20 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	state := plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Earlier: earlier, Turns: turns, Tools: tools, Limits: o.Registry.Limits(),
 	}
-	dialect := dialects[served.Upstream.Dialect]
-	body, err := o.encode(dialect, c.Tenant, model.Call{
+	call := model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
 		NoSeal: served.Upstream.NoEncryptedReasoning,
-	})
+	}
+	opened, err := o.open(c.Tenant, call)
+	if err != nil {
+		return none, err
+	}
+	if t := (turnCall{c, served, state, call, opened}); t.shortens() {
+		return o.shorten(ctx, t)
+	}
+	dialect := dialects[served.Upstream.Dialect]
+	body, err := encode(dialect, opened)
 	if err != nil {
 		return none, err
 	}

@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -114,4 +115,86 @@ func encode(tb testing.TB, v any) []byte {
 		tb.Fatal(err)
 	}
 	return text
+}
+
+// triggered: an input that ends with a trigger comes to a compaction and nothing else, which the line goes on from.
+func (c *capture) triggered(t *testing.T, s *stacktest.Stack) {
+	plan := mock.Plan{Seed: 8820, Text: "The keys are under the mat."}
+	first := s.Ask(t, plan, stacktest.Fields{"model": "capture"})
+	fields := stacktest.Fields{"model": "capture", "previous_response_id": first.ID, "input": []stacktest.Fields{{"type": "compaction_trigger"}}}
+	second := stacktest.Streamed(t, s.Stream(t, mock.Plan{}, fields))
+	if second.Status != "completed" || len(second.Output) != 1 || second.Output[0].Type != "compaction" || second.Usage.Output == 0 {
+		t.Fatalf("it came to %s", second.JSON)
+	}
+	next := mock.Plan{Seed: 8821}
+	completed(t, s.Ask(t, next, stacktest.Fields{"model": "capture", "previous_response_id": second.ID, "tools": nil}), next.Answer())
+	seen := c.last(t, plan) // which is in a message that was kept
+	if n := strings.Count(seen, "under the mat"); n != 1 || !strings.Contains(seen, "PLAN") || strings.Contains(seen, `"assistant"`) {
+		t.Errorf("the model is shown the summary %d times:\n%s", n, excerpt([]byte(seen)))
+	}
+
+	raw := encode(t, stacktest.Fields{"model": "capture", "store": false, "input": []any{
+		stacktest.Fields{"role": "user", "content": plan.Prompt()}, stacktest.Fields{"type": "compaction_trigger"},
+	}})
+	status, text := s.Do(t, http.MethodPost, "/v1/responses", raw)
+	var object struct{ Output []json.RawMessage }
+	if err := json.Unmarshal(text, &object); err != nil || status != http.StatusOK || len(object.Output) != 1 {
+		t.Fatalf("a history as input came to %d %s", status, text)
+	}
+	last := mock.Plan{Seed: 8822}
+	input := []any{
+		stacktest.Fields{"role": "user", "content": "dropped"}, object.Output[0], stacktest.Fields{"role": "user", "content": last.Prompt()},
+	}
+	completed(t, s.Ask(t, last, stacktest.Fields{"model": "capture", "input": input, "tools": nil}), last.Answer())
+	if seen := c.last(t, plan); strings.Contains(seen, "dropped") || strings.Count(seen, "under the mat") != 1 {
+		t.Errorf("what is before the item is shown beside it:\n%s", excerpt([]byte(seen)))
+	}
+}
+
+// shortened: a response whose history has grown past its threshold has it compacted and goes on, in the same response.
+func (c *capture) shortened(t *testing.T, s *stacktest.Stack) {
+	management := []stacktest.Fields{{"type": "compaction", "compact_threshold": 1000}}
+	long := mock.Plan{Seed: 8810, Text: strings.Repeat("The keys are under the mat. ", 200)}
+	first := s.Ask(t, long, stacktest.Fields{"model": "capture", "input": []stacktest.Fields{
+		{"role": "developer", "content": "Be brief."}, {"role": "user", "content": long.Prompt()},
+	}, "context_management": management})
+	if len(first.Calls("compaction")) > 0 {
+		t.Fatalf("a question alone is compacted: %s", excerpt(first.JSON))
+	}
+	next := mock.Plan{Seed: 8811, Rounds: 1, Width: 1}
+	fields := stacktest.Fields{"model": "capture", "previous_response_id": first.ID, "context_management": management, "max_output_tokens": 4000}
+	raw := s.Stream(t, next, fields)
+	second := stacktest.Streamed(t, raw)
+	completed(t, second, next.Answer())
+	if again := s.Resume(t, second.ID, -1); !bytes.Equal(raw, again) {
+		t.Errorf("the stream is read again as\n%s\nit was\n%s", excerpt(again), excerpt(raw))
+	}
+	var kinds []string
+	for _, it := range second.Output {
+		kinds = append(kinds, it.Type)
+	}
+	equal(t, "the output", []string{"compaction", "mcp_call", "message"}, kinds)
+	steps := s.Steps(t, second.ID)
+	if len(steps) != 4 || steps[0].Turn != 1 || steps[1].Turn != 2 || steps[3].Turn != 3 {
+		t.Errorf("the steps are %+v, want a compaction, two calls and one of a tool", steps)
+	}
+	// The capture keeps calls by the first plan in them, which from the compaction on is the second one's.
+	c.mu.Lock()
+	bodies := c.bodies[next.Seed]
+	c.mu.Unlock()
+	if len(bodies) != 2 {
+		t.Fatalf("the model was called %d times behind the compaction, want twice", len(bodies))
+	}
+	quoted := string(encode(t, next.Prompt()))
+	for i, results := range []int{0, 1} {
+		seen := strings.NewReplacer(quoted, `"PLAN"`, `\u003c`, "<", `\u003e`, ">").Replace(string(bodies[i]))
+		for text, times := range map[string]int{
+			`{"role":"developer","content":"Be brief."}`: 1, `{"role":"user","content":"PLAN"}`: 1, "\nSummary of 4 messages.\n": 0,
+			`<conversation_summary>\nSummary of 4 messages.\n</conversation_summary>`: 1, `"role":"tool"`: results, "under the mat": 0,
+		} {
+			if n := strings.Count(seen, text); n != times {
+				t.Errorf("call %d shows the model %q %d times, want %d:\n%s", i, text, n, times, excerpt([]byte(seen)))
+			}
+		}
+	}
 }

@@ -43,6 +43,8 @@ func TestPromises(t *testing.T) {
 		"lists of tools":                          capture.lists,
 		"histories that are made shorter":         capture.compactions,
 		"tokens that are counted":                 capture.countedTokens,
+		"histories that are shortened when asked": capture.triggered,
+		"histories that shorten themselves":       capture.shortened,
 		"the tools of a key":                      toolsOfAKey,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,7 +50,7 @@ func refuseItem(at string, it item.Item) *fault.Error {
 					fmt.Sprintf("a function's output of the type '%.64s' is not supported with this model: its upstream takes text.", p.Type))
 			}
 		}
-	case "function_call", "mcp_call", "item_reference", "compaction":
+	case "function_call", "mcp_call", "item_reference", "compaction", "compaction_trigger":
 	case "reasoning", "mcp_list_tools":
 	default:
 		return unsupported(at, fmt.Sprintf("an item of the type '%.64s' is not supported with this model.", it.Type))

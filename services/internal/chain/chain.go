@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/compaction"
 )
 
 // Record is what a model step leaves as its output: the turn's items, with call ids unique in the request, and its usage.
@@ -57,6 +58,9 @@ type Turn struct {
 	Record
 	Tools map[string]store.Step // by call id; calls of the client's own tools have none
 }
+
+// Compacted tells whether the turn is one in which the history was compacted, and no more.
+func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
 func Turns(c store.Chain) ([]Turn, error) {

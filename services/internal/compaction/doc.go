@@ -15,5 +15,11 @@
 //     sealed in between: clients are given back what they sent, and a copy of the database says less.
 package compaction
 
-// Endpoint is that of requests that compact a history, as in store.NewRequest.
-const Endpoint = "responses/compact"
+const (
+	// Endpoint is that of requests that compact a history, as in store.NewRequest.
+	Endpoint = "responses/compact"
+	// Item is the type of a compaction item.
+	Item = "compaction"
+	// Trigger is the type of an input item that asks for a compaction. It comes last, and says nothing to a model.
+	Trigger = "compaction_trigger"
+)

@@ -88,6 +88,10 @@ func (t *turn) read(req *chatRequest, param string, size int) {
 		return
 	}
 	switch {
+	case asksSummary(req.Messages) && (at >= 0 || req.Model != "demo"):
+		t.round, t.reply = len(after(rounds, at)), plan.summary(req.Messages)
+	case asksSummary(req.Messages):
+		t.reply = demoSummary(req.Messages)
 	case at >= 0:
 		rounds = after(rounds, at)
 		t.round = len(rounds)

@@ -8,7 +8,6 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/chain"
-	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -69,33 +68,4 @@ func Summary(a model.Answer) (string, error) {
 		return "", &model.CallError{Code: "server_error", Message: "The model wrote no summary.", HTTPStatus: http.StatusOK, Retriable: true}
 	}
 	return strings.TrimSpace(text.String()), nil
-}
-
-// Kept is what of a history stays word for word: the messages of the user, which a client is given back, and those that hold
-// instructions, which go into the seal with those of earlier compactions.
-func Kept(keys compaction.Keys, tenant string, c model.Call) (users, instructions []item.Item, err error) {
-	take := func(items []item.Item) {
-		for _, it := range items {
-			switch {
-			case isCompaction(it):
-				content, bad := keys.Open(tenant, it.Encrypted())
-				if err == nil {
-					err = bad
-				}
-				instructions = append(instructions, content.Kept...)
-			case it.Type == "message" && it.Role == "user":
-				users = append(users, it)
-			case it.Type == "message" && it.Role != "assistant":
-				instructions = append(instructions, it)
-			}
-		}
-	}
-	for _, a := range c.Ancestors {
-		take(a.Input)
-		for _, t := range a.Turns {
-			take(t.Items)
-		}
-	}
-	take(c.Request.Input)
-	return users, instructions, err
 }

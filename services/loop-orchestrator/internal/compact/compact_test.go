@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -120,22 +121,128 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
+func TestGiven(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
-	users, rules, err := Kept(keys, tenant, call(t, keys))
-	if err != nil {
-		t.Fatal(err)
+	users, content, err := Given(keys, tenant, call(t, keys), "S")
+	if err != nil || content.Summary != "S" || content.Whole || content.After != nil {
+		t.Fatalf("Given = %+v, %v", content, err)
 	}
 	if diff := cmp.Diff([]string{"message user a", "message user d"}, sketch(users)); diff != "" {
 		t.Errorf("the user's messages (-want +got):\n%s", diff)
 	}
 	want := []string{"message system b", "message developer r2", "message developer r3", "message developer r4"}
-	if diff := cmp.Diff(want, sketch(rules)); diff != "" {
+	if diff := cmp.Diff(want, sketch(content.Kept)); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)
 	}
-	if _, _, err := Kept(keys, "other", call(t, keys)); !errors.Is(err, compaction.ErrSealed) {
-		t.Errorf("kept for another tenant: %v", err)
+	if _, _, err := Given(keys, "other", call(t, keys), "S"); !errors.Is(err, compaction.ErrSealed) {
+		t.Errorf("given to another tenant: %v", err)
+	}
+}
+
+// A compaction inside a response holds all that a client needs who drops what was before it, and a model is shown nothing else.
+func TestWhole(t *testing.T) {
+	t.Parallel()
+	keys := newKeys(t)
+	c := model.Call{
+		Request:   &responses.Create{Input: items(t, `[{"role":"assistant","content":"c"},{"role":"user","content":"d"},{"role":"developer","content":"e"},{"type":"compaction_trigger"}]`)},
+		Ancestors: []chain.Ancestor{{Input: items(t, `[{"role":"user","content":"`+strings.Repeat("x", 500)+`"},{"role":"system","content":"a"},{"role":"user","content":"b"}]`)}},
+	}
+	content, err := Whole(keys, tenant, c, "S", 100)
+	if err != nil || !content.Whole {
+		t.Fatalf("Whole = %+v, %v", content, err)
+	}
+	want := []string{"message system a", "message user b", "message user (S)", "message user d", "message developer e"}
+	if diff := cmp.Diff(want, sketch(content.Items())); diff != "" {
+		t.Errorf("what it holds (-want +got):\n%s", diff)
+	}
+	sealed, err := keys.Seal(tenant, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := item.Compaction("cmp_1", sealed)
+	said := chain.Turn{Record: chain.Record{Items: []item.Item{it}, Usage: responses.Usage{InputTokens: 9000}}}
+	then := chain.Turn{Record: chain.Record{Items: items(t, `[{"role":"assistant","content":"f"}]`)}}
+	before := []chain.Ancestor{{Input: items(t, `[{"role":"user","content":"old"}]`), Turns: []chain.Turn{{}}}}
+	for where, call := range map[string]model.Call{
+		"in a turn":      {Request: c.Request, Ancestors: before, Turns: []chain.Turn{{}, said, then}},
+		"in an ancestor": {Request: &responses.Create{}, Ancestors: append(before, chain.Ancestor{Input: c.Request.Input, Turns: []chain.Turn{{}, said, then}})},
+		"as input":       {Request: &responses.Create{Input: append(items(t, `[{"role":"user","content":"old"}]`), it, then.Items[0])}, Ancestors: before},
+		"as its input":   {Request: &responses.Create{}, Ancestors: append(before, chain.Ancestor{Input: append(c.Request.Input, it), Turns: []chain.Turn{then}})},
+	} {
+		opened, err := Open(keys, tenant, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []item.Item
+		for _, a := range append(opened.Ancestors, chain.Ancestor{Input: opened.Request.Input, Turns: opened.Turns}) {
+			all = append(all, a.Input...)
+			for _, t := range a.Turns {
+				all = append(all, t.Items...)
+			}
+		}
+		if diff := cmp.Diff(append(want, "message assistant f"), sketch(all)); diff != "" {
+			t.Errorf("%s a model is shown (-want +got):\n%s", where, diff)
+		}
+		if n := Tokens(opened); n > 1000 {
+			t.Errorf("%s the history is taken to have %d tokens", where, n)
+		}
+		users, again, err := Given(keys, tenant, call, "T")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"message user b", "message user d"}, sketch(users)); diff != "" {
+			t.Errorf("%s a client is given (-want +got):\n%s", where, diff)
+		}
+		if diff := cmp.Diff([]string{"message system a", "message developer e"}, sketch(again.Kept)); diff != "" {
+			t.Errorf("%s instructions (-want +got):\n%s", where, diff)
+		}
+	}
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+	text := func(role string, tokens int) []item.Item {
+		return items(t, `[{"role":"`+role+`","content":"`+strings.Repeat("abcd", tokens)+`"}]`)
+	}
+	turn := func(input, output, reasoning int64, results int) chain.Turn {
+		return chain.Turn{
+			Record: chain.Record{Items: text("assistant", 1), Usage: responses.Usage{InputTokens: input, OutputTokens: output, ReasoningTokens: reasoning}},
+			Tools:  map[string]store.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
+		}
+	}
+	compactedTurn := chain.Turn{Record: chain.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}}}
+	image := items(t, `[{"role":"user","content":[{"type":"input_image","image_url":"data:`+strings.Repeat("x", 9000)+`"}]},{"role":"assistant","content":"a"}]`)
+	for name, tt := range map[string]struct {
+		call   model.Call
+		tokens int
+		due    bool
+	}{
+		"nothing but a long question": {model.Call{Request: &responses.Create{Input: text("user", 2000)}}, 2000, false},
+		"a long history as input":     {model.Call{Request: &responses.Create{Input: append(text("assistant", 2000), text("user", 5)...)}}, 2005, true},
+		"a short one":                 {model.Call{Request: &responses.Create{Input: append(text("assistant", 500), text("user", 5)...)}}, 505, false},
+		"an image":                    {model.Call{Request: &responses.Create{Input: image}}, 1000, true},
+		"counted by the model": {model.Call{
+			Request: &responses.Create{Input: text("user", 5)}, Ancestors: []chain.Ancestor{{Input: text("user", 9000)}, {Turns: []chain.Turn{turn(700, 400, 105, 0)}}},
+		}, 1000, true},
+		"counted, and results since": {model.Call{
+			Request: &responses.Create{Input: text("user", 9000)}, Turns: []chain.Turn{turn(9000, 1, 0, 0), turn(700, 100, 0, 199)},
+		}, 999, false},
+		"not counted": {model.Call{
+			Request: &responses.Create{Input: text("user", 5), Instructions: strings.Repeat("abcd", 10)}, Ancestors: []chain.Ancestor{{Input: text("user", 900), Turns: []chain.Turn{turn(0, 0, 0, 100)}}},
+		}, 1016, true},
+		"just compacted": {model.Call{Request: &responses.Create{Input: text("user", 9000)}, Turns: []chain.Turn{turn(9000, 1, 0, 0), compactedTurn}}, 9001, false},
+	} {
+		opened := tt.call
+		if got := Tokens(opened); got != tt.tokens {
+			t.Errorf("%s: %d tokens, want %d", name, got, tt.tokens)
+		}
+		if got := Due(tt.call, opened, 1000); got != tt.due {
+			t.Errorf("%s: due %v, want %v", name, got, tt.due)
+		}
+		if Due(tt.call, opened, 0) {
+			t.Errorf("%s: due without a threshold", name)
+		}
 	}
 }
 

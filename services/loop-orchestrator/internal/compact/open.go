@@ -4,24 +4,40 @@ package compact
 import (
 	"slices"
 
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Open is the call with what compaction items hold in their places, so that no dialect has to know them. The call that it is given is
-// not written to. compaction.ErrSealed, compaction.ErrNoKey.
+// Open is the call with what compaction items hold in their places, and without what they have taken the place of, so that no dialect
+// has to know them. The call that it is given is not written to. compaction.ErrSealed, compaction.ErrNoKey.
 func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error) {
 	o := opener{keys: keys, tenant: tenant}
-	request := *c.Request
-	request.Input = o.items(c.Request.Input)
-	c.Request = &request
-	c.Ancestors = slices.Clone(c.Ancestors)
-	for i, a := range c.Ancestors {
-		c.Ancestors[i] = chain.Ancestor{Input: o.items(a.Input), Turns: o.turns(a.Turns)}
+	var earlier []chain.Ancestor
+	for _, a := range c.Ancestors {
+		input, whole := o.items(a.Input)
+		turns, cut := o.turns(a.Turns)
+		if whole || cut {
+			earlier = nil
+		}
+		if cut {
+			input = nil
+		}
+		earlier = append(earlier, chain.Ancestor{Input: input, Turns: turns})
 	}
-	c.Turns = o.turns(c.Turns)
+	input, whole := o.items(c.Request.Input)
+	turns, cut := o.turns(c.Turns)
+	if whole || cut {
+		earlier = nil
+	}
+	if cut {
+		input = nil
+	}
+	request := *c.Request
+	request.Input = input
+	c.Request, c.Ancestors, c.Turns = &request, earlier, turns
 	return c, o.err
 }
 
@@ -32,35 +48,48 @@ type opener struct {
 	err    error
 }
 
-func (o *opener) turns(turns []chain.Turn) []chain.Turn {
-	turns = slices.Clone(turns)
-	for i := range turns {
-		turns[i].Items = o.items(turns[i].Items)
+// turns are those from the last one on that has taken the place of all before.
+func (o *opener) turns(turns []chain.Turn) (out []chain.Turn, cut bool) {
+	for _, t := range turns {
+		if t.Compacted() {
+			t.Usage = responses.Usage{} // of a history that is not shown any more
+		}
+		var whole bool
+		if t.Items, whole = o.items(t.Items); whole {
+			out, cut = nil, true
+		}
+		out = append(out, t)
 	}
-	return turns
+	return out, cut
 }
 
-func (o *opener) items(items []item.Item) []item.Item {
-	if !slices.ContainsFunc(items, isCompaction) {
-		return items
+// items are opened. whole: what was before them is no more.
+func (o *opener) items(items []item.Item) (out []item.Item, whole bool) {
+	if !slices.ContainsFunc(items, special) {
+		return items, false
 	}
-	var out []item.Item
 	for _, it := range items {
-		if isCompaction(it) {
-			out = append(out, o.open(it)...)
-		} else {
+		switch it.Type {
+		case compaction.Item:
+			content := o.open(it)
+			if content.Whole {
+				out, whole = nil, true
+			}
+			out = append(out, content.Items()...)
+		case compaction.Trigger: // is for us
+		default:
 			out = append(out, it)
 		}
 	}
-	return out
+	return out, whole
 }
 
-func (o *opener) open(it item.Item) []item.Item {
+func (o *opener) open(it item.Item) compaction.Content {
 	content, err := o.keys.Open(o.tenant, it.Encrypted())
 	if o.err == nil {
 		o.err = err
 	}
-	return content.Items()
+	return content
 }
 
-func isCompaction(it item.Item) bool { return it.Type == "compaction" }
+func special(it item.Item) bool { return it.Type == compaction.Item || it.Type == compaction.Trigger }

@@ -7,6 +7,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -41,12 +42,13 @@ func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, i
 // spent names the budget that forbids another turn; empty when none does.
 func (d *Draft) spent() string {
 	used := chain.Usage(d.Turns).Add(d.record.Usage)
+	said := chain.Usage(d.spokenTurns()).Add(d.record.Usage) // without the summaries, which are for nobody's eyes
 	switch {
 	case d.Turn >= d.Limits.MaxTurns:
 		return "max_turns"
 	case d.Limits.MaxTokens > 0 && used.Total() >= int64(d.Limits.MaxTokens):
 		return "max_tokens"
-	case d.Request.MaxOutputTokens != nil && used.OutputTokens >= int64(*d.Request.MaxOutputTokens):
+	case d.Request.MaxOutputTokens != nil && said.OutputTokens >= int64(*d.Request.MaxOutputTokens):
 		return "max_output_tokens"
 	case d.bytes() > d.Limits.MaxOutputBytes:
 		return "max_output_bytes"
@@ -69,7 +71,7 @@ func (d *Draft) bytes() int {
 func size(items []item.Item) int {
 	n := 0
 	for _, it := range items {
-		if it.Type != listTools { // which nobody returned
+		if it.Type != listTools && it.Type != compaction.Item { // which nobody returned
 			n += len(it.JSON())
 		}
 	}

@@ -35,10 +35,7 @@ type spoken struct {
 
 // Begin begins the turn.
 func Begin(s State) *Draft {
-	d := &Draft{State: s, ids: s.callIDs()}
-	for _, t := range s.Turns {
-		d.base += len(t.Items)
-	}
+	d := &Draft{State: s, ids: s.callIDs(), base: s.Base()}
 	if list, ok := s.list(); ok {
 		d.record.Items = append(d.record.Items, list)
 		d.before = event.Replay(d.base, list)

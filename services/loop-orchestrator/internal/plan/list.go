@@ -12,10 +12,10 @@ const listTools = "mcp_list_tools"
 // the same list. It is recorded with the first turn: a turn whose record has none, because another version took it, is numbered
 // without it by everybody.
 func (s State) list() (item.Item, bool) {
-	if len(s.Turns) > 0 || s.Tools.Listed == nil {
+	if len(s.spokenTurns()) > 0 || s.Tools.Listed == nil {
 		return item.Item{}, false
 	}
-	list := item.ToolList(itemid.Output("mcpl", s.ID, s.Turn, 0), toolset.ServerLabel, s.Tools.Listed)
+	list := item.ToolList(itemid.Output("mcpl", s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)
 	return list, !s.known().SameTools(list)
 }
 

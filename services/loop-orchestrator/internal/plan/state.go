@@ -2,6 +2,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -27,7 +29,7 @@ func (s State) Left() *int {
 	if s.Request.MaxOutputTokens == nil {
 		return nil
 	}
-	left := max(*s.Request.MaxOutputTokens-int(chain.Usage(s.Turns).OutputTokens), 0)
+	left := max(*s.Request.MaxOutputTokens-int(chain.Usage(s.spokenTurns()).OutputTokens), 0)
 	return &left
 }
 
@@ -35,8 +37,22 @@ func (s State) Left() *int {
 // could only end on a budget.
 func (s State) Choice() tool.Choice {
 	c := s.Tools.Choice
-	if len(s.Turns) > 0 && (c.Tool != nil || c.Mode == "required") {
+	if len(s.spokenTurns()) > 0 && (c.Tool != nil || c.Mode == "required") {
 		return tool.Choice{Mode: "auto"}
 	}
 	return c
+}
+
+// spokenTurns are those in which the model was asked to go on, and not to compact the history.
+func (s State) spokenTurns() []chain.Turn {
+	return slices.DeleteFunc(slices.Clone(s.Turns), chain.Turn.Compacted)
+}
+
+// Base is how many items the output has before the turn.
+func (s State) Base() int {
+	n := 0
+	for _, t := range s.Turns {
+		n += len(t.Items)
+	}
+	return n
 }
