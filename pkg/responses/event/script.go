@@ -184,13 +184,17 @@ func Begun(it item.Item) item.Item {
 	case "reasoning":
 		return item.Reasoning{ID: it.ID}.Item()
 	case "function_call":
-		return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Name: it.Name}.Function()
+		return begun(it).Function()
 	case "custom_tool_call":
-		return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Name: it.Name}.Custom()
+		return begun(it).Custom()
 	case "mcp_call":
 		return item.Call{ID: it.ID, Status: "in_progress", ServerLabel: it.ServerLabel, Name: it.Name}.MCP()
 	case "mcp_list_tools":
 		return item.ToolList(it.ID, it.ServerLabel, nil)
 	}
 	return it
+}
+
+func begun(it item.Item) item.Call {
+	return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Namespace: it.Namespace(), Name: it.Name}
 }

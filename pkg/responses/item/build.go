@@ -29,6 +29,7 @@ type Call struct {
 	Status      string
 	CallID      string
 	ServerLabel string
+	Namespace   string // of a function or a custom tool, if it has one
 	Name        string
 	Arguments   string
 	Output      *string
@@ -39,6 +40,7 @@ type Call struct {
 func (c Call) Function() Item {
 	b := head("function_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
+	b = given(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "arguments", c.Arguments)
 	return Item{
@@ -50,6 +52,7 @@ func (c Call) Function() Item {
 func (c Call) Custom() Item {
 	b := head("custom_tool_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
+	b = given(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "input", c.Arguments)
 	return Item{

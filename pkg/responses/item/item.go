@@ -59,6 +59,9 @@ func (i Item) MarshalJSON() ([]byte, error) {
 // mcp_call. Nobody has checked that it is JSON.
 func (i Item) Arguments() string { return i.raw.Field("arguments").Text() }
 
+// Namespace is that of the tool that a function_call or custom_tool_call names.
+func (i Item) Namespace() string { return i.raw.Field("namespace").Text() }
+
 // Input is the text that the model wrote for a custom_tool_call.
 func (i Item) Input() string { return i.raw.Field("input").Text() }
 

@@ -136,10 +136,8 @@ func (c Choice) Fault(tools []Tool) *check.Problem {
 func (r Ref) names(t Tool) bool {
 	switch {
 	case t.Type == "namespace":
-		for _, e := range t.raw.Field("tools").Elements() {
-			if e.Field("type").Text() == r.Type && e.Field("name").Text() == r.Name {
-				return true
-			}
+		if slices.Contains(t.Inside(), Ref{Type: r.Type, Name: r.Name}) {
+			return true
 		}
 		return r.Type == t.Type && r.Name == t.Name
 	case t.Type != r.Type:

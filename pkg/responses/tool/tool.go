@@ -127,6 +127,15 @@ func (t Tool) SchemaFault() *check.Problem {
 		"Invalid schema for function '"+t.Name+"': "+reason)
 }
 
+// Inside names the tools of a namespace.
+func (t Tool) Inside() []Ref {
+	var all []Ref
+	for _, e := range t.raw.Field("tools").Elements() {
+		all = append(all, Ref{Type: e.Field("type").Text(), Name: e.Field("name").Text()})
+	}
+	return all
+}
+
 // JSON is the tool as the client sent it, credentials included.
 func (t Tool) JSON() json.RawMessage { return json.RawMessage(t.raw) }
 

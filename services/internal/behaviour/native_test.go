@@ -38,6 +38,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"streams":                        streams,
 		"reasoning":                      nativeReasoning,
 		"custom tools":                   customTools,
+		"namespaces":                     namespaces,
 		"failures told in an answer":     nativeFailures,
 		"requests that are one call":     nativeCalls,
 	} {
@@ -164,6 +165,38 @@ func customTools(t *testing.T, s *stacktest.Stack) {
 			if n := len(next.Calls("message")); n != 1 {
 				t.Errorf("the response goes on with %s, want its message", next.JSON)
 			}
+		})
+	}
+}
+
+// namespaces: what the client has in them is called by both names.
+func namespaces(t *testing.T, s *stacktest.Stack) {
+	space := stacktest.Fields{"type": "namespace", "name": "crm", "description": "Customers.", "tools": []stacktest.Fields{
+		{"type": "function", "name": "lookup", "parameters": stacktest.Fields{"type": "object"}}, {"type": "custom", "name": "patch"},
+	}}
+	for i, streamed := range []bool{false, true} {
+		t.Run([]string{"whole", "streamed"}[i], func(t *testing.T) {
+			t.Parallel()
+			plan := mock.Plan{Seed: int64(9700 + i), Rounds: 1, Width: 3, Tools: []string{"lookup", "patch", "mock_echo"}}
+			fields := stacktest.Fields{"tools": []stacktest.Fields{space, hosted}}
+			var r stacktest.Response
+			if streamed {
+				r = stacktest.Streamed(t, s.Stream(t, plan, fields))
+			} else {
+				r = s.Ask(t, plan, fields)
+			}
+			ended(t, r, "completed", "")
+			var got []string
+			var input []any
+			for _, it := range r.Output {
+				got = append(got, it.Type+" "+it.Namespace+" "+it.Name)
+				if it.Type == "function_call" || it.Type == "custom_tool_call" {
+					input = append(input, stacktest.Fields{"type": it.Type + "_output", "call_id": it.CallID, "output": "1"})
+				}
+			}
+			equal(t, "output", []string{"mcp_list_tools  ", "function_call crm lookup", "custom_tool_call crm patch", "mcp_call  mock_echo"}, got)
+			fields["previous_response_id"], fields["input"] = r.ID, input
+			ended(t, s.Ask(t, plan, fields), "completed", "")
 		})
 	}
 }

@@ -52,7 +52,7 @@ func readResponse(body []byte) turn {
 	}
 	t.read(&chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}, "input", len(topLevel(body, "input")))
 	f := responseForm{
-		id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != "", custom: customTools(req.Tools),
+		id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != "", tools: toolsOf(req.Tools),
 	}
 	if slices.Contains(req.Include, "reasoning.encrypted_content") {
 		f.sealed = seal(t.plan.Seed, t.round)
@@ -69,17 +69,30 @@ func readResponse(body []byte) turn {
 	return t
 }
 
-// customTools are the names of the tools that are called with a text of any form.
-func customTools(tools json.RawMessage) map[string]bool {
-	var offered []struct{ Type, Name string }
+// kept is what a call of a tool says besides its name.
+type kept struct {
+	custom bool
+	space  string // the namespace that it is in
+}
+
+// toolsOf are the tools that are no plain functions, by their names.
+func toolsOf(tools json.RawMessage) map[string]kept {
+	type named struct{ Type, Name string }
+	var offered []struct {
+		named
+		Tools []named
+	}
 	_ = json.Unmarshal(tools, &offered) // what is none has no names
-	names := map[string]bool{}
+	all := map[string]kept{}
 	for _, t := range offered {
 		if t.Type == "custom" {
-			names[t.Name] = true
+			all[t.Name] = kept{custom: true}
+		}
+		for _, in := range t.Tools {
+			all[in.Name] = kept{in.Type == "custom", t.Name}
 		}
 	}
-	return names
+	return all
 }
 
 // messages is the input as the messages of a chat: calls join the message before them, as there.

@@ -9,10 +9,10 @@ import (
 
 // responseForm is the Responses API.
 type responseForm struct {
-	id      string // of this response
-	summary bool   // reasoning is told as a summary, and not in the model's own words
-	sealed  string // the reasoning's sealed form; empty: it was not asked for
-	custom  map[string]bool
+	id      string          // of this response
+	summary bool            // reasoning is told as a summary, and not in the model's own words
+	sealed  string          // the reasoning's sealed form; empty: it was not asked for
+	tools   map[string]kept // those that are no plain functions
 }
 
 // object is JSON; its members are written in the order of their names.
@@ -92,7 +92,11 @@ func (f responseForm) items(rep *reply) []object {
 			"type": "function_call", "id": fmt.Sprintf("fc_%s_%d", f.id, i), "call_id": call.id, "name": call.name,
 			"arguments": call.arguments, "status": "completed",
 		}
-		if f.custom[call.name] {
+		tool := f.tools[call.name]
+		if tool.space != "" {
+			o["namespace"] = tool.space
+		}
+		if tool.custom {
 			o["type"], o["id"], o["input"] = "custom_tool_call", fmt.Sprintf("ctc_%s_%d", f.id, i), call.arguments
 			delete(o, "arguments")
 		}
@@ -182,6 +186,9 @@ func (f responseForm) tellItem(rep *reply, at int, it object, tell func(string, 
 			typ, member = "response.custom_tool_call_input.", "input"
 		}
 		begun["call_id"], begun["name"], begun[member] = it["call_id"], it["name"], ""
+		if space, ok := it["namespace"]; ok {
+			begun["namespace"] = space
+		}
 		said = func() bool {
 			text := it[member].(string)
 			for _, piece := range halves(text) {

@@ -45,6 +45,7 @@ type Item struct {
 	Status      string          `json:"status"`
 	CallID      string          `json:"call_id"`
 	ServerLabel string          `json:"server_label"`
+	Namespace   string          `json:"namespace"`
 	Name        string          `json:"name"`
 	Arguments   string          `json:"arguments"`
 	Input       string          `json:"input"` // of a custom tool's call

@@ -68,7 +68,7 @@ func (s Toolset) refuseChoice() *Refusal {
 			return nil
 		}
 		return &Refusal{Param: "tool_choice", Message: fmt.Sprintf("Tool choice '%.64s' not found in 'tools' parameter.", pick.Name)}
-	case pick.Type == "mcp" && len(s.Offers) > 0, pick.Type == tool.Function && s.client[pick.Name], pick.Type == customTool && s.custom[pick.Name]:
+	case pick.Type == "mcp" && len(s.Offers) > 0, pick.Type == tool.Function && s.client[called{name: pick.Name}], pick.Type == customTool && s.custom[called{name: pick.Name}]:
 		return nil
 	}
 	return refuse("Tool choice '%.64s' is not possible: it is no tool that this model can be given.", pick.Type)

@@ -52,7 +52,7 @@ func TestNoToolIsRunWhenTheChoiceIsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := got.Server("add"); ok || got.Client("ask") || len(got.Offers) != 3 {
+	if _, ok := got.Server("add"); ok || got.Client("", "ask") || len(got.Offers) != 3 {
 		t.Errorf("a tool may be called, of %d that are offered; want none of 3", len(got.Offers))
 	}
 }

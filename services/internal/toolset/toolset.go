@@ -16,8 +16,11 @@ import (
 // ServerLabel is the MCP server label under which the registered tools are offered to requests and appear in answers.
 const ServerLabel = "windlass"
 
-// customTool is the type of tools that the client runs and whose input is any text.
-const customTool = "custom"
+// Types of tools that the client runs, beside functions.
+const (
+	customTool = "custom" // its input is any text
+	namespace  = "namespace"
+)
 
 // Refusal says that a request asks for a tool that nobody here can run.
 type Refusal struct {
@@ -34,7 +37,7 @@ type Offer struct {
 	Description string
 	Parameters  json.RawMessage
 	Strict      *bool
-	Custom      json.RawMessage // a custom tool, as the request has it; the rest but the name is empty
+	Given       json.RawMessage // another tool of the client's than a function, as the request has it; only the name is set besides
 }
 
 // Toolset is what a request's model may call.
@@ -45,32 +48,32 @@ type Toolset struct {
 	// request does not name that server.
 	Listed []item.Listed
 	server map[string]registry.Tool
-	client map[string]bool
-	custom map[string]bool
+	client map[called]bool
+	custom map[called]bool
 	listed map[string]bool
 }
 
 // Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
 // {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools; the request's own functions come back to the
-// client and win over a registered tool of the same name. So do its custom tools, where the model's upstream speaks the Responses dialect.
+// client and win over a registered tool of the same name. So do its custom tools and what is in its namespaces, where the model's upstream
+// speaks the Responses dialect.
 // Types that an upstream cannot carry, or that it would run itself, are not offered. tool_choice's allowed_tools bounds all of them:
 // what is not allowed is not offered, and refused when the model asks for it all the same. So is every call where the choice is none,
 // which hides no tool.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{
-		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[string]bool{}, custom: map[string]bool{}, listed: map[string]bool{},
+		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[called]bool{}, custom: map[called]bool{}, listed: map[string]bool{},
 	}
 	served, _ := reg.Model(r.Model)
 	for _, t := range r.Tools {
 		if t.Type == tool.Function && s.allows(t.Type, t.Name) {
-			s.client[t.Name] = true
+			s.client[called{name: t.Name}] = true
 			s.Offers = append(s.Offers, Offer{
 				Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict,
 			})
 		}
-		if t.Type == customTool && t.Name != "" && served.Upstream.Dialect == registry.Responses && s.allows(t.Type, t.Name) {
-			s.custom[t.Name] = true
-			s.Offers = append(s.Offers, Offer{Name: t.Name, Custom: t.JSON()})
+		if served.Upstream.Dialect == registry.Responses && t.Name != "" && s.allows(t.Type, t.Name) {
+			s.addGiven(t)
 		}
 	}
 	for i, t := range r.Tools {
@@ -91,11 +94,15 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	return s, nil
 }
 
-// Client tells whether the call of a tool is the client's to make.
-func (s Toolset) Client(name string) bool { return s.client[name] && s.Choice.Mode != "none" }
+// Client tells whether the call of a tool is the client's to make. The namespace is empty for a tool outside of all.
+func (s Toolset) Client(space, name string) bool {
+	return s.client[called{space, name}] && s.Choice.Mode != "none"
+}
 
 // Custom tells whether the call of a custom tool was offered.
-func (s Toolset) Custom(name string) bool { return s.custom[name] && s.Choice.Mode != "none" }
+func (s Toolset) Custom(space, name string) bool {
+	return s.custom[called{space, name}] && s.Choice.Mode != "none"
+}
 
 // Server returns the registered tool the model was offered under that name.
 func (s Toolset) Server(name string) (registry.Tool, bool) {
@@ -104,6 +111,29 @@ func (s Toolset) Server(name string) (registry.Tool, bool) {
 		return registry.Tool{}, false
 	}
 	return t, ok
+}
+
+// called is how a call names its tool.
+type called struct{ space, name string }
+
+// addGiven offers a custom tool, or a namespace with the client's tools.
+func (s *Toolset) addGiven(t tool.Tool) {
+	switch t.Type {
+	case customTool:
+		s.custom[called{name: t.Name}] = true
+	case namespace:
+		for _, in := range t.Inside() {
+			switch in.Type {
+			case tool.Function:
+				s.client[called{t.Name, in.Name}] = true
+			case customTool:
+				s.custom[called{t.Name, in.Name}] = true
+			}
+		}
+	default:
+		return
+	}
+	s.Offers = append(s.Offers, Offer{Name: t.Name, Given: t.JSON()})
 }
 
 // addRegistered offers the tools an mcp entry names, or says why it cannot.
@@ -118,7 +148,7 @@ func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) (refusa
 		}
 	}
 	for _, t := range reg.Tools() {
-		if names != nil && !slices.Contains(names, t.Name) || s.client[t.Name] || s.custom[t.Name] {
+		if names != nil && !slices.Contains(names, t.Name) || s.client[called{name: t.Name}] || s.custom[called{name: t.Name}] {
 			continue
 		}
 		s.list(t)

@@ -115,6 +115,9 @@ func TestCustomTools(t *testing.T) {
 		{"none may be called", `"tools":[` + patch + `],"tool_choice":"none"`, "m", []string{"patch"}, false, ""},
 		{"in a registered tool's place", `"tools":[` + hosted + `,` + add + `]`, "m", []string{"add"}, false, ""},
 		{"without a name", `"tools":[{"type":"custom"}]`, "m", nil, false, ""},
+		{"in a namespace", `"tools":[{"type":"namespace","name":"crm","tools":[` + patch + `]}]`, "m", []string{"crm"}, false, ""},
+		{"in a namespace that cannot be carried", `"tools":[{"type":"namespace","name":"crm","tools":[` + patch + `]}]`, "chat", nil, false, ""},
+		{"a type that is run elsewhere", `"tools":[{"type":"web_search"},{"type":"shell","name":"sh"}]`, "m", nil, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,12 +130,15 @@ func TestCustomTools(t *testing.T) {
 			var offers []string
 			for _, o := range s.Offers {
 				offers = append(offers, o.Name)
-				if (o.Custom != nil) != (o.Name == "patch" || o.Name == "add") {
-					t.Errorf("%s is offered as %s", o.Name, o.Custom)
+				if (o.Given != nil) != (o.Name == "patch" || o.Name == "add" || o.Name == "crm") {
+					t.Errorf("%s is offered as %s", o.Name, o.Given)
 				}
 			}
-			if diff := cmp.Diff(tt.offers, offers); diff != "" || s.Custom("patch") != tt.custom || s.Client("patch") {
-				t.Errorf("patch is custom: %v, want %v; offers (-want +got):\n%s", s.Custom("patch"), tt.custom, diff)
+			if diff := cmp.Diff(tt.offers, offers); diff != "" || s.Custom("", "patch") != tt.custom || s.Client("", "patch") {
+				t.Errorf("patch is custom: %v, want %v; offers (-want +got):\n%s", s.Custom("", "patch"), tt.custom, diff)
+			}
+			if s.Custom("crm", "patch") != (tt.name == "in a namespace") {
+				t.Errorf("crm's patch is custom: %v", s.Custom("crm", "patch"))
 			}
 			var refusal *Refusal
 			if err := Refuse(r, reg); errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param {

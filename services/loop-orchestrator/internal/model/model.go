@@ -77,6 +77,7 @@ type Output struct {
 // ToolCall is one call the model asks for, with its id and arguments as it wrote them.
 type ToolCall struct {
 	ID        string
+	Space     string // the namespace that the name is of, if any
 	Name      string
 	Arguments string
 }
@@ -87,7 +88,7 @@ type Delta struct {
 	Kind   Kind
 	Part   int       // of a message's content, or of a reasoning's summary or content
 	Piece  item.Part // Text and Type: output_text, refusal, reasoning_text, summary_text; Type is empty where there is no text
-	Call   ToolCall  // ID and Name with the first delta of a call, Arguments the next piece of them
+	Call   ToolCall  // ID, Space and Name with the first delta of a call, Arguments the next piece of them
 	Closed bool      // nothing of this output follows
 }
 

@@ -92,6 +92,7 @@ type entry struct {
 	Summary   []part `json:"summary"`
 	Encrypted string `json:"encrypted_content"`
 	CallID    string `json:"call_id"`
+	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
 	Input     string `json:"input"` // of a custom tool's call
@@ -154,9 +155,9 @@ func (s entry) call(k model.Kind) (model.ToolCall, error) {
 	case s.Name == "":
 		return model.ToolCall{}, fmt.Errorf("%w: a call has no name", model.ErrMalformed)
 	case k == model.Custom:
-		return model.ToolCall{ID: s.CallID, Name: s.Name, Arguments: s.Input}, nil
+		return model.ToolCall{ID: s.CallID, Space: s.Namespace, Name: s.Name, Arguments: s.Input}, nil
 	}
-	return model.ToolCall{ID: s.CallID, Name: s.Name, Arguments: s.Arguments}, nil
+	return model.ToolCall{ID: s.CallID, Space: s.Namespace, Name: s.Name, Arguments: s.Arguments}, nil
 }
 
 func (s entry) reasoning() item.Reasoning {

@@ -86,6 +86,10 @@ func TestDecode(t *testing.T) {
 			"a custom tool's call", completed(`{"type":"custom_tool_call","id":"ctc_u","call_id":"c1","name":"patch","input":"*** any"}`),
 			answer(model.Stopped, model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}}), nil,
 		},
+		{
+			"a call in a namespace", completed(`{"type":"function_call","call_id":"c1","namespace":"crm","name":"f","arguments":"{}"}`),
+			answer(model.Stopped, model.Output{Kind: model.Function, Call: model.ToolCall{ID: "c1", Space: "crm", Name: "f", Arguments: "{}"}}), nil,
+		},
 		{"cut", `{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}`, answer(model.Length), nil},
 		{"filtered", `{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}`, answer(model.Filtered), nil},
 		{"an unknown end", `{"status":"incomplete","incomplete_details":{"reason":"tired"},"output":[]}`, answer(model.Other), nil},

@@ -35,7 +35,7 @@ func (o *output) delta(n int, p item.Part) model.Delta {
 	d := model.Delta{Output: o.place, Kind: o.kind, Part: n, Piece: p}
 	if o.kind == model.Function || o.kind == model.Custom {
 		d.Part, d.Piece = 0, item.Part{}
-		d.Call = model.ToolCall{ID: o.call.ID, Name: o.call.Name, Arguments: p.Text}
+		d.Call = model.ToolCall{ID: o.call.ID, Space: o.call.Space, Name: o.call.Name, Arguments: p.Text}
 	}
 	return d
 }
@@ -78,7 +78,7 @@ func (o *output) begins(whole model.Output) bool {
 	}
 	switch o.kind {
 	case model.Function, model.Custom:
-		return whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
+		return whole.Call.Space == o.call.Space && whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
 	case model.Reasoning:
 		var summary []item.Part
 		for _, text := range whole.Reasoning.Summary {

@@ -6,7 +6,7 @@
 // to it in the sealed form that its maker gave out; reasoning that is not sealed does not go back, for the specification has no place
 // for it in an input.
 //
-// Custom tools are the client's and go along. Hosted tools of the upstream do not: they would run on the operator's account, and with
+// Custom tools and namespaces are the client's and go along. Hosted tools of the upstream do not: they would run on the operator's account, and with
 // what it holds, for every tenant. What an upstream does by itself all the same, and items that nobody here knows, are not part of the answer.
 package native
 

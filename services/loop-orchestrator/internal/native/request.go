@@ -97,8 +97,8 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 		out.Reasoning = (*reasoning)(&r.Reasoning)
 	}
 	for _, t := range c.Tools {
-		if t.Custom != nil {
-			out.Tools = append(out.Tools, t.Custom)
+		if t.Given != nil {
+			out.Tools = append(out.Tools, t.Given)
 			continue
 		}
 		out.Tools = append(out.Tools, function{

@@ -113,9 +113,11 @@ func TestHistory(t *testing.T) {
 			"calls of custom tools", call(t, `"input":[{"type":"custom_tool_call_output","id":"ctco_1","call_id":"c4","output":"ok"}],"previous_response_id":"resp_1"`,
 				chain.Turn{Record: chain.Record{Items: []item.Item{
 					item.Call{ID: "ctc_1", Status: "completed", CallID: "c5", Name: "patch", Arguments: "[any"}.Custom(),
+					item.Call{ID: "fc_1", Status: "completed", CallID: "c7", Namespace: "crm", Name: "ask", Arguments: "{}"}.Function(),
 					item.Call{ID: "ctc_2", Status: "incomplete", CallID: "c6", Name: "patch", Arguments: "[a"}.Custom(),
 				}}}),
-			`{"type":"custom_tool_call_output","call_id":"c4","output":"ok"},{"type":"custom_tool_call","call_id":"c5","name":"patch","input":"[any"}`,
+			`{"type":"custom_tool_call_output","call_id":"c4","output":"ok"},{"type":"custom_tool_call","call_id":"c5","name":"patch","input":"[any"},
+			{"type":"function_call","call_id":"c7","namespace":"crm","name":"ask","arguments":"{}"}`,
 		},
 		{
 			"what a message is for", call(t, `"input":[{"role":"assistant","phase":"commentary","content":"hm"}]`),
@@ -202,7 +204,7 @@ func TestParameters(t *testing.T) {
 		},
 		{
 			"a custom tool", with(call(t, ""), func(c *model.Call) {
-				c.Tools = []toolset.Offer{{Name: "patch", Custom: json.RawMessage(`{"type":"custom","name":"patch","format":{"type":"text"}}`)}}
+				c.Tools = []toolset.Offer{{Name: "patch", Given: json.RawMessage(`{"type":"custom","name":"patch","format":{"type":"text"}}`)}}
 				c.Choice.Tool = &tool.Ref{Type: "custom", Name: "patch"}
 			}),
 			`"tools":[{"type":"custom","name":"patch","format":{"type":"text"}}],"tool_choice":{"type":"custom","name":"patch"}`,

@@ -194,6 +194,7 @@ func TestBrokenStreams(t *testing.T) {
 		{"a custom call that became a function's", []string{
 			added("0", `{"type":"custom_tool_call","call_id":"c1","name":"f"}`), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":""}`),
 		}, errContradiction},
+		{"a call in another namespace", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","namespace":"n","name":"f","arguments":""}`)}, errContradiction},
 		{"a call of another name", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","name":"g","arguments":""}`)}, errContradiction},
 		{"another text", []string{added("0", newMessage), text, end(message(`{"type":"output_text","text":"no"}`))}, errContradiction},
 		{"another part", []string{added("0", newMessage), text, end(message(`{"type":"refusal","refusal":"hi"}`))}, errContradiction},

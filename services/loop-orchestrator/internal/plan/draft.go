@@ -70,16 +70,19 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	case model.Reasoning:
 		s.item = item.Reasoning{ID: d.itemID("rs", n)}.Item()
 	case model.Function, model.Custom:
-		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Name: clean(c.Name, 128)}
+		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Namespace: clean(c.Space, 128), Name: clean(c.Name, 128)}
 		switch {
-		case kind == model.Custom && d.Tools.Custom(call.Name):
+		case kind == model.Custom && d.Tools.Custom(call.Namespace, call.Name):
 			call.ID = d.itemID("ctc", n)
 			s.item = call.Custom()
-		case kind == model.Function && d.Tools.Client(call.Name):
+		case kind == model.Function && d.Tools.Client(call.Namespace, call.Name):
 			call.ID = d.itemID("fc", n)
 			s.item = call.Function()
 		default: // a tool that was not offered is called here too: the model is told that there is none
 			s.hosted = true
+			if call.Namespace != "" { // the registered tools are in none
+				call.Namespace, call.Name = "", clean(call.Namespace+"__"+call.Name, 128)
+			}
 			call.ID, call.ServerLabel = d.itemID("mcp", n), toolset.ServerLabel
 			s.item = call.MCP()
 			s.item.CallID = call.CallID // an mcp_call has none on the wire; its function_call in the record does
@@ -157,7 +160,9 @@ func (d *Draft) keep(s *spoken, it item.Item) []event.Event {
 // call records one call and, where it is the server's, writes its step: due, or failed at once with an error the model sees. The record
 // has a function_call for both; the client sees a hosted call where it is the server's.
 func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
-	call := item.Call{ID: s.item.ID, Status: status, CallID: s.item.CallID, Name: s.item.Name, Arguments: c.Arguments}
+	call := item.Call{
+		ID: s.item.ID, Status: status, CallID: s.item.CallID, Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,
+	}
 	if !s.hosted {
 		if status == "completed" {
 			d.client++
