@@ -199,6 +199,9 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 		err = s.tellOver(x, n, limit)
 	}
 	s.backlog.giveBack()
+	if n.Admit {
+		s.lanes.Took(n.Lane, -1)
+	}
 	return err
 }
 
