@@ -177,7 +177,7 @@ func TestACallIsNotAssembled(t *testing.T) {
 func TestAdditions(t *testing.T) {
 	t.Parallel()
 	c := run(t, store.Completed, "", answer(t))
-	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""}]}`)
+	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""},{"type":"compaction_trigger"}]}`)
 	got, err := additions(c)
 	if err != nil {
 		t.Fatal(err)

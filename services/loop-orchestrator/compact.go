@@ -23,9 +23,6 @@ import (
 // compact is think for a request to make a history shorter: one model call, whose answer is the client's new history.
 func (o *orchestrator) compact(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
 	var none store.TurnCommit
-	if !o.keys.Any() {
-		return none, unopened(compaction.ErrNoKey)
-	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
 		return none, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
@@ -112,8 +109,11 @@ func (o *orchestrator) shorten(ctx context.Context, t turnCall) (store.TurnCommi
 // keptShare is the part of a threshold that what is kept word for word may have: the history is to stay below it for a while.
 const keptShare = 4
 
-// summary asks the model for it.
+// summary asks the model for it, if it could be sealed.
 func (o *orchestrator) summary(ctx context.Context, c store.Chain, served registry.Model, opened model.Call) (string, responses.Usage, error) {
+	if !o.keys.Any() {
+		return "", responses.Usage{}, unopened(compaction.ErrNoKey)
+	}
 	dialect := dialects[served.Upstream.Dialect]
 	body, err := encode(dialect, compact.Ask(opened))
 	if err != nil {

@@ -174,6 +174,9 @@ func TestCompactionsThatFail(t *testing.T) {
 		"a response with such an item": {func(n *store.NewRequest) {
 			n.Body = []byte(`{"model":"m","input":[{"type":"compaction","encrypted_content":"` + text + `"}]}`)
 		}, s.keys, "stop", "invalid_encrypted_content", 0},
+		"a response without a secret": {func(n *store.NewRequest) {
+			n.Body = []byte(`{"model":"m","input":[{"role":"user","content":"hi"},{"type":"compaction_trigger"}]}`)
+		}, compaction.Keys{}, "stop", "server_error", 0},
 		"a response that is not there": {func(n *store.NewRequest) { hi(n); n.Parent = n.ID }, s.keys, "stop", "previous_response_not_found", 0},
 	} {
 		s.keys = tt.keys

@@ -117,6 +117,18 @@ await run({
     const forged = [{ type: 'compaction', encrypted_content: 'AQ' + short.output[1].encrypted_content }];
     const e = await client.responses.create({ model, input: forged }).then(() => assert.fail('it was not refused'), e => e);
     assert.deepEqual([e.status, e.code, e.param], [400, 'invalid_encrypted_content', 'input[0].encrypted_content']);
+
+    const context_management = [{ type: 'compaction', compact_threshold: 1000 }];
+    const long = await client.responses.create({ model, input: says('The keys are under the mat. '.repeat(200)), context_management });
+    assert.deepEqual(long.output.map(o => o.type), ['message']);
+    const events = await gathered(await client.responses.create({
+      model, previous_response_id: long.id, input: plan(), context_management, stream: true,
+    }));
+    const on = events.at(-1).response;
+    assert.deepEqual(on.output.map(o => o.type), ['compaction', 'message']);
+    assert.deepEqual(events.find(ev => ev.type === 'response.output_item.done').item, on.output[0]);
+    const asked = await client.responses.create({ model, previous_response_id: on.id, input: [{ type: 'compaction_trigger' }] });
+    assert.deepEqual(asked.output.map(o => o.type), ['compaction']);
   },
 
   async input_tokens() {

@@ -163,6 +163,13 @@ def compact():
     else:
         raise AssertionError("it was not refused")
 
+    management = [{"type": "compaction", "compact_threshold": 1000}]
+    long = client.responses.create(model=MODEL, input=says("The keys are under the mat. " * 200), context_management=management)
+    on = client.responses.create(model=MODEL, input=plan(), previous_response_id=long.id, context_management=management)
+    assert [o.type for o in on.output] == ["compaction", "message"]
+    asked = client.responses.create(model=MODEL, previous_response_id=on.id, input=[{"type": "compaction_trigger"}])
+    assert [o.type for o in asked.output] == ["compaction"]
+
 
 @scenario
 def errors():

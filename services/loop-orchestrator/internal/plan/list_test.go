@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -72,6 +73,21 @@ func TestOnlyTheFirstTurnLists(t *testing.T) {
 		if len(d.Before()) > 0 || len(record.Items) != 1 || commit.Steps[0].Place != place {
 			t.Errorf("after %q: recorded %d items, the call at %d, want %d", recorded, len(record.Items), commit.Steps[0].Place, place)
 		}
+	}
+}
+
+// A turn in which the history was compacted is none in which the model was offered anything.
+func TestACompactionIsNoTurnOfTheModels(t *testing.T) {
+	t.Parallel()
+	s := newState(t, `,"max_output_tokens":20,"tool_choice":"required"`)
+	compacted := chain.Turn{Record: chain.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}, Usage: responses.Usage{OutputTokens: 500}}}
+	s.Turn, s.Turns = 2, []chain.Turn{compacted}
+	record, commit, _ := Begin(s).End(say{Calls: calls("add")}.answer())
+	if len(record.Items) != 2 || record.Items[0].ID != "mcpl_01890a5dac96774bbcceb302099a805700020001" || commit.Steps[0].Place != 2 || commit.Outcome != "" {
+		t.Errorf("recorded %d items, first %s, the call at %d, ended %q by %q", len(record.Items), record.Items[0].ID, commit.Steps[0].Place, commit.Outcome, commit.Reason)
+	}
+	if left := s.Left(); *left != 20 || s.Choice().Mode != "required" {
+		t.Errorf("%d tokens are left and the choice is %+v", *left, s.Choice())
 	}
 }
 
