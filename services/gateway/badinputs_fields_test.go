@@ -109,7 +109,7 @@ func wrongTypes() []bad {
 }
 
 func unknownParameters() []bad {
-	const why = "clients send fields that are newer than their server: Codex its client_metadata. API.md 8 and 9 ask for them to be ignored"
+	const why = "clients send fields that are newer than their server, Codex its client_metadata, and a 400 for one shuts them out"
 	return []bad{
 		taken("of an agent", `"client_metadata":{"a":[1]}`, ``, why),
 		taken("of nobody", `"x":"y"`, ``, why),
