@@ -21,6 +21,16 @@ func UserText(text string) Item {
 	return Item{Type: "message", Role: "user", raw: append(raw.AppendText(b, text), `}]}`...)}
 }
 
+// Phased builds an assistant's message with what it is for, commentary or
+// final_answer: its model wants to be shown it again.
+func Phased(id, status, phase string, parts ...Part) Item {
+	it := Message(id, "assistant", status, parts...)
+	if phase != "" {
+		it.raw = append(field(it.raw[:len(it.raw)-1], "phase", phase), '}')
+	}
+	return it
+}
+
 // Call is a call of a tool, made by the model. CallID is for function calls,
 // which the client runs; ServerLabel, Output and Error are for calls of tools
 // that ran on the server.

@@ -70,6 +70,7 @@ const (
 type Output struct {
 	Kind      Kind
 	Parts     []item.Part // of a message: output_text and refusal
+	Phase     string      // of a message: what it is for, if the upstream says it
 	Reasoning item.Reasoning
 	Call      ToolCall
 }

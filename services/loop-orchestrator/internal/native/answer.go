@@ -88,6 +88,7 @@ func (r response) used() responses.Usage {
 // entry is an output item.
 type entry struct {
 	ID        string `json:"id"`
+	Phase     string `json:"phase"`
 	Content   []part `json:"content"`
 	Summary   []part `json:"summary"`
 	Encrypted string `json:"encrypted_content"`
@@ -146,6 +147,7 @@ func read(it json.RawMessage) (o model.Output, known bool, err error) {
 		o.Reasoning = s.reasoning()
 	default:
 		o.Parts, err = s.parts()
+		o.Phase = s.phase()
 	}
 	return o, err == nil, err
 }
@@ -169,6 +171,14 @@ func (s entry) reasoning() item.Reasoning {
 		r.Text += p.Text
 	}
 	return r
+}
+
+// phase is one that the API has, or empty.
+func (s entry) phase() string {
+	if s.Phase == "commentary" || s.Phase == "final_answer" {
+		return s.Phase
+	}
+	return ""
 }
 
 func (s entry) parts() ([]item.Part, error) {

@@ -87,6 +87,11 @@ func TestDecode(t *testing.T) {
 			answer(model.Stopped, model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}}), nil,
 		},
 		{
+			"what messages are for", completed(`{"type":"message","role":"assistant","phase":"commentary","content":[{"type":"output_text","text":"hm"}]},
+			{"type":"message","role":"assistant","phase":"whatever","content":[]}`),
+			answer(model.Stopped, model.Output{Kind: model.Message, Phase: "commentary", Parts: []item.Part{{Type: "output_text", Text: "hm"}}}, spoke()), nil,
+		},
+		{
 			"a call in a namespace", completed(`{"type":"function_call","call_id":"c1","namespace":"crm","name":"f","arguments":"{}"}`),
 			answer(model.Stopped, model.Output{Kind: model.Function, Call: model.ToolCall{ID: "c1", Space: "crm", Name: "f", Arguments: "{}"}}), nil,
 		},

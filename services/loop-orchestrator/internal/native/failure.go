@@ -32,11 +32,12 @@ func failure(told json.RawMessage) *model.CallError {
 		return e
 	}
 	typ := word("type")
-	e.Retriable = passing[e.Code] || passing[typ] || e.Code == "" && typ == ""
-	if e.Code == "" {
-		e.Code = byType(typ)
-		e.Retriable = e.Code != "invalid_prompt"
+	if e.Code != "" {
+		e.Retriable = passing[e.Code] || passing[typ]
+		return e
 	}
+	e.Code = byType(typ)
+	e.Retriable = e.Code != "invalid_prompt"
 	return e
 }
 

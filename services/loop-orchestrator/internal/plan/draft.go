@@ -148,7 +148,7 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 		if len(parts) == 0 {
 			parts = []item.Part{{Type: "output_text"}}
 		}
-		return d.keep(s, item.Message(s.item.ID, "assistant", status, parts...))
+		return d.keep(s, item.Phased(s.item.ID, status, o.Phase, parts...))
 	}
 }
 

@@ -277,6 +277,12 @@ func TestNextRecords(t *testing.T) {
 	if commit.Steps[0].Pool != "sums" || commit.Steps[0].CallID != "c0" {
 		t.Errorf("step is %+v", commit.Steps[0])
 	}
+	phased, _, _ := Begin(newState(t, "")).End(model.Answer{Finish: model.Stopped, Outputs: []model.Output{
+		{Kind: model.Message, Phase: "commentary", Parts: []item.Part{{Type: "output_text", Text: "a"}}},
+	}})
+	if got := string(phased.Items[1].JSON()); !strings.HasSuffix(got, `"logprobs":[]}],"phase":"commentary"}`) {
+		t.Errorf("a comment is recorded as %s", got)
+	}
 	cut, _ := next(newState(t, ""), say{Calls: calls("add"), Finish: model.Length})
 	if len(cut.Items) != 2 || cut.Items[1].Type != "function_call" || cut.Items[1].Status != "incomplete" {
 		t.Errorf("a cut call left %+v, want an incomplete call", cut.Items)

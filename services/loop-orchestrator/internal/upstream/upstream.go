@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -117,6 +118,9 @@ func unread(resp *http.Response, err error, secret string) error {
 	var told *model.CallError
 	if errors.As(err, &told) {
 		told.Message = redact(told.Message, secret)
+		if len(told.Message) > maxError {
+			told.Message = strings.ToValidUTF8(told.Message[:maxError], "")
+		}
 		if told.Code = redact(told.Code, secret); !errorCode.MatchString(told.Code) {
 			told.Code = codeOf(told.Retriable)
 		}

@@ -102,6 +102,7 @@ func TestToldErrors(t *testing.T) {
 		{"a code", `{"code":"invalid_image","message":"No."}`, "invalid_image", "No."},
 		{"the credential", `{"code":"x` + secret + `","message":"Bad key ` + secret + `."}`, "invalid_prompt", "Bad key [redacted]."},
 		{"a code that is none", `{"code":"a b","message":"No."}`, "invalid_prompt", "No."},
+		{"a long story", `{"code":"c","message":"` + strings.Repeat("x", maxError-1) + `üx"}`, "c", strings.Repeat("x", maxError-1)},
 		{"a code that is none, and may pass", `{"code":"a b","type":"server_error","message":"No."}`, "server_error", "No."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
