@@ -38,7 +38,7 @@ func newStand(tb testing.TB) (*Lanes, *bus.Bus, *bustest.Broker) {
 	return New(b, zap.NewNop(), reg.Lanes()), b, broker
 }
 
-// queue publishes n turns of a lane.
+// queue has the turns 1 to n wait in a lane, and returns when its load has them: the server acknowledges first and counts then.
 func queue(tb testing.TB, b *bus.Bus, lane string, n int) {
 	tb.Helper()
 	var msgs []bus.Message
@@ -49,6 +49,18 @@ func queue(tb testing.TB, b *bus.Bus, lane string, n int) {
 	}
 	if _, err := b.Publish(tb.Context(), msgs...); err != nil {
 		tb.Fatal(err)
+	}
+	for limit := time.Now().Add(20 * time.Second); ; {
+		waiting, _, err := b.LaneLoad(tb.Context(), lane)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if waiting == n {
+			return
+		}
+		if time.Now().After(limit) {
+			tb.Fatalf("%d turns wait in the lane, want %d", waiting, n)
+		}
 	}
 }
 
