@@ -114,13 +114,13 @@ func TestCountsAreBounded(t *testing.T) {
 	}
 	for _, of := range []string{"=", " ", "a", "\n", "語", "ab1!", "\u0301", "\x00"} {
 		began := time.Now()
-		if _, err := Chat(t.Context(), chatOf(t, strings.Repeat(of, 16<<20/len(of)))); err != nil {
+		if _, err := count(t.Context(), []string{strings.Repeat(of, 16<<20/len(of))}); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(began); took > 30*time.Second { // some 2 s on a machine that does nothing else
-			t.Errorf("16 MiB of %q took %s", of, took)
-		} else {
-			t.Logf("16 MiB of %q took %s", of, took)
+		took := time.Since(began)
+		t.Logf("16 MiB of %q took %s", of, took)
+		if took > 30*time.Second { // half a second on a machine that does nothing else, and a minute if all of it were counted
+			t.Errorf("16 MiB of %q took %s, want a part of it counted", of, took)
 		}
 	}
 	errGone := errors.New("gone")
