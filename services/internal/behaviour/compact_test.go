@@ -89,6 +89,23 @@ func (c *capture) compactions(t *testing.T, s *stacktest.Stack) {
 	}
 }
 
+// nativeCompactions: upstreams that speak the Responses API are shown what an item holds, for they could not open it.
+func nativeCompactions(t *testing.T, s *stacktest.Stack) {
+	first := s.Ask(t, mock.Plan{Seed: 9700, Rounds: 1, Width: 2, Text: strings.Repeat("The keys are under the mat. ", 200)}, nil)
+	output := compacts(t, s, stacktest.Fields{"model": "mock", "previous_response_id": first.ID})
+	next := mock.Plan{Seed: 9701}
+	input := append(anys(output), stacktest.Fields{"role": "user", "content": next.Prompt()})
+	completed(t, s.Ask(t, next, stacktest.Fields{"input": input}), next.Answer())
+	on := mock.Plan{Seed: 9702, Rounds: 1}
+	second := stacktest.Streamed(t, s.Stream(t, on, stacktest.Fields{
+		"previous_response_id": first.ID, "context_management": []stacktest.Fields{{"type": "compaction", "compact_threshold": 1000}},
+	}))
+	completed(t, second, on.Answer())
+	if len(second.Output) == 0 || second.Output[0].Type != "compaction" {
+		t.Errorf("the history was not compacted: %s", excerpt(second.JSON))
+	}
+}
+
 // last is what the upstream got last of the calls whose first plan is this one.
 func (c *capture) last(tb testing.TB, plan mock.Plan) string {
 	tb.Helper()

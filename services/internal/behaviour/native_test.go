@@ -41,6 +41,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"namespaces":                     namespaces,
 		"failures told in an answer":     nativeFailures,
 		"requests that are one call":     nativeCalls,
+		"histories that are compacted":   nativeCompactions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
