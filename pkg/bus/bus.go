@@ -46,6 +46,8 @@ type Bus struct {
 		of map[string]*liveTail // by subject: those that somebody reads
 	}
 
+	reads chan struct{} // holds one token for each read of a live stream
+
 	repairing  chan struct{} // holds one token while a repair runs; guards the two below
 	repairedAt time.Time
 	repairErr  error
@@ -81,7 +83,7 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 	if err != nil {
 		return nil, fmt.Errorf("register bus metrics: %w", err)
 	}
-	b := &Bus{cfg: cfg, service: service, log: log, metrics: m, repairing: make(chan struct{}, 1)}
+	b := &Bus{cfg: cfg, service: service, log: log, metrics: m, repairing: make(chan struct{}, 1), reads: make(chan struct{}, liveReads)}
 	b.tails.of = map[string]*liveTail{}
 	if b.nc, err = nats.Connect(cfg.URL, b.natsOptions()...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)

@@ -16,6 +16,9 @@ const (
 	// One read of the stream is bounded: for a client, of which there may be thousands, and for who reads all of it.
 	backfillBatch, backfillBytes = 64, 256 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
+	// liveReads bounds the reads of live streams that one connection makes at once. A thousand clients who come to a long stream
+	// together would otherwise be sent more than the connection takes, and the server ends one that falls behind.
+	liveReads = 4
 	// lagTries and lagPause are for a replica that answers reads and does not have yet what was stored.
 	lagTries = 20
 	lagPause = 50 * time.Millisecond
@@ -127,28 +130,52 @@ func (r *LiveReader) keep(seq uint64, at time.Time, frames *stepv1.LiveFrames) {
 // Backfill takes in what is stored behind the last message, up to a bound; Next reads on from there. Nothing new is a success.
 func (r *LiveReader) Backfill(ctx context.Context) error {
 	was := r.last
-	defer func() { r.more = r.last > was }()
+	read := func(ctx context.Context) ([]tailMessage, error) {
+		return r.bus.readLive(ctx, r.subject, was+1, r.batch, r.bytes)
+	}
+	var all []tailMessage
+	var err error
+	if r.tail != nil {
+		all, err = r.tail.share(ctx, was, read)
+	} else {
+		all, err = read(ctx)
+	}
+	for _, m := range all {
+		r.keep(m.seq, m.at, m.frames)
+	}
+	r.more = r.last > was
+	return err
+}
+
+// readLive reads what is stored of a subject from a sequence on, up to both bounds. With an error come those before it.
+func (b *Bus) readLive(ctx context.Context, subject string, from uint64, batch, bytes int) (all []tailMessage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	stored, err := jetstreamext.GetBatch(ctx, r.bus.js, r.bus.stream(streamLive), r.batch,
-		jetstreamext.GetBatchSubject(r.subject), jetstreamext.GetBatchSeq(r.last+1), jetstreamext.GetBatchMaxBytes(r.bytes))
+	select {
+	case b.reads <- struct{}{}:
+		defer func() { <-b.reads }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to read the live stream: %w", context.Cause(ctx))
+	}
+	stored, err := jetstreamext.GetBatch(ctx, b.js, b.stream(streamLive), batch,
+		jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(bytes))
 	if err != nil {
-		return fmt.Errorf("read the live stream: %w", err)
+		return nil, fmt.Errorf("read the live stream: %w", err)
 	}
 	for msg, err := range stored {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil
+			return all, nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the live stream: %w", err)
+			return all, fmt.Errorf("read the live stream: %w", err)
 		}
 		frames, err := decodeLive(msg.Data)
 		if err != nil {
-			return err
+			return all, err
 		}
-		r.keep(msg.Sequence, msg.Time, frames)
+		all = append(all, tailMessage{seq: msg.Sequence, at: msg.Time, frames: frames})
 	}
-	return nil
+	return all, nil
 }
 
 // Stored reads the request's whole stream as it stands, message by message, and returns the sequence of the last, 0 if there is

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -32,6 +34,7 @@ const (
 type liveTail struct {
 	subject string
 	sub     *nats.Subscription
+	reads   singleflight.Group // of what is stored, by the message behind which they read
 
 	mu      sync.Mutex
 	readers map[*LiveReader]struct{}
@@ -120,6 +123,23 @@ func (t *liveTail) next(heard *uint64) (m tailMessage, ok bool) {
 	m = t.recent[*heard-first]
 	*heard++
 	return m, true
+}
+
+// share reads what is stored behind a message, once for all readers who stand there: those who come to a long stream together read
+// it together. A read that had begun before is as good as a new one, for who misses something comes again.
+func (t *liveTail) share(
+	ctx context.Context, behind uint64, read func(context.Context) ([]tailMessage, error),
+) ([]tailMessage, error) {
+	done := t.reads.DoChan(strconv.FormatUint(behind, 10), func() (any, error) {
+		return read(context.WithoutCancel(ctx)) // others wait for it when this reader has gone
+	})
+	select {
+	case r := <-done:
+		all, _ := r.Val.([]tailMessage)
+		return all, r.Err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func readTail(msg *nats.Msg) tailMessage {

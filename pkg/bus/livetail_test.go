@@ -2,7 +2,10 @@ package bus_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 
 	"windlass.dev/windlass/pkg/bus"
 )
@@ -48,4 +51,43 @@ func subscriptions(tb testing.TB, f *fixture) uint32 {
 		tb.Fatal(err)
 	}
 	return f.broker.Server().NumSubscriptions()
+}
+
+// What a crowd of late readers costs the server is not theirs one by one: a thousand of them would be sent more than the connection takes.
+func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	tell(t, liveWriter(t, f), 0, manyFrames)
+	var asked atomic.Int64
+	sub, err := f.nc.Subscribe("$JS.API.DIRECT.GET.>", func(*nats.Msg) { asked.Add(1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := f.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const many = 30
+	readers := make([]*bus.LiveReader, many)
+	for i := range readers {
+		readers[i] = reader(t, f)
+	}
+	var reading sync.WaitGroup
+	for _, r := range readers {
+		reading.Go(func() {
+			if err := r.Backfill(t.Context()); err != nil {
+				t.Error(err)
+				return
+			}
+			hear(t, r, 0, manyFrames)
+		})
+	}
+	reading.Wait()
+	if err := f.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const alone = manyFrames/64 + 1 // what one of them asks
+	if got := asked.Load(); got < alone || got > alone*many/2 {
+		t.Errorf("%d readers asked %d times, one alone asks %d times", many, got, alone)
+	}
 }

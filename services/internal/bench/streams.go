@@ -169,13 +169,24 @@ func jsonRequest(ctx context.Context, url string, body any) (*http.Request, erro
 	return req, nil
 }
 
-// withSlow has n clients read one long stream at a byte a second while f runs.
+const (
+	// slowRate is that of the stream which is read slowly, in tokens a second; ahead is how far it is when its readers come: further
+	// than what the kernel takes for a client that reads nothing. stalling is the time in which they come to stand.
+	slowRate = 200
+	ahead    = 10 * time.Second
+	stalling = 8 * time.Second
+)
+
+// withSlow has n clients read one long stream at a byte a second while f runs. f begins when nothing more goes to them.
 func (b *bench) withSlow(ctx context.Context, n int, f func() error) error {
-	plan := mock.Plan{Seed: b.seed, Tokens: 20_000, TokenRate: 20}
+	plan := mock.Plan{Seed: b.seed, Tokens: 20_000, TokenRate: slowRate}
 	b.seed++
 	id, err := b.stack.begin(ctx, plan)
 	if err != nil {
 		return fmt.Errorf("begin what is read slowly: %w", err)
+	}
+	if err := wait(ctx, time.Now().Add(ahead)); err != nil {
+		return err
 	}
 	at, err := url.Parse(b.stack.api.url)
 	if err != nil {
@@ -192,6 +203,9 @@ func (b *bench) withSlow(ctx context.Context, n int, f func() error) error {
 			return fmt.Errorf("connect a slow reader: %w", err)
 		}
 		reading.Go(func() { readSlowly(ctx, conn, head) })
+	}
+	if err := wait(ctx, time.Now().Add(stalling)); err != nil {
+		return err
 	}
 	return f()
 }
