@@ -65,7 +65,7 @@ func reader(tb testing.TB, f *fixture) *bus.LiveReader {
 	return r
 }
 
-// More frames than a read of the stream or the tail's channel holds.
+// More frames than a read of the stream or the tail holds.
 const manyFrames = 300
 
 func TestAReaderWhoComesLateGetsEverything(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAReaderWhoDoesNotReadLosesNothing(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	w, r := liveWriter(t, f), reader(t, f)
-	tell(t, w, 0, manyFrames) // the tail's channel overflows
+	tell(t, w, 0, manyFrames) // more than the tail keeps
 	tell(t, w, manyFrames, manyFrames+1)
 	if err := r.Backfill(t.Context()); err != nil { // as after a silence: the last of the tail were dropped
 		t.Fatal(err)

@@ -43,7 +43,8 @@ type liveTail struct {
 	heard   uint64        // messages so far, the last of them in recent
 }
 
-// tailMessage is a message of the tail, or why it cannot be read. Its frames are shared, and not to be changed.
+// tailMessage is a message of the live stream, or why it cannot be read. Its frames are shared, and not to be changed. What only the
+// tail needs, before and size, is left out of those that were read from the stream.
 type tailMessage struct {
 	seq, before uint64    // its place, and that of the one before it, in the stream
 	at          time.Time // when it was stored, by the server's clock

@@ -141,11 +141,17 @@ func (c *Create) readConversation(v raw.Value) (p *check.Problem) {
 	return check.WrongType(v, "one of a string or object")
 }
 
-// includable is what include may ask for.
+// What include may ask for and an upstream has to be asked for.
+const (
+	IncludeReasoning = "reasoning.encrypted_content"
+	IncludeLogprobs  = "message.output_text.logprobs"
+)
+
+// includable is all that include may ask for.
 var includable = []string{
 	"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
 	"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs",
-	"reasoning.encrypted_content", "message.output_text.logprobs",
+	IncludeReasoning, IncludeLogprobs,
 }
 
 // Includable checks the values of a query's include as those of a body's are.

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -132,7 +133,7 @@ func (p *purger) round(ctx context.Context) {
 		p.Metrics.Purged(p.kind, len(gone))
 		p.erase(ctx, gone)
 		p.batch = nextBatch(p.batch, took)
-		more = goesOn && pause(ctx, max((purgeShare-1)*took, purgePause))
+		more = goesOn && process.Sleep(ctx, max((purgeShare-1)*took, purgePause))
 	}
 	if total > 0 {
 		p.Log.Info("old requests purged", zap.String("kind", p.kind), zap.Int("delivery", total), zap.Duration("took", time.Since(began)))
@@ -161,17 +162,5 @@ func (p *purger) erase(ctx context.Context, gone []store.Purged) {
 			p.Log.Warn("purged requests not erased from the bus", zap.String("request_id", id), zap.Error(err))
 			return
 		}
-	}
-}
-
-// pause is false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -106,7 +107,7 @@ func (f *callFollower) follow(ctx context.Context) error {
 		if !errors.Is(found, errGoesOn) {
 			return found
 		}
-		if err != nil && !sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
+		if err != nil && !process.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
 			return context.Cause(ctx)
 		}
 		if err := f.out.keep(); err != nil {

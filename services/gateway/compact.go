@@ -25,24 +25,7 @@ func (s *server) compact(x *exchange, r *http.Request) error {
 		f.Code = "compaction_not_configured"
 		return f
 	}
-	body, c, lane, err := s.resolve(r.Context(), x.who, body)
-	if err != nil {
-		return err
-	}
-	if f := c.CompactRefusal(); f != nil {
-		return f
-	}
-	parent, err := s.parent(r.Context(), x.who.tenant, c)
-	if err != nil {
-		return err
-	}
-	n, err := s.newRequest(x, r.Header, c, body)
-	if err != nil {
-		return err
-	}
-	n.Endpoint, n.Unstored = compaction.Endpoint, true
-	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
-	return s.call(x, r, n)
+	return s.callOnHistory(x, r, body, compaction.Endpoint, (*responses.Create).CompactRefusal)
 }
 
 // refuseCompaction says what of a request's compactions cannot be had; nil when all can.

@@ -59,7 +59,7 @@ func (f *follower) follow(ctx context.Context) error {
 		var err error
 		if f.reader != nil {
 			err = f.read(ctx)
-		} else if !sleep(ctx, f.server.cfg.PollInterval) {
+		} else if !process.Sleep(ctx, f.server.cfg.PollInterval) {
 			err = context.Cause(ctx)
 		}
 		if ctx.Err() != nil {
@@ -72,7 +72,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if !errors.Is(found, errGoesOn) {
 			return found
 		}
-		if err != nil && !sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
+		if err != nil && !process.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
 			return context.Cause(ctx)
 		}
 		if err = f.out.keep(); err != nil {

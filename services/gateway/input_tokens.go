@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/internal/counting"
 )
@@ -22,11 +23,18 @@ func (s *server) inputTokens(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.callOnHistory(x, r, body, counting.Endpoint, (*responses.Create).CountRefusal)
+}
+
+// callOnHistory accepts a request of one step about what a response would continue, unless refuse does not let it through.
+func (s *server) callOnHistory(
+	x *exchange, r *http.Request, body []byte, endpoint string, refuse func(*responses.Create) *fault.Error,
+) error {
 	body, c, lane, err := s.resolve(r.Context(), x.who, body)
 	if err != nil {
 		return err
 	}
-	if f := c.CountRefusal(); f != nil {
+	if f := refuse(c); f != nil {
 		return f
 	}
 	parent, err := s.parent(r.Context(), x.who.tenant, c)
@@ -42,7 +50,7 @@ func (s *server) inputTokens(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n.Endpoint, n.Unstored = counting.Endpoint, true
+	n.Endpoint, n.Unstored = endpoint, true
 	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
 	return s.call(x, r, n)
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -33,7 +34,7 @@ func (s *shelf) find(ctx context.Context, id string) (*store.Key, error) {
 	key, ok := s.keys[id]
 	err, takes := s.err, s.takes
 	s.mu.Unlock()
-	if takes > 0 && !sleep(ctx, takes) {
+	if takes > 0 && !process.Sleep(ctx, takes) {
 		return nil, context.Cause(ctx)
 	}
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -213,7 +214,7 @@ func (s *server) hold(ctx context.Context, x *exchange) (*store.Seen, error) {
 		if time.Now().After(until) {
 			return nil, fault.Unavailable(retryAfter) // one holder after the other died of it
 		}
-		if !sleep(ctx, oncePause) {
+		if !process.Sleep(ctx, oncePause) {
 			return nil, errHungUp
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -33,7 +34,7 @@ func within[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.
 	tasks.Go(func() {
 		for pause := firstPause; ; pause = min(2*pause, lastPause) {
 			value, err := ask(ctx)
-			if err == nil || !store.Unavailable(err) || !sleep(ctx, rand.N(pause)) {
+			if err == nil || !store.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
 				answers <- answer{value, err}
 				return
 			}
@@ -45,17 +46,5 @@ func within[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.
 	case <-ctx.Done():
 		var none T
 		return none, fmt.Errorf("ask the database: %w", context.Cause(ctx))
-	}
-}
-
-// sleep is false when ctx ended first.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

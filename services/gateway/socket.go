@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 )
@@ -185,7 +186,7 @@ func (k *socket) read(ctx context.Context) error {
 // ping keeps what lies between us and the client from forgetting the connection. A client need not answer: those that read only
 // while they wait for a response are silent for as long as their tools run.
 func (k *socket) ping(ctx context.Context) {
-	for sleep(ctx, keepAlive) {
+	for process.Sleep(ctx, keepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepAlive) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
 		cancel()

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 )
 
@@ -45,7 +46,7 @@ func (t *tenants) of(tenant string) registry.Tenant { return t.current.Load().Te
 // follow takes changes of the file over until ctx ends.
 func (t *tenants) follow(ctx context.Context) {
 	forgotten := t.forgetTokens(ctx)
-	for sleep(ctx, tenantsLook) {
+	for process.Sleep(ctx, tenantsLook) {
 		if t.file != "" && t.look() {
 			forgotten = false
 		}

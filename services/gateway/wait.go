@@ -90,7 +90,7 @@ func (s *server) onDone(busID string) {
 // watch looks at the rows of all waiters, one statement an interval, for ends whose hint was lost, and cancels orphans.
 func (s *server) watch(ctx context.Context) {
 	blind := false
-	for sleep(ctx, s.cfg.PollInterval) {
+	for process.Sleep(ctx, s.cfg.PollInterval) {
 		s.cancelOrphans(ctx)
 		ids := s.waiters.ids()
 		if len(ids) == 0 {

@@ -3,7 +3,6 @@ package looporchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
@@ -17,19 +16,14 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 // compact is think for a request to make a history shorter: one model call, whose answer is the client's new history.
 func (o *orchestrator) compact(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
 	var none store.TurnCommit
-	request, fault := responses.Decode(c.Body)
-	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
-		return none, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
-	}
-	served, ok := o.Registry.Model(c.Model)
-	if !ok {
-		return none, &model.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
+	request, served, err := o.asked(c)
+	if err != nil {
+		return none, err
 	}
 	earlier, _, err := o.history(ctx, c)
 	if err != nil {
@@ -119,13 +113,9 @@ func (o *orchestrator) summary(ctx context.Context, c store.Chain, served regist
 	if err != nil {
 		return "", responses.Usage{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
+	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
-	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
-	defer cancelCall()
-	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, upstream.Headers{
-		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
-	}, nil)
+	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, headersOf(c), nil)
 	if err != nil {
 		return "", responses.Usage{}, err
 	}

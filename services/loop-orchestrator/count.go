@@ -3,7 +3,6 @@ package looporchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -11,10 +10,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/tokens"
@@ -24,13 +21,9 @@ import (
 // count is think for a request to count tokens: of the call that would be made, nothing is made but the count. It uses no tokens.
 func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
 	var none store.TurnCommit
-	request, malformed := responses.Decode(c.Body)
-	if malformed != nil { // it was valid when it was accepted: another version of the gateway took it
-		return none, &model.CallError{Code: "invalid_prompt", Message: malformed.Message}
-	}
-	served, ok := o.Registry.Model(c.Model)
-	if !ok {
-		return none, &model.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
+	request, served, err := o.asked(c)
+	if err != nil {
+		return none, err
 	}
 	tools, err := toolset.Resolve(request, o.Registry)
 	if err != nil {
@@ -40,16 +33,14 @@ func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnComm
 	if err != nil {
 		return none, err
 	}
-	call, err := compact.Open(o.keys, c.Tenant, model.Call{
+	call, err := o.open(c.Tenant, model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Tools: tools.Offers, Choice: tools.Choice,
 	})
 	if err != nil {
-		return none, unopened(err)
+		return none, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
+	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
-	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
-	defer cancelCall()
 	var n responses.InputTokens
 	if served.Upstream.Dialect == registry.Responses {
 		n, err = o.counted(ctx, c, served, call)
@@ -69,9 +60,7 @@ func (o *orchestrator) counted(ctx context.Context, c store.Chain, served regist
 	if err != nil {
 		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}
-	b, err := o.upstream.Post(ctx, served.Upstream, native.CountPath, body, upstream.Headers{
-		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
-	})
+	b, err := o.upstream.Post(ctx, served.Upstream, native.CountPath, body, headersOf(c))
 	if err != nil {
 		return none, unlessCounting(err)
 	}

@@ -2,7 +2,6 @@ package looporchestrator
 
 import (
 	"context"
-	"fmt"
 
 	"go.uber.org/zap"
 
@@ -14,21 +13,16 @@ import (
 	"windlass.dev/windlass/services/internal/live"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/onecall"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 // oneCall is think for a request that is one model call: there is no history and nothing to plan.
 func (o *orchestrator) oneCall(ctx context.Context, c store.Chain, e relay.Endpoint) (store.TurnCommit, error) {
-	served, ok := o.Registry.Model(c.Model)
-	if !ok {
-		return store.TurnCommit{}, &model.CallError{
-			Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model),
-		}
+	served, err := o.served(c)
+	if err != nil {
+		return store.TurnCommit{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
+	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
-	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
-	defer cancelCall()
 	call := onecall.Call{Upstream: o.upstream, Model: served, Endpoint: e, Chain: c}
 	if c.Streamed {
 		return o.relay(ctx, call)

@@ -3,7 +3,6 @@ package looporchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
-	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -24,7 +22,6 @@ import (
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 // errDeadline is the cause of a call that ended because the whole request's time was over.
@@ -43,13 +40,9 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	case counting.Endpoint:
 		return o.count(ctx, c)
 	}
-	request, fault := responses.Decode(c.Body)
-	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
-		return none, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
-	}
-	served, ok := o.Registry.Model(c.Model)
-	if !ok {
-		return none, &model.CallError{Code: "model_not_found", Message: fmt.Sprintf("The model %q is no longer configured.", c.Model)}
+	request, served, err := o.asked(c)
+	if err != nil {
+		return none, err
 	}
 	tools, err := toolset.Resolve(request, o.Registry)
 	if err != nil {
@@ -79,16 +72,12 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if err != nil {
 		return none, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, errDeadline)
+	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
-	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
-	defer cancelCall()
 	draft := plan.Begin(state)
 	told := o.tell(ctx, c, state, draft)
 	defer told.close()
-	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, upstream.Headers{
-		IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace,
-	}, told.listen())
+	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, headersOf(c), told.listen())
 	if err != nil {
 		return none, err
 	}

@@ -57,30 +57,10 @@ func messages(c model.Call) ([]message, error) {
 	if c.Request.Instructions != "" {
 		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
 	}
-	for _, a := range c.Ancestors {
-		if err := t.response(a.Input, a.Turns); err != nil {
-			return nil, fmt.Errorf("an earlier response: %w", err)
-		}
-	}
-	if err := t.response(c.Request.Input, c.Turns); err != nil {
+	if err := c.Each(t.add, t.turn); err != nil {
 		return nil, err
 	}
 	return t.messages, nil
-}
-
-// response adds one response: what was asked, and its turns so far.
-func (t *thread) response(input []item.Item, turns []chain.Turn) error {
-	for i, it := range input {
-		if err := t.add(it); err != nil {
-			return fmt.Errorf("input[%d]: %w", i, err)
-		}
-	}
-	for _, turn := range turns {
-		if err := t.turn(turn); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // turn adds what the model said and, in the order of its calls, what the tools answered.

@@ -70,8 +70,6 @@ type jsonSchema struct {
 	Strict      *bool           `json:"strict,omitempty"`
 }
 
-const includeLogprobs = "message.output_text.logprobs"
-
 // Encode is the body of POST /chat/completions. model.ErrUnsupported names what cannot be carried.
 func (Dialect) Encode(c model.Call) ([]byte, error) {
 	messages, err := messages(c)
@@ -82,7 +80,7 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 	out := request{
 		Model: c.Model, Messages: messages,
 		Temperature: r.Temperature, TopP: r.TopP, PresencePenalty: r.PresencePenalty, FrequencyPenalty: r.FrequencyPenalty,
-		MaxTokens: c.MaxTokens, Logprobs: r.TopLogprobs != nil || slices.Contains(r.Include, includeLogprobs), TopLogprobs: r.TopLogprobs,
+		MaxTokens: c.MaxTokens, Logprobs: r.TopLogprobs != nil || slices.Contains(r.Include, responses.IncludeLogprobs), TopLogprobs: r.TopLogprobs,
 		ResponseFormat: format(r.Text), ReasoningEffort: r.Reasoning.Effort, Verbosity: r.Text.Verbosity,
 		ServiceTier: r.ServiceTier, User: r.User, SafetyIdentifier: r.SafetyIdentifier, PromptCacheKey: r.PromptCacheKey,
 	}

@@ -37,6 +37,30 @@ type Call struct {
 	NoSeal    bool // the upstream refuses to be asked for sealed reasoning
 }
 
+// Each walks a call's history in its order: of each response, the earlier ones first, the items of its input and then its turns.
+func (c Call) Each(add func(item.Item) error, turn func(chain.Turn) error) error {
+	for _, a := range c.Ancestors {
+		if err := each(a.Input, a.Turns, add, turn); err != nil {
+			return fmt.Errorf("an earlier response: %w", err)
+		}
+	}
+	return each(c.Request.Input, c.Turns, add, turn)
+}
+
+func each(input []item.Item, turns []chain.Turn, add func(item.Item) error, turn func(chain.Turn) error) error {
+	for i, it := range input {
+		if err := add(it); err != nil {
+			return fmt.Errorf("input[%d]: %w", i, err)
+		}
+	}
+	for _, t := range turns {
+		if err := turn(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Finish is why the model stopped.
 type Finish string
 

@@ -45,30 +45,10 @@ type thread struct {
 
 func history(c model.Call) ([]members, error) {
 	t := thread{items: []members{}}
-	for _, a := range c.Ancestors {
-		if err := t.response(a.Input, a.Turns); err != nil {
-			return nil, fmt.Errorf("an earlier response: %w", err)
-		}
-	}
-	if err := t.response(c.Request.Input, c.Turns); err != nil {
+	if err := c.Each(t.add, t.turn); err != nil {
 		return nil, err
 	}
 	return t.items, nil
-}
-
-// response adds one response: what was asked, and its turns so far.
-func (t *thread) response(input []item.Item, turns []chain.Turn) error {
-	for i, it := range input {
-		if err := t.add(it); err != nil {
-			return fmt.Errorf("input[%d]: %w", i, err)
-		}
-	}
-	for _, turn := range turns {
-		if err := t.turn(turn); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // turn adds what the model said and, in the order of its calls, what the tools answered.

@@ -13,11 +13,6 @@ import (
 // leastTokens is the smallest max_output_tokens that OpenAI's API takes.
 const leastTokens = 16
 
-const (
-	sealedReasoning = "reasoning.encrypted_content"
-	logprobs        = "message.output_text.logprobs"
-)
-
 // request has every parameter that is an upstream's to honour. Not among them: metadata and conversations, which are kept here;
 // max_tool_calls, which counts the calls that are made here; and background, which is what this project is for.
 type request struct {
@@ -119,10 +114,10 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 func include(c model.Call) []string {
 	var all []string
 	if !c.NoSeal {
-		all = append(all, sealedReasoning)
+		all = append(all, responses.IncludeReasoning)
 	}
-	if slices.Contains(c.Request.Include, logprobs) {
-		all = append(all, logprobs)
+	if slices.Contains(c.Request.Include, responses.IncludeLogprobs) {
+		all = append(all, responses.IncludeLogprobs)
 	}
 	return all
 }

@@ -224,7 +224,7 @@ func TestParameters(t *testing.T) {
 			}
 			got := encoded(t, tt.call)
 			if _, said := want["include"]; !said {
-				want["include"] = []any{sealedReasoning}
+				want["include"] = []any{"reasoning.encrypted_content"}
 			}
 			if want["include"] == nil {
 				delete(want, "include")
