@@ -2,6 +2,8 @@ package registry
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 )
 
@@ -49,6 +51,14 @@ type Upstream struct {
 	Credential Credential `yaml:"credential"`
 	// Model is the upstream's name for the model, by default the same.
 	Model string `yaml:"model"`
+}
+
+// Origin identifies the model behind an upstream, without its address: 16
+// hexadecimal digits of a hash. What an upstream attached to an answer is sent
+// back only to the same origin.
+func (u Upstream) Origin() string {
+	sum := sha256.Sum256([]byte(u.Dialect + "\n" + u.URL + "\n" + u.Model))
+	return hex.EncodeToString(sum[:8])
 }
 
 // The dialects of upstreams.

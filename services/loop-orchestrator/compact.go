@@ -29,7 +29,7 @@ func (o *orchestrator) compact(ctx context.Context, c store.Chain) (store.TurnCo
 	if err != nil {
 		return none, err
 	}
-	call := model.Call{Model: served.Upstream.Model, Request: request, Ancestors: earlier}
+	call := model.Call{Model: served.Upstream.Model, Request: request, Ancestors: earlier, Origin: served.Upstream.Origin()}
 	opened, err := o.open(c.Tenant, call)
 	if err != nil {
 		return none, err

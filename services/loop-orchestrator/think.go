@@ -54,11 +54,12 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	}
 	state := plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Earlier: earlier, Turns: turns, Tools: tools, Limits: o.Registry.Limits(),
+		Origin: served.Upstream.Origin(),
 	}
 	call := model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
-		NoSeal: served.Upstream.NoEncryptedReasoning,
+		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(),
 	}
 	opened, err := o.open(c.Tenant, call)
 	if err != nil {

@@ -16,11 +16,19 @@ import (
 type Record struct {
 	Items []item.Item
 	Usage responses.Usage
+	// Origin is the upstream that the turn came from (registry.Upstream.Origin);
+	// empty in records of older versions.
+	Origin string
+	// Own is what the upstream attached to the items, by index in Items: see
+	// model.Output.Own. Items without have no entry.
+	Own map[int]json.RawMessage
 }
 
 type recordJSON struct {
-	Items json.RawMessage `json:"items"`
-	Usage responses.Usage `json:"usage"`
+	Items  json.RawMessage         `json:"items"`
+	Usage  responses.Usage         `json:"usage"`
+	Origin string                  `json:"origin,omitempty"`
+	Own    map[int]json.RawMessage `json:"own,omitempty"`
 }
 
 // Encode is the record as it is stored.
@@ -29,7 +37,7 @@ func (r Record) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode a turn's items: %w", err)
 	}
-	b, err := json.Marshal(recordJSON{Items: items, Usage: r.Usage})
+	b, err := json.Marshal(recordJSON{Items: items, Usage: r.Usage, Origin: r.Origin, Own: r.Own})
 	if err != nil {
 		return nil, fmt.Errorf("encode a turn: %w", err)
 	}
@@ -41,7 +49,7 @@ func decode(b []byte) (Record, error) {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return Record{}, fmt.Errorf("decode a turn: %w", err)
 	}
-	r := Record{Usage: in.Usage}
+	r := Record{Usage: in.Usage, Origin: in.Origin, Own: in.Own}
 	if string(in.Items) == "null" {
 		return r, nil
 	}

@@ -35,6 +35,9 @@ type Call struct {
 	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
 	Stream    bool // the answer is wanted piece by piece
 	NoSeal    bool // the upstream refuses to be asked for sealed reasoning
+	// Origin is the upstream's registry.Upstream.Origin: what a turn's Own holds
+	// is sent back only where the turn's Origin is the same.
+	Origin string
 }
 
 // Each walks a call's history in its order: of each response, the earlier ones first, the items of its input and then its turns.
@@ -97,6 +100,10 @@ type Output struct {
 	Phase     string      // of a message: what it is for, if the upstream says it
 	Reasoning item.Reasoning
 	Call      ToolCall
+	// Own is what the upstream attached to this output and what has no place in
+	// the neutral form: a JSON object that only the dialect reads. It goes back
+	// to the same upstream with the output. nil if there is nothing.
+	Own json.RawMessage
 }
 
 // ToolCall is one call the model asks for, with its id and arguments as it wrote them.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/event"
@@ -99,7 +100,7 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 // End is what follows from the whole answer: the record to store, the steps to write and, when the loop ends here, the outcome. The
 // fence is the caller's to fill in. The events are those that Hear has not told.
 func (d *Draft) End(a model.Answer) (chain.Record, store.TurnCommit, []event.Event) {
-	d.record.Usage = a.Usage
+	d.record.Usage, d.record.Origin = a.Usage, d.Origin
 	d.commit = store.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
 	cut := a.Finish == model.Length || a.Finish == model.Filtered || a.Finish == model.Other
 	if len(a.Outputs) == 0 { // a model that says nothing says an empty message
@@ -109,6 +110,9 @@ func (d *Draft) End(a model.Answer) (chain.Record, store.TurnCommit, []event.Eve
 	for n, o := range a.Outputs {
 		if n >= len(d.spoken) {
 			events = append(events, d.open(n, o.Kind, o.Call)...)
+		}
+		if o.Own != nil {
+			d.own(len(d.record.Items), o.Own)
 		}
 		events = append(events, d.finish(d.spoken[n], o, cut)...)
 	}
@@ -150,6 +154,14 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 		}
 		return d.keep(s, item.Phased(s.item.ID, status, o.Phase, parts...))
 	}
+}
+
+// own keeps what the upstream attached to the item that is recorded next.
+func (d *Draft) own(index int, attached json.RawMessage) {
+	if d.record.Own == nil {
+		d.record.Own = make(map[int]json.RawMessage)
+	}
+	d.record.Own[index] = attached
 }
 
 func (d *Draft) keep(s *spoken, it item.Item) []event.Event {

@@ -22,6 +22,7 @@ type State struct {
 	Turns   []chain.Turn
 	Tools   toolset.Toolset
 	Limits  registry.Limits
+	Origin  string // of the upstream that answers this turn
 }
 
 // Left is what remains of the request's max_output_tokens; nil where there is no bound.
