@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // Settings say how requests to an upstream are written, where servers differ in
 // what they accept. A zero field is not set: the profile decides, and then the
@@ -13,7 +10,7 @@ type Settings struct {
 	// the URL's host, and is Compatible for hosts that are not known.
 	Profile string `yaml:"profile"`
 	// DeveloperRole is the role of developer messages: RoleDeveloper, RoleSystem
-	// (the default) or RoleMerge.
+	// (the default), RoleMerge or RoleUser.
 	DeveloperRole string `yaml:"developer_role"`
 	// MaxTokensField names the member of a chat completion that bounds the answer:
 	// max_tokens (the default) or max_completion_tokens.
@@ -35,6 +32,8 @@ type Settings struct {
 	// CallIDs limits the ids of tool calls: CallIDsAny (the default) or
 	// CallIDsNine, 9 letters and digits.
 	CallIDs string `yaml:"call_ids"`
+	// ToolName sends the tool's name with its result, by default Off.
+	ToolName Switch `yaml:"tool_name"`
 	// IdempotencyKey sends the header Idempotency-Key, by default On.
 	IdempotencyKey Switch `yaml:"idempotency_key"`
 	// APIVersion is sent as the query's api-version, if set.
@@ -44,7 +43,8 @@ type Settings struct {
 	KeyHeader string `yaml:"key_header"`
 	// Headers are sent with each request.
 	Headers map[string]string `yaml:"headers"`
-	// Body has members that are added to requests which do not have them.
+	// Body has members that are added to chat completions and responses which do
+	// not have them.
 	Body Members `yaml:"body"`
 }
 
@@ -52,7 +52,8 @@ type Settings struct {
 const (
 	RoleDeveloper = "developer"
 	RoleSystem    = "system"
-	RoleMerge     = "merge" // one system message, which comes first, has all of them
+	RoleMerge     = "merge" // one leading system message holds these and the system's
+	RoleUser      = "user"  // as RoleMerge, but at the head of the first user message
 
 	MaxTokens           = "max_tokens"
 	MaxCompletionTokens = "max_completion_tokens"
@@ -104,16 +105,4 @@ type Members []byte
 // UnmarshalYAML takes the object written as YAML and keeps its keys in order.
 func (m *Members) UnmarshalYAML(unmarshal func(any) error) error {
 	return (*Schema)(m).UnmarshalYAML(unmarshal)
-}
-
-// JSON returns the members by name.
-func (m Members) JSON() (map[string]json.RawMessage, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(m, &all); err != nil {
-		return nil, fmt.Errorf("read members: %w", err)
-	}
-	return all, nil
 }
