@@ -66,8 +66,12 @@ func whole(ctx context.Context, resp *http.Response, d model.Dialect, secret str
 
 // stream reads an answer piece by piece.
 func stream(ctx context.Context, resp *http.Response, s model.Stream, secret string) (model.Answer, error) {
-	if _, err := events(ctx, resp, secret, s.Event); err != nil {
+	done, err := events(ctx, resp, secret, s.Event)
+	if err != nil {
 		return model.Answer{}, err
+	}
+	if done {
+		s.Done()
 	}
 	a, err := s.Answer()
 	if err != nil && ctx.Err() != nil {
