@@ -46,9 +46,6 @@ var errComplete = errors.New("the answer is complete")
 // ender is a model.Stream that knows by itself when nothing follows.
 type ender interface{ Ended() bool }
 
-// closer is a model.Stream that wants to know that the upstream sent [DONE].
-type closer interface{ Done() }
-
 // Complete makes one model call with an encoded body. With listen the answer is
 // asked for in pieces, and listen gets each as it comes; an answer that comes
 // whole all the same is not passed to listen. A *model.CallError says how the call
@@ -83,8 +80,8 @@ func (u Client) Complete(
 	case whole != nil:
 		return *whole, nil
 	}
-	if c, ok := s.(closer); ok && done {
-		c.Done()
+	if done {
+		s.Done()
 	}
 	a, err := s.Answer()
 	if err != nil {
