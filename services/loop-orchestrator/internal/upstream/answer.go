@@ -75,7 +75,7 @@ func (t *tracked) Read(b []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.broken = err
 	}
-	return n, err //nolint:wrapcheck // a reader's errors are passed as they are
+	return n, err
 }
 
 func (a *answer) documents(body *bufio.Reader, hear Hear) (done bool, err error) {
@@ -198,7 +198,7 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errComplete):
+	case errors.Is(err, ErrComplete):
 		a.ended = true
 		return nil
 	case !piece:
@@ -210,7 +210,8 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 // meant is the failure of a whole answer that cannot be understood: where it says
 // something in words it is an error that came with status 200.
 func (a *answer) meant(doc []byte, err error) error {
-	if !errors.Is(err, model.ErrMalformed) {
+	var call *model.CallError
+	if errors.As(err, &call) {
 		return a.redacted(err)
 	}
 	w := refusal.Read(doc).Redact(a.secret)

@@ -40,8 +40,8 @@ type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
 }
 
-// errComplete ends the reading of an answer that is complete.
-var errComplete = errors.New("the answer is complete")
+// ErrComplete is what a Hear returns after the last document of an answer.
+var ErrComplete = errors.New("the answer is complete")
 
 // ender is a model.Stream that knows by itself when nothing follows.
 type ender interface{ Ended() bool }
@@ -63,7 +63,7 @@ func (u Client) Complete(
 		if !all {
 			err := s.Event(doc)
 			if e, ok := s.(ender); ok && err == nil && e.Ended() {
-				return errComplete
+				return ErrComplete
 			}
 			return err
 		}
@@ -72,7 +72,7 @@ func (u Client) Complete(
 			return err
 		}
 		whole = &a
-		return errComplete
+		return ErrComplete
 	})
 	switch {
 	case err != nil:
@@ -94,13 +94,14 @@ func (u Client) Complete(
 func (u Client) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) (doc []byte, err error) {
 	_, err = u.Call(ctx, at, path, body, h, false, func(data []byte, _ bool) error {
 		doc = data
-		return errComplete
+		return ErrComplete
 	})
 	return doc, err
 }
 
 // Hear takes the documents of an answer in their order. whole tells an answer in
-// one piece from a piece of a stream. An error ends the call.
+// one piece from a piece of a stream. An error ends the call; ErrComplete ends it
+// well.
 type Hear func(doc []byte, whole bool) error
 
 // Call makes a call to a path below the upstream's base and passes what is
@@ -116,7 +117,7 @@ func (u Client) Call(
 		return false, err
 	}
 	defer a.resp.Body.Close()
-	a.complete = func() { time.AfterFunc(linger, func() { stop(errComplete) }) }
+	a.complete = func() { time.AfterFunc(linger, func() { stop(ErrComplete) }) }
 	done, err = a.read(ctx, hear)
 	if err == nil && !done && ctx.Err() != nil {
 		err = failed(ctx, ctx.Err())
