@@ -131,7 +131,7 @@ func TestHistory(t *testing.T) {
 			`[{"role":"user","content":"hi"},{"role":"assistant","content":"let me see","tool_calls":[
 			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
-			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
+			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{}"}}]},
 			{"role":"tool","tool_call_id":"c3","content":""}]`,
 		},
 		{
@@ -140,7 +140,7 @@ func TestHistory(t *testing.T) {
 			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
 			{"role":"user","content":"and now?"},
-			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
+			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{}"}}]},
 			{"role":"tool","tool_call_id":"c3","content":""}]`,
 		},
 		{

@@ -33,6 +33,7 @@ type stream struct {
 	calls    map[int]*output // by the upstream's index
 	last     *output         // the call that spoke last
 	finish   *string
+	done     bool // the upstream said [DONE]
 	usage    responses.Usage
 }
 
@@ -158,10 +159,17 @@ func (s *stream) call(t calledFor) error {
 	return nil
 }
 
-// Answer is the whole of it.
+// Done takes the end of the stream.
+func (s *stream) Done() { s.done = true }
+
+// Answer is the whole of it. A stream that ends with [DONE] is whole without a
+// finish_reason.
 func (s *stream) Answer() (model.Answer, error) {
 	if s.finish == nil {
-		return model.Answer{}, model.ErrBrokenOff
+		if !s.done {
+			return model.Answer{}, model.ErrBrokenOff
+		}
+		s.finish = new(string)
 	}
 	a := model.Answer{Finish: finish(*s.finish), Usage: s.usage}
 	for _, o := range s.outputs {

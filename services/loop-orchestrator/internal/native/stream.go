@@ -86,6 +86,9 @@ func (s *stream) Event(data []byte) error {
 	return nil
 }
 
+// Done takes the end of the stream.
+func (s *stream) Done() {}
+
 var errPlace = fmt.Errorf("%w: an item is out of its place", model.ErrMalformed)
 
 // open begins an item. Items come in their order.

@@ -244,8 +244,28 @@ func TestNextRefusesArguments(t *testing.T) {
 		if diff := cmp.Diff([]string{want}, errorsOf(got)); diff != "" {
 			t.Errorf("%.40q (-want +got):\n%s", arguments, diff)
 		}
-		if string(got.Steps[0].Input) != arguments {
-			t.Errorf("input is %.40q, want %.40q as the model wrote it", got.Steps[0].Input, arguments)
+		want := arguments
+		if arguments == "" {
+			want = "{}"
+		}
+		if string(got.Steps[0].Input) != want {
+			t.Errorf("input is %.40q, want %.40q", got.Steps[0].Input, want)
+		}
+	}
+}
+
+// Models call tools that take nothing with nothing.
+func TestEmptyArgumentsAreAnObject(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range []string{"", " ", "\n", "null", " null "} {
+		record, got := next(newState(t, ""), say{Calls: []model.ToolCall{{ID: "c", Name: "now", Arguments: arguments}, {ID: "d", Name: "ask", Arguments: arguments}}})
+		if s := got.Steps[0]; string(s.Input) != "{}" || !s.Due() {
+			t.Errorf("%q: the step's input is %q, error %s", arguments, s.Input, s.Error)
+		}
+		for _, it := range record.Items {
+			if it.Type == "function_call" && it.Arguments() != "{}" {
+				t.Errorf("%q: call %s is recorded with %q", arguments, it.Name, it.Arguments())
+			}
 		}
 	}
 }
