@@ -37,8 +37,10 @@ Be complete in what matters and brief in everything else. Mark what is uncertain
 func Ask(c model.Call) model.Call {
 	r := c.Request
 	return model.Call{
-		Model:  c.Model,
-		NoSeal: true, // no later call is shown what it thinks
+		Model:    c.Model,
+		NoSeal:   true, // no later call is shown what it thinks
+		Origin:   c.Origin,
+		Settings: c.Settings,
 		Request: &responses.Create{
 			Model: r.Model, Instructions: r.Instructions, Input: []item.Item{item.UserText(instruction)}, Store: r.Store,
 			Reasoning: responses.Reasoning{Effort: r.Reasoning.Effort}, ServiceTier: r.ServiceTier, User: r.User,
