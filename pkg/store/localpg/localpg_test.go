@@ -268,7 +268,7 @@ func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	t.Parallel()
 	cfg := Config{DataDir: newDir(t)}
 	stop(t, start(t, cfg), Fast)
-	real, err := binaries(t.Context(), cfg)
+	real, err := Binaries(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
