@@ -43,6 +43,7 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		x.err = err
 	}
+	x.refused = f
 	sayWhenToRetry(x, f)
 	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
 		x.Header().Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
