@@ -71,12 +71,20 @@ func (f *fitting) again(err error) bool {
 	sent := f.request
 	sent.Body = f.sent
 	for _, c := range fit.Refusal(sent, refused.HTTPStatus, refused.Raw) {
-		if !slices.Contains(f.learnt, c) && !slices.Contains(f.fresh, c) {
+		if !f.tried(c) {
 			f.fresh = append(f.fresh, c)
 		}
 	}
 	f.resends++
 	return !bytes.Equal(sent.Body, f.body())
+}
+
+// tried tells whether a change was made already. A bound has two names only: a
+// server that refuses both is not asked a third time.
+func (f *fitting) tried(c fit.Change) bool {
+	return slices.Contains(f.learnt, c) || slices.ContainsFunc(f.fresh, func(o fit.Change) bool {
+		return o == c || o.Kind == fit.Bound && c.Kind == fit.Bound
+	})
 }
 
 // learn remembers what made the call accepted.
