@@ -143,6 +143,7 @@ func TestRefusalsOfResponses(t *testing.T) {
 		"Unknown parameter: 'text.verbosity'.":                            changed(Omit, "text.verbosity"),
 		"Unknown parameter: 'include'.":                                   changed(OmitSealed, ""),
 		"Unsupported parameter: 'truncation' is not supported.":           changed(Omit, "truncation"),
+		"Encrypted content is not supported with this model.":             changed(OmitSealed, ""),
 		"Unknown parameter: 'tools[0].strict'.":                           changed(OmitInTools, "strict"),
 		"Unknown parameter: 'text.format.strict'.":                        changed(OmitInFormat, "strict"),
 		"input[0].role: unknown variant `developer`, expected one of ...": changed(Role, "system"),

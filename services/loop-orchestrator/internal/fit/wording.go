@@ -28,6 +28,7 @@ var (
 		`field required.{0,5}content|content.{0,40}(?:cannot|can't|must not|may not) be (?:null|none|nil)`)
 	shortIDs = regexp.MustCompile(`(?i)tool call id .*must be a-z.*length of 9`)
 	noNames  = regexp.MustCompile(`(?i)function_?response\.?\s?name:? .*(?:cannot|must not) be empty`)
+	noSealed = regexp.MustCompile(`(?i)(?:encrypted (?:reasoning )?content|reasoning\.encrypted_content).{0,40}(?:not supported|unsupported|not available)`)
 	useOther = regexp.MustCompile("(?i)use [\"'`]?(max_tokens|max_completion_tokens)[\"'`]? instead")
 )
 
@@ -36,6 +37,9 @@ func (f finder) worded(text string) []Change {
 	var all []Change
 	if m := useOther.FindStringSubmatch(text); m != nil {
 		all = append(all, f.otherName(otherBound(m[1]))...)
+	}
+	if noSealed.MatchString(text) {
+		all = append(all, f.unseal()...)
 	}
 	all = append(all, f.role(text)...)
 	if f.Path != chatPath {
