@@ -71,7 +71,7 @@ func understand(v json.RawMessage) said {
 		}
 	}
 	if loose.Kind(legacy) == '{' && len(s.calls) == 0 {
-		s.calls, s.legacy = []piece{function(piece{index: none}, legacy)}, true
+		s.calls, s.legacy = []piece{readFunction(piece{index: none}, legacy)}, true
 	}
 	return s
 }
@@ -205,7 +205,7 @@ func readCall(v json.RawMessage) piece {
 				p.index = int(loose.Count(m))
 			}
 		case "function":
-			p = function(p, m)
+			p = readFunction(p, m)
 		case "name", "arguments": // some leave the function out
 			flat = append(flat, member{name, m})
 		default:
@@ -223,7 +223,7 @@ func readCall(v json.RawMessage) piece {
 	return p
 }
 
-func function(p piece, v json.RawMessage) piece {
+func readFunction(p piece, v json.RawMessage) piece {
 	for name, m := range loose.Members(v) {
 		switch name {
 		case "name":

@@ -39,7 +39,7 @@ type stream struct {
 	legacy bool   // the call came as a function_call
 
 	complete bool // the answer comes whole: each call is one
-	usage  responses.Usage
+	usage    responses.Usage
 }
 
 // output is one output on its way.

@@ -235,7 +235,9 @@ func (t *thread) output(key, text string) {
 		behind++
 	}
 	t.messages = slices.Insert(t.messages, behind, m)
-	t.begin = max(t.begin, behind+1)
+	if behind <= t.begin {
+		t.begin++
+	}
 }
 
 // hostedID makes a call id of an mcp_call's own id, which may be missing.
