@@ -96,12 +96,18 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 		answer = unreadable(c)
 	}
 	failpoint.Hit(failpoint.FinalBeforeCommit)
-	err = f.Insist(ctx, func(ctx context.Context) error {
-		return f.Store.Settle(ctx, store.Settlement{
-			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed,
-			Items: added,
-		})
-	})
+	end := store.Settlement{
+		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed, Items: added,
+	}
+	settle := func(ctx context.Context) error { return f.Store.Settle(ctx, end) }
+	if err = f.Insist(ctx, settle); backend.Unknown(ctx, err) {
+		f.Log.Error("answer not recorded, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
+		c.Outcome, c.Reason = store.Failed, "server_error"
+		end.Status, end.Reason, end.Answer, end.Items = c.Outcome, c.Reason, unreadable(c), nil
+		if err = f.Insist(ctx, settle); backend.Unknown(ctx, err) {
+			backend.PauseUnknown(ctx)
+		}
+	}
 	if err != nil {
 		// Stale may also be our own commit whose answer was lost: whoever waits is told all the same.
 		f.Bus.DoneHint(dispatch.BusID(c.ID))
