@@ -23,7 +23,7 @@ const retryAfter = time.Second
 
 var (
 	// errAway says that the database did not answer in time.
-	errAway = errors.New("the database did not answer in time")
+	errAway = fmt.Errorf("the database did not answer in time: %w", context.DeadlineExceeded)
 	// errHungUp says that there is nobody left to answer.
 	errHungUp = errors.New("the client hung up")
 )

@@ -58,7 +58,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	call := model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
-		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(),
+		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
 	}
 	opened, err := o.open(c.Tenant, call)
 	if err != nil {
