@@ -155,7 +155,7 @@ func (d *dev) start(ctx context.Context) error {
 }
 
 func (d *dev) startPostgres(ctx context.Context) (err error) {
-	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres")}
+	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres"), Progress: os.Stderr}
 	d.pgData = cfg.DataDir
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
