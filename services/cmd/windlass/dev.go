@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -33,7 +31,7 @@ type devCmd struct {
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
 	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
-	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
+	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"warn"`
 }
 
 // Help is shown by windlass dev --help.
@@ -51,9 +49,9 @@ const startTime = 2 * time.Minute
 // Run runs until ctx ends or a part fails.
 func (c *devCmd) Run(ctx context.Context) error {
 	began := time.Now()
-	api, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	api, err := listen(ctx, "--listen", c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen for the API: %w", err)
+		return err
 	}
 	defer api.Close() // the gateway closes it, unless a part before it fails
 	data, err := filepath.Abs(c.Data)
@@ -63,6 +61,11 @@ func (c *devCmd) Run(ctx context.Context) error {
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
+	lock, err := lockData(data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	log, err := process.NewLogger(os.Stderr, c.LogLevel, "console")
 	if err != nil {
 		return err
@@ -70,6 +73,9 @@ func (c *devCmd) Run(ctx context.Context) error {
 	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, log)
 	d := &dev{devCmd: c, data: data, rt: rt, api: api}
 	defer d.close()
+	if err := d.findPostgres(ctx); err != nil {
+		return err
+	}
 	if err := d.start(ctx); err != nil {
 		return err
 	}
@@ -121,12 +127,11 @@ func (d *dev) start(ctx context.Context) error {
 }
 
 func (d *dev) startPostgres(ctx context.Context) (err error) {
-	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres")}
+	cfg := d.postgresConfig()
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
-		sum := sha256.Sum256([]byte(d.data))
-		cfg.DataDir = filepath.Join(os.TempDir(), "windlass-"+hex.EncodeToString(sum[:6]))
+		cfg.DataDir = d.openPostgresDir()
 		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
 		d.pg, err = localpg.Start(ctx, cfg)
 	}
@@ -142,10 +147,10 @@ func (d *dev) startNATS() error {
 	if err != nil {
 		return err
 	}
-	// Asked first because the server only logs a busy port.
-	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", d.NATSListen)
+	// A probe, because the server only logs a busy port.
+	probe, err := listen(context.Background(), "--nats-listen", d.NATSListen)
 	if err != nil {
-		return fmt.Errorf("listen for NATS (choose another with --nats-listen): %w", err)
+		return err
 	}
 	if err := probe.Close(); err != nil {
 		return fmt.Errorf("listen for NATS: %w", err)
