@@ -146,7 +146,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 	}{
 		"no database url": {nowhere[1:], []string{"--tenant", "a"}, "--database-url"},
 		"no pepper":       {nowhere[:1], []string{"--tenant", "a"}, "missing flags: --key-pepper"},
-		"a short pepper":  {append(nowhere, "WINDLASS_KEY_PEPPER=x"), []string{"--tenant", "a"}, "missing flags: --key-pepper"},
+		"a short pepper":  {append(nowhere, "WINDLASS_KEY_PEPPER=x"), []string{"--tenant", "a"}, "pepper is shorter"},
 		"no tenant":       {nowhere, nil, "tenant"},
 		"a bad tenant":    {nowhere, []string{"--tenant", "a.b"}, "tenant"},
 		"a bad scope":     {nowhere, []string{"--tenant", "a", "--scopes", "read,all"}, "all"},
