@@ -118,8 +118,8 @@ func TestAddressesAndURLsAreCompleted(t *testing.T) {
 	for text, want := range map[string]string{
 		"8081": "127.0.0.1:8081", "0": "127.0.0.1:0", ":8081": ":8081", "0.0.0.0:80": "0.0.0.0:80", "[::1]:80": "[::1]:80", "a.b:1": "a.b:1",
 	} {
-		if got, err := address("--listen", text); err != nil || got != want {
-			t.Errorf("address(%q) = %q, %v, want %q", text, got, err, want)
+		if got, err := listenAddress("--listen", text); err != nil || got != want {
+			t.Errorf("listenAddress(%q) = %q, %v, want %q", text, got, err, want)
 		}
 	}
 	for text, want := range map[string]string{
@@ -147,7 +147,7 @@ func TestBusyPortSaysWhatToWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code, _, errs := exitOf(t, args...)
-			if code != 1 || !strings.Contains(errs, at+" is in use") || !strings.Contains(errs, "like --listen 127.0.0.1:") {
+			if code != 1 || !strings.Contains(errs, at+": address already in use") || !strings.Contains(errs, "write --listen 127.0.0.1:") {
 				t.Errorf("windlass %v exits with %d and says %q", args, code, errs)
 			}
 		})

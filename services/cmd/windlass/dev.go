@@ -14,8 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/localpg"
+	"windlass.dev/windlass/services/internal/console"
 )
 
 // devCmd runs a whole Windlass in one process.
@@ -31,7 +33,10 @@ type devCmd struct {
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
 	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
-	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"warn"`
+	AdminListen  string `help:"Address of /livez, /readyz and /metrics. Default: 127.0.0.1:8081, or any free port if that is in use." env:"WINDLASS_ADMIN_LISTEN" placeholder:"ADDRESS"`
+	LogLevel     string `help:"What is shown: error, warn (failures and what to do), info (and a line for each request), debug (and each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	NoColor      string `hidden:"" env:"NO_COLOR"`
+	Term         string `hidden:"" env:"TERM"`
 }
 
 // Help is shown by windlass dev --help.
@@ -59,58 +64,87 @@ func (c *devCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("find the data directory: %w", err)
 	}
 	if err := os.MkdirAll(data, 0o755); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
+		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
 	}
 	lock, err := lockData(data)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	log, err := process.NewLogger(os.Stderr, c.LogLevel, "console")
+	lines, err := console.New(console.Config{Out: os.Stderr, Level: c.LogLevel, Color: c.colored(os.Stderr)})
 	if err != nil {
 		return err
 	}
-	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, log)
-	d := &dev{devCmd: c, data: data, rt: rt, api: api}
+	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, lines.Logger())
+	d := &dev{devCmd: c, began: began, data: data, rt: rt, api: api}
 	defer d.close()
-	if err := d.findPostgres(ctx); err != nil {
+	if d.demo, err = startDemo(ctx); err != nil {
 		return err
 	}
-	if err := d.start(ctx); err != nil {
+	if err := d.configure(lines); err != nil {
 		return err
 	}
-	parts, err := d.services()
-	if err != nil {
+	if d.admin, err = c.listenAdmin(ctx); err != nil {
 		return err
 	}
+	return rt.ServeOn(ctx, d.admin, lines.Run, d.live)
+}
+
+// live starts everything and runs it until ctx ends or a part fails.
+func (d *dev) live(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, part := range parts {
-		all.Go(func() error { return part(ctx) })
+	checked := make(chan struct{})
+	all.Go(func() error { defer close(checked); d.check(ctx); return nil })
+	all.Go(func() error {
+		if err := d.start(ctx); err != nil {
+			return err
+		}
+		parts, err := d.services()
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			all.Go(func() error { return part(ctx) })
+		}
+		all.Go(func() error { return d.greet(ctx, checked) })
+		all.Go(func() error { return d.guard(ctx) })
+		return nil
+	})
+	err := all.Wait()
+	if errors.Is(context.Cause(ctx), process.ErrDraining) {
+		return nil // whatever an interrupted start says
 	}
-	all.Go(func() error { return d.greet(ctx, began) })
-	all.Go(func() error { return d.guard(ctx) })
-	return all.Wait()
+	return err
 }
 
 // dev is what a running devCmd holds.
 type dev struct {
 	*devCmd
-	data string // absolute
-	rt   *process.Runtime
-	api  net.Listener
-	demo *demoServer
-	nats *server.Server
-	pg   *localpg.Server
+	began  time.Time
+	data   string // absolute
+	pgData string // of the private Postgres
+	rt     *process.Runtime
+	api    net.Listener
+	admin  net.Listener
+	reg    *registry.Registry
+	advice console.Advisor
+	demo   *demoServer
+	nats   *server.Server
+	pg     *localpg.Server
 }
 
-// start brings up NATS, Postgres and the demo, side by side, and migrates.
+// start brings up NATS and Postgres, side by side, and migrates.
 func (d *dev) start(ctx context.Context) error {
+	if err := d.findPostgres(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { d.demo, err = startDemo(ctx); return err })
 	if d.NATSURL == "" {
 		all.Go(d.startNATS)
+	} else {
+		all.Go(func() error { return d.findNATS(ctx) })
 	}
 	all.Go(func() error {
 		if d.DatabaseURL == "" {
@@ -119,7 +153,7 @@ func (d *dev) start(ctx context.Context) error {
 			}
 		}
 		if _, err := store.Migrate(ctx, d.DatabaseURL); err != nil {
-			return err
+			return d.databaseFault(err)
 		}
 		return d.keep("database.url", d.DatabaseURL) // for the other commands; the port is another at every start
 	})
@@ -128,11 +162,13 @@ func (d *dev) start(ctx context.Context) error {
 
 func (d *dev) startPostgres(ctx context.Context) (err error) {
 	cfg := d.postgresConfig()
+	d.pgData = cfg.DataDir
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
 		cfg.DataDir = d.openPostgresDir()
 		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
+		d.pgData = cfg.DataDir
 		d.pg, err = localpg.Start(ctx, cfg)
 	}
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,16 +9,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // AfterApply is called by kong when every flag has its value.
 func (c *devCmd) AfterApply() (err error) {
-	if c.Listen, err = address("--listen", c.Listen); err != nil {
+	if c.Listen, err = listenAddress("--listen", c.Listen); err != nil {
 		return err
 	}
-	if c.NATSListen, err = address("--nats-listen", c.NATSListen); err != nil {
+	if c.NATSListen, err = listenAddress("--nats-listen", c.NATSListen); err != nil {
 		return err
+	}
+	if c.AdminListen != "" {
+		if c.AdminListen, err = listenAddress("--admin-listen", c.AdminListen); err != nil {
+			return err
+		}
 	}
 	if c.ModelURL, err = httpURL("--model-url", c.ModelURL); err != nil {
 		return err
@@ -33,12 +36,12 @@ func (c *devCmd) AfterApply() (err error) {
 
 // AfterApply is called by kong when every flag has its value.
 func (c *mockCmd) AfterApply() (err error) {
-	c.Listen, err = address("--listen", c.Listen)
+	c.Listen, err = listenAddress("--listen", c.Listen)
 	return err
 }
 
-// address completes an address to listen on: a port alone is one on 127.0.0.1.
-func address(flag, text string) (string, error) {
+// listenAddress completes an address to listen on: a port alone is one on 127.0.0.1.
+func listenAddress(flag, text string) (string, error) {
 	if isPort(text) {
 		return net.JoinHostPort("127.0.0.1", text), nil
 	}
@@ -96,33 +99,4 @@ func serverURL(flag, text, example string, schemes ...string) error {
 		return fmt.Errorf("%s begins with %s://: write it like %s %s", flag, scheme, flag, example)
 	}
 	return nil
-}
-
-// listen opens the address of a flag. A busy port and a foreign address say what
-// to write.
-func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err == nil {
-		return l, nil
-	}
-	host, port, splitErr := net.SplitHostPort(address)
-	if splitErr != nil {
-		return nil, fmt.Errorf("listen on %s (%s): %w", address, flag, err)
-	}
-	n, _ := strconv.Atoi(port)
-	another := n + 1
-	if another > 65535 || n == 0 {
-		another = 8081
-	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use, perhaps by another windlass: stop that, or write another port, like %s %s",
-			address, flag, net.JoinHostPort(host, strconv.Itoa(another)))
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on port %s: write one above 1023, like %s %s",
-			port, flag, net.JoinHostPort(host, "8080"))
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s is no address of this machine: write one, like %s 127.0.0.1:%s", host, flag, port)
-	}
-	return nil, fmt.Errorf("listen on %s (%s): %w", address, flag, err)
 }

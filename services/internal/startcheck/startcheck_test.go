@@ -166,6 +166,26 @@ func TestTools(t *testing.T) {
 	}
 }
 
+func TestServersAreAskedAsTheirSettingsSay(t *testing.T) {
+	t.Parallel()
+	got := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		fmt.Fprint(w, twoModels)
+	}))
+	defer server.Close()
+	key := t.TempDir() + "/key"
+	write(t, key, "KEY-1234")
+	holds(t, check(t, registry.File{Models: []registry.Model{{Name: "deployment", Upstream: registry.Upstream{
+		URL: server.URL + "/openai/v1/", Credential: registry.Credential{File: key},
+		Settings: registry.Settings{Profile: registry.Azure, APIVersion: "preview", Headers: map[string]string{"X-Team": "a"}},
+	}}}}), "")
+	r := <-got
+	if r.URL.String() != "/openai/v1/models?api-version=preview" || r.Header.Get("Api-Key") != "KEY-1234" || r.Header.Get("X-Team") != "a" || r.Header.Get("Authorization") != "" {
+		t.Errorf("asked %s with %v", r.URL, r.Header)
+	}
+}
+
 // holds compares the only finding, if any, with a part of what it says.
 func holds(t *testing.T, got []Finding, want string) {
 	t.Helper()
