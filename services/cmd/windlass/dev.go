@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -69,6 +67,11 @@ func (c *devCmd) Run(ctx context.Context) error {
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
 	}
+	lock, err := lockData(data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	lines, err := console.New(console.Config{Out: os.Stderr, Level: c.LogLevel, Color: c.colored(os.Stderr)})
 	if err != nil {
 		return err
@@ -133,6 +136,9 @@ type dev struct {
 
 // start brings up NATS and Postgres, side by side, and migrates.
 func (d *dev) start(ctx context.Context) error {
+	if err := d.findPostgres(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	all, ctx := errgroup.WithContext(ctx)
@@ -156,13 +162,12 @@ func (d *dev) start(ctx context.Context) error {
 }
 
 func (d *dev) startPostgres(ctx context.Context) (err error) {
-	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres"), Progress: os.Stderr}
+	cfg := d.postgresConfig()
 	d.pgData = cfg.DataDir
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
-		sum := sha256.Sum256([]byte(d.data))
-		cfg.DataDir = filepath.Join(os.TempDir(), "windlass-"+hex.EncodeToString(sum[:6]))
+		cfg.DataDir = d.openPostgresDir()
 		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
 		d.pgData = cfg.DataDir
 		d.pg, err = localpg.Start(ctx, cfg)
@@ -179,7 +184,7 @@ func (d *dev) startNATS() error {
 	if err != nil {
 		return err
 	}
-	// Asked first because the server only logs a busy port.
+	// A probe, because the server only logs a busy port.
 	probe, err := listen(context.Background(), "--nats-listen", d.NATSListen)
 	if err != nil {
 		return err
