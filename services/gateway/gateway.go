@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -59,6 +60,9 @@ func Run(ctx context.Context, cfg Config) error {
 	s := newServer(cfg, st, b)
 	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
 		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	}
+	if s.origins, err = origins.Parse(cfg.CORSOrigins); err != nil {
+		return fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
 	stop, err := b.OnDone(s.onDone)
 	if err != nil {

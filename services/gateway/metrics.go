@@ -14,6 +14,8 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+
+	originsRefused prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -29,6 +31,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refused: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
 		}, []string{"limit"})),
+		originsRefused: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_cors_refusals_total", Help: "Preflights and WebSockets of pages whose origin WINDLASS_CORS_ORIGINS does not list.",
+		})),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -22,7 +23,8 @@ import (
 type server struct {
 	cfg     Config
 	seals   compaction.Keys
-	key     [32]byte // digest of WINDLASS_API_KEY
+	origins origins.List // of pages that may call from a browser
+	key     [32]byte     // digest of WINDLASS_API_KEY
 	keys    *keyring
 	store   *store.Store
 	bus     *bus.Bus
@@ -101,14 +103,16 @@ func (s *server) handler() http.Handler {
 	add(s.adminRoutes(), s.adminKeyed)
 	add(s.public(), func(h handler) handler { return h })
 	mux.Handle("/", s.answer("/", noRoute))
-	return s.observe(func(x *exchange, r *http.Request) {
+	shared := s.shared(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.
 		if p := r.URL.EscapedPath(); p != path.Clean(p) {
+			x := w.(*exchange)
 			s.fail(x, r, noRoute(x, r))
 			return
 		}
-		mux.ServeHTTP(x, r)
-	})
+		mux.ServeHTTP(w, r)
+	}))
+	return s.observe(func(x *exchange, r *http.Request) { shared.ServeHTTP(x, r) })
 }
 
 // byMethod answers a route. The mux is not asked to tell methods apart: a path of its own beside one with an id, which has other methods,

@@ -34,6 +34,8 @@ type devCmd struct {
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
 	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
 	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
+
+	CORSOrigins []string `name:"cors-origins" help:"Origins of the web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 
 // Help is shown by windlass dev --help.
