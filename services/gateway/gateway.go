@@ -93,6 +93,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		defer s.spent.clear()
 		return st.ForgetTokens(ctx, limited)
 	})
+	s.catalog = s.newCatalog()
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s

@@ -13,6 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -26,6 +28,8 @@ type server struct {
 	origins origins.List // of pages that may call from a browser
 	key     [32]byte     // digest of WINDLASS_API_KEY
 	keys    *keyring
+	catalog *catalog.Catalog // of the wildcard's upstream; nil without a wildcard
+	hints   hints.Routes
 	store   *store.Store
 	bus     *bus.Bus
 	publish dispatch.Publisher
@@ -71,8 +75,7 @@ func (s *server) routes() map[string]map[string]handler {
 		"/v1/conversations/{id}/items":        {http.MethodGet: s.listItems, http.MethodPost: s.addItems},
 		"/v1/conversations/{id}/items/{item}": {http.MethodGet: s.readItem, http.MethodDelete: s.deleteItem},
 		"/v1/models":                          {http.MethodGet: s.models},
-		"/v1/models/{model}":                  {http.MethodGet: s.oneModel},
-		"/v1/models/{owner}/{model}":          {http.MethodGet: s.oneModel},
+		"/v1/models/{model...}":               {http.MethodGet: s.oneModel},
 	}
 }
 
@@ -94,20 +97,22 @@ func (s *server) public() map[string]map[string]handler {
 // handler is the whole API.
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
+	s.hints = hints.Routes{}
 	add := func(routes map[string]map[string]handler, wrap func(handler) handler) {
 		for pattern, methods := range routes {
+			s.hints[pattern] = slices.Sorted(maps.Keys(methods))
 			mux.Handle(pattern, s.byMethod(pattern, methods, wrap))
 		}
 	}
 	add(s.routes(), s.keyed)
 	add(s.adminRoutes(), s.adminKeyed)
 	add(s.public(), func(h handler) handler { return h })
-	mux.Handle("/", s.answer("/", noRoute))
+	mux.Handle("/", s.answer("/", s.noRoute))
 	shared := s.shared(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.
 		if p := r.URL.EscapedPath(); p != path.Clean(p) {
 			x := w.(*exchange)
-			s.fail(x, r, noRoute(x, r))
+			s.fail(x, r, s.noRoute(x, r))
 			return
 		}
 		mux.ServeHTTP(w, r)
