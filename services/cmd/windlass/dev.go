@@ -38,6 +38,8 @@ type devCmd struct {
 	LogLevel     string `help:"What is shown: error, warn (failures and what to do), info (and a line for each request), debug (and each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 	NoColor      string `hidden:"" env:"NO_COLOR"`
 	Term         string `hidden:"" env:"TERM"`
+
+	CORSOrigins []string `name:"cors-origins" help:"Origins of the web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 
 // Help is shown by windlass dev --help.

@@ -66,7 +66,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 			return gateway.Run(ctx, gateway.Config{
 				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal, MaxBody: 16 << 20, BacklogMax: 100_000,
 				PollInterval: time.Second, DrainGrace: devGrace, Registry: d.reg,
-				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
+				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,
 			})
 		},
 	}, nil
