@@ -47,6 +47,9 @@ type Words struct {
 // Read finds the words of an error in a body.
 func Read(body []byte) Words {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+	if len(body) == 0 || string(body) == "null" {
+		return Words{}
+	}
 	if data, ok := firstData(body); ok {
 		body = data
 	}
