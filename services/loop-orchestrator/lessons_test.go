@@ -44,8 +44,8 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	if n := testutil.ToFloat64(lessons.counter.WithLabelValues("omit")); n != 1 {
 		t.Errorf("%v lessons were counted, want 1", n)
 	}
-	lines := logs.FilterMessage("upstream's requests changed after a refusal").All()
-	if len(lines) != 1 || lines[0].ContextMap()["outcome"] != "omit user" || lines[0].ContextMap()["subject"] != "m" {
+	lines := logs.FilterMessage("requests changed after a refusal").All()
+	if len(lines) != 1 || lines[0].ContextMap()["outcome"] != "omit user" || lines[0].ContextMap()["model"] != "m" {
 		t.Errorf("the log has %v", lines)
 	}
 }
