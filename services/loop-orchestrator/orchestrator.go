@@ -65,7 +65,8 @@ func Run(ctx context.Context, cfg Config) error {
 	for _, lane := range be.Registry.Lanes() {
 		all.Go(func() error {
 			return be.Bus.Run(ctx, bus.RunConfig{
-				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace, Handle: o.turn,
+				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
+				Handle: o.turn, Confirm: o.cancelled,
 			})
 		})
 	}
@@ -74,6 +75,7 @@ func Run(ctx context.Context, cfg Config) error {
 			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results,
 		})
 	})
+	all.Go(func() error { return be.Bus.Answer(ctx, answerSlots, o.answer) })
 	return all.Wait()
 }
 
