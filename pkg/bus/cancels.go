@@ -21,7 +21,7 @@ type cancels struct {
 
 	mu    sync.Mutex
 	live  map[string][]*liveCall
-	asked map[string]bool // requests whose cancel is being confirmed
+	asked map[string]bool // requests whose cancel is being confirmed; true: another hint came since
 	gone  map[string]time.Time
 	order []goneID // of gone, oldest first; an id that was cancelled again is in it twice
 }
@@ -67,36 +67,39 @@ func (c *cancels) leave(id string, call *liveCall) {
 }
 
 // confirm remembers the id. It returns a call in flight of the request if there
-// is one and no other confirmation runs. The caller confirms the cancel by that
-// call and then calls confirmed.
+// is one and no confirmation runs. The caller confirms the cancel by that call,
+// and by those that next returns.
 func (c *cancels) confirm(id string) *liveCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remember(id)
-	if len(c.live[id]) == 0 || c.asked[id] {
+	if _, runs := c.asked[id]; runs {
+		c.asked[id] = true
 		return nil
 	}
-	c.asked[id] = true
+	if len(c.live[id]) == 0 {
+		return nil
+	}
+	c.asked[id] = false
 	return c.live[id][0]
 }
 
-// next is a call in flight of the request, nil if there is none.
-func (c *cancels) next(id string) *liveCall {
+// next is the call to go on with after a call whose question was answered with
+// no, or that ended before the answer: another call if it ended, the first one
+// if another hint came meanwhile. nil ends the confirmation.
+func (c *cancels) next(id string, ended bool) *liveCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, call := range c.live[id] {
-		if call.ctx.Err() == nil {
-			return call
+	if ended || c.asked[id] {
+		for _, call := range c.live[id] {
+			if call.ctx.Err() == nil {
+				c.asked[id] = false
+				return call
+			}
 		}
 	}
-	return nil
-}
-
-// confirmed ends a confirmation.
-func (c *cancels) confirmed(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.asked, id)
+	return nil
 }
 
 // cancel remembers the id and cancels its calls in flight.

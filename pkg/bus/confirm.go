@@ -34,13 +34,11 @@ func (r *runner) watchCancels() (stop func(), err error) {
 // confirm cancels the request's calls in flight if it is cancelled. A call that
 // ends before the answer leaves the question to the next one.
 func (r *runner) confirm(id string, call *liveCall) {
-	for ; call != nil; call = r.cancels.next(id) {
-		if r.cfg.Confirm(call.ctx, call.delivery) {
+	for call != nil {
+		gone := r.cfg.Confirm(call.ctx, call.delivery)
+		if gone {
 			r.cancels.cancel(id)
-		} else if call.ctx.Err() != nil {
-			continue
 		}
-		break
+		call = r.cancels.next(id, !gone && call.ctx.Err() != nil)
 	}
-	r.cancels.confirmed(id)
 }
