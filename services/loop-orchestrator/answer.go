@@ -62,6 +62,11 @@ func (o *orchestrator) answer(ctx context.Context, q *stepv1.ToolQuestion) (*ste
 	if done {
 		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_DONE), nil
 	}
+	if n := int(q.GetDeliveries()) - 1; n > 0 {
+		if err := o.Store.CallsLost(ctx, f, step.Index, n); err != nil {
+			return nil, err
+		}
+	}
 	uncertain, err := o.uncertain(ctx, step)
 	return &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE, Uncertain: uncertain}, err
 }
