@@ -35,7 +35,7 @@ func (r *runner) report(d *Delivery, decision Decision, took time.Duration, err 
 	switch {
 	case decision.Action == Leave, decision.Outcome == "poison":
 		level = zapcore.ErrorLevel
-	case decision.Outcome == "failed", decision.Action == Nak && !r.draining():
+	case decision.Action == Nak && !r.draining():
 		level = zapcore.WarnLevel
 	}
 	line := r.bus.log.Check(level, "message handled")

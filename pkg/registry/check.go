@@ -113,6 +113,7 @@ func (c *checker) model(at string, m Model) {
 		c.fault(at+".upstream.no_encrypted_reasoning", "is only for the dialect %s", Responses)
 	}
 	c.credential(at+".upstream.credential", m.Upstream.Credential)
+	c.settings(at+".upstream", m.Upstream)
 	c.token(at+".lane", m.Lane)
 	width := c.lanes[m.Lane]
 	switch m.Concurrency {

@@ -51,6 +51,8 @@ type Upstream struct {
 	Credential Credential `yaml:"credential"`
 	// Model is the upstream's name for the model, by default the same.
 	Model string `yaml:"model"`
+	// Settings say how requests to it are written, as far as they are set.
+	Settings `yaml:",inline"`
 }
 
 // Origin identifies the model behind an upstream, without its address: 16

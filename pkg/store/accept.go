@@ -139,7 +139,7 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, err
 	if slices.ContainsFunc(all, NewRequest.guarded) {
 		return s.acceptGuarded(ctx, all)
 	}
-	rows, err := s.pool.Query(ctx, acceptSQL, acceptArgs(all))
+	rows, err := s.send(ctx, acceptSQL, acceptArgs(all))
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) 
 func (s *Store) line(ctx context.Context, a args, id uuid.UUID) ([]Chain, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, ancestorsSQL, a)
+	rows, err := s.send(ctx, ancestorsSQL, a)
 	if err != nil {
 		return nil, err
 	}

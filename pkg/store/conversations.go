@@ -65,7 +65,7 @@ func (s *Store) CreateConversation(ctx context.Context, n NewConversation) error
 	a["id"], a["tenant"], a["metadata"] = n.ID, n.Tenant, n.Metadata
 	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, createConversationSQL, a); err != nil {
+	if _, err := s.exec(ctx, createConversationSQL, a); err != nil {
 		return fmt.Errorf("create conversation %s: %w", n.ID, err)
 	}
 	return nil

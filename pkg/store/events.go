@@ -22,7 +22,7 @@ ON CONFLICT DO NOTHING`
 func (s *Store) Archive(ctx context.Context, id uuid.UUID, events []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, archiveSQL, args{"id": id, "events": events}); err != nil {
+	if _, err := s.exec(ctx, archiveSQL, args{"id": id, "events": events}); err != nil {
 		return fmt.Errorf("archive the events of %s: %w", id, err)
 	}
 	return nil

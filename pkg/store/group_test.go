@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -252,35 +251,5 @@ func TestManyCallsMakeFewStatements(t *testing.T) {
 	}
 	if got, err := s.Backlog(t.Context(), 2000); got != 1000 || err != nil {
 		t.Errorf("Backlog = %d, %v; want 1000", got, err)
-	}
-}
-
-func TestUnavailable(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name string
-		err  error
-		want bool
-	}{
-		{"no error", nil, false},
-		{"stale", fmt.Errorf("commit: %w", ErrStale), false},
-		{"unknown request", ErrNotFound, false},
-		{"schema too old", ErrSchema, false},
-		{"the caller went away", context.Canceled, false},
-		{"no answer in time", context.DeadlineExceeded, true},
-		{"the server goes down", errAway, true},
-		{"statement timeout", &pgconn.PgError{Code: "57014"}, true},
-		{"too many connections", &pgconn.PgError{Code: "53300"}, true},
-		{"disk full", &pgconn.PgError{Code: "53100"}, true},
-		{"deadlock", &pgconn.PgError{Code: "40P01"}, true},
-		{"lock timeout", &pgconn.PgError{Code: "55P03"}, true},
-		{"read-only after a failover", &pgconn.PgError{Code: "25006"}, true},
-		{"refused by a CHECK", errRefused, false},
-		{"text that is not UTF-8", &pgconn.PgError{Code: "22021"}, false},
-		{"missing privilege", &pgconn.PgError{Code: "42501"}, false},
-	} {
-		if got := Unavailable(tt.err); got != tt.want {
-			t.Errorf("%s: Unavailable = %v, want %v", tt.name, got, tt.want)
-		}
 	}
 }

@@ -100,7 +100,7 @@ func (s *Store) openBudgets(ctx context.Context, limited []share) error {
 	if len(unmet) == 0 {
 		return nil
 	}
-	if _, err := s.pool.Exec(ctx, openBudgetsSQL, args{"tenants": unmet}); err != nil {
+	if _, err := s.exec(ctx, openBudgetsSQL, args{"tenants": unmet}); err != nil {
 		return err
 	}
 	for _, tenant := range unmet {
@@ -114,7 +114,7 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 	if err := s.openBudgets(ctx, limited); err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, acceptGuardedSQL, guardArgs(all, limited, spots))
+	rows, err := s.send(ctx, acceptGuardedSQL, guardArgs(all, limited, spots))
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ UPDATE budgets SET token_cost = 0, tokens_until = now() WHERE token_cost > 0 AND
 func (s *Store) ForgetTokens(ctx context.Context, limited []string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, forgetTokensSQL, args{"limited": append([]string{}, limited...)}); err != nil {
+	if _, err := s.exec(ctx, forgetTokensSQL, args{"limited": append([]string{}, limited...)}); err != nil {
 		return fmt.Errorf("forget tokens: %w", err)
 	}
 	return nil

@@ -232,6 +232,9 @@ func TestLostAnswerIsRepeated(t *testing.T) {
 			continue
 		}
 		before := dump(t, truth)
+		if err := s.Ping(t.Context()); err != nil { // a connection is there, and its first answer is past
+			t.Fatal(err)
+		}
 		loser.armed.Store(true)
 		if err := a.do(t.Context()); !Unavailable(err) || loser.armed.Load() {
 			t.Errorf("%s with its answer lost: %v, want an error that Unavailable knows", a.name, err)

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -20,15 +21,16 @@ var migrations embed.FS
 
 const undefinedTable = "42P01"
 
-// Migrate brings the schema forward to this binary's version under a session advisory lock, so that several may try at once.
+// Migrate brings the schema forward to this binary's version under an advisory lock, so that several may try at once.
 // It returns the version reached. Migrations only go forward. Their numbers may have gaps: one that fills a gap later is applied
 // then, so none may depend on one of a higher number.
 func Migrate(ctx context.Context, url string) (int64, error) { return migrate(ctx, url, migrations) }
 
 func migrate(ctx context.Context, url string, from fs.FS) (int64, error) {
 	var version int64
-	err := withProvider(ctx, url, from, func(_ *sql.DB, p *goose.Provider) error {
-		if _, err := p.Up(ctx); err != nil {
+	err := withProvider(ctx, url, from, func(db *sql.DB, p *goose.Provider) error {
+		up := func() error { _, err := p.Up(ctx); return err }
+		if err := locked(ctx, db, up); err != nil {
 			return fmt.Errorf("migrate the database: %w", err)
 		}
 		v, err := p.GetDBVersion(ctx)
@@ -69,27 +71,79 @@ func isApplied(ctx context.Context, db *sql.DB, version int64) (applied bool, er
 }
 
 func withProvider(ctx context.Context, url string, from fs.FS, use func(*sql.DB, *goose.Provider) error) error {
-	cfg, err := pgxpool.ParseConfig(url)
+	pc, err := poolConfig(url, &outage{})
 	if err != nil {
-		return fmt.Errorf("parse the database url: %w", err)
+		return err
 	}
-	db := stdlib.OpenDB(*cfg.ConnConfig)
-	defer func() { _ = db.Close() }()                                          // nothing was left unwritten
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tried every second for 5 minutes
-	if err != nil {
-		return fmt.Errorf("make the migration lock: %w", err)
-	}
+	cc := pc.ConnConfig
+	cc.ValidateConnect = checkWritable              // without the settings: a migration may take longer than a statement
+	cc.DefaultQueryExecMode = pgx.QueryExecModeExec // the statements of goose, behind a pooler too
+	db := stdlib.OpenDB(*cc, stdlib.OptionBeforeConnect(pc.BeforeConnect))
+	defer func() { _ = db.Close() }() // nothing was left unwritten
 	files, err := fs.Sub(from, "migrations")
 	if err != nil {
 		return fmt.Errorf("open the embedded migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
-		goose.WithAllowOutofOrder(true))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return fmt.Errorf("read the embedded migrations: %w", err)
 	}
 	if err := db.PingContext(ctx); err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+		return fmt.Errorf("reach the database: %w", connectReason(err))
 	}
 	return use(db, p)
+}
+
+const (
+	// lockPause is the time between two attempts to take the migration lock, lockWait all of them.
+	lockPause = time.Second
+	lockWait  = 5 * time.Minute
+)
+
+var errLocked = errors.New("another process holds the migration lock")
+
+// Statements of the migration lock. It belongs to a transaction that stays open beside the migrations, and not to a session: behind
+// a pooler that multiplexes sessions, a session's lock would outlive its holder. The number is goose's, so that it excludes
+// versions that lock by session.
+const (
+	unlimitedSQL = `SELECT set_config('idle_in_transaction_session_timeout', '0', true)`
+	lockSQL      = `SELECT pg_try_advisory_xact_lock($1)`
+)
+
+// locked runs do while this process holds the migration lock.
+func locked(ctx context.Context, db *sql.DB, do func() error) error {
+	late := time.After(lockWait)
+	for {
+		held, err := tryLocked(ctx, db, do)
+		if held || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the migration lock: %w", context.Cause(ctx))
+		case <-late:
+			return fmt.Errorf("wait for the migration lock: %w", errLocked)
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+func tryLocked(ctx context.Context, db *sql.DB, do func() error) (held bool, err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return false, fmt.Errorf("take the migration lock: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // releases the lock; nothing was written in it
+	if err := tx.QueryRowContext(ctx, lockSQL, lock.DefaultLockID).Scan(&held); err != nil {
+		return false, fmt.Errorf("take the migration lock: %w", err)
+	}
+	if !held {
+		return false, nil
+	}
+	// Without arguments this is a simple query, which also closes the portal of the one before. An open portal keeps its snapshot,
+	// and CREATE INDEX CONCURRENTLY waits for those.
+	if _, err := tx.ExecContext(ctx, unlimitedSQL); err != nil {
+		return false, fmt.Errorf("keep the migration lock: %w", err)
+	}
+	return true, do()
 }

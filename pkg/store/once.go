@@ -52,7 +52,7 @@ func (s *Store) Seen(ctx context.Context, tenant, key string) (*Seen, error) {
 }
 
 func (s *Store) seenAll(ctx context.Context, all []seenKey) ([]*Seen, error) {
-	rows, err := s.pool.Query(ctx, seenSQL, args{
+	rows, err := s.send(ctx, seenSQL, args{
 		"tenants": column(all, func(k seenKey) string { return k.tenant }),
 		"keys":    column(all, func(k seenKey) string { return k.key }),
 	})
@@ -127,7 +127,7 @@ UPDATE idempotency SET held_until = now()
 func (s *Store) Release(ctx context.Context, tenant, key string, id uuid.UUID, maybeMade bool) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, releaseSQL, args{"tenant": tenant, "key": key, "id": id, "made": maybeMade}); err != nil {
+	if _, err := s.exec(ctx, releaseSQL, args{"tenant": tenant, "key": key, "id": id, "made": maybeMade}); err != nil {
 		return fmt.Errorf("release an idempotency key: %w", err)
 	}
 	return nil

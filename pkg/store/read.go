@@ -62,7 +62,7 @@ func (s *Store) Answer(ctx context.Context, tenant string, id uuid.UUID) (*Answe
 }
 
 func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) {
-	rows, err := s.pool.Query(ctx, lookupSQL, args{
+	rows, err := s.send(ctx, lookupSQL, args{
 		"ids":     ids(all, func(l lookup) uuid.UUID { return l.id }),
 		"tenants": column(all, func(l lookup) string { return l.tenant }),
 	})

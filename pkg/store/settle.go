@@ -112,7 +112,7 @@ func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error)
 		"answers":  column(all, func(o Settlement) []byte { return o.Answer }),
 		"after":    column(all, func(o Settlement) bool { return o.AfterWork }),
 	})
-	rows, err := s.pool.Query(ctx, settleSQL, a)
+	rows, err := s.send(ctx, settleSQL, a)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ UPDATE requests SET live = false, check_at = NULL
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, finishSQL, args{"id": id}); err != nil {
+	if _, err := s.exec(ctx, finishSQL, args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)
 	}
 	return nil

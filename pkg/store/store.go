@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
 )
 
 // Config says where the database is and how many connections one service may hold.
@@ -17,6 +17,8 @@ type Config struct {
 	URL string `env:"WINDLASS_DATABASE_URL"`
 	// MaxConns bounds the pool. All services together should stay at or below 4 × the database's cores.
 	MaxConns int32 `env:"WINDLASS_DATABASE_CONNS, default=4"`
+	// Log is told why connections fail, once for each reason. Nil logs nothing.
+	Log *zap.Logger `env:", noinit"`
 }
 
 // Validate reports every fault at once.
@@ -35,6 +37,7 @@ func (c *Config) Validate() error {
 // tenants whose budgets it has seen to.
 type Store struct {
 	pool    *pgxpool.Pool
+	outage  *outage
 	budgets sync.Map // tenant → struct{}
 	accepts *group[NewRequest, outcome]
 	turns   *group[TurnCommit, bool]
@@ -47,32 +50,12 @@ type Store struct {
 
 // Open makes the pool; it does not wait for the database, so that a service starts while Postgres is away.
 func Open(cfg Config) (*Store, error) {
-	pc, err := pgxpool.ParseConfig(cfg.URL)
+	out := &outage{log: cfg.Log}
+	pool, err := openPool(cfg, out)
 	if err != nil {
-		return nil, fmt.Errorf("parse the database url: %w", err)
+		return nil, err
 	}
-	pc.MaxConns = cfg.MaxConns
-	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
-	pc.HealthCheckPeriod = 15 * time.Second
-	pc.ConnConfig.ConnectTimeout = 3 * time.Second
-	params := pc.ConnConfig.RuntimeParams
-	params["application_name"] = "windlass"
-	params["statement_timeout"] = "5000"
-	params["lock_timeout"] = "2000"
-	params["idle_in_transaction_session_timeout"] = "10000"
-	params["synchronous_commit"] = "on"
-	// Most statements are cheap by plan; generic plans are what makes repeated ones cheap to plan as well, and the JIT
-	// would compile for longer than they run.
-	params["plan_cache_mode"] = "force_generic_plan"
-	params["jit"] = "off"
-	// A plan made while a table was nearly empty must not read it whole once it has grown, by a scan of the table or of an index
-	// that has the wrong order. Sorts of a statement's own few rows are still made.
-	params["enable_seqscan"], params["enable_sort"] = "off", "off"
-	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
-	if err != nil {
-		return nil, fmt.Errorf("make the database pool: %w", err)
-	}
-	s := &Store{pool: pool}
+	s := &Store{pool: pool, outage: out}
 	s.accepts = newGroup(2, 256, s.acceptAll)
 	s.turns = newGroup(2, 128, s.commitTurns)
 	s.settles = newGroup(2, 128, s.settleAll)
@@ -86,19 +69,29 @@ func Open(cfg Config) (*Store, error) {
 // Close waits for statements on their way and closes the pool.
 func (s *Store) Close() { s.pool.Close() }
 
-// Ping asks the database for an answer; for readiness.
+// Ping asks the database whether it accepts writes; for readiness. Its error is the server's own reason where the server
+// refuses connections.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("ping the database: %w", err)
+	var readOnly string
+	err := s.pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&readOnly)
+	if err == nil && readOnly == "on" {
+		s.pool.Reset() // it accepted writes when these connections were made
+		err = errReadOnly
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	if reason := s.outage.current(); reason != nil {
+		return reason
+	}
+	return fmt.Errorf("ping the database: %w", err)
 }
 
 // query bounds one statement and collects its rows.
 func query[T any](ctx context.Context, s *Store, sql string, a args, scan pgx.RowToFunc[T]) ([]T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, sql, a)
+	rows, err := s.send(ctx, sql, a)
 	if err != nil {
 		return nil, err
 	}

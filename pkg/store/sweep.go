@@ -103,7 +103,7 @@ UPDATE requests r
 func (s *Store) Postpone(ctx context.Context, rows []Row) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, postponeSQL, args{
+	_, err := s.exec(ctx, postponeSQL, args{
 		"ids":      ids(rows, func(r Row) uuid.UUID { return r.ID }),
 		"epochs":   column(rows, func(r Row) int { return r.Epoch }),
 		"turns":    column(rows, func(r Row) int { return r.Turn }),
@@ -124,7 +124,7 @@ UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked
 func (s *Store) Alarm(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	tag, err := s.pool.Exec(ctx, alarmSQL)
+	tag, err := s.exec(ctx, alarmSQL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("make every live row due: %w", err)
 	}

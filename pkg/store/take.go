@@ -41,7 +41,7 @@ func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
 }
 
 func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) {
-	rows, err := s.pool.Query(ctx, loadChainSQL, args{"ids": ids(all, func(id uuid.UUID) uuid.UUID { return id })})
+	rows, err := s.send(ctx, loadChainSQL, args{"ids": ids(all, func(id uuid.UUID) uuid.UUID { return id })})
 	if err != nil {
 		return nil, err
 	}

@@ -154,7 +154,7 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	}
 	args := turnArgs(all)
 	addStepArgs(args, steps)
-	rows, err := s.pool.Query(ctx, commitTurnSQL, args)
+	rows, err := s.send(ctx, commitTurnSQL, args)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const retryAfter = time.Second
 
 var (
 	// errAway says that the database did not answer in time.
-	errAway = errors.New("the database did not answer in time")
+	errAway = fmt.Errorf("the database did not answer in time: %w", context.DeadlineExceeded)
 	// errHungUp says that there is nobody left to answer.
 	errHungUp = errors.New("the client hung up")
 )
@@ -43,6 +43,7 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		x.err = err
 	}
+	x.refused = f
 	sayWhenToRetry(x, f)
 	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
 		x.Header().Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))

@@ -46,6 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		cfg.Registry = reg
 	}
+	cfg.Store.Log = cfg.Runtime.Log
 	st, err := store.Open(cfg.Store)
 	if err != nil {
 		return err

@@ -59,6 +59,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer be.Close(ctx)
+	if err := be.Registry.CheckModelCredentials(); err != nil {
+		return fmt.Errorf("check the models' credentials: %w", err)
+	}
 	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,6 +57,8 @@ type Backend struct {
 	Registry *registry.Registry
 	Log      *zap.Logger
 	Metrics  *process.Metrics
+
+	waits waits
 }
 
 // Open connects a service and makes sure that the streams and consumers exist. It waits for a database or a bus that is away.
@@ -71,6 +74,7 @@ func Open(ctx context.Context, service string, cfg Config) (*Backend, error) {
 		}
 	}
 	log := cfg.Runtime.Log
+	cfg.Store.Log = log
 	st, err := store.Open(cfg.Store)
 	if err != nil {
 		return nil, err
@@ -116,15 +120,16 @@ func (be *Backend) Close(ctx context.Context) {
 	be.Store.Close()
 }
 
-// Insist repeats op while the infrastructure is away, with full jitter between 0 and a second, until it answers or ctx ends.
-// What it answers at last, success or refusal, is returned. No attempt of a step is spent.
+// Insist repeats op while the infrastructure is unavailable, with full jitter between 0 and a second, until it answers or ctx ends.
+// It returns the last answer of op, success or refusal; an error that does not pass by itself is returned at once. No attempt of a
+// step is spent.
 func (be *Backend) Insist(ctx context.Context, op func(context.Context) error) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := op(ctx)
-		if err == nil || !Away(err) {
+		if err == nil || !Unavailable(err) {
 			return err
 		}
-		be.Log.Info("infrastructure is away, trying again", zap.Error(err))
+		be.waits.note(be.Log, err)
 		select {
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), err)
@@ -150,8 +155,29 @@ func (be *Backend) Dispatch(ctx context.Context, repeat bool, rows ...store.Row)
 	return err
 }
 
-// Away reports whether an error is one of the infrastructure, which passes, and
-// not a verdict.
-func Away(err error) bool {
-	return store.Unavailable(err) && !errors.Is(err, bus.ErrTooLarge) && !errors.Is(err, bus.ErrFull)
+// Unavailable reports whether an error means that the database or the bus is unavailable. Such an error passes by itself; every
+// other is final.
+func Unavailable(err error) bool {
+	return !errors.Is(err, bus.ErrTooLarge) && (store.Unavailable(err) || bus.Unavailable(err))
+}
+
+// waitsLogged is the time between two log lines about waiting for the infrastructure: many handlers wait at the same time.
+const waitsLogged = 10 * time.Second
+
+// waits logs that something waits. Safe for concurrent use.
+type waits struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (w *waits) note(log *zap.Logger, err error) {
+	w.mu.Lock()
+	due := time.Since(w.at) >= waitsLogged
+	if due {
+		w.at = time.Now()
+	}
+	w.mu.Unlock()
+	if due {
+		log.Info("infrastructure unavailable, trying again", zap.Error(err))
+	}
 }

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+)
+
+const (
+	// sameReason is the time between two log lines of one reason.
+	sameReason = time.Minute
+	// otherReason is the time between two log lines of different reasons.
+	otherReason = 5 * time.Second
+)
+
+// outage knows why the database cannot be connected to, and logs it once: every
+// statement tries to connect. Safe for concurrent use.
+type outage struct {
+	log *zap.Logger // nil: logs nothing
+
+	mu     sync.Mutex
+	reason error // nil: the last attempt succeeded
+	since  time.Time
+	logged string
+	at     time.Time // of the last log line
+}
+
+// failed notes an attempt that failed.
+func (o *outage) failed(err error) {
+	if errors.Is(err, context.Canceled) {
+		return // by the caller; says nothing about the server
+	}
+	reason := connectReason(err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.reason == nil {
+		o.since = now
+	}
+	o.reason = reason
+	text := reason.Error()
+	if age := now.Sub(o.at); o.log == nil || age < otherReason || text == o.logged && age < sameReason {
+		return
+	}
+	o.logged, o.at = text, now
+	say := o.log.Warn
+	if refusedForGood(err) {
+		say = o.log.Error
+	}
+	say("database connection failed", zap.Error(reason))
+}
+
+// ended notes an attempt that succeeded.
+func (o *outage) ended() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reason != nil && o.logged != "" && o.log != nil {
+		o.log.Info("database connection restored", zap.Duration("took", time.Since(o.since)))
+	}
+	o.reason, o.logged, o.at = nil, "", time.Time{}
+}
+
+// current returns why the last attempt failed, nil if it succeeded.
+func (o *outage) current() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reason
+}
+
+// connectReason says in one line why a connection failed, in the server's own
+// words where it answered.
+func connectReason(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && !errors.Is(err, errReadOnly) { // of several hosts, a read-only one is worth naming too
+		return fmt.Errorf("server refused the connection: %w", pg)
+	}
+	return fmt.Errorf("%w", oneLine{err})
+}
+
+// refusedForGood reports whether a server refused a connection for a reason
+// that an operator has to remove: the password, the database's name, a startup
+// parameter.
+func refusedForGood(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && !transientCode(pg)
+}
+
+// oneLine writes an error of several lines, one for each host, as one.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+// connectTracer tells an outage, and the search for the primary, how attempts
+// to connect end.
+type connectTracer struct {
+	outage *outage
+	hosts  *hosts
+}
+
+// TraceConnectStart implements pgx.ConnectTracer.
+func (*connectTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return ctx
+}
+
+// TraceConnectEnd implements pgx.ConnectTracer.
+func (t *connectTracer) TraceConnectEnd(_ context.Context, end pgx.TraceConnectEndData) {
+	if end.Err == nil {
+		t.outage.ended()
+		return
+	}
+	t.hosts.forget()
+	t.outage.failed(end.Err)
+}
+
+// TraceQueryStart implements pgx.QueryTracer, which pgx asks of every tracer.
+func (*connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (*connectTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"windlass.dev/windlass/pkg/store/pgbouncer"
+	"windlass.dev/windlass/pkg/store/storetest"
+)
+
+// pooler is the URL of a PgBouncer in front of a database. Without PgBouncer
+// the test is skipped, and says what to install.
+func pooler(tb testing.TB, target string, cfg pgbouncer.Config) string {
+	tb.Helper()
+	if _, err := pgbouncer.Find(); err != nil {
+		tb.Skipf("NOT TESTED behind a connection pooler: %v", err)
+	}
+	dir := tb.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	cfg.Target, cfg.Dir = target, dir
+	s, err := pgbouncer.Start(tb.Context(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s.URL()
+}
+
+const ignored = "ignore_startup_parameters = extra_float_digits,statement_timeout,lock_timeout,plan_cache_mode,jit,enable_sort"
+
+// Every statement works behind PgBouncer, whatever its settings, as migrations do.
+func TestStatementsBehindAPooler(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		cfg  pgbouncer.Config
+	}{
+		{"transaction mode", pgbouncer.Config{}},
+		{"transaction mode with one server connection for each two of ours", pgbouncer.Config{Size: 2}},
+		{"parameters ignored", pgbouncer.Config{More: ignored}},
+		{"session mode", pgbouncer.Config{Mode: "session", Size: 20}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			direct := storetest.Database(t, func(context.Context, string) error { return nil })
+			url := pooler(t, direct, tt.cfg)
+			if _, err := Migrate(t.Context(), url); err != nil {
+				t.Fatalf("migrate: %v", err)
+			}
+			if err := CheckSchema(t.Context(), url); err != nil {
+				t.Errorf("check the schema: %v", err)
+			}
+			s := openAt(t, url)
+			for range 3 { // with other server connections each time
+				for _, a := range attempts(t, s, s) {
+					if err := a.do(t.Context()); err != nil {
+						t.Errorf("%s: %v", a.name, err)
+					}
+				}
+			}
+			if err := s.Ping(t.Context()); err != nil {
+				t.Errorf("ping: %v", err)
+			}
+		})
+	}
+}
+
+// A statement behind a pooler has the settings that a session of its own would
+// have, and leaves none behind for other clients of the pooler.
+func TestSettingsOfAStatement(t *testing.T) {
+	t.Parallel()
+	direct := storetest.Database(t, migrateTemplate)
+	pooled := pooler(t, direct, pgbouncer.Config{Size: 1})
+	for name, url := range map[string]string{"direct": direct, "pooled": pooled} {
+		s := openAt(t, url)
+		for _, want := range settings {
+			got, err := query(t.Context(), s, `SELECT setting FROM pg_settings WHERE name = @name`, args{"name": want.name}, pgx.RowTo[string])
+			if err != nil || len(got) != 1 || got[0] != want.value {
+				t.Errorf("%s: %s is %v, %v, want %s", name, want.name, got, err, want.value)
+			}
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), pooled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	var left int
+	err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_settings WHERE name = ANY ($1) AND source = 'session'`,
+		pgx.QueryExecModeExec, settingNames()).Scan(&left)
+	if err != nil || left != 0 {
+		t.Errorf("%d settings are left in the pooler's session, %v; want none", left, err)
+	}
+}
+
+func settingNames() []string { return column(settings, func(s setting) string { return s.name }) }
+
+// A failed statement behind a pooler writes nothing and reports its own error.
+func TestFailedStatementBehindAPooler(t *testing.T) {
+	t.Parallel()
+	direct := storetest.Database(t, migrateTemplate)
+	s := openAt(t, pooler(t, direct, pgbouncer.Config{Size: 1}))
+	accepted(t, s)
+	exec(t, s, `ALTER TABLE requests ADD CONSTRAINT bug CHECK (lane <> 'broken')`)
+	n := newRequest()
+	n.Lane = "broken"
+	if _, err := s.Accept(t.Context(), n); codeOf(err) != "23514" || Unavailable(err) {
+		t.Errorf("a refused accept = %v, want the check violation, which is final", err)
+	}
+	if _, err := s.Look(t.Context(), n.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the refused request: %v, want ErrNotFound", err)
+	}
+	accepted(t, s)
+}
+
+// A pooler that refuses for good is named once, in the log and by Ping.
+func TestRefusedConnectionIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	direct := storetest.Database(t, migrateTemplate)
+	for _, tt := range []struct{ name, url, want string }{
+		{"startup parameter", pooler(t, direct, pgbouncer.Config{}) + "&enable_sort=off", "unsupported startup parameter: enable_sort"},
+		{"database", strings.Replace(direct, "/", "/no", 3), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.want == "" {
+				u := withDatabase(t, direct, "not_there")
+				tt.url, tt.want = u, `database "not_there" does not exist`
+			}
+			core, logs := observer.New(zap.InfoLevel)
+			s, err := Open(Config{URL: tt.url, MaxConns: 2, Log: zap.New(core)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			for range 20 {
+				if _, err := s.Look(t.Context(), uuid.New()); !Unavailable(err) {
+					t.Fatalf("Look = %v, want an error that Unavailable knows", err)
+				}
+			}
+			if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Ping = %v, want it to name %q", err, tt.want)
+			}
+			lines := logs.All()
+			if len(lines) != 1 || lines[0].Level != zapcore.ErrorLevel || !strings.Contains(lines[0].ContextMap()["error"].(string), tt.want) {
+				t.Errorf("logged %v, want one error that names %q", lines, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Codes of Postgres with a meaning of their own here.
+const (
+	codeReadOnly          = "25006" // read_only_sql_transaction: the server is no primary, or no longer
+	codeProtocol          = "08P01" // protocol_violation; also what PgBouncer answers with, whatever the reason
+	codeUnknownStatement  = "26000" // the session has another server behind it than the one that prepared
+	codeRepeatedStatement = "42P05"
+	codeFailedTransaction = "25P02"
+	codeNotSupported      = "0A000"
+)
+
+// stalePlan is the text by which Postgres refuses a prepared statement after a
+// migration changed its result. pgx prepares it again.
+const stalePlan = "cached plan must not change result type"
+
+// transientClasses and transientCodes are what passes by itself: the statement
+// may be repeated as it is. docs/postgres.md has the same table. Every other
+// code means a bug or a broken schema, and is not repeated.
+var (
+	transientClasses = []string{
+		"08", // connection
+		"53", // insufficient resources: disk full, too many connections
+		"57", // operator intervention: shutdown, starting up, statement timeout
+		"58", // system error: I/O
+	}
+	transientCodes = []string{
+		"40001", // serialization_failure
+		"40P01", // deadlock_detected
+		"55P03", // lock_not_available: lock_timeout
+		codeReadOnly, codeUnknownStatement, codeRepeatedStatement, codeFailedTransaction,
+	}
+)
+
+// Unavailable reports whether the database is unavailable, or was for this
+// statement: the connection failed, a limit of time passed, or the server
+// answered one of the codes that pass by themselves. The statement may be
+// repeated as it is; whether it was committed is unknown. Every other error,
+// known or not, is final.
+func Unavailable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return true // whatever the reason: no statement was sent
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return transientCode(pg)
+	}
+	return lostConnection(err)
+}
+
+func transientCode(e *pgconn.PgError) bool {
+	switch {
+	case e.Code == codeProtocol: // an ERROR is a statement with a bug; FATAL is a pooler that gave up
+		return strings.EqualFold(e.Severity, "FATAL") && !strings.Contains(e.Message, "startup parameter")
+	case e.Code == codeNotSupported:
+		return e.Message == stalePlan
+	}
+	return len(e.Code) == 5 && slices.Contains(transientClasses, e.Code[:2]) || slices.Contains(transientCodes, e.Code)
+}
+
+// lostConnection reports whether an error is one of the network, or of a
+// connection or a wait that ended.
+func lostConnection(err error) bool {
+	for _, end := range []error{
+		context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed,
+	} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	var network net.Error
+	var system syscall.Errno
+	return errors.As(err, &network) || errors.As(err, &system) || pgconn.Timeout(err)
+}
+
+// condemnsConnection reports whether a connection that got this error must not
+// be used again, although the protocol allows it: the server accepts no writes,
+// shuts down, or is not the one that the session was prepared on.
+func condemnsConnection(e *pgconn.PgError) bool {
+	switch e.Code {
+	case codeReadOnly, codeUnknownStatement, codeRepeatedStatement, codeFailedTransaction:
+		return true
+	}
+	return suspectsServer(e)
+}
+
+// suspectsServer reports whether an error concerns all connections to the same
+// server: it is read-only, or goes down.
+func suspectsServer(e *pgconn.PgError) bool {
+	switch e.Code {
+	case codeReadOnly, "57P01", "57P02", "57P03":
+		return true
+	}
+	return false
+}
