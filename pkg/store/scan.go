@@ -32,9 +32,12 @@ const (
 )
 
 // trailStart is stepStart for the audit trail, where an attempt counts once it
-// was begun: one whose worker ended, and a model call's that is under way. The
-// fence of a step is s.attempt, or r.attempt for a model call.
-const trailStart = stepName + `CASE WHEN s.idx > 0 THEN s.attempt + s.lost
+// was begun: one whose worker ended, and a model call's that is under way. A
+// result that took no time was made without a call, after calls that were lost.
+// The fence of a step is s.attempt, or r.attempt for a model call.
+const trailStart = stepName + `CASE
+  WHEN s.idx > 0 AND s.lost > 0 AND s.took_us = 0 AND s.state <> 'dispatched' THEN s.attempt + s.lost - 1
+  WHEN s.idx > 0 THEN s.attempt + s.lost
   WHEN s.state = 'dispatched' AND s.turn = r.turn THEN GREATEST(s.attempt, r.attempt) ELSE s.attempt END`
 
 func (r *Row) targets(dueIn, remaining, age *float64) []any {

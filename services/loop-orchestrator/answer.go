@@ -93,7 +93,7 @@ func (o *orchestrator) recorded(ctx context.Context, row store.Row, step store.S
 			hash, token := echoes(e)
 			if proto.Equal(e.GetIdentity(), id) && e.GetCallId() == step.CallID && bytes.Equal(hash, step.InputHash) &&
 				o.Publish.Key.Holds(token, id, step.CallID) {
-				found, age = e, time.Since(stored)
+				found, age = e, o.now().Sub(stored)
 			}
 			return found == nil
 		})
@@ -120,7 +120,7 @@ func (o *orchestrator) uncertain(ctx context.Context, step store.Step) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return made.After(step.CreatedAt.Add(-markSkew)) || time.Since(step.CreatedAt) > bus.StepMaxAge-clockSkew, nil
+	return made.After(step.CreatedAt.Add(-markSkew)) || o.now().Sub(step.CreatedAt) > bus.StepMaxAge-clockSkew, nil
 }
 
 // cancelled confirms a cancel hint by the row.

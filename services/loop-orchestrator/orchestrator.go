@@ -62,7 +62,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := be.Registry.CheckModelCredentials(); err != nil {
 		return fmt.Errorf("check the models' credentials: %w", err)
 	}
-	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys}
+	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys, now: time.Now}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range be.Registry.Lanes() {
@@ -89,6 +89,7 @@ type orchestrator struct {
 	*backend.Backend
 	upstream upstream.Client
 	keys     compaction.Keys
+	now      func() time.Time
 }
 
 // dialects are the APIs of model servers, by their names in the registry.
