@@ -89,8 +89,9 @@ var (
 // unknownCodes are those of errors whose param is not known.
 var unknownCodes = []string{"unknown_parameter", "unsupported_parameter", "unrecognized_parameter"}
 
-// located reads FastAPI's {"type":…,"loc":["body","x"],…} and OpenAI's
-// {"code":…,"param":"x"}.
+// located reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's
+// {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like
+// {"path":"/x","message":"Unexpected property"}.
 func (c *complaint) located(o map[string]any) {
 	typ, _ := o["type"].(string)
 	message, _ := o["msg"].(string)
@@ -105,10 +106,32 @@ func (c *complaint) located(o map[string]any) {
 		c.paths = append(c.paths, path)
 	}
 	code, _ := o["code"].(string)
-	param, _ := o["param"].(string)
-	if param != "" && slices.Contains(unknownCodes, code) {
-		c.paths = append(c.paths, segments(param))
+	if keys, ok := o["keys"].([]any); ok && code == "unrecognized_keys" {
+		for _, one := range keys {
+			if s, ok := one.(string); ok {
+				c.paths = append(c.paths, segments(s))
+			}
+		}
 	}
+	if !slices.Contains(unknownCodes, code) && !slices.ContainsFunc(wordsOf(o), notKnown.MatchString) {
+		return
+	}
+	for _, name := range []string{"param", "parameter", "field", "path", "property", "pointer", "argument", "attribute", "loc"} {
+		if s, _ := o[name].(string); s != "" {
+			c.paths = append(c.paths, segments(s))
+		}
+	}
+}
+
+// wordsOf are the texts of an object that say what is wrong.
+func wordsOf(o map[string]any) []string {
+	var all []string
+	for _, name := range []string{"message", "msg", "error", "reason", "detail", "description", "title", "keyword", "code", "type"} {
+		if s, _ := o[name].(string); s != "" && !demanded.MatchString(s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // segments are the names of a path like messages[2].tool_calls.0.index, without

@@ -15,6 +15,31 @@ const (
 // notPermitted is how pydantic says that a field is unknown.
 var notPermitted = either(`\bextra (?:inputs|fields) (?:are )?not permitted`)
 
+// notKnown is the core of all wordings: something is not known. It says nothing of
+// values.
+var notKnown = either(
+	`\b(?:unknown|unsupported|unrecognized|unrecognised|unexpected|disallowed|forbidden|extraneous)\b`+
+		`(?:[ _-](?:parameter|argument|field|property|properties|key|name|option|input|attribute|extra)s?\b|\W*$|:)`,
+	`\b(?:is|are|was|were)? ?not (?:supported|permitted|allowed|recognized|recognised|known|implemented|available)\b`,
+	`\badditional ?propert(?:y|ies)\b`, `\bextra (?:inputs|fields|parameters|properties|keys)\b`,
+	`\b(?:does not|doesn't|cannot) (?:support|accept|recognize|allow)\b`, `\binvalid (?:parameter|field|argument|property)\b`,
+	`\bno such (?:parameter|field|argument|property)\b`,
+)
+
+// hints are the names that a text can hardly have for another reason than that the
+// server does not know them.
+var hints = regexp.MustCompile(`\b(?:stream_options|include_usage|parallel_tool_calls|safety_identifier|prompt_cache_key|` +
+	`prompt_cache_retention|prompt_cache_options|service_tier|tool_choice)\b`)
+
+// mentioned are the hints in a text that says in any words that something is not
+// known. The request may lose a hint for a wrong guess, and nothing else.
+func mentioned(text string) []string {
+	if !notKnown.MatchString(text) {
+		return nil
+	}
+	return hints.FindAllString(text, maxTexts)
+}
+
 // wordings are the ways to say that parameters are unknown, as servers are known
 // to have them. The first group is the names, the second, if any, where they are.
 var wordings = []*regexp.Regexp{
@@ -55,5 +80,5 @@ func unknown(text string) []string {
 			}
 		}
 	}
-	return all
+	return append(all, mentioned(text)...)
 }

@@ -18,6 +18,7 @@ var (
 		"[\"'`]?developer[\"'`]?.{0,40}not (?:supported|allowed|recognized)",
 		"unknown variant [\"'`]?developer",
 		"(?:tag|value:?|support|role:?) [\"'`]?developer",
+		`\brole\b.{0,30}(?:must|should) be\b|\brole\b.{0,30}\bnot (?:valid|one of|in|supported|allowed|recognized)`,
 		`input should be .?'(?:system|user|assistant|tool)'`,
 	)
 	// One system message only, and first: Qwen, Gemma 3 and Mistral templates.
@@ -51,9 +52,14 @@ var (
 		`encrypted (?:reasoning )?content.{0,40}(?:not supported|unsupported|not available)`,
 		`reasoning\.encrypted_content.{0,40}(?:not supported|unsupported|not available)`,
 	)
+	// A bound whose value is at fault is known by its name.
+	ofValue = either(
+		`\b(?:maximum|minimum|at most|at least|(?:less|greater|more) than|exceeds?|out of range|between|positive)\b`,
+		`\btoo (?:large|small|long|many|high|low)\b`,
+	)
 	shortIDs = either(`tool call id .*must be a-z.*length of 9`)
 	noNames  = either(`function_?response\.?\s?name:? .*(?:cannot|must not) be empty`)
-	useOther = either("use [\"'`]?(max_tokens|max_completion_tokens)[\"'`]? instead")
+	useOther = either("\\buse (?:the )?(?:parameter |field )?[\"'`]?(max_tokens|max_completion_tokens)\\b")
 )
 
 // either matches one of some wordings in upper or lower case.
