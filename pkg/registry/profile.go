@@ -44,7 +44,7 @@ var profiles = map[string]Settings{
 	Ollama:   {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, ReasoningField: Reasoning},
 	LMStudio: {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, EmptyContent: ContentText},
 	TGI:      {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens},
-	Mistral:  {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, StreamOptions: Off, CallIDs: CallIDsNine},
+	Mistral:  {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, StreamOptions: Off, CallIDs: CallIDsNine},
 	Gemini:   {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, ToolName: On},
 	DeepSeek: {
 		DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, EmptyContent: ContentText, ReasoningField: ReasoningContent,

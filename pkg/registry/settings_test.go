@@ -53,12 +53,12 @@ func TestEffective(t *testing.T) {
 	t.Parallel()
 	u := Upstream{URL: "https://api.mistral.ai/v1", Settings: Settings{StreamOptions: On, MaxTokensField: MaxCompletionTokens}}
 	want := defaults
-	want.Profile, want.CallIDs, want.MaxTokensField = Mistral, CallIDsNine, MaxCompletionTokens
+	want.Profile, want.DeveloperRole, want.CallIDs, want.MaxTokensField = Mistral, RoleMerge, CallIDsNine, MaxCompletionTokens
 	if diff := cmp.Diff(want, u.Effective()); diff != "" {
 		t.Errorf("Effective (-want +got):\n%s", diff)
 	}
 	asked := Settings{
-		Profile: Mistral, DeveloperRole: RoleSystem, MaxTokensField: MaxCompletionTokens, StreamOptions: On, CallIDs: CallIDsNine,
+		Profile: Mistral, DeveloperRole: RoleMerge, MaxTokensField: MaxCompletionTokens, StreamOptions: On, CallIDs: CallIDsNine,
 	}
 	if diff := cmp.Diff(asked, u.Asked()); diff != "" {
 		t.Errorf("Asked (-want +got):\n%s", diff)
