@@ -39,7 +39,7 @@ func (h Headers) set(to http.Header, secret string, own bool) {
 
 // call is a call on its way.
 type call struct {
-	http   http.Client
+	http   http.RoundTripper // not a client, which would follow redirects its own way
 	base   *url.URL // where the upstream is
 	body   []byte
 	header Headers
@@ -56,7 +56,10 @@ func (u Client) send(
 	if err != nil {
 		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
 	}
-	c := call{http: *u.HTTP, body: body, header: h, accept: "application/json"}
+	c := call{http: u.HTTP.Transport, body: body, header: h, accept: "application/json"}
+	if c.http == nil {
+		c.http = http.DefaultTransport
+	}
 	if streamed {
 		c.accept = "text/event-stream, application/json;q=0.5"
 	}
@@ -66,7 +69,6 @@ func (u Client) send(
 	if c.secret, err = at.Credential.Resolve(); err != nil {
 		return nil, &model.CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
 	}
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c.follow(ctx)
 }
 
@@ -101,7 +103,7 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
-	resp, err := c.http.Do(req)
+	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("send a model call: %w", err)
 	}
