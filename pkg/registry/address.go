@@ -18,7 +18,8 @@ var errAddress = errors.New("the upstream's url is not a valid http or https URL
 // Endpoint is the address of a path like /chat/completions below the upstream's
 // base. Slashes at the end of the base, several slashes in a row, and a base that
 // names an endpoint already make no difference; a query of the base, like
-// ?api-version=…, is put behind the path.
+// ?api-version=…, is put behind the path. An API version of the settings takes
+// the place of the base's.
 func (u Upstream) Endpoint(path string) (string, error) {
 	at, err := url.Parse(strings.TrimSpace(u.URL))
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Hostname() == "" {
@@ -37,6 +38,11 @@ func (u Upstream) Endpoint(path string) (string, error) {
 		return "", errAddress
 	}
 	at.Path, at.RawPath, at.Fragment, at.RawFragment = plain, raw, "", ""
+	if version := u.Asked().APIVersion; version != "" {
+		query := at.Query()
+		query.Set(apiVersion, version)
+		at.RawQuery = query.Encode()
+	}
 	return at.String(), nil
 }
 

@@ -60,7 +60,7 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 
 func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
 	at := c.Model.Upstream
-	return c.Upstream.Call(ctx, at, c.path(), request.Upstream(at.Model), c.headers(), request.Stream, hear)
+	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.headers(), request.Stream, hear)
 }
 
 // Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can

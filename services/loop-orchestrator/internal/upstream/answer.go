@@ -185,7 +185,7 @@ func isDone(data []byte) bool {
 // take passes one document on, unless it is an error.
 func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 	if w, told := told(doc, event); told {
-		return refusal.Told(w.Redact(a.secret))
+		return toldBy(w.Redact(a.secret), doc)
 	}
 	if doc[0] != '{' { // a sign of life, or a text in place of an event
 		a.note = string(doc[:min(len(doc), maxError)])
@@ -216,9 +216,15 @@ func (a *answer) meant(doc []byte, err error) error {
 	}
 	w := refusal.Read(doc).Redact(a.secret)
 	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
-		return refusal.Told(w)
+		return toldBy(w, doc)
 	}
 	return a.redacted(err)
+}
+
+func toldBy(w refusal.Words, doc []byte) *model.CallError {
+	e := refusal.Told(w)
+	e.Raw = doc
+	return e
 }
 
 // redacted keeps the credential out of a failure that a dialect read.

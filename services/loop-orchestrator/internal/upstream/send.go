@@ -26,12 +26,14 @@ type Headers struct {
 
 // set writes the headers of a call. What belongs to the upstream's operator is
 // only for the upstream's own host, never for one that it redirects to.
-func (h Headers) set(to http.Header, secret string, own bool) {
-	if secret != "" && own {
-		to.Set("Authorization", "Bearer "+secret)
+func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bool) {
+	if own {
+		at.SetHeaders(to, secret)
 	}
 	to.Set("Content-Type", "application/json")
-	to.Set("Idempotency-Key", h.IdempotencyKey)
+	if at.Effective().IdempotencyKey == registry.On {
+		to.Set("Idempotency-Key", h.IdempotencyKey)
+	}
 	if h.Traceparent != "" {
 		to.Set("Traceparent", h.Traceparent)
 	}
@@ -40,6 +42,7 @@ func (h Headers) set(to http.Header, secret string, own bool) {
 // call is a call on its way.
 type call struct {
 	http   http.RoundTripper // not a client, which would follow redirects its own way
+	at     registry.Upstream
 	base   *url.URL // where the upstream is
 	body   []byte
 	header Headers
@@ -56,7 +59,7 @@ func (u Client) send(
 	if err != nil {
 		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
 	}
-	c := call{http: u.HTTP.Transport, body: body, header: h, accept: "application/json"}
+	c := call{http: u.HTTP.Transport, at: at, body: body, header: h, accept: "application/json"}
 	if c.http == nil {
 		c.http = http.DefaultTransport
 	}
@@ -101,7 +104,7 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build a model call: %w", err)
 	}
-	c.header.set(req.Header, c.secret, c.own(at))
+	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
@@ -152,8 +155,9 @@ func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL,
 
 // refused reads an answer that is not 200.
 func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model.CallError {
-	w := refusal.Read(unpackedError(resp)).Redact(c.secret)
-	e := refusal.Refused(resp.StatusCode, w)
+	raw := unpackedError(resp)
+	e := refusal.Refused(resp.StatusCode, refusal.Read(raw).Redact(c.secret))
+	e.Raw = raw
 	e.RetryAfter = max(e.RetryAfter, refusal.Wait(resp.Header, resp.StatusCode, time.Now()))
 	switch resp.Header.Get("X-Should-Retry") { // OpenAI's servers say so
 	case "true":

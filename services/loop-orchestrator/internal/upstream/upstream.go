@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -38,6 +39,12 @@ const (
 // Client calls model servers. Safe for concurrent use.
 type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
+	// Memory is what is known about upstreams. nil: each call learns by itself.
+	Memory *fit.Memory
+	// Learnt is called for each change that a refusal has taught. nil: it is not.
+	Learnt func(at registry.Upstream, c fit.Change)
+
+	given func(member string) bool // see Passing
 }
 
 // ErrComplete is what a Hear returns after the last document of an answer.
@@ -107,7 +114,29 @@ type Hear func(doc []byte, whole bool) error
 // Call makes a call to a path below the upstream's base and passes what is
 // answered to hear, whatever form it has. streamed says that the body asks for a
 // stream. done: the upstream said that nothing follows, or sent a whole answer.
+// The body is changed to what the upstream accepts, and after a refusal that says
+// what it does not accept the request is sent again (package fit).
 func (u Client) Call(
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
+) (done bool, err error) {
+	f := u.fitting(at, fit.Request{Path: path, Body: body, Given: u.given})
+	for again := true; again; {
+		heard := false
+		done, err = u.once(ctx, at, path, f.body(), f.headers(h), streamed, func(doc []byte, whole bool) error {
+			heard = true
+			return hear(doc, whole)
+		})
+		if err == nil || heard {
+			f.learn()
+			break
+		}
+		again = f.again(err)
+	}
+	return done, err
+}
+
+// once is Call without a second try.
+func (u Client) once(
 	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
 ) (done bool, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
