@@ -31,6 +31,9 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 		at.SetHeaders(to, secret)
 	}
 	to.Set("Content-Type", "application/json")
+	// The key without a value is not sent, and lets net/http send the call again on
+	// a new connection if the server closed the old one before it read anything.
+	to["Idempotency-Key"] = nil
 	if at.Effective().IdempotencyKey == registry.On {
 		to.Set("Idempotency-Key", h.IdempotencyKey)
 	}
