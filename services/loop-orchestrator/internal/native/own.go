@@ -90,8 +90,12 @@ func (t *thread) attach(kept json.RawMessage) {
 		return
 	}
 	last := t.items[len(t.items)-1]
+	if id := m["call_id"]; given(id) && given(last["call_id"]) {
+		t.ids[string(last["call_id"])] = id
+		last["call_id"] = id
+	}
 	for name, v := range m {
-		if _, there := last[name]; !there || name == "call_id" {
+		if _, there := last[name]; !there && name != "call_id" {
 			last[name] = v
 		}
 	}
