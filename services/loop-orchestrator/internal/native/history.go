@@ -44,6 +44,7 @@ type thread struct {
 	origin string // of the upstream that is called
 	noSeal bool
 	ids    map[string]json.RawMessage // of calls: the upstream's own, by the record's
+	used   map[string]bool            // the upstream's own ids in a turn
 }
 
 func history(c model.Call) ([]members, error) {
@@ -57,6 +58,7 @@ func history(c model.Call) ([]members, error) {
 // turn adds what the model said and, in the order of its calls, what the tools answered.
 func (t *thread) turn(turn chain.Turn) error {
 	begin := len(t.items)
+	t.used = map[string]bool{}
 	var results []members
 	for i, it := range turn.Items {
 		step, ran := turn.Tools[it.CallID]

@@ -90,7 +90,9 @@ func (t *thread) attach(kept json.RawMessage) {
 		return
 	}
 	last := t.items[len(t.items)-1]
-	if id := m["call_id"]; given(id) && given(last["call_id"]) {
+	// Calls of one turn need ids of their own, or their outputs could not be paired.
+	if id := m["call_id"]; given(id) && given(last["call_id"]) && !t.used[string(id)] {
+		t.used[string(id)] = true
 		t.ids[string(last["call_id"])] = id
 		last["call_id"] = id
 	}

@@ -56,11 +56,16 @@ func TestHistoryOfItsOwn(t *testing.T) {
 		c.Origin, c.NoSeal = origin, noSeal
 		return c
 	}
+	again := turn
+	again.Items, again.Own = turn.Items[3:], map[int]json.RawMessage{0: json.RawMessage(`{"call_id":"same"}`), 1: json.RawMessage(`{"call_id":"same"}`)}
+	const same = `{"type":"function_call","call_id":"same","name":"f","arguments":"{}"},{"type":"function_call","call_id":"c2","name":"mine","arguments":"{}"},
+		{"type":"function_call_output","call_id":"same","output":"one"}`
 	for _, tt := range []struct {
 		name string
 		call model.Call
 		want string
 	}{
+		{"one id in two turns, and twice in one", from(call(t, "", again, again), "here", false), hi + same + "," + same},
 		{"within a run", from(call(t, "", turn), "here", false), hi + own},
 		{"of an upstream that is not asked to seal", from(call(t, "", turn), "here", true), hi + own},
 		{"in a continued response, with the client's output", from(later, "here", false), hi + own + "," + output("u2")},

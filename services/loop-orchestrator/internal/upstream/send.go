@@ -181,7 +181,7 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 func (c *call) credentialNote(at *url.URL) string {
 	switch {
 	case c.secret == "":
-		return "The upstream wants a credential, and none is configured for this model."
+		return "The upstream refused the call, and no credential is configured for this model."
 	case !c.own(at):
 		return "The upstream redirects to another host, which does not get the credential configured for this model."
 	}
