@@ -19,7 +19,9 @@ func calling(pieces ...string) string {
 	return chunk(`"tool_calls":[` + strings.Join(pieces, ",") + `]`)
 }
 
-func ending(reason string) string { return `{"choices":[{"delta":{},"finish_reason":"` + reason + `"}]}` }
+func ending(reason string) string {
+	return `{"choices":[{"delta":{},"finish_reason":"` + reason + `"}]}`
+}
 
 // hear reads a stream of chunks. What was told of each call has to be the
 // beginning of what it came to.

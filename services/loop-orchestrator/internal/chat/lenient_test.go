@@ -131,7 +131,7 @@ func TestEnds(t *testing.T) {
 		"":     {text: model.Stopped, whole: model.Stopped, empty: model.Stopped, half: model.Other},
 		"eos":  {text: model.Stopped, whole: model.Stopped}, "end_turn": {text: model.Stopped, whole: model.Stopped}, "tool_use": {whole: model.Stopped},
 		"STOP": {text: model.Stopped, whole: model.Stopped}, "stop_sequence": {text: model.Stopped}, "FINISH_REASON_STOP": {text: model.Stopped},
-		"tired": {text: model.Stopped, whole: model.Stopped, empty: model.Stopped, half: model.Other, "": model.Stopped},
+		"tired":  {text: model.Stopped, whole: model.Stopped, empty: model.Stopped, half: model.Other, "": model.Stopped},
 		"length": {text: model.Length, whole: model.Length, half: model.Length}, "MAX_TOKENS": {text: model.Length, whole: model.Length}, "max_tokens": {half: model.Length},
 		"model_length": {text: model.Length}, "max_output_tokens": {text: model.Length}, "Max-Tokens": {text: model.Length},
 		"content_filter": {text: model.Filtered}, "SAFETY": {text: model.Filtered, "": model.Filtered}, "RECITATION": {text: model.Filtered}, "PROHIBITED_CONTENT": {text: model.Filtered},

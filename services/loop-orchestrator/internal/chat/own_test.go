@@ -204,7 +204,9 @@ func TestIDsGoBackInPairs(t *testing.T) {
 	calls := func(name string) string {
 		return `{"role":"assistant","content":null,"tool_calls":[{"id":"f:0","type":"function","function":{"name":"` + name + `","arguments":"{}"}},{"id":"f:1","type":"function","function":{"name":"look","arguments":"{}"}}]}`
 	}
-	result := func(id, text string) string { return `{"role":"tool","tool_call_id":"` + id + `","content":"` + text + `"}` }
+	result := func(id, text string) string {
+		return `{"role":"tool","tool_call_id":"` + id + `","content":"` + text + `"}`
+	}
 	want := `[` + strings.Join([]string{
 		calls("sum"), result("f:0", "42"), result("f:1", "there"), calls("find"), result("f:1", "here"), result("f:0", noOutput),
 	}, ",") + `]`
