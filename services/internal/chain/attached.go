@@ -45,7 +45,7 @@ func Attach(conversation []Ancestor, records map[store.TurnKey][]byte) {
 			if !ok || records[k] == nil {
 				continue
 			}
-			if r, err := decode(records[k]); err == nil {
+			if r, err := ReadRecord(records[k]); err == nil {
 				a.Turns[i].attach(r)
 			}
 		}
