@@ -140,6 +140,33 @@ func TestABurstGoesInFewMessagesAndALargeFrameInSeveral(t *testing.T) {
 	}
 }
 
+// An answer of several MB is told four times at once, which is more than a writer holds.
+func TestMoreThanAWriterHoldsIsNotLost(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	w := liveWriter(t, f)
+	const frame, frames = 5 << 20, 5
+	for range frames {
+		w.Write(&stepv1.LiveFrame{Type: "large", Data: bytes.Repeat([]byte("x"), frame)})
+	}
+	w.Write(&stepv1.LiveFrame{Type: "larger than all that is held", Data: bytes.Repeat([]byte("x"), 2*frame)})
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stored := 0
+	if _, err := f.Stored(t.Context(), liveID, func(m *stepv1.LiveFrames) error {
+		for _, frame := range m.GetFrames() {
+			stored += len(frame.GetData())
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := (frames + 2) * frame; stored != want {
+		t.Errorf("%d bytes are stored, want %d", stored, want)
+	}
+}
+
 func TestAStreamMadeAnewIsLost(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
@@ -167,7 +194,9 @@ func TestAWriterWithoutABusLosesItsStreamAndGoesOn(t *testing.T) {
 	tell(t, w, 0, 1)
 	f.broker.Stop()
 	began := time.Now()
-	w.Write(liveFrame(1))
+	for range 4 { // more than is held: Write waits, and then gives up too
+		w.Write(&stepv1.LiveFrame{Type: "large", Data: make([]byte, 5<<20)})
+	}
 	if err := w.Flush(t.Context()); !errors.Is(err, bus.ErrLiveLost) {
 		t.Errorf("flush without a bus: %v, want ErrLiveLost", err)
 	}

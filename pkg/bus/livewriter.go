@@ -22,7 +22,7 @@ const (
 	liveMessage = 512 << 10
 	// liveFrames bounds the frames of one message.
 	liveFrames = 1024
-	// liveBuffer bounds what a writer holds while the bus takes nothing.
+	// liveBuffer bounds what a writer holds until the bus has taken it. A single frame may be larger.
 	liveBuffer = 8 << 20
 	// livePatience is how long a message is tried before its writer gives the stream up.
 	livePatience = 5 * time.Second
@@ -32,8 +32,8 @@ const (
 var ErrLiveLost = errors.New("frames of the live stream are lost")
 
 // LiveWriter writes frames of one request, in order. One message is on its way at a time, and takes with it what was written
-// meanwhile: an event that comes alone is sent alone, and a burst in few messages. What the bus does not take within 5 s is lost,
-// with everything that was to follow; readers see by the numbers of messages that something is missing. It is safe for
+// meanwhile: an event that comes alone is sent alone, and a burst in few messages. If the bus does not take a message within 5 s,
+// that message and all later ones are lost; readers see by the numbers of messages that something is missing. It is safe for
 // concurrent use.
 type LiveWriter struct {
 	bus    *Bus
@@ -46,6 +46,7 @@ type LiveWriter struct {
 	size   int
 	lost   bool
 	closed bool
+	room   *sync.Cond // the queue became shorter, or the stream was lost
 
 	wake chan struct{}
 	done chan struct{}
@@ -64,17 +65,20 @@ func (b *Bus) OpenLive(ctx context.Context, id *stepv1.StepIdentity) *LiveWriter
 		bus: b, nonce: nuid.Next(), ctx: ctx, wake: make(chan struct{}, 1), done: make(chan struct{}),
 		writer: &stepv1.LiveFrames{RequestId: id.GetRequestId(), Epoch: id.GetEpoch(), Turn: id.GetTurn(), Attempt: id.GetAttempt()},
 	}
+	w.room = sync.NewCond(&w.mu)
 	go w.run()
 	return w
 }
 
-// Write queues frames. It never waits.
+// Write queues frames. While 8 MiB are queued it waits for the bus: an answer of several MB is told four times (its deltas and three
+// "done" events) faster than any bus takes it. The wait ends within 5 s, when the bus has taken a message or the stream is lost.
 func (w *LiveWriter) Write(frames ...*stepv1.LiveFrame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range frames {
-		if w.size+len(f.GetData()) > liveBuffer {
-			w.lost = true
+		for !w.lost && w.size > 0 && w.size+len(f.GetData()) > liveBuffer {
+			w.nudge()
+			w.room.Wait()
 		}
 		if w.lost {
 			continue
@@ -182,6 +186,7 @@ func (w *LiveWriter) take() (frames []*stepv1.LiveFrame, flushed []chan struct{}
 	}
 	w.queue = append(w.queue[:0], w.queue[n:]...)
 	w.size -= size
+	w.room.Broadcast()
 	return frames, flushed, len(w.queue) > 0
 }
 
@@ -202,6 +207,7 @@ func (w *LiveWriter) give(cause error) {
 		}
 	}
 	w.queue, w.size = kept, 0
+	w.room.Broadcast()
 	w.mu.Unlock()
 	w.bus.log.Warn("frames of a live stream lost", zap.String("request_id", w.writer.GetRequestId()), zap.Error(cause))
 }

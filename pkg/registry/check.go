@@ -113,6 +113,7 @@ func (c *checker) model(at string, m Model) {
 		c.fault(at+".upstream.no_encrypted_reasoning", "is only for the dialect %s", Responses)
 	}
 	c.credential(at+".upstream.credential", m.Upstream.Credential)
+	c.settings(at+".upstream", m.Upstream)
 	c.token(at+".lane", m.Lane)
 	width := c.lanes[m.Lane]
 	switch m.Concurrency {
@@ -154,6 +155,7 @@ func (c *checker) tool(at string, t Tool) {
 	}
 	c.credential(at+".credential", t.Credential)
 	c.within(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
+	c.modelNames(at+".models", t.Models)
 	c.tools[t.Name] = t
 }
 

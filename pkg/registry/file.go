@@ -51,6 +51,8 @@ type Upstream struct {
 	Credential Credential `yaml:"credential"`
 	// Model is the upstream's name for the model, by default the same.
 	Model string `yaml:"model"`
+	// Settings say how requests to it are written, as far as they are set.
+	Settings `yaml:",inline"`
 }
 
 // Origin identifies the model behind an upstream, without its address: 16
@@ -106,6 +108,9 @@ type Tool struct {
 	MaxOutputBytes int `yaml:"max_output_bytes"`
 	// AllowPrivate lets the tool live on a loopback or private address.
 	AllowPrivate bool `yaml:"allow_private"`
+	// Models are those that are offered the tool, by the names that requests say;
+	// nil: all.
+	Models []string `yaml:"models"`
 
 	arguments validator
 }

@@ -116,6 +116,7 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 		}
 	}
 	f.Metrics.Step("final", string(c.Outcome), time.Since(c.CreatedAt))
+	f.note(c)
 	failpoint.Hit(failpoint.FinalAfterPublish)
 	return nil
 }

@@ -133,7 +133,7 @@ func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
 func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f != nil {
+	if f = misplaced(store.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := s.model(who, c.Model)

@@ -44,6 +44,7 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		x.err = err
 	}
+	x.refused = f
 	sayWhenToRetry(x, f)
 	if f.Status == http.StatusInternalServerError {
 		named := *f // the original may be shared
@@ -97,8 +98,13 @@ func (s *server) send(x *exchange, status int, body []byte) {
 	_, _ = x.Write(body) // a client that has gone is none of our business any more
 }
 
-func noRoute(_ *exchange, r *http.Request) error {
-	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s)", excerpt(r.Method), excerpt(r.URL.Path)))
+// noRoute answers for a path that is not there, and says which one was probably meant.
+func (s *server) noRoute(_ *exchange, r *http.Request) error {
+	hint := s.hints.Route(r.Method, r.URL.Path)
+	if hint == "" {
+		hint = "GET /openapi.json lists the routes of this server."
+	}
+	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s). %s", excerpt(r.Method), excerpt(r.URL.Path), hint))
 }
 
 func methodNotAllowed(allowed []string) handler {

@@ -19,12 +19,13 @@ import (
 // exchange is one HTTP request on its way through the handlers, as its log line and metrics will tell it.
 type exchange struct {
 	http.ResponseWriter
-	id        string    // x-request-id
-	route     string    // the pattern that matched
-	who       principal // set once the key was checked
-	requestID string    // of the row it concerns, as everywhere else in the logs
-	status    int       // 0 until the answer has begun
-	err       error     // what is behind a 5xx
+	id        string       // x-request-id
+	route     string       // the pattern that matched
+	who       principal    // set once the key was checked
+	requestID string       // of the row it concerns, as everywhere else in the logs
+	status    int          // 0 until the answer has begun
+	err       error        // what is behind a 5xx
+	refused   *fault.Error // what a client was told by an error, nil if it was answered
 
 	// Of a POST with an Idempotency-Key, see [server.once].
 	body  []byte     // read to its end
@@ -116,8 +117,14 @@ func (s *server) note(x *exchange, took time.Duration) {
 	if x.requestID != "" {
 		fields = append(fields, zap.String("request_id", x.requestID))
 	}
-	if x.err != nil {
+	if f := x.refused; f != nil {
+		fields = append(fields, zap.String("code", f.Code), zap.String("param", excerpt(f.Param)))
+	}
+	switch {
+	case x.err != nil:
 		fields = append(fields, zap.Error(x.err))
+	case x.refused != nil && x.status < http.StatusInternalServerError:
+		fields = append(fields, zap.String("error", x.refused.Message))
 	}
 	log("request served", fields...)
 }

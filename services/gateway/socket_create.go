@@ -71,8 +71,12 @@ func (t *socketTurn) handle(ctx context.Context) error {
 		zap.String("kind", "response.create"), zap.String("delivery", t.x.id), zap.String("outcome", strconv.Itoa(outcome)),
 		zap.String("request_id", t.x.requestID), zap.Duration("took", time.Since(began)),
 	}
-	if outcome >= http.StatusInternalServerError {
+	switch {
+	case outcome >= http.StatusInternalServerError:
 		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
+	case outcome != http.StatusOK && outcome != statusHungUp:
+		f := faultOf(err)
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", f.Message))
 	}
 	log("message served", fields...)
 	return sent

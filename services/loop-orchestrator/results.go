@@ -136,10 +136,12 @@ func (o *orchestrator) failedTool(r *store.ToolResult, e *stepv1.StepEvent) {
 		r.Retry = true
 		r.Wait = max(time.Duration(failed.GetFailure().GetRetryAfterMs())*time.Millisecond, backoff(r.Attempt-1))
 		o.Metrics.Step("tool", "retried", r.Took)
+		o.noteFailedTool(*r, e.GetName(), why)
 		return
 	}
 	r.Output = why.ForModel()
 	o.Metrics.Step("tool", "failed", r.Took)
+	o.noteFailedTool(*r, e.GetName(), why)
 }
 
 func echoes(e *stepv1.StepEvent) (hash, token []byte) {

@@ -19,7 +19,6 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/counting"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
@@ -60,7 +59,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	call := model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Turns: turns,
 		Tools: tools.Offers, Choice: state.Choice(), MaxTokens: state.Left(), Stream: c.Streamed,
-		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(),
+		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
 	}
 	opened, err := o.open(c.Tenant, call)
 	if err != nil {
@@ -120,6 +119,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	if failed.Retriable && c.Failures+1 < attempts && wait < c.Remaining-took {
 		return o.retry(ctx, c, f, wait, why)
 	}
+	o.noteFailedCall(c, why, callFailed, took)
 	t := failedTurn(f, why)
 	t.Took = took
 	return o.commit(ctx, c.Row, t)
@@ -138,8 +138,7 @@ func (o *orchestrator) retry(ctx context.Context, c store.Chain, f store.Fence, 
 		return err
 	}
 	failpoint.Hit(failpoint.RetryAfterCommit)
-	o.Log.Info("turn parked", zap.String("request_id", dispatch.BusID(f.ID)), zap.Int("attempt", f.Attempt),
-		zap.String("outcome", why.Code), zap.Duration("took", wait))
+	o.noteFailedCall(c, why, callRetried, wait)
 	if why.HTTPStatus == http.StatusTooManyRequests && wait > time.Second {
 		if err := o.Bus.PauseLane(ctx, c.Lane, time.Now().Add(min(wait, longestPause))); err != nil {
 			o.Log.Info("lane not paused", zap.Error(err))

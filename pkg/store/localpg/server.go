@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -13,12 +14,15 @@ import (
 
 // Config says which server to run and where. Only DataDir is required.
 type Config struct {
-	// BinDir holds postgres and initdb (PG_BIN). Empty: Find looks for it, and Fetch gets it where there is none.
+	// BinDir holds postgres and initdb (PG_BIN). Empty: Binaries looks for them
+	// and downloads them if the machine has none.
 	BinDir string
 	// DataDir holds the cluster, its password and its log. It is made and filled if it is absent or empty.
 	DataDir string
 	// CacheDir is where Fetch keeps binaries; empty is its default.
 	CacheDir string
+	// Progress gets a line or more for each download; nil: silent.
+	Progress io.Writer
 	// Port on 127.0.0.1; 0 takes a free one.
 	Port int
 	// Settings are passed to the server as -c name=value and win over this package's, but for port and addresses.
@@ -51,7 +55,7 @@ type Server struct {
 // parent that is still shutting down is waited for. Errors: ErrNotFound, ErrRunning, ErrPortTaken, or the end of the
 // server's log. The caller calls Stop.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	binDir, err := binaries(ctx, cfg)
+	binDir, err := Binaries(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +80,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("start postgres in %s: %w", dir.root, errors.Join(err, dir.close()))
 	}
 	return s, nil
-}
-
-func binaries(ctx context.Context, cfg Config) (string, error) {
-	dir, err := Find(cfg.BinDir)
-	if err == nil || cfg.BinDir != "" {
-		return dir, err
-	}
-	dir, fetchErr := Fetch(ctx, cfg.CacheDir)
-	if fetchErr != nil {
-		return "", fmt.Errorf("%w on this machine, and fetching them failed: %w", err, fetchErr)
-	}
-	return dir, nil
 }
 
 // URL is a connection string for the superuser and the database "postgres". It holds the password: do not log it.

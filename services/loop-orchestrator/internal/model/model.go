@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
@@ -38,6 +39,8 @@ type Call struct {
 	// Origin is the upstream's registry.Upstream.Origin: what a turn's Own holds
 	// is sent back only where the turn's Origin is the same.
 	Origin string
+	// Settings are the upstream's, complete.
+	Settings registry.Settings
 }
 
 // Each walks a call's history in its order: of each response, the earlier ones first, the items of its input and then its turns.
@@ -136,6 +139,9 @@ type CallError struct {
 	RetryAfter time.Duration
 	// Own is the error in the upstream's own words, as OpenAI writes one, where it finds fault with the request; else nil.
 	Own json.RawMessage
+	// Raw is the answer that refuses the request, as it came. It may quote the
+	// credential, so it is neither kept nor shown.
+	Raw []byte
 }
 
 func (e *CallError) Error() string {

@@ -1,0 +1,45 @@
+package looporchestrator
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/dispatch"
+)
+
+// Outcomes of a failed call, in the logs.
+const (
+	callRetried = "retried" // another attempt follows
+	callFailed  = "failed"  // the last one
+)
+
+// noteFailedCall logs a failed model call. took is the call's time, or how long
+// the next attempt waits.
+func (o *orchestrator) noteFailedCall(c store.Chain, why chain.Failure, outcome string, took time.Duration) {
+	fields := []zap.Field{
+		zap.String("kind", c.Endpoint), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
+		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome), zap.Duration("took", took),
+	}
+	o.Log.Info("model call failed", append(fields, why.LogFields(c)...)...)
+}
+
+// noteFailedTool logs a failed tool call. Its text is not logged if the tool
+// answered: it holds what the tool said.
+func (o *orchestrator) noteFailedTool(r store.ToolResult, tool string, why chain.Failure) {
+	outcome := callFailed
+	if r.Retry {
+		outcome = callRetried
+	}
+	fields := []zap.Field{
+		zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(r.ID)), zap.Int("step_seq", r.Index),
+		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome), zap.Duration("took", r.Took),
+		zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
+	}
+	if why.HTTPStatus == 0 {
+		fields = append(fields, zap.String("error", why.Message))
+	}
+	o.Log.Info("tool call failed", fields...)
+}
