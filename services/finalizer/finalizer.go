@@ -77,11 +77,7 @@ func (f *finalizer) final(ctx context.Context, d bus.Delivery) error {
 
 // publishDue answers a command that came too early or too late.
 func (f *finalizer) publishDue(ctx context.Context, row store.Row) error {
-	err := f.Insist(ctx, func(ctx context.Context) error {
-		_, err := f.Publish.Publish(ctx, true, row)
-		return err
-	})
-	return errors.Join(err, bus.ErrStale)
+	return errors.Join(f.Dispatch(ctx, true, row), bus.ErrStale)
 }
 
 func (f *finalizer) settle(ctx context.Context, c store.Chain) error {

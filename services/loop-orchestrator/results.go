@@ -74,13 +74,7 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 			delete(again, p.ID)
 		}
 	}
-	repeat := false
-	err = o.Insist(ctx, func(ctx context.Context) error {
-		_, err := o.Publish.Publish(ctx, repeat, rows...)
-		repeat = true
-		return err
-	})
-	if err != nil {
+	if err := o.Dispatch(ctx, false, rows...); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.ResultsAfterPublish)

@@ -90,7 +90,7 @@ func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store
 	failpoint.Hit(failpoint.TurnAfterCommit)
 	o.Metrics.Step("model", outcome(t), t.Took)
 	o.Bus.Announce(turnEvent(before, t))
-	if err := o.publish(ctx, row, false); err != nil {
+	if err := o.Dispatch(ctx, false, row); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.TurnAfterPublish)
@@ -115,7 +115,7 @@ func (o *orchestrator) raise(ctx context.Context, f store.Fence, crashed bool) e
 	if row.Crashes >= poisonCrashes {
 		return o.quarantine(ctx, row)
 	}
-	return o.publish(ctx, row, false)
+	return o.Dispatch(ctx, false, row)
 }
 
 // quarantine fails a request whose turn killed every worker that took it.
@@ -152,19 +152,10 @@ func (o *orchestrator) catchUp(ctx context.Context, f store.Fence) error {
 }
 
 func (o *orchestrator) publishDue(ctx context.Context, row store.Row) error {
-	if err := o.publish(ctx, row, true); err != nil {
+	if err := o.Dispatch(ctx, true, row); err != nil {
 		return err
 	}
 	return bus.ErrStale
-}
-
-// publish insists on the bus; the row is committed, so there is nothing to lose but time.
-func (o *orchestrator) publish(ctx context.Context, row store.Row, repeat bool) error {
-	return o.Insist(ctx, func(ctx context.Context) error {
-		_, err := o.Publish.Publish(ctx, repeat, row)
-		repeat = true // what was published with an error may have arrived
-		return err
-	})
 }
 
 // handOver gives the turn up at the end of the grace so that another orchestrator starts it anew at once, without counting a

@@ -200,7 +200,8 @@ func (d *dev) startNATS() error {
 	}
 	d.nats, err = server.NewServer(&server.Options{
 		ServerName: "windlass-dev", Host: host, Port: port, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: filepath.Join(d.data, "nats"), JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 16 << 30,
+		JetStream: true, StoreDir: filepath.Join(d.data, "nats"), JetStreamMaxMemory: 256 << 20,
+		JetStreamMaxStore: 1 << 40, // every stream has a limit of its own
 	})
 	if err != nil {
 		return fmt.Errorf("make the NATS server: %w", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -39,7 +40,10 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		return nil, err
 	}
 	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
-	nats := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
+	nats, err := d.bus()
+	if err != nil {
+		return nil, err
+	}
 	common := func(name string) backend.Config {
 		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For(name)}
 	}
@@ -70,6 +74,16 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 			})
 		},
 	}, nil
+}
+
+// bus is configured by the environment, like the services', but for the address.
+func (d *dev) bus() (bus.Config, error) {
+	var c bus.Config
+	if err := process.Load(context.Background(), &c); err != nil {
+		return c, fmt.Errorf("read the settings of NATS: %w", err)
+	}
+	c.URL = d.NATSURL
+	return c, nil
 }
 
 func splitAddress(address string) (host string, port int, err error) {
