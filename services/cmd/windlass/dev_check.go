@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -67,6 +68,15 @@ func (d *dev) findNATS(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// databaseWait is how long dev waits for a database that cannot be reached or
+// is starting up.
+const databaseWait = 10 * time.Second
+
+// sayWaiting says on which database dev waits, and why.
+func (d *dev) sayWaiting(reason error) {
+	fmt.Fprintf(os.Stderr, "waiting up to %s for the database at %s: %v\n", databaseWait, address(d.DatabaseURL), reason)
 }
 
 // databaseFault says what to do about a database that was given and cannot be
