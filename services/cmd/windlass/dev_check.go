@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -74,6 +75,10 @@ func (d *dev) findNATS(ctx context.Context) error {
 func (d *dev) databaseFault(err error) error {
 	if d.pg != nil || errors.Is(err, context.Canceled) {
 		return err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) { // without the driver's account of its attempts
+		err = op
 	}
 	return fmt.Errorf("the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
 		address(d.DatabaseURL), err)

@@ -107,9 +107,9 @@ func TestLines(t *testing.T) {
 		{"a model that is not there", "warn", settled("failed", "invalid_prompt", 404, "no such model"), "failed   resp_" + id +
 			` model small: the upstream answered 404 "no such model"  → check that http://127.0.0.1:9/v1 is the base URL (it often ends in /v1) and that the server has a model "small"` + "\n"},
 		{"a dead model", "warn", settled("failed", "connection_error", 0, "The upstream could not be reached."), "failed   resp_" + id +
-			` model small: The upstream could not be reached.  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
+			` model small: The upstream could not be reached  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
 		{"a slow model", "warn", settled("failed", "timeout", 0, "The upstream did not answer in time."), "failed   resp_" + id +
-			` model small: The upstream did not answer in time.  → raise timeout of model small (now 10m0s), or see why the server at http://127.0.0.1:9/v1 is slow` + "\n"},
+			` model small: The upstream did not answer in time  → raise timeout of model small (now 10m0s), or see why the server at http://127.0.0.1:9/v1 is slow` + "\n"},
 		{"a budget", "warn", settled("incomplete", "max_turns", 0, ""), "partial  resp_" + id +
 			" model small: stopped at max_turns  /v1/responses  1.2 s  120+45 tokens  2 tool calls, 1 failed  → see limits.max_turns in the registry file\n"},
 		{"the client's own bound", "warn", settled("incomplete", "max_output_tokens", 0, ""), ""},
@@ -117,7 +117,7 @@ func TestLines(t *testing.T) {
 			` model small: the upstream answered 503 "busy"; attempt 1 failed, the next one is in 800 ms  → see the log of the server at http://127.0.0.1:9/v1` + "\n"},
 		{"a last attempt, of which the end tells", "warn", modelFailed("small", "failed", "server_error", 503, "busy"), ""},
 		{"a key of --model-key", "warn", modelFailed("other", "retried", "x", 401, "no"), "retry    resp_" + id +
-			` model other: the upstream answered 401 "no"; attempt 1 failed, the next one is in 800 ms  → check --model-key, the credential of model *` + "\n"},
+			` model other: the upstream answered 401 "no"; attempt 1 failed, the next one is in 800 ms  → check --model-key` + "\n"},
 		{"a model without a key", "warn", modelFailed("open", "retried", "x", 403, "no"), "retry    resp_" + id +
 			` model open: the upstream answered 403 "no"; attempt 1 failed, the next one is in 800 ms  → model open has no credential: add credential: {env: NAME} to its upstream` + "\n"},
 		{"a URL with a key in it", "warn", modelFailed("open", "retried", "connection_error", 0, "no"), "retry    resp_" + id +

@@ -86,7 +86,7 @@ func (a Advisor) settled(r record) line {
 	l := line{level: zapcore.InfoLevel, id: r.id(), about: "model " + r.text("model")}
 	spent := fmt.Sprintf("%s  %s  %d+%d tokens", path(r.text("kind")), r.took(), r.number("input_tokens"), r.number("output_tokens"))
 	if n := r.number("tool_calls"); n > 0 {
-		spent += fmt.Sprintf("  %d tool calls", n)
+		spent += fmt.Sprintf("  %d tool call%s", n, map[bool]string{false: "s"}[n == 1])
 	}
 	if n := r.number("tools_failed"); n > 0 {
 		spent += fmt.Sprintf(", %d failed", n)
@@ -113,7 +113,7 @@ func failure(who string, r record) string {
 	status, words := int(r.number("status")), strings.TrimSpace(r.text("error"))
 	switch {
 	case status == 0:
-		return cmp.Or(words, r.text("code"), "it failed")
+		return cmp.Or(strings.TrimSuffix(words, "."), r.text("code"), "it failed")
 	case words == "":
 		return strings.TrimSpace(fmt.Sprintf("%s answered %d %s", who, status, http.StatusText(status)))
 	}
@@ -125,7 +125,9 @@ func (a Advisor) modelFailed(r record) line {
 	if r.text("outcome") == "retried" { // of the last attempt the end of the request tells
 		l.level, l.word = zapcore.WarnLevel, "retry"
 		l.say = fmt.Sprintf("%s; attempt %d failed, the next one is in %s", l.say, r.number("attempt"), r.took())
-		l.hint = a.modelHint(r.text("model"), r.text("code"), int(r.number("status")))
+		if r.number("attempt") == 1 {
+			l.hint = a.modelHint(r.text("model"), r.text("code"), int(r.number("status")))
+		}
 		l.key, l.burst = "model "+l.about+r.text("code")+r.text("error"), burst
 	}
 	return l
@@ -148,6 +150,9 @@ func (a Advisor) toolFailed(r record) line {
 // request of a model have a line of their own when it ends.
 func (a Advisor) served(r record) line {
 	route := r.text("kind")
+	if route == "/" { // no route matched, and the error names the path
+		route = "HTTP"
+	}
 	l := line{level: zapcore.DebugLevel, word: "http", about: route, say: r.text("outcome") + "  " + r.took()}
 	if r.text("request_id") != "" {
 		l.id = "resp_" + r.text("request_id")
@@ -191,6 +196,9 @@ func (a Advisor) checked(r record) line {
 		if name := r.text(kind); name != "" {
 			l.about = kind + " " + name
 		}
+	}
+	if l.about == "model *" && a.Flags {
+		l.about = "--model-url"
 	}
 	return l
 }
