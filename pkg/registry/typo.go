@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// correct adds to a fault of the YAML decoder what was probably meant.
-func correct(reason string) string {
+// correct adds to a fault of the YAML decoder, in the entry at path, what was
+// probably meant.
+func correct(path, reason string) string {
 	if strings.Contains(reason, "found character '\t'") {
 		return "begins with a tab; YAML is indented with spaces"
 	}
@@ -15,14 +16,20 @@ func correct(reason string) string {
 	if !found {
 		return reason
 	}
-	if near := nearest(strings.TrimSuffix(name, `"`), fields); near != "" {
+	part, _, _ := strings.Cut(path, "[")
+	if near := nearest(strings.TrimSuffix(name, `"`), fields[part]); near != "" {
 		return reason + ", did you mean " + near + "?"
 	}
 	return reason
 }
 
-// fields are the names of all fields of a registry file.
-var fields = fieldsOf(reflect.TypeFor[File](), nil)
+// fields are the names of all fields in each part of a registry file.
+var fields = map[string][]string{
+	"models":  fieldsOf(reflect.TypeFor[Model](), nil),
+	"tools":   fieldsOf(reflect.TypeFor[Tool](), nil),
+	"limits":  fieldsOf(reflect.TypeFor[Limits](), nil),
+	"tenants": fieldsOf(reflect.TypeFor[Tenant](), nil),
+}
 
 func fieldsOf(t reflect.Type, known []string) []string {
 	for t.Kind() == reflect.Slice {
