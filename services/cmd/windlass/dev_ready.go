@@ -37,7 +37,7 @@ func (d *dev) greet(ctx context.Context, checked <-chan struct{}) error {
 	return nil
 }
 
-// ready asks the API as a client does. A service registers its checks when it is
+// ready asks the API as a client does, for something that is in the database. A service registers its checks when it is
 // connected, so a missing one is as bad as a failed one.
 func (d *dev) ready(ctx context.Context) bool {
 	names := d.rt.Health.Names()
@@ -47,7 +47,7 @@ func (d *dev) ready(ctx context.Context) bool {
 		}
 	}
 	base, _ := usable(d.api.Addr().String())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+base+"/v1/models", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+base+"/v1/responses?limit=1", nil)
 	if err != nil {
 		return false
 	}

@@ -100,6 +100,11 @@ func TestLines(t *testing.T) {
 		{"a request, where failures are asked for", "warn", settled("completed", "", 0, ""), ""},
 		{"a refused key", "warn", settled("failed", "invalid_prompt", 401, "invalid api key"), "failed   resp_" + id +
 			` model small: the upstream answered 401 "invalid api key"  → check the environment variable SMALL_KEY, the credential of model small` + "\n"},
+		{"an answer in the service's words", "warn", settled("failed", "model_not_found", 404, "The upstream answered HTTP 404: no such model"), "failed   resp_" + id +
+			` model small: The upstream answered HTTP 404: no such model  → check that http://127.0.0.1:9/v1 is the base URL (it often ends in /v1) and that the server has a model "small"` + "\n"},
+		{"NATS is lost", "warn", func(log *zap.Logger) { log.Warn("connection to NATS lost", zap.Error(errors.New("EOF"))) },
+			"lost     NATS: the connection is lost: EOF  → requests wait until it is back; dev connects again by itself\n"},
+		{"NATS is back", "warn", func(log *zap.Logger) { log.Info("connection to NATS restored") }, "ok       NATS: connected again\n"},
 		{"an upstream's 400", "warn", settled("failed", "invalid_prompt", 400, "role developer is unknown"), "failed   resp_" + id +
 			` model small: the upstream answered 400 "role developer is unknown"  → the server does not take this request; docs/upstreams.md has the settings for servers that differ` + "\n"},
 		{"an upstream's 500 without words", "error", settled("failed", "server_error", 500, ""), "failed   resp_" + id +
@@ -122,7 +127,7 @@ func TestLines(t *testing.T) {
 			` model open: the upstream answered 403 "no"; attempt 1 failed, the next one is in 800 ms  → model open has no credential: add credential: {env: NAME} to its upstream` + "\n"},
 		{"a URL with a key in it", "warn", modelFailed("open", "retried", "connection_error", 0, "no"), "retry    resp_" + id +
 			` model open: no; attempt 1 failed, the next one is in 800 ms  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
-		{"a tool's address", "warn", toolFailed("failed", "address_refused", 0, "the tool's address is not one that may be called"), "failed   resp_" + id +
+		{"a tool's address", "warn", toolFailed("failed", "address_refused", 0, "the tool's address is not one that may be called; set allow_private"), "failed   resp_" + id +
 			" tool order: the tool's address is not one that may be called; the model is shown this failure  → add allow_private: true to tool order if http://127.0.0.1:7/order is yours\n"},
 		{"a tool's 404", "warn", toolFailed("failed", "http_404", 404, ""), "failed   resp_" + id +
 			" tool order: it answered 404 Not Found; the model is shown this failure  → check its url (http://127.0.0.1:7/order) and method (POST)\n"},

@@ -114,6 +114,8 @@ func failure(who string, r record) string {
 	switch {
 	case status == 0:
 		return cmp.Or(strings.TrimSuffix(words, "."), r.text("code"), "it failed")
+	case strings.HasPrefix(strings.ToLower(words), who+" "): // in the words of the service
+		return strings.TrimSuffix(words, ".")
 	case words == "":
 		return strings.TrimSpace(fmt.Sprintf("%s answered %d %s", who, status, http.StatusText(status)))
 	}
@@ -136,6 +138,7 @@ func (a Advisor) modelFailed(r record) line {
 func (a Advisor) toolFailed(r record) line {
 	tool := r.text("tool")
 	l := line{level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool, say: failure("it", r)}
+	l.say, _, _ = strings.Cut(l.say, ";") // the rest is advice
 	l.hint = a.toolHint(tool, r.text("code"), int(r.number("status")))
 	l.key, l.burst = "tool "+r.text("outcome")+tool+l.say, burst
 	if r.text("outcome") == "retried" {
@@ -205,7 +208,7 @@ func (a Advisor) checked(r record) line {
 
 func (a Advisor) natsLost(r record) line {
 	return line{
-		level: zapcore.WarnLevel, word: "lost", about: "NATS", say: cmp.Or(r.text("error"), "the connection is lost"),
+		level: zapcore.WarnLevel, word: "lost", about: "NATS", say: strings.TrimSuffix("the connection is lost: "+r.text("error"), ": "),
 		hint: "requests wait until it is back; dev connects again by itself", key: "nats lost", burst: 1,
 	}
 }
