@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"windlass.dev/windlass/pkg/process"
 )
 
@@ -30,11 +32,26 @@ func (d *dev) greet(ctx context.Context, checked <-chan struct{}) error {
 		return nil
 	case <-checked:
 	}
-	_, err := fmt.Fprint(os.Stdout, d.greeting())
-	if err != nil {
+	if _, err := fmt.Fprint(os.Stdout, d.greeting()); err != nil {
 		return fmt.Errorf("print that dev is ready: %w", err)
 	}
+	d.watch(ctx)
 	return nil
+}
+
+// watch tells when Postgres and NATS answer again. That they do not is told by
+// those who notice it.
+func (d *dev) watch(ctx context.Context) {
+	var since time.Time // of the outage
+	for process.Sleep(ctx, time.Second) {
+		switch ready := d.rt.Health.Ready(ctx) == nil; {
+		case ready && !since.IsZero():
+			d.rt.Log.Info("ready again", zap.Duration("took", time.Since(since)))
+			since = time.Time{}
+		case !ready && since.IsZero():
+			since = time.Now()
+		}
+	}
 }
 
 // ready asks the API as a client does, for something that is in the database. A service registers its checks when it is

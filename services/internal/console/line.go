@@ -60,9 +60,10 @@ var renderers = map[string]func(Advisor, record) line{
 	"message served":                       Advisor.served,
 	"start check":                          Advisor.checked,
 	"connection to NATS lost":              Advisor.natsLost,
-	"connection to NATS restored":          Advisor.natsBack,
+	"connection to NATS restored":          Advisor.detail,
 	"infrastructure is away, trying again": Advisor.away,
-	"streams could not be ensured":         Advisor.noStreams,
+	"streams could not be ensured":         Advisor.away,
+	readyAgain:                             Advisor.back,
 	// The failed call says the same, with what to do.
 	"credential not resolved": Advisor.detail,
 	"tenants read again":      Advisor.notice,
@@ -77,6 +78,9 @@ func (a Advisor) line(r record) line {
 	}
 	if r.level == zapcore.InfoLevel {
 		return a.detail(r)
+	}
+	if l, is := outage(r.text("error")); is {
+		return l
 	}
 	return a.notice(r)
 }
@@ -138,7 +142,9 @@ func (a Advisor) modelFailed(r record) line {
 func (a Advisor) toolFailed(r record) line {
 	tool := r.text("tool")
 	l := line{level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool, say: failure("it", r)}
-	l.say, _, _ = strings.Cut(l.say, ";") // the rest is advice
+	if r.text("code") == "address_refused" {
+		l.say, _, _ = strings.Cut(l.say, ";") // the rest is advice
+	}
 	l.hint = a.toolHint(tool, r.text("code"), int(r.number("status")))
 	l.key, l.burst = "tool "+r.text("outcome")+tool+l.say, burst
 	if r.text("outcome") == "retried" {
@@ -204,31 +210,6 @@ func (a Advisor) checked(r record) line {
 		l.about = "--model-url"
 	}
 	return l
-}
-
-func (a Advisor) natsLost(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "lost", about: "NATS", say: strings.TrimSuffix("the connection is lost: "+r.text("error"), ": "),
-		hint: "requests wait until it is back; dev connects again by itself", key: "nats lost", burst: 1,
-	}
-}
-
-func (a Advisor) natsBack(record) line {
-	return line{level: zapcore.WarnLevel, word: "ok", about: "NATS", say: "connected again", key: "nats back", burst: 1}
-}
-
-func (a Advisor) away(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "waiting", say: "Postgres or NATS does not answer: " + r.text("error"),
-		hint: "requests wait until it is back", key: "away", burst: 1,
-	}
-}
-
-func (a Advisor) noStreams(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "waiting", about: "NATS", say: r.text("error"),
-		hint: "is JetStream enabled on this server (nats-server -js)?", key: "streams", burst: 1,
-	}
 }
 
 // detail is a line for those who want all of them.
