@@ -29,6 +29,7 @@ type devCmd struct {
 	ModelURL     string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
 	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
 	ModelDialect string `help:"API that --model-url speaks: chat (completions) or responses." env:"WINDLASS_MODEL_DIALECT" enum:"chat,responses" default:"chat"`
+	ModelProfile string `help:"Kind of server behind --model-url, if its address does not tell, like vllm or llamacpp; docs/upstreams.md has all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
 	DatabaseURL  string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
@@ -37,6 +38,8 @@ type devCmd struct {
 	LogLevel     string `help:"What is shown: error, warn (failures and what to do), info (and a line for each request), debug (and each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 	NoColor      string `hidden:"" env:"NO_COLOR"`
 	Term         string `hidden:"" env:"TERM"`
+
+	CORSOrigins []string `name:"cors-origins" help:"Origins of the web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 
 // Help is shown by windlass dev --help.
@@ -193,7 +196,8 @@ func (d *dev) startNATS() error {
 	}
 	d.nats, err = server.NewServer(&server.Options{
 		ServerName: "windlass-dev", Host: host, Port: port, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: filepath.Join(d.data, "nats"), JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 16 << 30,
+		JetStream: true, StoreDir: filepath.Join(d.data, "nats"), JetStreamMaxMemory: 256 << 20,
+		JetStreamMaxStore: 1 << 40, // every stream has a limit of its own
 	})
 	if err != nil {
 		return fmt.Errorf("make the NATS server: %w", err)

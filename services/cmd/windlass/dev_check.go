@@ -40,7 +40,10 @@ const natsPatience = 10 * time.Second
 
 // findNATS waits for the server of --nats-url.
 func (d *dev) findNATS(ctx context.Context) error {
-	cfg := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
+	cfg, err := d.bus()
+	if err != nil {
+		return err
+	}
 	b, err := bus.Connect(ctx, cfg, "dev", zap.NewNop())
 	if err != nil {
 		return fmt.Errorf("--nats-url: %w", err)

@@ -36,7 +36,7 @@ func (d *dev) registry() (*registry.Registry, error) {
 	}
 	d.demo.register(&file)
 	if d.ModelURL != "" {
-		upstream := registry.Upstream{URL: d.ModelURL, Dialect: d.ModelDialect}
+		upstream := registry.Upstream{URL: d.ModelURL, Dialect: d.ModelDialect, Settings: registry.Settings{Profile: d.ModelProfile}}
 		if d.ModelKey != "" {
 			upstream.Credential.File = d.modelKeyFile()
 			if err := os.WriteFile(upstream.Credential.File, []byte(d.ModelKey), 0o600); err != nil {

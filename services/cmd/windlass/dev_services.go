@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -39,7 +40,10 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		return nil, err
 	}
 	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
-	nats := bus.Config{URL: d.NATSURL, Prefix: "windlass", Replicas: 1, AckWait: 4 * time.Second, StepMaxBytes: 4 << 30}
+	nats, err := d.bus()
+	if err != nil {
+		return nil, err
+	}
 	common := func(name string) backend.Config {
 		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For(name)}
 	}
@@ -66,10 +70,20 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 			return gateway.Run(ctx, gateway.Config{
 				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal, MaxBody: 16 << 20, BacklogMax: 100_000,
 				PollInterval: time.Second, DrainGrace: devGrace, Registry: d.reg,
-				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
+				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,
 			})
 		},
 	}, nil
+}
+
+// bus is configured by the environment, like the services', but for the address.
+func (d *dev) bus() (bus.Config, error) {
+	var c bus.Config
+	if err := process.Load(context.Background(), &c); err != nil {
+		return c, fmt.Errorf("read the settings of NATS: %w", err)
+	}
+	c.URL = d.NATSURL
+	return c, nil
 }
 
 func splitAddress(address string) (host string, port int, err error) {

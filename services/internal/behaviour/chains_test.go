@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"windlass.dev/windlass/services/internal/mock"
@@ -54,6 +55,13 @@ func (c *capture) threeResponses(t *testing.T, s *stacktest.Stack) {
 	equal(t, "messages of the third response", want, seen(3))
 	if last := seen(4); len(last) != len(want)+2 {
 		t.Errorf("the third response's last call has %d messages, want a call and an output more than %d", len(last), len(want))
+	}
+	for _, call := range []struct {
+		id   string
+		step int // of the model, from 0 on
+		seen int
+	}{{first.ID, 0, 0}, {first.ID, 1, 1}, {second.ID, 0, 2}, {third.ID, 0, 3}, {third.ID, 1, 4}} {
+		equal(t, "the audit trail's input of "+call.id, spelled(seen(call.seen)), audited(t, s, plans[0], call.id, call.step))
 	}
 	ids := map[any]int{} // of all calls, though the model named them alike
 	for _, m := range seen(4) {
@@ -145,4 +153,66 @@ func previous(tb testing.TB, r stacktest.Response, want any) {
 		tb.Fatal(err)
 	}
 	equal(tb, "previous_response_id of "+r.ID, want, object["previous_response_id"])
+}
+
+// audited is what the audit trail says a model call was shown, an item a line. The plan is named as the capture names it.
+func audited(t *testing.T, s *stacktest.Stack, plan mock.Plan, id string, step int) []any {
+	t.Helper()
+	var trail struct {
+		Data []struct {
+			Kind  string
+			Input json.RawMessage
+			Note  *string `json:"input_notice"`
+		}
+	}
+	_, text := s.Do(t, http.MethodGet, "/v1/responses/"+id+"/steps", nil)
+	if err := json.Unmarshal(text, &trail); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range trail.Data {
+		if line.Kind != "model" {
+			continue
+		}
+		if step--; step >= 0 {
+			continue
+		}
+		var items []struct {
+			Type, Role, Name, Arguments, Output string
+			Content                             []struct{ Text string }
+		}
+		if err := json.Unmarshal(line.Input, &items); err != nil || line.Note != nil {
+			t.Fatalf("the input is %s, its notice %v: %v", line.Input, line.Note, err)
+		}
+		var all []any
+		for _, it := range items {
+			switch it.Type {
+			case "function_call":
+				all = append(all, "call "+it.Name+" "+it.Arguments)
+			case "function_call_output":
+				all = append(all, "tool "+it.Output)
+			default:
+				all = append(all, it.Role+" "+strings.ReplaceAll(it.Content[0].Text, plan.Prompt(), "PLAN"))
+			}
+		}
+		return all
+	}
+	t.Fatalf("the trail of %s has too few model calls: %s", id, text)
+	return nil
+}
+
+// spelled are the messages of a chat completion in the same words.
+func spelled(messages []any) []any {
+	var all []any
+	for _, m := range messages {
+		m := m.(map[string]any)
+		if calls, ok := m["tool_calls"].([]any); ok {
+			for _, c := range calls {
+				f := c.(map[string]any)["function"].(map[string]any)
+				all = append(all, "call "+f["name"].(string)+" "+f["arguments"].(string))
+			}
+			continue
+		}
+		all = append(all, m["role"].(string)+" "+m["content"].(string))
+	}
+	return all
 }

@@ -241,7 +241,7 @@ func nativeFailures(t *testing.T, s *stacktest.Stack) {
 				t.Errorf("the model was called %d times, want %d", n, tt.calls)
 			}
 			_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
-			if strings.Contains(string(r.JSON)+string(steps), modelSecret) {
+			if strings.Contains(string(r.JSON)+withoutInputs(t, steps), modelSecret) {
 				t.Errorf("the credential is told: %s %s", r.JSON, steps)
 			}
 		})

@@ -88,6 +88,8 @@ func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Fi
 		return nil
 	case called.status == http.StatusNotFound, called.status == http.StatusMethodNotAllowed:
 		return c.base(ctx, m, secret, called)
+	case called.status == http.StatusBadRequest, called.status == http.StatusUnprocessableEntity:
+		return nil // it may be this call that it does not like
 	case called.status >= 400:
 		return []Finding{{Model: m.Name, What: called.said(), Hint: c.Advice.Model(m, "", called.status)}}
 	}
