@@ -176,14 +176,27 @@ func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
 	return read(body)
 }
 
-// authorize adds the upstream's credential.
+// authorize adds the upstream's credential and what else its settings say of
+// requests.
 func authorize(r *http.Request, u registry.Upstream) error {
 	key, err := u.Credential.Resolve()
 	if err != nil {
 		return err
 	}
-	if key != "" {
-		r.Header.Set("Authorization", "Bearer "+key)
+	settings := u.Effective()
+	for name, value := range settings.Headers {
+		r.Header.Set(name, value)
+	}
+	switch {
+	case key == "":
+	case settings.KeyHeader == registry.Authorization:
+		r.Header.Set(registry.Authorization, "Bearer "+key)
+	default:
+		r.Header.Set(settings.KeyHeader, key)
+	}
+	if q := r.URL.Query(); settings.APIVersion != "" && !q.Has("api-version") {
+		q.Set("api-version", settings.APIVersion)
+		r.URL.RawQuery = q.Encode()
 	}
 	return nil
 }

@@ -256,3 +256,22 @@ func TestTheUpstreamIsAskedAsItWants(t *testing.T) {
 		}
 	}
 }
+
+func TestSettingsOfTheUpstreamHold(t *testing.T) {
+	t.Setenv("UPSTREAM_KEY", "k-1")
+	got := make(chan *http.Request, 1)
+	u := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		_, _ = w.Write([]byte(`[]`))
+	})
+	c := catalogOf(t, registry.Upstream{
+		URL: u.URL, Credential: registry.Credential{Env: "UPSTREAM_KEY"},
+		Settings: registry.Settings{KeyHeader: "api-key", APIVersion: "2026-01-01", Headers: map[string]string{"X-Title": "windlass"}},
+	})
+	c.Models(t.Context())
+	r := <-got
+	if r.Header.Get("Api-Key") != "k-1" || r.Header.Get("Authorization") != "" || r.Header.Get("X-Title") != "windlass" ||
+		r.URL.RawQuery != "api-version=2026-01-01" {
+		t.Errorf("asked %s with %v", r.URL, r.Header)
+	}
+}
