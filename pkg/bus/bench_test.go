@@ -55,7 +55,7 @@ func BenchmarkRun(b *testing.B) {
 
 // BenchmarkRunBatches is one message of batches that do nothing.
 func BenchmarkRunBatches(b *testing.B) {
-	f := setUp(b, func(c *bus.Config) { c.StepMaxBytes = 900 << 20 })
+	f := setUp(b, func(c *bus.Config) { c.MaxBytes.Step = 900 << 20 })
 	var count atomic.Int64
 	measure(b, f, completed, &count, func() {
 		f.runBatches(b, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {

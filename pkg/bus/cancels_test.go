@@ -6,14 +6,20 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
+
+func deliveryOf(requestID string) Delivery {
+	return Delivery{Tool: &stepv1.ToolCommand{Identity: &stepv1.StepIdentity{RequestId: requestID}}}
+}
 
 func TestCancelsForgetAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
 	c := newCancels(func() time.Time { return now })
 	gone := func(id string) bool {
-		gone, leave := c.enter(id, func(error) {})
+		gone, leave := c.enter(t.Context(), func(error) {}, deliveryOf(id))
 		leave()
 		return gone
 	}
@@ -53,9 +59,9 @@ func TestCancelsReachEveryCallOfTheRequest(t *testing.T) {
 	a1, cancel1 := context.WithCancelCause(t.Context())
 	a2, cancel2 := context.WithCancelCause(t.Context())
 	b1, cancel3 := context.WithCancelCause(t.Context())
-	_, leave := c.enter("a", cancel1)
-	c.enter("a", cancel2)
-	c.enter("b", cancel3)
+	_, leave := c.enter(a1, cancel1, deliveryOf("a"))
+	c.enter(a2, cancel2, deliveryOf("a"))
+	c.enter(b1, cancel3, deliveryOf("b"))
 	leave()
 	c.cancel("a")
 	if context.Cause(a1) != nil || !errors.Is(context.Cause(a2), ErrCancelled) || context.Cause(b1) != nil {

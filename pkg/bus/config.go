@@ -14,8 +14,8 @@ const (
 	maxReplicas = 5
 )
 
-// Config says where the bus is and how its streams are made. All services of an installation use the same Prefix,
-// Replicas, AckWait and StepMaxBytes.
+// Config says where the bus is and how its streams are made. All services of
+// an installation use the same Prefix, Replicas, AckWait and MaxBytes.
 type Config struct {
 	// URL of one or more NATS servers, separated by commas. Unused when InProcess is set.
 	URL string `env:"WINDLASS_NATS_URL, default=nats://127.0.0.1:4222"`
@@ -27,11 +27,56 @@ type Config struct {
 	Replicas int `env:"WINDLASS_NATS_REPLICAS, default=1"`
 	// AckWait is how long a message stays leased to a worker that says nothing. It is renewed every third of it.
 	AckWait time.Duration `env:"WINDLASS_ACK_WAIT, default=4s"`
-	// StepMaxBytes bounds the step stream, in bytes. The server reserves them; a full stream refuses results.
-	StepMaxBytes int64 `env:"WINDLASS_STEP_MAX_BYTES, default=1073741824"`
+	// MaxBytes bounds the streams.
+	MaxBytes MaxBytes
 	// InProcess, if set, is the server to connect to without a socket. A *server.Server of nats-server fits.
 	InProcess InProcess
 }
+
+// MaxBytes bounds each stream, in bytes. The server reserves the sum of them,
+// for each replica. The package doc says what each stream does at its limit.
+type MaxBytes struct {
+	Turn  int64 `env:"WINDLASS_TURN_MAX_BYTES, default=134217728"`
+	Tool  int64 `env:"WINDLASS_TOOL_MAX_BYTES, default=536870912"`
+	Final int64 `env:"WINDLASS_FINAL_MAX_BYTES, default=67108864"`
+	Step  int64 `env:"WINDLASS_STEP_MAX_BYTES, default=1073741824"`
+	Mark  int64 `env:"WINDLASS_MARK_MAX_BYTES, default=134217728"`
+	Live  int64 `env:"WINDLASS_LIVE_MAX_BYTES, default=1073741824"`
+	Dead  int64 `env:"WINDLASS_DEAD_MAX_BYTES, default=67108864"`
+}
+
+// of returns the limit of a stream by its name after the prefix.
+func (m *MaxBytes) of(stream string) int64 {
+	switch stream {
+	case streamTurn:
+		return m.Turn
+	case streamTool:
+		return m.Tool
+	case streamFinal:
+		return m.Final
+	case streamStep:
+		return m.Step
+	case streamMark:
+		return m.Mark
+	case streamLive:
+		return m.Live
+	default:
+		return m.Dead
+	}
+}
+
+func (m *MaxBytes) validate() error {
+	var errs []error
+	for _, stream := range streamNames {
+		if n := m.of(stream); n < 1 {
+			errs = append(errs, fmt.Errorf("%s is %d, want at least 1", maxBytesSetting(stream), n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// maxBytesSetting is the environment variable that bounds a stream.
+func maxBytesSetting(stream string) string { return "WINDLASS_" + stream + "_MAX_BYTES" }
 
 // InProcess gives connections to a NATS server in the same process.
 type InProcess interface {
@@ -53,8 +98,5 @@ func (c *Config) Validate() error {
 	if c.AckWait < minAckWait {
 		errs = append(errs, fmt.Errorf("WINDLASS_ACK_WAIT is %v, want at least %v", c.AckWait, minAckWait))
 	}
-	if c.StepMaxBytes < 1 {
-		errs = append(errs, fmt.Errorf("WINDLASS_STEP_MAX_BYTES is %d, want at least 1", c.StepMaxBytes))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.MaxBytes.validate())...)
 }

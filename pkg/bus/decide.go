@@ -17,6 +17,15 @@ var (
 	ErrDraining = errors.New("service is draining")
 )
 
+// Handled is returned by a handler that is done with its message when "done" is
+// not the word for it. The message is acknowledged.
+type Handled struct {
+	Outcome string // for logs and metrics; one of few words
+	Reason  string // for logs, never a tool's own words
+}
+
+func (h *Handled) Error() string { return h.Outcome + ": " + h.Reason }
+
 // crash is the error of a handler that panicked.
 type crash struct {
 	value any
@@ -45,17 +54,20 @@ type Decision struct {
 // decide maps how a handler ended, and why its context did, to what the server is told.
 func decide(cause, err error) Decision {
 	var crashed *crash
+	var handled *Handled
 	switch {
 	case err == nil:
 		return Decision{Ack, "done"}
+	case errors.As(err, &handled):
+		return Decision{Ack, handled.Outcome}
 	case errors.Is(err, ErrStale): // a later attempt or epoch owns the row, and what it needs is published
 		return Decision{Ack, "superseded"}
 	case errors.Is(err, ErrPoison): // never decodes; the failure is committed or published already
 		return Decision{Term, "poison"}
 	case errors.As(err, &crashed): // as if the process had died: the row counts it when the message comes back
 		return Decision{Leave, "crashed"}
-	case errors.Is(cause, ErrCancelled):
-		return Decision{Term, "cancelled"}
+	case errors.Is(cause, ErrCancelled): // not Term, whose advisory is a dead letter
+		return Decision{Ack, "cancelled"}
 	default: // draining, or an infrastructure failure that outlasted the retries made under InProgress
 		return Decision{Nak, "handed_back"}
 	}

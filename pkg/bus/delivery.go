@@ -22,6 +22,9 @@ type Delivery struct {
 	// Delivered counts the deliveries of the message, this one included.
 	Delivered int
 	Subject   string
+	// Hinted is set when a cancel hint named the request lately. A handler whose
+	// RunConfig has Confirm checks such a delivery itself.
+	Hinted bool
 	// Trace is the W3C traceparent of the publisher, or empty.
 	Trace string
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,9 @@ const (
 	codeNotAvailable jetstream.ErrorCode = 10008
 	codeNotLeader    jetstream.ErrorCode = 10009
 )
+
+// codeNoStorage says that the limits of all streams exceed the server's.
+const codeNoStorage jetstream.ErrorCode = 10047
 
 var errNoTopology = errors.New("topology is not known: Ensure was not called")
 
@@ -115,7 +119,7 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	s, err := b.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = b.js.CreateStream(ctx, want)
-		return err
+		return b.adviseStorage(want, err)
 	}
 	if err != nil {
 		return err
@@ -124,7 +128,18 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	if next := mergeStream(have, want); !reflect.DeepEqual(have, next) {
 		_, err = b.js.UpdateStream(ctx, next)
 	}
-	return err
+	return b.adviseStorage(want, err)
+}
+
+// adviseStorage names the settings that decide whether the server has room for
+// a stream's limit, which it reserves.
+func (b *Bus) adviseStorage(want jetstream.StreamConfig, err error) error {
+	if apiCode(err) != codeNoStorage {
+		return err
+	}
+	suffix := strings.TrimPrefix(want.Name, b.stream(""))
+	return fmt.Errorf("the server cannot reserve %d bytes: raise its max_file_store or lower %s: %w",
+		want.MaxBytes, maxBytesSetting(suffix), err)
 }
 
 // mergeStream is what an existing stream should become. Retention and storage cannot change; replicas only grow, because an

@@ -95,10 +95,10 @@ func TestEverythingWipedIsMadeAgainAndReportedOnce(t *testing.T) {
 	f.broker.Start()
 	began := time.Now()
 	reports := make(map[string]int)
-	for range 6 {
+	for range 7 {
 		reports[receive(t, lost, "report of a loss")]++
 	}
-	if len(reports) != 6 {
+	if len(reports) != 7 {
 		t.Errorf("reports = %v, want every stream once", reports)
 	}
 	f.insist(t, tool(2), completed(2))

@@ -64,7 +64,7 @@ func TestConfigReportsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("Validate of a bad configuration = nil")
 	}
-	for _, name := range []string{"NATS_URL", "NATS_PREFIX", "NATS_REPLICAS", "ACK_WAIT", "STEP_MAX_BYTES"} {
+	for _, name := range []string{"NATS_URL", "NATS_PREFIX", "NATS_REPLICAS", "ACK_WAIT", "TURN_MAX_BYTES", "STEP_MAX_BYTES", "DEAD_MAX_BYTES"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("Validate does not name %s: %v", name, err)
 		}

@@ -8,59 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
-
-	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
-
-// ToolResult is the result that was published for one attempt of a tool call: its tool_completed or else its tool_failed
-// event, nil when there is none. The read is answered by the stream's leader, so that it sees what was acknowledged before.
-func (b *Bus) ToolResult(ctx context.Context, tenant string, id *stepv1.StepIdentity) (*stepv1.StepEvent, error) {
-	for _, event := range []string{eventToolCompleted, eventToolFailed} {
-		data, err := b.last(ctx, stepSubject(tenant, id, event))
-		if err != nil {
-			return nil, err
-		}
-		if data == nil {
-			continue
-		}
-		var e stepv1.StepEvent
-		if err := proto.Unmarshal(data, &e); err != nil {
-			return nil, fmt.Errorf("decode %s of request %s: %w", event, id.GetRequestId(), err)
-		}
-		return &e, nil
-	}
-	return nil, nil
-}
-
-// ToolStarted reports whether one attempt of a tool call was marked as started. The read is answered by the leader.
-func (b *Bus) ToolStarted(ctx context.Context, tenant string, id *stepv1.StepIdentity) (bool, error) {
-	data, err := b.last(ctx, stepSubject(tenant, id, eventToolStarted))
-	return data != nil, err
-}
-
-// last reads the last message of a subject of the step stream, nil when there is none. jetstream's own read goes to any
-// replica when the stream allows direct get, and a replica may lag behind an acknowledged publish.
-func (b *Bus) last(ctx context.Context, s Subject) ([]byte, error) {
-	name := b.stream(streamStep)
-	var found struct {
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	ask := map[string]string{"last_by_subj": b.subject(s.tail())}
-	err := b.ask(ctx, "STREAM.MSG.GET."+name, ask, &found)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read last %s: %w", b.subject(s.tail()), err)
-	}
-	if found.Message.Data == nil {
-		return []byte{}, nil
-	}
-	return found.Message.Data, nil
-}
 
 // Purge deletes the queued turn and tool commands of one request, in flight or not. A worker that has one may not notice.
 func (b *Bus) Purge(ctx context.Context, requestID string) error {
@@ -71,13 +19,15 @@ func (b *Bus) Purge(ctx context.Context, requestID string) error {
 	})
 }
 
-// Erase deletes everything the streams hold of one request that is over: its commands, and its events with the tool results in
-// them. Dead letters, which carry no payloads, stay for people.
+// Erase deletes everything the streams hold of one request that is over: its
+// commands, its events with the tool results in them, and its marks. Dead
+// letters, which carry no payloads, stay for people.
 func (b *Bus) Erase(ctx context.Context, requestID string) error {
 	id := token(requestID)
 	return errors.Join(b.Purge(ctx, requestID), b.purge(ctx, requestID, map[string]string{
 		streamFinal: "final." + id + ".*",
 		streamStep:  "step.*." + id + ".>",
+		streamMark:  "mark.*." + id + ".*",
 		streamLive:  liveSubject(requestID).tail(),
 	}))
 }

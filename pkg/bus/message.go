@@ -17,6 +17,7 @@ const (
 	headerType        = "Windlass-Type"
 	headerEpoch       = "Windlass-Epoch"
 	headerAttempt     = "Windlass-Attempt"
+	headerStep        = "Windlass-Step" // <epoch>-<turn>-<index>-<attempt> of an event
 	headerTrace       = "traceparent"
 
 	contentType = "application/protobuf"
@@ -42,6 +43,12 @@ func Final(c *stepv1.FinalCommand) Message { return Message{subject: finalSubjec
 // Event makes a message of a step event.
 func Event(e *stepv1.StepEvent) Message {
 	return Message{subject: stepSubject(e.GetTenant(), e.GetIdentity(), eventName(e)), body: e}
+}
+
+// Mark makes the message that says that an at_most_once call is begun. The
+// event is its ToolStarted.
+func Mark(pool string, e *stepv1.StepEvent) Message {
+	return Message{subject: markSubject(pool, e.GetIdentity()), body: e}
 }
 
 // Dead makes a message of a dead letter.
@@ -104,6 +111,9 @@ func (b *Bus) encode(m Message) (*nats.Msg, error) {
 	}
 	if m.subject.Family != FamilyDead && m.subject.Family != FamilyFinal {
 		h[headerAttempt] = []string{strconv.FormatUint(uint64(m.subject.Attempt), 10)}
+	}
+	if m.subject.Family == FamilyStep {
+		h[headerStep] = []string{m.subject.identity()}
 	}
 	if m.trace != "" {
 		h[headerTrace] = []string{m.trace}

@@ -8,9 +8,14 @@ import (
 )
 
 type metrics struct {
-	deliveries *prometheus.CounterVec
-	handled    *prometheus.CounterVec
-	violations prometheus.Counter
+	deliveries  *prometheus.CounterVec
+	handled     *prometheus.CounterVec
+	violations  prometheus.Counter
+	full        *prometheus.CounterVec
+	bytes       *prometheus.GaugeVec
+	limit       *prometheus.GaugeVec
+	messages    *prometheus.GaugeVec
+	uncommitted prometheus.Gauge
 }
 
 // newMetrics makes the bus's metrics and registers them if r is not nil; those that r knows already are shared.
@@ -28,19 +33,48 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "windlass_nats_permission_violations_total",
 			Help: "Publishes and subscriptions the server refused for want of permission.",
 		}),
+		full: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_publish_full_total",
+			Help: "Publishes that a full stream refused. The sweep repeats commands when there is room.",
+		}, []string{"stream"}),
+		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_bytes",
+			Help: "Bytes that a stream holds, from claimers.",
+		}, []string{"stream"}),
+		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_limit_bytes",
+			Help: "Bytes that a stream may hold, from claimers.",
+		}, []string{"stream"}),
+		messages: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_messages",
+			Help: "Messages that a stream holds, from claimers.",
+		}, []string{"stream"}),
+		uncommitted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "windlass_results_uncommitted",
+			Help: "Tool results in the step stream that are not committed yet, from claimers.",
+		}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	var err error
-	if m.deliveries, err = register(r, m.deliveries); err != nil {
-		return nil, err
+	return m, m.register(r)
+}
+
+func (m *metrics) register(r prometheus.Registerer) error {
+	var errs []error
+	for _, v := range []**prometheus.CounterVec{&m.deliveries, &m.handled, &m.full} {
+		errs = append(errs, registerInto(r, v))
 	}
-	if m.handled, err = register(r, m.handled); err != nil {
-		return nil, err
+	for _, v := range []**prometheus.GaugeVec{&m.bytes, &m.limit, &m.messages} {
+		errs = append(errs, registerInto(r, v))
 	}
-	m.violations, err = register(r, m.violations)
-	return m, err
+	return errors.Join(append(errs, registerInto(r, &m.violations), registerInto(r, &m.uncommitted))...)
+}
+
+// registerInto registers a collector, or replaces it by the one that r has.
+func registerInto[C prometheus.Collector](r prometheus.Registerer, c *C) (err error) {
+	*c, err = register(r, *c)
+	return err
 }
 
 func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {

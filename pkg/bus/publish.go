@@ -16,7 +16,14 @@ const (
 	// stream. Only the description tells them apart.
 	codeStoreFailed       jetstream.ErrorCode = 10077
 	refusedPerSubjectText                     = "maximum messages per subject exceeded"
+	fullBytesText                             = "maximum bytes exceeded"
+	fullMessagesText                          = "maximum messages exceeded"
 )
+
+// ErrFull says that a stream is at its limit and refused a message. The
+// message is not stored. The sweep publishes what a row needs when there is
+// room again.
+var ErrFull = errors.New("stream is full")
 
 // ErrTooLarge says that a message exceeds what the server takes. It will on the next try, too.
 var ErrTooLarge = errors.New("message is too large for the bus")
@@ -29,8 +36,10 @@ type failure struct {
 
 // Publish publishes all messages at once and waits until every one is stored or refused, at most 2 s. A command that is
 // queued or in flight already is refused by the server; that is success, and counted. If a stream is missing, Publish makes
-// it again and tries once more. The error joins all that failed; those may have been stored nevertheless, so that commands
-// published again after an error have to be marked as a repeat (AsRepeat).
+// it again and tries once more. The error joins all that failed. It is ErrFull
+// if a full stream refused every one of them, and none of those is stored.
+// After any other error some may have been stored, so that commands published
+// again have to be marked as a repeat (AsRepeat).
 func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
 	if !anyMissing(failed) || b.repair(ctx) != nil {
@@ -64,6 +73,9 @@ func (b *Bus) publish(ctx context.Context, msgs []Message) (refused int, failed 
 		case err == nil:
 		case isRefused(err):
 			refused++
+		case isFull(err):
+			b.metrics.full.WithLabelValues(msgs[i].subject.stream()).Inc()
+			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w: %w", f.Msg().Subject, ErrFull, err)})
 		default:
 			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w", f.Msg().Subject, mapPublishError(err))})
 		}
@@ -109,19 +121,21 @@ func (b *Bus) Announce(msgs ...Message) {
 	}
 }
 
-// PublishFirst publishes a message unless its subject holds one. It returns true for the one publisher whose message was
-// stored. After an error nobody knows whether the message was stored.
+// PublishFirst publishes a message unless its subject holds one. It returns
+// true for the one publisher whose message was stored. ErrFull: it was not
+// stored. After any other error it may have been.
 func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err error) {
 	msg, err := b.encode(m)
 	if err != nil {
 		return false, err
 	}
-	err = b.publishBehind(ctx, msg, 0)
-	switch code := apiCode(err); {
-	case err == nil:
-		return true, nil
-	case code == jetstream.JSErrCodeStreamWrongLastSequence, code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-		return false, nil
+	first, err = b.firstOf(ctx, msg)
+	if err == nil {
+		return first, nil
+	}
+	if isFull(err) {
+		b.metrics.full.WithLabelValues(m.subject.stream()).Inc()
+		err = fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return false, fmt.Errorf("publish %s first: %w", msg.Subject, mapPublishError(err))
 }
@@ -140,6 +154,14 @@ func (b *Bus) publishBehind(ctx context.Context, msg *nats.Msg, last uint64) err
 func isRefused(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, refusedPerSubjectText)
+}
+
+// isFull reports whether the server refused a message because its stream is at
+// its limit.
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed &&
+		(strings.Contains(api.Description, fullBytesText) || strings.Contains(api.Description, fullMessagesText))
 }
 
 // isMissing reports whether an error says that a stream or a consumer does not exist.
@@ -178,10 +200,23 @@ func anyMissing(failed []failure) bool {
 	return false
 }
 
+// joinFailures joins the errors. The result is ErrFull only if all of them are.
 func joinFailures(failed []failure) error {
 	errs := make([]error, len(failed))
+	full := 0
 	for i, f := range failed {
 		errs[i] = f.err
+		if errors.Is(f.err, ErrFull) {
+			full++
+		}
+	}
+	if full == len(failed) {
+		return errors.Join(errs...)
+	}
+	for i, err := range errs {
+		if errors.Is(err, ErrFull) {
+			errs[i] = errors.New(err.Error()) // hides ErrFull
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -26,17 +26,6 @@ func TestPublishCountsQueuedCommandsAsRefused(t *testing.T) {
 	}
 }
 
-func TestPublishDoesNotTakeAFullStreamForARefusal(t *testing.T) {
-	t.Parallel()
-	f := setUp(t, func(c *bus.Config) { c.StepMaxBytes = 4 << 10 })
-	big := bus.Event(&stepv1.StepEvent{Identity: identity(1), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
-		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 8<<10)},
-	}})
-	if refused, err := f.Publish(t.Context(), big); refused != 0 || err == nil {
-		t.Errorf("Publish into a full step stream = %d, %v; want 0 and an error", refused, err)
-	}
-}
-
 func TestPublishTooLarge(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
@@ -130,13 +119,6 @@ func TestPublishFirstIsTrueOnce(t *testing.T) {
 			t.Errorf("PublishFirst, call %d = %t, %v; want %t, nil", i+1, got, err, want)
 		}
 	}
-	got, err := f.ToolStarted(t.Context(), "acme", identity(1))
-	if !got || err != nil {
-		t.Errorf("ToolStarted = %t, %v; want true, nil", got, err)
-	}
-	if got, err := f.ToolStarted(t.Context(), "acme", identity(2)); got || err != nil {
-		t.Errorf("ToolStarted of another call = %t, %v; want false, nil", got, err)
-	}
 }
 
 func TestAnnounceIsStored(t *testing.T) {
@@ -158,26 +140,6 @@ func TestAsRepeatMarksCommandsAndLeavesTheOriginal(t *testing.T) {
 	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { seen <- d.Turn.GetRepeat() })})
 	if !receive(t, seen, "turn") {
 		t.Error("repeat of the delivered turn = false, want true")
-	}
-}
-
-func TestToolResultPrefersCompleted(t *testing.T) {
-	t.Parallel()
-	f := setUp(t)
-	if e, err := f.ToolResult(t.Context(), "acme", identity(1)); e != nil || err != nil {
-		t.Errorf("ToolResult before any = %v, %v; want nil, nil", e, err)
-	}
-	f.publish(t, failed(1), failed(2), completed(2))
-	e, err := f.ToolResult(t.Context(), "acme", identity(1))
-	if err != nil || e.GetToolFailed().GetFailure().GetCode() != "timeout" {
-		t.Errorf("ToolResult after a failure = %v, %v; want it", e, err)
-	}
-	e, err = f.ToolResult(t.Context(), "acme", identity(2))
-	if err != nil || string(e.GetToolCompleted().GetOutput()) != "fine" {
-		t.Errorf("ToolResult after both = %v, %v; want the completed one", e, err)
-	}
-	if e, err := f.ToolResult(t.Context(), "other", identity(2)); e != nil || err != nil {
-		t.Errorf("ToolResult of another tenant = %v, %v; want nil, nil", e, err)
 	}
 }
 
@@ -214,12 +176,15 @@ func TestEraseTakesEverythingOfOneRequest(t *testing.T) {
 func TestStreamsKeepWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	for _, name := range []string{"TURN", "TOOL", "FINAL", "STEP", "LIVE", "DEAD"} {
+	for _, name := range []string{"TURN", "TOOL", "FINAL", "STEP", "MARK", "LIVE", "DEAD"} {
 		s, err := f.js.Stream(t.Context(), "WINDLASS_"+name)
 		if err != nil {
 			t.Fatalf("stream %s: %v", name, err)
 		}
 		c := s.CachedInfo().Config
+		if c.MaxBytes != 64<<20 {
+			t.Errorf("%s: limit is %d bytes, want the configured one", name, c.MaxBytes)
+		}
 		if !c.AllowDirect || c.Description == "" || c.Metadata["windlass.dev/managed-by"] == "" {
 			t.Errorf("%s: direct %t, description %q, metadata %v; want all", name, c.AllowDirect, c.Description, c.Metadata)
 		}

@@ -53,6 +53,7 @@ type runner struct {
 	leases   *leases
 	cancels  *cancels
 	handlers sync.WaitGroup
+	confirms sync.WaitGroup
 	drain    <-chan struct{} // closed when the drain begins
 }
 
@@ -68,7 +69,7 @@ func newRunner(b *Bus, cfg RunConfig) *runner {
 func (r *runner) run(ctx context.Context, pullers int, serve func(ctx, work context.Context) error) error {
 	r.drain = ctx.Done()
 	if r.cfg.Work.kind == kindTurn || r.cfg.Work.kind == kindTool {
-		stop, err := r.bus.OnCancel(r.cancels.cancel)
+		stop, err := r.watchCancels()
 		if err != nil {
 			return fmt.Errorf("run %s: %w", r.cfg.Work.consumer, err)
 		}
@@ -194,7 +195,7 @@ func (r *runner) one(work context.Context, msg jetstream.Msg) {
 	if err != nil {
 		err = r.bus.bury(ctx, msg, err)
 	} else {
-		err = r.call(ctx, cancel, d)
+		err = r.call(ctx, cancel, &d)
 	}
 	decision := decide(context.Cause(ctx), err)
 	if decision.Action == Nak {
@@ -204,11 +205,13 @@ func (r *runner) one(work context.Context, msg jetstream.Msg) {
 	r.report(&d, decision, time.Since(began), err)
 }
 
-// call calls the handler unless the delivery is a tool call of a request that was cancelled.
-func (r *runner) call(ctx context.Context, cancel context.CancelCauseFunc, d Delivery) (err error) {
-	gone, leave := r.cancels.enter(d.identity().GetRequestId(), cancel)
+// call calls the handler unless the delivery is a tool call of a request that
+// was cancelled.
+func (r *runner) call(ctx context.Context, cancel context.CancelCauseFunc, d *Delivery) (err error) {
+	gone, leave := r.cancels.enter(ctx, cancel, *d)
 	defer leave()
-	if gone && d.Tool != nil {
+	d.Hinted = gone
+	if gone && d.Tool != nil && r.cfg.Confirm == nil {
 		cancel(ErrCancelled)
 		return ErrCancelled
 	}
@@ -217,7 +220,7 @@ func (r *runner) call(ctx context.Context, cancel context.CancelCauseFunc, d Del
 			err = &crash{value: v, stack: debug.Stack()}
 		}
 	}()
-	return r.cfg.Handle(ctx, d)
+	return r.cfg.Handle(ctx, *d)
 }
 
 // holdOn waits before a hand-back, unless the service drains.

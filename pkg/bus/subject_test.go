@@ -38,7 +38,9 @@ func TestParseSubject(t *testing.T) {
 		{"windlass.turn.m1.0a.1-2-4", turnSubject(&stepv1.TurnCommand{Identity: id, Lane: "m1"})},
 		{"windlass.tool.web.search.0a.1-2-3-4", toolSubject(&stepv1.ToolCommand{Identity: id, Pool: "web", Tool: "search"})},
 		{"windlass.final.0a.1", finalSubject(&stepv1.FinalCommand{RequestId: "0a", Epoch: 1})},
-		{"windlass.step.acme.0a.1-2-3-4.settled", stepSubject("acme", id, eventSettled)},
+		{"windlass.step.acme.0a.settled", Subject{Family: FamilyStep, Tenant: "acme", RequestID: "0a", Event: eventSettled}},
+		{"windlass.step.acme.0a.1-2-3-4.settled", long(stepSubject("acme", id, eventSettled))},
+		{"windlass.mark.web.0a.1-2-3-4", markSubject("web", id)},
 		{"windlass.dead.0a", deadSubject("0a")},
 	}
 	for _, tt := range tests {
@@ -55,11 +57,17 @@ func TestParseSubject(t *testing.T) {
 	}
 }
 
+func long(s Subject) Subject {
+	s.Long = true
+	return s
+}
+
 func TestParseSubjectRefuses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "windlass", "windlass.", "windlassx.dead.0a", "other.dead.0a", "windlass.dead", "windlass.dead.0a.b", "windlass.dead.*",
 		"windlass.turn.m1.0a.1-2", "windlass.turn.m1.0a.01-2-3", "windlass.turn.m1.0a.1-2-4294967296", "windlass.turn.m1..1-2-3",
+		"windlass.step.acme.0a.other", "windlass.step.acme.settled", "windlass.mark.web.0a", "windlass.mark.web.0a.1-2-3",
 		"windlass.turn.m1.0a.1-2-+3", "windlass.step.acme.0a.1-2-3-4.other", "windlass.ctl.wake",
 	} {
 		if s, err := ParseSubject("windlass", text); err == nil {
@@ -71,7 +79,7 @@ func TestParseSubjectRefuses(t *testing.T) {
 func FuzzParseSubject(f *testing.F) {
 	for _, s := range []string{
 		"windlass.turn.m1.0a.1-2-4", "windlass.tool.web.search.0a.1-2-3-4", "windlass.final.0a.1",
-		"windlass.step.acme.0a.1-2-3-4.settled", "windlass.dead.0a", "windlass.turn..0a.1-2-3",
+		"windlass.step.acme.0a.1-2-3-4.settled", "windlass.step.acme.0a.settled", "windlass.mark.web.0a.1-2-3-4", "windlass.dead.0a", "windlass.turn..0a.1-2-3",
 	} {
 		f.Add(s)
 	}

@@ -16,9 +16,12 @@ const (
 	streamTool  = "TOOL"
 	streamFinal = "FINAL"
 	streamStep  = "STEP"
+	streamMark  = "MARK"
 	streamLive  = "LIVE"
 	streamDead  = "DEAD"
 )
+
+var streamNames = []string{streamTurn, streamTool, streamFinal, streamStep, streamMark, streamLive, streamDead}
 
 // Names of the consumers; those of lanes and pools are followed by a name.
 const (
@@ -29,7 +32,8 @@ const (
 )
 
 const (
-	// StepMaxAge is how long events of steps stay, and the tool results in them.
+	// StepMaxAge is how long events of steps stay, with the tool results in
+	// them, and marks.
 	StepMaxAge = 72 * time.Hour
 	// liveMaxAge is a backstop: live streams are purged once archived.
 	liveMaxAge = 24 * time.Hour
@@ -89,8 +93,11 @@ func (c *Config) streams() []jetstream.StreamConfig {
 	live := c.limits(streamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
 	live.Duplicates = liveDuplicates
 	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
-	step := c.limits(streamStep, "what happened to every step; tool results themselves", StepMaxAge, "step.*.*.*.*")
-	step.MaxBytes, step.Discard = c.StepMaxBytes, jetstream.DiscardNew
+	// The longer form, with the identity, is that of earlier versions, which
+	// may run beside this one.
+	step := c.limits(streamStep, "what happened to every step; tool results themselves", StepMaxAge, "step.*.*.*", "step.*.*.*.*")
+	mark := c.limits(streamMark, "at_most_once calls that were begun", StepMaxAge, "mark.*.*.*")
+	mark.MaxMsgsPerSubject, mark.Discard, mark.DiscardNewPerSubject = 1, jetstream.DiscardNew, true
 	dead := c.limits(streamDead, "steps given up, for people", deadMaxAge, "dead.>")
 	dead.MaxMsgs = deadMaxMsgs
 	for _, s := range []string{streamTurn, streamTool, streamFinal, streamStep} {
@@ -102,7 +109,7 @@ func (c *Config) streams() []jetstream.StreamConfig {
 		c.queue(streamTurn, "turns that are due, one message per attempt of a turn", "turn.*.*.*"),
 		c.queue(streamTool, "tool calls that are due, one message per attempt of a call", "tool.*.*.*.*"),
 		c.queue(streamFinal, "requests to settle, and deliveries of webhooks", "final.*.*", "hook.*"),
-		step, live, dead,
+		step, mark, live, dead,
 	}
 }
 
@@ -116,6 +123,7 @@ func (c *Config) queue(suffix, description string, tails ...string) jetstream.St
 	return s
 }
 
+// limits is a stream that drops its oldest messages at its limits.
 func (c *Config) limits(suffix, description string, maxAge time.Duration, tails ...string) jetstream.StreamConfig {
 	s := c.base(suffix, description, tails...)
 	s.Retention = jetstream.LimitsPolicy
@@ -131,7 +139,7 @@ func (c *Config) base(suffix, description string, tails ...string) jetstream.Str
 	return jetstream.StreamConfig{
 		Name: streamName(c.Prefix, suffix), Description: "Windlass: " + description, Metadata: metadata(), Subjects: subjects,
 		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
-		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
+		MaxMsgs: -1, MaxBytes: c.MaxBytes.of(suffix), MaxMsgsPerSubject: -1, MaxConsumers: -1,
 	}
 }
 
@@ -167,6 +175,7 @@ func (c *Config) consumers(t *Topology) []boundConsumer {
 	}
 	add(streamFinal, consumerFinal, "requests to settle", maxAckPending, "final.>")
 	results := add(streamStep, consumerResults, "tool results to commit", maxAckPending,
+		"step.*.*."+eventToolCompleted, "step.*.*."+eventToolFailed,
 		"step.*.*.*."+eventToolCompleted, "step.*.*.*."+eventToolFailed)
 	if !t.ResultsSince.IsZero() {
 		results.DeliverPolicy = jetstream.DeliverByStartTimePolicy

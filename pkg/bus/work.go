@@ -36,11 +36,14 @@ type Work struct {
 	consumer string
 }
 
-// TurnWork are the turns of one lane. A cancel hint cancels the handler's context.
+// TurnWork are the turns of one lane. A cancel hint cancels the handler's
+// context, once Confirm says that the request is cancelled.
 func TurnWork(lane string) Work { return Work{kindTurn, streamTurn, laneConsumer(lane)} }
 
-// ToolWork are the tool calls of one pool. A cancel hint cancels the handler's context, and for ten minutes the calls of that
-// request are dropped without a call of the handler.
+// ToolWork are the tool calls of one pool. A cancel hint cancels the handler's
+// context, once Confirm says that the request is cancelled. For ten minutes
+// the calls of that request are dropped without a call of the handler, or with
+// Confirm are marked as Hinted.
 func ToolWork(pool string) Work { return Work{kindTool, streamTool, poolConsumer(pool)} }
 
 // FinalWork are the requests to settle. Cancel hints don't matter: cancelled requests are settled too.
@@ -67,6 +70,10 @@ type RunConfig struct {
 	Grace time.Duration
 	// Handle is for Run.
 	Handle Handler
+	// Confirm, if set, checks a cancel hint, which anybody on the bus can send:
+	// it reports whether the delivery's request is cancelled. Its context ends
+	// with the delivery's handler.
+	Confirm func(ctx context.Context, d Delivery) bool
 	// HandleBatch is for RunBatches.
 	HandleBatch BatchHandler
 	// Max is the most messages of a batch; 0 means 256.

@@ -155,6 +155,7 @@ func (c *checker) tool(at string, t Tool) {
 	}
 	c.credential(at+".credential", t.Credential)
 	c.within(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
+	c.modelNames(at+".models", t.Models)
 	c.tools[t.Name] = t
 }
 

@@ -106,6 +106,9 @@ func TestParseFaults(t *testing.T) {
 			"f:9:13: tenants[0].weight is 101, want 0.01 to 100", `f:10:17: tenants[0].models[1] is "n", which is no model`,
 			`f:10:20: tenants[0].models[2] is "*"`,
 		}},
+		{"tools of models", model + tool + "    models: [m, n, '*']\n  - name: u\n    url: http://h\n    models: []\n", []string{
+			`f:7:17: tools[0].models[1] is "n", which is no model`, `f:7:20: tools[0].models[2] is "*"`, "f:10:13: tools[1].models is empty; leave it out for all",
+		}},
 		{"tenants without", "tenants:\n  - weight: .nan\n    models: []\n  - name: a\n    in_flight: 0\n    weight: 0.0\n  - name: a\n", []string{
 			`f:2:5: tenants[0].name is ""`, "f:2:13: tenants[0].weight is NaN", "f:3:13: tenants[0].models is empty; leave it out for all",
 			"f:5:16: tenants[1].in_flight is 0; leave it out", "f:6:13: tenants[1].weight is 0; leave it out",

@@ -150,6 +150,7 @@ func (w *walk) raise() {
 	w.check("raise", err, ok)
 	if ok {
 		w.m.Attempt++
+		w.m.step(w.m.Turn, 0).Attempt = w.m.Attempt // the trail shows the attempt that is under way
 		if crashed {
 			w.m.Crashes++
 		}

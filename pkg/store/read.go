@@ -96,7 +96,7 @@ func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, err
 }
 
 const stepsSQL = `
-SELECT ` + stepColumns + `
+SELECT ` + trailStart + `, s.input, s.input_hash, s.output, ` + stepEnd + `
   FROM requests r JOIN steps s ON s.request_id = r.id
  WHERE r.id = @id AND r.tenant = @tenant AND r.stored
  ORDER BY s.turn, s.idx`
@@ -112,7 +112,7 @@ func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step,
 }
 
 const callSQL = `
-SELECT ` + stepStart + `, NULL::bytea, NULL::bytea, NULL::bytea, ` + stepEnd + `
+SELECT ` + trailStart + `, NULL::bytea, NULL::bytea, NULL::bytea, ` + stepEnd + `
   FROM requests r JOIN steps s ON s.request_id = r.id
  WHERE r.id = @id AND r.tenant = @tenant AND r.endpoint <> 'responses'
  ORDER BY s.turn, s.idx`

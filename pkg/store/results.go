@@ -60,6 +60,7 @@ turned AS (
   UPDATE steps s
      SET state = CASE WHEN c.retry THEN 'dispatched' WHEN c.error IS NULL THEN 'done' ELSE 'failed' END,
          attempt = CASE WHEN c.retry THEN s.attempt + 1 ELSE s.attempt END,
+         counted = CASE WHEN c.retry THEN 0 ELSE s.counted END,
          output = CASE WHEN c.retry THEN NULL ELSE c.output END,
          error = COALESCE(c.error, s.error), took_us = c.took,
          not_before = CASE WHEN c.retry THEN now() + make_interval(secs => c.wait) END,

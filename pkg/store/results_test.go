@@ -213,3 +213,75 @@ func TestRaise(t *testing.T) {
 		t.Errorf("the next turn is %+v, want attempt 1 without crashes", next)
 	}
 }
+
+// TestTrailCountsAttemptsThatWereBegun holds that the audit trail counts a call
+// whose worker ended, once however often it is reported, and a model call that
+// is under way; and that the fence's attempt stays what it was.
+func TestTrailCountsAttemptsThatWereBegun(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	r := claimed(t, s)
+	trail := func(index int) int {
+		all, err := s.Steps(t.Context(), r.Tenant, r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, st := range all {
+			if st.Turn == r.Turn && st.Index == index {
+				return st.Attempt
+			}
+		}
+		t.Fatalf("no step %d.%d", r.Turn, index)
+		return 0
+	}
+	want := func(what string, index, n int) {
+		t.Helper()
+		if got := trail(index); got != n {
+			t.Errorf("%s: the trail shows attempt %d, want %d", what, got, n)
+		}
+	}
+	want("a model call", 0, 1)
+	r, err := s.Raise(t.Context(), fenceOf(r), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("a model call whose first worker ended", 0, 2)
+
+	r = inTools(t, s, 2)
+	lost := func(attempt, n int) {
+		t.Helper()
+		f := fenceOf(r)
+		f.Attempt = attempt
+		if err := s.CallsLost(t.Context(), f, 1, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("a call", 1, 1)
+	lost(1, 1)
+	lost(1, 1)
+	want("a call whose worker ended, reported twice", 1, 2)
+	lost(1, 2)
+	lost(1, 1)
+	want("a call whose second worker ended, too", 1, 3)
+	lost(7, 5)
+	want("a report of another attempt", 1, 3)
+	if got := look(t, s, r.ID).Steps[0].Attempt; got != 1 {
+		t.Errorf("the fence's attempt is %d, want 1", got)
+	}
+	failed := resultOf(r, r.Steps[0])
+	failed.Retry, failed.Error = true, []byte(`{}`)
+	commitResults(t, s, failed)
+	want("the next attempt", 1, 4)
+	lost(2, 1)
+	want("the next attempt, whose worker ended", 1, 5)
+	want("its sibling", 2, 1)
+	f := fenceOf(r)
+	f.Attempt = 1
+	if err := s.CallsLost(t.Context(), f, 2, 1); err != nil {
+		t.Fatal(err)
+	}
+	unknown := resultOf(r, r.Steps[1])
+	unknown.Error, unknown.Output, unknown.Took = []byte(`{}`), []byte("unknown outcome"), 0
+	commitResults(t, s, unknown)
+	want("a call that was lost and not made again", 2, 1)
+}

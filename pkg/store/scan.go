@@ -23,12 +23,22 @@ const stepColumns = stepStart + `, s.input, s.input_hash, s.output, ` + stepEnd
 
 // The columns before and after what a step was given and gave.
 const (
-	stepStart = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, s.attempt`
+	stepName  = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, `
+	stepStart = stepName + `s.attempt`
 	stepEnd   = `s.error,
   COALESCE(s.input_tokens, 0), COALESCE(s.output_tokens, 0),
   GREATEST(COALESCE(extract(epoch FROM s.not_before - now()), 0), 0)::float8,
   s.created_at, s.finished_at, COALESCE(s.took_us, 0), COALESCE(s.place, -1)`
 )
+
+// trailStart is stepStart for the audit trail, where an attempt counts once it
+// was begun: one whose worker ended, and a model call's that is under way. A
+// result that took no time was made without a call, after calls that were lost.
+// The fence of a step is s.attempt, or r.attempt for a model call.
+const trailStart = stepName + `CASE
+  WHEN s.idx > 0 AND s.lost > 0 AND s.took_us = 0 AND s.state <> 'dispatched' THEN s.attempt + s.lost - 1
+  WHEN s.idx > 0 THEN s.attempt + s.lost
+  WHEN s.state = 'dispatched' AND s.turn = r.turn THEN GREATEST(s.attempt, r.attempt) ELSE s.attempt END`
 
 func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	return []any{

@@ -119,7 +119,7 @@ WITH r AS (
      SET changed_at = now(), check_at = now() + interval '4 seconds'
    WHERE id = @id AND status = 'in_progress' AND stage = 'tools' AND epoch = @epoch AND turn = @turn
   RETURNING id, turn)
-UPDATE steps s SET attempt = s.attempt + 1
+UPDATE steps s SET attempt = s.attempt + 1, counted = 0
   FROM r
  WHERE s.request_id = r.id AND s.request_id = @id AND s.turn = r.turn AND s.idx > 0 AND s.state = 'dispatched'
    AND (s.not_before IS NULL OR s.not_before <= now())
@@ -134,6 +134,23 @@ func (s *Store) RaiseTools(ctx context.Context, r Row) error {
 	}
 	if err != nil {
 		return fmt.Errorf("raise the tool calls of %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+const callLostSQL = `
+UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
+ WHERE s.request_id = @id AND s.turn = @turn AND s.idx = @idx AND s.attempt = @attempt AND s.state = 'dispatched' AND s.counted < @n`
+
+// CallsLost records for the audit trail that n calls of a tool step's attempt
+// ended without a result. A lower count than the last one changes nothing. The
+// fence's attempt is the step's.
+func (s *Store) CallsLost(ctx context.Context, f Fence, index, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, callLostSQL, args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
+	if err != nil {
+		return fmt.Errorf("count the lost calls of %s: %w", f.ID, err)
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package claimer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -31,17 +33,23 @@ func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
 			waiting = append(waiting, r)
 		}
 	}
-	if _, err := c.Publish.Publish(ctx, false, parked...); err != nil {
-		return err
-	}
-	if _, err := c.Publish.Publish(ctx, true, tools...); err != nil {
-		return err
-	}
-	accepted, err := c.Publish.Publish(ctx, true, waiting...)
+	_, errParked := c.Publish.Publish(ctx, false, parked...)
+	_, errTools := c.Publish.Publish(ctx, true, tools...)
+	accepted, errWaiting := c.Publish.Publish(ctx, true, waiting...)
 	if accepted > 0 && time.Since(c.alarmed) > alarmPause {
 		c.alarmed = time.Now()
 		c.Log.Warn("messages were missing, every live request is made due", zap.Int("delivery", accepted))
 		signal(c.alarm)
+	}
+	return errors.Join(c.exceptFull(errParked), c.exceptFull(errTools), c.exceptFull(errWaiting))
+}
+
+// exceptFull passes over what a full stream refused: the rows are postponed like
+// others, so that they do not keep the sweep from those behind them.
+func (c *claimer) exceptFull(err error) error {
+	if errors.Is(err, bus.ErrFull) {
+		c.Log.Warn("stream is full, commands are published later", zap.Error(err))
+		return nil
 	}
 	return err
 }

@@ -197,6 +197,8 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 	case errors.As(err, &limit):
 		s.spent.learn(n.Tenant, n.Limits, began, limit)
 		err = s.tellOver(x, n, limit)
+	case !errors.Is(err, store.ErrRepeat) && !errors.Is(err, store.ErrStale) && n.Once.Key == "":
+		s.orphans.add(n.Tenant, n.ID) // an unknown error: most probably there is no row
 	}
 	s.backlog.giveBack()
 	if n.Admit {

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -45,6 +46,12 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	}
 	x.refused = f
 	sayWhenToRetry(x, f)
+	if f.Status == http.StatusInternalServerError {
+		named := *f // the original may be shared
+		named.Message += " The request id to report is " + x.id + "."
+		f = &named
+		x.Header().Set("X-Should-Retry", "false")
+	}
 	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
 		x.Header().Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
 	}
@@ -68,11 +75,15 @@ func faultOf(err error) *fault.Error {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case store.Unavailable(err), errors.Is(err, process.ErrDraining):
+	case unavailable(err), errors.Is(err, process.ErrDraining):
 		return fault.Unavailable(retryAfter)
 	}
 	return fault.Internal()
 }
+
+// unavailable reports whether the database or the bus is unavailable: the same request may succeed in a second. Every other
+// error is a bug or a broken installation, and a client gets a 500 that names its log line.
+func unavailable(err error) bool { return store.Unavailable(err) || bus.Unavailable(err) }
 
 // send writes an answer that is complete.
 func (s *server) send(x *exchange, status int, body []byte) {

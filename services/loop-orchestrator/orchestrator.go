@@ -20,6 +20,7 @@ import (
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -62,13 +63,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := be.Registry.CheckModelCredentials(); err != nil {
 		return fmt.Errorf("check the models' credentials: %w", err)
 	}
-	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys}
+	o := &orchestrator{Backend: be, keys: keys, now: time.Now, upstream: upstream.Client{
+		HTTP: modelClient(cfg.Slots), Memory: &fit.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, be.Log).note,
+	}}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range be.Registry.Lanes() {
 		all.Go(func() error {
 			return be.Bus.Run(ctx, bus.RunConfig{
-				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace, Handle: o.turn,
+				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
+				Handle: o.turn, Confirm: o.cancelled,
 			})
 		})
 	}
@@ -77,6 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results,
 		})
 	})
+	all.Go(func() error { return be.Bus.Answer(ctx, answerSlots, o.answer) })
 	return all.Wait()
 }
 
@@ -87,6 +92,7 @@ type orchestrator struct {
 	*backend.Backend
 	upstream upstream.Client
 	keys     compaction.Keys
+	now      func() time.Time
 }
 
 // dialects are the APIs of model servers, by their names in the registry.

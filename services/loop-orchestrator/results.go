@@ -12,14 +12,19 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 )
 
-// results commits a batch of tool results. The batch has one outcome: an error hands all of it back.
+// results commits a batch of tool results. The batch has one outcome, an error
+// hands all of it back, unless the error is an unknown one.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
 	if err == nil {
 		return nil
+	}
+	if backend.Unknown(ctx, err) {
+		return o.resultsApart(ctx, batch)
 	}
 	errs := make([]error, len(batch))
 	for i := range errs {
@@ -69,13 +74,7 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 			delete(again, p.ID)
 		}
 	}
-	repeat := false
-	err = o.Insist(ctx, func(ctx context.Context) error {
-		_, err := o.Publish.Publish(ctx, repeat, rows...)
-		repeat = true
-		return err
-	})
-	if err != nil {
+	if err := o.Dispatch(ctx, false, rows...); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.ResultsAfterPublish)

@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/counting"
@@ -95,6 +96,8 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	switch {
 	case errors.Is(err, errDeadline):
 		return nil // expiry is the sweep's
+	case backend.Unknown(ctx, err) && !errors.As(err, &failed):
+		return o.failUnknown(ctx, f, err)
 	case !errors.As(err, &failed):
 		return err // cancelled or draining
 	}

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -41,6 +42,8 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return bus.ErrStale
+	case backend.Unknown(ctx, err):
+		return o.failUnknown(ctx, f, err)
 	case err != nil:
 		return err
 	case !f.Holds(c.Row):
@@ -63,8 +66,16 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 	return o.commit(ctx, c.Row, commit)
 }
 
-// commit writes the turn and publishes what follows.
+// commit writes the turn and publishes what follows. A turn that cannot be written fails the request.
 func (o *orchestrator) commit(ctx context.Context, before store.Row, t store.TurnCommit) error {
+	err := o.commitOnce(ctx, before, t)
+	if backend.Unknown(ctx, err) {
+		return o.failUnknown(ctx, t.Fence, err)
+	}
+	return err
+}
+
+func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store.TurnCommit) error {
 	var row store.Row
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.CommitTurn(ctx, before, t)
@@ -79,7 +90,7 @@ func (o *orchestrator) commit(ctx context.Context, before store.Row, t store.Tur
 	failpoint.Hit(failpoint.TurnAfterCommit)
 	o.Metrics.Step("model", outcome(t), t.Took)
 	o.Bus.Announce(turnEvent(before, t))
-	if err := o.publish(ctx, row, false); err != nil {
+	if err := o.Dispatch(ctx, false, row); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.TurnAfterPublish)
@@ -104,7 +115,7 @@ func (o *orchestrator) raise(ctx context.Context, f store.Fence, crashed bool) e
 	if row.Crashes >= poisonCrashes {
 		return o.quarantine(ctx, row)
 	}
-	return o.publish(ctx, row, false)
+	return o.Dispatch(ctx, false, row)
 }
 
 // quarantine fails a request whose turn killed every worker that took it.
@@ -141,19 +152,10 @@ func (o *orchestrator) catchUp(ctx context.Context, f store.Fence) error {
 }
 
 func (o *orchestrator) publishDue(ctx context.Context, row store.Row) error {
-	if err := o.publish(ctx, row, true); err != nil {
+	if err := o.Dispatch(ctx, true, row); err != nil {
 		return err
 	}
 	return bus.ErrStale
-}
-
-// publish insists on the bus; the row is committed, so there is nothing to lose but time.
-func (o *orchestrator) publish(ctx context.Context, row store.Row, repeat bool) error {
-	return o.Insist(ctx, func(ctx context.Context) error {
-		_, err := o.Publish.Publish(ctx, repeat, row)
-		repeat = true // what was published with an error may have arrived
-		return err
-	})
 }
 
 // handOver gives the turn up at the end of the grace so that another orchestrator starts it anew at once, without counting a

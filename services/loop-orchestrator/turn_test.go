@@ -77,7 +77,7 @@ func newStand(t *testing.T) *stand {
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	s.orchestrator = &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(4)}}
+	s.orchestrator = &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(4)}, now: time.Now}
 	t.Cleanup(s.upstream.HTTP.CloseIdleConnections)
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -37,12 +38,14 @@ type harness struct {
 	rt     *process.Runtime
 	calls  atomic.Int64
 	logs   *observer.ObservedLogs
-	events chan *stepv1.StepEvent // results as they are stored
+	asked  atomic.Int64
+	answer atomic.Pointer[stepv1.ToolAnswer] // if set, the answer to every question
+	events chan *stepv1.StepEvent            // results as they are stored
 }
 
 // setUp serves tool under the names plain, once (at most once), guarded (without allow_private), brief (200 ms) and locked
 // (whose credential is not there).
-func setUp(t *testing.T, tool http.HandlerFunc) *harness {
+func setUp(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *harness {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	h := &harness{
@@ -69,10 +72,11 @@ func setUp(t *testing.T, tool http.HandlerFunc) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Bus = bustest.Connect(t, h.broker)
+	h.Bus = bustest.Connect(t, h.broker, change...)
 	if err := h.Ensure(t.Context(), bus.Topology{Pools: []string{pool}}); err != nil {
 		t.Fatalf("Ensure: %v", err)
 	}
+	h.background(t, func(ctx context.Context) error { return h.Answer(ctx, 2, h.orchestrator) })
 	h.background(t, func(ctx context.Context) error {
 		return h.Run(ctx, bus.RunConfig{Work: bus.ResultWork(), Slots: 1, Handle: func(_ context.Context, d bus.Delivery) error {
 			h.events <- d.Event
@@ -80,6 +84,23 @@ func setUp(t *testing.T, tool http.HandlerFunc) *harness {
 		}})
 	})
 	return h
+}
+
+// orchestrator answers by the results that are stored, as for a row that waits.
+func (h *harness) orchestrator(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error) {
+	h.asked.Add(1)
+	if a := h.answer.Load(); a != nil {
+		return a, nil
+	}
+	a := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+	err := h.ToolResults(ctx, q.GetTenant(), q.GetIdentity().GetRequestId(), time.Now().Add(-time.Minute),
+		func(e *stepv1.StepEvent, _ time.Time) bool {
+			if proto.Equal(e.GetIdentity(), q.GetIdentity()) {
+				a.Verdict = stepv1.ToolVerdict_TOOL_VERDICT_DONE
+			}
+			return true
+		})
+	return a, err
 }
 
 // background runs f until the test ends or the returned function is called, and fails the test if f fails or does not end.

@@ -57,15 +57,16 @@ func (r *runner) tryPublish(ctx context.Context, m bus.Message) error {
 	return err
 }
 
-// retry does what fails only for want of the bus until it succeeds or ctx ends.
+// retry repeats what fails only because the bus is away, until it succeeds, ctx
+// ends or a stream is full.
 func retry(ctx context.Context, try func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		err := try(ctx)
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, bus.ErrFull) {
+			return err
 		}
 		if sleep(ctx, pause); ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)

@@ -25,6 +25,10 @@ var (
 	tooLate        = fault{code: "deadline_exceeded", message: "the request's deadline passed before the tool was called"}
 	noCredential   = fault{code: "credential_error", message: "the tool's credential could not be read", retriable: true}
 	outputTooLarge = fault{code: "bad_output", message: "the tool's output is too large to be passed on"}
+	markRefused    = fault{
+		code: "mark_refused", retriable: true,
+		message: "the tool was not called: it must not be called twice, and the mark of its call could not be stored",
+	}
 	givenUp        = fault{code: "poison", message: "the tool call was given up: it never came to an end"}
 	unknownOutcome = fault{
 		code: "unknown_outcome",

@@ -47,7 +47,9 @@ func Run(ctx context.Context, cfg Config) error {
 	work, ctx := errgroup.WithContext(ctx)
 	for _, pool := range pools {
 		work.Go(func() error {
-			return b.Run(ctx, bus.RunConfig{Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: r.handle})
+			return b.Run(ctx, bus.RunConfig{
+				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: r.handle, Confirm: r.cancelled,
+			})
 		})
 	}
 	if len(pools) == 0 { // a registry without tools is no fault

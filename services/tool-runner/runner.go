@@ -27,6 +27,7 @@ const (
 	done       outcome = "done"        // the tool answered
 	failed     outcome = "failed"      // the tool failed, or was not called, and the result says so
 	repeated   outcome = "repeated"    // there was a result already
+	superseded outcome = "superseded"  // nothing waits for the call any more
 	poison     outcome = "poison"      // given up
 	cancelled  outcome = "cancelled"   // the request was
 	handedBack outcome = "handed_back" // another runner has to
@@ -45,7 +46,7 @@ type runner struct {
 func (r *runner) handle(ctx context.Context, d bus.Delivery) error {
 	began := time.Now()
 	what, err := r.serve(ctx, d)
-	if err != nil && !errors.Is(err, bus.ErrPoison) {
+	if what == "" {
 		what = handedBack
 		if errors.Is(context.Cause(ctx), bus.ErrCancelled) {
 			what, err = cancelled, bus.ErrCancelled
@@ -55,26 +56,32 @@ func (r *runner) handle(ctx context.Context, d bus.Delivery) error {
 	return err
 }
 
-// serve sees to it that the command has a result.
+// serve makes the command's call if it is due, and publishes the result. The
+// outcome is empty if an error ended it before.
 func (r *runner) serve(ctx context.Context, d bus.Delivery) (outcome, error) {
 	again, leave, err := r.flights.enter(ctx, d.Subject)
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	if again || d.Tool.GetRepeat() || d.Delivered > 1 {
-		found, err := r.find(ctx, d.Tool)
-		if err != nil {
+	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+	if again || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted {
+		if answer, err = r.ask(ctx, d); err != nil {
 			return "", err
 		}
-		if found != nil {
-			return repeated, r.publish(ctx, d, found)
+	}
+	switch {
+	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
+		return repeated, &bus.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
+		return superseded, bus.ErrStale
+	case d.Delivered > maxDeliveries:
+		if err := r.giveUp(ctx, d); err != nil {
+			return "", err
 		}
+		return poison, bus.ErrPoison
 	}
-	if d.Delivered > maxDeliveries {
-		return poison, r.giveUp(ctx, d)
-	}
-	result, err := r.result(ctx, d)
+	result, err := r.result(ctx, d, answer.GetUncertain())
 	if err != nil {
 		return "", err
 	}
@@ -82,14 +89,16 @@ func (r *runner) serve(ctx context.Context, d bus.Delivery) (outcome, error) {
 		return "", err
 	}
 	failpoint.Hit(failpoint.ToolAfterPublish)
-	if result.GetToolFailed() != nil {
-		return failed, nil
+	if f := result.GetToolFailed(); f != nil {
+		return failed, &bus.Handled{Outcome: string(failed), Reason: f.GetFailure().GetCode()}
 	}
 	return done, nil
 }
 
-// result makes the call if it may be made. An error means that there was no call, or that it was broken off by ctx.
-func (r *runner) result(ctx context.Context, d bus.Delivery) (*stepv1.StepEvent, error) {
+// result makes the call if it may be made. An error means that there was no
+// call, or that ctx broke it off. uncertain: an earlier delivery may have begun
+// the call without a mark that is still there.
+func (r *runner) result(ctx context.Context, d bus.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
 	tool, ok := r.tools.Tool(d.Tool.GetTool())
 	if !ok {
 		return failure(d.Tool, unknownTool, 0), nil
@@ -108,26 +117,29 @@ func (r *runner) result(ctx context.Context, d bus.Delivery) (*stepv1.StepEvent,
 		return failure(d.Tool, noCredential, 0), nil
 	}
 	if tool.Effect == registry.AtMostOnce {
-		first, err := r.mark(ctx, d)
-		if err != nil {
-			return nil, err
+		if uncertain {
+			return failure(d.Tool, unknownOutcome, 0), nil
 		}
-		if !first {
+		first, err := r.mark(ctx, d)
+		switch {
+		case errors.Is(err, bus.ErrFull):
+			return failure(d.Tool, markRefused, 0), nil
+		case err != nil:
+			return nil, err
+		case !first:
 			return failure(d.Tool, unknownOutcome, 0), nil
 		}
 	}
 	return r.call(ctx, d, tool, secret, end)
 }
 
-// mark publishes the marker of an at-most-once call, and reports whether this delivery is the one that may make it.
+// mark stores the mark of an at_most_once call, and reports whether this
+// delivery is the one that may make the call.
 func (r *runner) mark(ctx context.Context, d bus.Delivery) (first bool, err error) {
-	if d.Tool.GetRepeat() { // the command of the commit itself bears no mark, and that one may have been served
-		return false, nil
-	}
 	marker := event(d.Tool)
 	marker.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
 	err = retry(ctx, func(ctx context.Context) (err error) {
-		first, err = r.bus.PublishFirst(ctx, bus.Event(marker).WithTrace(d.Trace))
+		first, err = r.bus.Begin(ctx, d.Tool.GetPool(), marker, d.Trace)
 		return err
 	})
 	return first, err
@@ -158,16 +170,7 @@ func (r *runner) call(
 	return failure(d.Tool, reported(fault, once), took), nil
 }
 
-// find looks for the result that an earlier delivery or command may have published.
-func (r *runner) find(ctx context.Context, c *stepv1.ToolCommand) (found *stepv1.StepEvent, err error) {
-	err = retry(ctx, func(ctx context.Context) (err error) {
-		found, err = r.bus.ToolResult(ctx, c.GetTenant(), c.GetIdentity())
-		return err
-	})
-	return found, err
-}
-
-// giveUp publishes that the command is given up, and only then says so.
+// giveUp publishes that the command is given up.
 func (r *runner) giveUp(ctx context.Context, d bus.Delivery) error {
 	if err := r.publish(ctx, d, failure(d.Tool, givenUp, 0)); err != nil {
 		return err
@@ -176,12 +179,8 @@ func (r *runner) giveUp(ctx context.Context, d bus.Delivery) error {
 		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
 		Failure: givenUp.proto(), EventTime: timestamppb.Now(),
 	})
-	err := retry(ctx, func(ctx context.Context) error {
+	return retry(ctx, func(ctx context.Context) error {
 		_, err := r.bus.Publish(ctx, letter)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return bus.ErrPoison
 }

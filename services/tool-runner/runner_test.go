@@ -106,9 +106,7 @@ func TestFailuresAreResults(t *testing.T) {
 		if tt.arguments != "" {
 			tt.command.Arguments = []byte(tt.arguments)
 		}
-		if err := r.handle(t.Context(), delivery(tt.command, 1)); err != nil {
-			t.Fatalf("%s: handle = %v, want nil", tt.name, err)
-		}
+		h.handles(t, r, delivery(tt.command, 1), "failed")
 		if diff := cmp.Diff(failure(tt.command, tt.want, 0), h.event(t), sameEvent); diff != "" {
 			t.Errorf("%s: result differs (-want +got):\n%s", tt.name, diff)
 		}
@@ -118,12 +116,17 @@ func TestFailuresAreResults(t *testing.T) {
 	}
 }
 
-func TestResultIsPublishedAgain(t *testing.T) {
+func TestCallWithResultIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]func(*stepv1.ToolCommand) bus.Delivery{
 		"redelivered": func(c *stepv1.ToolCommand) bus.Delivery { return delivery(c, 2) },
 		"too often":   func(c *stepv1.ToolCommand) bus.Delivery { return delivery(c, 60) },
 		"repeat":      func(c *stepv1.ToolCommand) bus.Delivery { c.Repeat = true; return delivery(c, 1) },
+		"hinted": func(c *stepv1.ToolCommand) bus.Delivery {
+			d := delivery(c, 1)
+			d.Hinted = true
+			return d
+		},
 	} {
 		for _, tool := range []string{"plain", "once"} {
 			t.Run(name+" "+tool, func(t *testing.T) {
@@ -131,15 +134,74 @@ func TestResultIsPublishedAgain(t *testing.T) {
 				h := setUp(t, answer)
 				r := h.runner(t)
 				c := command(tool)
-				for _, d := range []bus.Delivery{delivery(c, 1), again(proto.CloneOf(c))} {
-					if err := r.handle(t.Context(), d); err != nil {
-						t.Fatalf("handle delivery %d = %v, want nil", d.Delivered, err)
-					}
-					h.wantEvent(t, sunny(c))
+				h.handles(t, r, delivery(c, 1), "")
+				h.wantEvent(t, sunny(c))
+				if got := h.asked.Load(); got != 0 {
+					t.Errorf("a first delivery asked %d times, want 0", got)
 				}
+				h.handles(t, r, again(proto.CloneOf(c)), "repeated")
+				h.wantNoEvent(t)
 				h.wantCalls(t, 1)
 			})
 		}
+	}
+}
+
+func TestCallThatIsGoneIsNotMade(t *testing.T) {
+	t.Parallel()
+	h := setUp(t, answer)
+	h.answer.Store(&stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_GONE})
+	r := h.runner(t)
+	for _, n := range []int{2, 60} {
+		if err := r.handle(t.Context(), delivery(command("plain"), n)); !errors.Is(err, bus.ErrStale) {
+			t.Errorf("handle delivery %d = %v, want ErrStale", n, err)
+		}
+	}
+	h.wantNoEvent(t)
+	h.wantCalls(t, 0)
+}
+
+// TestUnansweredQuestionHoldsTheCommand holds that a call that may have been
+// made waits for an answer, without a limit.
+func TestUnansweredQuestionHoldsTheCommand(t *testing.T) {
+	t.Parallel()
+	h := setUp(t, answer)
+	h.answer.Store(&stepv1.ToolAnswer{}) // without a verdict
+	r := h.runner(t)
+	c := command("plain")
+	ended := make(chan error, 1)
+	go func() { ended <- r.handle(t.Context(), delivery(c, 2)) }()
+	h.logged(t, "no loop-orchestrator answered, the command waits")
+	h.wantCalls(t, 0)
+	h.answer.Store(nil)
+	if err := receive(t, ended, "end of the call"); err != nil {
+		t.Errorf("handle = %v, want nil", err)
+	}
+	h.wantEvent(t, sunny(c))
+
+	h.answer.Store(&stepv1.ToolAnswer{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() { ended <- r.handle(ctx, delivery(command("plain"), 2)) }()
+	cancel(bus.ErrDraining)
+	if err := receive(t, ended, "end of the wait"); !errors.Is(err, bus.ErrDraining) {
+		t.Errorf("handle at the end of the grace = %v, want ErrDraining", err)
+	}
+}
+
+// handles handles a delivery, and checks the outcome; empty is "done".
+func (h *harness) handles(t *testing.T, r *runner, d bus.Delivery, outcome string) {
+	t.Helper()
+	err := r.handle(t.Context(), d)
+	var handled *bus.Handled
+	switch {
+	case errors.As(err, &handled):
+		if handled.Outcome != outcome {
+			t.Errorf("outcome of delivery %d is %q, want %q", d.Delivered, handled.Outcome, outcome)
+		}
+	case err != nil:
+		t.Fatalf("handle delivery %d = %v", d.Delivered, err)
+	case outcome != "":
+		t.Errorf("outcome of delivery %d is done, want %q", d.Delivered, outcome)
 	}
 }
 
@@ -162,39 +224,73 @@ func TestAtMostOnce(t *testing.T) {
 	marker := func(c *stepv1.ToolCommand) *stepv1.ToolCommand { // as a runner that died in its call leaves it
 		e := event(c)
 		e.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
-		if first, err := h.PublishFirst(t.Context(), bus.Event(e)); err != nil || !first {
-			t.Fatalf("PublishFirst = %v, %v", first, err)
+		if first, err := h.Begin(t.Context(), pool, e, ""); err != nil || !first {
+			t.Fatalf("Begin = %v, %v", first, err)
 		}
 		return c
 	}
-	repeat := command("once")
-	repeat.Repeat = true
+	repeat := func(c *stepv1.ToolCommand) *stepv1.ToolCommand {
+		c.Repeat = true
+		return c
+	}
 	tests := []struct {
 		name      string
 		command   *stepv1.ToolCommand
 		delivered int
+		uncertain bool
 		want      func(*stepv1.ToolCommand) *stepv1.StepEvent
 	}{
-		{"first", command("once"), 1, sunny},
-		{"handed back before its marker", command("once"), 2, sunny},
-		{"marked by another", marker(command("once")), 1, unknown},
-		{"redelivered after its marker", marker(command("once")), 2, unknown},
-		{"repeat", repeat, 1, unknown},
+		{"first", command("once"), 1, false, sunny},
+		{"handed back before its mark", command("once"), 2, false, sunny},
+		{"marked by another", marker(command("once")), 1, false, unknown},
+		{"redelivered after its mark", marker(command("once")), 2, false, unknown},
+		{"repeat without a mark", repeat(command("once")), 1, false, sunny},
+		{"repeat after its mark", repeat(marker(command("once"))), 1, false, unknown},
+		{"repeat, and marks are lost", repeat(command("once")), 1, true, unknown},
+		{"redelivered, and marks are lost", command("once"), 2, true, unknown},
+		{"another tool, and marks are lost", repeat(command("plain")), 1, true, sunny},
 	}
 	var want int64
 	for _, tt := range tests {
-		if err := r.handle(t.Context(), delivery(tt.command, tt.delivered)); err != nil {
-			t.Fatalf("%s: handle = %v, want nil", tt.name, err)
-		}
-		event := tt.want(tt.command)
+		h.answer.Store(&stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE, Uncertain: tt.uncertain})
+		event, outcome := tt.want(tt.command), "failed"
 		if event.GetToolCompleted() != nil {
+			outcome = ""
 			want++
 		}
+		h.handles(t, r, delivery(tt.command, tt.delivered), outcome)
 		if diff := cmp.Diff(event, h.event(t), sameEvent); diff != "" {
 			t.Errorf("%s: result differs (-want +got):\n%s", tt.name, diff)
 		}
 		h.wantCalls(t, want)
 	}
+}
+
+// TestAtMostOnceCallNeedsRoomForItsMark holds that a call whose mark a full
+// stream refuses is not made, and is tried again.
+func TestAtMostOnceCallNeedsRoomForItsMark(t *testing.T) {
+	t.Parallel()
+	h := setUp(t, answer, func(c *bus.Config) { c.MaxBytes.Mark = 2 << 10 })
+	r := h.runner(t)
+	var full *stepv1.StepEvent
+	made := int64(0)
+	for full == nil && made < 100 {
+		c := command("once")
+		if err := r.handle(t.Context(), delivery(c, 1)); err == nil {
+			made++
+		}
+		if e := h.event(t); e.GetToolFailed() != nil {
+			full = e
+		}
+	}
+	want := &stepv1.Failure{Code: "mark_refused", Message: markRefused.message, Retriable: true}
+	if diff := cmp.Diff(want, full.GetToolFailed().GetFailure(), protocmp.Transform()); diff != "" {
+		t.Errorf("failure differs (-want +got):\n%s", diff)
+	}
+	h.wantCalls(t, made)
+	c := command("plain")
+	h.handles(t, r, delivery(c, 1), "")
+	h.wantEvent(t, sunny(c))
 }
 
 func unknown(c *stepv1.ToolCommand) *stepv1.StepEvent { return failure(c, unknownOutcome, 0) }
@@ -250,7 +346,8 @@ func TestTwoDeliveriesAtOnce(t *testing.T) {
 	c := command("plain")
 	var wg sync.WaitGroup
 	handle := func(n int) {
-		if err := r.handle(t.Context(), delivery(c, n)); err != nil {
+		var handled *bus.Handled
+		if err := r.handle(t.Context(), delivery(c, n)); err != nil && !errors.As(err, &handled) {
 			t.Errorf("handle delivery %d = %v, want nil", n, err)
 		}
 	}
@@ -260,7 +357,7 @@ func TestTwoDeliveriesAtOnce(t *testing.T) {
 	close(release)
 	wg.Wait()
 	h.wantEvent(t, sunny(c))
-	h.wantEvent(t, sunny(c))
+	h.wantNoEvent(t)
 	h.wantCalls(t, 1)
 
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -23,8 +23,8 @@ import (
 const (
 	startTimeout = 10 * time.Second
 	closeTimeout = 5 * time.Second
-	maxStore     = 1 << 30
-	stepMaxBytes = 64 << 20
+	maxStore     = 4 << 30
+	maxBytes     = 64 << 20
 )
 
 // Server starts a NATS server that ends with the test.
@@ -53,9 +53,15 @@ func Connect(tb testing.TB, s bus.InProcess, change ...func(*bus.Config)) *bus.B
 	return b
 }
 
-// Config is the configuration Connect uses: AckWait is 1 s.
+// Config is the configuration Connect uses: AckWait is 1 s, and every stream
+// may hold 64 MiB.
 func Config(s bus.InProcess) bus.Config {
-	return bus.Config{Prefix: "windlass", Replicas: 1, AckWait: time.Second, StepMaxBytes: stepMaxBytes, InProcess: s}
+	return bus.Config{
+		Prefix: "windlass", Replicas: 1, AckWait: time.Second, InProcess: s,
+		MaxBytes: bus.MaxBytes{
+			Turn: maxBytes, Tool: maxBytes, Final: maxBytes, Step: maxBytes, Mark: maxBytes, Live: maxBytes, Dead: maxBytes,
+		},
+	}
 }
 
 // Broker is a server that can go away and come back. Buses connected to the Broker reconnect to its next server. It is safe

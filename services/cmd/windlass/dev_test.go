@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -14,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,39 +23,73 @@ const patience = time.Minute
 
 // running is one `windlass dev`.
 type running struct {
-	cmd  *exec.Cmd
-	url  string
-	nats string
+	cmd      *exec.Cmd
+	url      string
+	nats     string
+	greeting output // what it prints
+	lines    output // what it reports
 }
 
-var ready = regexp.MustCompile(`ready on (\S+) \(.*\)\. NATS: (\S+)`)
+// output is what a process writes, to be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// await waits until the output matches.
+func (o *output) await(t *testing.T, what *regexp.Regexp) []string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		if m := what.FindStringSubmatch(o.String()); m != nil {
+			return m
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in %s:\n%s", what, patience, o)
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // polls another process, with a deadline
+	}
+}
+
+var (
+	ready = regexp.MustCompile(`ready on (\S+) \(.*\)\. NATS: (\S+)`)
+	// greeted is the end of what dev prints when it is ready.
+	greeted = regexp.MustCompile(`(?m)^stop .*\n`)
+)
 
 // startDev starts it on free ports and waits until it says that it is ready.
-func startDev(t *testing.T, data string) *running {
+func startDev(t *testing.T, data string, more ...string) *running {
 	t.Helper()
-	d := &running{cmd: exec.CommandContext(t.Context(), os.Args[0],
-		"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")}
-	d.cmd.Stderr = os.Stderr
-	out, err := d.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	args := append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, more...)
+	d := &running{cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	d.cmd.Env = append(d.cmd.Environ(), "WL_TEST_KEY=KEY-1234") // of the registries of tests
+	d.cmd.Stdout, d.cmd.Stderr = &d.greeting, &d.lines
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("dev reported:\n%s", &d.lines)
+		}
+	})
 	timer := time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() })
 	defer timer.Stop()
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if m := ready.FindStringSubmatch(lines.Text()); m != nil {
-			d.url, d.nats = m[1], m[2]
-			go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
-			return d
-		}
-	}
-	t.Fatalf("dev ended, or was not ready in %s", patience)
-	return nil
+	d.greeting.await(t, greeted)
+	m := ready.FindStringSubmatch(d.greeting.String())
+	d.url, d.nats = m[1], m[2]
+	return d
 }
 
 // stop is Ctrl-C.
@@ -180,6 +213,27 @@ func TestRunsGoOnAfterDevWasKilled(t *testing.T) {
 	}
 }
 
+// file writes a file for a test and returns its path.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// closedAddress is one at which nothing listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 func postmasterPID(t *testing.T, data string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(data, "postgres", "pgdata", "postmaster.pid"))
@@ -201,16 +255,21 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = busy.Close() }) // not by defer: the cases run after this function
-	broken := filepath.Join(t.TempDir(), "registry.yaml")
-	if err := os.WriteFile(broken, []byte("models:\n  - name: x\n    upstreem: {}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	closed := closedAddress(t)
+	broken := file(t, "registry.yaml", "models:\n  - name: x\n    upstreem: {}\n")
+	unset := file(t, "unset.yaml", "models:\n  - name: m\n    upstream: {url: http://h/v1, credential: {env: WL_TEST_UNSET}}\n")
+	unsetTool := file(t, "tool.yaml", "tools:\n  - name: t\n    url: http://h\n    credential: {file: /no/such/token}\n")
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
-		"a busy port":           {[]string{"--listen", busy.Addr().String()}, "address already in use"},
-		"a busy NATS port":      {[]string{"--nats-listen", busy.Addr().String()}, "--nats-listen"},
+		"a busy port":           {[]string{"--listen", busy.Addr().String()}, "address already in use; end the program that has it, or write --listen 127.0.0.1:"},
+		"a busy NATS port":      {[]string{"--nats-listen", busy.Addr().String()}, "or write --nats-listen 127.0.0.1:"},
+		"a busy admin port":     {[]string{"--admin-listen", busy.Addr().String()}, "or write --admin-listen 127.0.0.1:"},
+		"an unset credential":   {[]string{"--config", unset}, "the credential of model m is not there: set the environment variable WL_TEST_UNSET and start again"},
+		"a tool's credential":   {[]string{"--config", unsetTool}, "the credential of tool t is not there: set the file /no/such/token and start again"},
+		"a dead NATS":           {[]string{"--nats-url", "nats://" + closed, "--log-level", "error"}, "NATS at nats://" + closed + " did not answer in 10s"},
+		"a dead database":       {[]string{"--database-url", "postgres://u:SECRET@" + closed + "/db", "--log-level", "error"}, "the database at postgres://" + closed + "/db cannot be used"},
 		"no Postgres there":     {[]string{"--pg-bin", t.TempDir()}, "no postgres"},
 		"a broken registry":     {[]string{"--config", broken}, "registry.yaml:3"},
 		"an unknown flag":       {[]string{"--lisen", "x"}, "unknown flag --lisen"},
@@ -230,6 +289,9 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 			lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 			if last := lines[len(lines)-1]; !strings.HasPrefix(last, "windlass: ") || !strings.Contains(last, tt.want) {
 				t.Errorf("dev ended with %q, want one line with %q", stderr.String(), tt.want)
+			}
+			if strings.Contains(stderr.String(), "SECRET") {
+				t.Errorf("dev shows a password: %q", stderr.String())
 			}
 			if len(lines) > 1 && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
 				t.Errorf("dev said %d lines, want one: %q", len(lines), stderr.String())

@@ -138,6 +138,23 @@ func (be *Backend) Insist(ctx context.Context, op func(context.Context) error) e
 	}
 }
 
+// Dispatch publishes what committed rows need and insists on it while the bus is
+// away. What a full stream refuses is left to the sweep, which comes back to the
+// rows: a handler that waited for room would hold its slot, and stop work that
+// does not need the stream.
+func (be *Backend) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) error {
+	err := be.Insist(ctx, func(ctx context.Context) error {
+		_, err := be.Publish.Publish(ctx, repeat, rows...)
+		repeat = true // what was published with an error may have arrived
+		return err
+	})
+	if errors.Is(err, bus.ErrFull) {
+		be.Log.Warn("stream is full, commands are left to the sweep", zap.Error(err))
+		return nil
+	}
+	return err
+}
+
 // Unavailable reports whether an error means that the database or the bus is unavailable. Such an error passes by itself; every
 // other is final.
 func Unavailable(err error) bool {

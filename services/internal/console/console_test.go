@@ -75,10 +75,10 @@ func toolFailed(outcome, code string, status int, words string) func(*zap.Logger
 	}
 }
 
-func served(method, outcome, code, words string) func(*zap.Logger) {
+func served(route, outcome, code, words string) func(*zap.Logger) {
 	return func(log *zap.Logger) {
 		fields := []zap.Field{
-			zap.String("kind", "/v1/responses"), zap.String("method", method), zap.String("delivery", "d"), zap.String("outcome", outcome),
+			zap.String("kind", route), zap.String("delivery", "d"), zap.String("outcome", outcome),
 			zap.Duration("took", 3*time.Millisecond),
 		}
 		if words != "" {
@@ -132,14 +132,14 @@ func TestLines(t *testing.T) {
 			" tool order: the tool refused the connection; attempt 1 failed, another follows  → is the server at http://127.0.0.1:7/order running?\n"},
 		{"a tool's credential", "warn", toolFailed("failed", "credential_error", 0, "the tool's credential could not be read"), "failed   resp_" + id +
 			" tool order: the tool's credential could not be read; the model is shown this failure  → set the environment variable SHOP and start again\n"},
-		{"a wrong key", "warn", served("POST", "401", "invalid_api_key", "Incorrect API key provided."),
+		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
 			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
-		{"a bad request", "warn", served("POST", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
-		{"a fault of ours", "error", served("POST", "500", "server_error", "nil map"),
+		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
+		{"a fault of ours", "error", served("POST /v1/responses", "500", "server_error", "nil map"),
 			"failed   POST /v1/responses: 500 nil map  → this is a fault of Windlass: please report it with this line\n"},
-		{"a client that went", "info", served("POST", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},
-		{"a poll", "info", served("GET", "200", "", ""), ""},
-		{"a poll for those who want all", "debug", served("GET", "200", "", ""), "http     GET /v1/responses: 200  3 ms\n"},
+		{"a client that went", "info", served("POST /v1/responses", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},
+		{"a poll", "info", served("GET /v1/responses", "200", "", ""), ""},
+		{"a poll for those who want all", "debug", served("GET /v1/responses", "200", "", ""), "http     GET /v1/responses: 200  3 ms\n"},
 		{"a check", "warn", func(log *zap.Logger) {
 			log.Warn("start check", zap.String("tool", "order"), zap.String("error", "nothing listens"), zap.String("hint", "start it"))
 		}, "check    tool order: nothing listens  → start it\n"},
@@ -165,7 +165,7 @@ func TestLinesAreOneLine(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"a\nfailed b", "a\r\nb", "\x1b[2Jx", "\u202eright to left", "\u2028", "\x00\x7f", "\u009b31m", "\xff\xfe", strings.Repeat("long ", 1000)} {
 		for name, write := range map[string]func(*zap.Logger){
-			"words of an upstream": settled("failed", "x", 400, bad), "words of a client": served("POST", "400", "", "no "+bad),
+			"words of an upstream": settled("failed", "x", 400, bad), "words of a client": served("POST /v1/responses", "400", "", "no "+bad),
 			"a model's name": modelFailed(bad, "retried", "x", 500, "no"), "a method": served(bad, "400", "", "no"),
 			"a hint": func(log *zap.Logger) { log.Warn("start check", zap.String("model", bad), zap.String("hint", bad)) },
 			"other":  func(log *zap.Logger) { log.Error(bad, zap.String("subject", bad), zap.Error(errors.New(bad))) },
@@ -191,7 +191,7 @@ func TestColors(t *testing.T) {
 	}{
 		{"failed", "\x1b[31mfailed", settled("failed", "x", 500, "no")},
 		{"done", "\x1b[32mdone", settled("completed", "", 0, "")},
-		{"refused", "\x1b[33mrefused", served("POST", "400", "", "no")},
+		{"refused", "\x1b[33mrefused", served("POST /v1/responses", "400", "", "no")},
 	} {
 		if got := shown(t, "info", true, tt.write); !strings.Contains(got, tt.tone) {
 			t.Errorf("%s is shown as %q, want %q", tt.name, got, tt.tone)

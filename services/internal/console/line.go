@@ -147,7 +147,7 @@ func (a Advisor) toolFailed(r record) line {
 // served is an HTTP request, or a message of a WebSocket. Those that became a
 // request of a model have a line of their own when it ends.
 func (a Advisor) served(r record) line {
-	route := strings.TrimSpace(r.text("method") + " " + r.text("kind"))
+	route := r.text("kind")
 	l := line{level: zapcore.DebugLevel, word: "http", about: route, say: r.text("outcome") + "  " + r.took()}
 	if r.text("request_id") != "" {
 		l.id = "resp_" + r.text("request_id")
@@ -156,7 +156,7 @@ func (a Advisor) served(r record) line {
 	switch {
 	case status == "499":
 		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.took()
-	case words == "" && r.text("method") == http.MethodPost && l.id == "" && status < "400":
+	case words == "" && !strings.HasPrefix(route, http.MethodGet+" ") && l.id == "" && status < "400":
 		l.level, l.word = zapcore.InfoLevel, "done"
 	case words != "" && status < "500":
 		l.level, l.word, l.say = zapcore.WarnLevel, "refused", status+" "+words

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -51,19 +52,31 @@ func (c Checker) ask(ctx context.Context, method string, u registry.Upstream, pa
 		}
 		content = bytes.NewReader(b)
 	}
-	base, query, _ := strings.Cut(u.URL, "?")
-	address := strings.TrimRight(base, "/") + path
-	if query != "" {
-		address += "?" + query
+	at, err := url.Parse(u.URL)
+	if err != nil {
+		return answer{err: err}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, content)
+	settings := u.Effective()
+	at.Path, at.RawPath = strings.TrimRight(at.Path, "/")+path, ""
+	if query := at.Query(); settings.APIVersion != "" && !query.Has("api-version") {
+		query.Set("api-version", settings.APIVersion)
+		at.RawQuery = query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at.String(), content)
 	if err != nil {
 		return answer{err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "windlass")
-	if secret != "" {
-		req.Header.Set("Authorization", "Bearer "+secret)
+	for name, value := range settings.Headers {
+		req.Header.Set(name, value)
+	}
+	switch {
+	case secret == "":
+	case strings.EqualFold(settings.KeyHeader, registry.Authorization):
+		req.Header.Set(registry.Authorization, "Bearer "+secret)
+	default:
+		req.Header.Set(settings.KeyHeader, secret)
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {

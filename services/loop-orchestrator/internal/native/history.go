@@ -40,11 +40,13 @@ func quote(text string) json.RawMessage {
 
 // thread builds the input.
 type thread struct {
-	items []members
+	items  []members
+	origin string // of the upstream that is called
+	noSeal bool
 }
 
 func history(c model.Call) ([]members, error) {
-	t := thread{items: []members{}}
+	t := thread{items: []members{}, origin: c.Origin, noSeal: c.NoSeal}
 	if err := c.Each(t.add, t.turn); err != nil {
 		return nil, err
 	}
@@ -55,16 +57,29 @@ func history(c model.Call) ([]members, error) {
 func (t *thread) turn(turn chain.Turn) error {
 	begin := len(t.items)
 	var results []members
-	for _, it := range turn.Items {
+	for i, it := range turn.Items {
 		step, ran := turn.Tools[it.CallID]
 		if (it.Type == "function_call" || it.Type == "custom_tool_call") && it.Status == "incomplete" && !ran {
 			continue // the model was cut off in a call of the client's, who was not asked to make it
 		}
+		var kept json.RawMessage
+		if t.origin != "" && turn.Origin == t.origin {
+			kept = turn.Own[i]
+		}
+		if t.open(it, kept) {
+			continue
+		}
+		before := len(t.items)
 		if err := t.add(it); err != nil {
 			return err
 		}
+		if kept != nil && len(t.items) == before+1 {
+			t.attach(kept)
+		}
 		if ran && it.Type == "function_call" {
-			results = append(results, result(it.CallID, string(step.Output)))
+			results = append(results, members{
+				"type": quote("function_call_output"), "call_id": t.items[len(t.items)-1]["call_id"], "output": quote(string(step.Output)),
+			})
 		}
 	}
 	// Thoughts that came to nothing, because the model was cut off, are refused: each needs what it led to.

@@ -117,7 +117,7 @@ type ToolCommand struct {
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// Proof that the command came from a holder of the dispatch key. The result echoes it.
 	DispatchToken []byte `protobuf:"bytes,9,opt,name=dispatch_token,json=dispatchToken,proto3" json:"dispatch_token,omitempty"`
-	// Set when this command was, or may have been, published before. The runner looks for an existing result first.
+	// Set when this command was, or may have been, published before. The runner asks first whether it is still due.
 	Repeat bool `protobuf:"varint,10,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	// The deadline of the whole request; no call outlives it.
 	DeadlineTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=deadline_time,json=deadlineTime,proto3" json:"deadline_time,omitempty"`

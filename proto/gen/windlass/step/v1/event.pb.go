@@ -22,8 +22,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// StepEvent says what happened to one step. It is the only message of the stream WINDLASS_STEP. Events of tools carry
-// the result itself; all others carry ids, sizes and timings only.
+// StepEvent says what happened to one step. It is the only message of the streams WINDLASS_STEP and WINDLASS_MARK. Events of tools
+// carry the result itself; all others carry ids, sizes and timings only.
 type StepEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The attempt of the step it happened to.
@@ -336,7 +336,7 @@ func (x *ModelFailed) GetFailure() *Failure {
 	return nil
 }
 
-// ToolStarted: the marker of an at-most-once call, published before the call is made and only by the one who makes it.
+// ToolStarted: the mark of an at_most_once call, stored in WINDLASS_MARK before the call is made.
 type ToolStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

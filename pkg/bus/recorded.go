@@ -1,0 +1,107 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+// ToolResults reads the results of a request's tool calls that were stored
+// since a time, oldest first, until take returns false. Each read is answered
+// by the stream's leader, so that it sees what was acknowledged before; a
+// replica may lag behind.
+func (b *Bus) ToolResults(
+	ctx context.Context, tenant, requestID string, since time.Time, take func(e *stepv1.StepEvent, stored time.Time) bool,
+) error {
+	question := map[string]any{
+		"next_by_subj": b.subject(join("step", token(tenant), token(requestID), ">")),
+		"start_time":   since.UTC().Format(time.RFC3339Nano),
+	}
+	for {
+		m, err := b.next(ctx, question)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the results of request %s: %w", requestID, err)
+		}
+		delete(question, "start_time")
+		question["seq"] = m.Sequence + 1
+		s, err := ParseSubject(b.cfg.Prefix, m.Subject)
+		if err != nil || s.Event != eventToolCompleted && s.Event != eventToolFailed {
+			continue
+		}
+		var e stepv1.StepEvent
+		if proto.Unmarshal(m.Data, &e) != nil {
+			continue // the consumer of results leaves a dead letter for it
+		}
+		if !take(&e, m.Time) {
+			return nil
+		}
+	}
+}
+
+// storedMessage is a message as the JetStream API returns it.
+type storedMessage struct {
+	Subject  string    `json:"subject"`
+	Sequence uint64    `json:"seq"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"`
+}
+
+// next reads one message of the step stream.
+func (b *Bus) next(ctx context.Context, question map[string]any) (*storedMessage, error) {
+	var found struct {
+		Message storedMessage `json:"message"`
+	}
+	if err := b.ask(ctx, "STREAM.MSG.GET."+b.stream(streamStep), question, &found); err != nil {
+		return nil, err
+	}
+	return &found.Message, nil
+}
+
+// Begin marks an at_most_once call as begun. The event is its ToolStarted. It
+// returns true for the one delivery that may make the call. ErrFull: the mark
+// could not be stored, and the call must not be made.
+//
+// The mark is also stored where runners of the previous version look for it.
+func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace string) (first bool, err error) {
+	first, err = b.PublishFirst(ctx, Mark(pool, e).WithTrace(trace))
+	if !first || err != nil {
+		return false, err
+	}
+	m := Event(e).WithTrace(trace)
+	m.subject.Long = true
+	return b.PublishFirst(ctx, m)
+}
+
+// firstOf publishes a message unless its subject holds one.
+func (b *Bus) firstOf(ctx context.Context, msg *nats.Msg) (first bool, err error) {
+	err = b.publishBehind(ctx, msg, 0)
+	switch code := apiCode(err); {
+	case err == nil:
+		return true, nil
+	case isRefused(err), code == jetstream.JSErrCodeStreamWrongLastSequence, code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return false, nil
+	}
+	return false, err
+}
+
+// MarksSince is when the stream of marks was made: earlier marks are lost, and
+// marks older than StepMaxAge are gone.
+func (b *Bus) MarksSince(ctx context.Context) (made time.Time, err error) {
+	var info struct {
+		Created time.Time `json:"created"`
+	}
+	if err := b.ask(ctx, "STREAM.INFO."+b.stream(streamMark), struct{}{}, &info); err != nil {
+		return time.Time{}, fmt.Errorf("look at the stream of marks: %w", err)
+	}
+	return info.Created, nil
+}
