@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -142,9 +141,9 @@ func (c *Catalog) refresh(ctx context.Context) {
 }
 
 func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
-	at, err := endpoint(c.upstream.URL)
+	at, err := c.upstream.Endpoint("/models")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the upstream's models: %w", err)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -199,15 +198,4 @@ func authorize(r *http.Request, u registry.Upstream) error {
 		r.URL.RawQuery = q.Encode()
 	}
 	return nil
-}
-
-// endpoint is where an upstream lists its models. A query of its base stays.
-func endpoint(base string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", errors.New("list the upstream's models: its address is no URL")
-	}
-	u.Path = strings.TrimRight(u.Path, "/") + "/models"
-	u.RawPath = ""
-	return u.String(), nil
 }
