@@ -91,16 +91,17 @@ func answer(body string) http.HandlerFunc {
 // subject is a catalog whose clock the test sets.
 type subject struct {
 	*Catalog
-	tasks  sync.WaitGroup
-	mu     sync.Mutex
-	clock  time.Time
-	faults []error
+	tasks   sync.WaitGroup
+	leaving chan struct{}
+	mu      sync.Mutex
+	clock   time.Time
+	faults  []error
 }
 
 func catalogOf(t *testing.T, u registry.Upstream) *subject {
 	t.Helper()
-	s := &subject{clock: time.Now()}
-	s.Catalog = New(u, &s.tasks, func(err error) {
+	s := &subject{clock: time.Now(), leaving: make(chan struct{})}
+	s.Catalog = New(u, &s.tasks, s.leaving, func(err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.faults = append(s.faults, err)
@@ -273,5 +274,25 @@ func TestSettingsOfTheUpstreamHold(t *testing.T) {
 	if r.Header.Get("Api-Key") != "k-1" || r.Header.Get("Authorization") != "" || r.Header.Get("X-Title") != "windlass" ||
 		r.URL.RawQuery != "api-version=2026-01-01" {
 		t.Errorf("asked %s with %v", r.URL, r.Header)
+	}
+}
+
+func TestADrainDoesNotWaitForTheUpstream(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	u := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	c := catalogOf(t, registry.Upstream{URL: u.URL})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.Models(ctx)
+	<-asked
+	began := time.Now()
+	close(c.leaving)
+	c.tasks.Wait()
+	if took := time.Since(began); took > fetchTime/2 || len(c.faults) != 0 {
+		t.Errorf("it ended after %s with the failures %v, want at once and none", took, c.faults)
 	}
 }
