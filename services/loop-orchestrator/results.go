@@ -15,11 +15,16 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 )
 
-// results commits a batch of tool results. The batch has one outcome: an error hands all of it back.
+// errCommitted is the outcome of a result, which is not "done" when its call
+// failed.
+var errCommitted = &bus.Handled{Outcome: "committed"}
+
+// results commits a batch of tool results. The batch has one outcome: an error
+// hands all of it back.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
 	if err == nil {
-		return nil
+		err = errCommitted
 	}
 	errs := make([]error, len(batch))
 	for i := range errs {
