@@ -43,6 +43,9 @@ func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errPrivate):
+		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called: " +
+			"it is private, and the tool does not set allow_private: true"}
 	case isAddressRefused(err):
 		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called"}
 	case errors.As(err, &redirect):
@@ -92,7 +95,7 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
 	if err != nil && len(raw) == 0 {
 		return f
 	}
-	raw = call.redact(raw)
+	raw = call.redact(decodeText(resp.Header, raw))
 	if _, is := binaryNote(resp.Header, raw, false, maxErrorBytes); is {
 		return f
 	}
