@@ -52,10 +52,8 @@ func charset(header http.Header, body []byte) encoding.Encoding {
 	if err != nil {
 		kind = ""
 	}
-	for _, binary := range []string{"image/", "audio/", "video/", "font/"} {
-		if strings.HasPrefix(kind, binary) && kind != "image/svg+xml" {
-			return nil
-		}
+	if kind != "" && !isText(kind) && (params["charset"] == "" || strings.HasPrefix(kind, "image/")) {
+		return nil
 	}
 	if e := wide(kind, params["charset"], body); e != nil {
 		return e
