@@ -23,8 +23,8 @@ type attached struct {
 	sizes   map[string]int // of members that were kept; -1: left out
 }
 
-// take adds a member or a piece of it. left is what remains of maxAttached.
-func (a *attached) take(name string, v json.RawMessage, left *int) {
+// add adds a member or a piece of it. left is what remains of maxAttached.
+func (a *attached) add(name string, v json.RawMessage, left *int) {
 	if !loose.Given(v) || a.sizes[name] < 0 {
 		return
 	}
