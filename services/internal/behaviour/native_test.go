@@ -227,9 +227,8 @@ func nativeFailures(t *testing.T, s *stacktest.Stack) {
 		{"at the end of a stream", event + `{"type":"response.failed","response":` + failed(`{"code":"invalid_image","message":"no"}`) + "}\n\n", true, "invalid_image", 1},
 		{"whose end is missing", event + `{"type":"response.in_progress"}` + "\n\ndata: [DONE]\n\n", true, "server_error", 3},
 		{
-			"that contradicts itself", event + `{"type":"response.output_item.added","output_index":0,"item":{"type":"message"}}` + "\n\n" +
-				`data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}` + "\n\n" +
-				`data: {"type":"response.completed","response":{"status":"completed","output":[]}}` + "\n\n",
+			"that contradicts itself", event + `{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"c","name":"f"}}` + "\n\n" +
+				`data: {"type":"response.completed","response":{"status":"completed","output":[{"type":"function_call","call_id":"c","name":"g"}]}}` + "\n\n",
 			true, "server_error", 3,
 		},
 	} {

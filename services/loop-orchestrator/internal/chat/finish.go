@@ -84,6 +84,10 @@ func readError(v json.RawMessage) error {
 			e.Message = text
 		}
 	}
+	if status := loose.Count(loose.Member(v, "code")); e.Message == "" && (status == 0 || status == http.StatusOK) && loose.Kind(v) == '{' &&
+		loose.Word(loose.Member(v, "type")) == "" {
+		return nil // an object whose members are all empty is no error
+	}
 	if e.Message == "" {
 		e.Message = "The upstream reported an error in the middle of its answer."
 	}
