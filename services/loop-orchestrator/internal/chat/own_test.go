@@ -280,6 +280,25 @@ func TestAttachedOnce(t *testing.T) {
 	}
 }
 
+// Deep values cost no more than their size.
+func TestDeepMembers(t *testing.T) {
+	t.Parallel()
+	const levels = 9000 // what encoding/json takes
+	deep := chunk(`"deep":` + strings.Repeat(`{"a":`, levels) + `1` + strings.Repeat(`}`, levels))
+	chunks := []string{chunk(`"content":"a"`)}
+	for range 15 {
+		chunks = append(chunks, deep)
+	}
+	a, err := hear(t, append(chunks, ending("stop"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
+	if !ok || got["deep"] == nil {
+		t.Errorf("sent back as %v", got["content"])
+	}
+}
+
 // Each turn's messages begin with the bytes of the turn before.
 func TestMessagesBeginAsBefore(t *testing.T) {
 	t.Parallel()
