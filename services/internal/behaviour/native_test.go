@@ -33,6 +33,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"credentials stay secret":        secrecy,
 		"the upstream is left alone too": upstreamRetryAfter,
 		"an answer that was cut":         cutAnswers,
+		"an answer that ended oddly":     incompleteFor,
 		"the client's functions":         clientFunctions,
 		"tool_choice":                    allowedTools,
 		"streams":                        streams,
@@ -48,6 +49,12 @@ func TestNativeUpstreams(t *testing.T) {
 			group(t, s)
 		})
 	}
+}
+
+// incompleteFor: an upstream of this dialect says itself that an answer is
+// incomplete, for whatever reason.
+func incompleteFor(t *testing.T, s *stacktest.Stack) {
+	ended(t, s.Ask(t, mock.Plan{Seed: 4102, FinishReason: "tired"}, nil), "incomplete", "unknown_finish_reason")
 }
 
 // nativeReasoning: the mock refuses a history without the sealed reasoning that came before its calls.
