@@ -98,12 +98,18 @@ func codeOf(status int, w Words) string {
 		return "upstream_forbidden"
 	case status < 400:
 		return "upstream_redirect"
+	case status == http.StatusPaymentRequired:
+		return "insufficient_quota"
 	case (status == http.StatusNotFound || status == http.StatusBadRequest) && noModel.MatchString(w.Message):
 		return "model_not_found"
 	case word && !passing[status]:
 		return w.Code
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusGone:
 		return "upstream_not_found"
+	case status == http.StatusConflict:
+		return "upstream_conflict"
+	case status == http.StatusRequestEntityTooLarge:
+		return "request_too_large"
 	case status < 500:
 		return "invalid_prompt"
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -171,10 +172,22 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 	switch {
 	case redirect != "":
 		e.Message = refusal.Redact(redirect, c.secret) + fmt.Sprintf(" (HTTP %d).", resp.StatusCode)
+	case e.Code == "upstream_not_found":
+		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":
 		e.Message = c.credentialNote(at) + " " + e.Message
 	}
 	return e
+}
+
+// pathNote names the path that an upstream does not have: mostly its url is not
+// the API's base.
+func pathNote(at *url.URL) string {
+	note := " (POST " + at.Path
+	if !strings.Contains(at.Path, "/v1") {
+		note += "; the upstream's url may lack /v1"
+	}
+	return note + ")"
 }
 
 // credentialNote says which credential an upstream refused.

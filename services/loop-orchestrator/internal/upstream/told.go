@@ -3,8 +3,11 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
+	"time"
 
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
 )
 
@@ -83,4 +86,41 @@ func told(doc []byte, event string) (refusal.Words, bool) {
 func says(w refusal.Words) bool {
 	ok := map[string]bool{"": true, "0": true, "200": true, "ok": true, "success": true}
 	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
+}
+
+// meant is the failure of a whole answer that cannot be understood: where it says
+// something in words it is an error that came with status 200.
+func (a *answer) meant(doc []byte, err error) error {
+	var call *model.CallError
+	if errors.As(err, &call) {
+		return a.redacted(err)
+	}
+	w := refusal.Read(doc).Redact(a.secret)
+	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
+		return a.told(w, doc)
+	}
+	return a.redacted(err)
+}
+
+func (a *answer) told(w refusal.Words, doc []byte) *model.CallError {
+	e := refusal.Told(w)
+	e.RetryAfter = max(e.RetryAfter, refusal.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
+	e.Raw = doc
+	return e
+}
+
+// redacted keeps the credential out of a failure that a dialect read.
+func (a *answer) redacted(err error) error {
+	var told *model.CallError
+	if errors.As(err, &told) {
+		told.Message = refusal.Redact(told.Message, a.secret)
+		if refusal.Redact(told.Code, a.secret) != told.Code {
+			told.Code = "server_error"
+		}
+		told.Own = []byte(refusal.Redact(string(told.Own), a.secret))
+		if len(told.Own) == 0 {
+			told.Own = nil
+		}
+	}
+	return err
 }
