@@ -60,7 +60,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case err != nil:
 		return false, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
 	case a.pieces == 0 && a.note != "":
-		return false, a.meant([]byte(a.note), malformed("it has no events"))
+		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
 	}
 	return false, nil
 }
@@ -183,8 +183,8 @@ func isDone(data []byte) bool {
 
 // take passes one document on, unless it is an error.
 func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
-	if w, told := told(doc, event); told {
-		return a.told(w.Redact(a.secret), doc)
+	if w, told := findError(doc, event); told {
+		return a.reported(w.Redact(a.secret), doc)
 	}
 	if doc[0] != '{' { // a sign of life, or a text in place of an event
 		a.note = string(doc[:min(len(doc), maxError)])
@@ -204,7 +204,7 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 		a.ended = true
 		return nil
 	case !piece:
-		return a.meant(doc, err)
+		return a.failureOf(doc, err)
 	}
 	return a.redacted(err)
 }
