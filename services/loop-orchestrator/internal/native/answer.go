@@ -112,6 +112,6 @@ func used(usage json.RawMessage) responses.Usage {
 	return responses.Usage{
 		InputTokens: count(usage, "input_tokens"), CachedTokens: count(input, "cached_tokens"),
 		CacheWriteTokens: count(input, "cache_write_tokens"),
-		OutputTokens: count(usage, "output_tokens"), ReasoningTokens: count(output, "reasoning_tokens"),
+		OutputTokens:     count(usage, "output_tokens"), ReasoningTokens: count(output, "reasoning_tokens"),
 	}
 }

@@ -21,6 +21,7 @@ type output struct {
 	parts   []*piece // of a message
 	summary []*piece
 	text    strings.Builder // of reasoning, or arguments
+	begun   json.RawMessage // the item, as it began
 	done    json.RawMessage // the item, once it is complete
 }
 

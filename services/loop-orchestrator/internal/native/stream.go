@@ -127,6 +127,7 @@ func (s *stream) open(e frame) error {
 	if err != nil {
 		return err
 	}
+	o.begun = it
 	s.listen(o.delta(0, item.Part{}))
 	return nil
 }

@@ -46,7 +46,7 @@ func Reported(w Words) *model.CallError {
 	status := cmp.Or(w.Status, statusOf(w.Code), statusOf(w.Type))
 	switch {
 	case status != 0:
-	case w.Code != "" && w.Code != "0": // a reason of its own, like a policy's
+	case w.Code != "" && !isNumber(w.Code): // a reason of its own, like a policy's
 		status = http.StatusBadRequest
 	default:
 		status = http.StatusInternalServerError
@@ -64,6 +64,12 @@ func Reported(w Words) *model.CallError {
 		e.Message = w.Message
 	}
 	return e
+}
+
+// isNumber tells whether a code is a server's own number, which says nothing here.
+func isNumber(code string) bool {
+	_, err := strconv.ParseFloat(code, 64)
+	return err == nil
 }
 
 func failure(status int, w Words) *model.CallError {

@@ -13,7 +13,7 @@ var (
 	messageNames = []string{
 		"message", "msg", "title", "detail", "error_description", "error_message", "errormessage", "error_msg",
 		"errormsg", "errmsg",
-		"description", "reason", "details", "failure",
+		"description", "reason", "details", "failure", "faultstring", "err", "info",
 	}
 	typeNames   = []string{"type", "error_type", "__type", "status"}
 	codeNames   = []string{"code", "error_code", "errorcode", "errcode"}

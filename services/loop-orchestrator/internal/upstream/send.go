@@ -110,6 +110,9 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
+	// Said here, it leaves the body as it came: servers name encodings that they do
+	// not use, and use some that they do not name.
+	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("send a model call: %w", err)
