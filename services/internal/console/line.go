@@ -179,7 +179,7 @@ func (a Advisor) served(r record) line {
 	case words != "":
 		l.level, l.word, l.say = zapcore.ErrorLevel, "failed", status+" "+words
 		l.hint = a.clientHint(status, r.text("code"))
-		l.key, l.burst = "served "+route+status, 1
+		l.key, l.burst = "served "+route+status, burst
 	}
 	return l
 }
