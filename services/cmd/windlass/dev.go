@@ -158,7 +158,11 @@ func (d *dev) start(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := store.Migrate(ctx, d.DatabaseURL); err != nil {
+		err := store.Await(ctx, d.DatabaseURL, databaseWait, d.sayWaiting)
+		if err == nil {
+			_, err = store.Migrate(ctx, d.DatabaseURL)
+		}
+		if err != nil {
 			return d.databaseFault(err)
 		}
 		return d.keep("database.url", d.DatabaseURL) // for the other commands; the port is another at every start

@@ -86,6 +86,16 @@ func reason(ctx context.Context, server string, err error) error {
 	return err
 }
 
+// databaseWait is how long dev waits for a database that cannot be reached or
+// is starting up.
+const databaseWait = 10 * time.Second
+
+// sayWaiting says on which database dev waits, and why.
+func (d *dev) sayWaiting(reason error) {
+	d.rt.Log.Warn("start check", zap.String("hint", fmt.Sprintf("dev waits for up to %s", databaseWait)),
+		zap.String("error", fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), reason)))
+}
+
 // databaseFault says what to do about a database that was given and cannot be
 // used.
 func (d *dev) databaseFault(err error) error {

@@ -302,7 +302,11 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 			if strings.Contains(stderr.String(), "SECRET") {
 				t.Errorf("dev shows a password: %q", stderr.String())
 			}
-			if len(lines) > 1 && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
+			waits := len(lines) == 2 && strings.HasPrefix(lines[0], "waiting up to 10s for the database at postgres://"+closed+"/db: ")
+			if (name == "a dead database") != waits {
+				t.Errorf("dev said %q, want it to say on what it waits", stderr.String())
+			}
+			if len(lines) > 1 && !waits && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
 				t.Errorf("dev said %d lines, want one: %q", len(lines), stderr.String())
 			}
 		})

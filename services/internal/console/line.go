@@ -65,10 +65,11 @@ var renderers = map[string]func(Advisor, record) line{
 	"streams could not be ensured":         Advisor.away,
 	readyAgain:                             Advisor.back,
 	// The failed call says the same, with what to do.
-	"credential not resolved": Advisor.detail,
-	"tenants read again":      Advisor.notice,
-	"key made":                Advisor.notice,
-	"key revoked":             Advisor.notice,
+	"credential not resolved":          Advisor.detail,
+	"requests changed after a refusal": Advisor.notice,
+	"tenants read again":               Advisor.notice,
+	"key made":                         Advisor.notice,
+	"key revoked":                      Advisor.notice,
 }
 
 // line renders a record.

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -142,9 +141,9 @@ func (c *Catalog) refresh(ctx context.Context) {
 }
 
 func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
-	at, err := endpoint(c.upstream.URL)
+	at, err := c.upstream.Endpoint("/models")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the upstream's models: %w", err)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -176,25 +175,12 @@ func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
 	return read(body)
 }
 
-// authorize adds the upstream's credential.
+// authorize adds the upstream's credential and its other headers.
 func authorize(r *http.Request, u registry.Upstream) error {
 	key, err := u.Credential.Resolve()
 	if err != nil {
 		return err
 	}
-	if key != "" {
-		r.Header.Set("Authorization", "Bearer "+key)
-	}
+	u.SetHeaders(r.Header, key)
 	return nil
-}
-
-// endpoint is where an upstream lists its models. A query of its base stays.
-func endpoint(base string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", errors.New("list the upstream's models: its address is no URL")
-	}
-	u.Path = strings.TrimRight(u.Path, "/") + "/models"
-	u.RawPath = ""
-	return u.String(), nil
 }
