@@ -95,7 +95,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 		{"local", `failed +resp_\w+ tool local: .*; the model is shown this failure  → add allow_private: true to tool local`, ""},
 		{"gone", `failed +resp_\w+ tool gone: the tool refused the connection; .*  → is the server at http://` + closed + `/b running\?`, ""},
 		{"missing", `failed +resp_\w+ tool missing: it answered 404 Not Found; .*  → check its url \(\S+/c\) and method \(POST\)`, ""},
-		{"nothing-like-it", `refused +POST /v1/responses: 404 The model 'nothing-like-it' .*  → GET /v1/models lists the models`, "nothing-like-it"},
+		{"nothing-like-it", `refused +POST /v1/responses: 404 The model '….*  → GET /v1/models lists the models`, "nothing-like-it"},
 	} {
 		answer := d.call(t, http.MethodPost, "/v1/responses",
 			`{"model": "`+tt.model+`", "input": "`+canary+`", "tools": [{"type": "mcp", "server_label": "windlass"}]}`)
