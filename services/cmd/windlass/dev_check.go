@@ -93,7 +93,7 @@ const databaseWait = 10 * time.Second
 // sayWaiting says on which database dev waits, and why.
 func (d *dev) sayWaiting(reason error) {
 	d.rt.Log.Warn("start check", zap.String("hint", fmt.Sprintf("dev waits for up to %s", databaseWait)),
-		zap.String("error", fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), reason)))
+		zap.String("error", fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), brief(reason))))
 }
 
 // databaseFault says what to do about a database that was given and cannot be
@@ -102,12 +102,17 @@ func (d *dev) databaseFault(err error) error {
 	if d.pg != nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	var op *net.OpError
-	if errors.As(err, &op) { // without the driver's account of its attempts
-		err = op
-	}
 	return fmt.Errorf("the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
-		address(d.DatabaseURL), err)
+		address(d.DatabaseURL), brief(err))
+}
+
+// brief is an error without the driver's account of each attempt.
+func brief(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	return err
 }
 
 // address is a URL without user, password and query.
