@@ -141,6 +141,11 @@ func TestLines(t *testing.T) {
 			" tool order: the tool refused the connection; attempt 1 failed, another follows  → is the server at http://127.0.0.1:7/order running?\n"},
 		{"a tool's credential", "warn", toolFailed("failed", "credential_error", 0, "the tool's credential could not be read"), "failed   resp_" + id +
 			" tool order: the tool's credential could not be read; the model is shown this failure  → set the environment variable SHOP and start again\n"},
+		{"arguments that do not match", "warn", toolFailed("failed", "invalid_arguments", 0, ""), "failed   resp_" + id +
+			" tool order: the model's arguments do not match its parameters; the model is shown this failure\n"},
+		{"a tool that was not offered", "warn", func(log *zap.Logger) {
+			log.Info("tool call failed", zap.String("request_id", id), zap.String("tool", "?"), zap.String("outcome", "failed"), zap.String("code", "unknown_tool"))
+		}, "failed   resp_" + id + " model: it called a tool that it was not offered; the model is shown this failure\n"},
 		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
 			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
 		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
