@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +49,7 @@ type Catalog struct {
 	upstream registry.Upstream
 	client   *http.Client
 	tasks    *sync.WaitGroup
+	leaving  <-chan struct{}
 	failed   func(error) // called once for each request that failed
 	now      func() time.Time
 
@@ -61,10 +61,10 @@ type Catalog struct {
 }
 
 // New makes the catalog of an upstream. What it starts is added to tasks and
-// ends within 10 s. failed is told why a request failed; its error names
-// no credential.
-func New(u registry.Upstream, tasks *sync.WaitGroup, failed func(error)) *Catalog {
-	return &Catalog{upstream: u, client: client(), tasks: tasks, failed: failed, now: time.Now}
+// ends within 10 s, or when leaving is closed. failed is called with the reason
+// why a request failed, which names no credential.
+func New(u registry.Upstream, tasks *sync.WaitGroup, leaving <-chan struct{}, failed func(error)) *Catalog {
+	return &Catalog{upstream: u, client: client(), tasks: tasks, leaving: leaving, failed: failed, now: time.Now}
 }
 
 func client() *http.Client {
@@ -125,8 +125,15 @@ func (c *Catalog) Known() []Entry {
 func (c *Catalog) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
+	c.tasks.Go(func() {
+		select {
+		case <-c.leaving:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	entries, err := c.fetch(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		c.failed(err)
 	}
 	c.mu.Lock()
@@ -142,9 +149,9 @@ func (c *Catalog) refresh(ctx context.Context) {
 }
 
 func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
-	at, err := endpoint(c.upstream.URL)
+	at, err := c.upstream.Endpoint("/models")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the upstream's models: %w", err)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -176,25 +183,12 @@ func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
 	return read(body)
 }
 
-// authorize adds the upstream's credential.
+// authorize adds the upstream's credential and its other headers.
 func authorize(r *http.Request, u registry.Upstream) error {
 	key, err := u.Credential.Resolve()
 	if err != nil {
 		return err
 	}
-	if key != "" {
-		r.Header.Set("Authorization", "Bearer "+key)
-	}
+	u.SetHeaders(r.Header, key)
 	return nil
-}
-
-// endpoint is where an upstream lists its models. A query of its base stays.
-func endpoint(base string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", errors.New("list the upstream's models: its address is no URL")
-	}
-	u.Path = strings.TrimRight(u.Path, "/") + "/models"
-	u.RawPath = ""
-	return u.String(), nil
 }

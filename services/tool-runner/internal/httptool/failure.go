@@ -38,13 +38,18 @@ type Failure struct {
 	RetryAfter time.Duration // 0 when the tool did not say
 }
 
+const addressRefused = "the tool's address is not one that may be called"
+
 // callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errPrivate):
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused +
+			": it is loopback or private, which needs allow_private: true at the tool in the registry file"}
 	case isAddressRefused(err):
-		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called"}
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
 		return &Failure{Code: CodeRedirectRefused, Message: redirect.Error()}
 	case errors.Is(context.Cause(ctx), errSilence):
@@ -92,7 +97,7 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
 	if err != nil && len(raw) == 0 {
 		return f
 	}
-	raw = call.redact(raw)
+	raw = call.redact(decodeText(resp.Header, raw))
 	if _, is := binaryNote(resp.Header, raw, false, maxErrorBytes); is {
 		return f
 	}
