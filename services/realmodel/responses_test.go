@@ -19,7 +19,8 @@ func TestResponses(t *testing.T) {
 		t.Run(model, func(t *testing.T) {
 			t.Parallel()
 			r := create(t, object{
-				"model": model, "instructions": "You are brief.", "input": "Name a colour.", "max_output_tokens": 24, "temperature": 0,
+				"model": model, "instructions": "You are brief.", "input": "Name a colour.",
+				"max_output_tokens": 24, "temperature": 0,
 			})
 			ended(t, r)
 			if r.text() == "" || r.Usage.Input == 0 || r.Usage.Output == 0 {
@@ -81,11 +82,13 @@ func TestContinuedResponses(t *testing.T) {
 			first := create(t, object{"model": model, "input": "My name is Ada.", "max_output_tokens": 16, "temperature": 0})
 			ended(t, first)
 			second := create(t, object{
-				"model": model, "previous_response_id": first.ID, "input": "What is my name?", "max_output_tokens": 16, "temperature": 0,
+				"model": model, "previous_response_id": first.ID, "input": "What is my name?",
+				"max_output_tokens": 16, "temperature": 0,
 			})
 			ended(t, second)
 			if second.Usage.Input <= first.Usage.Input {
-				t.Errorf("the second request has %d tokens and the first %d: the history is missing", second.Usage.Input, first.Usage.Input)
+				t.Errorf("the second request has %d tokens and the first %d: the history is missing",
+					second.Usage.Input, first.Usage.Input)
 			}
 		})
 	}
@@ -96,14 +99,17 @@ func TestContinuedResponses(t *testing.T) {
 func TestStructuredOutput(t *testing.T) {
 	t.Parallel()
 	schema := object{"type": "json_schema", "name": "city", "strict": true, "schema": object{
-		"type":                 "object",
-		"properties":           object{"city": object{"type": "string"}, "size": object{"type": "string", "enum": []string{"small", "large"}}},
+		"type": "object",
+		"properties": object{
+			"city": object{"type": "string"}, "size": object{"type": "string", "enum": []string{"small", "large"}},
+		},
 		"required":             []string{"city", "size"},
 		"additionalProperties": false,
 	}}
 	ask := func(model string, format object) object {
 		return object{
-			"model": model, "input": "Describe Paris in JSON.", "max_output_tokens": 120, "temperature": 0, "text": object{"format": format},
+			"model": model, "input": "Describe Paris in JSON.", "max_output_tokens": 120, "temperature": 0,
+			"text": object{"format": format},
 		}
 	}
 	t.Run(llamaChat, func(t *testing.T) {

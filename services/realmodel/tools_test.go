@@ -10,13 +10,15 @@ import (
 )
 
 var weatherSchema = object{
-	"type": "object", "properties": object{"city": object{"type": "string"}}, "required": []string{"city"}, "additionalProperties": false,
+	"type": "object", "properties": object{"city": object{"type": "string"}}, "required": []string{"city"},
+	"additionalProperties": false,
 }
 
 // function is a tool that the client runs.
 func function(strict bool) object {
 	return object{
-		"type": "function", "name": "get_weather", "description": "The weather in a city.", "parameters": weatherSchema, "strict": strict,
+		"type": "function", "name": "get_weather", "description": "The weather in a city.", "strict": strict,
+		"parameters": weatherSchema,
 	}
 }
 

@@ -66,7 +66,8 @@ func start(ctx context.Context, k kit, windlass, dir string) (*world, error) {
 	// stream of an earlier one, which then ends by [DONE] without a word.
 	llama := exec.Command(k.llamaServer(), "--model", k.model(), "--host", "127.0.0.1", "--port", ports[0],
 		"--ctx-size", "8192", "--parallel", "2", "--threads", "1", "--jinja", "--no-webui")
-	server := exec.Command(k.python(), "-m", "llama_cpp.server", "--model", k.model(), "--n_ctx", "4096", "--n_threads", "1",
+	server := exec.Command(k.python(), "-m", "llama_cpp.server", "--model", k.model(), "--n_ctx", "4096",
+		"--n_threads", "1",
 		"--n_threads_batch", "1", "--interrupt_requests", "false",
 		"--chat_format", "chatml-function-calling", "--host", "127.0.0.1", "--port", ports[1])
 	server.Env = append(os.Environ(), "PYTHONPATH="+k.sources()) //nolint:forbidigo // the environment of a child
