@@ -106,6 +106,9 @@ func (s *server) note(x *exchange, took time.Duration) {
 	code := strconv.Itoa(x.status)
 	s.metrics.observe(x.route, code, took)
 	log := s.log.Info
+	if x.route == preflightRoute { // one precedes most requests of a page
+		log = s.log.Debug
+	}
 	if x.err != nil && x.status == http.StatusServiceUnavailable {
 		log = s.log.Warn // the dependency's own alarm is somebody else's
 	} else if x.err != nil {
