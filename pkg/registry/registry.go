@@ -70,7 +70,9 @@ func (r *Registry) Tools() []Tool {
 }
 
 // OfferedTo tells whether requests of a model may be offered the tool.
-func (t Tool) OfferedTo(model string) bool { return t.Models == nil || slices.Contains(t.Models, model) }
+func (t Tool) OfferedTo(model string) bool {
+	return t.Models == nil || slices.Contains(t.Models, model)
+}
 
 // Only returns the registry without the tools that are not among those named.
 func (r *Registry) Only(tools []string) *Registry {

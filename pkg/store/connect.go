@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// cachedStatements is more than this package has.
+const cachedStatements = 256
+
+// foreignParams are parameters of other clients in the URLs that providers hand
+// out for their poolers. A server would refuse them.
+var foreignParams = []string{"pgbouncer", "connection_limit", "pool_timeout", "supa", "prepared_statements"}
 
 // connectTimeout bounds one attempt to connect to one server.
 const connectTimeout = 3 * time.Second
@@ -108,6 +116,11 @@ func poolConfig(url string, out *outage, hosts *hosts) (*pgxpool.Config, error) 
 	cc := pc.ConnConfig
 	cc.ConnectTimeout = connectTimeout
 	cc.RuntimeParams["application_name"] = "windlass"
+	for _, name := range foreignParams {
+		delete(cc.RuntimeParams, name)
+	}
+	cc.StatementCacheCapacity = cmp.Or(cc.StatementCacheCapacity, cachedStatements) // some URLs for poolers turn the caches off
+	cc.DescriptionCacheCapacity = cmp.Or(cc.DescriptionCacheCapacity, cachedStatements)
 	cc.ValidateConnect = checkServer
 	// What needs no named statement on the server; [Store.send] asks for named
 	// ones on connections that are not pooled.

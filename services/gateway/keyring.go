@@ -108,8 +108,8 @@ func (k *keyring) lookAt(id string, h *heldKey) {
 	case err == nil || errors.Is(err, store.ErrNotFound):
 		h.key, h.asked, h.failed = nil, began, time.Time{}
 	default:
-		if h.failed.IsZero() {
-			k.log.Warn("key not looked up", zap.Error(err))
+		if h.failed.IsZero() && !unavailable(err) { // the store logs an outage
+			k.log.Error("key not looked up", zap.Error(err))
 		}
 		h.failed, h.why = time.Now(), err
 	}

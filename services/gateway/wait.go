@@ -97,8 +97,8 @@ func (s *server) watch(ctx context.Context) {
 			continue
 		}
 		done, err := s.store.Finished(ctx, ids)
-		if err != nil && !blind && ctx.Err() == nil {
-			s.log.Warn("waiting requests could not be looked at", zap.Error(err))
+		if err != nil && !blind && ctx.Err() == nil && !unavailable(err) { // the store logs an outage
+			s.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
 		blind = err != nil
 		for _, id := range done {

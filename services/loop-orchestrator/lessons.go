@@ -31,9 +31,9 @@ func newLessons(r prometheus.Registerer, log *zap.Logger) lessons {
 	return lessons{counter: counter, log: log}
 }
 
-// note reports one lesson. The subject is the upstream's name of the model, the
+// note reports one lesson. The model is the upstream's name of the model, the
 // outcome what requests are changed by from now on.
 func (l lessons) note(at registry.Upstream, c fit.Change) {
 	l.counter.WithLabelValues(string(c.Kind)).Inc()
-	l.log.Info("upstream's requests changed after a refusal", zap.String("subject", at.Model), zap.String("outcome", c.String()))
+	l.log.Info("requests changed after a refusal", zap.String("model", at.Model), zap.String("outcome", c.String()))
 }

@@ -30,20 +30,25 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	if v.Kind() != raw.Object {
 		return nil, fmt.Errorf("%w: a chunk is no object", ErrMalformed)
 	}
-	choices := v.Field("choices")
+	choices, usage := v.Field("choices"), v.Field("usage")
 	if choices.Kind() != raw.Array {
+		if v.Field("error").Given() {
+			return nil, fmt.Errorf("%w: it is an error", ErrMalformed)
+		}
+		if !usage.Given() && !v.Field("object").Given() && !v.Field("id").Given() { // a sign of life
+			return nil, nil
+		}
 		choices = raw.Value("[]")
 		v = v.With("choices", choices)
 	}
 	if mended, ok := s.choicesOf(choices); ok {
 		v = v.With("choices", mended)
 	}
-	usage := v.Field("usage")
 	if usage.Given() {
 		s.InputTokens, s.OutputTokens = used(usage)
-	}
-	if choices.Len() == 0 && (usage.Given() && !s.request.Usage || !usage.Given() && !v.Field("object").Given() && !v.Field("id").Given()) {
-		return nil, nil
+		if choices.Len() == 0 && !s.request.Usage {
+			return nil, nil
+		}
 	}
 	return v.With("model", raw.AppendText(nil, s.request.Model)), nil
 }

@@ -87,6 +87,9 @@ func (c *devCmd) Run(ctx context.Context) error {
 	if err := d.configure(lines); err != nil {
 		return err
 	}
+	if err := c.probeNATS(ctx); err != nil {
+		return err
+	}
 	if d.admin, err = c.listenAdmin(ctx); err != nil {
 		return err
 	}
@@ -155,7 +158,11 @@ func (d *dev) start(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := store.Migrate(ctx, d.DatabaseURL); err != nil {
+		err := store.Await(ctx, d.DatabaseURL, databaseWait, d.sayWaiting)
+		if err == nil {
+			_, err = store.Migrate(ctx, d.DatabaseURL)
+		}
+		if err != nil {
 			return d.databaseFault(err)
 		}
 		return d.keep("database.url", d.DatabaseURL) // for the other commands; the port is another at every start
@@ -174,6 +181,9 @@ func (d *dev) startPostgres(ctx context.Context) (err error) {
 		d.pgData = cfg.DataDir
 		d.pg, err = localpg.Start(ctx, cfg)
 	}
+	if errors.Is(err, localpg.ErrRunning) {
+		return fmt.Errorf("another windlass dev uses %s: stop it, or choose another directory with --data", shown(d.data))
+	}
 	if err != nil {
 		return err
 	}
@@ -185,14 +195,6 @@ func (d *dev) startNATS() error {
 	host, port, err := splitAddress(d.NATSListen)
 	if err != nil {
 		return err
-	}
-	// A probe, because the server only logs a busy port.
-	probe, err := listen(context.Background(), "--nats-listen", d.NATSListen)
-	if err != nil {
-		return err
-	}
-	if err := probe.Close(); err != nil {
-		return fmt.Errorf("listen for NATS: %w", err)
 	}
 	d.nats, err = server.NewServer(&server.Options{
 		ServerName: "windlass-dev", Host: host, Port: port, NoSigs: true, NoLog: true,
@@ -221,7 +223,7 @@ func (d *dev) guard(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-d.pg.Done():
-		return errors.New("the private Postgres ended; its log is in the data directory")
+		return fmt.Errorf("the private Postgres ended; its log is in %s; start dev again to continue", d.pgData)
 	}
 }
 

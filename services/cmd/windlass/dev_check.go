@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,7 +59,7 @@ func (d *dev) findNATS(ctx context.Context) error {
 			return nil
 		case time.Since(began) > natsPatience:
 			return fmt.Errorf("NATS at %s did not answer in %s (%w): start it (nats-server -js), correct --nats-url, or leave that out to use dev's own",
-				where, natsPatience, err)
+				where, natsPatience, reason(ctx, d.NATSURL, err))
 		case !told && time.Since(began) > time.Second:
 			told = true
 			d.rt.Log.Warn("start check", zap.String("error", fmt.Sprintf("NATS at %s does not answer yet", where)),
@@ -69,11 +71,40 @@ func (d *dev) findNATS(ctx context.Context) error {
 	}
 }
 
+// databaseWait is how long dev waits for a database that cannot be reached or
+// is starting up.
+const databaseWait = 10 * time.Second
+
+// sayWaiting says on which database dev waits, and why.
+func (d *dev) sayWaiting(reason error) {
+	fmt.Fprintf(os.Stderr, "waiting up to %s for the database at %s: %v\n", databaseWait, address(d.DatabaseURL), reason)
+}
+
+// reason is why a server cannot be reached, if a connection shows it, else err.
+func reason(ctx context.Context, server string, err error) error {
+	u, parseErr := url.Parse(server)
+	if parseErr != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, dialErr := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	if dialErr != nil {
+		return dialErr
+	}
+	_ = conn.Close()
+	return err
+}
+
 // databaseFault says what to do about a database that was given and cannot be
 // used.
 func (d *dev) databaseFault(err error) error {
 	if d.pg != nil || errors.Is(err, context.Canceled) {
 		return err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) { // without the driver's account of its attempts
+		err = op
 	}
 	return fmt.Errorf("the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
 		address(d.DatabaseURL), err)

@@ -62,6 +62,22 @@ func (c *devCmd) listenAdmin(ctx context.Context) (net.Listener, error) {
 	return listen(ctx, "--admin-listen", "127.0.0.1:0")
 }
 
+// probeNATS looks whether the embedded NATS server will find its address free:
+// the server itself only logs a busy one.
+func (c *devCmd) probeNATS(ctx context.Context) error {
+	if c.NATSURL != "" {
+		return nil
+	}
+	probe, err := listen(ctx, "--nats-listen", c.NATSListen)
+	if err != nil {
+		return err
+	}
+	if err := probe.Close(); err != nil {
+		return fmt.Errorf("listen for NATS: %w", err)
+	}
+	return nil
+}
+
 // usable is an address that a client can write, for one that a server listens
 // on. open: others than this machine can reach it.
 func usable(listening string) (address string, open bool) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"windlass.dev/windlass/pkg/process"
 )
 
@@ -30,14 +32,29 @@ func (d *dev) greet(ctx context.Context, checked <-chan struct{}) error {
 		return nil
 	case <-checked:
 	}
-	_, err := fmt.Fprint(os.Stdout, d.greeting())
-	if err != nil {
+	if _, err := fmt.Fprint(os.Stdout, d.greeting()); err != nil {
 		return fmt.Errorf("print that dev is ready: %w", err)
 	}
+	d.watch(ctx)
 	return nil
 }
 
-// ready asks the API as a client does. A service registers its checks when it is
+// watch tells when Postgres and NATS answer again. That they do not is told by
+// those who notice it.
+func (d *dev) watch(ctx context.Context) {
+	var since time.Time // of the outage
+	for process.Sleep(ctx, time.Second) {
+		switch ready := d.rt.Health.Ready(ctx) == nil; {
+		case ready && !since.IsZero():
+			d.rt.Log.Info("ready again", zap.Duration("took", time.Since(since)))
+			since = time.Time{}
+		case !ready && since.IsZero():
+			since = time.Now()
+		}
+	}
+}
+
+// ready asks the API as a client does, for something that is in the database. A service registers its checks when it is
 // connected, so a missing one is as bad as a failed one.
 func (d *dev) ready(ctx context.Context) bool {
 	names := d.rt.Health.Names()
@@ -47,7 +64,7 @@ func (d *dev) ready(ctx context.Context) bool {
 		}
 	}
 	base, _ := usable(d.api.Addr().String())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+base+"/v1/models", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+base+"/v1/responses?limit=1", nil)
 	if err != nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -29,7 +30,10 @@ func (d *dev) registry() (*registry.Registry, error) {
 	file := registry.File{}
 	if d.Config != "" {
 		configured, err := registry.Load(d.Config)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("--config %s: no such file; write the path of a registry file, which the README describes under \"Use a real model\"", d.Config)
+		case err != nil:
 			return nil, err
 		}
 		file = configured.File()

@@ -124,9 +124,18 @@ func (d *running) call(t *testing.T, method, path, body string) map[string]any {
 	return answer
 }
 
-func readme(t *testing.T) string {
+// documents are the README and the named files of docs.
+func documents(t *testing.T, names ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
+	root := filepath.Join("..", "..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	for _, name := range names {
+		var more []byte
+		if err == nil {
+			more, err = os.ReadFile(filepath.Join(root, "docs", name))
+		}
+		text = append(text, more...)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +150,9 @@ func TestReadmesRequestsWork(t *testing.T) {
 		t.Skip("SKIPPED: there is no curl on this machine, so the README's requests were not tried")
 	}
 	d := startDev(t, dataDir(t))
-	blocks := curlBlock.FindAllStringSubmatch(readme(t), -1)
+	blocks := curlBlock.FindAllStringSubmatch(documents(t, "api.md"), -1)
 	if len(blocks) != 3 {
-		t.Fatalf("the README has %d requests, want 3", len(blocks))
+		t.Fatalf("the README and docs/api.md have %d requests, want 3", len(blocks))
 	}
 	answers := make([]struct {
 		ID, Status string
@@ -293,14 +302,18 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 			if strings.Contains(stderr.String(), "SECRET") {
 				t.Errorf("dev shows a password: %q", stderr.String())
 			}
-			if len(lines) > 1 && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
+			waits := len(lines) == 2 && strings.HasPrefix(lines[0], "waiting up to 10s for the database at postgres://"+closed+"/db: ")
+			if (name == "a dead database") != waits {
+				t.Errorf("dev said %q, want it to say on what it waits", stderr.String())
+			}
+			if len(lines) > 1 && !waits && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
 				t.Errorf("dev said %d lines, want one: %q", len(lines), stderr.String())
 			}
 		})
 	}
 }
 
-// natsCommands are the README's, by the words that find them there.
+// natsCommands are those of docs/inspect.md.
 var natsCommands = []string{
 	"nats stream ls",
 	"nats consumer report WINDLASS_TOOL",
@@ -310,7 +323,7 @@ var natsCommands = []string{
 
 func TestReadmesLooksInsideWork(t *testing.T) {
 	t.Parallel()
-	text := readme(t)
+	text := documents(t, "inspect.md")
 	cli := filepath.Join("..", "..", "..", ".bin", "nats")
 	if _, err := os.Stat(cli); err != nil {
 		if cli, err = exec.LookPath("nats"); err != nil {
@@ -327,7 +340,7 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 	id := strings.TrimPrefix(answer["id"].(string), "resp_")
 	for _, command := range natsCommands {
 		if !strings.Contains(text, command) {
-			t.Errorf("the README does not have %q", command)
+			t.Errorf("docs/inspect.md does not have %q", command)
 		}
 		script := strings.NewReplacer("<id>", id, "windlass decode", os.Args[0]+" decode").Replace(command)
 		script = strings.Replace(script, "nats ", cli+" --server "+d.nats+" ", 1)
@@ -352,7 +365,15 @@ var settingTag = regexp.MustCompile(`env:"(WINDLASS_[A-Z_]+)`)
 
 func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
 	t.Parallel()
-	text := readme(t)
+	all, err := os.ReadDir(filepath.Join("..", "..", "..", "docs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range all {
+		names = append(names, entry.Name())
+	}
+	text := documents(t, names...)
 	root := filepath.Join("..", "..", "..")
 	seen := 0
 	for _, dir := range []string{"pkg", "services"} {
@@ -370,7 +391,7 @@ func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
 			for _, tag := range settingTag.FindAllSubmatch(source, -1) {
 				seen++
 				if name := string(tag[1]); !strings.Contains(text, "`"+name+"`") {
-					t.Errorf("%s reads %s, which the README does not name", path, name)
+					t.Errorf("%s reads %s, which neither the README nor docs name", path, name)
 				}
 			}
 			return nil

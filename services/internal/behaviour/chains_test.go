@@ -2,6 +2,7 @@ package behaviour
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,15 +64,40 @@ func (c *capture) threeResponses(t *testing.T, s *stacktest.Stack) {
 	}{{first.ID, 0, 0}, {first.ID, 1, 1}, {second.ID, 0, 2}, {third.ID, 0, 3}, {third.ID, 1, 4}} {
 		equal(t, "the audit trail's input of "+call.id, spelled(seen(call.seen)), audited(t, s, plans[0], call.id, call.step))
 	}
-	ids := map[any]int{} // of all calls, though the model named them alike
-	for _, m := range seen(4) {
-		if id, ok := m.(map[string]any)["tool_call_id"]; ok {
-			ids[id]++
+	if n := paired(t, seen(4)); n != 3 {
+		t.Errorf("the chain has the results of %d calls, want 3", n)
+	}
+}
+
+// paired checks that each call of a turn has one result, under the id that the
+// model gave it: the same ids may come again in each turn. It returns how many
+// there are.
+func paired(tb testing.TB, messages []any) int {
+	tb.Helper()
+	n := 0
+	open := map[any]bool{}
+	for _, m := range messages {
+		m := m.(map[string]any)
+		if m["role"] == "tool" {
+			if n++; !open[m["tool_call_id"]] {
+				tb.Errorf("a result is of %v, the turn's calls without one are %v", m["tool_call_id"], open)
+			}
+			delete(open, m["tool_call_id"])
+			continue
+		}
+		if len(open) > 0 {
+			tb.Errorf("the calls %v have no result", open)
+		}
+		open = map[any]bool{}
+		calls, _ := m["tool_calls"].([]any)
+		for i, c := range calls {
+			if id := c.(map[string]any)["id"]; id != fmt.Sprintf("call_%d", i) {
+				tb.Errorf("call %d of a turn has the id %v, not the model's own", i, id)
+			}
+			open[c.(map[string]any)["id"]] = true
 		}
 	}
-	if len(ids) != 3 {
-		t.Errorf("the chain's three calls have the ids %v", ids)
-	}
+	return n
 }
 
 // answeredLater: what the client has to call in one response it answers in the next, wherever in its input.

@@ -35,6 +35,7 @@ func TestPromises(t *testing.T) {
 		"credentials stay secret":                 secrecy,
 		"the upstream is left alone too":          upstreamRetryAfter,
 		"an answer that was cut":                  cutAnswers,
+		"an answer that ended oddly":              oddEnd,
 		"the client's functions":                  clientFunctions,
 		"tool_choice":                             allowedTools,
 		"what the upstream gets":                  capture.cases,

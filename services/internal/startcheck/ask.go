@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
 
@@ -52,32 +51,17 @@ func (c Checker) ask(ctx context.Context, method string, u registry.Upstream, pa
 		}
 		content = bytes.NewReader(b)
 	}
-	at, err := url.Parse(u.URL)
+	at, err := u.Endpoint(path)
 	if err != nil {
 		return answer{err: err}
 	}
-	settings := u.Effective()
-	at.Path, at.RawPath = strings.TrimRight(at.Path, "/")+path, ""
-	if query := at.Query(); settings.APIVersion != "" && !query.Has("api-version") {
-		query.Set("api-version", settings.APIVersion)
-		at.RawQuery = query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, at.String(), content)
+	req, err := http.NewRequestWithContext(ctx, method, at, content)
 	if err != nil {
 		return answer{err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "windlass")
-	for name, value := range settings.Headers {
-		req.Header.Set(name, value)
-	}
-	switch {
-	case secret == "":
-	case strings.EqualFold(settings.KeyHeader, registry.Authorization):
-		req.Header.Set(registry.Authorization, "Bearer "+secret)
-	default:
-		req.Header.Set(settings.KeyHeader, secret)
-	}
+	u.SetHeaders(req.Header, secret)
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return answer{err: err}

@@ -183,27 +183,12 @@ func (c *Catalog) fetch(ctx context.Context) ([]Entry, error) {
 	return read(body)
 }
 
-// authorize adds the upstream's credential and what else its settings say of
-// requests.
+// authorize adds the upstream's credential and its other headers.
 func authorize(r *http.Request, u registry.Upstream) error {
 	key, err := u.Credential.Resolve()
 	if err != nil {
 		return err
 	}
-	settings := u.Effective()
-	for name, value := range settings.Headers {
-		r.Header.Set(name, value)
-	}
-	switch {
-	case key == "":
-	case settings.KeyHeader == registry.Authorization:
-		r.Header.Set(registry.Authorization, "Bearer "+key)
-	default:
-		r.Header.Set(settings.KeyHeader, key)
-	}
-	if q := r.URL.Query(); settings.APIVersion != "" && !q.Has("api-version") {
-		q.Set("api-version", settings.APIVersion)
-		r.URL.RawQuery = q.Encode()
-	}
+	u.SetHeaders(r.Header, key)
 	return nil
 }

@@ -94,8 +94,8 @@ type piecewise struct {
 // grows names the members whose texts come in pieces; other texts, such as ids
 // and formats, are said again whole.
 var grows = map[string]bool{
-	"text": true, "summary": true, "data": true, "thinking": true, "reasoning": true, "reasoning_content": true, "content": true,
-	"transcript": true, "reasoning_text": true, "partial_json": true,
+	"text": true, "summary": true, "data": true, "thinking": true, "reasoning": true, "reasoning_content": true,
+	"content": true, "transcript": true, "reasoning_text": true, "partial_json": true,
 }
 
 func (p *piecewise) add(name string, v json.RawMessage) {

@@ -230,47 +230,6 @@ func (s *stream) announce(c *caller) {
 	}
 }
 
-// brackets follows a JSON object as it comes, one byte at a time.
-type brackets struct {
-	depth        int
-	began, ended bool
-	quoted, skip bool
-}
-
-func (b *brackets) count(text string) {
-	for i := range len(text) {
-		switch c := text[i]; {
-		case b.skip:
-			b.skip = false
-		case b.quoted:
-			b.skip, b.quoted = c == '\\', c != '"'
-		case c == '"':
-			b.quoted = true
-		case c == '{' || c == '[':
-			b.began, b.ended = true, false
-			b.depth++
-		case c == '}' || c == ']':
-			b.depth--
-			b.ended = b.began && b.depth <= 0
-		}
-	}
-}
-
-const null = "null"
-
-// whole reports whether the arguments are an object that has ended.
-func (c *caller) whole() bool { return c.ended || c.text.String() == null }
-
-// placeholder reports whether the arguments are empty in a form that some
-// servers send before the real ones.
-func (c *caller) placeholder() bool {
-	text := c.text.String()
-	return text == model.NoArguments || text == null
-}
-
-// unfinished reports whether the arguments have begun and are not whole.
-func (c *caller) unfinished() bool { return c.text.Len() > 0 && !c.whole() }
-
 // settle opens the calls that are still to be opened. Calls without a name are
 // nothing, or the rest of the call before, or a fault of the upstream.
 func (s *stream) settle() error {
@@ -297,13 +256,4 @@ func (s *stream) settle() error {
 		c.Own = own{ID: s.short(c.Call.ID), Call: c.call.json(), Function: c.function.json()}.encode()
 	}
 	return nil
-}
-
-// short is an id that is kept; empty if it is too large.
-func (s *stream) short(id string) string {
-	if s.left -= len(id); s.left < 0 {
-		s.left += len(id)
-		return ""
-	}
-	return id
 }

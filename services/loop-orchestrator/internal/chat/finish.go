@@ -15,17 +15,17 @@ import (
 // servers.
 var reasons = map[string]model.Finish{
 	"stop": model.Stopped, "tool_calls": model.Stopped, "function_call": model.Stopped, "tool_call": model.Stopped,
-	"tool_use": model.Stopped, "end_turn": model.Stopped, "stop_sequence": model.Stopped, "eos": model.Stopped, "eos_token": model.Stopped,
-	"end_of_sequence": model.Stopped, "complete": model.Stopped, "completed": model.Stopped,
+	"tool_use": model.Stopped, "end_turn": model.Stopped, "stop_sequence": model.Stopped, "eos": model.Stopped,
+	"eos_token": model.Stopped, "end_of_sequence": model.Stopped, "complete": model.Stopped,
 
-	"length": model.Length, "max_tokens": model.Length, "max_output_tokens": model.Length, "max_completion_tokens": model.Length,
-	"max_new_tokens": model.Length, "max_length": model.Length, "model_length": model.Length, "token_limit": model.Length,
-	"model_context_window_exceeded": model.Length, "context_length_exceeded": model.Length,
+	"length": model.Length, "max_tokens": model.Length, "max_output_tokens": model.Length, "max_length": model.Length,
+	"max_completion_tokens": model.Length, "max_new_tokens": model.Length, "model_length": model.Length,
+	"token_limit": model.Length, "model_context_window_exceeded": model.Length, "context_length_exceeded": model.Length,
 
-	"content_filter": model.Filtered, "content_filtered": model.Filtered, "safety": model.Filtered, "recitation": model.Filtered,
-	"blocklist": model.Filtered, "prohibited_content": model.Filtered, "spii": model.Filtered, "image_safety": model.Filtered,
-	"language": model.Filtered, "guardrail_intervened": model.Filtered, "sensitive": model.Filtered, "refusal": model.Filtered,
-	"error_toxic": model.Filtered,
+	"content_filter": model.Filtered, "content_filtered": model.Filtered, "safety": model.Filtered,
+	"recitation": model.Filtered, "blocklist": model.Filtered, "prohibited_content": model.Filtered,
+	"spii": model.Filtered, "image_safety": model.Filtered, "language": model.Filtered, "sensitive": model.Filtered,
+	"guardrail_intervened": model.Filtered, "refusal": model.Filtered, "error_toxic": model.Filtered,
 }
 
 // finish is what a reason means. One that is not known is none to throw an
@@ -50,8 +50,9 @@ func failing(reason string) bool {
 		return false
 	}
 	switch reason {
-	case "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "malformed_response", "missing_thought_signature",
-		"failed", "failure", "timeout", "timed_out", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource", "overloaded":
+	case "malformed_function_call", "malformed_tool_call", "malformed_response", "unexpected_tool_call",
+		"missing_thought_signature", "failed", "failure", "timeout", "timed_out", "abort", "aborted", "cancelled",
+		"canceled", "insufficient_system_resource", "overloaded":
 		return true
 	}
 	return strings.Contains(reason, "error")
@@ -82,6 +83,10 @@ func reported(v json.RawMessage) error {
 		if text := words(loose.Member(v, name), maxNested); text != "" {
 			e.Message = text
 		}
+	}
+	if status := loose.Count(loose.Member(v, "code")); e.Message == "" && (status == 0 || status == http.StatusOK) && loose.Kind(v) == '{' &&
+		loose.Word(loose.Member(v, "type")) == "" {
+		return nil // an object whose members are all empty is no error
 	}
 	if e.Message == "" {
 		e.Message = "The upstream reported an error in the middle of its answer."

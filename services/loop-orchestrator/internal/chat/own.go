@@ -51,3 +51,12 @@ func (o *own) join(other own) {
 	}
 	o.Reasoning = append(o.Reasoning, other.Reasoning...)
 }
+
+// short is an id that is kept; empty if it is too large.
+func (s *stream) short(id string) string {
+	if s.left -= len(id); s.left < 0 {
+		s.left += len(id)
+		return ""
+	}
+	return id
+}

@@ -236,3 +236,44 @@ func readFunction(p piece, v json.RawMessage) piece {
 	}
 	return p
 }
+
+// brackets follows a JSON object as it comes, one byte at a time.
+type brackets struct {
+	depth        int
+	began, ended bool
+	quoted, skip bool
+}
+
+func (b *brackets) count(text string) {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case b.skip:
+			b.skip = false
+		case b.quoted:
+			b.skip, b.quoted = c == '\\', c != '"'
+		case c == '"':
+			b.quoted = true
+		case c == '{' || c == '[':
+			b.began, b.ended = true, false
+			b.depth++
+		case c == '}' || c == ']':
+			b.depth--
+			b.ended = b.began && b.depth <= 0
+		}
+	}
+}
+
+const null = "null"
+
+// whole reports whether the arguments are an object that has ended.
+func (c *caller) whole() bool { return c.ended || c.text.String() == null }
+
+// placeholder reports whether the arguments are empty in a form that some
+// servers send before the real ones.
+func (c *caller) placeholder() bool {
+	text := c.text.String()
+	return text == model.NoArguments || text == null
+}
+
+// unfinished reports whether the arguments have begun and are not whole.
+func (c *caller) unfinished() bool { return c.text.Len() > 0 && !c.whole() }

@@ -81,15 +81,22 @@ var (
 	// pythonLoc is FastAPI's error as Python prints it.
 	pythonLoc = regexp.MustCompile(`extra_forbidden['"],\s*['"]loc['"]:\s*[\[(]([^\])]*)[\])]`)
 	// demanded is how servers say that they want a member which is not there.
-	demanded = regexp.MustCompile("(?i)must be (?:passed|provided|set|included|sent|present)|is (?:required|missing)|missing (?:required|[`'\"])")
+	demanded = either(
+		`must be (?:passed|provided|set|included|sent|present)`, `is (?:required|missing)`, "missing (?:required|[`'\"])",
+	)
 )
 
-// located reads FastAPI's {"type":…,"loc":["body","x"],…} and OpenAI's
-// {"code":…,"param":"x"}.
+// unknownCodes are those of errors whose param is not known.
+var unknownCodes = []string{"unknown_parameter", "unsupported_parameter", "unrecognized_parameter"}
+
+// located reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's
+// {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like
+// {"path":"/x","message":"Unexpected property"}.
 func (c *complaint) located(o map[string]any) {
 	typ, _ := o["type"].(string)
 	message, _ := o["msg"].(string)
-	if loc, ok := o["loc"].([]any); ok && (typ == "extra_forbidden" || typ == "value_error.extra" || notPermitted.MatchString(message)) {
+	extra := typ == "extra_forbidden" || typ == "value_error.extra" || notPermitted.MatchString(message)
+	if loc, ok := o["loc"].([]any); ok && extra {
 		var path []string
 		for _, one := range loc {
 			if s, ok := one.(string); ok {
@@ -99,10 +106,32 @@ func (c *complaint) located(o map[string]any) {
 		c.paths = append(c.paths, path)
 	}
 	code, _ := o["code"].(string)
-	param, _ := o["param"].(string)
-	if param != "" && slices.Contains([]string{"unknown_parameter", "unsupported_parameter", "unrecognized_parameter"}, code) {
-		c.paths = append(c.paths, segments(param))
+	if keys, ok := o["keys"].([]any); ok && code == "unrecognized_keys" {
+		for _, one := range keys {
+			if s, ok := one.(string); ok {
+				c.paths = append(c.paths, segments(s))
+			}
+		}
 	}
+	if !slices.Contains(unknownCodes, code) && !slices.ContainsFunc(wordsOf(o), notKnown.MatchString) {
+		return
+	}
+	for _, name := range []string{"param", "parameter", "field", "path", "property", "pointer", "argument", "attribute", "loc"} {
+		if s, _ := o[name].(string); s != "" {
+			c.paths = append(c.paths, segments(s))
+		}
+	}
+}
+
+// wordsOf are the texts of an object that say what is wrong.
+func wordsOf(o map[string]any) []string {
+	var all []string
+	for _, name := range []string{"message", "msg", "error", "reason", "detail", "description", "title", "keyword", "code", "type"} {
+		if s, _ := o[name].(string); s != "" && !demanded.MatchString(s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // segments are the names of a path like messages[2].tool_calls.0.index, without
@@ -112,53 +141,4 @@ func segments(path string) []string {
 	return slices.DeleteFunc(all, func(s string) bool {
 		return s == "body" || s == "request" || strings.Trim(s, "0123456789") == ""
 	})
-}
-
-const (
-	aName  = "[\"'`\\[{(]?([A-Za-z_][\\w.\\[\\]-]*)[\"'`\\]})]?"
-	quoted = "[\"'`\\[]([A-Za-z_][\\w.\\[\\]-]*)[\"'`\\]]"
-	names  = "([\"'`\\[{(]*[A-Za-z_][\\w.\\[\\]-]*[\"'`\\]})]*(?:,\\s*[\"'`]?[A-Za-z_][\\w.\\[\\]-]*[\"'`\\]})]*)*)"
-)
-
-// notPermitted is how pydantic says that a field is unknown.
-var notPermitted = regexp.MustCompile(`(?i)\bextra (?:inputs|fields) (?:are )?not permitted`)
-
-// wordings are the ways to say that parameters are unknown, as servers are known
-// to have them. The first group is the names, the second, if any, where they are.
-var wordings = []*regexp.Regexp{
-	// OpenAI, Azure, Gemini, Go's, Rust's and Java's decoders, zod, Python's calls:
-	// Unrecognized request arguments supplied: a, b · Unknown parameter: 'a' ·
-	// Unknown name "a" at 'tools[0]': Cannot find field · unknown field `a`
-	regexp.MustCompile(`(?i)\b(?:unrecognized|unknown|unsupported|unexpected|extraneous)\s+` +
-		`(?:request\s+|keyword\s+|query\s+|body\s+)?(?:argument|parameter|param|field|property|key|name|attribute|option)s?(?:\(s\))?` +
-		`(?:\s+(?:supplied|provided|in object|found))?\s*:?\s+` + names + `(?:\s+at\s+'([^']+)')?`),
-	// Groq, Cerebras, Bedrock, NestJS: property 'a' is unsupported
-	regexp.MustCompile(`(?i)` + quoted + `\s+(?:is|are|was|were)\s+(?:unsupported|not supported|not permitted|not allowed|` +
-		`not recognized|unknown|unrecognized|unexpected|forbidden)\b`),
-	regexp.MustCompile(`(?i)\b(?:property|parameter|field|argument)\s+` + aName + `\s+(?:is (?:unsupported|not supported|not allowed|unknown)|should not exist)`),
-	// Anthropic, pydantic as a text: a.b: Extra inputs are not permitted
-	regexp.MustCompile(`(?i)` + aName + `\s*:?\s+extra (?:inputs|fields) (?:are )?not permitted`),
-	// LiteLLM: does not support parameters: ['a', 'b']
-	regexp.MustCompile(`(?i)\bdoes(?: not|n't) support (?:the )?(?:parameter|argument|field|option)s?:?\s+` + names),
-	// Python's jsonschema: ('a', 'b' were unexpected)
-	regexp.MustCompile(`(?i)\(` + names + `\s+(?:was|were) unexpected\)`),
-}
-
-var oneName = regexp.MustCompile(`[A-Za-z_][\w.\[\]-]*`)
-
-// unknown are the paths of the parameters that a text says are unknown.
-func unknown(text string) []string {
-	var all []string
-	for _, w := range wordings {
-		for _, m := range w.FindAllStringSubmatch(text, maxTexts) {
-			where := ""
-			if len(m) > 2 && m[2] != "" {
-				where = m[2] + "."
-			}
-			for _, name := range oneName.FindAllString(m[1], -1) {
-				all = append(all, where+strings.Trim(name, ".[]-"))
-			}
-		}
-	}
-	return all
 }

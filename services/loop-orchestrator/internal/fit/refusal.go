@@ -46,7 +46,7 @@ func Refusal(r Request, status int, answer []byte) []Change {
 		return nil
 	}
 	c := readComplaint(answer)
-	f := finder{Request: r, body: body}
+	f := finder{Request: r, body: body, ofValue: slices.ContainsFunc(c.texts, ofValue.MatchString)}
 	var all []Change
 	for _, path := range c.paths {
 		all = append(all, f.unknown(path)...)
@@ -75,7 +75,8 @@ func plain(status int) bool {
 // finder finds what of a body an answer is about.
 type finder struct {
 	Request
-	body object
+	body    object
+	ofValue bool // the answer is about the value of a bound
 }
 
 // unknown are the changes for a parameter that the server does not know.
@@ -83,9 +84,15 @@ func (f finder) unknown(path []string) []Change {
 	if len(path) == 0 {
 		return nil
 	}
+	if path[0] == "include_usage" {
+		path = []string{"stream_options"}
+	}
 	top, leaf := path[0], path[len(path)-1]
 	switch {
 	case top == registry.MaxTokens || top == registry.MaxCompletionTokens:
+		if f.ofValue {
+			return nil
+		}
 		return f.otherName(top)
 	case top == "include":
 		return f.unseal()

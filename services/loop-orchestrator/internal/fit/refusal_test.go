@@ -73,6 +73,16 @@ func TestRefusals(t *testing.T) {
 		"NestJS":                 {400, `{"message":["property service_tier should not exist"],"statusCode":400}`, changed(Omit, "service_tier")},
 		"another server's":       {400, `{"error":{"message":"Error from provider: {\"error\":{\"message\":\"property 'user' is unsupported\"}}\nError: at qn"}}`, changed(Omit, "user")},
 
+		"in other words":        {400, `{"error":{"message":"stream_options: additional property is not allowed here"}}`, noStream},
+		"as a plain text":       {400, `stream_options not supported`, noStream},
+		"an invalid parameter":  {400, `{"error":{"message":"Invalid parameter: stream_options"}}`, noStream},
+		"include_usage alone":   {400, `{"message":"include_usage is not supported for this model"}`, noStream},
+		"a model that does not": {400, `{"error":{"message":"This model doesn't support parallel_tool_calls"}}`, changed(Omit, "parallel_tool_calls")},
+		"a list of places":      {400, `{"errors":[{"path":"/stream_options","message":"must NOT have additional properties"},{"path":"/temperature","message":"should be a string"}]}`, noStream},
+		"a field":               {422, `{"errors":[{"field":"user","reason":"unexpected field"}]}`, changed(Omit, "user")},
+		"zod's keys":            {400, `{"error":{"issues":[{"code":"unrecognized_keys","keys":["verbosity"],"path":[],"message":"x"}]}}`, changed(Omit, "verbosity")},
+		"the bound, please use": {400, `{"error":{"message":"max_tokens is deprecated here, please use max_completion_tokens"}}`, completion},
+
 		"Qwen, two system messages": {400, `{"error":{"message":"System message must be at the beginning."}}`, nil}, // there is one only
 		"Gemma, no system":          {500, `{"error":{"code":500,"message":"System role not supported","type":"server_error"}}`, changed(Role, "user")},
 		"LM Studio, null":           {400, `{"error":"Invalid 'content': 'content' field must be a string or an array of objects."}`, changed(EmptyText, "")},
@@ -123,6 +133,7 @@ func TestRefusalsOfRoles(t *testing.T) {
 		"Mistral's template":         {system, `Only user, assistant and tool roles are supported, with the exception of an initial optional system message!`, changed(Role, "merge")},
 		"Gemma 2":                    {one, `System role not supported`, changed(Role, "user")},
 		"users that follow another":  {one, `Conversation roles must alternate user/assistant/user/assistant/...`, nil},
+		"the roles that there are":   {developer, `messages[1].role must be one of the following values: system, user, assistant, tool`, changed(Role, "system")},
 		"a role that is not there":   {one, `Unknown role: developer`, nil},
 		"a role that says something": {developer, `The developer of this model is on holiday.`, nil},
 	} {
@@ -143,6 +154,7 @@ func TestRefusalsOfResponses(t *testing.T) {
 		"Unknown parameter: 'text.verbosity'.":                            changed(Omit, "text.verbosity"),
 		"Unknown parameter: 'include'.":                                   changed(OmitSealed, ""),
 		"Unsupported parameter: 'truncation' is not supported.":           changed(Omit, "truncation"),
+		"Encrypted content is not supported with this model.":             changed(OmitSealed, ""),
 		"Unknown parameter: 'tools[0].strict'.":                           changed(OmitInTools, "strict"),
 		"Unknown parameter: 'text.format.strict'.":                        changed(OmitInFormat, "strict"),
 		"input[0].role: unknown variant `developer`, expected one of ...": changed(Role, "system"),
@@ -207,6 +219,8 @@ func TestWhatIsNeverLeftOut(t *testing.T) {
 		"a server that is away":        {503, full, `{"error":"Unknown parameter: 'user'"}`},
 		"nothing to read":              {400, full, ``},
 		"a body that is no object":     {400, `[]`, `{"error":"Unknown parameter: 'user'"}`},
+		"a bound that is too large":    {400, full, `{"error":{"message":"max_tokens 100 is not supported: the maximum is 64","param":"max_tokens"}}`},
+		"a user that may not":          {400, full, `{"error":{"message":"This user is not allowed to use the model."}}`},
 		"a length":                     {400, full, `{"error":{"message":"This model's maximum context length is 4096 tokens.","param":"messages","code":"context_length_exceeded"}}`},
 		"a text that names parameters": {400, full, `{"error":"The user said that stream_options and metadata are fine."}`},
 	} {

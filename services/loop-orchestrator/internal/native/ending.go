@@ -78,43 +78,51 @@ func (s *stream) assemble(items []json.RawMessage, cut bool) ([]model.Output, er
 	}
 	var all []model.Output
 	var open []*output
+	lost := map[string]bool{} // what the last event does not repeat as it was heard
 	for _, o := range s.heard {
-		whole, found := s.whole(o, finals)
+		whole, found, repeated := s.whole(o, finals)
 		if !found {
 			open = append(open, o)
 		}
+		if !repeated {
+			lost[sort(o.kind, o.call)] = true
+		}
 		all = append(all, whole)
 	}
-	lost := map[model.Kind]bool{} // kinds of which what was heard stands
 	for _, o := range open {
 		whole, ok := o.said()
 		if !ok && !cut || o.isCall() && slices.ContainsFunc(finals, func(f *final) bool { return !f.taken && f.isCall() }) {
 			return nil, errContradiction
 		}
-		all[o.place], lost[o.kind] = whole, true
+		all[o.place] = whole
 	}
 	for _, f := range finals {
-		if !f.taken && !lost[f.Kind] {
+		if !f.taken && !lost[sort(f.Kind, f.Call)] {
 			all = append(all, f.Output)
 		}
 	}
 	return all, nil
 }
 
-// whole is the item that goes on with what was heard.
-func (s *stream) whole(o *output, finals []*final) (model.Output, bool) {
+// sort is a kind, or the calls of one tool: a call that the last event writes in
+// another way is not made twice.
+func sort(k model.Kind, c model.ToolCall) string { return fmt.Sprint(k, " ", c.Space, " ", c.Name) }
+
+// whole is the item that goes on with what was heard. repeated: it is of the last
+// event.
+func (s *stream) whole(o *output, finals []*final) (whole model.Output, found, repeated bool) {
 	for _, f := range finals {
 		if !f.taken && o.begins(f.Output) {
 			f.taken = true
-			return o.completed(f.entry), true
+			return o.completed(f.entry), true, true
 		}
 	}
 	if o.done != nil {
 		if it, known, err := read(o.done); err == nil && known && o.begins(it.Output) {
-			return o.completed(it), true
+			return o.completed(it), true, false
 		}
 	}
-	return model.Output{}, false
+	return model.Output{}, false, false
 }
 
 // completed is an item as it was heard: vLLM and llama.cpp make up another call id

@@ -43,10 +43,12 @@ type thread struct {
 	items  []members
 	origin string // of the upstream that is called
 	noSeal bool
+	ids    map[string]json.RawMessage // of calls: the upstream's own, by the record's
+	used   map[string]bool            // the upstream's own ids in a turn
 }
 
 func history(c model.Call) ([]members, error) {
-	t := thread{items: []members{}, origin: c.Origin, noSeal: c.NoSeal}
+	t := thread{items: []members{}, origin: c.Origin, noSeal: c.NoSeal, ids: map[string]json.RawMessage{}}
 	if err := c.Each(t.add, t.turn); err != nil {
 		return nil, err
 	}
@@ -56,6 +58,7 @@ func history(c model.Call) ([]members, error) {
 // turn adds what the model said and, in the order of its calls, what the tools answered.
 func (t *thread) turn(turn chain.Turn) error {
 	begin := len(t.items)
+	t.used = map[string]bool{}
 	var results []members
 	for i, it := range turn.Items {
 		step, ran := turn.Tools[it.CallID]
@@ -92,8 +95,17 @@ func (t *thread) turn(turn chain.Turn) error {
 
 func (t *thread) add(it item.Item) error {
 	switch it.Type {
-	case "message", "function_call_output", "custom_tool_call", "custom_tool_call_output":
+	case "message", "custom_tool_call":
 		return t.own(it)
+	case "function_call_output", "custom_tool_call_output":
+		if err := t.own(it); err != nil {
+			return err
+		}
+		last := t.items[len(t.items)-1]
+		if id, ok := t.ids[string(last["call_id"])]; ok {
+			last["call_id"] = id
+		}
+		return nil
 	case "function_call":
 		if err := t.own(it); err != nil {
 			return err
@@ -134,7 +146,7 @@ func (t *thread) own(it item.Item) error {
 	return nil
 }
 
-// reasoning adds what the model thought, if it is sealed.
+// reasoning adds what the model thought, if it is sealed; see open for what is not.
 func (t *thread) reasoning(it item.Item) error {
 	if it.Encrypted() == "" {
 		return nil

@@ -90,8 +90,14 @@ func (t *thread) attach(kept json.RawMessage) {
 		return
 	}
 	last := t.items[len(t.items)-1]
+	// Calls of one turn need ids of their own, or their outputs could not be paired.
+	if id := m["call_id"]; given(id) && given(last["call_id"]) && !t.used[string(id)] {
+		t.used[string(id)] = true
+		t.ids[string(last["call_id"])] = id
+		last["call_id"] = id
+	}
 	for name, v := range m {
-		if _, there := last[name]; !there || name == "call_id" {
+		if _, there := last[name]; !there && name != "call_id" {
 			last[name] = v
 		}
 	}

@@ -236,6 +236,11 @@ func TestWhatWasStreamedStands(t *testing.T) {
 		{"without a status", append(hi, last(`{"output":[]}`)), whole},
 		{"with a status of before", append(hi, last(`{"status":"in_progress","output":[]}`)), whole},
 		{"with the last piece only", append(hi, end(message(`{"type":"output_text","text":"e"}`))), whole},
+		{"with the last piece only, behind the item", append(hi[:2:2], done("0", message(hiText)), end(message(`{"type":"output_text","text":"e"}`))), whole},
+		{"with a call that is written in another way", []string{
+			call, delta("function_call_arguments", "0", "", `{"a":1}`), done("0", `{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":"{\"a\":1}"}`),
+			end(`{"type":"function_call","id":"fc_x","call_id":"cx","name":"f","arguments":"{\"a\": 1}"}`),
+		}, answer(model.Stopped, called("c1", "f", `{"a":1}`))},
 		{"with another text", append(hi, end(message(`{"type":"output_text","text":"no"}`))), whole},
 		{"with another part", append(hi, end(message(`{"type":"refusal","refusal":"hi there"}`))), whole},
 		{"with more of it", append(hi, end(message(`{"type":"output_text","text":"hi there, you"}`))), answer(model.Stopped, said("hi there, you"))},

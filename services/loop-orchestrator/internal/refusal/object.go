@@ -11,8 +11,8 @@ import (
 var (
 	innerNames   = []string{"error", "errors", "fault"}
 	messageNames = []string{
-		"message", "msg", "detail", "error_description", "error_message", "errormessage", "error_msg", "errormsg", "errmsg",
-		"title", "description", "reason", "details", "failure",
+		"message", "msg", "title", "detail", "error_description", "error_message", "errormessage", "error_msg", "errormsg", "errmsg",
+		"description", "reason", "details", "failure",
 	}
 	typeNames   = []string{"type", "error_type", "__type", "status"}
 	codeNames   = []string{"code", "error_code", "errorcode", "errcode"}

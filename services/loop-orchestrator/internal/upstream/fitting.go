@@ -15,7 +15,7 @@ import (
 
 // maxResends bounds how often one call is sent again because of what its refusal
 // says. Some servers name one unknown parameter at a time.
-const maxResends = 6
+const maxResends = 8
 
 // Passing is a client for bodies that an application wrote. given tells whether it
 // wrote that member: what an application wrote is never left out after a refusal.

@@ -31,6 +31,9 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 		at.SetHeaders(to, secret)
 	}
 	to.Set("Content-Type", "application/json")
+	// The key without a value is not sent, and lets net/http send the call again on
+	// a new connection if the server closed the old one before it read anything.
+	to["Idempotency-Key"] = nil
 	if at.Effective().IdempotencyKey == registry.On {
 		to.Set("Idempotency-Key", h.IdempotencyKey)
 	}
@@ -41,7 +44,7 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 
 // call is a call on its way.
 type call struct {
-	http   http.Client
+	http   http.RoundTripper // not a client, which would follow redirects its own way
 	at     registry.Upstream
 	base   *url.URL // where the upstream is
 	body   []byte
@@ -59,7 +62,10 @@ func (u Client) send(
 	if err != nil {
 		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
 	}
-	c := call{http: *u.HTTP, at: at, body: body, header: h, accept: "application/json"}
+	c := call{http: u.HTTP.Transport, at: at, body: body, header: h, accept: "application/json"}
+	if c.http == nil {
+		c.http = http.DefaultTransport
+	}
 	if streamed {
 		c.accept = "text/event-stream, application/json;q=0.5"
 	}
@@ -69,7 +75,6 @@ func (u Client) send(
 	if c.secret, err = at.Credential.Resolve(); err != nil {
 		return nil, &model.CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
 	}
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c.follow(ctx)
 }
 
@@ -104,7 +109,7 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
-	resp, err := c.http.Do(req)
+	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("send a model call: %w", err)
 	}
@@ -176,7 +181,7 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 func (c *call) credentialNote(at *url.URL) string {
 	switch {
 	case c.secret == "":
-		return "The upstream wants a credential, and none is configured for this model."
+		return "The upstream refused the call, and no credential is configured for this model."
 	case !c.own(at):
 		return "The upstream redirects to another host, which does not get the credential configured for this model."
 	}

@@ -54,10 +54,7 @@ func isWhole(doc []byte) bool {
 // OpenAI's envelope, as vLLM's object "error", in a choice, or as an event of that
 // name. Members that are there and say nothing are no error.
 func told(doc []byte, event string) (refusal.Words, bool) {
-	if event == "error" {
-		return refusal.Read(doc), true
-	}
-	if !bytes.Contains(doc, []byte(`error`)) {
+	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
 		return refusal.Words{}, false
 	}
 	h := readHead(doc)
@@ -69,6 +66,8 @@ func told(doc []byte, event string) (refusal.Words, bool) {
 	case given(h.choice["error"]):
 		w := refusal.Read(h.choice["error"])
 		return w, says(w)
+	case event == "error":
+		return refusal.Read(doc), true
 	default:
 		return refusal.Words{}, false
 	}

@@ -38,13 +38,17 @@ type Failure struct {
 	RetryAfter time.Duration // 0 when the tool did not say
 }
 
+// addressRefused names the setting that lifts the usual reason.
+const addressRefused = "the tool's address is not one that may be called; " +
+	"a loopback or private address needs allow_private: true in the registry file"
+
 // callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
 	case isAddressRefused(err):
-		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called"}
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
 		return &Failure{Code: CodeRedirectRefused, Message: redirect.Error()}
 	case errors.Is(context.Cause(ctx), errSilence):
