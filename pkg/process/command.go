@@ -12,9 +12,11 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// Command is the whole life of a command line tool: it calls run and exits, 0 when run returns nil or ended because it was
-// asked to, 1 after any other error, which it prints as one plain line on standard error. The first SIGINT or SIGTERM cancels the
-// context with ErrDraining, a second one ends the process at once.
+// Command is the whole life of a command line tool: it calls run and exits, 0
+// when run returns nil or ended because of a signal, and after any other error 1
+// or what the error's method ExitCode returns. It prints an error as one plain
+// line on standard error. The first SIGINT or SIGTERM cancels the context with
+// ErrDraining, a second one ends the process at once.
 func Command(name string, run func(ctx context.Context) error) {
 	tuneGC(envconfig.OsLookuper())
 	signals := make(chan os.Signal, 2)
@@ -29,7 +31,7 @@ func Command(name string, run func(ctx context.Context) error) {
 				os.Exit(0)
 			}
 			fmt.Fprintln(os.Stderr, name+": "+strings.ReplaceAll(err.Error(), "\n", "; "))
-			os.Exit(exitFailed)
+			os.Exit(exitCode(err))
 		case s := <-signals:
 			if ctx.Err() != nil {
 				os.Exit(exitSignal + int(s.(syscall.Signal)))
@@ -37,4 +39,11 @@ func Command(name string, run func(ctx context.Context) error) {
 			cancel(ErrDraining)
 		}
 	}
+}
+
+func exitCode(err error) int {
+	if coder := (interface{ ExitCode() int })(nil); errors.As(err, &coder) {
+		return coder.ExitCode()
+	}
+	return exitFailed
 }

@@ -37,6 +37,17 @@ func (h *Health) Check(name string, fn func(ctx context.Context) error) {
 	h.checks = append(h.checks, &check{name: name, fn: fn})
 }
 
+// Names returns the names of the checks, in the order in which they came.
+func (h *Health) Names() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names := make([]string, len(h.checks))
+	for i, c := range h.checks {
+		names[i] = c.name
+	}
+	return names
+}
+
 // Drain makes the process unready for good.
 func (h *Health) Drain() { h.draining.Store(true) }
 

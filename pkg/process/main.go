@@ -44,7 +44,7 @@ func Main(name string, run func(ctx context.Context, rt *Runtime) error) {
 
 // usage is what a service says to --help.
 const usage = `%s takes no arguments: it is configured by environment variables.
-The README lists them; a wrong or missing one is named when the process starts.
+docs/settings.md lists them; a wrong or missing one is named when the process starts.
 `
 
 // live is Main with its surroundings as arguments. It returns the exit status.

@@ -62,10 +62,11 @@ func (rt *Runtime) Serve(ctx context.Context, parts ...func(context.Context) err
 	if err != nil {
 		return fmt.Errorf("listen for admin endpoints: %w", err)
 	}
-	return rt.serve(ctx, listener, parts)
+	return rt.ServeOn(ctx, listener, parts...)
 }
 
-func (rt *Runtime) serve(ctx context.Context, listener net.Listener, parts []func(context.Context) error) error {
+// ServeOn is Serve with a listener of the caller's, which it closes.
+func (rt *Runtime) ServeOn(ctx context.Context, listener net.Listener, parts ...func(context.Context) error) error {
 	stop := context.AfterFunc(ctx, rt.Health.Drain)
 	defer stop()
 	if len(parts) == 0 {

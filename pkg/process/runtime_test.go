@@ -99,7 +99,7 @@ func serveForTest(t *testing.T, ctx context.Context, rt *Runtime, parts ...func(
 		t.Fatal(err)
 	}
 	a := admin{url: "http://" + listener.Addr().String(), ended: make(chan error, 1)}
-	go func() { a.ended <- rt.serve(ctx, listener, parts) }()
+	go func() { a.ended <- rt.ServeOn(ctx, listener, parts...) }()
 	return a
 }
 

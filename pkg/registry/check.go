@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -155,6 +156,7 @@ func (c *checker) tool(at string, t Tool) {
 	}
 	c.credential(at+".credential", t.Credential)
 	c.within(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
+	c.modelNames(at+".models", t.Models)
 	c.tools[t.Name] = t
 }
 
@@ -195,6 +197,8 @@ func (c *checker) url(at, text string) {
 	switch {
 	case text == "":
 		c.fault(at, "is missing")
+	case !strings.Contains(text, "://") && !strings.Contains(text, "@"):
+		c.fault(at, "has no scheme; write http:// or https:// before it")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		c.fault(at, "is no http or https URL with a host")
 	case u.User != nil:

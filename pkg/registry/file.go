@@ -108,6 +108,9 @@ type Tool struct {
 	MaxOutputBytes int `yaml:"max_output_bytes"`
 	// AllowPrivate lets the tool live on a loopback or private address.
 	AllowPrivate bool `yaml:"allow_private"`
+	// Models are those that are offered the tool, by the names that requests say;
+	// nil: all.
+	Models []string `yaml:"models"`
 
 	arguments validator
 }

@@ -158,7 +158,7 @@ func (p *parsing) undecodable(path string, node ast.Node, err error) {
 	reason, where := err.Error(), at(node)
 	var placed yaml.Error
 	if errors.As(err, &placed) {
-		reason, where = placed.GetMessage(), placed.GetToken()
+		reason, where = correct(path, placed.GetMessage()), placed.GetToken()
 	}
 	var wrong *yaml.TypeError
 	if errors.As(err, &wrong) {

@@ -106,6 +106,15 @@ func TestParseFaults(t *testing.T) {
 			"f:9:13: tenants[0].weight is 101, want 0.01 to 100", `f:10:17: tenants[0].models[1] is "n", which is no model`,
 			`f:10:20: tenants[0].models[2] is "*"`,
 		}},
+		{"names that are near", "models:\n  - name: m\n    upstreem: {url: http://h}\n  - name: n\n    upstream: {url: http://h, modell: x}\ntools:\n  - name: t\n    allow-private: true\n  - name: u\n    wholly_different: 1\n", []string{
+			`f:3:5: models[0] unknown field "upstreem", did you mean upstream?`, `f:5:31: models[1] unknown field "modell", did you mean model?`,
+			`f:8:5: tools[0] unknown field "allow-private", did you mean allow_private?`, `f:10:5: tools[1] unknown field "wholly_different"`,
+		}},
+		{"a tab", "models:\n\t- name: m\n", []string{"f:2:1: begins with a tab; YAML is indented with spaces"}},
+		{"a URL without a scheme", "models:\n  - name: m\n    upstream: {url: localhost:8000/v1}\n", []string{"f:3:21: models[0].upstream.url has no scheme; write http:// or https:// before it"}},
+		{"tools of models", model + tool + "    models: [m, n, '*']\n  - name: u\n    url: http://h\n    models: []\n", []string{
+			`f:7:17: tools[0].models[1] is "n", which is no model`, `f:7:20: tools[0].models[2] is "*"`, "f:10:13: tools[1].models is empty; leave it out for all",
+		}},
 		{"tenants without", "tenants:\n  - weight: .nan\n    models: []\n  - name: a\n    in_flight: 0\n    weight: 0.0\n  - name: a\n", []string{
 			`f:2:5: tenants[0].name is ""`, "f:2:13: tenants[0].weight is NaN", "f:3:13: tenants[0].models is empty; leave it out for all",
 			"f:5:16: tenants[1].in_flight is 0; leave it out", "f:6:13: tenants[1].weight is 0; leave it out",

@@ -69,6 +69,11 @@ func (r *Registry) Tools() []Tool {
 	return sorted(r.tools, func(t Tool) string { return t.Name })
 }
 
+// OfferedTo tells whether requests of a model may be offered the tool.
+func (t Tool) OfferedTo(model string) bool {
+	return t.Models == nil || slices.Contains(t.Models, model)
+}
+
 // Only returns the registry without the tools that are not among those named.
 func (r *Registry) Only(tools []string) *Registry {
 	some := *r

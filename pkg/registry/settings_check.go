@@ -22,15 +22,15 @@ var (
 
 // reservedHeaders are Windlass's own; a credential belongs into credential.
 var reservedHeaders = []string{
-	"Accept", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Idempotency-Key",
-	"Proxy-Authorization", "Te", "Traceparent", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Accept", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host",
+	"Idempotency-Key", "Proxy-Authorization", "Te", "Traceparent", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
 // reservedMembers are what a request is about or what a budget bounds.
 var reservedMembers = []string{
-	"model", "messages", "input", "prompt", "instructions", "tools", "tool_choice", "functions", "function_call", "stream",
-	"stream_options", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens", "store", "background",
-	"previous_response_id", "conversation",
+	"model", "messages", "input", "prompt", "instructions", "tools", "tool_choice", "functions",
+	"function_call", "stream", "stream_options", "n", "best_of", "max_tokens", "max_completion_tokens",
+	"max_output_tokens", "store", "background", "previous_response_id", "conversation",
 }
 
 func (c *checker) settings(at string, u Upstream) {

@@ -104,14 +104,19 @@ func (c *checker) tenant(at string, t, everyone Tenant) {
 	if t.Weight != 0 && !(t.Weight >= minWeight && t.Weight <= maxWeight) { // so that NaN is refused
 		c.fault(at+".weight", "is %v, want %v to %v", t.Weight, minWeight, maxWeight)
 	}
-	if t.Models != nil && len(t.Models) == 0 {
-		c.fault(at+".models", "is empty; leave it out for all")
-	}
-	for i, name := range t.Models {
-		if _, ok := c.Model(name); !ok || name == wildcard {
-			c.fault(fmt.Sprintf("%s.models[%d]", at, i), "is %q, which is no model of this file", name)
-		}
-	}
+	c.modelNames(at+".models", t.Models)
 	t.fill(everyone)
 	c.tenants[t.Name] = t
+}
+
+// modelNames checks a list that leaves out models.
+func (c *checker) modelNames(at string, names []string) {
+	if names != nil && len(names) == 0 {
+		c.fault(at, "is empty; leave it out for all")
+	}
+	for i, name := range names {
+		if _, ok := c.Model(name); !ok || name == wildcard {
+			c.fault(fmt.Sprintf("%s[%d]", at, i), "is %q, which is no model of this file", name)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// cachedStatements is more than this package has.
+const cachedStatements = 256
+
+// foreignParams are parameters of other clients in the URLs that providers hand
+// out for their poolers. A server would refuse them.
+var foreignParams = []string{"pgbouncer", "connection_limit", "pool_timeout", "supa", "prepared_statements"}
 
 // connectTimeout bounds one attempt to connect to one server.
 const connectTimeout = 3 * time.Second
@@ -97,29 +105,34 @@ func isPooled(conn *pgx.Conn) bool { return conn.PgConn().CustomData()[pooledMar
 
 // poolConfig returns the configuration of a pool whose connections accept
 // writes, report to the outage, and find the primary among several hosts.
-func poolConfig(url string, out *outage) (*pgxpool.Config, error) {
+func poolConfig(url string, out *outage, hosts *hosts) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("parse the database url: %w", err)
 	}
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	pc.HealthCheckPeriod = 15 * time.Second
+	pc.PingTimeout = time.Second // of a connection that was idle, before it is used
 	cc := pc.ConnConfig
 	cc.ConnectTimeout = connectTimeout
 	cc.RuntimeParams["application_name"] = "windlass"
+	for _, name := range foreignParams {
+		delete(cc.RuntimeParams, name)
+	}
+	cc.StatementCacheCapacity = cmp.Or(cc.StatementCacheCapacity, cachedStatements) // some URLs for poolers turn the caches off
+	cc.DescriptionCacheCapacity = cmp.Or(cc.DescriptionCacheCapacity, cachedStatements)
 	cc.ValidateConnect = checkServer
 	// What needs no named statement on the server; [Store.send] asks for named
 	// ones on connections that are not pooled.
 	cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	hosts := &hosts{outage: out}
 	cc.Tracer = &connectTracer{outage: out, hosts: hosts}
 	pc.BeforeConnect = hosts.prefer
 	return pc, nil
 }
 
 // openPool makes the pool. It connects to nothing yet.
-func openPool(cfg Config, out *outage) (*pgxpool.Pool, error) {
-	pc, err := poolConfig(cfg.URL, out)
+func openPool(cfg Config, out *outage, hosts *hosts) (*pgxpool.Pool, error) {
+	pc, err := poolConfig(cfg.URL, out, hosts)
 	if err != nil {
 		return nil, err
 	}

@@ -17,16 +17,22 @@ import (
 // hosts, while no host of the URL accepts writes.
 const hostPause = 100 * time.Millisecond
 
+// hostKnown is how long the primary is taken for granted: long enough for the
+// connections of one pool, and too short to lead new ones to a host that died.
+const hostKnown = time.Second
+
 // hosts remembers which host of a URL with several is the primary, and searches
 // for it after a failover. All hosts are tried at the same time: the one that
 // died may answer nothing, and each attempt to reach it would take
 // connectTimeout. A URL with one host needs no search. Safe for concurrent use.
 type hosts struct {
 	outage *outage
+
 	search sync.Mutex // held during a search, so that there is one at a time
 
 	mu      sync.Mutex
 	primary string
+	at      time.Time
 }
 
 // prefer is the pool's BeforeConnect: it leaves only the primary in the
@@ -54,13 +60,16 @@ func (h *hosts) prefer(ctx context.Context, cc *pgx.ConnConfig) error {
 func (h *hosts) known() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if time.Since(h.at) > hostKnown {
+		return ""
+	}
 	return h.primary
 }
 
 func (h *hosts) learn(address string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.primary = address
+	h.primary, h.at = address, time.Now()
 }
 
 // forget makes the next connection search.

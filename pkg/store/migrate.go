@@ -71,7 +71,7 @@ func isApplied(ctx context.Context, db *sql.DB, version int64) (applied bool, er
 }
 
 func withProvider(ctx context.Context, url string, from fs.FS, use func(*sql.DB, *goose.Provider) error) error {
-	pc, err := poolConfig(url, &outage{})
+	pc, err := poolConfig(url, &outage{}, &hosts{outage: &outage{}})
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (o *outage) ended() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.reason != nil && o.logged != "" && o.log != nil {
-		o.log.Info("database connection restored", zap.Duration("took", time.Since(o.since)))
+		o.log.Warn("database connection restored", zap.Duration("took", time.Since(o.since)))
 	}
 	o.reason, o.logged, o.at = nil, "", time.Time{}
 }

@@ -49,16 +49,20 @@ func TestStatementsBehindAPooler(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		cfg  pgbouncer.Config
+
+		query string // more of the URL
 	}{
-		{"transaction mode", pgbouncer.Config{}},
-		{"transaction mode with one server connection for each two of ours", pgbouncer.Config{Size: 2}},
-		{"parameters ignored", pgbouncer.Config{More: ignored}},
-		{"session mode", pgbouncer.Config{Mode: "session", Size: 20}},
+		{"transaction mode", pgbouncer.Config{}, ""},
+		{"transaction mode with one server connection for each two of ours", pgbouncer.Config{Size: 2}, ""},
+		{"parameters ignored", pgbouncer.Config{More: ignored}, ""},
+		{"session mode", pgbouncer.Config{Mode: "session", Size: 20}, ""},
+		{"a URL for Prisma", pgbouncer.Config{}, "&pgbouncer=true&connection_limit=1"},
+		{"a URL for pgx", pgbouncer.Config{}, "&default_query_exec_mode=simple_protocol&statement_cache_capacity=0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			direct := storetest.Database(t, func(context.Context, string) error { return nil })
-			url := pooler(t, direct, tt.cfg)
+			url := pooler(t, direct, tt.cfg) + tt.query
 			if _, err := Migrate(t.Context(), url); err != nil {
 				t.Fatalf("migrate: %v", err)
 			}

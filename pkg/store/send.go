@@ -22,24 +22,33 @@ func (s *Store) send(ctx context.Context, sql string, a args) (pgx.Rows, error) 
 		return nil, err
 	}
 	if isPooled(conn.Conn()) {
-		return sendPooled(ctx, conn, sql, a), nil
+		return s.sendPooled(ctx, conn, sql, a), nil
 	}
 	rows, err := conn.Query(ctx, sql, pgx.QueryExecModeCacheStatement, a)
 	if err != nil {
-		conn.Release()
+		s.release(conn)
 		return nil, err
 	}
-	return &sent{Rows: rows, conn: conn}, nil
+	return &sent{Rows: rows, conn: conn, release: s.release}, nil
 }
 
-func sendPooled(ctx context.Context, conn *pgxpool.Conn, sql string, a args) pgx.Rows {
+func (s *Store) sendPooled(ctx context.Context, conn *pgxpool.Conn, sql string, a args) pgx.Rows {
 	b := &pgx.Batch{}
 	b.Queue(pooledSQL)
 	b.Queue(sql, a)
 	results := conn.SendBatch(ctx, b)
 	_, _ = results.Exec() // its error is the batch's, which the second result has too
 	rows, _ := results.Query()
-	return &sent{Rows: rows, batch: results, conn: conn}
+	return &sent{Rows: rows, batch: results, conn: conn, release: s.release}
+}
+
+// release gives a connection back to the pool, which drops it if it is closed.
+// A connection that was lost makes the next one search for the primary.
+func (s *Store) release(conn *pgxpool.Conn) {
+	if conn.Conn().IsClosed() {
+		s.primary.forget()
+	}
+	conn.Release()
 }
 
 // exec sends one statement that returns no rows.
@@ -56,9 +65,10 @@ func (s *Store) exec(ctx context.Context, sql string, a args) (pgconn.CommandTag
 // commit may fail, and releases the connection.
 type sent struct {
 	pgx.Rows
-	batch pgx.BatchResults // nil if the statement was sent alone
-	conn  *pgxpool.Conn    // nil once it is released
-	err   error
+	batch   pgx.BatchResults // nil if the statement was sent alone
+	conn    *pgxpool.Conn    // nil once it is released
+	release func(*pgxpool.Conn)
+	err     error
 }
 
 // Close implements pgx.Rows.
@@ -73,7 +83,7 @@ func (r *sent) Close() {
 			r.err = err
 		}
 	}
-	r.conn.Release()
+	r.release(r.conn)
 	r.conn = nil
 }
 

@@ -38,6 +38,7 @@ func (c *Config) Validate() error {
 type Store struct {
 	pool    *pgxpool.Pool
 	outage  *outage
+	primary *hosts
 	budgets sync.Map // tenant → struct{}
 	accepts *group[NewRequest, outcome]
 	turns   *group[TurnCommit, bool]
@@ -51,11 +52,12 @@ type Store struct {
 // Open makes the pool; it does not wait for the database, so that a service starts while Postgres is away.
 func Open(cfg Config) (*Store, error) {
 	out := &outage{log: cfg.Log}
-	pool, err := openPool(cfg, out)
+	primary := &hosts{outage: out}
+	pool, err := openPool(cfg, out, primary)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, outage: out}
+	s := &Store{pool: pool, outage: out, primary: primary}
 	s.accepts = newGroup(2, 256, s.acceptAll)
 	s.turns = newGroup(2, 128, s.commitTurns)
 	s.settles = newGroup(2, 128, s.settleAll)
@@ -80,6 +82,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.pool.Reset() // a server that answers nothing does not answer on the other connections either
 	}
 	if reason := s.outage.current(); reason != nil {
 		return reason

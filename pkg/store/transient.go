@@ -109,3 +109,13 @@ func suspectsServer(e *pgconn.PgError) bool {
 	}
 	return false
 }
+
+// Reason names an error without its text, which may quote data: the server's
+// code, or that there is none.
+func Reason(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return "the database answered SQLSTATE " + pg.Code
+	}
+	return "unexpected internal error"
+}

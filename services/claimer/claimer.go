@@ -103,7 +103,7 @@ func (c *claimer) claimLoop(ctx context.Context) {
 		for {
 			claimed, saturated, err := c.claim(ctx)
 			if err != nil && ctx.Err() == nil {
-				c.Log.Warn("claim failed", zap.Error(err))
+				c.LogFailure("claim failed", err)
 				break
 			}
 			if saturated {
@@ -186,7 +186,7 @@ func (c *claimer) sweep(ctx context.Context) int {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			c.Log.Warn("sweep failed", zap.Error(err))
+			c.LogFailure("sweep failed", err)
 		}
 		return 0
 	}
@@ -209,7 +209,7 @@ func (c *claimer) expireLoop(ctx context.Context) {
 		}
 		ids, err := c.Store.Overtime(ctx, expireMost)
 		if err != nil && ctx.Err() == nil {
-			c.Log.Warn("expiry failed", zap.Error(err))
+			c.LogFailure("expiry failed", err)
 		}
 		for _, id := range ids {
 			c.expire(ctx, store.Settlement{ID: id, Status: store.Expired, Reason: "deadline_exceeded", AfterWork: true})

@@ -17,7 +17,7 @@ func (c *claimer) expire(ctx context.Context, s store.Settlement) {
 		return // it ended another way meanwhile
 	case err != nil:
 		if ctx.Err() == nil {
-			c.Log.Warn("request not expired", zap.Error(err))
+			c.LogFailure("request not expired", err)
 		}
 		return
 	}

@@ -3,8 +3,6 @@ package claimer
 import (
 	"context"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 const (
@@ -31,7 +29,7 @@ func (c *claimer) forget(ctx context.Context, most int) {
 	for {
 		n, err := c.Store.Forget(ctx, most)
 		if err != nil && ctx.Err() == nil {
-			c.Log.Warn("old idempotency keys not forgotten", zap.Error(err))
+			c.LogFailure("old idempotency keys not forgotten", err)
 		}
 		if err != nil || n < most {
 			return

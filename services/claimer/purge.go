@@ -125,7 +125,7 @@ func (p *purger) round(ctx context.Context) {
 		if err != nil {
 			p.batch = max(p.batch/2, 1)
 			if ctx.Err() == nil {
-				p.Log.Warn("old requests not purged", zap.String("kind", p.kind), zap.Error(err))
+				p.LogFailure("old requests not purged", err, zap.String("kind", p.kind))
 			}
 			break
 		}
@@ -159,7 +159,7 @@ func (p *purger) erase(ctx context.Context, gone []store.Purged) {
 		}
 		id := dispatch.BusID(r.ID)
 		if err := p.Bus.Erase(ctx, id); err != nil && ctx.Err() == nil {
-			p.Log.Warn("purged requests not erased from the bus", zap.String("request_id", id), zap.Error(err))
+			p.LogFailure("purged requests not erased from the bus", err, zap.String("request_id", id))
 			return
 		}
 	}

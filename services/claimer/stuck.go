@@ -37,7 +37,7 @@ func (c *claimer) freeStuck(ctx context.Context, rows []store.Row) []store.Row {
 			err = c.raise(ctx, r)
 		}
 		if err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
-			c.Log.Warn("commands not replaced", zap.String("request_id", id), zap.Error(err))
+			c.LogFailure("commands not replaced", err, zap.String("request_id", id))
 		}
 	}
 	return moving

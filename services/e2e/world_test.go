@@ -44,6 +44,12 @@ type world struct {
 // newWorld starts everything and waits until it is ready. more is environment for all services.
 func newWorld(t *testing.T, more ...string) *world {
 	t.Helper()
+	return newWorldBehind(t, func(url string) string { return url }, more...)
+}
+
+// newWorldBehind is newWorld whose services reach the database by another URL, which follows from the server's own.
+func newWorldBehind(t *testing.T, front func(url string) string, more ...string) *world {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "wl-e2e-") //nolint:usetesting // t.TempDir is closed to the account that Postgres runs as
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // run by root, Postgres has an account of its own
@@ -65,7 +71,7 @@ func newWorld(t *testing.T, more ...string) *world {
 	w.nats.awaitReady(t)
 	listen := address(freePort(t))
 	w.env = append([]string{
-		env("WINDLASS_DATABASE_URL", w.url), env("WINDLASS_NATS_URL", w.nats.url), env("WINDLASS_DISPATCH_KEY", dispatchKey),
+		env("WINDLASS_DATABASE_URL", front(w.url)), env("WINDLASS_NATS_URL", w.nats.url), env("WINDLASS_DISPATCH_KEY", dispatchKey),
 		env("WINDLASS_API_KEY", apiKey), env("WINDLASS_LISTEN", listen), env("WINDLASS_REGISTRY", filepath.Join(dir, "registry.yaml")),
 		env("WINDLASS_SEAL_KEYS", sealKey), env("WINDLASS_STEP_MAX_BYTES", 4<<30), env("WINDLASS_TOOL_SLOTS", 256),
 	}, more...)

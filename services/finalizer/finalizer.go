@@ -92,11 +92,8 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 		answer = unreadable(c)
 	}
 	failpoint.Hit(failpoint.FinalBeforeCommit)
-	err = f.Insist(ctx, func(ctx context.Context) error {
-		return f.Store.Settle(ctx, store.Settlement{
-			ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed,
-			Items: added,
-		})
+	c, err = f.record(ctx, c, store.Settlement{
+		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: answer, AfterWork: c.Streamed, Items: added,
 	})
 	if err != nil {
 		// Stale may also be our own commit whose answer was lost: whoever waits is told all the same.
@@ -118,6 +115,22 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 	f.note(c)
 	failpoint.Hit(failpoint.FinalAfterPublish)
 	return nil
+}
+
+// record commits a settlement, or that the request failed if its answer cannot be recorded. It returns the chain with the outcome.
+func (f *finalizer) record(ctx context.Context, c store.Chain, end store.Settlement) (store.Chain, error) {
+	settle := func(ctx context.Context) error { return f.Store.Settle(ctx, end) }
+	err := f.Insist(ctx, settle)
+	if !backend.Unknown(ctx, err) {
+		return c, err
+	}
+	f.Log.Error("answer not recorded, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
+	c.Outcome, c.Reason = store.Failed, "server_error"
+	end.Status, end.Reason, end.Answer, end.Items = c.Outcome, c.Reason, unreadable(c), nil
+	if err = f.Insist(ctx, settle); backend.Unknown(ctx, err) {
+		backend.PauseUnknown(ctx)
+	}
+	return c, err
 }
 
 // afterWork clears what a cancelled or expired request left on the bus, ends a live stream, and takes the row off the sweep.

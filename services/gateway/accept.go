@@ -133,7 +133,7 @@ func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
 func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f != nil {
+	if f = misplaced(store.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := s.model(who, c.Model)
@@ -197,6 +197,8 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 	case errors.As(err, &limit):
 		s.spent.learn(n.Tenant, n.Limits, began, limit)
 		err = s.tellOver(x, n, limit)
+	case !errors.Is(err, store.ErrRepeat) && !errors.Is(err, store.ErrStale) && n.Once.Key == "":
+		s.orphans.add(n.Tenant, n.ID) // an unknown error: most probably there is no row
 	}
 	s.backlog.giveBack()
 	if n.Admit {

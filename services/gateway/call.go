@@ -31,7 +31,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f != nil {
+		if f = misplaced(string(e), body, nil, f); f != nil {
 			return f
 		}
 		model, f := s.model(x.who, c.Model)

@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/compaction"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	// SealKeys seal and open what compaction items hold: secrets of at least 16 bytes, separated by commas. The first one seals, all
 	// of them open. Empty: nothing is compacted.
 	SealKeys string `env:"WINDLASS_SEAL_KEYS"`
+	// CORSOrigins are the origins whose pages may call the API from a browser, separated by commas: https://app.example.com,
+	// https://*.example.com, http://localhost:*, loopback, null, or * for all. Empty: none.
+	CORSOrigins []string `env:"WINDLASS_CORS_ORIGINS"`
 	// MaxBody bounds a request body, in bytes.
 	MaxBody int64 `env:"WINDLASS_MAX_BODY, default=16777216"`
 	// BacklogMax is the number of queued requests from which on new ones are refused with 429.
@@ -68,6 +72,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := compaction.ReadKeys(c.SealKeys); err != nil {
 		errs = append(errs, fmt.Errorf("WINDLASS_SEAL_KEYS: %w", err))
+	}
+	if _, err := origins.Parse(c.CORSOrigins); err != nil {
+		errs = append(errs, fmt.Errorf("WINDLASS_CORS_ORIGINS: %w", err))
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, want at least 1", c.MaxBody))

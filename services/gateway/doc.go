@@ -125,7 +125,16 @@
 //     given out is looked up once a second at most, and the lookups of one moment are one statement (package apikey).
 //   - A key without the right to a model is told that there is no such model. A key without the scope for a method gets 403
 //     missing_scope, whatever the id.
-//   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with milliseconds, durations are milliseconds.
+//   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with milliseconds, durations are milliseconds. What a model
+//     was shown is rebuilt from the request, what it continues and the earlier turns (package audit): a stored copy per turn would grow
+//     with the square of the turns. A deleted history, and items that a size limit leaves out, are named in input_notice.
+//   - Pages of other origins may call the API if WINDLASS_CORS_ORIGINS lists them (package origins). Preflights are answered before
+//     the key is checked. Cookies are never accepted, so that * is safe: the key is the only credential.
+//   - GET /v1/models asks the upstream of the wildcard model for its models: at most once a minute, without waiting once there is an
+//     answer (package catalog). It is the only call of an upstream that the gateway makes, and needs the upstream's credential in
+//     the gateway's environment. A failure costs only the upstream's own names. A name that the upstream does not list is still passed
+//     on: lists are not always complete.
+//   - Errors name what was probably meant (package hints): near models that the key may use, and the route for a wrong path.
 //   - A WebSocket is a client like any other: each message is a request with a row, and its events are those of a stream. What only the
 //     connection knows is the last response that nobody else may read: one with store=false, or a warm-up, of which no row is made. A
 //     request that continues it is accepted with all of it as its input, so that a worker finds everything in the row, wherever it

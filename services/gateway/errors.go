@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -45,6 +46,12 @@ func (s *server) fail(x *exchange, r *http.Request, err error) {
 	}
 	x.refused = f
 	sayWhenToRetry(x, f)
+	if f.Status == http.StatusInternalServerError {
+		named := *f // the original may be shared
+		named.Message += " The request id to report is " + x.id + "."
+		f = &named
+		x.Header().Set("X-Should-Retry", "false")
+	}
 	if f.Status == http.StatusServiceUnavailable { // SDKs repeat every 5xx unless told otherwise
 		x.Header().Set("X-Should-Retry", strconv.FormatBool(f.RetryAfter > 0))
 	}
@@ -68,11 +75,15 @@ func faultOf(err error) *fault.Error {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case store.Unavailable(err), errors.Is(err, process.ErrDraining):
+	case unavailable(err), errors.Is(err, process.ErrDraining):
 		return fault.Unavailable(retryAfter)
 	}
 	return fault.Internal()
 }
+
+// unavailable reports whether the database or the bus is unavailable: the same request may succeed in a second. Every other
+// error is a bug or a broken installation, and a client gets a 500 that names its log line.
+func unavailable(err error) bool { return store.Unavailable(err) || bus.Unavailable(err) }
 
 // send writes an answer that is complete.
 func (s *server) send(x *exchange, status int, body []byte) {
@@ -87,8 +98,13 @@ func (s *server) send(x *exchange, status int, body []byte) {
 	_, _ = x.Write(body) // a client that has gone is none of our business any more
 }
 
-func noRoute(_ *exchange, r *http.Request) error {
-	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s)", excerpt(r.Method), excerpt(r.URL.Path)))
+// noRoute answers for a path that is not there, and says which one was probably meant.
+func (s *server) noRoute(_ *exchange, r *http.Request) error {
+	hint := s.hints.Route(r.Method, r.URL.Path)
+	if hint == "" {
+		hint = "GET /openapi.json lists the routes of this server."
+	}
+	return fault.NotFound(fmt.Sprintf("Invalid URL (%s %s). %s", excerpt(r.Method), excerpt(r.URL.Path), hint))
 }
 
 func methodNotAllowed(allowed []string) handler {

@@ -19,8 +19,7 @@ import (
 // exchange is one HTTP request on its way through the handlers, as its log line and metrics will tell it.
 type exchange struct {
 	http.ResponseWriter
-	id        string // x-request-id
-	method    string
+	id        string       // x-request-id
 	route     string       // the pattern that matched
 	who       principal    // set once the key was checked
 	requestID string       // of the row it concerns, as everywhere else in the logs
@@ -71,7 +70,7 @@ func (s *server) observe(next func(*exchange, *http.Request)) http.Handler {
 		s.tasks.Add(1)
 		defer s.tasks.Done()
 		began := time.Now()
-		x := &exchange{ResponseWriter: w, id: uuid.NewString(), method: r.Method, route: "/"}
+		x := &exchange{ResponseWriter: w, id: uuid.NewString(), route: "/"}
 		x.Header().Set("X-Request-Id", x.id)
 		defer func() {
 			if p := recover(); p != nil {
@@ -113,8 +112,7 @@ func (s *server) note(x *exchange, took time.Duration) {
 		log = s.log.Error
 	}
 	fields := []zap.Field{
-		zap.String("kind", x.route), zap.String("method", excerpt(x.method)), zap.String("delivery", x.id),
-		zap.String("outcome", code), zap.Duration("took", took),
+		zap.String("kind", x.route), zap.String("delivery", x.id), zap.String("outcome", code), zap.Duration("took", took),
 	}
 	if x.requestID != "" {
 		fields = append(fields, zap.String("request_id", x.requestID))

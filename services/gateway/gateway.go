@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -61,6 +62,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
 		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
 	}
+	if s.origins, err = origins.Parse(cfg.CORSOrigins); err != nil {
+		return fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
+	}
 	stop, err := b.OnDone(s.onDone)
 	if err != nil {
 		return err
@@ -90,6 +94,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 		defer s.spent.clear()
 		return st.ForgetTokens(ctx, limited)
 	})
+	s.catalog = s.newCatalog()
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
 	return s

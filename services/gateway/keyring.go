@@ -45,6 +45,7 @@ type heldKey struct {
 	key    *store.Key // nil: none that lives, or not known yet
 	asked  time.Time  // when the look that found it began; zero: none has found anything
 	failed time.Time  // when the last look that found no database ended; zero: it did find one
+	why    error      // why it ended
 	look   chan struct{}
 }
 
@@ -107,10 +108,10 @@ func (k *keyring) lookAt(id string, h *heldKey) {
 	case err == nil || errors.Is(err, store.ErrNotFound):
 		h.key, h.asked, h.failed = nil, began, time.Time{}
 	default:
-		if h.failed.IsZero() {
-			k.log.Warn("key not looked up", zap.Error(err))
+		if h.failed.IsZero() && !unavailable(err) { // the store logs an outage
+			k.log.Error("key not looked up", zap.Error(err))
 		}
-		h.failed = time.Now()
+		h.failed, h.why = time.Now(), err
 	}
 }
 
@@ -124,6 +125,9 @@ func (h *heldKey) verdict() (*store.Key, error) {
 		return h.key, nil
 	case h.key == nil && !h.asked.IsZero() && h.failed.IsZero() && h.look == nil:
 		return nil, errKeyUnknown
+	}
+	if !h.failed.IsZero() && !unavailable(h.why) {
+		return nil, h.why
 	}
 	return nil, errAway
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -62,7 +63,7 @@ func (s *shelf) count() int {
 
 func living(id string) store.Key { return store.Key{ID: id, Tenant: "a", Remaining: math.MaxInt64} }
 
-var errCut = fmt.Errorf("cut: %w", errors.ErrUnsupported) // of a shape that store takes for a lost connection
+var errCut = fmt.Errorf("cut: %w", io.ErrUnexpectedEOF)
 
 // inRing runs a test on a ring that holds key "k", by a clock of its own.
 func inRing(t *testing.T, test func(t *testing.T, ring *keyring, s *shelf)) {
@@ -196,7 +197,7 @@ func TestOutageIsNotAskedAgainAtOnce(t *testing.T) {
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
 		s.change(func(s *shelf) { s.err = store.ErrSchema }) // of a kind that is not repeated within one look
 		for range 1000 {
-			wantKey(t, ring, "k", errAway, "without a database")
+			wantKey(t, ring, "k", store.ErrSchema, "without a database")
 		}
 		wantAsked(t, s, 1, "without a database")
 	})

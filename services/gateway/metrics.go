@@ -14,6 +14,9 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+
+	originsRefused prometheus.Counter
+	listsFailed    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -29,6 +32,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refused: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
 		}, []string{"limit"})),
+		listsFailed: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
+		})),
+		originsRefused: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_cors_refusals_total", Help: "Preflights and WebSockets of pages whose origin WINDLASS_CORS_ORIGINS does not list.",
+		})),
 	}
 }
 

@@ -5,11 +5,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
@@ -140,44 +143,146 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	}
 }
 
-// The same with an Idempotency-Key: the client that comes again finds the request that was accepted, and nothing cancels it.
-func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
-	t.Parallel()
-	s, tap := behindTap(t)
-	createdID(t, s.sendKeyed("warm", "/v1/responses", backgroundBody)) // else it is the planning that waits, and loses its answer
-	s.claim()
+// holdKey takes an idempotency key in a transaction that is still open. An accept with that key waits for its end, in the middle of
+// its execution. A lock of the table would not do: a connection that has not prepared the statement yet waits for it at the Parse,
+// and the loss of that answer means that the accept was never executed.
+func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), `BEGIN; INSERT INTO idempotency (tenant, key, hash, made, expires_at)
+		VALUES ('`+defaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func counts(t *testing.T, conn *pgx.Conn, sql string) func() bool {
+	t.Helper()
+	return func() bool {
+		var n int
+		err := conn.QueryRow(t.Context(), sql).Scan(&n)
+		return err == nil && n > 0
+	}
+}
+
+// The same with an Idempotency-Key: the client that comes again finds the request that was accepted, and nothing cancels it.
+func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t)
+	s.background() // the backlog has been counted, and the lane asked for
+	s.claim()
+	conn := s.holdKey(t, "k")
+	answers := s.laterSend(s.keyed("k", "POST", "/v1/responses", backgroundBody))
+	eventually(t, "an accept that waits", counts(t, conn, `SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'`))
+	tap.close()
+	if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	// The client may be answered before the commit.
+	eventually(t, "the commit whose answer is lost", counts(t, conn, `SELECT count(*) FROM idempotency WHERE key = 'k'`))
+	if r := receive(t, answers); r.status != http.StatusServiceUnavailable {
+		t.Errorf("the accept whose answer was lost was answered %d %s, want 503", r.status, r.body)
+	}
+	tap.open()
+	ids := s.twoAnswers(t, "k", true, true)
+	if n := s.backlog(); n != 1 || ids[0] != ids[1] {
+		t.Errorf("the key made %v, %d requests are queued; want the one", ids, n)
+	}
+}
+
+// An accept whose connection was lost before it was executed has made nothing: the client that comes again makes the request, once,
+// and that answer is no replay.
+func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t)
+	conn, err := pgx.Connect(t.Context(), s.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE requests IN SHARE MODE`); err != nil {
 		t.Fatal(err)
 	}
 	answers := s.laterSend(s.keyed("k", "POST", "/v1/responses", backgroundBody))
-	eventually(t, "an accept that waits", func() bool {
-		var n int
-		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'requests'::regclass`).Scan(&n)
-		return err == nil && n > 0
-	})
+	eventually(t, "a Parse that waits", counts(t, conn,
+		`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'requests'::regclass`))
 	tap.close()
 	if _, err := conn.Exec(t.Context(), `COMMIT`); err != nil {
 		t.Fatal(err)
 	}
 	if r := receive(t, answers); r.status != http.StatusServiceUnavailable {
-		t.Errorf("the accept whose answer was lost was answered %d %s, want 503", r.status, r.body)
+		t.Errorf("the accept whose connection was lost was answered %d %s, want 503", r.status, r.body)
 	}
 	tap.open()
-	var ids []string
-	eventually(t, "two answers", func() bool {
-		r := s.sendKeyed("k", "/v1/responses", backgroundBody)
-		if r.status == http.StatusOK {
-			ids = append(ids, createdID(t, r))
-			wantReplayed(t, "a repeat", r, true)
-		}
-		return len(ids) == 2
-	})
+	ids := s.twoAnswers(t, "k", false, true)
 	if n := s.backlog(); n != 1 || ids[0] != ids[1] {
 		t.Errorf("the key made %v, %d requests are queued; want the one", ids, n)
 	}
+}
+
+// twoAnswers repeats a POST until it was answered twice, and checks the replay mark of each answer.
+func (s *stand) twoAnswers(t *testing.T, key string, replayed ...bool) (ids []string) {
+	t.Helper()
+	eventually(t, "two answers", func() bool {
+		r := s.sendKeyed(key, "/v1/responses", backgroundBody)
+		if r.status == http.StatusOK {
+			wantReplayed(t, "answer "+strconv.Itoa(len(ids)+1), r, replayed[len(ids)])
+			ids = append(ids, createdID(t, r))
+		}
+		return len(ids) == len(replayed)
+	})
+	return ids
+}
+
+// A bug or a broken schema is no outage: the client is answered at once, by a 500 that names the log line and asks for no repeat,
+// and nothing is accepted.
+func TestUnknownErrorIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, break_, code string }{
+		{"column dropped", `ALTER TABLE requests DROP COLUMN lane CASCADE`, "42703"},
+		{"check violation", `ALTER TABLE requests ADD CONSTRAINT bug CHECK (model = 'x') NOT VALID`, "23514"},
+		{"raised in a trigger", `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '22P05'; END $$;
+			CREATE TRIGGER t BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION f()`, "22P05"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := raise(t)
+			conn, err := pgx.Connect(t.Context(), s.database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+			if _, err := conn.Exec(t.Context(), tt.break_); err != nil {
+				t.Fatal(err)
+			}
+			r := s.call("POST", "/v1/responses", backgroundBody)
+			fault, _ := r.object(t)["error"].(map[string]any)
+			message, _ := fault["message"].(string)
+			id := r.header.Get("X-Request-Id")
+			if r.status != http.StatusInternalServerError || fault["type"] != "server_error" || !strings.Contains(message, id) ||
+				r.header.Get("Retry-After") != "" || r.header.Get("X-Should-Retry") != "false" {
+				t.Errorf("answered %d %v %s, want a 500 that names the request and asks for no repeat", r.status, r.header, r.body)
+			}
+			if strings.Contains(string(r.body), tt.code) {
+				t.Errorf("the client hears of our insides: %s", r.body)
+			}
+			s.wantLogged(t, id, tt.code)
+		})
+	}
+}
+
+// wantLogged checks that an exchange was logged as an error with its cause.
+func (s *stand) wantLogged(t *testing.T, id, cause string) {
+	t.Helper()
+	for _, line := range s.logs.FilterField(zap.String("delivery", id)).All() {
+		if text, _ := line.ContextMap()["error"].(string); line.Level == zapcore.ErrorLevel && strings.Contains(text, cause) {
+			return
+		}
+	}
+	t.Errorf("%s is not logged as an error with %s: %v", id, cause, s.logs.All())
 }

@@ -25,7 +25,7 @@ func TestStepsAreTheAuditTrail(t *testing.T) {
 	same(t, "trail of a queued request", s.call("GET", path, "").body, `{"object":"list","data":[],"has_more":false}`+"\n")
 	row := s.claim()
 	after := s.commit(row, store.TurnCommit{
-		Output: []byte(`[{"type":"function_call"}]`), InputTokens: 3, OutputTokens: 4, Took: 1500 * time.Microsecond,
+		Output: []byte(`{"items":[{"type":"function_call","call_id":"call_1","name":"echo","arguments":"{}"}],"usage":{},"origin":"0123456789abcdef","own":{"0":{"secret":1}}}`), InputTokens: 3, OutputTokens: 4, Took: 1500 * time.Microsecond,
 		Steps: []store.NewStep{
 			{Index: 1, Name: "echo", Pool: "default", CallID: "call_1", Input: []byte(`{"a":"<b>"}`), InputHash: []byte{1}},
 			{Index: 2, Name: "echo", Pool: "default", CallID: "call_2", Input: []byte(`{}`), InputHash: []byte{2}},
@@ -53,17 +53,22 @@ func TestStepsAreTheAuditTrail(t *testing.T) {
 			"object": "response.step", "turn": 1.0, "index": 0.0, "kind": "model", "name": "m", "state": "done", "attempt": 1.0,
 			"call_id": nil, "created_at": "a time", "finished_at": "a time", "took_ms": 1.5,
 			"usage": map[string]any{"input_tokens": 3.0, "output_tokens": 4.0, "total_tokens": 7.0},
-			"input": nil, "output": `[{"type":"function_call"}]`, "error": nil,
+			"input": []any{map[string]any{
+				"type": "message", "role": "user", "status": "completed", "id": "msg_" + strings.TrimPrefix(id, "resp_") + "_in0000",
+				"content": []any{map[string]any{"type": "input_text", "text": "hi"}},
+			}},
+			"output":       []any{map[string]any{"type": "function_call", "call_id": "call_1", "name": "echo", "arguments": "{}"}},
+			"input_notice": nil, "error": nil,
 		},
 		map[string]any{
 			"object": "response.step", "turn": 1.0, "index": 1.0, "kind": "tool", "name": "echo", "state": "failed", "attempt": 1.0,
 			"call_id": "call_1", "created_at": "a time", "finished_at": "a time", "took_ms": 2.0, "usage": nil,
-			"input": `{"a":"<b>"}`, "output": "nul \ufffd and \ufffd", "error": map[string]any{"code": "timeout"},
+			"input": `{"a":"<b>"}`, "output": "nul \ufffd and \ufffd", "input_notice": nil, "error": map[string]any{"code": "timeout"},
 		},
 		map[string]any{
 			"object": "response.step", "turn": 1.0, "index": 2.0, "kind": "tool", "name": "echo", "state": "dispatched",
 			"attempt": 1.0, "call_id": "call_2", "created_at": "a time", "finished_at": nil, "took_ms": nil, "usage": nil,
-			"input": `{}`, "output": nil, "error": nil,
+			"input": `{}`, "output": nil, "input_notice": nil, "error": nil,
 		},
 	}}
 	if diff := cmp.Diff(want, got, isTime); diff != "" {

@@ -13,6 +13,9 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/hints"
+	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -22,8 +25,11 @@ import (
 type server struct {
 	cfg     Config
 	seals   compaction.Keys
-	key     [32]byte // digest of WINDLASS_API_KEY
+	origins origins.List // of pages that may call from a browser
+	key     [32]byte     // digest of WINDLASS_API_KEY
 	keys    *keyring
+	catalog *catalog.Catalog // of the wildcard's upstream; nil without a wildcard
+	hints   hints.Routes
 	store   *store.Store
 	bus     *bus.Bus
 	publish dispatch.Publisher
@@ -69,8 +75,7 @@ func (s *server) routes() map[string]map[string]handler {
 		"/v1/conversations/{id}/items":        {http.MethodGet: s.listItems, http.MethodPost: s.addItems},
 		"/v1/conversations/{id}/items/{item}": {http.MethodGet: s.readItem, http.MethodDelete: s.deleteItem},
 		"/v1/models":                          {http.MethodGet: s.models},
-		"/v1/models/{model}":                  {http.MethodGet: s.oneModel},
-		"/v1/models/{owner}/{model}":          {http.MethodGet: s.oneModel},
+		"/v1/models/{model...}":               {http.MethodGet: s.oneModel},
 	}
 }
 
@@ -92,23 +97,27 @@ func (s *server) public() map[string]map[string]handler {
 // handler is the whole API.
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
+	s.hints = hints.Routes{}
 	add := func(routes map[string]map[string]handler, wrap func(handler) handler) {
 		for pattern, methods := range routes {
+			s.hints[pattern] = slices.Sorted(maps.Keys(methods))
 			mux.Handle(pattern, s.byMethod(pattern, methods, wrap))
 		}
 	}
 	add(s.routes(), s.keyed)
 	add(s.adminRoutes(), s.adminKeyed)
 	add(s.public(), func(h handler) handler { return h })
-	mux.Handle("/", s.answer("/", noRoute))
-	return s.observe(func(x *exchange, r *http.Request) {
+	mux.Handle("/", s.answer("/", s.noRoute))
+	shared := s.shared(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would redirect to the cleaned path; an id with dots and slashes in it is simply not there.
 		if p := r.URL.EscapedPath(); p != path.Clean(p) {
-			s.fail(x, r, noRoute(x, r))
+			x := w.(*exchange)
+			s.fail(x, r, s.noRoute(x, r))
 			return
 		}
-		mux.ServeHTTP(x, r)
-	})
+		mux.ServeHTTP(w, r)
+	}))
+	return s.observe(func(x *exchange, r *http.Request) { shared.ServeHTTP(x, r) })
 }
 
 // byMethod answers a route. The mux is not asked to tell methods apart: a path of its own beside one with an id, which has other methods,

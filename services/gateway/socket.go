@@ -52,10 +52,13 @@ func (s *server) upgrade(x *exchange, r *http.Request) error {
 		x.Header().Set("Sec-WebSocket-Version", "13")
 		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
 	}
+	if err := s.checkOrigin(r); err != nil {
+		return err
+	}
 	s.sockets.Add(1) // before the connection is out of the HTTP server's sight
 	defer s.sockets.Done()
 	conn, err := websocket.Accept(x, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // of the origin: no page can make a browser send the key
+		InsecureSkipVerify: true, // of the origin: checkOrigin has looked at it
 		CompressionMode:    websocket.CompressionNoContextTakeover,
 	})
 	if err != nil { // Accept has answered

@@ -6,19 +6,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // stepTime is RFC 3339 in UTC with milliseconds.
 const stepTime = "2006-01-02T15:04:05.000Z07:00"
 
-// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1 and up are the calls it asked for. Input and
-// output are text: a tool's arguments and what the model saw of its result, a model's output items as JSON; bytes that are not
-// text, and U+0000, are shown as U+FFFD. Nulls: not yet, or not for this kind.
+// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1 and up are the calls it asked for. Of a tool, input and
+// output are text: its arguments and what the model saw of its result; bytes that are not text, and U+0000, are shown as U+FFFD.
+// Of a model they are lists of items: what it was shown and what it said. Nulls: not yet, not for this kind, or not kept.
 type stepObject struct {
 	Object     string           `json:"object"`
 	Turn       int              `json:"turn"`
@@ -32,9 +35,11 @@ type stepObject struct {
 	FinishedAt *string          `json:"finished_at"`
 	TookMS     *float64         `json:"took_ms"` // of the last attempt
 	Usage      *stepUsage       `json:"usage"`
-	Input      *string          `json:"input"`
-	Output     *string          `json:"output"`
+	Input      any              `json:"input"`
+	Output     any              `json:"output"`
 	Error      *json.RawMessage `json:"error"` // of the last attempt that failed
+	// InputNotice says what is missing in a model's input, and why; null: nothing.
+	InputNotice *string `json:"input_notice"`
 }
 
 type stepUsage struct {
@@ -50,12 +55,16 @@ type list[T any] struct {
 	HasMore bool   `json:"has_more"`
 }
 
-// steps is GET /v1/responses/{id}/steps, the audit trail.
+// steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
 func (s *server) steps(x *exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
 		return notFound(public)
+	}
+	turn, err := readTurn(r.URL.Query())
+	if err != nil {
+		return err
 	}
 	x.requestID = dispatch.BusID(id)
 	ctx, cancel := patient(r.Context())
@@ -69,7 +78,16 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, trail(steps, "response.step"))
+	shown := trail(steps, "response.step")
+	if len(steps) > 0 {
+		if err := s.showInputs(ctx, x.who.tenant, id, steps, shown.Data, turn); err != nil {
+			return err
+		}
+	}
+	if turn > 0 {
+		shown.Data = slices.DeleteFunc(shown.Data, func(o stepObject) bool { return o.Turn != turn })
+	}
+	return s.sendJSON(x, shown)
 }
 
 func trail(steps []store.Step, object string) list[stepObject] {
@@ -83,7 +101,12 @@ func trail(steps []store.Step, object string) list[stepObject] {
 func describe(s store.Step, object string) stepObject {
 	o := stepObject{
 		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: s.State, Attempt: s.Attempt,
-		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Input: text(s.Input), Output: text(s.Output), Error: jsonOrText(s.Error),
+		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
+	}
+	if s.Kind == modelStep {
+		o.Output = said(s.Output)
+	} else {
+		o.Input, o.Output = text(s.Input), text(s.Output)
 	}
 	if s.CallID != "" {
 		o.CallID = text([]byte(s.CallID))
@@ -92,11 +115,29 @@ func describe(s store.Step, object string) stepObject {
 		at, took := s.FinishedAt.UTC().Format(stepTime), float64(s.Took)/float64(time.Millisecond)
 		o.FinishedAt, o.TookMS = &at, &took
 	}
-	if s.Kind == "model" && s.State == store.StepDone {
+	if s.Kind == modelStep && s.State == store.StepDone {
 		u := responses.Usage{InputTokens: s.InputTokens, OutputTokens: s.OutputTokens}
 		o.Usage = &stepUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, TotalTokens: u.Total()}
 	}
 	return o
+}
+
+// modelStep is the kind of a step that is a turn's model call.
+const modelStep = "model"
+
+// said is the items of a model's answer, without what is kept beside them for its upstream.
+func said(output []byte) any {
+	if output == nil {
+		return nil
+	}
+	record, err := chain.ReadRecord(output)
+	if err != nil { // what it says is still better than nothing
+		return text(output)
+	}
+	if record.Items == nil {
+		return []item.Item{}
+	}
+	return record.Items
 }
 
 // text shows bytes that may be anything. nil stays nil.

@@ -97,8 +97,8 @@ func (s *server) watch(ctx context.Context) {
 			continue
 		}
 		done, err := s.store.Finished(ctx, ids)
-		if err != nil && !blind && ctx.Err() == nil {
-			s.log.Warn("waiting requests could not be looked at", zap.Error(err))
+		if err != nil && !blind && ctx.Err() == nil && !unavailable(err) { // the store logs an outage
+			s.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
 		blind = err != nil
 		for _, id := range done {
@@ -132,7 +132,7 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest, ended <
 		switch {
 		case err == nil && a.Status.Terminal():
 			return s.show(x, a)
-		case err != nil && !store.Unavailable(err) && r.Context().Err() == nil:
+		case err != nil && !unavailable(err) && r.Context().Err() == nil:
 			return err
 		}
 		// A hint that was not true, or a database that is away: the poll gives the word again.
@@ -146,7 +146,7 @@ func (s *server) hangUp(tenant string, id uuid.UUID) {
 	err := s.settleCancelled(ctx, tenant, id)
 	switch {
 	case err == nil || errors.Is(err, store.ErrStale):
-	case store.Unavailable(err):
+	case unavailable(err):
 		s.orphans.add(tenant, id)
 	default:
 		s.log.Error("request of a client that hung up not cancelled",

@@ -29,7 +29,10 @@ func (o *orchestrator) compact(ctx context.Context, c store.Chain) (store.TurnCo
 	if err != nil {
 		return none, err
 	}
-	call := model.Call{Model: served.Upstream.Model, Request: request, Ancestors: earlier, Origin: served.Upstream.Origin()}
+	call := model.Call{
+		Model: served.Upstream.Model, Request: request, Ancestors: earlier,
+		Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
+	}
 	opened, err := o.open(c.Tenant, call)
 	if err != nil {
 		return none, err

@@ -237,9 +237,9 @@ func TestARunShortensItsHistory(t *testing.T) {
 	}
 	for i, want := range []map[string]bool{
 		{"Do it.": true, "nope": false, "Answer with the summary alone": false},
-		{"Do it.": true, `"role":"tool"`: true, "Answer with the summary alone": true, "max_completion_tokens": false},
+		{"Do it.": true, `"role":"tool"`: true, "Answer with the summary alone": true, "max_tokens": false},
 		// What the summary has cost is not held against the answer.
-		{"Do it.": true, `"role":"tool"`: false, "They met.": true, `"max_completion_tokens":380`: true},
+		{"Do it.": true, `"role":"tool"`: false, "They met.": true, `"max_tokens":380`: true},
 	} {
 		for text, there := range want {
 			if strings.Contains(bodies[i], text) != there {

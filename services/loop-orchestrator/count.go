@@ -35,6 +35,7 @@ func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnComm
 	}
 	call, err := o.open(c.Tenant, model.Call{
 		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Tools: tools.Offers, Choice: tools.Choice,
+		Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
 	})
 	if err != nil {
 		return none, err

@@ -78,5 +78,25 @@ func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]chain
 	if err != nil {
 		return nil, errUnreadable
 	}
-	return all, nil
+	return all, o.attach(ctx, c.Tenant, all)
+}
+
+// attach adds what upstreams attached to what was said in a conversation. Its
+// items do not have it, for clients see them; the records of its responses do,
+// as long as those are kept.
+func (o *orchestrator) attach(ctx context.Context, tenant string, conversation []chain.Ancestor) error {
+	said := chain.Said(conversation)
+	if len(said) == 0 {
+		return nil
+	}
+	var records map[store.TurnKey][]byte
+	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+		records, err = o.Store.Recorded(ctx, tenant, said, chain.AttachedMark)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	chain.Attach(conversation, records)
+	return nil
 }

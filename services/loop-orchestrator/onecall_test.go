@@ -137,7 +137,7 @@ func TestAStreamedCallTellsItsChunks(t *testing.T) {
 		t.Errorf("the step is %+v with %s, want two chunks and the usage", step, step.Output)
 	}
 	chunks, whole := s.told(t, row)
-	want := []string{`{"model":"m","choices":[{"index":0}]}`, `{"choices":[{"index":0,"finish_reason":"stop"}],"model":"m"}`}
+	want := []string{`{"model":"m","choices":[{"index":0,"delta":{}}]}`, `{"choices":[{"index":0,"finish_reason":"stop","delta":{}}],"model":"m"}`}
 	if diff := cmp.Diff(want, chunks); diff != "" || !whole {
 		t.Errorf("whole: %v; the stream (-want +got):\n%s", whole, diff)
 	}

@@ -20,6 +20,7 @@ import (
 	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -62,7 +63,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := be.Registry.CheckModelCredentials(); err != nil {
 		return fmt.Errorf("check the models' credentials: %w", err)
 	}
-	o := &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(cfg.Slots)}, keys: keys, now: time.Now}
+	o := &orchestrator{Backend: be, keys: keys, now: time.Now, upstream: upstream.Client{
+		HTTP: modelClient(cfg.Slots), Memory: &fit.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, be.Log).note,
+	}}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range be.Registry.Lanes() {

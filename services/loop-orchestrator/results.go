@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 )
 
@@ -19,10 +20,13 @@ import (
 // failed.
 var errCommitted = &bus.Handled{Outcome: "committed"}
 
-// results commits a batch of tool results. The batch has one outcome: an error
-// hands all of it back.
+// results commits a batch of tool results. The batch has one outcome, an error
+// hands all of it back, unless the error is an unknown one.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
+	if backend.Unknown(ctx, err) {
+		return o.resultsApart(ctx, batch)
+	}
 	if err == nil {
 		err = errCommitted
 	}

@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/counting"
@@ -95,6 +96,8 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	switch {
 	case errors.Is(err, errDeadline):
 		return nil // expiry is the sweep's
+	case backend.Unknown(ctx, err) && !errors.As(err, &failed):
+		return o.failUnknown(ctx, f, err)
 	case !errors.As(err, &failed):
 		return err // cancelled or draining
 	}
@@ -112,7 +115,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	if model, ok := o.Registry.Model(c.Model); ok {
 		attempts = model.Attempts
 	}
-	wait := max(failed.RetryAfter, backoff(c.Failures))
+	wait := pause(failed.RetryAfter, c.Failures)
 	if failed.Retriable && c.Failures+1 < attempts && wait < c.Remaining-took {
 		return o.retry(ctx, c, f, wait, why)
 	}
@@ -151,6 +154,16 @@ const (
 	backoffBase = 500 * time.Millisecond
 	backoffMost = 30 * time.Second
 )
+
+// pause is how long to wait before the next attempt, never less than the upstream
+// asked for. What is added keeps calls that were refused together from coming
+// back together.
+func pause(asked time.Duration, failures int) time.Duration {
+	if asked > 0 {
+		asked += rand.N(min(asked/10, time.Second) + time.Millisecond)
+	}
+	return max(asked, backoff(failures))
+}
 
 // backoff is exponential with full jitter; failures is how many came before.
 func backoff(failures int) time.Duration {

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -41,6 +42,8 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return bus.ErrStale
+	case backend.Unknown(ctx, err):
+		return o.failUnknown(ctx, f, err)
 	case err != nil:
 		return err
 	case !f.Holds(c.Row):
@@ -63,8 +66,16 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 	return o.commit(ctx, c.Row, commit)
 }
 
-// commit writes the turn and publishes what follows.
+// commit writes the turn and publishes what follows. A turn that cannot be written fails the request.
 func (o *orchestrator) commit(ctx context.Context, before store.Row, t store.TurnCommit) error {
+	err := o.commitOnce(ctx, before, t)
+	if backend.Unknown(ctx, err) {
+		return o.failUnknown(ctx, t.Fence, err)
+	}
+	return err
+}
+
+func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store.TurnCommit) error {
 	var row store.Row
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.CommitTurn(ctx, before, t)

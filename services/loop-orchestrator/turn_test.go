@@ -43,6 +43,8 @@ type stand struct {
 	calls  atomic.Int32      // of the model
 	see    func(body []byte) // what the model is sent, if anybody looks
 	answer http.HandlerFunc
+
+	database string // its URL
 }
 
 func newStand(t *testing.T) *stand {
@@ -64,7 +66,8 @@ func newStand(t *testing.T) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(store.Config{URL: storetest.Database(t, migrate), MaxConns: 2})
+	s.database = storetest.Database(t, migrate)
+	st, err := store.Open(store.Config{URL: s.database, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

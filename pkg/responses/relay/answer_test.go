@@ -31,6 +31,13 @@ func TestReadAnswer(t *testing.T) {
 			name: "usage that makes no sense", e: Chat, in: `{"choices":[{}],"model":null,"usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`,
 			want: `{"choices":[{}],"model":"mine","usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`,
 		},
+		{
+			name: "usage of other types", e: Chat, in: `{"choices":[{}],"model":"up","usage":{"prompt_tokens":10.0,"completion_tokens":"5.4"}}`,
+			want: `{"choices":[{}],"model":"mine","usage":{"prompt_tokens":10.0,"completion_tokens":"5.4"}}`, tokens: [2]int64{10, 5},
+		},
+		{name: "usage that is a text", e: Chat, in: `{"choices":[{}],"model":"up","usage":"oops"}`, want: `{"choices":[{}],"model":"mine","usage":"oops"}`},
+		{name: "usage that is a list", e: Chat, in: `{"choices":[{}],"model":"up","usage":[]}`, want: `{"choices":[{}],"model":"mine","usage":[]}`},
+		{name: "usage beyond belief", e: Chat, in: `{"choices":[{}],"model":"up","usage":{"prompt_tokens":1e300}}`, want: `{"choices":[{}],"model":"mine","usage":{"prompt_tokens":1e300}}`},
 		{name: "no JSON", e: Chat, in: `<html>`, refused: true},
 		{name: "broken off", e: Chat, in: `{"choices":[{"message":`, refused: true},
 		{name: "no object", e: Chat, in: `[]`, refused: true},

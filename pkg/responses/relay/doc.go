@@ -7,6 +7,9 @@
 // a stream, with the name it used itself. Everything else stays the bytes it was, but for what package raw takes out of every
 // text: line breaks between tokens and lone surrogates. The usage at the end of a stream is kept back from who has not asked.
 //
+// An answer that came in another form than the client asked for is put into that one: Join makes one answer of chunks
+// (TestJoin), Answer.Chunks makes chunks of one answer (TestChunks). Chunks get the choices and deltas that clients rely on.
+//
 // Checked here, with the words and limits of package responses: that the body is one JSON object in UTF-8 that is not nested too
 // deeply, that a model is named, that what the model is to read is there and of the right type, and that what is said of streams
 // is of the right type. All else is the upstream's to refuse.

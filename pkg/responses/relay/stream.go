@@ -20,27 +20,60 @@ type Stream struct {
 func NewStream(r *Request) *Stream { return &Stream{request: r, choices: map[string]bool{}} }
 
 // Chunk takes one chunk in and returns it for the client, on one line and with the name that the client has for the model; nil is
-// one that the client has not asked for. ErrMalformed: it is none.
+// one that the client has not asked for, or that says nothing. Clients get choices and, in a chat, their deltas though the upstream
+// leaves them out. ErrMalformed: it is none.
 func (s *Stream) Chunk(data []byte) ([]byte, error) {
-	v, err := raw.Parse(data)
+	v, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a chunk of %d bytes: %w", ErrMalformed, len(data), err)
 	}
-	choices := v.Field("choices")
+	if v.Kind() != raw.Object {
+		return nil, fmt.Errorf("%w: a chunk is no object", ErrMalformed)
+	}
+	choices, usage := v.Field("choices"), v.Field("usage")
 	if choices.Kind() != raw.Array {
-		return nil, fmt.Errorf("%w: a chunk has no choices", ErrMalformed)
+		if v.Field("error").Given() {
+			return nil, fmt.Errorf("%w: it is an error", ErrMalformed)
+		}
+		if !usage.Given() && !v.Field("object").Given() && !v.Field("id").Given() { // a sign of life
+			return nil, nil
+		}
+		choices = raw.Value("[]")
+		v = v.With("choices", choices)
 	}
-	for _, c := range choices.Elements() {
-		index := string(c.Field("index"))
-		s.choices[index] = s.choices[index] || c.Field("finish_reason").Given()
+	if mended, ok := s.choicesOf(choices); ok {
+		v = v.With("choices", mended)
 	}
-	if usage := v.Field("usage"); usage.Given() {
-		s.InputTokens, s.OutputTokens = count(usage.Field("prompt_tokens")), count(usage.Field("completion_tokens"))
+	if usage.Given() {
+		s.InputTokens, s.OutputTokens = used(usage)
 		if choices.Len() == 0 && !s.request.Usage {
 			return nil, nil
 		}
 	}
 	return v.With("model", raw.AppendText(nil, s.request.Model)), nil
+}
+
+// choicesOf notes which choices have come to their end. mended is true if one of
+// them lacked its delta, which clients rely on.
+func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
+	all = raw.Value("[")
+	for i, c := range choices.Elements() {
+		index := string(c.Field("index"))
+		s.choices[index] = s.choices[index] || c.Field("finish_reason").Text() != ""
+		if i > 0 {
+			all = append(all, ',')
+		}
+		if s.request.Endpoint == Chat && c.Kind() == raw.Object && c.Field("delta").Kind() != raw.Object {
+			mended = true
+			delta := raw.Value("{}")
+			if message := c.Field("message"); message.Kind() == raw.Object {
+				delta = asDelta(message)
+			}
+			c = c.With("message", nil).With("delta", delta)
+		}
+		all = append(all, c...)
+	}
+	return append(all, ']'), mended
 }
 
 // Whole tells whether every choice has come to its end. It is how a stream that ends without a word is told from one that broke off.

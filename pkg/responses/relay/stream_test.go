@@ -73,7 +73,7 @@ func TestStream(t *testing.T) {
 		{
 			"chunks pass", `{"model":"mine","messages":[{}],"stream":true}`,
 			[]string{`{"id":"c","model":"up/1","choices":[{"index":0,"delta":{"x":1.0},"finish_reason":null}],"usage":null}`, "{\n\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}", usage},
-			[]string{`{"id":"c","model":"mine","choices":[{"index":0,"delta":{"x":1.0},"finish_reason":null}],"usage":null}`, `{"choices":[{"index":0,"finish_reason":"stop"}],"model":"mine"}`, ""},
+			[]string{`{"id":"c","model":"mine","choices":[{"index":0,"delta":{"x":1.0},"finish_reason":null}],"usage":null}`, `{"choices":[{"index":0,"finish_reason":"stop","delta":{}}],"model":"mine"}`, ""},
 			true,
 		},
 		{
@@ -84,14 +84,29 @@ func TestStream(t *testing.T) {
 		},
 		{
 			"every choice ends", `{"model":"m","messages":[{}],"stream":true}`,
-			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`},
-			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":1}]}`},
+			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop","delta":{}},{"index":1,"delta":{}}]}`},
+			[]string{`{"model":"m","choices":[{"index":0,"finish_reason":"stop","delta":{}},{"index":1,"delta":{}}]}`},
 			false,
 		},
 		{
 			"no usage and no choices is something else", `{"model":"m","messages":[{}],"stream":true}`,
 			[]string{`{"model":"m","choices":[],"prompt_filter_results":[]}`},
 			[]string{`{"model":"m","choices":[],"prompt_filter_results":[]}`},
+			false,
+		},
+		{
+			"choices and deltas that are missing", `{"model":"m","messages":[{}],"stream":true}`,
+			[]string{`{"id":"c","x":1}`, `{"type":"ping"}`, `{"object":"chat.completion.chunk","choices":null}`, `{"choices":[{"index":0,"delta":null}]}`, `{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}`},
+			[]string{
+				`{"id":"c","x":1,"choices":[],"model":"m"}`, ``, `{"object":"chat.completion.chunk","choices":[],"model":"m"}`, `{"choices":[{"index":0,"delta":{}}],"model":"m"}`,
+				`{"choices":[{"index":0,"finish_reason":"stop","delta":{"content":"a","role":"assistant"}}],"model":"m"}`,
+			},
+			true,
+		},
+		{
+			"characters that were cut", `{"model":"m","messages":[{}],"stream":true}`,
+			[]string{"{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xe2\x82\"},\"finish_reason\":\"\"}]}"},
+			[]string{`{"choices":[{"index":0,"delta":{"content":"` + "\ufffd" + `"},"finish_reason":""}],"model":"m"}`},
 			false,
 		},
 	} {
@@ -115,7 +130,7 @@ func TestStream(t *testing.T) {
 			}
 		})
 	}
-	for _, data := range []string{``, `x`, `[]`, `{"choices":{}}`, `{"error":{"message":"no"}}`} {
+	for _, data := range []string{``, `x`, `[]`, `{"error":{"message":"no"}}`} {
 		if chunk, err := NewStream(streamed(t, Chat, `{"model":"m","messages":[{}]}`)).Chunk([]byte(data)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q is the chunk %s, %v; want ErrMalformed", data, chunk, err)
 		}

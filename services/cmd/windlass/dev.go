@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -16,8 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/localpg"
+	"windlass.dev/windlass/services/internal/console"
 )
 
 // devCmd runs a whole Windlass in one process.
@@ -29,11 +29,17 @@ type devCmd struct {
 	ModelURL     string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
 	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
 	ModelDialect string `help:"API that --model-url speaks: chat (completions) or responses." env:"WINDLASS_MODEL_DIALECT" enum:"chat,responses" default:"chat"`
+	ModelProfile string `help:"Kind of server behind --model-url, if its address does not tell, like vllm or llamacpp; docs/upstreams.md has all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
 	DatabaseURL  string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
 	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
-	LogLevel     string `help:"debug, info, warn or error." env:"WINDLASS_LOG_LEVEL" default:"warn"`
+	AdminListen  string `help:"Address of /livez, /readyz and /metrics. Default: 127.0.0.1:8081, or any free port if that is in use." env:"WINDLASS_ADMIN_LISTEN" placeholder:"ADDRESS"`
+	LogLevel     string `help:"What is shown: error, warn (failures and what to do), info (and a line for each request), debug (and each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	NoColor      string `hidden:"" env:"NO_COLOR"`
+	Term         string `hidden:"" env:"TERM"`
+
+	CORSOrigins []string `name:"cors-origins" help:"Origins of the web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 
 // Help is shown by windlass dev --help.
@@ -51,9 +57,9 @@ const startTime = 2 * time.Minute
 // Run runs until ctx ends or a part fails.
 func (c *devCmd) Run(ctx context.Context) error {
 	began := time.Now()
-	api, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	api, err := listen(ctx, "--listen", c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen for the API: %w", err)
+		return err
 	}
 	defer api.Close() // the gateway closes it, unless a part before it fails
 	data, err := filepath.Abs(c.Data)
@@ -61,50 +67,90 @@ func (c *devCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("find the data directory: %w", err)
 	}
 	if err := os.MkdirAll(data, 0o755); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
+		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
 	}
-	log, err := process.NewLogger(os.Stderr, c.LogLevel, "console")
+	lock, err := lockData(data)
 	if err != nil {
 		return err
 	}
-	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, log)
-	d := &dev{devCmd: c, data: data, rt: rt, api: api}
+	defer lock.Close()
+	lines, err := console.New(console.Config{Out: os.Stderr, Level: c.LogLevel, Color: c.colored(os.Stderr)})
+	if err != nil {
+		return err
+	}
+	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: devGrace}, lines.Logger())
+	d := &dev{devCmd: c, began: began, data: data, rt: rt, api: api}
 	defer d.close()
-	if err := d.start(ctx); err != nil {
+	if d.demo, err = startDemo(ctx); err != nil {
 		return err
 	}
-	parts, err := d.services()
-	if err != nil {
+	if err := d.configure(lines); err != nil {
 		return err
 	}
+	if err := c.probeNATS(ctx); err != nil {
+		return err
+	}
+	if d.admin, err = c.listenAdmin(ctx); err != nil {
+		return err
+	}
+	return rt.ServeOn(ctx, d.admin, lines.Run, d.live)
+}
+
+// live starts everything and runs it until ctx ends or a part fails.
+func (d *dev) live(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, part := range parts {
-		all.Go(func() error { return part(ctx) })
+	checked := make(chan struct{})
+	all.Go(func() error { defer close(checked); d.check(ctx); return nil })
+	all.Go(func() error {
+		if err := d.start(ctx); err != nil {
+			return err
+		}
+		parts, err := d.services()
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			all.Go(func() error { return part(ctx) })
+		}
+		all.Go(func() error { return d.greet(ctx, checked) })
+		all.Go(func() error { return d.guard(ctx) })
+		return nil
+	})
+	err := all.Wait()
+	if errors.Is(context.Cause(ctx), process.ErrDraining) {
+		return nil // whatever an interrupted start says
 	}
-	all.Go(func() error { return d.greet(ctx, began) })
-	all.Go(func() error { return d.guard(ctx) })
-	return all.Wait()
+	return err
 }
 
 // dev is what a running devCmd holds.
 type dev struct {
 	*devCmd
-	data string // absolute
-	rt   *process.Runtime
-	api  net.Listener
-	demo *demoServer
-	nats *server.Server
-	pg   *localpg.Server
+	began  time.Time
+	data   string // absolute
+	pgData string // of the private Postgres
+	rt     *process.Runtime
+	api    net.Listener
+	admin  net.Listener
+	reg    *registry.Registry
+	advice console.Advisor
+	demo   *demoServer
+	nats   *server.Server
+	pg     *localpg.Server
 }
 
-// start brings up NATS, Postgres and the demo, side by side, and migrates.
+// start brings up NATS and Postgres, side by side, and migrates.
 func (d *dev) start(ctx context.Context) error {
+	if err := d.findPostgres(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { d.demo, err = startDemo(ctx); return err })
 	if d.NATSURL == "" {
 		all.Go(d.startNATS)
+	} else {
+		all.Go(func() error { return d.findNATS(ctx) })
 	}
 	all.Go(func() error {
 		if d.DatabaseURL == "" {
@@ -112,8 +158,12 @@ func (d *dev) start(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := store.Migrate(ctx, d.DatabaseURL); err != nil {
-			return err
+		err := store.Await(ctx, d.DatabaseURL, databaseWait, d.sayWaiting)
+		if err == nil {
+			_, err = store.Migrate(ctx, d.DatabaseURL)
+		}
+		if err != nil {
+			return d.databaseFault(err)
 		}
 		return d.keep("database.url", d.DatabaseURL) // for the other commands; the port is another at every start
 	})
@@ -121,14 +171,18 @@ func (d *dev) start(ctx context.Context) error {
 }
 
 func (d *dev) startPostgres(ctx context.Context) (err error) {
-	cfg := localpg.Config{BinDir: d.PGBin, DataDir: filepath.Join(d.data, "postgres")}
+	cfg := d.postgresConfig()
+	d.pgData = cfg.DataDir
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
-		sum := sha256.Sum256([]byte(d.data))
-		cfg.DataDir = filepath.Join(os.TempDir(), "windlass-"+hex.EncodeToString(sum[:6]))
+		cfg.DataDir = d.openPostgresDir()
 		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
+		d.pgData = cfg.DataDir
 		d.pg, err = localpg.Start(ctx, cfg)
+	}
+	if errors.Is(err, localpg.ErrRunning) {
+		return fmt.Errorf("another windlass dev uses %s: stop it, or choose another directory with --data", shown(d.data))
 	}
 	if err != nil {
 		return err
@@ -141,14 +195,6 @@ func (d *dev) startNATS() error {
 	host, port, err := splitAddress(d.NATSListen)
 	if err != nil {
 		return err
-	}
-	// Asked first because the server only logs a busy port.
-	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", d.NATSListen)
-	if err != nil {
-		return fmt.Errorf("listen for NATS (choose another with --nats-listen): %w", err)
-	}
-	if err := probe.Close(); err != nil {
-		return fmt.Errorf("listen for NATS: %w", err)
 	}
 	d.nats, err = server.NewServer(&server.Options{
 		ServerName: "windlass-dev", Host: host, Port: port, NoSigs: true, NoLog: true,
@@ -177,7 +223,7 @@ func (d *dev) guard(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-d.pg.Done():
-		return errors.New("the private Postgres ended; its log is in the data directory")
+		return fmt.Errorf("the private Postgres ended; its log is in %s; start dev again to continue", d.pgData)
 	}
 }
 

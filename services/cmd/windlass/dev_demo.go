@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +19,11 @@ type demoServer struct {
 	http     *http.Server
 	address  string
 	served   sync.WaitGroup
+	names    []string // of the model and the tools that it serves
 }
+
+// serves tells whether a model or tool of that name is the demo's.
+func (d *demoServer) serves(name string) bool { return slices.Contains(d.names, name) }
 
 func startDemo(ctx context.Context) (*demoServer, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -45,20 +49,23 @@ const (
 	demoConcurrency = 1024
 )
 
-// register adds the demo model and tools, unless the file has some of the same name.
+// register adds the demo model, and its tools for it alone. A model of that name
+// in the file takes its place, and then there are no demo tools; a tool of the
+// file takes the place of the demo tool of its name.
 func (d *demoServer) register(file *registry.File) {
-	models, tools := map[string]bool{}, map[string]bool{}
-	for _, m := range file.Models {
-		models[m.Name] = true
-	}
+	tools := map[string]bool{}
 	for _, t := range file.Tools {
 		tools[t.Name] = true
 	}
-	if !models[demoModel] {
-		file.Models = append(file.Models, registry.Model{
-			Name: demoModel, Upstream: registry.Upstream{URL: "http://" + d.address + "/v1"}, Concurrency: demoConcurrency,
-		})
+	for _, m := range file.Models {
+		if m.Name == demoModel {
+			return
+		}
 	}
+	d.names = []string{demoModel}
+	file.Models = append(file.Models, registry.Model{
+		Name: demoModel, Upstream: registry.Upstream{URL: "http://" + d.address + "/v1"}, Concurrency: demoConcurrency,
+	})
 	for _, t := range []registry.Tool{
 		{
 			Name: "get_weather", Description: "The weather in a city.",
@@ -67,44 +74,9 @@ func (d *demoServer) register(file *registry.File) {
 		{Name: "mock_echo", Description: "Answers a number that follows from its arguments.", Parameters: registry.Schema(mock.ToolSchema)},
 	} {
 		if !tools[t.Name] {
-			t.URL, t.AllowPrivate = "http://"+d.address+"/tools/"+t.Name, true
+			t.URL, t.AllowPrivate, t.Models = "http://"+d.address+"/tools/"+t.Name, true, []string{demoModel}
+			d.names = append(d.names, t.Name)
 			file.Tools = append(file.Tools, t)
 		}
 	}
 }
-
-// greet waits until the API answers and prints how to use it.
-func (d *dev) greet(ctx context.Context, began time.Time) error {
-	base := "http://" + d.api.Addr().String()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/models", nil)
-		if err != nil {
-			return fmt.Errorf("ask the API: %w", err)
-		}
-		req.Header.Set("Authorization", "Bearer "+d.APIKey)
-		resp, err := http.DefaultClient.Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK && d.rt.Health.Ready(ctx) == nil {
-				break
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	fmt.Fprintf(os.Stdout, greeting, base, time.Since(began).Seconds(), d.NATSURL, base, d.APIKey)
-	return nil
-}
-
-const greeting = `
-Windlass is ready on %s (%.1f s). NATS: %s
-
-curl %s/v1/responses -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{
-  "model": "demo",
-  "input": "What is the weather in Paris and Tokyo?",
-  "tools": [{"type": "mcp", "server_label": "windlass"}]
-}'
-`

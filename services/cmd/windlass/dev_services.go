@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -30,10 +27,6 @@ const (
 
 // services are the five, told where everything is.
 func (d *dev) services() ([]func(context.Context) error, error) {
-	reg, err := d.registry()
-	if err != nil {
-		return nil, err
-	}
 	key, err := d.secret("dispatch.key")
 	if err != nil {
 		return nil, err
@@ -52,7 +45,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		return nil, err
 	}
 	common := func(name string) backend.Config {
-		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: reg, Runtime: d.rt.For(name)}
+		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For(name)}
 	}
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
@@ -70,14 +63,14 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return toolrunner.Run(ctx, toolrunner.Config{
-				Bus: nats, Slots: 256, Grace: devGrace, Registry: reg, Runtime: d.rt.For("tool-runner"),
+				Bus: nats, Slots: 256, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For("tool-runner"),
 			})
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
 				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal, MaxBody: 16 << 20, BacklogMax: 100_000,
-				PollInterval: time.Second, DrainGrace: devGrace, Registry: reg,
-				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api,
+				PollInterval: time.Second, DrainGrace: devGrace, Registry: d.reg,
+				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,
 			})
 		},
 	}, nil
@@ -91,30 +84,6 @@ func (d *dev) bus() (bus.Config, error) {
 	}
 	c.URL = d.NATSURL
 	return c, nil
-}
-
-// registry is the file's, with the demo model and tools, and the upstream of --model-url for every other name.
-func (d *dev) registry() (*registry.Registry, error) {
-	file := registry.File{}
-	if d.Config != "" {
-		configured, err := registry.Load(d.Config)
-		if err != nil {
-			return nil, err
-		}
-		file = configured.File()
-	}
-	d.demo.register(&file)
-	if d.ModelURL != "" {
-		upstream := registry.Upstream{URL: d.ModelURL, Dialect: d.ModelDialect}
-		if d.ModelKey != "" {
-			upstream.Credential.File = filepath.Join(d.data, "model.key")
-			if err := os.WriteFile(upstream.Credential.File, []byte(d.ModelKey), 0o600); err != nil {
-				return nil, fmt.Errorf("keep the model key: %w", err)
-			}
-		}
-		file.Models = append(file.Models, registry.Model{Name: "*", Upstream: upstream})
-	}
-	return registry.New(file)
 }
 
 func splitAddress(address string) (host string, port int, err error) {

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -15,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,39 +24,73 @@ const patience = time.Minute
 
 // running is one `windlass dev`.
 type running struct {
-	cmd  *exec.Cmd
-	url  string
-	nats string
+	cmd      *exec.Cmd
+	url      string
+	nats     string
+	greeting output // what it prints
+	lines    output // what it reports
 }
 
-var ready = regexp.MustCompile(`ready on (\S+) \(.*\)\. NATS: (\S+)`)
+// output is what a process writes, to be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// await waits until the output matches.
+func (o *output) await(t *testing.T, what *regexp.Regexp) []string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		if m := what.FindStringSubmatch(o.String()); m != nil {
+			return m
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in %s:\n%s", what, patience, o)
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // polls another process, with a deadline
+	}
+}
+
+var (
+	ready = regexp.MustCompile(`ready on (\S+) \(.*\)\. NATS: (\S+)`)
+	// greeted is the end of what dev prints when it is ready.
+	greeted = regexp.MustCompile(`(?m)^stop .*\n`)
+)
 
 // startDev starts it on free ports and waits until it says that it is ready.
-func startDev(t *testing.T, data string) *running {
+func startDev(t *testing.T, data string, more ...string) *running {
 	t.Helper()
-	d := &running{cmd: exec.CommandContext(t.Context(), os.Args[0],
-		"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")}
-	d.cmd.Stderr = os.Stderr
-	out, err := d.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	args := append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, more...)
+	d := &running{cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	d.cmd.Env = append(d.cmd.Environ(), "WL_TEST_KEY=KEY-1234") // of the registries of tests
+	d.cmd.Stdout, d.cmd.Stderr = &d.greeting, &d.lines
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("dev reported:\n%s", &d.lines)
+		}
+	})
 	timer := time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() })
 	defer timer.Stop()
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if m := ready.FindStringSubmatch(lines.Text()); m != nil {
-			d.url, d.nats = m[1], m[2]
-			go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
-			return d
-		}
-	}
-	t.Fatalf("dev ended, or was not ready in %s", patience)
-	return nil
+	d.greeting.await(t, greeted)
+	m := ready.FindStringSubmatch(d.greeting.String())
+	d.url, d.nats = m[1], m[2]
+	return d
 }
 
 // stop is Ctrl-C.
@@ -92,9 +125,18 @@ func (d *running) call(t *testing.T, method, path, body string) map[string]any {
 	return answer
 }
 
-func readme(t *testing.T) string {
+// documents are the README and the named files of docs.
+func documents(t *testing.T, names ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
+	root := filepath.Join("..", "..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	for _, name := range names {
+		var more []byte
+		if err == nil {
+			more, err = os.ReadFile(filepath.Join(root, "docs", name))
+		}
+		text = append(text, more...)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,9 +151,9 @@ func TestReadmesRequestsWork(t *testing.T) {
 		t.Skip("SKIPPED: there is no curl on this machine, so the README's requests were not tried")
 	}
 	d := startDev(t, dataDir(t))
-	blocks := curlBlock.FindAllStringSubmatch(readme(t), -1)
+	blocks := curlBlock.FindAllStringSubmatch(documents(t, "api.md"), -1)
 	if len(blocks) != 3 {
-		t.Fatalf("the README has %d requests, want 3", len(blocks))
+		t.Fatalf("the README and docs/api.md have %d requests, want 3", len(blocks))
 	}
 	answers := make([]struct {
 		ID, Status string
@@ -181,6 +223,27 @@ func TestRunsGoOnAfterDevWasKilled(t *testing.T) {
 	}
 }
 
+// file writes a file for a test and returns its path.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// closedAddress is one at which nothing listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 func postmasterPID(t *testing.T, data string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(data, "postgres", "pgdata", "postmaster.pid"))
@@ -202,16 +265,21 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = busy.Close() }) // not by defer: the cases run after this function
-	broken := filepath.Join(t.TempDir(), "registry.yaml")
-	if err := os.WriteFile(broken, []byte("models:\n  - name: x\n    upstreem: {}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	closed := closedAddress(t)
+	broken := file(t, "registry.yaml", "models:\n  - name: x\n    upstreem: {}\n")
+	unset := file(t, "unset.yaml", "models:\n  - name: m\n    upstream: {url: http://h/v1, credential: {env: WL_TEST_UNSET}}\n")
+	unsetTool := file(t, "tool.yaml", "tools:\n  - name: t\n    url: http://h\n    credential: {file: /no/such/token}\n")
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
-		"a busy port":           {[]string{"--listen", busy.Addr().String()}, "address already in use"},
-		"a busy NATS port":      {[]string{"--nats-listen", busy.Addr().String()}, "--nats-listen"},
+		"a busy port":           {[]string{"--listen", busy.Addr().String()}, "address already in use; end the program that has it, or write --listen 127.0.0.1:"},
+		"a busy NATS port":      {[]string{"--nats-listen", busy.Addr().String()}, "or write --nats-listen 127.0.0.1:"},
+		"a busy admin port":     {[]string{"--admin-listen", busy.Addr().String()}, "or write --admin-listen 127.0.0.1:"},
+		"an unset credential":   {[]string{"--config", unset}, "the credential of model m is not there: set the environment variable WL_TEST_UNSET and start again"},
+		"a tool's credential":   {[]string{"--config", unsetTool}, "the credential of tool t is not there: set the file /no/such/token and start again"},
+		"a dead NATS":           {[]string{"--nats-url", "nats://" + closed, "--log-level", "error"}, "NATS at nats://" + closed + " did not answer in 10s"},
+		"a dead database":       {[]string{"--database-url", "postgres://u:SECRET@" + closed + "/db", "--log-level", "error"}, "the database at postgres://" + closed + "/db cannot be used"},
 		"no Postgres there":     {[]string{"--pg-bin", t.TempDir()}, "no postgres"},
 		"a broken registry":     {[]string{"--config", broken}, "registry.yaml:3"},
 		"an unknown flag":       {[]string{"--lisen", "x"}, "unknown flag --lisen"},
@@ -232,14 +300,21 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 			if last := lines[len(lines)-1]; !strings.HasPrefix(last, "windlass: ") || !strings.Contains(last, tt.want) {
 				t.Errorf("dev ended with %q, want one line with %q", stderr.String(), tt.want)
 			}
-			if len(lines) > 1 && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
+			if strings.Contains(stderr.String(), "SECRET") {
+				t.Errorf("dev shows a password: %q", stderr.String())
+			}
+			waits := len(lines) == 2 && strings.HasPrefix(lines[0], "waiting up to 10s for the database at postgres://"+closed+"/db: ")
+			if (name == "a dead database") != waits {
+				t.Errorf("dev said %q, want it to say on what it waits", stderr.String())
+			}
+			if len(lines) > 1 && !waits && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
 				t.Errorf("dev said %d lines, want one: %q", len(lines), stderr.String())
 			}
 		})
 	}
 }
 
-// natsCommands are the README's, by the words that find them there.
+// natsCommands are those of docs/inspect.md.
 var natsCommands = []string{
 	"nats stream ls",
 	"nats consumer report WINDLASS_TOOL",
@@ -249,7 +324,7 @@ var natsCommands = []string{
 
 func TestReadmesLooksInsideWork(t *testing.T) {
 	t.Parallel()
-	text := readme(t)
+	text := documents(t, "inspect.md")
 	cli := natsCLI(t)
 	d := startDev(t, dataDir(t))
 	answer := d.call(t, http.MethodPost, "/v1/responses", `{"model": "demo", "input": "The weather in Oslo and Rome?",
@@ -257,7 +332,7 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 	id := strings.TrimPrefix(answer["id"].(string), "resp_")
 	for _, command := range natsCommands {
 		if !strings.Contains(text, command) {
-			t.Errorf("the README does not have %q", command)
+			t.Errorf("docs/inspect.md does not have %q", command)
 		}
 		script := strings.NewReplacer("<id>", id, "windlass decode", os.Args[0]+" decode").Replace(command)
 		script = strings.Replace(script, "nats ", cli+" --server "+d.nats+" ", 1)
@@ -278,8 +353,8 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 	d.stop(t)
 }
 
-// TestDeadLettersCanBeRead holds that the README's command works on every entry
-// of WINDLASS_DEAD: a letter, and the advisory that comes with it.
+// TestDeadLettersCanBeRead holds that the documents' command works on every
+// entry of WINDLASS_DEAD: a letter, and the advisory that comes with it.
 func TestDeadLettersCanBeRead(t *testing.T) {
 	t.Parallel()
 	cli := natsCLI(t)
@@ -295,13 +370,9 @@ func TestDeadLettersCanBeRead(t *testing.T) {
 	}
 	nats("pub windlass.turn.demo.0a.1-1-1 'not a command'")
 	command := "sub --stream WINDLASS_DEAD --all --translate 'windlass decode --subject {{Subject}}'"
-	for _, page := range []string{"README.md", filepath.Join("docs", "nats.md")} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "..", page))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), "nats "+command) {
-			t.Errorf("%s does not have the command", page)
+	for _, page := range []string{"inspect.md", "nats.md"} {
+		if !strings.Contains(documents(t, page), "nats "+command) {
+			t.Errorf("docs/%s does not have the command", page)
 		}
 	}
 	out := nats(strings.Replace(command, "windlass decode", os.Args[0]+" decode", 1) + " --raw --count 2 --wait 20s")
@@ -319,7 +390,7 @@ func natsCLI(t *testing.T) string {
 	cli := filepath.Join("..", "..", "..", ".bin", "nats")
 	if _, err := os.Stat(cli); err != nil {
 		if cli, err = exec.LookPath("nats"); err != nil {
-			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the README's looks inside were not tried; `task tools` builds it")
+			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the commands of the documents were not tried; `task tools` builds it")
 		}
 	}
 	cli, err := filepath.Abs(cli)
@@ -333,7 +404,15 @@ var settingTag = regexp.MustCompile(`env:"(WINDLASS_[A-Z_]+)`)
 
 func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
 	t.Parallel()
-	text := readme(t)
+	all, err := os.ReadDir(filepath.Join("..", "..", "..", "docs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range all {
+		names = append(names, entry.Name())
+	}
+	text := documents(t, names...)
 	root := filepath.Join("..", "..", "..")
 	seen := 0
 	for _, dir := range []string{"pkg", "services"} {
@@ -351,7 +430,7 @@ func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
 			for _, tag := range settingTag.FindAllSubmatch(source, -1) {
 				seen++
 				if name := string(tag[1]); !strings.Contains(text, "`"+name+"`") {
-					t.Errorf("%s reads %s, which the README does not name", path, name)
+					t.Errorf("%s reads %s, which neither the README nor docs name", path, name)
 				}
 			}
 			return nil

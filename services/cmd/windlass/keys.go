@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -46,16 +47,24 @@ type keysCreateCmd struct {
 	NoTools   bool          `help:"No registered tool at all." xor:"tools"`
 	Scopes    []string      `help:"responses (everything but keys), read (of that GETs only), admin (the tenant's keys, at /v1/keys)." enum:"responses,read,admin" default:"responses"`
 	Expires   time.Duration `help:"How long the key lives, like 720h; without it until it is revoked." placeholder:"DURATION"`
+	Config    string        `help:"Registry (YAML) that --models and --tools are checked against." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
 }
 
 // Help is shown by windlass keys create --help.
 func (keysCreateCmd) Help() string {
 	return `Prints the key on standard output and nothing else. It is not kept: the database holds an HMAC of it under the pepper, and the
-gateways need the same pepper. A lost key is revoked, and another one made.`
+gateways need the same pepper. A lost key is revoked, and another one made.
+
+With --config, a name in --models or --tools that the registry does not have is refused. Without it names are not checked.
+
+For windlass dev, the two required secrets are in its data folder:
+
+  windlass keys create --tenant acme \
+      --database-url "$(cat .windlass/database.url)" --key-pepper "$(cat .windlass/key.pepper)"`
 }
 
-// Validate is called by kong.
-func (c *keysCreateCmd) Validate() error {
+// AfterApply is called by kong when every required flag is there.
+func (c *keysCreateCmd) AfterApply() error {
 	errs := []error{apikey.CheckTenant(c.Tenant), apikey.Pepper(c.KeyPepper).Check()}
 	if c.Expires < 0 {
 		errs = append(errs, fmt.Errorf("--expires is %s, want more than 0", c.Expires))
@@ -72,8 +81,55 @@ func (c *keysCreateCmd) Validate() error {
 	return errors.Join(errs...)
 }
 
+// checkNames refuses models and tools that the registry does not have. Without a
+// registry it says that names are not checked: the database does not hold them.
+func (c *keysCreateCmd) checkNames() error {
+	if len(c.Models)+len(c.Tools) == 0 {
+		return nil
+	}
+	if c.Config == "" {
+		fmt.Fprintln(os.Stderr, "windlass: --models and --tools are not checked without --config FILE (the gateways' registry)")
+		return nil
+	}
+	reg, err := registry.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	models, tools := []string{}, []string{}
+	for _, m := range reg.Models() {
+		models = append(models, m.Name)
+	}
+	for _, t := range reg.Tools() {
+		tools = append(tools, t.Name)
+	}
+	return errors.Join(
+		unknown("--models", c.Config, c.Models, models, func(name string) bool { _, ok := reg.Model(name); return ok }),
+		unknown("--tools", c.Config, c.Tools, tools, func(name string) bool { _, ok := reg.Tool(name); return ok }),
+	)
+}
+
+// unknown names those that are not known, and the first that are.
+func unknown(flag, file string, names, known []string, has func(string) bool) error {
+	bad := slices.DeleteFunc(slices.Clone(names), has)
+	if len(bad) == 0 {
+		return nil
+	}
+	const most = 20
+	have := strings.Join(known[:min(most, len(known))], ", ")
+	switch {
+	case len(known) == 0:
+		have = "none"
+	case len(known) > most:
+		have += fmt.Sprintf(" and %d more", len(known)-most)
+	}
+	return fmt.Errorf("%s: %s does not have %s; it has %s", flag, file, strings.Join(bad, ", "), have)
+}
+
 // Run makes a key.
 func (c *keysCreateCmd) Run(ctx context.Context) error {
+	if err := c.checkNames(); err != nil {
+		return &usageError{error: err, command: "windlass keys create"}
+	}
 	return c.use(func(s *store.Store) error {
 		pepper := apikey.Pepper(c.KeyPepper)
 		key := pepper.New()

@@ -45,6 +45,17 @@ func (d *running) status(t *testing.T, key, method, path, body string) (int, map
 	return resp.StatusCode, answer
 }
 
+const keysRegistry = `
+models:
+  - name: demo
+    upstream: {url: http://127.0.0.1:1/v1}
+  - name: x
+    upstream: {url: http://127.0.0.1:1/v1}
+tools:
+  - {name: get_weather, description: d, url: http://127.0.0.1:1/, parameters: {type: object}}
+  - {name: x, description: d, url: http://127.0.0.1:1/, parameters: {type: object}}
+`
+
 func TestKeysOfTenants(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
@@ -60,7 +71,11 @@ func TestKeysOfTenants(t *testing.T) {
 		}
 		return string(text)
 	}
-	env := []string{"WINDLASS_DATABASE_URL=" + kept("database.url"), "WINDLASS_KEY_PEPPER=" + kept("key.pepper")}
+	names := filepath.Join(t.TempDir(), "registry.yaml") // the gateway's, and names that it does not have
+	if err := os.WriteFile(names, []byte(keysRegistry), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"WINDLASS_REGISTRY=" + names, "WINDLASS_DATABASE_URL=" + kept("database.url"), "WINDLASS_KEY_PEPPER=" + kept("key.pepper")}
 	run := func(args ...string) string {
 		t.Helper()
 		out, errs, err := tool(t, env, append([]string{"keys"}, args...)...)
@@ -130,7 +145,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		want string
 	}{
 		"no database url": {nowhere[1:], []string{"--tenant", "a"}, "--database-url"},
-		"no pepper":       {nowhere[:1], []string{"--tenant", "a"}, "pepper is shorter"},
+		"no pepper":       {nowhere[:1], []string{"--tenant", "a"}, "missing flags: --key-pepper"},
 		"a short pepper":  {append(nowhere, "WINDLASS_KEY_PEPPER=x"), []string{"--tenant", "a"}, "pepper is shorter"},
 		"no tenant":       {nowhere, nil, "tenant"},
 		"a bad tenant":    {nowhere, []string{"--tenant", "a.b"}, "tenant"},

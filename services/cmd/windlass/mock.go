@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -36,14 +35,18 @@ The script travels in the input, as "plan:" and a JSON object in a user message:
   plan: {"seed": 1, "rounds": 3, "width": 5, "think_ms": 50,
          "tool_faults": [{"round": 0, "index": 2, "times": 1, "status": 503}]}
 
-The model named demo needs no plan: ask it for the weather in two cities.`
+The model named demo needs no plan: ask it for the weather in two cities.
+
+The members of a plan:
+
+` + mock.Describe()
 }
 
 // Run serves until ctx ends, then cuts what still waits.
 func (c *mockCmd) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	listener, err := listen(ctx, "--listen", c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+		return err
 	}
 	scripted := mock.New()
 	server := &http.Server{Handler: scripted, ReadHeaderTimeout: 10 * time.Second}

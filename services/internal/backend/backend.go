@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,7 +57,7 @@ type Backend struct {
 	Log      *zap.Logger
 	Metrics  *process.Metrics
 
-	waits waits
+	seldom seldom
 }
 
 // Open connects a service and makes sure that the streams and consumers exist. It waits for a database or a bus that is away.
@@ -129,7 +128,9 @@ func (be *Backend) Insist(ctx context.Context, op func(context.Context) error) e
 		if err == nil || !Unavailable(err) {
 			return err
 		}
-		be.waits.note(be.Log, err)
+		if be.seldom.due("insist") {
+			be.Log.Info("infrastructure unavailable, trying again", zap.Error(err))
+		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), err)
@@ -159,25 +160,4 @@ func (be *Backend) Dispatch(ctx context.Context, repeat bool, rows ...store.Row)
 // other is final.
 func Unavailable(err error) bool {
 	return !errors.Is(err, bus.ErrTooLarge) && (store.Unavailable(err) || bus.Unavailable(err))
-}
-
-// waitsLogged is the time between two log lines about waiting for the infrastructure: many handlers wait at the same time.
-const waitsLogged = 10 * time.Second
-
-// waits logs that something waits. Safe for concurrent use.
-type waits struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (w *waits) note(log *zap.Logger, err error) {
-	w.mu.Lock()
-	due := time.Since(w.at) >= waitsLogged
-	if due {
-		w.at = time.Now()
-	}
-	w.mu.Unlock()
-	if due {
-		log.Info("infrastructure unavailable, trying again", zap.Error(err))
-	}
 }

@@ -162,7 +162,7 @@ func streamedFailures(t *testing.T, s *stacktest.Stack) {
 		calls  int
 	}{
 		{"400", mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","type":"t","param":"p","code":"context_length_exceeded"}}`}, 400, "context_length_exceeded", false, 1},
-		{"401", mock.Fault{Status: 401}, 502, "server_error", false, 1},
+		{"401", mock.Fault{Status: 401}, 502, "upstream_unauthorized", false, 1},
 		{"429 always", mock.Fault{Status: 429}, 429, "rate_limit_exceeded", false, 3},
 		{"429 twice", mock.Fault{Status: 429, Times: twice}, 200, "", false, 3},
 		{"500 always", mock.Fault{}, 502, "server_error", false, 3},

@@ -45,6 +45,7 @@ func (c *capture) option(file *registry.File, mockURL string) {
 	}
 	m := file.Models[0]
 	m.Name, m.Upstream = "capture", registry.Upstream{URL: c.server.URL + "/v1", Model: "vendor/model-1"}
+	m.Upstream.Profile = registry.OpenAI // with it a request goes out as it is encoded
 	file.Models = append(file.Models, m)
 }
 

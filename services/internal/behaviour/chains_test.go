@@ -2,8 +2,10 @@ package behaviour
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"windlass.dev/windlass/services/internal/mock"
@@ -55,15 +57,47 @@ func (c *capture) threeResponses(t *testing.T, s *stacktest.Stack) {
 	if last := seen(4); len(last) != len(want)+2 {
 		t.Errorf("the third response's last call has %d messages, want a call and an output more than %d", len(last), len(want))
 	}
-	ids := map[any]int{} // of all calls, though the model named them alike
-	for _, m := range seen(4) {
-		if id, ok := m.(map[string]any)["tool_call_id"]; ok {
-			ids[id]++
+	for _, call := range []struct {
+		id   string
+		step int // of the model, from 0 on
+		seen int
+	}{{first.ID, 0, 0}, {first.ID, 1, 1}, {second.ID, 0, 2}, {third.ID, 0, 3}, {third.ID, 1, 4}} {
+		equal(t, "the audit trail's input of "+call.id, spelled(seen(call.seen)), audited(t, s, plans[0], call.id, call.step))
+	}
+	if n := paired(t, seen(4)); n != 3 {
+		t.Errorf("the chain has the results of %d calls, want 3", n)
+	}
+}
+
+// paired checks that each call of a turn has one result, under the id that the
+// model gave it: the same ids may come again in each turn. It returns how many
+// there are.
+func paired(tb testing.TB, messages []any) int {
+	tb.Helper()
+	n := 0
+	open := map[any]bool{}
+	for _, m := range messages {
+		m := m.(map[string]any)
+		if m["role"] == "tool" {
+			if n++; !open[m["tool_call_id"]] {
+				tb.Errorf("a result is of %v, the turn's calls without one are %v", m["tool_call_id"], open)
+			}
+			delete(open, m["tool_call_id"])
+			continue
+		}
+		if len(open) > 0 {
+			tb.Errorf("the calls %v have no result", open)
+		}
+		open = map[any]bool{}
+		calls, _ := m["tool_calls"].([]any)
+		for i, c := range calls {
+			if id := c.(map[string]any)["id"]; id != fmt.Sprintf("call_%d", i) {
+				tb.Errorf("call %d of a turn has the id %v, not the model's own", i, id)
+			}
+			open[c.(map[string]any)["id"]] = true
 		}
 	}
-	if len(ids) != 3 {
-		t.Errorf("the chain's three calls have the ids %v", ids)
-	}
+	return n
 }
 
 // answeredLater: what the client has to call in one response it answers in the next, wherever in its input.
@@ -145,4 +179,66 @@ func previous(tb testing.TB, r stacktest.Response, want any) {
 		tb.Fatal(err)
 	}
 	equal(tb, "previous_response_id of "+r.ID, want, object["previous_response_id"])
+}
+
+// audited is what the audit trail says a model call was shown, an item a line. The plan is named as the capture names it.
+func audited(t *testing.T, s *stacktest.Stack, plan mock.Plan, id string, step int) []any {
+	t.Helper()
+	var trail struct {
+		Data []struct {
+			Kind  string
+			Input json.RawMessage
+			Note  *string `json:"input_notice"`
+		}
+	}
+	_, text := s.Do(t, http.MethodGet, "/v1/responses/"+id+"/steps", nil)
+	if err := json.Unmarshal(text, &trail); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range trail.Data {
+		if line.Kind != "model" {
+			continue
+		}
+		if step--; step >= 0 {
+			continue
+		}
+		var items []struct {
+			Type, Role, Name, Arguments, Output string
+			Content                             []struct{ Text string }
+		}
+		if err := json.Unmarshal(line.Input, &items); err != nil || line.Note != nil {
+			t.Fatalf("the input is %s, its notice %v: %v", line.Input, line.Note, err)
+		}
+		var all []any
+		for _, it := range items {
+			switch it.Type {
+			case "function_call":
+				all = append(all, "call "+it.Name+" "+it.Arguments)
+			case "function_call_output":
+				all = append(all, "tool "+it.Output)
+			default:
+				all = append(all, it.Role+" "+strings.ReplaceAll(it.Content[0].Text, plan.Prompt(), "PLAN"))
+			}
+		}
+		return all
+	}
+	t.Fatalf("the trail of %s has too few model calls: %s", id, text)
+	return nil
+}
+
+// spelled are the messages of a chat completion in the same words.
+func spelled(messages []any) []any {
+	var all []any
+	for _, m := range messages {
+		m := m.(map[string]any)
+		if calls, ok := m["tool_calls"].([]any); ok {
+			for _, c := range calls {
+				f := c.(map[string]any)["function"].(map[string]any)
+				all = append(all, "call "+f["name"].(string)+" "+f["arguments"].(string))
+			}
+			continue
+		}
+		all = append(all, m["role"].(string)+" "+m["content"].(string))
+	}
+	return all
 }

@@ -119,14 +119,8 @@ func (c *capture) conversationOfSeveral(t *testing.T, s *stacktest.Stack) {
 		before = messages
 		seen += plan.Rounds + 1
 	}
-	ids := map[any]int{}
-	for _, m := range c.body(t, plans[0], seen-1)["messages"].([]any) {
-		if id, ok := m.(map[string]any)["tool_call_id"]; ok {
-			ids[id]++
-		}
-	}
-	if len(ids) != 5 {
-		t.Errorf("the conversation's five calls have the ids %v", ids)
+	if n := paired(t, c.body(t, plans[0], seen-1)["messages"].([]any)); n != 5 {
+		t.Errorf("the conversation has the results of %d calls, want 5", n)
 	}
 }
 

@@ -65,7 +65,7 @@ func toolFailures(t *testing.T, s *stacktest.Stack) {
 			if st.State != tt.state || code(st) != tt.code || st.Attempt != tt.attempt {
 				t.Errorf("step is %s (%q) at attempt %d, want %s (%q) at %d", st.State, code(st), st.Attempt, tt.state, tt.code, tt.attempt)
 			}
-			if st.Output == nil || !strings.Contains(*st.Output, tt.output) || len(*st.Output) > 300<<10 {
+			if output, ok := st.Output.(string); !ok || !strings.Contains(output, tt.output) || len(output) > 300<<10 {
 				t.Errorf("step's output is %v, want one with %q", st.Output, tt.output)
 			}
 			if got := callsAt(s, plan.Seed, 0, 1); tt.calls > 0 && got != tt.calls {

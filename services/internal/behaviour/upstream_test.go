@@ -1,6 +1,8 @@
 package behaviour
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +58,15 @@ func upstreamFailures(t *testing.T, s *stacktest.Stack) {
 			mock.Fault{Status: 400, Body: `{"error":{"message":"No\u0000.","code":"a\u0000 b"}}`},
 			"invalid_prompt", "No", "failed", 1, false,
 		},
-		{"404 in HTML", mock.Fault{Status: 404, Mode: "html"}, "invalid_prompt", "HTTP 404", "failed", 1, false},
+		{"404 in HTML", mock.Fault{Status: 404, Mode: "html"}, "upstream_not_found", "HTTP 404: Bad Gateway", "failed", 1, false},
+		{"404 of a model", mock.Fault{Status: 404, Body: `{"error":"model 'x' not found"}`}, "model_not_found", "HTTP 404: model 'x' not found", "failed", 1, false},
+		{"403 with words", mock.Fault{Status: 403, Body: `{"detail":"Not in your country."}`}, "upstream_forbidden", "HTTP 403: Not in your country.", "failed", 1, false},
+		{"501", mock.Fault{Status: 501, Body: `{"error":{"message":"Not here.","type":"not_supported_error","code":501}}`}, "server_error", "HTTP 501: Not here.", "failed", 1, false},
+		{"a quota that is spent", mock.Fault{Status: 429, Body: `{"error":{"message":"Pay.","code":"insufficient_quota"}}`}, "insufficient_quota", "HTTP 429: Pay.", "failed", 1, false},
+		{"a call that the model failed, twice", mock.Fault{Status: 400, Times: twice, Body: `{"error":{"message":"Failed to call a function.","code":"tool_use_failed","failed_generation":"<f>"}}`}, "tool_use_failed", "", "completed", 3, false},
+		{"400 in an answer", mock.Fault{Status: 200, Body: `{"error":{"code":400,"message":"Too long."}}`}, "invalid_prompt", "error 400: Too long.", "failed", 1, false},
+		{"502 in an answer, twice", mock.Fault{Status: 200, Times: twice, Body: `[{"error":{"code":502,"message":"Provider returned error"}}]`}, "server_error", "", "completed", 3, false},
+		{"a redirect to itself", mock.Fault{Mode: "redirect"}, "upstream_redirect", "redirects to http://127.0.0.1:", "failed", 1, true},
 		{"hangs always", mock.Fault{Mode: "hang"}, "timeout", "in time", "failed", 3, false},
 		{"hangs once", mock.Fault{Mode: "hang", Times: 1}, "timeout", "", "completed", 2, false},
 		{"malformed always", mock.Fault{Mode: "malformed"}, "server_error", "malformed", "failed", 3, false},
@@ -113,13 +123,13 @@ func secrecy(t *testing.T, s *stacktest.Stack) {
 			Round: -1, Status: status, Body: `{"error":{"message":"Incorrect API key provided: ` + modelSecret + `."}}`,
 		}}}
 		r := s.Ask(t, plan, stacktest.Fields{"model": "sealed"})
-		ended(t, r, "failed", map[int]string{401: "server_error", 400: "invalid_prompt"}[status])
+		ended(t, r, "failed", map[int]string{401: "upstream_unauthorized", 400: "invalid_prompt"}[status])
 		calls := s.Calls("model", plan.Seed)
 		if len(calls) != 1 || !calls[0].AuthorizationPresent {
 			t.Errorf("calls %+v, want one with a credential", calls)
 		}
 		_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
-		if strings.Contains(string(r.JSON)+string(steps), modelSecret) {
+		if strings.Contains(string(r.JSON)+withoutInputs(t, steps), modelSecret) {
 			t.Errorf("HTTP %d: the credential is told: %s %s", status, r.JSON, steps)
 		}
 	}
@@ -130,6 +140,19 @@ func secrecy(t *testing.T, s *stacktest.Stack) {
 			}
 		}
 	}
+}
+
+// withoutInputs is an audit trail but for what the models were shown, which here are the plans, with the secret in them.
+func withoutInputs(tb testing.TB, steps []byte) string {
+	tb.Helper()
+	var trail struct{ Data []map[string]any }
+	if err := json.Unmarshal(steps, &trail); err != nil {
+		tb.Fatalf("%v: %s", err, steps)
+	}
+	for _, step := range trail.Data {
+		delete(step, "input")
+	}
+	return fmt.Sprint(trail.Data)
 }
 
 func upstreamRetryAfter(t *testing.T, s *stacktest.Stack) {
@@ -153,7 +176,6 @@ func cutAnswers(t *testing.T, s *stacktest.Stack) {
 	}{
 		{"by length", func(p *mock.Plan) { p.FinishReason = "length" }, "max_output_tokens"},
 		{"by a filter", func(p *mock.Plan) { p.FinishReason = "content_filter" }, "content_filter"},
-		{"for a reason nobody knows", func(p *mock.Plan) { p.FinishReason = "tired" }, "unknown_finish_reason"},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,4 +204,10 @@ func cutAnswers(t *testing.T, s *stacktest.Stack) {
 			}
 		}
 	})
+}
+
+// oddEnd: a reason that is not known is no reason to throw a whole answer away.
+func oddEnd(t *testing.T, s *stacktest.Stack) {
+	plan := mock.Plan{Seed: 4101, Rounds: 1, FinishReason: "tired"}
+	completed(t, s.Ask(t, plan, nil), plan.Answer())
 }

@@ -27,6 +27,7 @@ type Config struct {
 	Dir         string        // where the data goes for the time of the measurement; the system's temporary directory if empty
 	PGBin       string        // of Postgres; the usual places if empty
 	CPUProfile  string        // file for a profile of the services, if not empty
+	PgBouncer   bool          // the services reach Postgres through a PgBouncer in transaction mode; its own processor time is not counted
 	Quiet       time.Duration // to wait for counts that Postgres keeps to itself; pgstat.Lag if 0, less makes commits and syncs wrong
 
 	// Self is the command line that, with a part's name (nats, mock, services) and flags after it, runs that part.

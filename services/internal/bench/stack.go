@@ -13,6 +13,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store/localpg"
+	"windlass.dev/windlass/pkg/store/pgbouncer"
 	"windlass.dev/windlass/pkg/store/pgstat"
 	"windlass.dev/windlass/services/internal/mock"
 )
@@ -44,6 +45,7 @@ tools:
 type stack struct {
 	dir      string
 	pg       *localpg.Server
+	pooler   *pgbouncer.Server // nil: the services connect to Postgres itself
 	settings []pgstat.Setting
 	children []*child // in the order of their start
 	ids      processes
@@ -90,8 +92,22 @@ func (s *stack) startPostgres(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	s.ids[postgresGroup] = s.pg.PID()
-	s.settings, err = pgstat.Prepare(ctx, s.pg.URL())
+	if s.settings, err = pgstat.Prepare(ctx, s.pg.URL()); err != nil || !cfg.PgBouncer {
+		return err
+	}
+	s.pooler, err = pgbouncer.Start(ctx, pgbouncer.Config{Target: s.pg.URL(), Dir: s.dir, Size: pooledConns})
 	return err
+}
+
+// pooledConns is PgBouncer's default for a pool.
+const pooledConns = 20
+
+// databaseURL is what the services connect to.
+func (s *stack) databaseURL() string {
+	if s.pooler != nil {
+		return s.pooler.URL()
+	}
+	return s.pg.URL()
 }
 
 func (s *stack) startServers(ctx context.Context, cfg Config) error {
@@ -119,7 +135,7 @@ func (s *stack) startServices(ctx context.Context, cfg Config) error {
 	}
 	args := []string{
 		"--listen=127.0.0.1:0", "--data=" + filepath.Join(s.dir, "services"), "--config=" + file, "--api-key=" + apiKey,
-		"--database-url=" + s.pg.URL(), "--nats-url=" + s.natsURL, "--log-level=warn",
+		"--database-url=" + s.databaseURL(), "--nats-url=" + s.natsURL, "--log-level=warn",
 	}
 	if cfg.CPUProfile != "" {
 		args = append(args, "--cpuprofile="+cfg.CPUProfile)
@@ -150,6 +166,9 @@ func (s *stack) stop() error {
 	s.http.CloseIdleConnections()
 	for i := len(s.children) - 1; i >= 0; i-- {
 		errs = append(errs, s.children[i].stop())
+	}
+	if s.pooler != nil {
+		errs = append(errs, s.pooler.Stop())
 	}
 	if s.pg != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), childStop)

@@ -44,7 +44,8 @@ func (r Record) Encode() ([]byte, error) {
 	return b, nil
 }
 
-func decode(b []byte) (Record, error) {
+// ReadRecord reads what Encode wrote.
+func ReadRecord(b []byte) (Record, error) {
 	var in recordJSON
 	if err := json.Unmarshal(b, &in); err != nil {
 		return Record{}, fmt.Errorf("decode a turn: %w", err)
@@ -78,7 +79,7 @@ func Turns(c store.Chain) ([]Turn, error) {
 		case s.Index > 0 && len(turns) > 0:
 			turns[len(turns)-1].Tools[s.CallID] = s
 		case s.Index == 0 && s.State == store.StepDone:
-			r, err := decode(s.Output)
+			r, err := ReadRecord(s.Output)
 			if err != nil {
 				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
 			}

@@ -35,7 +35,7 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 			item.Call{ID: "fc_1", CallID: "c", Name: "f", Arguments: "{\x00", Status: "completed"}.Function(),
 		}},
 	} {
-		got, err := decode(encode(t, r))
+		got, err := ReadRecord(encode(t, r))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -61,6 +61,8 @@ func (a Advisor) Model(m registry.Model, code string, status int) string {
 
 func (a Advisor) refusedKey(m registry.Model) string {
 	switch where := a.Credential(m.Upstream.Credential); {
+	case m.Upstream.Credential.File != "" && m.Upstream.Credential.File == a.ModelKeyFile:
+		return "check " + where
 	case where != "":
 		return fmt.Sprintf("check %s, the credential of model %s", where, m.Name)
 	case a.Flags && m.Name == "*":

@@ -68,7 +68,7 @@ func (c *Console) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			c.flush(time.Now().Add(window))
+			c.flush(time.Now().Add(stateWindow))
 			return nil
 		case now := <-tick.C:
 			c.flush(now)
@@ -90,6 +90,9 @@ func (c *Console) show(r record) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if r.message == readyAgain {
+		c.repeats.forget()
+	}
 	lines, shown := c.repeats.add(l, r.at)
 	c.write(lines, r.at)
 	if shown {

@@ -75,10 +75,10 @@ func toolFailed(outcome, code string, status int, words string) func(*zap.Logger
 	}
 }
 
-func served(method, outcome, code, words string) func(*zap.Logger) {
+func served(route, outcome, code, words string) func(*zap.Logger) {
 	return func(log *zap.Logger) {
 		fields := []zap.Field{
-			zap.String("kind", "/v1/responses"), zap.String("method", method), zap.String("delivery", "d"), zap.String("outcome", outcome),
+			zap.String("kind", route), zap.String("delivery", "d"), zap.String("outcome", outcome),
 			zap.Duration("took", 3*time.Millisecond),
 		}
 		if words != "" {
@@ -100,6 +100,15 @@ func TestLines(t *testing.T) {
 		{"a request, where failures are asked for", "warn", settled("completed", "", 0, ""), ""},
 		{"a refused key", "warn", settled("failed", "invalid_prompt", 401, "invalid api key"), "failed   resp_" + id +
 			` model small: the upstream answered 401 "invalid api key"  → check the environment variable SMALL_KEY, the credential of model small` + "\n"},
+		{"an answer in the service's words", "warn", settled("failed", "model_not_found", 404, "The upstream answered HTTP 404: no such model"), "failed   resp_" + id +
+			` model small: The upstream answered HTTP 404: no such model  → check that http://127.0.0.1:9/v1 is the base URL (it often ends in /v1) and that the server has a model "small"` + "\n"},
+		{"NATS is lost", "warn", func(log *zap.Logger) { log.Warn("connection to NATS lost", zap.Error(errors.New("EOF"))) },
+			"lost     NATS: it does not answer: EOF  → requests wait until it is back; dev connects again by itself\n"},
+		{"no JetStream", "warn", func(log *zap.Logger) {
+			log.Warn("streams could not be ensured", zap.Error(errors.New("ensure stream X: nats: API error: code=503 err_code=10039 description=jetstream not enabled")))
+		}, "lost     NATS: it does not answer: ensure stream X: nats: API error: code=503 err_code=10039 description=jetstream not enabled  → start it with JetStream: nats-server -js\n"},
+		{"all is back", "warn", func(log *zap.Logger) { log.Info("ready again", zap.Duration("took", 1500*time.Millisecond)) },
+			"ok       Postgres and NATS answer again, after 1.5 s\n"},
 		{"an upstream's 400", "warn", settled("failed", "invalid_prompt", 400, "role developer is unknown"), "failed   resp_" + id +
 			` model small: the upstream answered 400 "role developer is unknown"  → the server does not take this request; docs/upstreams.md has the settings for servers that differ` + "\n"},
 		{"an upstream's 500 without words", "error", settled("failed", "server_error", 500, ""), "failed   resp_" + id +
@@ -107,9 +116,9 @@ func TestLines(t *testing.T) {
 		{"a model that is not there", "warn", settled("failed", "invalid_prompt", 404, "no such model"), "failed   resp_" + id +
 			` model small: the upstream answered 404 "no such model"  → check that http://127.0.0.1:9/v1 is the base URL (it often ends in /v1) and that the server has a model "small"` + "\n"},
 		{"a dead model", "warn", settled("failed", "connection_error", 0, "The upstream could not be reached."), "failed   resp_" + id +
-			` model small: The upstream could not be reached.  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
+			` model small: The upstream could not be reached  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
 		{"a slow model", "warn", settled("failed", "timeout", 0, "The upstream did not answer in time."), "failed   resp_" + id +
-			` model small: The upstream did not answer in time.  → raise timeout of model small (now 10m0s), or see why the server at http://127.0.0.1:9/v1 is slow` + "\n"},
+			` model small: The upstream did not answer in time  → raise timeout of model small (now 10m0s), or see why the server at http://127.0.0.1:9/v1 is slow` + "\n"},
 		{"a budget", "warn", settled("incomplete", "max_turns", 0, ""), "partial  resp_" + id +
 			" model small: stopped at max_turns  /v1/responses  1.2 s  120+45 tokens  2 tool calls, 1 failed  → see limits.max_turns in the registry file\n"},
 		{"the client's own bound", "warn", settled("incomplete", "max_output_tokens", 0, ""), ""},
@@ -117,12 +126,12 @@ func TestLines(t *testing.T) {
 			` model small: the upstream answered 503 "busy"; attempt 1 failed, the next one is in 800 ms  → see the log of the server at http://127.0.0.1:9/v1` + "\n"},
 		{"a last attempt, of which the end tells", "warn", modelFailed("small", "failed", "server_error", 503, "busy"), ""},
 		{"a key of --model-key", "warn", modelFailed("other", "retried", "x", 401, "no"), "retry    resp_" + id +
-			` model other: the upstream answered 401 "no"; attempt 1 failed, the next one is in 800 ms  → check --model-key, the credential of model *` + "\n"},
+			` model other: the upstream answered 401 "no"; attempt 1 failed, the next one is in 800 ms  → check --model-key` + "\n"},
 		{"a model without a key", "warn", modelFailed("open", "retried", "x", 403, "no"), "retry    resp_" + id +
 			` model open: the upstream answered 403 "no"; attempt 1 failed, the next one is in 800 ms  → model open has no credential: add credential: {env: NAME} to its upstream` + "\n"},
 		{"a URL with a key in it", "warn", modelFailed("open", "retried", "connection_error", 0, "no"), "retry    resp_" + id +
 			` model open: no; attempt 1 failed, the next one is in 800 ms  → is the server at http://127.0.0.1:9/v1 running?` + "\n"},
-		{"a tool's address", "warn", toolFailed("failed", "address_refused", 0, "the tool's address is not one that may be called"), "failed   resp_" + id +
+		{"a tool's address", "warn", toolFailed("failed", "address_refused", 0, "the tool's address is not one that may be called; set allow_private"), "failed   resp_" + id +
 			" tool order: the tool's address is not one that may be called; the model is shown this failure  → add allow_private: true to tool order if http://127.0.0.1:7/order is yours\n"},
 		{"a tool's 404", "warn", toolFailed("failed", "http_404", 404, ""), "failed   resp_" + id +
 			" tool order: it answered 404 Not Found; the model is shown this failure  → check its url (http://127.0.0.1:7/order) and method (POST)\n"},
@@ -132,14 +141,14 @@ func TestLines(t *testing.T) {
 			" tool order: the tool refused the connection; attempt 1 failed, another follows  → is the server at http://127.0.0.1:7/order running?\n"},
 		{"a tool's credential", "warn", toolFailed("failed", "credential_error", 0, "the tool's credential could not be read"), "failed   resp_" + id +
 			" tool order: the tool's credential could not be read; the model is shown this failure  → set the environment variable SHOP and start again\n"},
-		{"a wrong key", "warn", served("POST", "401", "invalid_api_key", "Incorrect API key provided."),
+		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
 			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
-		{"a bad request", "warn", served("POST", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
-		{"a fault of ours", "error", served("POST", "500", "server_error", "nil map"),
+		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
+		{"a fault of ours", "error", served("POST /v1/responses", "500", "server_error", "nil map"),
 			"failed   POST /v1/responses: 500 nil map  → this is a fault of Windlass: please report it with this line\n"},
-		{"a client that went", "info", served("POST", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},
-		{"a poll", "info", served("GET", "200", "", ""), ""},
-		{"a poll for those who want all", "debug", served("GET", "200", "", ""), "http     GET /v1/responses: 200  3 ms\n"},
+		{"a client that went", "info", served("POST /v1/responses", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},
+		{"a poll", "info", served("GET /v1/responses", "200", "", ""), ""},
+		{"a poll for those who want all", "debug", served("GET /v1/responses", "200", "", ""), "http     GET /v1/responses: 200  3 ms\n"},
 		{"a check", "warn", func(log *zap.Logger) {
 			log.Warn("start check", zap.String("tool", "order"), zap.String("error", "nothing listens"), zap.String("hint", "start it"))
 		}, "check    tool order: nothing listens  → start it\n"},
@@ -165,7 +174,7 @@ func TestLinesAreOneLine(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"a\nfailed b", "a\r\nb", "\x1b[2Jx", "\u202eright to left", "\u2028", "\x00\x7f", "\u009b31m", "\xff\xfe", strings.Repeat("long ", 1000)} {
 		for name, write := range map[string]func(*zap.Logger){
-			"words of an upstream": settled("failed", "x", 400, bad), "words of a client": served("POST", "400", "", "no "+bad),
+			"words of an upstream": settled("failed", "x", 400, bad), "words of a client": served("POST /v1/responses", "400", "", "no "+bad),
 			"a model's name": modelFailed(bad, "retried", "x", 500, "no"), "a method": served(bad, "400", "", "no"),
 			"a hint": func(log *zap.Logger) { log.Warn("start check", zap.String("model", bad), zap.String("hint", bad)) },
 			"other":  func(log *zap.Logger) { log.Error(bad, zap.String("subject", bad), zap.Error(errors.New(bad))) },
@@ -191,7 +200,7 @@ func TestColors(t *testing.T) {
 	}{
 		{"failed", "\x1b[31mfailed", settled("failed", "x", 500, "no")},
 		{"done", "\x1b[32mdone", settled("completed", "", 0, "")},
-		{"refused", "\x1b[33mrefused", served("POST", "400", "", "no")},
+		{"refused", "\x1b[33mrefused", served("POST /v1/responses", "400", "", "no")},
 	} {
 		if got := shown(t, "info", true, tt.write); !strings.Contains(got, tt.tone) {
 			t.Errorf("%s is shown as %q, want %q", tt.name, got, tt.tone)
@@ -226,13 +235,13 @@ func TestRepeatsAreCounted(t *testing.T) {
 		t.Errorf("counts before the window is over: %s", out.String())
 	}
 	c.flush(time.Now().Add(window + time.Second))
-	for _, want := range []string{"35 more in 10 s", "39 more in 10 s", "37 more in 10 s"} {
+	for _, want := range []string{"35 more in 10 s", "37 more in 10 s"} {
 		if strings.Count(out.String(), want) != 1 {
 			t.Errorf("prints\n%swant %q once", out.String(), want)
 		}
 	}
 	out.Reset()
-	log.Info("infrastructure is away, trying again")
+	log.Warn("queue is stuck", zap.Error(errors.New("request 7")))
 	if strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("a new window begins with %q, want a line", out.String())
 	}
@@ -241,6 +250,37 @@ func TestRepeatsAreCounted(t *testing.T) {
 	}
 	if n := len(c.repeats.runs); n > kinds {
 		t.Errorf("remembers %d kinds, want at most %d", n, kinds)
+	}
+}
+
+// TestAnOutageIsOneLine holds that what many parts notice many times a second is said once, and again when it begins again.
+func TestAnOutageIsOneLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c, err := New(Config{Out: &out, Level: "info"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("claim: failed to connect to `user=u database=d`: 127.0.0.1:1 (127.0.0.1): dial error: dial tcp 127.0.0.1:1: connect: connection refused")
+	for range 2 {
+		out.Reset()
+		for i := range 50 {
+			log := c.Logger().With(zap.String("service", fmt.Sprint("s", i%5)))
+			log.Warn([]string{"sweep failed", "claim failed", "expiry failed"}[i%3], zap.Error(refused))
+			log.Info("infrastructure is away, trying again", zap.Error(errors.New("FATAL: the database system is shutting down (SQLSTATE 57P03)")))
+			log.Error("request served", zap.String("kind", "POST /v1/responses"), zap.String("outcome", "503"), zap.Error(refused))
+			log.Warn("connection to NATS lost", zap.Error(errors.New("EOF")))
+			log.Warn("streams could not be ensured", zap.Error(errors.New("nats: outbound buffer limit exceeded")))
+		}
+		c.flush(time.Now().Add(window / 2))
+		if n := strings.Count(out.String(), "\n"); n != 3 || !strings.Contains(out.String(), " Postgres: it does not answer: dial tcp 127.0.0.1:1: connect: connection refused  →") {
+			t.Errorf("prints\n%swant a line for Postgres, NATS and the failed requests each", out.String())
+		}
+		c.flush(time.Now().Add(window + time.Second))
+		if n := strings.Count(out.String(), "\n"); n != 4 {
+			t.Errorf("prints\n%swant the failed requests counted and nothing else", out.String())
+		}
+		c.Logger().Info("ready again")
 	}
 }
 

@@ -60,14 +60,16 @@ var renderers = map[string]func(Advisor, record) line{
 	"message served":                       Advisor.served,
 	"start check":                          Advisor.checked,
 	"connection to NATS lost":              Advisor.natsLost,
-	"connection to NATS restored":          Advisor.natsBack,
+	"connection to NATS restored":          Advisor.detail,
 	"infrastructure is away, trying again": Advisor.away,
-	"streams could not be ensured":         Advisor.noStreams,
+	"streams could not be ensured":         Advisor.away,
+	readyAgain:                             Advisor.back,
 	// The failed call says the same, with what to do.
-	"credential not resolved": Advisor.detail,
-	"tenants read again":      Advisor.notice,
-	"key made":                Advisor.notice,
-	"key revoked":             Advisor.notice,
+	"credential not resolved":          Advisor.detail,
+	"requests changed after a refusal": Advisor.notice,
+	"tenants read again":               Advisor.notice,
+	"key made":                         Advisor.notice,
+	"key revoked":                      Advisor.notice,
 }
 
 // line renders a record.
@@ -78,6 +80,9 @@ func (a Advisor) line(r record) line {
 	if r.level == zapcore.InfoLevel {
 		return a.detail(r)
 	}
+	if l, is := outage(r.text("error")); is {
+		return l
+	}
 	return a.notice(r)
 }
 
@@ -86,7 +91,7 @@ func (a Advisor) settled(r record) line {
 	l := line{level: zapcore.InfoLevel, id: r.id(), about: "model " + r.text("model")}
 	spent := fmt.Sprintf("%s  %s  %d+%d tokens", path(r.text("kind")), r.took(), r.number("input_tokens"), r.number("output_tokens"))
 	if n := r.number("tool_calls"); n > 0 {
-		spent += fmt.Sprintf("  %d tool calls", n)
+		spent += fmt.Sprintf("  %d tool call%s", n, map[bool]string{false: "s"}[n == 1])
 	}
 	if n := r.number("tools_failed"); n > 0 {
 		spent += fmt.Sprintf(", %d failed", n)
@@ -113,7 +118,9 @@ func failure(who string, r record) string {
 	status, words := int(r.number("status")), strings.TrimSpace(r.text("error"))
 	switch {
 	case status == 0:
-		return cmp.Or(words, r.text("code"), "it failed")
+		return cmp.Or(strings.TrimSuffix(words, "."), r.text("code"), "it failed")
+	case strings.HasPrefix(strings.ToLower(words), who+" "): // in the words of the service
+		return strings.TrimSuffix(words, ".")
 	case words == "":
 		return strings.TrimSpace(fmt.Sprintf("%s answered %d %s", who, status, http.StatusText(status)))
 	}
@@ -125,7 +132,9 @@ func (a Advisor) modelFailed(r record) line {
 	if r.text("outcome") == "retried" { // of the last attempt the end of the request tells
 		l.level, l.word = zapcore.WarnLevel, "retry"
 		l.say = fmt.Sprintf("%s; attempt %d failed, the next one is in %s", l.say, r.number("attempt"), r.took())
-		l.hint = a.modelHint(r.text("model"), r.text("code"), int(r.number("status")))
+		if r.number("attempt") == 1 {
+			l.hint = a.modelHint(r.text("model"), r.text("code"), int(r.number("status")))
+		}
 		l.key, l.burst = "model "+l.about+r.text("code")+r.text("error"), burst
 	}
 	return l
@@ -134,6 +143,9 @@ func (a Advisor) modelFailed(r record) line {
 func (a Advisor) toolFailed(r record) line {
 	tool := r.text("tool")
 	l := line{level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool, say: failure("it", r)}
+	if r.text("code") == "address_refused" {
+		l.say, _, _ = strings.Cut(l.say, ";") // the rest is advice
+	}
 	l.hint = a.toolHint(tool, r.text("code"), int(r.number("status")))
 	l.key, l.burst = "tool "+r.text("outcome")+tool+l.say, burst
 	if r.text("outcome") == "retried" {
@@ -147,7 +159,10 @@ func (a Advisor) toolFailed(r record) line {
 // served is an HTTP request, or a message of a WebSocket. Those that became a
 // request of a model have a line of their own when it ends.
 func (a Advisor) served(r record) line {
-	route := strings.TrimSpace(r.text("method") + " " + r.text("kind"))
+	route := r.text("kind")
+	if route == "/" { // no route matched, and the error names the path
+		route = "HTTP"
+	}
 	l := line{level: zapcore.DebugLevel, word: "http", about: route, say: r.text("outcome") + "  " + r.took()}
 	if r.text("request_id") != "" {
 		l.id = "resp_" + r.text("request_id")
@@ -156,7 +171,7 @@ func (a Advisor) served(r record) line {
 	switch {
 	case status == "499":
 		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.took()
-	case words == "" && r.text("method") == http.MethodPost && l.id == "" && status < "400":
+	case words == "" && !strings.HasPrefix(route, http.MethodGet+" ") && l.id == "" && status < "400":
 		l.level, l.word = zapcore.InfoLevel, "done"
 	case words != "" && status < "500":
 		l.level, l.word, l.say = zapcore.WarnLevel, "refused", status+" "+words
@@ -192,32 +207,10 @@ func (a Advisor) checked(r record) line {
 			l.about = kind + " " + name
 		}
 	}
+	if l.about == "model *" && a.Flags {
+		l.about = "--model-url"
+	}
 	return l
-}
-
-func (a Advisor) natsLost(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "lost", about: "NATS", say: cmp.Or(r.text("error"), "the connection is lost"),
-		hint: "requests wait until it is back; dev connects again by itself", key: "nats lost", burst: 1,
-	}
-}
-
-func (a Advisor) natsBack(record) line {
-	return line{level: zapcore.WarnLevel, word: "ok", about: "NATS", say: "connected again", key: "nats back", burst: 1}
-}
-
-func (a Advisor) away(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "waiting", say: "Postgres or NATS does not answer: " + r.text("error"),
-		hint: "requests wait until it is back", key: "away", burst: 1,
-	}
-}
-
-func (a Advisor) noStreams(r record) line {
-	return line{
-		level: zapcore.WarnLevel, word: "waiting", about: "NATS", say: r.text("error"),
-		hint: "is JetStream enabled on this server (nats-server -js)?", key: "streams", burst: 1,
-	}
 }
 
 // detail is a line for those who want all of them.

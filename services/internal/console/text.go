@@ -23,6 +23,7 @@ type line struct {
 	hint  string        // what to do next
 	key   string        // lines of one key are repeats of one another; empty: never
 	burst int           // how many of them are printed in a window
+	state bool          // it tells of a state: it is printed once in stateWindow, and not counted
 }
 
 // text is the line as it is printed.

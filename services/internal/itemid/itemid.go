@@ -10,6 +10,7 @@ package itemid
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -73,6 +74,18 @@ func Turn(id string) (turn string, ok bool) {
 	}
 	_, rest, _ := strings.Cut(id, "_")
 	return rest[:len(rest)-4], true
+}
+
+// Step reads the request and the turn that an item was said in; ok is false for
+// ids of items that were not said.
+func Step(id string) (request uuid.UUID, turn int, ok bool) {
+	said, ok := Turn(id)
+	if !ok {
+		return uuid.Nil, 0, false
+	}
+	request, _, _ = Request(id)
+	n, err := strconv.ParseInt(said[2*len(request):], 16, 32)
+	return request, int(n), err == nil && n > 0
 }
 
 // isPlace tells whether s is at least that many of the digits that Stored and Output write.

@@ -35,6 +35,14 @@ func TestIDsAreReadBack(t *testing.T) {
 	if got, want := Output("rs", request, 2, 17), "rs_"+digits+"00020011"; got != want || !item.IsID(want) {
 		t.Errorf("Output = %s, want %s", got, want)
 	}
+	for id, want := range map[string]int{
+		Output("rs", request, 2, 17): 2, Output("rs", request, 1<<17, 3): 1 << 17, "msg_" + digits + "_in0000": 0, "msg_" + digits + "_cv0000": 0, "fc_own": 0, "msg_" + digits + "00000001": 0,
+	} {
+		of, turn, ok := Step(id)
+		if ok != (want > 0) || ok && (of != request || turn != want) {
+			t.Errorf("Step(%s) = %s, %d, %v; want turn %d", id, of, turn, ok, want)
+		}
+	}
 	if got := Output("rs", request, 1<<17, 1<<18); !item.IsID(got) {
 		t.Errorf("the id %s of a late turn is none", got)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,9 +14,7 @@ import (
 const anyIndex = -1
 
 func (f Fault) check() error {
-	switch f.Mode {
-	case "", "hang", "reset", "malformed", "truncate", "empty", "html", "nul", "big", "drip", "redirect", "binary", "headers":
-	default:
+	if !slices.ContainsFunc(modes, func(m [2]string) bool { return m[0] == f.Mode }) {
 		return fmt.Errorf("plan's fault mode %q is unknown", f.Mode)
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {

@@ -20,71 +20,73 @@ const (
 // Plan scripts one run: what the model asks for, how long everything takes and
 // what goes wrong. The zero plan answers at once without asking for a tool.
 type Plan struct {
-	Seed   int64 `json:"seed"`
-	Rounds int   `json:"rounds,omitempty"` // model turns that ask for tools
-	Width  int   `json:"width,omitempty"`  // tool calls a round; 1 when rounds is set and width is not
+	Seed   int64 `json:"seed" help:"names the run; results follow from it"`
+	Rounds int   `json:"rounds,omitempty" help:"model turns that ask for tools"`
+	Width  int   `json:"width,omitempty" help:"tool calls in a round" default:"1 if rounds is set"`
 
-	Tool  string   `json:"tool,omitempty"`  // name of the tool; mock_echo when empty
-	Tools []string `json:"tools,omitempty"` // names by index, cycling; wins over Tool
+	Tool  string   `json:"tool,omitempty" help:"name of the tool" default:"mock_echo"`
+	Tools []string `json:"tools,omitempty" help:"names by index, cycling; wins over tool"`
 
-	ThinkMS   int `json:"think_ms,omitempty"`   // model time before the first byte
-	ToolMS    int `json:"tool_ms,omitempty"`    // tool time
-	SlowEvery int `json:"slow_every,omitempty"` // each n-th call of the run takes SlowMS instead
-	SlowMS    int `json:"slow_ms,omitempty"`
-	ToolBytes int `json:"tool_bytes,omitempty"` // least size of each tool result
+	ThinkMS   int `json:"think_ms,omitempty" help:"model time before the first byte, in ms"`
+	ToolMS    int `json:"tool_ms,omitempty" help:"tool time, in ms"`
+	SlowEvery int `json:"slow_every,omitempty" help:"each n-th call of the run takes slow_ms instead"`
+	SlowMS    int `json:"slow_ms,omitempty" help:"time of a slow call, in ms"`
+	ToolBytes int `json:"tool_bytes,omitempty" help:"least size of each tool result"`
 
-	Tokens       int     `json:"tokens,omitempty"`        // words of the final text, if more than the answer has
-	TokenRate    float64 `json:"token_rate,omitempty"`    // tokens a second when streaming; 0 is at once
-	FinishReason string  `json:"finish_reason,omitempty"` // of the final answer, instead of "stop"; a response can be "failed", too
-	Stamp        bool    `json:"stamp,omitempty"`         // each token of a streamed final text is the time it is sent at, in ns since 1970; not in a response, whose end repeats it
-	Text         string  `json:"text,omitempty"`          // final text, instead of the answer
-	Reasoning    string  `json:"reasoning,omitempty"`     // reasoning of every turn; in a response, the next turn has to bring it back
+	Tokens       int     `json:"tokens,omitempty" help:"words of the final text, if more than the answer has"`
+	TokenRate    float64 `json:"token_rate,omitempty" help:"tokens a second of a stream" default:"0, at once"`
+	FinishReason string  `json:"finish_reason,omitempty" help:"of the final answer; or failed" default:"stop"`
+	// Stamp makes each token of a streamed final text the time it is sent at, in
+	// ns since 1970; not in a response, whose end repeats it.
+	Stamp     bool   `json:"stamp,omitempty" help:"each streamed token is the time it is sent at, in ns; in chat"`
+	Text      string `json:"text,omitempty" help:"the final text" default:"follows from the run"`
+	Reasoning string `json:"reasoning,omitempty" help:"of every turn; a response's next turn has to bring it back"`
 
-	ModelFaults []Fault `json:"model_faults,omitempty"`
-	ToolFaults  []Fault `json:"tool_faults,omitempty"`
+	ModelFaults []Fault `json:"model_faults,omitempty" help:"what goes wrong with the model; see below"`
+	ToolFaults  []Fault `json:"tool_faults,omitempty" help:"what goes wrong with tools; see below"`
 
-	CallIDs        string `json:"call_ids,omitempty"`        // "dup", "empty" or "reuse"; unique when not set
-	RawArguments   string `json:"raw_arguments,omitempty"`   // arguments of every call, verbatim
-	EmptyArguments bool   `json:"empty_arguments,omitempty"` // arguments of every call are the empty string
-	UnknownTool    string `json:"unknown_tool,omitempty"`    // name asked for at index 0 of round 1, or of round 0 if it is the only one
-	CutToolCalls   bool   `json:"cut_tool_calls,omitempty"`  // rounds end by "length", the last call's arguments cut in half
-	Loop           bool   `json:"loop,omitempty"`            // never finish: ask for tools for ever
+	CallIDs        string `json:"call_ids,omitempty" help:"dup, empty or reuse" default:"unique ids"`
+	RawArguments   string `json:"raw_arguments,omitempty" help:"arguments of every call, verbatim"`
+	EmptyArguments bool   `json:"empty_arguments,omitempty" help:"arguments of every call are the empty string"`
+	UnknownTool    string `json:"unknown_tool,omitempty" help:"asked for at index 0 of round 1, or of the only one"`
+	CutToolCalls   bool   `json:"cut_tool_calls,omitempty" help:"rounds end by length, the last arguments cut in half"`
+	Loop           bool   `json:"loop,omitempty" help:"never finish: ask for tools for ever"`
 
 	// Child makes every call a sub-agent's: its arguments are {"input": …} with
 	// the child's own plan, each under a seed of its own.
-	Child *Plan `json:"child,omitempty"`
+	Child *Plan `json:"child,omitempty" help:"every call carries this plan, as {\"input\": …}"`
 }
 
 // Fault is one thing that goes wrong. The first fault of a list that matches the
 // round, the index and the attempt is the one that happens.
 type Fault struct {
-	Round int `json:"round"`           // model round from 0; -1 for any
-	Index int `json:"index"`           // tool call in the round from 0; -1 for any; not looked at for models
-	Times int `json:"times,omitempty"` // first attempts that fail; 0 for all
+	Round int `json:"round" help:"model round from 0; -1 for any"`
+	Index int `json:"index" help:"tool call in the round from 0; -1 for any; not for models"`
+	Times int `json:"times,omitempty" help:"first attempts that fail" default:"0, all of them"`
 
-	// Status is the HTTP status: 500 when not set and Mode is empty, 307 for a
-	// redirect, else 200.
-	Status     int    `json:"status,omitempty"`
-	RetryAfter string `json:"retry_after,omitempty"` // the header, verbatim
+	Status     int    `json:"status,omitempty" help:"HTTP status" default:"500; 307 to redirect; 200 with a mode"`
+	RetryAfter string `json:"retry_after,omitempty" help:"the header, verbatim"`
 
-	// Mode is how it fails:
-	//
-	//	""        answer Status with Body, or with an API error
-	//	hang      send nothing until the client leaves
-	//	reset     reset the connection after Bytes bytes of the reply, or before any
-	//	malformed a reply that is not JSON
-	//	truncate  half of the reply: a JSON reply breaks off, a stream ends without [DONE]
-	//	empty     no choices, or no body
-	//	html      an error page
-	//	nul       the right reply, with a NUL in its text
-	//	big       the right reply, made Bytes long (10 MB; -1: endless, tools only)
-	//	drip      the right reply, Bytes bytes a second (1)
-	//	redirect  to Body, or to itself
-	//	binary    Bytes bytes that are not text (256)
-	//	headers   the right reply, with Bytes of headers (64 kB) and cookies
-	Mode  string `json:"mode,omitempty"`
-	Body  string `json:"body,omitempty"` // instead of what the mode would send
-	Bytes int    `json:"bytes,omitempty"`
+	Mode  string `json:"mode,omitempty" help:"how it fails; see below" default:"an API error"`
+	Body  string `json:"body,omitempty" help:"instead of what the mode would send"`
+	Bytes int    `json:"bytes,omitempty" help:"size or rate for the modes that have one"`
+}
+
+// modes are the values of a fault's mode.
+var modes = [][2]string{
+	{"", "answer status with body, or with an API error"},
+	{"hang", "send nothing until the client leaves"},
+	{"reset", "reset the connection after bytes of the reply, or before any"},
+	{"malformed", "a reply that is not JSON"},
+	{"truncate", "half of the reply: JSON breaks off, a stream ends without [DONE]"},
+	{"empty", "no choices, or no body"},
+	{"html", "an error page"},
+	{"nul", "the right reply, with a NUL in its text"},
+	{"big", "the right reply, made bytes long (10 MB; -1: endless, tools only)"},
+	{"drip", "the right reply, bytes a second (1)"},
+	{"redirect", "to body, or to itself"},
+	{"binary", "bytes that are not text (256)"},
+	{"headers", "the right reply, with bytes of headers (64 kB) and cookies"},
 }
 
 // Prompt renders the plan as the text of a user message.

@@ -34,6 +34,12 @@ type inputItem struct {
 	Encrypted string          `json:"encrypted_content"`
 }
 
+// open tells whether an item is reasoning in the model's own words.
+func (it inputItem) open() bool {
+	var content []struct{ Text string }
+	return it.Type == "reasoning" && it.Encrypted == "" && json.Unmarshal(it.Content, &content) == nil && len(content) > 0 && content[0].Text != ""
+}
+
 func readResponse(body []byte) turn {
 	t := turn{requestBytes: len(body)}
 	var req responseRequest
@@ -107,7 +113,7 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 	}
 	thoughts := ""
 	for i, it := range items {
-		if it.ID != "" {
+		if it.ID != "" && !it.open() {
 			return nil, fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false.", it.ID)
 		}
 		if thoughts != "" && it.Type != "function_call" && it.Type != "custom_tool_call" && it.Role != "assistant" {
@@ -118,6 +124,10 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 			all = append(all, message{Role: it.Role, Content: it.Content, thoughts: thoughts})
 			thoughts = ""
 		case "reasoning":
+			if it.open() { // as servers take it that seal nothing
+				thoughts = "open"
+				continue
+			}
 			if !isSealed(it.Encrypted) {
 				return nil, "The encrypted content could not be verified."
 			}

@@ -18,6 +18,7 @@ const maxRequest = 64 << 20
 //	POST   /v1/embeddings        vectors that follow from the texts
 //	POST   /v1/completions       the plan's text, or the prompt again
 //	POST   /tools/{name}         a tool: any name echoes; get_weather is the demo's
+//	GET    /v1/models            an empty list: any name is served
 //	GET    /ledger?seed=&kind=   every call, oldest first; header Ledger-Dropped
 //	DELETE /ledger               forget calls and attempts
 //	GET    /healthz              the process answers
@@ -49,6 +50,10 @@ func New(options ...Option) *Server {
 	s.mux.HandleFunc("POST /v1/embeddings", s.embed)
 	s.mux.HandleFunc("POST /v1/completions", s.complete)
 	s.mux.HandleFunc("POST /tools/{name}", s.tool)
+	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"object":"list","data":[]}`))
+	})
 	s.mux.HandleFunc("GET /ledger", s.readLedger)
 	s.mux.HandleFunc("DELETE /ledger", s.deleteLedger)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -7,7 +7,8 @@
 // # To add a route
 //
 // Write its path and method into the file of its resource in paths/, or into a new file there; it is found by its being there. The
-// path is the router's pattern, letter for letter. An operation has
+// path is the router's pattern, letter for letter; a parameter that the router writes {x...} is {x} here, with
+// x-windlass-segments: many. An operation has
 //
 //   - operationId (unique, camelCase), summary (a line), tags (one, of openapi.yaml) and, where there is more to say, description;
 //   - parameters, each with a schema: shared ones by "$ref": "#/components/parameters/…";

@@ -66,8 +66,8 @@ type Step struct {
 	State   string  `json:"state"`
 	Attempt int     `json:"attempt"`
 	CallID  *string `json:"call_id"`
-	Input   *string `json:"input"`
-	Output  *string `json:"output"`
+	Input   any     `json:"input"`  // text of a tool, items of a model
+	Output  any     `json:"output"` // as Input
 	Usage   *struct {
 		Input  int64 `json:"input_tokens"`
 		Output int64 `json:"output_tokens"`

@@ -51,20 +51,17 @@ func (c Checker) ask(ctx context.Context, method string, u registry.Upstream, pa
 		}
 		content = bytes.NewReader(b)
 	}
-	base, query, _ := strings.Cut(u.URL, "?")
-	address := strings.TrimRight(base, "/") + path
-	if query != "" {
-		address += "?" + query
+	at, err := u.Endpoint(path)
+	if err != nil {
+		return answer{err: err}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, content)
+	req, err := http.NewRequestWithContext(ctx, method, at, content)
 	if err != nil {
 		return answer{err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "windlass")
-	if secret != "" {
-		req.Header.Set("Authorization", "Bearer "+secret)
-	}
+	u.SetHeaders(req.Header, secret)
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return answer{err: err}

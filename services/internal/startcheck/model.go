@@ -44,6 +44,9 @@ func (c Checker) named(m registry.Model, listed answer) []Finding {
 	if name == "" || len(listed.models) == 0 || listed.anyName {
 		return nil
 	}
+	if profile := m.Upstream.Effective().Profile; profile == registry.Azure || profile == registry.LlamaCpp {
+		return nil // lists models where deployments are asked for; serves one model under every name
+	}
 	same := func(l string) bool {
 		return l == name || l == name+":latest" || strings.TrimPrefix(l, "models/") == strings.TrimPrefix(name, "models/")
 	}
@@ -74,7 +77,7 @@ func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Fi
 		return c.base(ctx, m, secret, answer{status: http.StatusNotFound})
 	}
 	path, body := "/chat/completions", map[string]any{
-		"model": m.Upstream.Model, "messages": []any{map[string]string{"role": "user", "content": "Say ok."}}, "max_tokens": 1,
+		"model": m.Upstream.Model, "messages": []any{map[string]string{"role": "user", "content": "Say ok."}}, m.Upstream.Effective().MaxTokensField: 1,
 	}
 	if m.Upstream.Dialect == registry.Responses {
 		path, body = "/responses", map[string]any{"model": m.Upstream.Model, "input": "Say ok.", "max_output_tokens": 16, "store": false}
@@ -85,6 +88,8 @@ func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Fi
 		return nil
 	case called.status == http.StatusNotFound, called.status == http.StatusMethodNotAllowed:
 		return c.base(ctx, m, secret, called)
+	case called.status == http.StatusBadRequest, called.status == http.StatusUnprocessableEntity:
+		return nil // it may be this call that it does not like
 	case called.status >= 400:
 		return []Finding{{Model: m.Name, What: called.said(), Hint: c.Advice.Model(m, "", called.status)}}
 	}

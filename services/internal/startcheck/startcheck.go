@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +88,8 @@ func (c Checker) tool(ctx context.Context, t registry.Tool) []Finding {
 	if why.Code == "timeout" {
 		hint = fmt.Sprintf("is the server at %s running, and can this machine reach it?", console.Address(t.URL))
 	}
-	return []Finding{{Tool: t.Name, What: why.Message, Hint: hint}}
+	what, _, _ := strings.Cut(why.Message, ";") // the rest is advice
+	return []Finding{{Tool: t.Name, What: what, Hint: hint}}
 }
 
 // lists has the model list of each upstream, asked for once.

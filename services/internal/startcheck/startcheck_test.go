@@ -73,7 +73,7 @@ func TestModels(t *testing.T) {
 		{"no list, but a call of the other dialect", "a", registry.Responses, script{"POST /v1/responses": `200 {"output":[]}`}, ""},
 		{"no list and the model unknown", "a", "", script{"POST /v1/chat/completions": `404 {"error":{"message":"no model a"}}`},
 			`the upstream answered 404 "no model a" check that`},
-		{"no list and the call refused", "a", "", script{"POST /v1/chat/completions": `400 {"error":"bad"}`}, `answered 400 "bad" the server does not take`},
+		{"no list and the call refused", "a", "", script{"POST /v1/chat/completions": `400 {"error":"bad"}`}, ""},
 		{"no list of every name", "*", "", script{}, ""},
 		{"a base that lacks its end", "qwen3:8b", "", script{"GET /v1/v1/models": "200 " + twoModels}, `there is no API at http://127.0.0.1`},
 		{"every name at a base that lacks its end", "*", "", script{"GET /v1/v1/models": "200 " + twoModels}, `/v1 write the URL as http://127.0.0.1`},
@@ -148,7 +148,7 @@ func TestTools(t *testing.T) {
 		want      string
 	}{
 		{"it listens", server.URL, true, ""},
-		{"a local one without the setting", server.URL, false, "the tool's address is not one that may be called: it is private, and the tool does not set allow_private: true add allow_private: true to tool t if " + server.URL + " is yours"},
+		{"a local one without the setting", server.URL, false, "the tool's address is not one that may be called; a loopback or private address needs allow_private: true in the registry file add allow_private: true to tool t if " + server.URL + " is yours"},
 		{"localhost without the setting", "http://localhost:1/x", false, "add allow_private: true to tool t"},
 		{"link-local is never one to call", "http://169.254.169.254/latest", true, "the tool's address is not one that may be called"},
 		{"refused", "http://" + gone, true, "the tool refused the connection is the server at http://" + gone + " running?"},
@@ -163,6 +163,26 @@ func TestTools(t *testing.T) {
 				t.Error("the tool was called")
 			}
 		})
+	}
+}
+
+func TestServersAreAskedAsTheirSettingsSay(t *testing.T) {
+	t.Parallel()
+	got := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		fmt.Fprint(w, twoModels)
+	}))
+	defer server.Close()
+	key := t.TempDir() + "/key"
+	write(t, key, "KEY-1234")
+	holds(t, check(t, registry.File{Models: []registry.Model{{Name: "deployment", Upstream: registry.Upstream{
+		URL: server.URL + "/openai/v1/", Credential: registry.Credential{File: key},
+		Settings: registry.Settings{Profile: registry.Azure, APIVersion: "preview", Headers: map[string]string{"X-Team": "a"}},
+	}}}}), "")
+	r := <-got
+	if r.URL.String() != "/openai/v1/models?api-version=preview" || r.Header.Get("Api-Key") != "KEY-1234" || r.Header.Get("X-Team") != "a" || r.Header.Get("Authorization") != "" {
+		t.Errorf("asked %s with %v", r.URL, r.Header)
 	}
 }
 

@@ -87,7 +87,7 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), "invalid_value", fmt.Sprintf(
 				"The MCP server %.64q is not available here. Registered tools have the server_label %q.", t.ServerLabel, ServerLabel)}
 		}
-		if refusal := s.addRegistered(t, reg); refusal != "" {
+		if refusal := s.addRegistered(t, reg, r.Model); refusal != "" {
 			return s, &Refusal{fmt.Sprintf("tools[%d].allowed_tools", i), "invalid_value", refusal}
 		}
 	}
@@ -136,19 +136,21 @@ func (s *Toolset) addGiven(t tool.Tool) {
 	s.Offers = append(s.Offers, Offer{Name: t.Name, Given: t.JSON()})
 }
 
-// addRegistered offers the tools an mcp entry names, or says why it cannot.
-func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry) (refusal string) {
+// addRegistered offers a model the tools an mcp entry names, or says why it cannot.
+func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry, model string) (refusal string) {
 	names, ok := allowedNames(entry.JSON())
 	if !ok {
 		return "It is neither a list of tool names nor a filter with tool_names."
 	}
 	for _, name := range names {
-		if _, ok := reg.Tool(name); !ok {
+		if t, ok := reg.Tool(name); !ok {
 			return fmt.Sprintf("The tool %.64q is not available here.", name)
+		} else if !t.OfferedTo(model) {
+			return fmt.Sprintf("The tool %.64q is not offered to the model %.64q.", name, model)
 		}
 	}
 	for _, t := range reg.Tools() {
-		if names != nil && !slices.Contains(names, t.Name) || s.client[called{name: t.Name}] || s.custom[called{name: t.Name}] {
+		if !t.OfferedTo(model) || names != nil && !slices.Contains(names, t.Name) || s.client[called{name: t.Name}] || s.custom[called{name: t.Name}] {
 			continue
 		}
 		s.list(t)

@@ -177,3 +177,30 @@ func TestListed(t *testing.T) {
 		}
 	}
 }
+
+func TestToolsOfSomeModelsAreOfferedToThose(t *testing.T) {
+	t.Parallel()
+	upstream := registry.Upstream{URL: "http://127.0.0.1:1"}
+	reg, err := registry.New(registry.File{
+		Models: []registry.Model{{Name: "m", Upstream: upstream}, {Name: "demo", Upstream: upstream}},
+		Tools:  []registry.Tool{{Name: "add", URL: "http://127.0.0.1:1/add", Models: []string{"demo"}}, {Name: "now", URL: "http://127.0.0.1:1/now"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		model, allowed string
+		offers         int
+		param          string // of the refusal
+	}{
+		{"m", "null", 1, ""}, {"demo", "null", 2, ""}, {"demo", `["add"]`, 1, ""}, {"m", `["add"]`, 0, "tools[0].allowed_tools"},
+	} {
+		r := decode(t, `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":`+tt.allowed+`}]`)
+		r.Model = tt.model
+		got, err := Resolve(r, reg)
+		var refusal *Refusal
+		if errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param || err == nil && (len(got.Offers) != tt.offers || len(got.Listed) != tt.offers) {
+			t.Errorf("model %s with %s: %d offers, refusal %v, want %d, %s", tt.model, tt.allowed, len(got.Offers), err, tt.offers, tt.param)
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 // Operation is one method of one path.
 type Operation struct {
 	Method     string
-	Path       string // the router's pattern
+	Path       string
 	ID         string
 	Tags       []string
 	Parameters []Parameter // its own, and its path's
@@ -69,8 +69,9 @@ var load = sync.OnceValues(func() (*document, error) {
 	}
 	paths := d.child(node{d.root, "#"}, "paths")
 	for _, path := range slices.Sorted(maps.Keys(paths.object)) {
-		d.mux.Handle(path, http.NotFoundHandler())
-		d.readPath(path, d.child(paths, path))
+		item := d.child(paths, path)
+		d.mux.Handle(pattern(path, item.object), http.NotFoundHandler())
+		d.readPath(path, item)
 	}
 	d.readEvents()
 	return d, nil
@@ -89,6 +90,18 @@ func read(tb testing.TB) *document {
 func Operations(tb testing.TB) []Operation {
 	tb.Helper()
 	return read(tb).operations
+}
+
+// pattern is the router's pattern of a path. OpenAPI has no word for a parameter of several segments; the document says
+// x-windlass-segments: many.
+func pattern(path string, item object) string {
+	for _, p := range member[[]any](item, "parameters") {
+		if o, ok := p.(object); ok && member[string](o, "x-windlass-segments") == "many" {
+			name := member[string](o, "name")
+			path = strings.Replace(path, "{"+name+"}", "{"+name+"...}", 1)
+		}
+	}
+	return path
 }
 
 func (d *document) readPath(path string, item node) {

@@ -3,119 +3,173 @@ package chat
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-type completion struct {
-	Choices []struct {
-		FinishReason string    `json:"finish_reason"`
-		Message      *said     `json:"message"`
-		Logprobs     *logprobs `json:"logprobs"`
-	} `json:"choices"`
-	Usage *usage `json:"usage"`
-}
-
-// said is a whole message or a piece of one.
-type said struct {
-	Content          string      `json:"content"`
-	Refusal          string      `json:"refusal"`
-	ReasoningContent string      `json:"reasoning_content"`
-	Reasoning        string      `json:"reasoning"`
-	ToolCalls        []calledFor `json:"tool_calls"`
-}
-
-func (s *said) thought() string {
-	if s.ReasoningContent != "" {
-		return s.ReasoningContent
-	}
-	return s.Reasoning
-}
-
-type calledFor struct {
-	toolCall
-	Index *int `json:"index"`
-}
-
-type logprobs struct {
-	Content json.RawMessage `json:"content"`
-}
-
-func (l *logprobs) list() json.RawMessage {
-	if l == nil {
-		return nil
-	}
-	return model.Logprobs(l.Content)
-}
-
-type usage struct {
-	Prompt     int64 `json:"prompt_tokens"`
-	Completion int64 `json:"completion_tokens"`
-	PromptOf   struct {
-		Cached int64 `json:"cached_tokens"`
-		Write  int64 `json:"cache_write_tokens"`
-	} `json:"prompt_tokens_details"`
-	CompletionOf struct {
-		Reasoning int64 `json:"reasoning_tokens"`
-	} `json:"completion_tokens_details"`
-}
-
-func (u *usage) read() responses.Usage {
-	if u == nil {
-		return responses.Usage{}
-	}
-	return responses.Usage{
-		InputTokens: max(u.Prompt, 0), CachedTokens: max(u.PromptOf.Cached, 0), CacheWriteTokens: max(u.PromptOf.Write, 0),
-		OutputTokens: max(u.Completion, 0), ReasoningTokens: max(u.CompletionOf.Reasoning, 0),
-	}
-}
-
-// Decode reads the body of a chat completion. model.ErrMalformed: it is not one.
+// Decode reads the body of a chat completion. model.ErrMalformed: it is not
+// one. What it is made of is read as a stream of one chunk would be.
 func (Dialect) Decode(body []byte) (model.Answer, error) {
-	var c completion
-	if err := json.Unmarshal(body, &c); err != nil {
+	v, ok := loose.Valid(body)
+	if !ok {
 		return model.Answer{}, fmt.Errorf("%w: %d bytes that are no chat completion", model.ErrMalformed, len(body))
 	}
-	if len(c.Choices) == 0 || c.Choices[0].Message == nil {
-		return model.Answer{}, fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
+	s := newStream(func(model.Delta) {})
+	s.done, s.complete = true, true
+	if err := s.whole(v); err != nil {
+		return model.Answer{}, err
 	}
-	first := c.Choices[0]
-	m := first.Message
-	a := model.Answer{Finish: finish(first.FinishReason), Usage: c.Usage.read()}
-	if thought := m.thought(); thought != "" {
-		a.Outputs = append(a.Outputs, model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: thought}})
+	return s.Answer()
+}
+
+// whole takes a chat completion that is complete.
+func (s *stream) whole(v json.RawMessage) error {
+	var choice json.RawMessage
+	for c := range loose.Elements(loose.Member(v, "choices")) {
+		choice = c
+		break
 	}
-	var parts []item.Part
-	if m.Content != "" {
-		parts = append(parts, item.Part{Type: "output_text", Text: m.Content, Logprobs: first.Logprobs.list()})
-	}
-	if m.Refusal != "" {
-		parts = append(parts, item.Part{Type: "refusal", Text: m.Refusal})
-	}
-	if parts != nil {
-		a.Outputs = append(a.Outputs, model.Output{Kind: model.Message, Parts: parts})
-	}
-	for _, t := range m.ToolCalls {
-		if t.Function.Name == "" {
-			return model.Answer{}, errNameless
+	message := loose.Member(choice, "message")
+	if loose.Kind(message) != '{' {
+		failure := loose.Member(v, "error")
+		if !loose.Given(failure) {
+			failure = loose.Member(choice, "error")
 		}
-		a.Outputs = append(a.Outputs, model.Output{Kind: model.Function, Call: model.ToolCall{
-			ID: t.ID, Name: t.Function.Name, Arguments: t.Function.Arguments,
-		}})
+		if err := reported(failure); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
+	}
+	return s.Event(v)
+}
+
+// Done takes the end of the stream.
+func (s *stream) Done() { s.done = true }
+
+// Answer is the whole of it. A stream that ends with [DONE] is whole without a
+// finish_reason.
+func (s *stream) Answer() (model.Answer, error) {
+	switch {
+	case !s.chosen || s.finish == "" && !s.done:
+		return model.Answer{}, model.ErrBrokenOff
+	case failing(s.finish):
+		return model.Answer{}, failure(s.finish)
+	}
+	if err := s.settle(); err != nil {
+		return model.Answer{}, err
+	}
+	if len(s.outputs) == 0 && failing(s.native) {
+		return model.Answer{}, failure(s.native)
+	}
+	a := model.Answer{Finish: s.reason(), Usage: s.usage}
+	for _, o := range s.outputs {
+		a.Outputs = append(a.Outputs, o.whole())
+	}
+	if len(a.Outputs) > 0 {
+		a.Outputs[0].Own = s.ownOf(a.Outputs[0].Own)
 	}
 	return a, nil
 }
 
-var errNameless = fmt.Errorf("%w: a tool call has no name", model.ErrMalformed)
-
-func finish(reason string) model.Finish {
-	switch reason {
-	case "", "stop", "tool_calls", "function_call":
-		return model.Stopped
-	case "length", "content_filter":
-		return model.Finish(reason)
+// reason is why the model stopped. The calls of an answer that ended for a
+// reason that nobody here knows have to be whole.
+func (s *stream) reason() model.Finish {
+	f, known := finish(s.finish)
+	if !known && slices.ContainsFunc(s.calls.all, (*caller).unfinished) {
+		return model.Other
 	}
-	return model.Other
+	return f
+}
+
+// ownOf adds what the upstream attached to the message to what it attached to
+// the first output.
+func (s *stream) ownOf(first json.RawMessage) json.RawMessage {
+	var o own
+	if first != nil && json.Unmarshal(first, &o) != nil {
+		return first // it was written here
+	}
+	if content := s.attached.members[byContent]; content != nil {
+		if s.kinds {
+			o.Content = content.append(nil)
+		}
+		delete(s.attached.members, byContent)
+	}
+	switch {
+	case s.thoughtBy != "" && s.thoughtBy != byContent && s.attached.members[s.thoughtBy] == nil:
+		o.Reasoning = []string{s.thoughtBy}
+		same := string(appendText(nil, s.thinking.text.String()))
+		for _, name := range thinks { // the same text by another name is kept once
+			if m := s.attached.members[name]; m != nil && string(m.append(nil)) == same {
+				o.Reasoning = append(o.Reasoning, name)
+				delete(s.attached.members, name)
+			}
+		}
+	case s.thoughtBy == "" && s.silentBy != "" && len(s.calls.all) > 0: // servers miss the member beside calls
+		o.Reasoning = []string{s.silentBy}
+	}
+	o.Message = s.attached.json()
+	return o.encode()
+}
+
+func (o *output) whole() model.Output {
+	out := o.Output
+	switch o.Kind {
+	case model.Reasoning:
+		out.Reasoning = item.Reasoning{Text: o.text.String()}
+	case model.Function:
+		out.Call.Arguments = o.text.String()
+	case model.Message:
+		out.Parts = make([]item.Part, o.parts)
+		if o.textAt >= 0 {
+			out.Parts[o.textAt] = item.Part{Type: "output_text", Text: o.text.String(), Logprobs: join(o.logprobs)}
+		}
+		if o.refuseAt >= 0 {
+			out.Parts[o.refuseAt] = item.Part{Type: "refusal", Text: o.refusal.String()}
+		}
+	}
+	return out
+}
+
+// join makes one array of several.
+func join(lists []json.RawMessage) json.RawMessage {
+	if len(lists) == 0 {
+		return nil
+	}
+	b := []byte{'['}
+	for _, l := range lists {
+		for e := range loose.Elements(l) {
+			if len(b) > 1 {
+				b = append(b, ',')
+			}
+			b = append(b, e...)
+		}
+	}
+	return append(b, ']')
+}
+
+// count reads usage, as far as it makes sense: a number that is missing or
+// nothing leaves the one that came before.
+func count(u *responses.Usage, v json.RawMessage) {
+	set := func(to *int64, from json.RawMessage, names ...string) {
+		for _, name := range names {
+			if n := loose.Count(loose.Member(from, name)); n > 0 {
+				*to = n
+				return
+			}
+		}
+	}
+	if loose.Kind(v) != '{' {
+		return
+	}
+	set(&u.InputTokens, v, "prompt_tokens", "input_tokens")
+	set(&u.OutputTokens, v, "completion_tokens", "output_tokens")
+	prompt := loose.Member(v, "prompt_tokens_details")
+	set(&u.CachedTokens, v, "prompt_cache_hit_tokens")
+	set(&u.CachedTokens, prompt, "cached_tokens")
+	set(&u.CacheWriteTokens, prompt, "cache_write_tokens")
+	set(&u.ReasoningTokens, loose.Member(v, "completion_tokens_details"), "reasoning_tokens")
 }

@@ -21,12 +21,16 @@ func answer(f model.Finish, u responses.Usage, outputs ...model.Output) model.An
 
 func spoke(parts ...item.Part) model.Output { return model.Output{Kind: model.Message, Parts: parts} }
 
-func thought(text string) model.Output {
-	return model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: text}}
+func reasoned(text, by string) model.Output {
+	return model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: text}, Own: json.RawMessage(`{"reasoning":["` + by + `"]}`)}
 }
 
 func called(id, name, arguments string) model.Output {
-	return model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}}
+	o := model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}}
+	if id != "" {
+		o.Own = json.RawMessage(`{"id":"` + id + `"}`)
+	}
+	return o
 }
 
 func TestDecode(t *testing.T) {
@@ -49,8 +53,8 @@ func TestDecode(t *testing.T) {
 			answer(model.Stopped, responses.Usage{}, called("c", "f", "{}"), called("", "g", "")),
 			nil,
 		},
-		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, answer(model.Stopped, responses.Usage{}, thought("hm")), nil},
-		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, answer(model.Stopped, responses.Usage{}, thought("hm")), nil},
+		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, answer(model.Stopped, responses.Usage{}, reasoned("hm", "reasoning_content")), nil},
+		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, answer(model.Stopped, responses.Usage{}, reasoned("hm", "reasoning")), nil},
 		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "refusal", Text: "no"})), nil},
 		{
 			"logprobs", `{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-1}]}}]}`,
@@ -59,7 +63,7 @@ func TestDecode(t *testing.T) {
 		},
 		{"cut", `{"choices":[{"message":{},"finish_reason":"length"}]}`, model.Answer{Finish: model.Length}, nil},
 		{"filtered", `{"choices":[{"message":{},"finish_reason":"content_filter"}]}`, model.Answer{Finish: model.Filtered}, nil},
-		{"an unknown end", `{"choices":[{"message":{},"finish_reason":"tired"}]}`, model.Answer{Finish: model.Other}, nil},
+		{"an unknown end", `{"choices":[{"message":{},"finish_reason":"tired"}]}`, model.Answer{Finish: model.Stopped}, nil},
 		{"no end", `{"choices":[{"message":{},"finish_reason":null}]}`, model.Answer{Finish: model.Stopped}, nil},
 		{"usage below nothing", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":-1}}`, model.Answer{Finish: model.Stopped}, nil},
 		{"no choices", `{"choices":[]}`, model.Answer{}, model.ErrMalformed},
@@ -68,7 +72,7 @@ func TestDecode(t *testing.T) {
 		{"no JSON", `<html>`, model.Answer{}, model.ErrMalformed},
 		{"nothing", ``, model.Answer{}, model.ErrMalformed},
 		{"another type", `{"choices":"none"}`, model.Answer{}, model.ErrMalformed},
-		{"tokens beyond numbers", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":1e999}}`, model.Answer{}, model.ErrMalformed},
+		{"tokens beyond numbers", `{"choices":[{"message":{}}],"usage":{"prompt_tokens":1e999}}`, model.Answer{Finish: model.Stopped}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,14 +129,14 @@ func TestHistory(t *testing.T) {
 		want string
 	}{
 		{"a text", call(t, `"hi"`), `[{"role":"user","content":"hi"}]`},
-		{"no content", call(t, `[{"role":"user","content":[]}]`), `[{"role":"user","content":""}]`},
+		{"no content", call(t, `[{"role":"user","content":[]}]`), `[{"role":"user","content":"(no input)"}]`},
 		{
 			"turns", call(t, `"hi"`, turn, silent),
 			`[{"role":"user","content":"hi"},{"role":"assistant","content":"let me see","tool_calls":[
 			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
-			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
-			{"role":"tool","tool_call_id":"c3","content":""}]`,
+			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{}"}}]},
+			{"role":"tool","tool_call_id":"c3","content":"(The tool returned no output.)"}]`,
 		},
 		{
 			"earlier responses, without their instructions", continued(call(t, `"and now?"`, silent), call(t, `"hi"`, turn), call(t, `[]`)),
@@ -140,8 +144,8 @@ func TestHistory(t *testing.T) {
 			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
 			{"role":"user","content":"and now?"},
-			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{\"_invalid_arguments\":\"\"}"}}]},
-			{"role":"tool","tool_call_id":"c3","content":""}]`,
+			{"role":"assistant","content":null,"tool_calls":[{"id":"c3","type":"function","function":{"name":"h","arguments":"{}"}}]},
+			{"role":"tool","tool_call_id":"c3","content":"(The tool returned no output.)"}]`,
 		},
 		{
 			"a client's call that is answered late", call(t, `[{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},

@@ -1,12 +1,12 @@
 package chat
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -16,17 +16,25 @@ type message struct {
 	Refusal    string     `json:"refusal,omitempty"`
 	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
+
+	thought []thought       // what the model thought
+	further json.RawMessage // an object of members that the upstream attached
 }
 
 type toolCall struct {
 	ID       string       `json:"id"`
 	Type     string       `json:"type"`
 	Function calledByName `json:"function"`
+
+	key     string          // the call id of the record, which the client knows
+	further json.RawMessage // as that of a message
 }
 
 type calledByName struct {
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
+
+	further json.RawMessage // as that of a message
 }
 
 type part struct {
@@ -47,66 +55,8 @@ type file struct {
 	Filename string `json:"filename,omitempty"`
 }
 
-// thread builds the messages. Calls join the assistant message before them, as chat completions wants them.
-type thread struct {
-	messages []message
-}
-
-func messages(c model.Call) ([]message, error) {
-	var t thread
-	if c.Request.Instructions != "" {
-		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
-	}
-	if err := c.Each(t.add, t.turn); err != nil {
-		return nil, err
-	}
-	return t.messages, nil
-}
-
-// turn adds what the model said and, in the order of its calls, what the tools answered.
-func (t *thread) turn(turn chain.Turn) error {
-	var results []message
-	for _, it := range turn.Items {
-		step, ran := turn.Tools[it.CallID]
-		if it.Type == "function_call" && it.Status == "incomplete" && !ran {
-			continue // the model was cut off in a call of the client's, who was not asked to make it
-		}
-		if err := t.add(it); err != nil {
-			return err
-		}
-		if ran && it.Type == "function_call" {
-			results = append(results, message{Role: "tool", ToolCallID: it.CallID, Content: string(step.Output)})
-		}
-	}
-	t.messages = append(t.messages, results...)
-	return nil
-}
-
-func (t *thread) add(it item.Item) error {
-	switch it.Type {
-	case "message":
-		return t.say(it)
-	case "function_call":
-		t.call(it.CallID, it.Name, it.Arguments())
-	case "function_call_output":
-		t.output(it.CallID, outputText(it))
-	case "mcp_call": // an earlier response's hosted call, given back as input
-		id := t.hostedID(it)
-		t.call(id, it.Name, it.Arguments())
-		text, ok := it.Output()
-		if !ok {
-			text = it.Error()
-		}
-		t.messages = append(t.messages, message{Role: "tool", ToolCallID: id, Content: text})
-	case "reasoning", "mcp_list_tools":
-		// Chat completions has no place for them.
-	default:
-		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
-	}
-	return nil
-}
-
-func (t *thread) say(it item.Item) error {
+// spoken is a message with the content of an item.
+func spoken(it item.Item) (message, error) {
 	m := message{Role: it.Role}
 	var parts []part
 	for _, p := range it.Parts() {
@@ -118,25 +68,28 @@ func (t *thread) say(it item.Item) error {
 			m.Refusal += p.Text
 		case "input_image":
 			if p.ImageURL == "" {
-				return fmt.Errorf("an image without image_url is %w", model.ErrUnsupported)
+				return m, fmt.Errorf("an image without image_url is %w", model.ErrUnsupported)
 			}
 			parts = append(parts, part{Type: "image_url", ImageURL: &imageURL{URL: p.ImageURL, Detail: p.Detail}})
 		case "input_file":
 			if p.FileData == "" && p.FileID == "" {
-				return fmt.Errorf("a file without file_data or file_id is %w", model.ErrUnsupported)
+				return m, fmt.Errorf("a file without file_data or file_id is %w", model.ErrUnsupported)
 			}
 			parts = append(parts, part{Type: "file", File: &file{Data: p.FileData, ID: p.FileID, Filename: p.Filename}})
 		default:
-			return fmt.Errorf("content of type %q is %w", p.Type, model.ErrUnsupported)
+			return m, fmt.Errorf("content of type %q is %w", p.Type, model.ErrUnsupported)
 		}
 	}
-	m.Content = content(parts)
-	t.messages = append(t.messages, m)
-	return nil
+	m.Content = textOrParts(parts)
+	return m, nil
 }
 
-// content is a plain string where there is one text: the form every upstream takes.
-func content(parts []part) any {
+// textOrParts is a plain string where there is one text: the form that every
+// upstream takes. Texts that say nothing are left out of a list.
+func textOrParts(parts []part) any {
+	if len(parts) > 1 {
+		parts = slices.DeleteFunc(parts, func(p part) bool { return p.Text != nil && *p.Text == "" })
+	}
 	switch {
 	case len(parts) == 0:
 		return ""
@@ -146,43 +99,10 @@ func content(parts []part) any {
 	return parts
 }
 
-// output adds what a call came to behind the call, wherever the client put it: chat completions wants nothing in between.
-func (t *thread) output(id, text string) {
-	m := message{Role: "tool", ToolCallID: id, Content: text}
-	for at, said := range slices.Backward(t.messages) {
-		if !slices.ContainsFunc(said.ToolCalls, func(c toolCall) bool { return c.ID == id }) {
-			continue
-		}
-		behind := at + 1
-		for behind < len(t.messages) && t.messages[behind].Role == "tool" {
-			behind++
-		}
-		t.messages = slices.Insert(t.messages, behind, m)
-		return
-	}
-	t.messages = append(t.messages, m)
-}
-
-// call adds a tool call to the assistant message before it, or to a new one.
-func (t *thread) call(id, name, arguments string) {
-	if n := len(t.messages); n == 0 || t.messages[n-1].Role != "assistant" {
-		t.messages = append(t.messages, message{Role: "assistant"})
-	}
-	m := &t.messages[len(t.messages)-1]
-	if m.Content == "" {
-		m.Content = nil
-	}
-	m.ToolCalls = append(m.ToolCalls, toolCall{
-		ID: id, Type: "function", Function: calledByName{Name: name, Arguments: model.Arguments(arguments)},
-	})
-}
-
-// hostedID makes a call id of an mcp_call's own id, which may be missing.
-func (t *thread) hostedID(it item.Item) string {
-	if it.ID == "" {
-		return fmt.Sprintf("call_hosted_%d", len(t.messages))
-	}
-	return chain.CallID(it.ID)
+// blank reports whether content says nothing.
+func blank(content any) bool {
+	text, ok := content.(string)
+	return content == nil || ok && strings.TrimSpace(text) == ""
 }
 
 func outputText(it item.Item) string {
@@ -194,4 +114,63 @@ func outputText(it item.Item) string {
 		b.WriteString(p.Text)
 	}
 	return b.String()
+}
+
+// wire is messages as they are encoded: those with members that an upstream
+// attached are written by extended.
+func wire(messages []message) []any {
+	all := make([]any, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		all[i] = m
+		if m.further != nil || m.thought != nil || slices.ContainsFunc(m.ToolCalls, toolCall.extended) {
+			all[i] = extended{m}
+		}
+	}
+	return all
+}
+
+func (c toolCall) extended() bool { return c.further != nil || c.Function.further != nil }
+
+// extended is a message with further members.
+type extended struct{ *message }
+
+// MarshalJSON encodes the message.
+func (e extended) MarshalJSON() ([]byte, error) {
+	head := *e.message
+	head.ToolCalls = nil
+	b, err := json.Marshal(head)
+	for i, c := range e.ToolCalls {
+		b = appendCall(b, i, c)
+	}
+	if len(e.ToolCalls) > 0 {
+		b = append(b, "]}"...)
+	}
+	for _, t := range e.thought {
+		b = appendText(appendName(append(b[:len(b)-1], ','), t.name), t.text)
+		b = append(b, '}')
+	}
+	return extend(b, e.further), err
+}
+
+// appendCall appends the i-th call to an object that has ended, or to its list
+// of calls.
+func appendCall(b []byte, i int, c toolCall) []byte {
+	if i == 0 {
+		b = append(b[:len(b)-1], `,"tool_calls":[`...)
+	} else {
+		b = append(b, ',')
+	}
+	b = append(appendText(append(b, `{"id":`...), c.ID), `,"type":"function","function":{"name":`...)
+	b = append(appendText(b, c.Function.Name), `,"arguments":`...)
+	b = extend(append(appendText(b, c.Function.Arguments), '}'), c.Function.further)
+	return extend(append(b, '}'), c.further)
+}
+
+// extend adds the members of an object to another, which is not empty.
+func extend(b []byte, further json.RawMessage) []byte {
+	if len(further) <= len("{}") {
+		return b
+	}
+	return append(append(b[:len(b)-1], ','), further[1:]...)
 }

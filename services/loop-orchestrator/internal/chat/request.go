@@ -20,7 +20,7 @@ func (Dialect) Path() string { return "/chat/completions" }
 
 type request struct {
 	Model             string          `json:"model"`
-	Messages          []message       `json:"messages"`
+	Messages          []any           `json:"messages"`
 	Tools             []function      `json:"tools,omitempty"`
 	ToolChoice        any             `json:"tool_choice,omitempty"`
 	ParallelToolCalls *bool           `json:"parallel_tool_calls,omitempty"`
@@ -78,7 +78,7 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 	}
 	r := c.Request
 	out := request{
-		Model: c.Model, Messages: messages,
+		Model: c.Model, Messages: wire(messages),
 		Temperature: r.Temperature, TopP: r.TopP, PresencePenalty: r.PresencePenalty, FrequencyPenalty: r.FrequencyPenalty,
 		MaxTokens: c.MaxTokens, Logprobs: r.TopLogprobs != nil || slices.Contains(r.Include, responses.IncludeLogprobs), TopLogprobs: r.TopLogprobs,
 		ResponseFormat: format(r.Text), ReasoningEffort: r.Reasoning.Effort, Verbosity: r.Text.Verbosity,

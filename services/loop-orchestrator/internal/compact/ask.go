@@ -37,7 +37,7 @@ Be complete in what matters and brief in everything else. Mark what is uncertain
 func Ask(c model.Call) model.Call {
 	r := c.Request
 	return model.Call{
-		Model:  c.Model,
+		Model: c.Model, Origin: c.Origin, Settings: c.Settings,
 		NoSeal: true, // no later call is shown what it thinks
 		Request: &responses.Create{
 			Model: r.Model, Instructions: r.Instructions, Input: []item.Item{item.UserText(instruction)}, Store: r.Store,

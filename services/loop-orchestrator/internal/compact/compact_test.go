@@ -1,12 +1,14 @@
 package compact
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
@@ -102,15 +104,36 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What an upstream attached to the items of a turn stays with them.
+func TestOpenMovesWhatIsAttached(t *testing.T) {
+	t.Parallel()
+	keys := newKeys(t)
+	said := items(t, `[{"role":"assistant","content":"a"},{"role":"assistant","content":"b"}]`)
+	own := map[int]json.RawMessage{0: json.RawMessage(`"a"`), 1: json.RawMessage(`"of the seal"`), 2: json.RawMessage(`"b"`), 9: nil}
+	turn := chain.Turn{Record: chain.Record{Items: []item.Item{said[0], compacted(t, keys, "r", "s"), said[1]}, Own: own}}
+	got, err := Open(keys, tenant, model.Call{Request: &responses.Create{}, Turns: []chain.Turn{turn}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"message assistant a", "message developer r", "message user (s)", "message assistant b"}, sketch(got.Turns[0].Items)); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[int]json.RawMessage{0: own[0], 3: own[2]}, got.Turns[0].Own); diff != "" {
+		t.Errorf("what is attached (-want +got):\n%s", diff)
+	}
+}
+
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
 	before := call(t, keys)
+	before.Origin, before.Settings.ReasoningField = "o", registry.Reasoning
 	n := 7
 	before.MaxTokens, before.Request.MaxOutputTokens, before.Request.Text = &n, &n, responses.Text{Format: "json_object"}
 	got := Ask(before)
 	if got.Model != "up" || got.Request.Instructions != "Be brief." || got.MaxTokens != nil || got.Request.MaxOutputTokens != nil ||
-		got.Request.Text.Format != "" || got.Tools != nil || got.Stream || !got.NoSeal {
+		got.Request.Text.Format != "" || got.Tools != nil || got.Stream || !got.NoSeal ||
+		got.Origin != "o" || got.Settings.ReasoningField != registry.Reasoning { // or the upstream's cache would not know the prompt
 		t.Errorf("asked by %+v of %+v", got, got.Request)
 	}
 	if len(got.Ancestors) != 2 || len(got.Request.Input) != 1 || got.Request.Input[0].Role != "user" || got.Request.Input[0].Parts()[0].Text != instruction {

@@ -2,6 +2,8 @@
 package compact
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 
 	"windlass.dev/windlass/pkg/responses"
@@ -54,13 +56,34 @@ func (o *opener) turns(turns []chain.Turn) (out []chain.Turn, cut bool) {
 		if t.Compacted() {
 			t.Usage = responses.Usage{} // of a history that is not shown any more
 		}
-		var whole bool
-		if t.Items, whole = o.items(t.Items); whole {
+		items, whole := o.items(t.Items)
+		if whole {
 			out, cut = nil, true
 		}
+		t.Own = moved(t, items)
+		t.Items = items
 		out = append(out, t)
 	}
 	return out, cut
+}
+
+// moved is what an upstream attached to the items of a turn, by their places
+// among items, which has some of them and others.
+func moved(t chain.Turn, items []item.Item) map[int]json.RawMessage {
+	if len(t.Own) == 0 || !slices.ContainsFunc(t.Items, special) {
+		return t.Own
+	}
+	own := make(map[int]json.RawMessage, len(t.Own))
+	for from, attached := range t.Own {
+		if from < 0 || from >= len(t.Items) || special(t.Items[from]) {
+			continue
+		}
+		same := func(it item.Item) bool { return bytes.Equal(it.JSON(), t.Items[from].JSON()) }
+		if to := slices.IndexFunc(items, same); to >= 0 {
+			own[to] = attached
+		}
+	}
+	return own
 }
 
 // items are opened. whole: what was before them is no more.

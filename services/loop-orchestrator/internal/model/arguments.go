@@ -1,19 +1,64 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
 
-// Arguments are those of a call as a history shows them: as they are where they are a JSON object. Upstreams refuse a history with
-// others, so those are sent as one quoted field; the record keeps the text as the model wrote it.
+// NoArguments is what a call without arguments has.
+const NoArguments = "{}"
+
+const invalidArguments = "_invalid_arguments"
+
+// Arguments returns a call's arguments as a history shows them: as they are if
+// they are a JSON object, {} if they are empty. Upstreams refuse a history with
+// any others, so those become one quoted field; the record keeps the text as
+// the model wrote it.
 func Arguments(text string) string {
-	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") && json.Valid([]byte(text)) {
+	if EmptyArguments(text) {
+		return NoArguments
+	}
+	if strings.HasPrefix(strings.TrimLeft(text, blanks), "{") && json.Valid([]byte(text)) {
 		return text
 	}
-	quoted, err := json.Marshal(map[string]string{"_invalid_arguments": text})
+	quoted, err := json.Marshal(map[string]string{invalidArguments: text})
 	if err != nil {
 		panic(err) // a string always encodes
 	}
 	return string(quoted)
+}
+
+// blanks is the white space of JSON.
+const blanks = " \t\r\n"
+
+// EmptyArguments reports whether arguments say nothing: no text, white space
+// or null.
+func EmptyArguments(text string) bool {
+	text = strings.Trim(text, blanks)
+	return text == "" || text == "null"
+}
+
+// ReadArguments reads the arguments member of a call, or a piece of it, in any
+// type that servers send: a text is taken as it is; an object, an array, a
+// number or a boolean is its JSON text on one line; absent and null are empty.
+// It does not turn empty arguments into {}, because an empty piece of a stream
+// says nothing: plan does that once the call is complete.
+func ReadArguments(member json.RawMessage) string {
+	member = bytes.TrimSpace(member)
+	if len(member) == 0 || string(member) == "null" {
+		return ""
+	}
+	if member[0] == '"' {
+		var text string
+		if json.Unmarshal(member, &text) != nil {
+			return string(member)
+		}
+		return text
+	}
+	var line bytes.Buffer
+	if json.Compact(&line, member) != nil {
+		return string(member)
+	}
+	return line.String()
 }

@@ -16,6 +16,8 @@ type Dialect interface {
 type Stream interface {
 	// Event takes the data of one event. An error ends the call: a *CallError, or ErrMalformed.
 	Event(data []byte) error
+	// Done says that the upstream marked the end of its stream with [DONE].
+	Done()
 	// Answer is what was said, once the last event was taken. ErrBrokenOff: the end is missing.
 	Answer() (Answer, error)
 }

@@ -139,6 +139,9 @@ type CallError struct {
 	RetryAfter time.Duration
 	// Own is the error in the upstream's own words, as OpenAI writes one, where it finds fault with the request; else nil.
 	Own json.RawMessage
+	// Raw is the answer that refuses the request, as it came. It may quote the
+	// credential, so it is neither kept nor shown.
+	Raw []byte
 }
 
 func (e *CallError) Error() string {

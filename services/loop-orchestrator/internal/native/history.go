@@ -40,11 +40,15 @@ func quote(text string) json.RawMessage {
 
 // thread builds the input.
 type thread struct {
-	items []members
+	items  []members
+	origin string // of the upstream that is called
+	noSeal bool
+	ids    map[string]json.RawMessage // of calls: the upstream's own, by the record's
+	used   map[string]bool            // the upstream's own ids in a turn
 }
 
 func history(c model.Call) ([]members, error) {
-	t := thread{items: []members{}}
+	t := thread{items: []members{}, origin: c.Origin, noSeal: c.NoSeal, ids: map[string]json.RawMessage{}}
 	if err := c.Each(t.add, t.turn); err != nil {
 		return nil, err
 	}
@@ -54,17 +58,31 @@ func history(c model.Call) ([]members, error) {
 // turn adds what the model said and, in the order of its calls, what the tools answered.
 func (t *thread) turn(turn chain.Turn) error {
 	begin := len(t.items)
+	t.used = map[string]bool{}
 	var results []members
-	for _, it := range turn.Items {
+	for i, it := range turn.Items {
 		step, ran := turn.Tools[it.CallID]
 		if (it.Type == "function_call" || it.Type == "custom_tool_call") && it.Status == "incomplete" && !ran {
 			continue // the model was cut off in a call of the client's, who was not asked to make it
 		}
+		var kept json.RawMessage
+		if t.origin != "" && turn.Origin == t.origin {
+			kept = turn.Own[i]
+		}
+		if t.open(it, kept) {
+			continue
+		}
+		before := len(t.items)
 		if err := t.add(it); err != nil {
 			return err
 		}
+		if kept != nil && len(t.items) == before+1 {
+			t.attach(kept)
+		}
 		if ran && it.Type == "function_call" {
-			results = append(results, result(it.CallID, string(step.Output)))
+			results = append(results, members{
+				"type": quote("function_call_output"), "call_id": t.items[len(t.items)-1]["call_id"], "output": quote(string(step.Output)),
+			})
 		}
 	}
 	// Thoughts that came to nothing, because the model was cut off, are refused: each needs what it led to.
@@ -77,8 +95,17 @@ func (t *thread) turn(turn chain.Turn) error {
 
 func (t *thread) add(it item.Item) error {
 	switch it.Type {
-	case "message", "function_call_output", "custom_tool_call", "custom_tool_call_output":
+	case "message", "custom_tool_call":
 		return t.own(it)
+	case "function_call_output", "custom_tool_call_output":
+		if err := t.own(it); err != nil {
+			return err
+		}
+		last := t.items[len(t.items)-1]
+		if id, ok := t.ids[string(last["call_id"])]; ok {
+			last["call_id"] = id
+		}
+		return nil
 	case "function_call":
 		if err := t.own(it); err != nil {
 			return err
@@ -119,7 +146,7 @@ func (t *thread) own(it item.Item) error {
 	return nil
 }
 
-// reasoning adds what the model thought, if it is sealed.
+// reasoning adds what the model thought, if it is sealed; see open for what is not.
 func (t *thread) reasoning(it item.Item) error {
 	if it.Encrypted() == "" {
 		return nil

@@ -3,46 +3,50 @@ package native
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
 )
 
-// most bounds the items of one answer and the parts of one item: a place beyond it is a fault of the upstream.
+// most bounds the items of one answer and the parts of one item: more is a fault of the upstream.
 const most = 4096
 
+// frame is an event.
 type frame struct {
-	Type       string          `json:"type"`
-	Output     *int            `json:"output_index"`
-	ItemID     string          `json:"item_id"`
-	Content    int             `json:"content_index"`
-	Summary    int             `json:"summary_index"`
-	Item       json.RawMessage `json:"item"`
-	Part       json.RawMessage `json:"part"`
-	Delta      json.RawMessage `json:"delta"`
-	Logprobs   json.RawMessage `json:"logprobs"`
-	Annotation json.RawMessage `json:"annotation"`
-	Response   json.RawMessage `json:"response"`
-	Error      json.RawMessage `json:"error"`
+	typ    string
+	output int    // the upstream's place of the item; -1: it names none
+	itemID string // of the item
+	all    json.RawMessage
 }
 
-// stream collects the events of one response. The response object of the last one is the answer; what was heard before has to be
-// the beginning of it, for it is said already.
+func (e frame) member(name string) json.RawMessage { return loose.Member(e.all, name) }
+
+// number is a place; otherwise if the event names none.
+func (e frame) number(name string, otherwise int) int {
+	n, err := strconv.Atoi(loose.Word(e.member(name)))
+	if err != nil {
+		return otherwise
+	}
+	return n
+}
+
+// stream collects the events of one response. What was heard is the answer: the response object of the last event completes it.
 type stream struct {
-	listen model.Listen
-	heard  []*output
-	at     map[int]*output         // by the upstream's place; nil: it is no part of the answer
-	ids    map[string]int          // places, by the upstream's ids of the items: some servers name no places
-	next   int                     // the upstream's first place at which nothing was opened
-	done   map[int]json.RawMessage // items that are complete, by the upstream's place
-	answer *model.Answer
+	listen   model.Listen
+	heard    []*output
+	at       map[int]*output    // by the upstream's place; nil: it is no part of the answer
+	ids      map[string]*output // by the upstream's id of the item; nil as well
+	finished []loosely
+	answer   *model.Answer
 }
 
 // Stream reads a response that comes in events.
 func (Dialect) Stream(listen model.Listen) model.Stream {
-	return &stream{listen: listen, at: map[int]*output{}, ids: map[string]int{}, done: map[int]json.RawMessage{}}
+	return &stream{listen: listen, at: map[int]*output{}, ids: map[string]*output{}}
 }
 
 // Event takes an event. Those that nobody knows, and those behind the last one, say nothing.
@@ -50,193 +54,186 @@ func (s *stream) Event(data []byte) error {
 	if s.answer != nil {
 		return nil
 	}
-	var e frame
-	if err := json.Unmarshal(data, &e); err != nil {
+	v, ok := loose.Valid(data)
+	if !ok || loose.Kind(v) != '{' {
 		return fmt.Errorf("%w: %d bytes that are no event of a response", model.ErrMalformed, len(data))
 	}
-	switch e.Type {
+	e := frame{typ: loose.Text(loose.Member(v, "type")), all: v, itemID: loose.Text(loose.Member(v, "item_id"))}
+	e.output = e.number("output_index", -1)
+	if p, ok := pieces[e.typ]; ok {
+		return s.piece(e, p)
+	}
+	switch e.typ {
 	case "response.output_item.added":
 		return s.open(e)
 	case "response.output_item.done":
 		return s.close(e)
 	case "response.content_part.added":
 		return s.openPart(e)
-	case "response.output_text.delta", "response.refusal.delta", "response.reasoning_text.delta", "response.reasoning.delta",
-		"response.reasoning_summary_text.delta", "response.function_call_arguments.delta", "response.custom_tool_call_input.delta",
-		"response.output_text.annotation.added":
-		return s.piece(e)
-	case "response.completed", "response.incomplete":
-		return s.end(e)
-	case "response.failed":
-		r, err := parse(e.Response)
-		if err != nil {
-			return err
+	case "response.completed", "response.done":
+		return s.end(e, "completed")
+	case "response.incomplete":
+		return s.end(e, "incomplete")
+	case "response.failed", "response.cancelled", "response.error":
+		if told := loose.Member(e.member("response"), "error"); given(told) {
+			return refusal.Told(refusal.Read(told))
 		}
-		return failure(r.Error)
+		return refusal.Told(refusal.Read(e.member("error")))
 	case "error":
-		if given(e.Error) {
-			return failure(e.Error)
-		}
-		return failure(data)
+		return refusal.Told(refusal.Read(data))
 	case "":
-		if given(e.Error) { // as proxies say it
-			return failure(e.Error)
+		if given(e.member("error")) { // as proxies say it
+			return refusal.Told(refusal.Read(data))
 		}
 	}
 	return nil
 }
 
-var errPlace = fmt.Errorf("%w: an item is out of its place", model.ErrMalformed)
+// Done takes the mark of the end: where each item that began is finished, only the last event is missing.
+func (s *stream) Done() {
+	if s.answer != nil || len(s.heard)+len(s.finished) == 0 || slices.ContainsFunc(s.heard, func(o *output) bool { return o.done == nil }) {
+		return
+	}
+	if all, err := s.assemble(nil, false); err == nil {
+		s.answer = &model.Answer{Outputs: all, Finish: model.Stopped}
+	}
+}
 
-// open begins an item. Items come in their order.
+// Ended tells whether the last event has come.
+func (s *stream) Ended() bool { return s.answer != nil }
+
+// open begins an item.
 func (s *stream) open(e frame) error {
-	k, known, err := kind(e.Item)
+	it := e.member("item")
+	k, known, err := kind(it)
 	if err != nil {
 		return err
 	}
-	place := s.next
-	if e.Output != nil {
-		place = *e.Output
+	id := loose.Text(loose.Member(it, "id"))
+	call := model.ToolCall{}
+	if known && (k == model.Function || k == model.Custom) {
+		call = readCall(it, k)
+		known = call.Name != "" // it is told when the name is there
 	}
-	if place < s.next || place >= most {
-		return errPlace
-	}
-	var it entry
-	if err := json.Unmarshal(e.Item, &it); err != nil && known {
-		return fmt.Errorf("%w: an item has members of other types", model.ErrMalformed)
-	}
-	s.next, s.ids[it.ID], s.at[place] = place+1, place, nil
 	if !known {
+		s.name(nil, e.output, id)
 		return nil
 	}
-	o := &output{place: len(s.heard), kind: k}
-	if k == model.Function || k == model.Custom {
-		if o.call, err = it.call(k); err != nil {
-			return err
-		}
-		o.call.Arguments = "" // they come piece by piece
+	if o := s.ids[id]; id != "" && o != nil && o.kind == k { // it is begun again
+		return nil
 	}
-	s.at[place] = o
-	s.heard = append(s.heard, o)
+	o, err := s.begin(k, call, e.output, id)
+	if err != nil {
+		return err
+	}
 	s.listen(o.delta(0, item.Part{}))
 	return nil
 }
 
-// close keeps an item that is complete, for a response object that does not repeat it.
-func (s *stream) close(e frame) error {
-	place := len(s.done)
-	if e.Output != nil {
-		place = *e.Output
+func (s *stream) begin(k model.Kind, call model.ToolCall, place int, id string) (*output, error) {
+	if len(s.heard) >= most {
+		return nil, fmt.Errorf("%w: it has too many items", model.ErrMalformed)
 	}
-	if place < 0 || place >= most {
-		return errPlace
-	}
-	s.done[place] = e.Item
-	return nil
-}
-
-// find is the item that an event speaks of; nil: it is no part of the answer.
-func (s *stream) find(e frame) (*output, error) {
-	place, named := s.ids[e.ItemID]
-	if e.Output != nil {
-		place, named = *e.Output, true
-	}
-	o, opened := s.at[place]
-	if !named || !opened {
-		return nil, fmt.Errorf("%w: an event speaks of an item that was not begun", model.ErrMalformed)
-	}
+	call.Arguments = "" // they come piece by piece
+	o := &output{place: len(s.heard), kind: k, call: call, id: id}
+	s.heard = append(s.heard, o)
+	s.name(o, place, id)
 	return o, nil
 }
 
-func (s *stream) openPart(e frame) error {
-	var p part
-	if json.Unmarshal(e.Part, &p) != nil {
-		return fmt.Errorf("%w: a part of an item is none", model.ErrMalformed)
+// name notes how the upstream calls an item. Servers that give all items one place
+// speak of the last.
+func (s *stream) name(o *output, place int, id string) {
+	if place >= 0 {
+		s.at[place] = o
 	}
-	o, err := s.find(e)
-	if o == nil || err != nil || o.kind != model.Message || p.Type != "output_text" && p.Type != "refusal" {
-		return err
+	if id != "" {
+		s.ids[id] = o
 	}
-	return s.say(o, e.Content, item.Part{Type: p.Type})
 }
 
-// types are the parts that events are pieces of.
-var types = map[string]string{
-	"response.output_text.delta": "output_text", "response.output_text.annotation.added": "output_text", "response.refusal.delta": "refusal",
-	"response.reasoning_text.delta": "reasoning_text", "response.reasoning.delta": "reasoning_text",
-	"response.reasoning_summary_text.delta": "summary_text", "response.function_call_arguments.delta": arguments,
-	"response.custom_tool_call_input.delta": arguments,
-}
-
-// piece takes the next piece of a part.
-func (s *stream) piece(e frame) error {
-	o, err := s.find(e)
-	if o == nil || err != nil {
+// close keeps an item that is complete.
+func (s *stream) close(e frame) error {
+	it := e.member("item")
+	k, known, err := kind(it)
+	if err != nil {
 		return err
 	}
-	p := item.Part{Type: types[e.Type]}
-	if given(e.Annotation) {
-		if p.Annotations = notes(slices.Concat(json.RawMessage("["), e.Annotation, json.RawMessage("]"))); p.Annotations == nil {
-			return nil // it cannot be kept
-		}
-		return s.say(o, e.Content, p)
-	}
-	if json.Unmarshal(e.Delta, &p.Text) != nil {
-		return fmt.Errorf("%w: a piece is no text", model.ErrMalformed)
-	}
-	if p.Text == "" {
+	if !known {
 		return nil
 	}
-	n := e.Content
-	switch p.Type {
-	case "output_text":
-		p.Logprobs = model.Logprobs(e.Logprobs)
-	case "summary_text":
-		n = e.Summary
+	if o := s.find(e, loose.Text(loose.Member(it, "id")), k); o != nil && o.done == nil {
+		o.done = it
+		return nil
 	}
-	return s.say(o, n, p)
-}
-
-func (s *stream) say(o *output, n int, p item.Part) error {
-	if err := o.hear(n, p); err != nil {
-		return err
+	if len(s.finished) >= most {
+		return fmt.Errorf("%w: it has too many items", model.ErrMalformed)
 	}
-	if p.Type == "reasoning_text" {
-		n = 0 // an item has one text of thoughts
+	place := e.output
+	if place < 0 {
+		place = len(s.finished)
 	}
-	s.listen(o.delta(n, p))
+	s.finished = append(s.finished, loosely{place, it})
 	return nil
 }
 
-// end takes the response object. One without output has told it in its items.
-func (s *stream) end(e frame) error {
-	r, err := parse(e.Response)
-	if err != nil {
-		return err
+// find is the item of a kind that an event speaks of: by its id, by its place or,
+// if the event names neither, or an item of another kind, the last one that is
+// not complete. nil: none.
+func (s *stream) find(e frame, id string, k model.Kind) *output {
+	byID, named := s.ids[id]
+	byPlace, placed := s.at[e.output]
+	switch {
+	case id != "" && byID != nil && byID.kind == k:
+		return byID
+	case e.output >= 0 && byPlace != nil && byPlace.kind == k:
+		return byPlace
+	case id != "" && named, e.output >= 0 && (!placed || byPlace == nil):
+		return nil
 	}
-	if len(r.Output) == 0 {
-		for _, place := range slices.Sorted(maps.Keys(s.done)) {
-			r.Output = append(r.Output, s.done[place])
+	for _, o := range slices.Backward(s.heard) {
+		if o.kind == k && o.done == nil {
+			return o
 		}
 	}
-	a, err := r.answer()
-	if err != nil {
-		return err
-	}
-	if len(a.Outputs) < len(s.heard) {
-		return errContradiction
-	}
-	for n, o := range s.heard {
-		if !o.begins(a.Outputs[n]) {
-			return errContradiction
-		}
-		a.Outputs[n].Call.ID = o.call.ID // vLLM and llama.cpp make up another one at the end
-	}
-	s.answer = &a
 	return nil
 }
 
-// Answer is what the last response object says.
+// ignored tells whether an event speaks of an item that is no part of the answer.
+func (s *stream) ignored(e frame) bool {
+	if o, named := s.ids[e.itemID]; e.itemID != "" && named {
+		return o == nil
+	}
+	o, placed := s.at[e.output]
+	return e.output >= 0 && placed && o == nil
+}
+
+// end takes the response object.
+func (s *stream) end(e frame, status string) error {
+	body := e.member("response")
+	if !given(body) && len(s.heard)+len(s.finished) > 0 {
+		body = json.RawMessage("{}")
+	}
+	r, err := parse(body)
+	if err != nil {
+		return err
+	}
+	if len(r.output)+len(s.heard)+len(s.finished) == 0 && r.status != status {
+		status = ""
+	}
+	finish, err := r.ending(status)
+	if err != nil {
+		return err
+	}
+	all, err := s.assemble(r.output, finish != model.Stopped)
+	if err != nil {
+		return err
+	}
+	s.answer = &model.Answer{Outputs: all, Usage: r.usage, Finish: finish}
+	return nil
+}
+
+// Answer is what was said.
 func (s *stream) Answer() (model.Answer, error) {
 	if s.answer == nil {
 		return model.Answer{}, model.ErrBrokenOff

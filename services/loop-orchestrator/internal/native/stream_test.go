@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -42,6 +43,10 @@ const (
 func heard(events ...string) (deltas []model.Delta, a model.Answer, err error) {
 	s := Dialect{}.Stream(func(d model.Delta) { deltas = append(deltas, d) })
 	for _, e := range events {
+		if e == "[DONE]" {
+			s.Done()
+			continue
+		}
 		if err := s.Event([]byte(e)); err != nil {
 			return deltas, model.Answer{}, err
 		}
@@ -114,7 +119,7 @@ func TestStream(t *testing.T) {
 				{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch"}},
 				{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** "}},
 			},
-			answer(model.Stopped, model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}}),
+			answer(model.Stopped, keptCall(model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}})),
 		},
 		{
 			"a call of another id in the end",
@@ -174,32 +179,26 @@ func TestBrokenStreams(t *testing.T) {
 		{"no object", []string{`7`}, model.ErrMalformed},
 		{"an end without a response", []string{`{"type":"response.completed"}`}, model.ErrMalformed},
 		{"an end that is none", []string{`{"type":"response.completed","response":{"status":"queued"}}`}, model.ErrMalformed},
-		{"a piece of nothing", []string{text}, model.ErrMalformed},
-		{"a piece of an item that nobody named", []string{added("0", newMessage), `{"type":"response.output_text.delta","delta":"a"}`}, model.ErrMalformed},
-		{"arguments of nothing", []string{delta("function_call_arguments", "0", "", "{")}, model.ErrMalformed},
-		{"a piece of another kind", []string{added("0", newCall), text}, model.ErrMalformed},
-		{"arguments of a message", []string{added("0", newMessage), delta("function_call_arguments", "0", "", "{")}, model.ErrMalformed},
-		{"a piece that is no text", []string{added("0", newMessage), `{"type":"response.output_text.delta","output_index":0,"delta":{}}`}, model.ErrMalformed},
-		{"a part below the first", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":-1`, "x")}, model.ErrMalformed},
-		{"a part beyond all", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":4096`, "x")}, model.ErrMalformed},
-		{"a part that is none", []string{added("0", newMessage), `{"type":"response.content_part.added","output_index":0,"part":7}`}, model.ErrMalformed},
-		{"an item twice", []string{added("0", newMessage), added("0", newMessage)}, model.ErrMalformed},
-		{"items out of order", []string{added("1", newMessage), added("0", newCall)}, model.ErrMalformed},
-		{"an item beyond all", []string{added("4096", newMessage)}, model.ErrMalformed},
-		{"an item that is none", []string{added("0", `"x"`)}, model.ErrMalformed},
+		{"a piece of nothing", []string{text}, model.ErrBrokenOff},
+		{"a piece of an item that nobody named", []string{added("0", newMessage), `{"type":"response.output_text.delta","delta":"a"}`}, model.ErrBrokenOff},
+		{"arguments of nothing", []string{delta("function_call_arguments", "0", "", "{")}, model.ErrBrokenOff},
+		{"a piece of another kind", []string{added("0", newCall), text}, model.ErrBrokenOff},
+		{"arguments of a message", []string{added("0", newMessage), delta("function_call_arguments", "0", "", "{")}, model.ErrBrokenOff},
+		{"a piece that is no text", []string{added("0", newMessage), `{"type":"response.output_text.delta","output_index":0,"delta":{}}`}, model.ErrBrokenOff},
+		{"a part below the first", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":-1`, "x")}, model.ErrBrokenOff},
+		{"a part beyond all", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":4096`, "x")}, model.ErrBrokenOff},
+		{"a part that is none", []string{added("0", newMessage), `{"type":"response.content_part.added","output_index":0,"part":7}`}, model.ErrBrokenOff},
+		{"an item twice", []string{added("0", newMessage), added("0", newMessage)}, model.ErrBrokenOff},
+		{"items out of order", []string{added("1", newMessage), added("0", newCall)}, model.ErrBrokenOff},
+		{"an item beyond all", []string{added("4096", newMessage)}, model.ErrBrokenOff},
+		{"an item that is none", []string{added("0", `"x"`)}, model.ErrBrokenOff},
 		{"an item that wants an answer", []string{added("0", `{"type":"computer_call"}`)}, model.ErrMalformed},
-		{"a call without a name", []string{added("0", `{"type":"function_call","call_id":"c"}`)}, model.ErrMalformed},
-		{"an item that is missing in the end", []string{added("0", newMessage), text, end("")}, errContradiction},
-		{"an item that became another", []string{added("0", newMessage), end(`{"type":"function_call","call_id":"c","name":"f","arguments":""}`)}, errContradiction},
+		{"a call without a name", []string{added("0", `{"type":"function_call","call_id":"c"}`)}, model.ErrBrokenOff},
 		{"a custom call that became a function's", []string{
 			added("0", `{"type":"custom_tool_call","call_id":"c1","name":"f"}`), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":""}`),
 		}, errContradiction},
 		{"a call in another namespace", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","namespace":"n","name":"f","arguments":""}`)}, errContradiction},
 		{"a call of another name", []string{added("0", newCall), end(`{"type":"function_call","call_id":"c1","name":"g","arguments":""}`)}, errContradiction},
-		{"another text", []string{added("0", newMessage), text, end(message(`{"type":"output_text","text":"no"}`))}, errContradiction},
-		{"another part", []string{added("0", newMessage), text, end(message(`{"type":"refusal","refusal":"hi"}`))}, errContradiction},
-		{"other reasoning", []string{added("0", newReasoning), delta("reasoning_text", "0", "", "a"), end(newReasoning)}, errContradiction},
-		{"a summary that is gone", []string{added("0", newReasoning), delta("reasoning_summary_text", "0", "", "a"), end(newReasoning)}, errContradiction},
 		{
 			"other arguments",
 			[]string{added("0", newCall), delta("function_call_arguments", "0", "", "{"), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":"[]"}`)},
@@ -213,4 +212,76 @@ func TestBrokenStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was streamed is the answer, whatever is missing around it and whatever the last event makes of it.
+func TestWhatWasStreamedStands(t *testing.T) {
+	t.Parallel()
+	text := delta("output_text", "0", `,"content_index":0`, "hi there")
+	hi := []string{added("0", newMessage), text}
+	last := func(items string) string { return `{"type":"response.completed","response":` + items + `}` }
+	bare := func(typ, rest string) string { return `{"type":"response.` + typ + `"` + rest + `}` }
+	whole := answer(model.Stopped, said("hi there"))
+	refused := item.Part{Type: "refusal", Text: "no"}
+	call := added("0", newCall)
+	for _, tt := range []struct {
+		name   string
+		events []string
+		want   model.Answer
+	}{
+		{"without output", append(hi, end("")), whole},
+		{"without a response", append(hi, `{"type":"response.completed"}`), whole},
+		{"whose output is missing", append(hi, last(`{"status":"completed"}`)), whole},
+		{"whose output is null", append(hi, last(`{"status":"completed","output":null}`)), whole},
+		{"without a status", append(hi, last(`{"output":[]}`)), whole},
+		{"with a status of before", append(hi, last(`{"status":"in_progress","output":[]}`)), whole},
+		{"with the last piece only", append(hi, end(message(`{"type":"output_text","text":"e"}`))), whole},
+		{"with the last piece only, behind the item", append(hi[:2:2], done("0", message(hiText)), end(message(`{"type":"output_text","text":"e"}`))), whole},
+		{"with a call that is written in another way", []string{
+			call, delta("function_call_arguments", "0", "", `{"a":1}`), done("0", `{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":"{\"a\":1}"}`),
+			end(`{"type":"function_call","id":"fc_x","call_id":"cx","name":"f","arguments":"{\"a\": 1}"}`),
+		}, answer(model.Stopped, called("c1", "f", `{"a":1}`))},
+		{"with another text", append(hi, end(message(`{"type":"output_text","text":"no"}`))), whole},
+		{"with another part", append(hi, end(message(`{"type":"refusal","refusal":"hi there"}`))), whole},
+		{"with more of it", append(hi, end(message(`{"type":"output_text","text":"hi there, you"}`))), answer(model.Stopped, said("hi there, you"))},
+		{"with usage of other types", append(hi, last(`{"status":"completed","usage":{"input_tokens":"3","output_tokens":4.0}}`)), model.Answer{
+			Finish: model.Stopped, Outputs: whole.Outputs, Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
+		}},
+		{"cut", append(hi, bare("incomplete", `,"response":{"incomplete_details":"max_output_tokens"}`)), answer(model.Length, said("hi there"))},
+		{"with an item more", append(hi, end(message(hiText)+`,{"type":"function_call","call_id":"c1","name":"f","arguments":{}}`)), answer(model.Stopped, said("hi there"), called("c1", "f", "{}"))},
+		{"that is only marked", append(hi, done("0", message(hiText)), "[DONE]"), whole},
+		{"of events without items", []string{text, end("")}, whole},
+		{"of events without places", []string{bare("output_text.delta", `,"delta":"hi "`), bare("output_text.delta", `,"delta":"there"`), end("")}, whole},
+		{"of places that are all one", []string{
+			added("0", newReasoning), added("0", newMessage), bare("output_text.delta", `,"item_id":"msg_u","output_index":0,"delta":"hi there"`),
+			bare("reasoning_text.delta", `,"item_id":"rs_u","output_index":0,"delta":"hm"`), end(""),
+		}, answer(model.Stopped, openThought(`{"content":[{"text":"hm","type":"reasoning_text"}],"id":"rs_u","summary":[],"type":"reasoning"}`, item.Reasoning{Text: "hm"}), said("hi there"))},
+		{"of items begun twice", append(hi[:1:1], hi[0], text, end("")), whole},
+		{"of items out of order", []string{added("1", newMessage), added("0", newCall), delta("output_text", "1", "", "hi there"), end("")}, answer(model.Stopped, said("hi there"), called("c1", "f", ""))},
+		{"of parts that begin at odd places", []string{added("0", newMessage), delta("output_text", "0", `,"content_index":7`, "hi there"), delta("refusal", "0", `,"content_index":-1`, "no"), end("")}, answer(model.Stopped, spoke(item.Part{Type: "output_text", Text: "hi there"}, refused))},
+		{"of a part that is told whole", append(hi[:1:1], bare("output_text.done", `,"output_index":0,"text":"hi there"`), end("")), whole},
+		{"of pieces and the part once more", append(hi, bare("output_text.done", `,"output_index":0,"text":"hi there"`), end("")), whole},
+		{"of pieces and the rest", append(hi[:1:1], delta("output_text", "0", "", "hi "), bare("output_text.done", `,"output_index":0,"text":"hi there"`), end("")), whole},
+		{"a call of an object", []string{call, `{"type":"response.function_call_arguments.delta","output_index":0,"delta":{"a": 1}}`, end("")}, answer(model.Stopped, called("c1", "f", `{"a":1}`))},
+		{"a call whose name comes in the end", []string{added("0", `{"type":"function_call","id":"fc_u"}`), delta("function_call_arguments", "0", "", "{"), done("0", `{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"}`), end("")}, answer(model.Stopped, called("c1", "f", "{}"))},
+		{"a call without arguments", []string{call, end("")}, answer(model.Stopped, called("c1", "f", ""))},
+		{"a call that was cut", []string{call, delta("function_call_arguments", "0", "", `{"a"`), bare("incomplete", `,"response":{"incomplete_details":{"reason":"max_output_tokens"}}`)}, answer(model.Length, called("c1", "f", `{"a"`))},
+		{"a message that became a call", []string{added("0", newMessage), end(`{"type":"function_call","call_id":"c1","name":"f","arguments":""}`)}, answer(model.Stopped, spoke(), called("c1", "f", ""))},
+		{"a summary that is gone", []string{added("0", newReasoning), delta("reasoning_summary_text", "0", "", "a"), end(newReasoning)}, answer(model.Stopped, openThought(`{"content":[],"id":"rs_u","summary":[{"text":"a","type":"summary_text"}],"type":"reasoning"}`, item.Reasoning{Summary: []string{"a"}}))},
+		{"items that are none", append(hi, added("1", `"x"`), `{"type":"response.content_part.added","output_index":0,"part":7}`, end("")), whole},
+		{"items of others", append(hi, added("1", `{"type":"web_search_call","id":"ws"}`), bare("output_text.delta", `,"item_id":"ws","delta":"unheard"`), end("")), whole},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, got, err := heard(tt.events...)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// openThought is reasoning that is not sealed, and what goes back of it.
+func openThought(kept string, r item.Reasoning) model.Output {
+	return model.Output{Kind: model.Reasoning, Reasoning: r, Own: json.RawMessage(kept)}
 }

@@ -1,5 +1,5 @@
 // Package onecall makes the model call of a request that is nothing but that call: a chat completion, a completion, embeddings. The
-// client's body goes to the upstream and the upstream's answer to the client; see package relay for what is changed on the way.
+// client's body goes to the upstream and the upstream's answer to the client; see packages relay and fit for what is changed on the way.
 package onecall
 
 import (
@@ -31,18 +31,36 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	b, err := c.Upstream.Post(ctx, c.Model.Upstream, c.path(), request.Upstream(c.Model.Upstream.Model), c.headers())
-	if err != nil {
+	var answer relay.Answer
+	joined := relay.Join(c.Endpoint)
+	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
+		if !whole && c.Endpoint != relay.Embeddings {
+			return joined.Add(doc)
+		}
+		if answer, err = relay.ReadAnswer(c.Endpoint, doc); err == nil {
+			joined, err = nil, upstream.ErrComplete
+		}
+		return err
+	})
+	switch {
+	case err != nil:
 		return store.TurnCommit{}, err
-	}
-	answer, err := relay.ReadAnswer(c.Endpoint, b)
-	if err != nil {
-		return store.TurnCommit{}, malformed(err)
+	case joined != nil && !done && !joined.Whole():
+		return store.TurnCommit{}, brokenOff()
+	case joined != nil:
+		if answer, err = joined.Answer(); err != nil {
+			return store.TurnCommit{}, malformed(err)
+		}
 	}
 	return store.TurnCommit{
 		Output: answer.JSON(c.Chain.Model), Outcome: store.Completed,
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
+}
+
+func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
+	at := c.Model.Upstream
+	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.headers(), request.Stream, hear)
 }
 
 // Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can
@@ -54,21 +72,26 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 	}
 	heard := 0
 	answer := relay.NewStream(request)
-	done, err := c.Upstream.Chunks(ctx, c.Model.Upstream, c.path(), request.Upstream(c.Model.Upstream.Model), c.headers(),
-		func(data []byte) error {
-			chunk, err := answer.Chunk(data)
-			if chunk != nil {
-				heard++
-				hear(chunk)
-			}
-			return err
-		})
+	pass := func(chunk []byte) {
+		heard++
+		hear(chunk)
+	}
+	done, err := c.call(ctx, request, func(doc []byte, whole bool) error {
+		if whole {
+			return c.split(doc, request, answer, pass)
+		}
+		chunk, err := answer.Chunk(doc)
+		if chunk != nil {
+			pass(chunk)
+		}
+		return err
+	})
 	switch {
 	case err != nil:
-	case done && heard == 0:
-		err = malformed(fmt.Errorf("%w: it has no chunks", model.ErrMalformed))
 	case !done && !answer.Whole():
-		err = &model.CallError{Code: "connection_error", Message: "The upstream broke off its answer.", Retriable: true}
+		err = brokenOff()
+	case heard == 0:
+		err = malformed(fmt.Errorf("%w: it has no chunks", model.ErrMalformed))
 	}
 	var failed *model.CallError
 	if errors.As(err, &failed) && heard > 0 {
@@ -81,6 +104,23 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 		Output: fmt.Appendf(nil, `{"chunks":%d}`, heard), Outcome: store.Completed, // the chunks are in the stream
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
+}
+
+// split passes a whole answer on as the stream that was asked for.
+func (c Call) split(doc []byte, request *relay.Request, answer *relay.Stream, pass func(chunk []byte)) error {
+	whole, err := relay.ReadAnswer(c.Endpoint, doc)
+	if err != nil {
+		return err
+	}
+	for _, chunk := range whole.Chunks(request) {
+		pass(chunk)
+	}
+	answer.InputTokens, answer.OutputTokens = whole.InputTokens, whole.OutputTokens
+	return upstream.ErrComplete
+}
+
+func brokenOff() *model.CallError {
+	return &model.CallError{Code: "connection_error", Message: "The upstream broke off its answer.", Retriable: true}
 }
 
 // malformed is an answer that cannot be understood; another attempt may do better.

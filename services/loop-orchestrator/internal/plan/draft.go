@@ -145,7 +145,12 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 	case model.Reasoning:
 		o.Reasoning.ID = s.item.ID
 		return d.keep(s, o.Reasoning.Item())
-	case model.Function, model.Custom:
+	case model.Function:
+		if model.EmptyArguments(o.Call.Arguments) {
+			o.Call.Arguments = model.NoArguments
+		}
+		return d.call(s, o.Call, status)
+	case model.Custom:
 		return d.call(s, o.Call, status)
 	default:
 		parts := o.Parts

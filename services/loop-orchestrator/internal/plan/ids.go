@@ -15,15 +15,34 @@ func (d *Draft) itemID(prefix string, n int) string {
 	return itemid.Output(prefix, d.ID, d.Turn, d.base+n)
 }
 
-// uniqueID keeps the model's call id unless it is empty, was used before, or cannot be stored. The id made in its place stays
-// below the 40 characters that OpenAI's chat completions takes, with the random half of the request's id.
+// maxID is the longest id of a call that clients see.
+const maxID = 64
+
+// uniqueID returns the id under which clients know a call: the model's, unless
+// it is empty, long, in use or of unusual characters. The id made in its place
+// stays below the 40 characters that OpenAI's chat completions takes, with the
+// random half of the request's id. The dialect keeps the model's own
+// (model.Output.Own).
 func (d *Draft) uniqueID(id string, n int) string {
-	unique := clean(id, 64)
+	unique := id
+	if len(id) > maxID || strings.ContainsFunc(id, unusual) {
+		unique = ""
+	}
 	for ; unique == "" || d.ids[unique]; n++ {
 		unique = fmt.Sprintf("call_%s%04x%04x", dispatch.BusID(d.ID)[16:], d.Turn, n)
 	}
 	d.ids[unique] = true
 	return unique
+}
+
+// unusual reports whether a character is none of those that ids of common
+// servers have: functions.get_weather:0, call_1, toolu-1.
+func unusual(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("_-.:", r)
 }
 
 func (s State) callIDs() map[string]bool {

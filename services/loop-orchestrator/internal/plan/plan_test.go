@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -244,8 +243,28 @@ func TestNextRefusesArguments(t *testing.T) {
 		if diff := cmp.Diff([]string{want}, errorsOf(got)); diff != "" {
 			t.Errorf("%.40q (-want +got):\n%s", arguments, diff)
 		}
-		if string(got.Steps[0].Input) != arguments {
-			t.Errorf("input is %.40q, want %.40q as the model wrote it", got.Steps[0].Input, arguments)
+		want := arguments
+		if arguments == "" {
+			want = "{}"
+		}
+		if string(got.Steps[0].Input) != want {
+			t.Errorf("input is %.40q, want %.40q", got.Steps[0].Input, want)
+		}
+	}
+}
+
+// Models call tools that take nothing with nothing.
+func TestEmptyArgumentsAreAnObject(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range []string{"", " ", "\n", "null", " null "} {
+		record, got := next(newState(t, ""), say{Calls: []model.ToolCall{{ID: "c", Name: "now", Arguments: arguments}, {ID: "d", Name: "ask", Arguments: arguments}}})
+		if s := got.Steps[0]; string(s.Input) != "{}" || !s.Due() {
+			t.Errorf("%q: the step's input is %q, error %s", arguments, s.Input, s.Error)
+		}
+		for _, it := range record.Items {
+			if it.Type == "function_call" && it.Arguments() != "{}" {
+				t.Errorf("%q: call %s is recorded with %q", arguments, it.Name, it.Arguments())
+			}
 		}
 	}
 }
@@ -306,14 +325,17 @@ func TestCallIDsAreUnique(t *testing.T) {
 	said := chain.Turn{Record: chain.Record{Items: []item.Item{item.Call{ID: "fc", CallID: "older", Name: "f"}.Function()}}}
 	s.Earlier = []chain.Ancestor{{Input: earlier, Turns: []chain.Turn{said}}}
 	names := map[string]bool{"old0": true, "mine": true, "theirs": true, "older": true}
-	given := []string{"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100)}
+	given := []string{
+		"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100), "functions.get_weather:0", "functions.get_weather:0",
+		strings.Repeat("x", 64), strings.Repeat("x", 64) + "y", strings.Repeat("x", 64) + "z", "a b", "a/b", "naïve", "<|call|>", "\"",
+	}
 	var asked []model.ToolCall
 	for _, id := range given {
 		asked = append(asked, model.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
 	}
 	record, commit := next(s, say{Calls: asked})
 	for i, step := range commit.Steps {
-		if names[step.CallID] || step.CallID == "" || strings.Contains(step.CallID, "\x00") || !utf8.ValidString(step.CallID) || len(step.CallID) > 64 {
+		if names[step.CallID] || step.CallID == "" || strings.ContainsFunc(step.CallID, unusual) || len(step.CallID) > 64 {
 			t.Errorf("call id %q of %q is used before or cannot be", step.CallID, given[i])
 		}
 		if strings.HasPrefix(step.CallID, "call_") && len(step.CallID) > 40 {

@@ -1,20 +1,22 @@
 package upstream
 
 import (
-	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"regexp"
-	"strconv"
+	"os"
 	"strings"
-	"time"
+	"syscall"
 
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// ErrCallTimeout is the cause of a context that ended a call which took longer than the model's timeout.
+// ErrCallTimeout is the cause of a context that ended a call which took longer
+// than the model's timeout.
 var ErrCallTimeout = errors.New("the model call took longer than its timeout")
 
 // failed tells a call that ended with its context from one that the network ended.
@@ -25,69 +27,56 @@ func failed(ctx context.Context, err error) error {
 	case cause != nil:
 		return cause
 	}
-	message := "The upstream could not be reached."
+	why, final := reason(err)
+	message := "The upstream could not be reached"
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		message = "The upstream broke off its answer."
+		message, why = "The upstream broke off its answer", ""
 	}
-	return &model.CallError{Code: "connection_error", Message: message, Retriable: true}
+	if why != "" {
+		message += ": " + why
+	}
+	return &model.CallError{Code: "connection_error", Message: message + ".", Retriable: !final}
 }
 
-// errorCode is what an upstream's code has to look like to be passed on: it becomes the response's, and a label in the row. A number
-// says nothing that the status does not.
-var errorCode = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
-
-// refused reads an error answer. The credential stays out of it: upstreams like to quote it.
-func refused(resp *http.Response, secret string) *model.CallError {
-	status := resp.StatusCode
-	e := &model.CallError{
-		HTTPStatus: status,
-		Retriable:  status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-		Code:       "server_error",
-	}
+// reason is why the network failed, without addresses, which are not the
+// client's to know. final: the settings are at fault, so that every attempt would
+// fail alike.
+func reason(err error) (why string, final bool) {
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var number syscall.Errno
 	switch {
-	case status == http.StatusTooManyRequests:
-		e.Code = "rate_limit_exceeded"
-	case status == http.StatusRequestTimeout:
-		e.Code = "timeout"
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		e.Message = "The upstream refused the credential configured for this model."
-		return e
-	case status < 500:
-		e.Code = "invalid_prompt"
+	case errors.As(err, &certificate):
+		return "its certificate is not trusted: " + certificate.Err.Error(), true
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "its url begins with https, but it answers in plain HTTP", true
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "its host name is unknown", false
+	case errors.As(err, &dns):
+		return "its host name could not be looked up", false
+	case errors.As(err, &number):
+		return number.Error(), false
+	case os.IsTimeout(err):
+		return "the connection timed out", false
 	}
-	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxError)) // an excerpt is enough, none is no reason to fail otherwise
-	own := readOwn(b, secret)
-	own.Message = cmp.Or(own.Message, "The upstream answered HTTP "+strconv.Itoa(status)+".")
-	own.Type = cmp.Or(own.Type, "invalid_request_error")
-	e.Message = own.Message
-	if errorCode.MatchString(own.Code) && !e.Retriable {
-		e.Code = own.Code
-	}
-	if status >= 400 && status < 500 {
-		e.Own = own.AppendJSON(nil)
-	}
-	return e
+	return "", false
 }
 
-// redact takes a credential out of what an upstream said.
-func redact(message, secret string) string {
-	if secret == "" {
-		return message
+// incomplete is an answer that ended too early.
+func incomplete(ctx context.Context, err error) error {
+	var told *model.CallError
+	if errors.As(err, &told) {
+		return told
 	}
-	return strings.ReplaceAll(message, secret, "[redacted]")
+	if ctx.Err() != nil {
+		return failed(ctx, err)
+	}
+	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 }
 
-// retryAfter reads seconds or an HTTP date; anything else, and the past, is no wait.
-func retryAfter(value string, now time.Time) time.Duration {
-	if value == "" {
-		return 0
-	}
-	if n, err := strconv.ParseFloat(value, 64); err == nil && n >= 0 {
-		return min(time.Duration(min(n, maxRetryAfter.Seconds())*float64(time.Second)), maxRetryAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return min(at.Sub(now), maxRetryAfter)
-	}
-	return 0
+func malformed(why string) error { return fmt.Errorf("%w: %s", model.ErrMalformed, why) }
+
+func tooLarge(resp *http.Response) error {
+	return &model.CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
 }

@@ -1,130 +1,155 @@
-// Package upstream calls model servers. It knows HTTP and how servers fail; what is said is a dialect's.
+// Package upstream calls model servers. It knows HTTP, the forms in which answers
+// come, and how servers fail; what an answer says is a dialect's.
+//
+// Promised: what came is read for what it is. The first bytes of a body decide,
+// not its Content-Type, nor what was asked for: events, JSON, JSON in lines, JSON
+// with something behind it, compressed or not (TestForms). An error is found
+// wherever a server puts it (TestToldErrors, and package refusal). A redirected
+// call is sent again as it was, without the credential where another host takes
+// it (TestRedirects). A server that asks to wait is not called earlier
+// (TestWaits in package refusal).
+//
+// Not promised: that a stream which was cut is completed. It fails as broken off.
 package upstream
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 const (
-	// maxAnswer bounds what is read of an upstream's answer.
+	// maxAnswer bounds what is read of an upstream's answer in one piece.
 	maxAnswer = 32 << 20
-	// maxStream bounds what is read of an answer that comes in pieces, each with an envelope of some hundred bytes.
+	// maxStream bounds what is read of an answer that comes in pieces, each with an
+	// envelope of some hundred bytes.
 	maxStream = 256 << 20
-	// maxError bounds what is read and shown of an upstream's error.
-	maxError = 16 << 10
-	// maxRetryAfter clamps what an upstream may ask to wait.
-	maxRetryAfter = 24 * time.Hour
+	// maxError bounds what is read of an upstream's error.
+	maxError = 256 << 10
+	// linger bounds how long the end of a body is waited for when the answer in it
+	// is complete: a body that was read to its end leaves its connection usable.
+	linger = time.Second
 )
 
 // Client calls model servers. Safe for concurrent use.
 type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
+	// Memory is what is known about upstreams. nil: each call learns by itself.
+	Memory *fit.Memory
+	// Learnt is called for each change that a refusal has taught. nil: it is not.
+	Learnt func(at registry.Upstream, c fit.Change)
+
+	given func(member string) bool // see Passing
 }
 
-// Complete makes one model call with an encoded body. With listen the answer is asked for piece by piece, and heard as it comes. A
-// *model.CallError says how the call failed; when ctx ended, its cause is returned instead.
+// ErrComplete is what a Hear returns after the last document of an answer.
+var ErrComplete = errors.New("the answer is complete")
+
+// ender is a model.Stream that knows by itself when nothing follows.
+type ender interface{ Ended() bool }
+
+// Complete makes one model call with an encoded body. With listen the answer is
+// asked for in pieces, and listen gets each as it comes; an answer that comes
+// whole all the same is not passed to listen. A *model.CallError says how the call
+// failed; if ctx ended, its cause is returned instead.
 func (u Client) Complete(
 	ctx context.Context, at registry.Upstream, d model.Dialect, body []byte, h Headers, listen model.Listen,
 ) (model.Answer, error) {
-	accept := "application/json"
-	if listen != nil {
-		accept = "text/event-stream"
+	streamed := listen != nil
+	if listen == nil {
+		listen = func(model.Delta) {}
 	}
-	resp, secret, err := u.send(ctx, at, d.Path(), body, h, accept)
-	if err != nil {
+	s := d.Stream(listen)
+	var whole *model.Answer
+	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, func(doc []byte, all bool) error {
+		if !all {
+			err := s.Event(doc)
+			if e, ok := s.(ender); ok && err == nil && e.Ended() {
+				return ErrComplete
+			}
+			return err
+		}
+		a, err := d.Decode(doc)
+		if err != nil {
+			return err
+		}
+		whole = &a
+		return ErrComplete
+	})
+	switch {
+	case err != nil:
 		return model.Answer{}, err
+	case whole != nil:
+		return *whole, nil
 	}
-	defer resp.Body.Close()
-	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); listen != nil && media != "application/json" {
-		return stream(ctx, resp, d.Stream(listen), secret)
-	}
-	return whole(ctx, resp, d, secret)
-}
-
-// whole reads an answer in one piece. A listener hears it at its end, by what the record tells.
-func whole(ctx context.Context, resp *http.Response, d model.Dialect, secret string) (model.Answer, error) {
-	b, err := readAll(ctx, resp)
-	if err != nil {
-		return model.Answer{}, err
-	}
-	a, err := d.Decode(b)
-	if err != nil {
-		return model.Answer{}, unread(resp, err, secret)
-	}
-	return a, nil
-}
-
-// stream reads an answer piece by piece.
-func stream(ctx context.Context, resp *http.Response, s model.Stream, secret string) (model.Answer, error) {
-	if _, err := events(ctx, resp, secret, s.Event); err != nil {
-		return model.Answer{}, err
+	if done {
+		s.Done()
 	}
 	a, err := s.Answer()
-	if err != nil && ctx.Err() != nil {
-		return model.Answer{}, failed(ctx, err)
-	}
 	if err != nil {
-		return model.Answer{}, unread(resp, err, secret)
+		return model.Answer{}, incomplete(ctx, err)
 	}
 	return a, nil
 }
 
-// events has the data of each event heard. done: the upstream said that there is no more. An error of hear ends the reading.
-func events(ctx context.Context, resp *http.Response, secret string, hear func(data []byte) error) (done bool, err error) {
-	limited := &io.LimitedReader{R: resp.Body, N: maxStream}
-	all := newSSEReader(limited)
-	for {
-		data, err := all.next()
-		switch {
-		case limited.N <= 0 && err != nil, errors.Is(err, bufio.ErrTooLong):
-			return false, tooLarge(resp)
-		case errors.Is(err, io.EOF):
-			return false, nil
-		case err != nil:
-			return false, failed(ctx, err)
-		case string(data) == "[DONE]":
-			return true, nil
-		}
-		if err := hear(data); err != nil {
-			return false, unread(resp, err, secret)
-		}
-	}
+// Post makes a call whose answer is one document. Errors are as Complete's.
+func (u Client) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) (doc []byte, err error) {
+	_, err = u.Call(ctx, at, path, body, h, false, func(data []byte, _ bool) error {
+		doc = data
+		return ErrComplete
+	})
+	return doc, err
 }
 
-func tooLarge(resp *http.Response) error {
-	return &model.CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
+// Hear takes the documents of an answer in their order. whole tells an answer in
+// one piece from a piece of a stream. An error ends the call; ErrComplete ends it
+// well.
+type Hear func(doc []byte, whole bool) error
+
+// Call makes a call to a path below the upstream's base and passes what is
+// answered to hear, whatever form it has. streamed says that the body asks for a
+// stream. done: the upstream said that nothing follows, or sent a whole answer.
+// The body is changed to what the upstream accepts, and after a refusal that says
+// what it does not accept the request is sent again (package fit).
+func (u Client) Call(
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
+) (done bool, err error) {
+	f := u.fitting(at, fit.Request{Path: path, Body: body, Given: u.given})
+	for again := true; again; {
+		heard := false
+		done, err = u.once(ctx, at, path, f.body(), f.headers(h), streamed, func(doc []byte, whole bool) error {
+			heard = true
+			return hear(doc, whole)
+		})
+		if err == nil || heard {
+			f.learn()
+			break
+		}
+		again = f.again(err)
+	}
+	return done, err
 }
 
-// codeOf is the code of an error that has none.
-func codeOf(retriable bool) string {
-	if retriable {
-		return "server_error"
+// once is Call without a second try.
+func (u Client) once(
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
+) (done bool, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	a, err := u.send(ctx, at, path, body, h, streamed)
+	if err != nil {
+		return false, err
 	}
-	return "invalid_prompt"
-}
-
-// unread is an answer that is no good, or that told of an error itself.
-func unread(resp *http.Response, err error, secret string) error {
-	var told *model.CallError
-	if errors.As(err, &told) {
-		told.Message = redact(told.Message, secret)
-		if len(told.Message) > maxError {
-			told.Message = strings.ToValidUTF8(told.Message[:maxError], "")
-		}
-		if told.Code = redact(told.Code, secret); !errorCode.MatchString(told.Code) {
-			told.Code = codeOf(told.Retriable)
-		}
-		return told
+	defer a.resp.Body.Close()
+	a.complete = func() { time.AfterFunc(linger, func() { stop(ErrComplete) }) }
+	done, err = a.read(ctx, hear)
+	if err == nil && !done && ctx.Err() != nil {
+		err = failed(ctx, ctx.Err())
 	}
-	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: resp.StatusCode, Retriable: true}
+	return done, err
 }

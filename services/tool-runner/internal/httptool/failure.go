@@ -38,16 +38,22 @@ type Failure struct {
 	RetryAfter time.Duration // 0 when the tool did not say
 }
 
+// What the model sees of a refused address. A private one names the setting that
+// allows it.
+const (
+	addressRefused = "the tool's address is not one that may be called"
+	privateRefused = addressRefused + "; a loopback or private address needs allow_private: true in the registry file"
+)
+
 // callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errPrivate):
-		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called: " +
-			"it is private, and the tool does not set allow_private: true"}
+		return &Failure{Code: CodeAddressRefused, Message: privateRefused}
 	case isAddressRefused(err):
-		return &Failure{Code: CodeAddressRefused, Message: "the tool's address is not one that may be called"}
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
 		return &Failure{Code: CodeRedirectRefused, Message: redirect.Error()}
 	case errors.Is(context.Cause(ctx), errSilence):

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// TurnKey names a turn of a request.
+type TurnKey struct {
+	Request uuid.UUID
+	Turn    int
+}
+
+// The join with requests keeps out what other tenants said: ids of items may
+// name anything.
+const recordedSQL = `
+SELECT s.request_id, s.turn, s.output
+  FROM unnest(@requests::uuid[], @turns::integer[]) k (request_id, turn)
+  JOIN requests r ON r.id = k.request_id AND r.tenant = @tenant
+  JOIN steps s ON s.request_id = k.request_id AND s.turn = k.turn AND s.idx = 0
+ WHERE s.state = 'done' AND position(@part IN s.output) > 0`
+
+// Recorded reads the model steps' outputs of turns, those that contain part.
+// Turns of other tenants, of deleted responses and of none are left out.
+func (s *Store) Recorded(ctx context.Context, tenant string, turns []TurnKey, part []byte) (map[TurnKey][]byte, error) {
+	requests, numbers := make([]uuid.UUID, len(turns)), make([]int, len(turns))
+	for i, t := range turns {
+		requests[i], numbers[i] = t.Request, t.Turn
+	}
+	type row struct {
+		TurnKey
+		output []byte
+	}
+	a := args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
+	rows, err := query(ctx, s, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
+		return r, from.Scan(&r.Request, &r.Turn, &r.output)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %d recorded turns: %w", len(turns), err)
+	}
+	all := make(map[TurnKey][]byte, len(rows))
+	for _, r := range rows {
+		all[r.TurnKey] = r.output
+	}
+	return all, nil
+}

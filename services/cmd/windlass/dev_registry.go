@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/internal/console"
+)
+
+// configure reads what may be called, before anything is started that takes
+// time, and tells the console.
+func (d *dev) configure(lines *console.Console) (err error) {
+	if d.reg, err = d.registry(); err != nil {
+		return err
+	}
+	d.advice = console.Advisor{Registry: d.reg, ModelKeyFile: d.modelKeyFile(), Flags: d.ModelURL != ""}
+	lines.Advise(d.advice)
+	return d.credentials()
+}
+
+func (d *dev) modelKeyFile() string { return filepath.Join(d.data, "model.key") }
+
+// registry is the file's, with the demo model and tools, and the upstream of
+// --model-url for every other name.
+func (d *dev) registry() (*registry.Registry, error) {
+	file := registry.File{}
+	if d.Config != "" {
+		configured, err := registry.Load(d.Config)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("--config %s: no such file; write the path of a registry file, which the README describes under \"Use a real model\"", d.Config)
+		case err != nil:
+			return nil, err
+		}
+		file = configured.File()
+	}
+	d.demo.register(&file)
+	if d.ModelURL != "" {
+		upstream := registry.Upstream{URL: d.ModelURL, Dialect: d.ModelDialect, Settings: registry.Settings{Profile: d.ModelProfile}}
+		if d.ModelKey != "" {
+			upstream.Credential.File = d.modelKeyFile()
+			if err := os.WriteFile(upstream.Credential.File, []byte(d.ModelKey), 0o600); err != nil {
+				return nil, fmt.Errorf("keep the model key: %w", err)
+			}
+		}
+		file.Models = append(file.Models, registry.Model{Name: "*", Upstream: upstream})
+	}
+	return registry.New(file)
+}
+
+// credentials fails for each credential that leads to no secret: the first
+// request would.
+func (d *dev) credentials() error {
+	var errs []error
+	check := func(kind, name string, c registry.Credential) {
+		if _, err := c.Resolve(); err != nil {
+			errs = append(errs, fmt.Errorf("the credential of %s %s is not there: set %s and start again, or take the credential out of %s",
+				kind, name, d.advice.Credential(c), d.Config))
+		}
+	}
+	for _, m := range d.reg.Models() {
+		check("model", m.Name, m.Upstream.Credential)
+	}
+	for _, t := range d.reg.Tools() {
+		check("tool", t.Name, t.Credential)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,109 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// reasons are why an answer ended, in the words of many APIs: OpenAI's,
+// Anthropic's, Gemini's, Mistral's, Cohere's, Bedrock's and those of model
+// servers.
+var reasons = map[string]model.Finish{
+	"stop": model.Stopped, "tool_calls": model.Stopped, "function_call": model.Stopped, "tool_call": model.Stopped,
+	"tool_use": model.Stopped, "end_turn": model.Stopped, "stop_sequence": model.Stopped, "eos": model.Stopped,
+	"eos_token": model.Stopped, "end_of_sequence": model.Stopped, "complete": model.Stopped,
+
+	"length": model.Length, "max_tokens": model.Length, "max_output_tokens": model.Length, "max_length": model.Length,
+	"max_completion_tokens": model.Length, "max_new_tokens": model.Length, "model_length": model.Length,
+	"token_limit": model.Length, "model_context_window_exceeded": model.Length, "context_length_exceeded": model.Length,
+
+	"content_filter": model.Filtered, "content_filtered": model.Filtered, "safety": model.Filtered,
+	"recitation": model.Filtered, "blocklist": model.Filtered, "prohibited_content": model.Filtered,
+	"spii": model.Filtered, "image_safety": model.Filtered, "language": model.Filtered, "sensitive": model.Filtered,
+	"guardrail_intervened": model.Filtered, "refusal": model.Filtered, "error_toxic": model.Filtered,
+}
+
+// finish is what a reason means. One that is not known is none to throw an
+// answer away: it is taken for the end of a whole answer.
+func finish(reason string) (f model.Finish, known bool) {
+	if f, known = reasons[plain(reason)]; known {
+		return f, true
+	}
+	return model.Stopped, false
+}
+
+// plain is a reason in lower case, without what Gemini puts before it.
+func plain(reason string) string {
+	reason = strings.ToLower(strings.TrimSpace(reason))
+	return strings.TrimPrefix(strings.ReplaceAll(reason, "-", "_"), "finish_reason_")
+}
+
+// failing reports whether a reason says that the provider failed.
+func failing(reason string) bool {
+	reason = plain(reason)
+	if reasons[reason] != "" {
+		return false
+	}
+	switch reason {
+	case "malformed_function_call", "malformed_tool_call", "malformed_response", "unexpected_tool_call",
+		"missing_thought_signature", "failed", "failure", "timeout", "timed_out", "abort", "aborted", "cancelled",
+		"canceled", "insufficient_system_resource", "overloaded":
+		return true
+	}
+	return strings.Contains(reason, "error")
+}
+
+func failure(reason string) error {
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "")
+	}
+	return &model.CallError{
+		Code: "server_error", Message: fmt.Sprintf("The upstream ended its answer with the reason %q.", reason),
+		HTTPStatus: http.StatusOK, Retriable: true,
+	}
+}
+
+// maxReason bounds how much of a reason is shown.
+const maxReason = 64
+
+// reported is the error that an upstream reports in an answer; nil if it
+// reports none. It is worth another attempt unless its code says that the
+// request is at fault.
+func reported(v json.RawMessage) error {
+	if !loose.Given(v) || vacant(v) || string(v) == "false" {
+		return nil
+	}
+	e := &model.CallError{Code: "server_error", Message: words(v, maxNested), Retriable: true}
+	for _, name := range []string{"error", "detail", "message"} {
+		if text := words(loose.Member(v, name), maxNested); text != "" {
+			e.Message = text
+		}
+	}
+	if status := loose.Count(loose.Member(v, "code")); e.Message == "" && (status == 0 || status == http.StatusOK) && loose.Kind(v) == '{' &&
+		loose.Word(loose.Member(v, "type")) == "" {
+		return nil // an object whose members are all empty is no error
+	}
+	if e.Message == "" {
+		e.Message = "The upstream reported an error in the middle of its answer."
+	}
+	code := loose.Member(v, "code")
+	status := int(loose.Count(code))
+	switch {
+	case status == http.StatusTooManyRequests:
+		e.HTTPStatus, e.Code = status, "rate_limit_exceeded"
+	case status == http.StatusRequestTimeout:
+		e.HTTPStatus, e.Code = status, "timeout"
+	case status >= 400 && status < 500:
+		e.HTTPStatus, e.Code, e.Retriable = status, "invalid_prompt", false
+	case status >= 500 && status < 600:
+		e.HTTPStatus = status
+	case loose.Text(loose.Member(v, "type")) == "invalid_request_error":
+		e.HTTPStatus, e.Code, e.Retriable = http.StatusBadRequest, loose.Text(code), false
+	}
+	return e
+}

@@ -1,0 +1,279 @@
+package chat
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// said is a whole message or a piece of one, as far as it was understood: each
+// member is read on its own, and one that makes no sense is passed over.
+type said struct {
+	content  []saidPart
+	listed   bool // the content was a list of parts
+	refusal  string
+	thoughts []thought
+	calls    []piece
+	legacy   bool // the only call is a function_call
+	extra    []member
+	whole    bool // all that was said before is in it, too
+}
+
+// member is a member of an object.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// thought is what a model thought, or a piece of it, with the member that it
+// came by. shaped: that is no text, and goes back as it came.
+type thought struct {
+	name, text string
+	shaped     bool
+}
+
+// thinks names the members by which servers send what a model thought, the most
+// common one first.
+var thinks = [...]string{"reasoning_content", "reasoning", "thinking"}
+
+// understand reads a message or a delta.
+func understand(v json.RawMessage) said {
+	var s said
+	var legacy json.RawMessage
+	var thoughts [len(thinks)]json.RawMessage
+	for name, m := range loose.Members(v) {
+		switch name {
+		case "role":
+		case "content":
+			s.content, s.listed = content(m), loose.Kind(m) == '[' || loose.Kind(m) == '{'
+		case "refusal":
+			s.refusal = refusal(m)
+		case "tool_calls":
+			s.calls = calls(m)
+		case "function_call":
+			legacy = m
+		case "reasoning_content", "reasoning", "thinking":
+			thoughts[slices.Index(thinks[:], name)] = m
+		default:
+			s.extra = append(s.extra, member{name, m})
+		}
+	}
+	for i, name := range thinks {
+		switch m := thoughts[i]; loose.Kind(m) {
+		case '"':
+			s.thoughts = append(s.thoughts, thought{name: name, text: loose.Text(m)})
+		case '[', '{':
+			s.thoughts = append(s.thoughts, thought{name, words(m, maxNested), true})
+			s.extra = append(s.extra, member{name, m})
+		}
+	}
+	if loose.Kind(legacy) == '{' && len(s.calls) == 0 {
+		s.calls, s.legacy = []piece{readFunction(piece{index: none}, legacy)}, true
+	}
+	return s
+}
+
+// refusal reads the text of a refusal; false and the like are none.
+func refusal(v json.RawMessage) string {
+	if k := loose.Kind(v); k == '"' || k == '[' || k == '{' {
+		return words(v, maxNested)
+	}
+	return ""
+}
+
+// saidPart is a part of a message's content.
+type saidPart struct {
+	kind partKind
+	text string
+	raw  json.RawMessage // the element of a list
+}
+
+// partKind is what a part is: one that is not known is passed over.
+type partKind int
+
+const (
+	unknownPart partKind = iota
+	textPart
+	thoughtPart
+	refusalPart
+)
+
+// content reads the content of a message: a text, parts in a list, or one part.
+func content(v json.RawMessage) []saidPart {
+	switch loose.Kind(v) {
+	case 0, 'n':
+		return nil
+	case '[', '{':
+		var all []saidPart
+		for e := range loose.Elements(v) {
+			all = append(all, readPart(e))
+		}
+		return all
+	}
+	return []saidPart{{kind: textPart, text: loose.Word(v)}}
+}
+
+func readPart(v json.RawMessage) saidPart {
+	if loose.Kind(v) == '"' {
+		return saidPart{kind: textPart, text: loose.Text(v), raw: v}
+	}
+	p := saidPart{raw: v}
+	switch loose.Text(loose.Member(v, "type")) {
+	case "text", "output_text", "input_text", "":
+		p.kind = textPart
+	case "thinking", "thought", "reasoning", "reasoning_text", "reasoning.text", "summary_text":
+		p.kind = thoughtPart
+	case "refusal":
+		p.kind = refusalPart
+	default:
+		return p
+	}
+	p.text = words(v, maxNested)
+	return p
+}
+
+// worded names the members of an object that may have its text.
+var worded = []string{"text", "thinking", "reasoning", "refusal", "content", "summary", "value"}
+
+// maxNested bounds how deep a text may lie in lists and objects.
+const maxNested = 4
+
+// words reads the text of a value of any shape: a string, the strings of a
+// list, or the member of an object that has its text.
+func words(v json.RawMessage, depth int) string {
+	switch kind := loose.Kind(v); {
+	case kind == '"':
+		return loose.Text(v)
+	case depth == 0:
+	case kind == '[':
+		var b strings.Builder
+		for e := range loose.Elements(v) {
+			b.WriteString(words(e, depth-1))
+		}
+		return b.String()
+	case kind == '{':
+		for _, name := range worded {
+			if text := words(loose.Member(v, name), depth-1); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// none is the index of a call that has none.
+const none = -1
+
+// piece is a call or a piece of one.
+type piece struct {
+	id, name, arguments string
+	index               int
+	typed               bool     // it has a type: it may begin a call
+	apart               bool     // it begins one, for the piece before it is beside it
+	call, function      []member // that are not known here
+}
+
+// calls reads a list of calls, or one call in place of a list.
+func calls(v json.RawMessage) []piece {
+	var all []piece
+	for e := range loose.Elements(v) {
+		if loose.Kind(e) == '{' {
+			p := readCall(e)
+			p.apart = p.id == "" && p.name != "" && slices.ContainsFunc(all, func(before piece) bool {
+				return before.name != "" && before.index == p.index
+			})
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func readCall(v json.RawMessage) piece {
+	p := piece{index: none}
+	var flat []member
+	for name, m := range loose.Members(v) {
+		switch name {
+		case "id":
+			p.id = loose.Word(m)
+		case "type":
+			p.typed = loose.Given(m)
+		case "index":
+			if k := loose.Kind(m); k >= '0' && k <= '9' || k == '"' && len(m) > 2 {
+				p.index = int(loose.Count(m))
+			}
+		case "function":
+			p = readFunction(p, m)
+		case "name", "arguments": // some leave the function out
+			flat = append(flat, member{name, m})
+		default:
+			p.call = append(p.call, member{name, m})
+		}
+	}
+	for _, m := range flat {
+		if m.name == "name" && p.name == "" {
+			p.name = loose.Text(m.value)
+		}
+		if m.name == "arguments" && p.arguments == "" {
+			p.arguments = model.ReadArguments(m.value)
+		}
+	}
+	return p
+}
+
+func readFunction(p piece, v json.RawMessage) piece {
+	for name, m := range loose.Members(v) {
+		switch name {
+		case "name":
+			p.name = loose.Text(m)
+		case "arguments":
+			p.arguments = model.ReadArguments(m)
+		default:
+			p.function = append(p.function, member{name, m})
+		}
+	}
+	return p
+}
+
+// brackets follows a JSON object as it comes, one byte at a time.
+type brackets struct {
+	depth        int
+	began, ended bool
+	quoted, skip bool
+}
+
+func (b *brackets) count(text string) {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case b.skip:
+			b.skip = false
+		case b.quoted:
+			b.skip, b.quoted = c == '\\', c != '"'
+		case c == '"':
+			b.quoted = true
+		case c == '{' || c == '[':
+			b.began, b.ended = true, false
+			b.depth++
+		case c == '}' || c == ']':
+			b.depth--
+			b.ended = b.began && b.depth <= 0
+		}
+	}
+}
+
+const null = "null"
+
+// whole reports whether the arguments are an object that has ended.
+func (c *caller) whole() bool { return c.ended || c.text.String() == null }
+
+// placeholder reports whether the arguments are empty in a form that some
+// servers send before the real ones.
+func (c *caller) placeholder() bool {
+	text := c.text.String()
+	return text == model.NoArguments || text == null
+}
+
+// unfinished reports whether the arguments have begun and are not whole.
+func (c *caller) unfinished() bool { return c.text.Len() > 0 && !c.whole() }

@@ -1,0 +1,249 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+const (
+	// noInput stands for a message of the user without text, and for all messages
+	// where there are none: upstreams refuse both.
+	noInput = "(no input)"
+	// noOutput stands for the output of a tool that returned nothing.
+	noOutput = "(The tool returned no output.)"
+)
+
+// thread builds the messages. Calls join the assistant message before them, as
+// chat completions wants them; in a turn, those of the same turn only.
+type thread struct {
+	messages []message
+	origin   string // of the upstream
+	field    string // the member for reasoning that came from elsewhere; empty: none
+	begin    int    // where the turn began, or what is between turns
+
+	// for the next assistant message
+	thought []thought
+	further json.RawMessage
+}
+
+func messages(c model.Call) ([]message, error) {
+	t := thread{origin: c.Origin, field: c.Settings.ReasoningField}
+	if t.field == registry.ReasoningNone {
+		t.field = ""
+	}
+	if c.Request.Instructions != "" {
+		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
+	}
+	if err := c.Each(t.add, t.turn); err != nil {
+		return nil, err
+	}
+	return t.worded(), nil
+}
+
+// worded is the messages without those that say nothing; the user's say so. At
+// least one is not the system's.
+func (t *thread) worded() []message {
+	all := t.messages[:0]
+	heard := false
+	for _, m := range t.messages {
+		if blank(m.Content) && m.Refusal == "" && len(m.ToolCalls) == 0 {
+			if m.Role != "user" {
+				continue
+			}
+			m.Content = noInput
+		}
+		heard = heard || m.Role != "system" && m.Role != "developer"
+		all = append(all, m)
+	}
+	if !heard {
+		all = append(all, message{Role: "user", Content: noInput})
+	}
+	return all
+}
+
+// turn adds what the model said and, in the order of its calls, what the tools
+// answered. What an upstream attached goes back to the same upstream only.
+func (t *thread) turn(turn chain.Turn) error {
+	t.start()
+	owns := make([]own, len(turn.Items))
+	var members own
+	if turn.Origin != "" && turn.Origin == t.origin {
+		for i := range owns {
+			owns[i] = ownOf(turn, i)
+			members.join(owns[i])
+		}
+		t.thinkAgain(turn.Items, members.Reasoning...)
+	} else {
+		t.thinkAgain(turn.Items, t.field)
+	}
+	t.further = members.Message
+	var results []message
+	for i, it := range turn.Items {
+		step, ran := turn.Tools[it.CallID]
+		switch {
+		case it.Type == "reasoning":
+			continue
+		case it.Type == "function_call" && it.Status == "incomplete" && !ran:
+			continue // the model was cut off in a call of the client's, who was not asked to make it
+		case it.Type == "function_call":
+			t.call(callOf(it, owns[i]))
+			if ran {
+				results = append(results, t.result(it.CallID, string(step.Output)))
+			}
+			continue
+		}
+		if err := t.add(it); err != nil {
+			return err
+		}
+		if last := len(t.messages) - 1; it.Type == "message" && members.Content != nil {
+			t.messages[last].Content, members.Content = members.Content, nil
+		}
+	}
+	t.messages = append(t.messages, results...)
+	t.start()
+	return nil
+}
+
+// start begins a turn, or what comes between turns.
+func (t *thread) start() { t.begin, t.thought, t.further = len(t.messages), nil, nil }
+
+// thinkAgain has what was thought in a turn, or in an item of the input, go back
+// by the given members.
+func (t *thread) thinkAgain(items []item.Item, names ...string) {
+	var texts []string
+	for _, it := range items {
+		if it.Type != "reasoning" {
+			continue
+		}
+		for _, p := range it.Parts() {
+			texts = append(texts, p.Text)
+		}
+		if len(it.Parts()) == 0 {
+			texts = append(texts, it.Summary()...)
+		}
+	}
+	text := strings.Join(texts, "\n\n")
+	for _, name := range names {
+		if name != "" && (text != "" || name != t.field) {
+			t.thought = append(t.thought, thought{name: name, text: text})
+		}
+	}
+}
+
+func (t *thread) add(it item.Item) error {
+	switch it.Type {
+	case "message":
+		m, err := spoken(it)
+		if err != nil {
+			return err
+		}
+		if m.Role == "assistant" {
+			m.thought, m.further = t.thought, t.further
+		}
+		t.thought, t.further = nil, nil
+		t.messages = append(t.messages, m)
+	case "function_call":
+		t.call(callOf(it, own{}))
+	case "function_call_output":
+		t.output(it.CallID, outputText(it))
+	case "mcp_call": // an earlier response's hosted call, given back as input
+		id := t.hostedID(it)
+		t.call(toolCall{key: id, Function: calledByName{Name: it.Name, Arguments: it.Arguments()}})
+		text, ok := it.Output()
+		if !ok {
+			text = it.Error()
+		}
+		t.messages = append(t.messages, t.result(id, text))
+	case "reasoning":
+		t.thinkAgain([]item.Item{it}, t.field)
+	case "mcp_list_tools": // chat completions has no place for them
+	default:
+		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
+	}
+	return nil
+}
+
+func callOf(it item.Item, o own) toolCall {
+	return toolCall{
+		ID: o.ID, key: it.CallID, further: o.Call,
+		Function: calledByName{Name: it.Name, Arguments: it.Arguments(), further: o.Function},
+	}
+}
+
+// call adds a tool call to the assistant message before it, or to a new one. It
+// has the upstream's own id, unless another call of the turn has that.
+func (t *thread) call(c toolCall) {
+	n := len(t.messages)
+	if n <= t.begin || t.messages[n-1].Role != "assistant" {
+		t.messages = append(t.messages, message{Role: "assistant", thought: t.thought, further: t.further})
+		t.thought, t.further = nil, nil
+	}
+	m := &t.messages[len(t.messages)-1]
+	if blank(m.Content) {
+		m.Content = nil
+	}
+	if c.ID == "" || slices.ContainsFunc(m.ToolCalls, func(other toolCall) bool { return other.ID == c.ID }) {
+		c.ID = c.key
+	}
+	c.Type, c.Function.Arguments = "function", model.Arguments(c.Function.Arguments)
+	m.ToolCalls = append(m.ToolCalls, c)
+}
+
+// result is what a call came to, under the id that the upstream knows.
+func (t *thread) result(key, text string) message {
+	if strings.TrimSpace(text) == "" {
+		text = noOutput
+	}
+	m := message{Role: "tool", ToolCallID: key, Content: text}
+	if _, c := t.made(key); c != nil {
+		m.ToolCallID = c.ID
+	}
+	return m
+}
+
+// made finds the last call of that id; nil if it is not there.
+func (t *thread) made(key string) (at int, c *toolCall) {
+	for at := range slices.Backward(t.messages) {
+		calls := t.messages[at].ToolCalls
+		for i := range calls {
+			if calls[i].key == key {
+				return at, &calls[i]
+			}
+		}
+	}
+	return 0, nil
+}
+
+// output adds what a call came to behind the call, wherever the client put it:
+// chat completions wants nothing in between.
+func (t *thread) output(key, text string) {
+	m := t.result(key, text)
+	at, c := t.made(key)
+	if c == nil {
+		t.messages = append(t.messages, m)
+		return
+	}
+	behind := at + 1
+	for behind < len(t.messages) && t.messages[behind].Role == "tool" {
+		behind++
+	}
+	t.messages = slices.Insert(t.messages, behind, m)
+	if behind <= t.begin {
+		t.begin++
+	}
+}
+
+// hostedID makes a call id of an mcp_call's own id, which may be missing.
+func (t *thread) hostedID(it item.Item) string {
+	if it.ID == "" {
+		return fmt.Sprintf("call_hosted_%d", len(t.messages))
+	}
+	return chain.CallID(it.ID)
+}

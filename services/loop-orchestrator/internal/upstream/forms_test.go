@@ -1,0 +1,236 @@
+package upstream
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
+)
+
+const (
+	chatWhole  = `{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello €"},"finish_reason":"stop"}]}`
+	chatChunk1 = `{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":"hello "}}]}`
+	chatChunk2 = `{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"€"}}]}`
+	chatChunk3 = `{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`
+
+	nativeWhole  = `{"id":"r","object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hello €"}]}]}`
+	nativeChunk1 = `{"type":"response.output_item.added","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}`
+	nativeChunk2 = `{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"hello €"}`
+	nativeChunk3 = `{"type":"response.completed","response":{"status":"completed","output":[]}}`
+)
+
+func packed(tb testing.TB, with func(io.Writer) io.WriteCloser, text string) string {
+	tb.Helper()
+	var b bytes.Buffer
+	w := with(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.String()
+}
+
+// forms are the ways in which servers write an answer, from its documents.
+func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
+	tb.Helper()
+	lines := func(before, after string) string {
+		var all strings.Builder
+		for _, c := range chunks {
+			all.WriteString(before + c + after)
+		}
+		return all.String()
+	}
+	events := lines("data: ", "\n\n")
+	return map[string]string{
+		"events":                        events + "data: [DONE]\n\n",
+		"events without a mark":         events,
+		"events without blank lines":    lines("data: ", "\n"),
+		"events without spaces":         lines("data:", "\n\n") + "data:[DONE]\n\n",
+		"events of windows":             lines("data: ", "\r\n\r\n"),
+		"events with names and ids":     lines("id: 1\nevent: chunk\ndata: ", "\n\n"),
+		"events and comments":           ": PROCESSING\n\n" + lines(": keep-alive\n\ndata: ", "\n\n:\n\n"),
+		"events and signs of life":      "data: ping\n\ndata: null\n\ndata: {\"type\":\"ping\"}\n\n" + events,
+		"events behind space":           "\n\n  \r\n" + events,
+		"events behind a mark":          "\ufeff" + events,
+		"documents in lines":            lines("", "\n"),
+		"a list of documents":           "[" + strings.Join(chunks, ",\n") + "]",
+		"JSON":                          whole,
+		"JSON behind space":             "\r\n \t" + whole + "\n",
+		"JSON behind a mark":            "\ufeff" + whole,
+		"JSON and the mark of the end":  whole + "\n\ndata: [DONE]\n\n",
+		"JSON and garbage":              whole + "\n<!-- served by x -->\n\x00",
+		"JSON in a list":                "[" + whole + "]",
+		"JSON in lines":                 strings.ReplaceAll(whole, ",", ",\n\n"),
+		"JSON in an event":              "data: " + whole + "\n\ndata: [DONE]\n\n",
+		"JSON in an event of its own":   "event: message\ndata: " + whole,
+		"JSON by gzip, which none said": packed(tb, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, whole),
+		"events by deflate":             packed(tb, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }, events),
+	}
+}
+
+// TestForms: whatever was asked for, and whatever the Content-Type says, what came is read for what it is.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []struct {
+		name  string
+		d     model.Dialect
+		forms map[string]string
+	}{
+		{"chat", chat.Dialect{}, forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3)},
+		{"responses", native.Dialect{}, forms(t, nativeWhole, nativeChunk1, nativeChunk2, nativeChunk3)},
+	} {
+		for name, body := range dialect.forms {
+			for _, media := range []string{"application/json", "text/event-stream; charset=utf-8", "text/plain", "application/octet-stream", ""} {
+				for _, listen := range []model.Listen{nil, func(model.Delta) {}} {
+					at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
+					a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, dialect.d, []byte(`{}`), Headers{}, listen)
+					if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != "hello €" || a.Finish != model.Stopped {
+						t.Errorf("%s, %s as %q, listening %v: %+v, %v", dialect.name, name, media, listen != nil, a, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The form of a body does not depend on how its bytes arrive: characters are cut, and marks.
+func TestFormsByte(t *testing.T) {
+	t.Parallel()
+	for name, body := range forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
+		resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(iotest.OneByteReader(strings.NewReader(body)))}
+		s := chat.Dialect{}.Stream(func(model.Delta) {})
+		var text string
+		_, err := (&answer{resp: resp, complete: func() {}}).read(t.Context(), func(doc []byte, whole bool) error {
+			if whole {
+				a, err := chat.Dialect{}.Decode(doc)
+				if err == nil {
+					text, err = a.Outputs[0].Parts[0].Text, ErrComplete
+				}
+				return err
+			}
+			return s.Event(doc)
+		})
+		if a, failed := s.Answer(); failed == nil && text == "" {
+			text = a.Outputs[0].Parts[0].Text
+		}
+		if err != nil || text != "hello €" {
+			t.Errorf("%s is %q, %v", name, text, err)
+		}
+	}
+}
+
+// Texts of megabytes, in one line or in many, are whole.
+func TestLargeAnswers(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("ü€😀\\n", 400_000)
+	chunk := strings.Replace(chatChunk2, "€", text, 1)
+	for name, body := range map[string]string{
+		"one piece":   "data: " + chunk + "\n\ndata: " + chatChunk3 + "\n\n",
+		"many pieces": strings.Repeat("data: "+chatChunk2+"\n\n", 50_000) + "data: " + chatChunk3 + "\n\n",
+		"whole":       strings.Replace(chatWhole, "hello €", text, 1),
+	} {
+		at := upstream(t, 200, nil, body)
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		want := strings.ReplaceAll(text, `\n`, "\n")
+		if name == "many pieces" {
+			want = strings.Repeat("€", 50_000)
+		}
+		if err != nil || a.Outputs[0].Parts[0].Text != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// An answer that is complete is not waited for: some servers keep the connection open behind it.
+func TestAnAnswerWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"JSON": nativeWhole, "events": "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\ndata: " + nativeChunk3 + "\n\n",
+	} {
+		left := make(chan struct{})
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, body)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			close(left)
+		}))
+		at := registry.Upstream{URL: s.URL}
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		if err != nil || len(a.Outputs) != 1 {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+		<-left
+		s.Close()
+	}
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ body, encoding, want string }{
+		"nothing":             {"", "", "the upstream's answer is malformed: it is empty"},
+		"space":               {" \n\n", "", "the upstream's answer is malformed: it is empty"},
+		"a page":              {"<!DOCTYPE html><html><head><title>Bad Gateway</title><style>p{}</style></head><body><h1>Bad Gateway</h1><p>nginx</p></body></html>", "", "the upstream's answer is malformed: it is neither JSON nor events: Bad Gateway: nginx"},
+		"a text":              {"upstream request timeout", "", "the upstream's answer is malformed: it is neither JSON nor events: upstream request timeout"},
+		"bytes":               {"\xff\x00\xfe\x01\x02\x03\xfd\x04\x05\x06\xfc\xfb\xfa\xf9\xf8\x07", "", "the upstream's answer is malformed: 16 bytes that are neither JSON nor events"},
+		"an unknown encoding": {"\x0b\x02\x80hi\x03", "br", `the upstream's answer is malformed: it is encoded as "br", which was not asked for`},
+		"JSON that was cut":   {`{"choices":[{"message":`, "", "the upstream's answer is malformed: 23 bytes that are no JSON document"},
+		"another answer":      {`{"choices":[]}`, "", "the upstream's answer is malformed: it has no choice with a message"},
+		"a word in an event":  {"data: Internal error\n\n", "", "Internal error"},
+	} {
+		for _, listen := range []model.Listen{nil, func(model.Delta) {}} {
+			header := http.Header{"Content-Type": {"text/html"}}
+			if tt.encoding != "" {
+				header.Set("Content-Encoding", tt.encoding)
+			}
+			_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, listen)
+			var got *model.CallError
+			if !errors.As(err, &got) || got.Message != tt.want || !got.Retriable || got.Code != "server_error" {
+				t.Errorf("%s: %+v, want %s", name, err, tt.want)
+			}
+		}
+	}
+}
+
+// FuzzForms: a body of any bytes is an answer, a failure that another attempt can mend, or one that says why not.
+func FuzzForms(f *testing.F) {
+	for _, body := range forms(f, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
+		f.Add([]byte(body), "text/plain")
+	}
+	f.Add([]byte(`{"error":{"message":"x","code":400}}`), "")
+	f.Add([]byte("event: error\ndata: boom\n\n"), "text/event-stream")
+	f.Fuzz(func(t *testing.T, body []byte, media string) {
+		read := func(from io.Reader) (docs []string, done bool, err error) {
+			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {media}}, Body: io.NopCloser(from)}
+			done, err = (&answer{resp: resp, complete: func() {}}).read(t.Context(), func(doc []byte, _ bool) error {
+				docs = append(docs, string(doc))
+				return nil
+			})
+			return docs, done, err
+		}
+		docs, done, err := read(bytes.NewReader(body))
+		slowly, doneSlowly, errSlowly := read(iotest.OneByteReader(bytes.NewReader(body)))
+		if diff := cmp.Diff(docs, slowly); diff != "" || done != doneSlowly || (err == nil) != (errSlowly == nil) {
+			t.Fatalf("%v, %v (-at once +by bytes):\n%s", err, errSlowly, diff)
+		}
+		var call *model.CallError
+		if err != nil && (!errors.As(err, &call) || call.Message == "" || call.Code == "") {
+			t.Fatalf("error %v, want a CallError that says why", err)
+		}
+	})
+}

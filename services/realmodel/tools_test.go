@@ -1,0 +1,113 @@
+//go:build realmodel
+
+package realmodel
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+var weatherSchema = object{"type": "object", "properties": object{"city": object{"type": "string"}}, "required": []string{"city"}}
+
+// function is a tool that the client runs.
+func function(strict bool) object {
+	return object{
+		"type": "function", "name": "get_weather", "description": "The weather in a city.", "parameters": weatherSchema, "strict": strict,
+	}
+}
+
+// registered offers the tool of dev's registry, which Windlass runs.
+var registered = object{"type": "mcp", "server_label": "windlass", "allowed_tools": []string{"get_weather"}}
+
+// llama-cpp-python's grammar makes the model call a tool that tool_choice names.
+func TestFunctionCalls(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]func(t *testing.T, body object) *response{
+		"whole":    func(t *testing.T, body object) *response { return create(t, body) },
+		"streamed": func(t *testing.T, body object) *response { r, _ := stream(t, body); return r },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, object{
+				"model": pythonChat, "input": "What is the weather in Paris?", "tools": []object{function(false)}, "temperature": 0,
+				"tool_choice": object{"type": "function", "name": "get_weather"}, "max_output_tokens": 100,
+			})
+			calls := r.of("function_call")
+			if len(calls) != 1 || calls[0].Name != "get_weather" || calls[0].CallID == "" {
+				t.Fatalf("the response is %s with %+v", r.Status, r.Output)
+			}
+			var arguments struct{ City *string }
+			if err := json.Unmarshal([]byte(calls[0].Arguments), &arguments); err != nil || arguments.City == nil {
+				t.Errorf("the arguments are %q: %v", calls[0].Arguments, err)
+			}
+			answered := run(t, object{
+				"model": pythonChat, "previous_response_id": r.ID, "tools": []object{function(false)}, "temperature": 0,
+				"tool_choice": "none", "max_output_tokens": 24,
+				"input": []object{{"type": "function_call_output", "call_id": calls[0].CallID, "output": `{"sky": "cloudy"}`}},
+			})
+			ended(t, answered)
+		})
+	}
+}
+
+// A server without a template for tools leaves them out or answers in words:
+// neither fails the response.
+func TestToolsThatTheModelDoesNotCall(t *testing.T) {
+	t.Parallel()
+	for _, model := range models {
+		for name, tool := range map[string]object{"function": function(true), "registered": registered} {
+			t.Run(model+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				ended(t, create(t, object{
+					"model": model, "input": "Say hello.", "tools": []object{tool}, "max_output_tokens": 24, "temperature": 0,
+				}))
+			})
+		}
+	}
+}
+
+// After a tool's result the small model calls again, for ever. Each budget ends
+// it, and says which.
+func TestEndlessLoopEndsByItsBudget(t *testing.T) {
+	t.Parallel()
+	loop := func() object {
+		return object{
+			"model": pythonChat, "input": "What is the weather in Paris?", "tools": []object{registered}, "temperature": 0,
+			"tool_choice": object{"type": "mcp", "server_label": "windlass", "name": "get_weather"},
+		}
+	}
+	for name, tt := range map[string]struct {
+		budget object
+		calls  int // that were made
+		reason string
+	}{
+		"the server's turns":    {object{}, maxTurns - 1, "max_turns"},
+		"the request's calls":   {object{"max_tool_calls": 2}, 2, "max_tool_calls"},
+		"the request's tokens":  {object{"max_output_tokens": 20}, -1, "max_output_tokens"},
+		"its turns in a stream": {object{"stream": true}, maxTurns - 1, "max_turns"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := loop()
+			for key, value := range tt.budget {
+				body[key] = value
+			}
+			var r *response
+			if body["stream"] != nil {
+				r, _ = stream(t, body)
+			} else {
+				r = create(t, body)
+			}
+			made := 0
+			for _, call := range r.of("mcp_call") {
+				if call.Output != "" {
+					made++
+				}
+			}
+			if r.Status != "incomplete" || r.reason() != tt.reason || tt.calls >= 0 && made != tt.calls {
+				t.Errorf("the response is %s by %q after %d calls, want incomplete by %q after %d: %+v",
+					r.Status, r.reason(), made, tt.reason, tt.calls, r.Error)
+			}
+		})
+	}
+}
