@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -110,15 +111,19 @@ func (s *server) registry(who principal) *registry.Registry {
 	return s.cfg.Registry.Only(who.tools)
 }
 
-// narrow is a body in which all registered tools are all that the key may use, by their names: whoever runs the request does not know
-// the key.
+// narrow is a body in which the request for all registered tools names those that the key may use and that its model is offered: the
+// orchestrator does not know the key.
 func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 	if who.tools == nil {
 		return body, nil
 	}
-	var names []string
+	var asked struct{ Model string }
+	_ = json.Unmarshal(body, &asked) // a body with a fault is refused when it is decoded
+	names := []string{}
 	for _, t := range s.registry(who).Tools() {
-		names = append(names, t.Name)
+		if t.OfferedTo(asked.Model) {
+			names = append(names, t.Name)
+		}
 	}
 	narrowed, f := responses.WithAllowedTools(body, toolset.ServerLabel, names)
 	switch {

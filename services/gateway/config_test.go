@@ -60,3 +60,11 @@ func TestSomebodyMustBeLetIn(t *testing.T) {
 		}
 	}
 }
+
+func TestOriginsThatNoBrowserSendsAreFaults(t *testing.T) {
+	t.Setenv("WINDLASS_CORS_ORIGINS", "https://app.example.com, localhost:3000")
+	err := process.Load(t.Context(), new(Config))
+	if err == nil || !strings.Contains(err.Error(), `WINDLASS_CORS_ORIGINS: "localhost:3000" is not an origin`) {
+		t.Errorf("the faults don't name the origin: %v", err)
+	}
+}

@@ -34,7 +34,7 @@ const listWait = 2 * time.Second
 func (s *server) newCatalog() *catalog.Catalog {
 	for _, m := range s.cfg.Registry.Models() {
 		if m.Name == wildcard {
-			return catalog.New(m.Upstream, &s.tasks, s.listFailed())
+			return catalog.New(m.Upstream, &s.tasks, s.leaving, s.listFailed())
 		}
 	}
 	return nil

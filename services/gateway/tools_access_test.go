@@ -90,3 +90,38 @@ func TestToolsOfAKeyInCapitals(t *testing.T) {
 		}
 	}
 }
+
+// TestToolsOfAKeyAreThoseOfTheModel: asking for all of them is no fault where some are for other models.
+func TestToolsOfAKeyAreThoseOfTheModel(t *testing.T) {
+	t.Parallel()
+	s := raise(t, func(c *Config) {
+		file := models(t, time.Hour).File()
+		file.Tools = append(file.Tools,
+			registry.Tool{Name: "a", URL: "http://127.0.0.1:1/"}, registry.Tool{Name: "b", URL: "http://127.0.0.1:1/", Models: []string{"b"}})
+		reg, err := registry.New(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Registry = reg
+	})
+	key, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"a", "b"} })
+	only, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"b"} })
+	for _, tt := range []struct {
+		name, key, model, tool string
+		status                 int
+	}{
+		{"all, of the model", key, "b", `{"type":"mcp","server_label":"windlass"}`, 200},
+		{"all, of another model", key, "m", `{"type":"mcp","server_label":"windlass"}`, 200},
+		{"all, of which the model has none", only, "m", `{"type":"mcp","server_label":"windlass"}`, 200},
+		{"one of another model", key, "m", `{"type":"mcp","server_label":"windlass","allowed_tools":["b"]}`, 400},
+		{"one of another model, with every right", testKey, "m", `{"type":"mcp","server_label":"windlass","allowed_tools":["b"]}`, 400},
+	} {
+		r := s.as(tt.key, "POST", "/v1/responses", `{"model":"`+tt.model+`","input":"hi","background":true,"tools":[`+tt.tool+`]}`)
+		if r.status != tt.status {
+			t.Errorf("%s: answered %d %s, want %d", tt.name, r.status, r.body, tt.status)
+		}
+		if tt.status == 400 && r.fault(t)["param"] != "tools[0].allowed_tools" {
+			t.Errorf("%s: refused with %s", tt.name, r.body)
+		}
+	}
+}

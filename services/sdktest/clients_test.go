@@ -73,6 +73,10 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		openaiGo(t, url)
 	})
+	t.Run("openai-go, WebSocket", func(t *testing.T) {
+		t.Parallel()
+		openaiGoSocket(t, url)
+	})
 	t.Run("Codex CLI over HTTP", func(t *testing.T) {
 		t.Parallel()
 		codex(t, url, false, 0)

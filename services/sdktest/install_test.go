@@ -10,7 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +31,7 @@ type kit struct {
 	dir   string   // of its lock files, and of the scripts that use it
 	files []string // the lock files: what is installed follows from them
 	tools []tool   // the first that is there runs the scripts
+	other *runtime // brings a program if none of the tools is there
 	needs []string // other programs
 	fill  func(ctx context.Context, program, dir string) error
 
@@ -44,13 +45,51 @@ type tool struct {
 }
 
 var (
-	nodeTools   = []tool{{"node", 20, 0}}
+	nodeTools   = []tool{{"node", 22, 0}}
 	pythonTools = []tool{{"python3", 3, 10}, {"python", 3, 10}}
 
-	nodeKit   = &kit{dir: "node", files: []string{"package.json", "package-lock.json", ".npmrc"}, tools: nodeTools, needs: []string{"npm"}, fill: npm}
-	codexKit  = &kit{dir: "codex", files: []string{"package.json", "package-lock.json", ".npmrc"}, tools: nodeTools, needs: []string{"npm"}, fill: npm}
+	npmFiles = []string{"package.json", "package-lock.json", ".npmrc"}
+
+	// nodeRuntime is Node from npm, for machines whose own is older than the clients want.
+	nodeRuntime = &runtime{
+		kit:     &kit{dir: "runtime", files: npmFiles, tools: []tool{{"npm", 0, 0}}, fill: npm},
+		program: filepath.Join("node_modules", "node-"+nodePlatform(), "bin", "node"),
+	}
+
+	nodeKit   = &kit{dir: "node", files: npmFiles, tools: nodeTools, other: nodeRuntime, needs: []string{"npm"}, fill: npm}
+	codexKit  = &kit{dir: "codex", files: npmFiles, tools: nodeTools, other: nodeRuntime, needs: []string{"npm"}, fill: npm}
 	pythonKit = &kit{dir: "python", files: []string{"requirements.txt"}, tools: pythonTools, fill: pip}
 )
+
+// runtime is a program that is installed as a package.
+type runtime struct {
+	kit     *kit
+	program string // below the kit's directory
+}
+
+// find installs the program and returns it with its version.
+func (r *runtime) find(ctx context.Context) (program, version string, err error) {
+	npm, version, err := r.kit.find(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	dir, err := r.kit.installed(ctx, npm, version)
+	if err != nil {
+		return "", "", err
+	}
+	program = filepath.Join(dir, r.program)
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	return program, strings.TrimSpace(string(out)), err
+}
+
+// nodePlatform is the machine as the names of Node's packages have it.
+func nodePlatform() string {
+	arch := goruntime.GOARCH
+	if arch == "amd64" {
+		arch = "x64"
+	}
+	return goruntime.GOOS + "-" + arch
+}
 
 // install returns the kit's tool and the directory where its packages are, and installs them if that was not done before. It skips
 // the test where it cannot, loudly, and fails it where it must.
@@ -112,6 +151,13 @@ func (k *kit) find(ctx context.Context) (program, version string, err error) {
 		}
 		errs = append(errs, fmt.Errorf("%s is version %s, want %d.%d at least", tool.name, m[0], tool.major, tool.minor))
 	}
+	if k.other != nil {
+		program, version, err := k.other.find(ctx)
+		if err == nil {
+			return program, version, nil
+		}
+		errs = append(errs, err)
+	}
 	return "", "", errors.Join(errs...)
 }
 
@@ -124,7 +170,7 @@ func (k *kit) installed(ctx context.Context, program, version string) (string, e
 		return "", err
 	}
 	key := sha256.New()
-	fmt.Fprintln(key, runtime.GOOS, runtime.GOARCH, program, version)
+	fmt.Fprintln(key, goruntime.GOOS, goruntime.GOARCH, program, version)
 	locks := make(map[string][]byte)
 	for _, name := range k.files {
 		text, err := os.ReadFile(filepath.Join(k.dir, name))

@@ -83,7 +83,7 @@ func TestFailuresAreResults(t *testing.T) {
 		{"no credential", command("locked"), "", noCredential, 0},
 		{"refused address", command("guarded"), "", fault{
 			code:    "address_refused",
-			message: "the tool's address is not one that may be called; a loopback or private address needs allow_private: true in the registry file",
+			message: "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file",
 		}, 0},
 		{"404", command("plain"), "404", fault{
 			code: "http_404", message: "the tool answered 404 Not Found: no such city", httpStatus: 404,

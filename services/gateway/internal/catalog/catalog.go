@@ -49,6 +49,7 @@ type Catalog struct {
 	upstream registry.Upstream
 	client   *http.Client
 	tasks    *sync.WaitGroup
+	leaving  <-chan struct{}
 	failed   func(error) // called once for each request that failed
 	now      func() time.Time
 
@@ -60,10 +61,10 @@ type Catalog struct {
 }
 
 // New makes the catalog of an upstream. What it starts is added to tasks and
-// ends within 10 s. failed is told why a request failed; its error names
-// no credential.
-func New(u registry.Upstream, tasks *sync.WaitGroup, failed func(error)) *Catalog {
-	return &Catalog{upstream: u, client: client(), tasks: tasks, failed: failed, now: time.Now}
+// ends within 10 s, or when leaving is closed. failed is called with the reason
+// why a request failed, which names no credential.
+func New(u registry.Upstream, tasks *sync.WaitGroup, leaving <-chan struct{}, failed func(error)) *Catalog {
+	return &Catalog{upstream: u, client: client(), tasks: tasks, leaving: leaving, failed: failed, now: time.Now}
 }
 
 func client() *http.Client {
@@ -124,8 +125,15 @@ func (c *Catalog) Known() []Entry {
 func (c *Catalog) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
+	c.tasks.Go(func() {
+		select {
+		case <-c.leaving:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	entries, err := c.fetch(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		c.failed(err)
 	}
 	c.mu.Lock()

@@ -91,16 +91,17 @@ func answer(body string) http.HandlerFunc {
 // subject is a catalog whose clock the test sets.
 type subject struct {
 	*Catalog
-	tasks  sync.WaitGroup
-	mu     sync.Mutex
-	clock  time.Time
-	faults []error
+	tasks   sync.WaitGroup
+	leaving chan struct{}
+	mu      sync.Mutex
+	clock   time.Time
+	faults  []error
 }
 
 func catalogOf(t *testing.T, u registry.Upstream) *subject {
 	t.Helper()
-	s := &subject{clock: time.Now()}
-	s.Catalog = New(u, &s.tasks, func(err error) {
+	s := &subject{clock: time.Now(), leaving: make(chan struct{})}
+	s.Catalog = New(u, &s.tasks, s.leaving, func(err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.faults = append(s.faults, err)
@@ -254,5 +255,44 @@ func TestTheUpstreamIsAskedAsItWants(t *testing.T) {
 		if r.URL.String() != want || r.Header.Get("Authorization") != "Bearer sk-1" || r.Method != http.MethodGet {
 			t.Errorf("%s: asked %s %s with %q, want GET %s and the key", base, r.Method, r.URL, r.Header.Get("Authorization"), want)
 		}
+	}
+}
+
+func TestSettingsOfTheUpstreamHold(t *testing.T) {
+	t.Setenv("UPSTREAM_KEY", "k-1")
+	got := make(chan *http.Request, 1)
+	u := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		_, _ = w.Write([]byte(`[]`))
+	})
+	c := catalogOf(t, registry.Upstream{
+		URL: u.URL, Credential: registry.Credential{Env: "UPSTREAM_KEY"},
+		Settings: registry.Settings{KeyHeader: "api-key", APIVersion: "2026-01-01", Headers: map[string]string{"X-Title": "windlass"}},
+	})
+	c.Models(t.Context())
+	r := <-got
+	if r.Header.Get("Api-Key") != "k-1" || r.Header.Get("Authorization") != "" || r.Header.Get("X-Title") != "windlass" ||
+		r.URL.RawQuery != "api-version=2026-01-01" {
+		t.Errorf("asked %s with %v", r.URL, r.Header)
+	}
+}
+
+func TestADrainDoesNotWaitForTheUpstream(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	u := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	c := catalogOf(t, registry.Upstream{URL: u.URL})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.Models(ctx)
+	<-asked
+	began := time.Now()
+	close(c.leaving)
+	c.tasks.Wait()
+	if took := time.Since(began); took > fetchTime/2 || len(c.faults) != 0 {
+		t.Errorf("it ended after %s with the failures %v, want at once and none", took, c.faults)
 	}
 }

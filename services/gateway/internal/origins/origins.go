@@ -86,7 +86,7 @@ func Parse(entries []string) (List, error) {
 func parse(entry string) (pattern, error) {
 	scheme, rest, ok := strings.Cut(strings.ToLower(strings.TrimSuffix(entry, "/")), "://")
 	if !ok {
-		return pattern{}, fmt.Errorf("%q is not an origin: write it with its scheme, like https://%s", entry, entry)
+		return pattern{}, fmt.Errorf("%q is not an origin: write it with its scheme, like http://%s or https://%[2]s", entry, entry)
 	}
 	p := pattern{scheme: scheme}
 	rest, p.anyPort = strings.CutSuffix(rest, ":*")

@@ -38,12 +38,7 @@ type Failure struct {
 	RetryAfter time.Duration // 0 when the tool did not say
 }
 
-// What the model sees of a refused address. A private one names the setting that
-// allows it.
-const (
-	addressRefused = "the tool's address is not one that may be called"
-	privateRefused = addressRefused + "; a loopback or private address needs allow_private: true in the registry file"
-)
+const addressRefused = "the tool's address is not one that may be called"
 
 // callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
@@ -51,7 +46,8 @@ func callFailure(ctx context.Context, err error) *Failure {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errPrivate):
-		return &Failure{Code: CodeAddressRefused, Message: privateRefused}
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused +
+			": it is loopback or private, which needs allow_private: true at the tool in the registry file"}
 	case isAddressRefused(err):
 		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
