@@ -173,7 +173,7 @@ func retained(t *testing.T, perRequest int, subject func(request, event int) str
 	}
 	body := make([]byte, 250)
 	for i := range *retainedFlag {
-		if _, err := js.PublishAsync(subject(i/perRequest, i%perRequest), body); err != nil {
+		if _, err := js.PublishAsync(subject(i/perRequest, i%perRequest), body, jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
