@@ -26,25 +26,38 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 	return s.Answer()
 }
 
-// whole takes a chat completion that is complete.
+// whole takes a chat completion that is complete. One answer was asked for, but
+// some servers put its text and its calls into two choices.
 func (s *stream) whole(v json.RawMessage) error {
-	var choice json.RawMessage
+	var choices []json.RawMessage
 	for c := range loose.Elements(loose.Member(v, "choices")) {
-		choice = c
-		break
+		choices = append(choices, c)
 	}
-	message := loose.Member(choice, "message")
+	var message, failure json.RawMessage
+	if len(choices) > 0 {
+		message, failure = loose.Member(choices[0], "message"), loose.Member(choices[0], "error")
+	}
 	if loose.Kind(message) != '{' {
-		failure := loose.Member(v, "error")
-		if !loose.Given(failure) {
-			failure = loose.Member(choice, "error")
+		if own := loose.Member(v, "error"); loose.Given(own) {
+			failure = own
 		}
 		if err := readError(failure); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
 	}
-	return s.Event(v)
+	if err := s.Event(v); err != nil {
+		return err
+	}
+	for _, c := range choices[1:] {
+		if len(s.calls.all) > 0 {
+			break
+		}
+		if err := s.add(said{calls: readMessage(loose.Member(c, "message")).calls}, nil, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Done takes the end of the stream.

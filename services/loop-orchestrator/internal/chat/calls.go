@@ -217,7 +217,7 @@ func (s *stream) announce(c *pendingCall) {
 		return
 	}
 	text := c.text.String()
-	if strings.HasPrefix(null, text) || strings.HasPrefix(model.NoArguments, text) {
+	if slices.ContainsFunc(placeholders, func(p string) bool { return strings.HasPrefix(p, text) }) {
 		text = ""
 	}
 	opened := c.place >= 0

@@ -263,16 +263,16 @@ func (b *brackets) count(text string) {
 	}
 }
 
-const null = "null"
+// placeholders are empty arguments in forms that some servers send before the
+// real ones.
+var placeholders = []string{model.NoArguments, "null", "[]"}
 
 // whole reports whether the arguments are an object that has ended.
-func (c *pendingCall) whole() bool { return c.ended || c.text.String() == null }
+func (c *pendingCall) whole() bool { return c.ended || c.placeholder() }
 
-// placeholder reports whether the arguments are empty in a form that some
-// servers send before the real ones.
+// placeholder reports whether the arguments may be followed by the real ones.
 func (c *pendingCall) placeholder() bool {
-	text := c.text.String()
-	return text == model.NoArguments || text == null
+	return slices.Contains(placeholders, c.text.String())
 }
 
 // unfinished reports whether the arguments have begun and are not whole.

@@ -191,7 +191,7 @@ func FuzzRead(f *testing.F) {
 		if len(w.Message) > 2*maxMessage || strings.Contains(w.Message+w.Code+w.Type+w.Param, "sk-key") || w.Wait < 0 || w.Wait > MaxWait {
 			t.Fatalf("%q has the words %+v", body, w)
 		}
-		for _, e := range []interface{ Error() string }{Told(w), Refused(400, w), Refused(503, w)} {
+		for _, e := range []interface{ Error() string }{Reported(w), Refused(400, w), Refused(503, w)} {
 			if e.Error() == "" {
 				t.Fatalf("%q is a failure without a message", body)
 			}

@@ -60,7 +60,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case err != nil:
 		return false, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
 	case a.pieces == 0 && a.note != "":
-		return false, a.meant([]byte(a.note), malformed("it has no events"))
+		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
 	}
 	return false, nil
 }
@@ -126,8 +126,9 @@ func (a *answer) form(body *bufio.Reader) form {
 	return other
 }
 
-// json reads a body that begins as a JSON text. What follows the first document
-// is read as lines, each a document or an event of its own.
+// json reads a body that begins as a JSON text: documents one after the other, or
+// a list of them. What follows and is none is read as lines, each a document or an
+// event of its own.
 func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 	a.limited.N = min(a.limited.N, maxAnswer)
 	d := json.NewDecoder(body)
@@ -139,15 +140,21 @@ func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 		return false, malformed(fmt.Sprintf("%d bytes that are no JSON document", d.InputOffset()+int64(buffered(d))))
 	}
 	a.limited.N += maxStream - maxAnswer
-	var list []json.RawMessage
-	if doc[0] == '[' && json.Unmarshal(doc, &list) == nil {
-		for _, one := range list {
-			if err := a.take(one, "", isPiece(one), hear); err != nil || a.ended {
+	for {
+		docs := []json.RawMessage{doc}
+		if doc[0] == '[' {
+			docs = nil
+			_ = json.Unmarshal(doc, &docs) // it was decoded above
+		}
+		for _, one := range docs {
+			if err := a.take(one, "", a.pieces > 0 || isPiece(one), hear); err != nil || a.ended {
 				return a.ended, err
 			}
 		}
-	} else if err := a.take(doc, "", isPiece(doc), hear); err != nil || a.ended {
-		return a.ended, err
+		doc = nil
+		if d.Decode(&doc) != nil || doc[0] != '{' {
+			break
+		}
 	}
 	return a.events(bufio.NewReader(io.MultiReader(d.Buffered(), body)), hear)
 }
@@ -183,8 +190,8 @@ func isDone(data []byte) bool {
 
 // take passes one document on, unless it is an error.
 func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
-	if w, told := told(doc, event); told {
-		return a.told(w.Redact(a.secret), doc)
+	if w, told := findError(doc, event); told {
+		return a.reported(w.Redact(a.secret), doc)
 	}
 	if doc[0] != '{' { // a sign of life, or a text in place of an event
 		a.note = string(doc[:min(len(doc), maxError)])
@@ -204,7 +211,7 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 		a.ended = true
 		return nil
 	case !piece:
-		return a.meant(doc, err)
+		return a.failureOf(doc, err)
 	}
 	return a.redacted(err)
 }

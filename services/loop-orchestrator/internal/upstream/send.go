@@ -110,6 +110,9 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
+	// Said here, it leaves the body as it came: servers name encodings that they do
+	// not use, and use some that they do not name.
+	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("send a model call: %w", err)
@@ -134,7 +137,8 @@ func port(at *url.URL) string {
 // one that is not followed, which why says.
 func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
 	default:
 		return nil, ""
 	}
@@ -175,7 +179,7 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 	case e.Code == "upstream_not_found":
 		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":
-		e.Message = c.credentialNote(at) + " " + e.Message
+		e.Message = credentialNote(c.secret != "", c.own(at)) + " " + e.Message
 	}
 	return e
 }
@@ -190,12 +194,13 @@ func pathNote(at *url.URL) string {
 	return note + ")"
 }
 
-// credentialNote says which credential an upstream refused.
-func (c *call) credentialNote(at *url.URL) string {
+// credentialNote says which credential an upstream refused. own: the upstream's
+// own host did.
+func credentialNote(configured, own bool) string {
 	switch {
-	case c.secret == "":
+	case !configured:
 		return "The upstream refused the call, and no credential is configured for this model."
-	case !c.own(at):
+	case !own:
 		return "The upstream redirects to another host, which does not get the credential configured for this model."
 	}
 	return "The upstream refused the credential configured for this model."
