@@ -21,7 +21,7 @@ var (
 // not the word for it. The message is acknowledged.
 type Handled struct {
 	Outcome string // for logs and metrics; one of few words
-	Reason  string // for logs, never a tool's own words
+	Reason  string // for logs, never a tool's own words; may be empty
 }
 
 func (h *Handled) Error() string { return h.Outcome + ": " + h.Reason }

@@ -46,7 +46,17 @@ func (r *runner) report(d *Delivery, decision Decision, took time.Duration, err 
 	fields := []zap.Field{
 		zap.String("kind", r.cfg.Work.kind.String()),
 		zap.String("request_id", id.GetRequestId()), zap.Uint32("attempt", id.GetAttempt()), zap.Int("delivery", d.Delivered),
-		zap.String("subject", d.Subject), zap.String("outcome", decision.Outcome), zap.Duration("took", took), zap.Error(err),
+		zap.String("subject", d.Subject), zap.String("outcome", decision.Outcome), zap.Duration("took", took),
+	}
+	var handled *Handled
+	switch {
+	case !errors.As(err, &handled):
+		fields = append(fields, zap.Error(err))
+	case handled.Reason != "":
+		fields = append(fields, zap.String("error", handled.Reason))
+	}
+	if d.Event != nil { // its subject does not name the step
+		fields = append(fields, zap.String("step_id", numbers(id.GetEpoch(), id.GetTurn(), id.GetIndex(), id.GetAttempt())))
 	}
 	var crashed *crash
 	if errors.As(err, &crashed) {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/backend"
@@ -70,8 +71,9 @@ type claimer struct {
 	lanes *lanes.Lanes
 	wake  chan struct{} // a request was accepted
 	alarm chan struct{} // a stream was lost
-	// alarmed is when messages were last found missing; only the sweep uses it.
-	alarmed time.Time
+	// alarmed is when messages were last found missing, full when a stream last
+	// refused commands, fullLogged when that was logged. Only the sweep uses them.
+	alarmed, full, fullLogged time.Time
 }
 
 // signal leaves one token; a second says nothing new.
@@ -160,6 +162,9 @@ func (c *claimer) sweepLoop(ctx context.Context) {
 			}
 		case <-tick.C:
 		}
+		if time.Since(c.full) < fullPause {
+			continue
+		}
 		for c.sweep(ctx) == sweepMost && ctx.Err() == nil {
 		}
 	}
@@ -170,7 +175,11 @@ func (c *claimer) sweep(ctx context.Context) int {
 	rows, err := c.Store.Overdue(ctx, sweepMost)
 	if err == nil && len(rows) > 0 {
 		moving := c.freeStuck(ctx, rows)
-		if err = c.publishOverdue(ctx, moving); err == nil {
+		err = c.publishOverdue(ctx, moving)
+		if c.waitsForRoom(err, len(rows)) {
+			return 0
+		}
+		if err == nil || errors.Is(err, bus.ErrFull) {
 			failpoint.Hit(failpoint.SweepAfterPublish)
 			err = c.Store.Postpone(ctx, moving)
 		}

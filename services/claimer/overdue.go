@@ -14,6 +14,14 @@ import (
 // alarmPause is how long one finding of missing messages speaks for the next.
 const alarmPause = 10 * time.Second
 
+const (
+	// fullPause is the time between two tries to publish into a full stream.
+	fullPause = time.Second
+	// fullMemory is how long commands that a full stream refused may turn up as
+	// commands that were never published.
+	fullMemory = time.Minute
+)
+
 // publishOverdue publishes what overdue rows need, marked as a repeat wherever it may have been published before: all but a
 // parked turn at its first time.
 //
@@ -36,20 +44,30 @@ func (c *claimer) publishOverdue(ctx context.Context, rows []store.Row) error {
 	_, errParked := c.Publish.Publish(ctx, false, parked...)
 	_, errTools := c.Publish.Publish(ctx, true, tools...)
 	accepted, errWaiting := c.Publish.Publish(ctx, true, waiting...)
-	if accepted > 0 && time.Since(c.alarmed) > alarmPause {
+	err := errors.Join(errParked, errTools, errWaiting)
+	if errors.Is(err, bus.ErrFull) {
+		c.full = time.Now()
+	}
+	// What a full stream refused was not lost.
+	if accepted > 0 && time.Since(c.full) > fullMemory && time.Since(c.alarmed) > alarmPause {
 		c.alarmed = time.Now()
 		c.Log.Warn("messages were missing, every live request is made due", zap.Int("delivery", accepted))
 		signal(c.alarm)
 	}
-	return errors.Join(c.exceptFull(errParked), c.exceptFull(errTools), c.exceptFull(errWaiting))
+	return err
 }
 
-// exceptFull passes over what a full stream refused: the rows are postponed like
-// others, so that they do not keep the sweep from those behind them.
-func (c *claimer) exceptFull(err error) error {
-	if errors.Is(err, bus.ErrFull) {
-		c.Log.Warn("stream is full, commands are published later", zap.Error(err))
-		return nil
+// waitsForRoom reports whether the error of a sweep says that a stream was full.
+// Those rows stay due and are tried again in a second, unless the sweep has as
+// many rows as it takes: then they are postponed like others, so that they do
+// not keep it from the rows behind them.
+func (c *claimer) waitsForRoom(err error, rows int) bool {
+	if !errors.Is(err, bus.ErrFull) || rows == sweepMost {
+		return false
 	}
-	return err
+	if time.Since(c.fullLogged) > alarmPause {
+		c.fullLogged = time.Now()
+		c.Log.Warn("stream is full, commands are published later", zap.Error(err))
+	}
+	return true
 }

@@ -16,12 +16,16 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 )
 
+// errCommitted is the outcome of a result, which is not "done" when its call
+// failed.
+var errCommitted = &bus.Handled{Outcome: "committed"}
+
 // results commits a batch of tool results. The batch has one outcome, an error
 // hands all of it back, unless the error is an unknown one.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
 	if err == nil {
-		return nil
+		err = errCommitted
 	}
 	if backend.Unknown(ctx, err) {
 		return o.resultsApart(ctx, batch)

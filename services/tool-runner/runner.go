@@ -117,7 +117,9 @@ func (r *runner) result(ctx context.Context, d bus.Delivery, uncertain bool) (*s
 		return failure(d.Tool, noCredential, 0), nil
 	}
 	if tool.Effect == registry.AtMostOnce {
-		if uncertain {
+		// A repeat is published where a stream may have lost messages, and so
+		// may a mark: JetStream acknowledges before it syncs.
+		if uncertain || d.Tool.GetRepeat() {
 			return failure(d.Tool, unknownOutcome, 0), nil
 		}
 		first, err := r.mark(ctx, d)

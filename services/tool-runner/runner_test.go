@@ -82,7 +82,8 @@ func TestFailuresAreResults(t *testing.T) {
 		{"after the deadline", overdue, "", tooLate, 0},
 		{"no credential", command("locked"), "", noCredential, 0},
 		{"refused address", command("guarded"), "", fault{
-			code: "address_refused", message: "the tool's address is not one that may be called; a loopback or private address needs allow_private: true in the registry file",
+			code:    "address_refused",
+			message: "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file",
 		}, 0},
 		{"404", command("plain"), "404", fault{
 			code: "http_404", message: "the tool answered 404 Not Found: no such city", httpStatus: 404,
@@ -244,7 +245,7 @@ func TestAtMostOnce(t *testing.T) {
 		{"handed back before its mark", command("once"), 2, false, sunny},
 		{"marked by another", marker(command("once")), 1, false, unknown},
 		{"redelivered after its mark", marker(command("once")), 2, false, unknown},
-		{"repeat without a mark", repeat(command("once")), 1, false, sunny},
+		{"repeat without a mark", repeat(command("once")), 1, false, unknown},
 		{"repeat after its mark", repeat(marker(command("once"))), 1, false, unknown},
 		{"repeat, and marks are lost", repeat(command("once")), 1, true, unknown},
 		{"redelivered, and marks are lost", command("once"), 2, true, unknown},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -30,7 +31,8 @@ func (decodeCmd) Help() string {
   nats stream view WINDLASS_STEP --translate 'windlass decode --subject {{Subject}}'
   nats sub --stream WINDLASS_STEP --all --translate 'windlass decode --subject {{Subject}}'
 
-Without a subject it takes the message for a step event, which is what WINDLASS_STEP holds.`
+Without a subject it takes the message for a step event, which is what WINDLASS_STEP and WINDLASS_MARK hold. Advisories of NATS,
+which WINDLASS_DEAD holds beside dead letters, are JSON and printed as they are.`
 }
 
 // Run decodes standard input to standard output.
@@ -48,6 +50,13 @@ func (c *decodeCmd) Run() error {
 }
 
 func decode(subject string, body []byte) (string, error) {
+	if isAdvisory(subject, body) {
+		var line bytes.Buffer
+		if err := json.Compact(&line, body); err != nil {
+			return "", fmt.Errorf("read %d bytes as JSON: %w", len(body), err)
+		}
+		return line.String(), nil
+	}
 	m := messageOf(subject)
 	if err := proto.Unmarshal(body, m); err != nil {
 		return "", fmt.Errorf("decode %d bytes as %s: %w", len(body), m.ProtoReflect().Descriptor().FullName(), err)
@@ -57,6 +66,12 @@ func decode(subject string, body []byte) (string, error) {
 		return "", fmt.Errorf("print the message: %w", err)
 	}
 	return readable(b)
+}
+
+// isAdvisory reports whether a message is the server's own, which is JSON. No
+// message of Windlass begins with a brace.
+func isAdvisory(subject string, body []byte) bool {
+	return strings.HasPrefix(subject, "$") || bytes.HasPrefix(body, []byte("{")) && json.Valid(body)
 }
 
 // readable shows payloads as the text they are and hashes in hexadecimal, where protobuf's JSON has base64 for both.
@@ -78,11 +93,17 @@ func reword(fields map[string]any) {
 		switch value := value.(type) {
 		case map[string]any:
 			reword(value)
+		case []any:
+			for _, v := range value {
+				if fields, ok := v.(map[string]any); ok {
+					reword(fields)
+				}
+			}
 		case string:
 			raw, err := base64.StdEncoding.DecodeString(value)
 			switch {
 			case err != nil:
-			case name == "output" || name == "arguments":
+			case name == "output" || name == "arguments" || name == "data":
 				fields[name] = string(raw)
 			case name == "input_hash":
 				fields[name] = hex.EncodeToString(raw)
@@ -108,6 +129,10 @@ func messageOf(subject string) proto.Message {
 		return &stepv1.FinalCommand{}
 	case "dead":
 		return &stepv1.DeadLetter{}
+	case "live", "tail":
+		return &stepv1.LiveFrames{}
+	case "ask":
+		return &stepv1.ToolQuestion{}
 	}
 	return &stepv1.StepEvent{}
 }

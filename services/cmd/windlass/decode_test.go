@@ -28,6 +28,17 @@ func TestDecodeReadsEveryFamily(t *testing.T) {
 			[]string{`"code":"poison"`},
 		},
 		{
+			"windlass.live.abc", &stepv1.LiveFrames{RequestId: "abc", Frames: []*stepv1.LiveFrame{{Data: []byte(`"delta":"hi"`)}}},
+			[]string{`"data":"\"delta\":\"hi\""`},
+		},
+		{"windlass.ask.default", &stepv1.ToolQuestion{CallId: "call_1", DispatchToken: []byte("x")}, []string{`"call_id":"call_1"`}},
+		{
+			"windlass.mark.default.abc.1-2-3-4", &stepv1.StepEvent{Identity: id, Event: &stepv1.StepEvent_ToolStarted{
+				ToolStarted: &stepv1.ToolStarted{},
+			}},
+			[]string{`"tool_started":{}`},
+		},
+		{
 			"", &stepv1.StepEvent{Identity: id, Event: &stepv1.StepEvent_ToolCompleted{
 				ToolCompleted: &stepv1.ToolCompleted{Output: []byte("42"), InputHash: []byte{0xab}, DispatchToken: []byte("secret")},
 			}},
@@ -49,6 +60,19 @@ func TestDecodeReadsEveryFamily(t *testing.T) {
 		}
 		if strings.Contains(got, "dispatch_token") {
 			t.Errorf("decode(%q) = %s shows the dispatch token", tt.subject, got)
+		}
+	}
+}
+
+// TestDecodePrintsAdvisories holds that the command works on every entry of
+// WINDLASS_DEAD, with its subject and without.
+func TestDecodePrintsAdvisories(t *testing.T) {
+	t.Parallel()
+	body := []byte("{\n \"type\": \"io.nats.jetstream.advisory.v1.terminated\",\n \"reason\": \"poison\"\n}")
+	want := `{"type":"io.nats.jetstream.advisory.v1.terminated","reason":"poison"}`
+	for _, subject := range []string{"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.WINDLASS_TURN.turn_m1", ""} {
+		if got, err := decode(subject, body); got != want || err != nil {
+			t.Errorf("decode(%q) = %s, %v; want %s", subject, got, err, want)
 		}
 	}
 }

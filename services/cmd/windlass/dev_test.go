@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io/fs"
 	"net"
@@ -324,16 +325,7 @@ var natsCommands = []string{
 func TestReadmesLooksInsideWork(t *testing.T) {
 	t.Parallel()
 	text := documents(t, "inspect.md")
-	cli := filepath.Join("..", "..", "..", ".bin", "nats")
-	if _, err := os.Stat(cli); err != nil {
-		if cli, err = exec.LookPath("nats"); err != nil {
-			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the README's looks inside were not tried; `task tools` builds it")
-		}
-	}
-	cli, err := filepath.Abs(cli)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cli := natsCLI(t)
 	d := startDev(t, dataDir(t))
 	answer := d.call(t, http.MethodPost, "/v1/responses", `{"model": "demo", "input": "The weather in Oslo and Rome?",
 		"tools": [{"type": "mcp", "server_label": "windlass"}]}`)
@@ -359,6 +351,57 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 		}
 	}
 	d.stop(t)
+}
+
+// TestDeadLettersCanBeRead holds that the README's command works on every entry
+// of WINDLASS_DEAD: a letter, and the advisory that comes with it.
+func TestDeadLettersCanBeRead(t *testing.T) {
+	t.Parallel()
+	cli := natsCLI(t)
+	d := startDev(t, dataDir(t))
+	nats := func(args string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		out, err := exec.CommandContext(ctx, "sh", "-c", cli+" --server "+d.nats+" "+args).CombinedOutput()
+		if err != nil {
+			t.Errorf("nats %s: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	nats("pub windlass.turn.demo.0a.1-1-1 'not a command'")
+	command := "sub --stream WINDLASS_DEAD --all --translate 'windlass decode --subject {{Subject}}'"
+	for _, page := range []string{"README.md", filepath.Join("docs", "nats.md")} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "nats "+command) {
+			t.Errorf("%s does not have the command", page)
+		}
+	}
+	out := nats(strings.Replace(command, "windlass decode", os.Args[0]+" decode", 1) + " --raw --count 2 --wait 20s")
+	for _, want := range []string{`"code":"undecodable"`, `"type":"io.nats.jetstream.advisory.v1.terminated"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the entries do not have %s:\n%s", want, out)
+		}
+	}
+	d.stop(t)
+}
+
+// natsCLI is the path of the nats CLI. The test is skipped without one.
+func natsCLI(t *testing.T) string {
+	t.Helper()
+	cli := filepath.Join("..", "..", "..", ".bin", "nats")
+	if _, err := os.Stat(cli); err != nil {
+		if cli, err = exec.LookPath("nats"); err != nil {
+			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the README's looks inside were not tried; `task tools` builds it")
+		}
+	}
+	cli, err := filepath.Abs(cli)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cli
 }
 
 var settingTag = regexp.MustCompile(`env:"(WINDLASS_[A-Z_]+)`)

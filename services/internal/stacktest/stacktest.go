@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sync/errgroup"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
@@ -66,7 +67,8 @@ type Stack struct {
 	Registry    *registry.Registry
 	Logs        *observer.ObservedLogs // of all services, from Info on
 
-	http *http.Client
+	http   *http.Client
+	change func(*bus.Config)
 }
 
 // Option changes the registry before the services are started with it. The file has the models and tools that Start describes;
@@ -83,7 +85,13 @@ func Limits(l registry.Limits) Option {
 // that is allowed.
 func Start(tb testing.TB, opts ...Option) *Stack {
 	tb.Helper()
-	s := &Stack{Key: apiKey, Mock: mock.New()}
+	return StartOn(tb, func(*bus.Config) {}, opts...)
+}
+
+// StartOn is Start with a change of the bus's configuration.
+func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
+	tb.Helper()
+	s := &Stack{Key: apiKey, Mock: mock.New(), change: change}
 	upstream := httptest.NewServer(s.Mock)
 	tb.Cleanup(upstream.Close)
 	tb.Cleanup(s.Mock.Close) // before upstream.Close: it waits for the calls that hang
@@ -152,6 +160,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Listener) []func(context.Context) error {
 	db, nats := store.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
 	nats.AckWait = ackWait
+	s.change(&nats)
 	common := func(name string) backend.Config {
 		return backend.Config{
 			Store: db, Bus: nats, DispatchKey: dispatchKey, Grace: grace, Registry: s.Registry, Runtime: rt.For(name),

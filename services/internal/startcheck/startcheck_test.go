@@ -148,7 +148,7 @@ func TestTools(t *testing.T) {
 		want      string
 	}{
 		{"it listens", server.URL, true, ""},
-		{"a local one without the setting", server.URL, false, "the tool's address is not one that may be called add allow_private: true to tool t if " + server.URL + " is yours"},
+		{"a local one without the setting", server.URL, false, "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file add allow_private: true to tool t if " + server.URL + " is yours"},
 		{"localhost without the setting", "http://localhost:1/x", false, "add allow_private: true to tool t"},
 		{"link-local is never one to call", "http://169.254.169.254/latest", true, "the tool's address is not one that may be called"},
 		{"refused", "http://" + gone, true, "the tool refused the connection is the server at http://" + gone + " running?"},

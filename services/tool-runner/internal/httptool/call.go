@@ -55,7 +55,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
 	if failure != nil {
 		return Output{}, failure
 	}
-	resp, err := c.clients[manner{private: call.AllowPrivate, once: call.Once}].Do(req)
+	resp, err := send(c.transports[manner{private: call.AllowPrivate, once: call.Once}], req)
 	if err != nil {
 		return Output{}, callFailure(ctx, err)
 	}
@@ -71,7 +71,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
 	if err != nil {
 		return Output{}, callFailure(ctx, err)
 	}
-	return newOutput(resp.Header, call.redact(raw), len(raw), call.MaxOutputBytes), nil
+	return newOutput(resp.Header, call.redact(decodeText(resp.Header, raw)), len(raw), call.MaxOutputBytes), nil
 }
 
 func (call Call) request(ctx context.Context) (*http.Request, *Failure) {
@@ -98,6 +98,8 @@ func (call Call) request(ctx context.Context) (*http.Request, *Failure) {
 	}
 	if call.Bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+call.Bearer)
+	} else if password, set := at.User.Password(); set {
+		req.SetBasicAuth(at.User.Username(), password)
 	}
 	return req, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,11 +25,11 @@ const (
 
 // Client makes tool calls. Make it with New. Safe for concurrent use.
 type Client struct {
-	clients map[manner]*http.Client
-	silence time.Duration
+	transports map[manner]*http.Transport
+	silence    time.Duration
 }
 
-// manner is what calls of one http.Client have in common. Connections are never shared across manners.
+// manner is what calls of one transport have in common. Connections are never shared across manners.
 type manner struct {
 	private bool // may dial loopback and private networks
 	once    bool // keeps no connections
@@ -38,34 +37,31 @@ type manner struct {
 
 // New returns a Client that keeps up to slots idle connections per tool host. It starts nothing.
 func New(slots int) *Client {
-	c := &Client{clients: map[manner]*http.Client{}, silence: maxSilence}
+	c := &Client{transports: map[manner]*http.Transport{}, silence: maxSilence}
 	for _, m := range []manner{{}, {private: true}, {once: true}, {private: true, once: true}} {
-		c.clients[m] = newHTTPClient(m, slots)
+		c.transports[m] = newTransport(m, slots)
 	}
 	return c
 }
 
 // Close closes the connections that no call is using.
 func (c *Client) Close() {
-	for _, client := range c.clients {
-		client.CloseIdleConnections()
+	for _, transport := range c.transports {
+		transport.CloseIdleConnections()
 	}
 }
 
-func newHTTPClient(m manner, slots int) *http.Client {
+func newTransport(m manner, slots int) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: guard(m.private)}
-	return &http.Client{
-		CheckRedirect: checkRedirect,
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			DisableKeepAlives:      m.once,
-			MaxIdleConns:           4 * slots,
-			MaxIdleConnsPerHost:    slots,
-			IdleConnTimeout:        keptIdle,
-			TLSHandshakeTimeout:    handshakeTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-		},
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      m.once,
+		MaxIdleConns:           4 * slots,
+		MaxIdleConnsPerHost:    slots,
+		IdleConnTimeout:        keptIdle,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 }
 
@@ -90,40 +86,28 @@ func guard(private bool) func(network, address string, c syscall.RawConn) error 
 	}
 	guardian := ssrf.New(options...)
 	return func(network, address string, c syscall.RawConn) error {
-		if at, err := netip.ParseAddrPort(address); err == nil && slices.Contains(credentialServers, at.Addr().Unmap()) {
+		at, err := netip.ParseAddrPort(address)
+		if err == nil && slices.Contains(credentialServers, at.Addr().Unmap()) {
 			return fmt.Errorf("%w: %s serves credentials", ssrf.ErrProhibitedIP, at.Addr())
 		}
-		return guardian.Safe(network, address, c)
+		refused := guardian.Safe(network, address, c)
+		if refused != nil && err == nil && !private && isPrivate(at.Addr().Unmap()) {
+			return fmt.Errorf("%w: %w", errPrivate, refused)
+		}
+		return refused
 	}
+}
+
+// errPrivate says that Call.AllowPrivate would allow an address.
+var errPrivate = errors.New("the address is private")
+
+func isPrivate(addr netip.Addr) bool {
+	in := func(p netip.Prefix) bool { return p.Contains(addr) }
+	return slices.ContainsFunc(loopbackAndPrivateV4, in) || slices.ContainsFunc(loopbackAndPrivateV6, in)
 }
 
 // isAddressRefused reports whether an error is the guard's.
 func isAddressRefused(err error) bool {
 	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) ||
 		errors.Is(err, ssrf.ErrInvalidHostPort) || errors.Is(err, ssrf.ErrProhibitedPort)
-}
-
-// redirectError is a redirect that is not followed. Its text is fit for the model.
-type redirectError string
-
-func (e redirectError) Error() string { return string(e) }
-
-// checkRedirect refuses a redirect or makes it harmless. net/http keeps the credential for another port of the same host
-// and for subdomains, and tells the next host the last URL, whose query may hold a key.
-func checkRedirect(next *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	switch {
-	case len(via) > maxRedirects:
-		return redirectError(fmt.Sprintf("the tool redirected the call more than %d times", maxRedirects))
-	case next.URL.Scheme != first.Scheme:
-		return redirectError("the tool redirected the call to another scheme")
-	case next.URL.Port() != first.Port() && next.URL.Port() != "":
-		return redirectError("the tool redirected the call to another port")
-	}
-	next.Header.Del("Referer")
-	elsewhere := func(r *http.Request) bool { return !strings.EqualFold(r.URL.Host, first.Host) }
-	if elsewhere(next) || slices.ContainsFunc(via, elsewhere) {
-		next.Header.Del("Authorization")
-	}
-	return nil
 }

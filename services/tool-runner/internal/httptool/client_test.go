@@ -1,6 +1,7 @@
 package httptool
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"code.dny.dev/ssrf"
 )
@@ -222,6 +224,95 @@ func TestRedirects(t *testing.T) {
 				t.Error("the refused redirect was followed")
 			}
 		})
+	}
+}
+
+// TestRedirectedCallsAreSentAsTheyWere holds that a redirect never makes another
+// call of a call.
+func TestRedirectedCallsAreSentAsTheyWere(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"", http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet} {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			var seen []string
+			call := tool(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				seen = append(seen, r.Method+" "+string(body)+" "+r.Header.Get("Idempotency-Key")+" "+r.Header.Get("Content-Type"))
+				if r.URL.Path != "/end" {
+					w.Header().Set("Location", "/end")
+					w.WriteHeader(status)
+					_, _ = io.WriteString(w, "moved")
+				}
+			})
+			call.Method = method
+			_, f := do(t, client(t), call)
+			name := method + " " + http.StatusText(status)
+			if status == 303 && method != http.MethodGet {
+				wantCode(t, f, CodeRedirectRefused, false)
+				if len(seen) != 1 || f == nil || !strings.Contains(f.Message, "303") || !strings.Contains(f.Message, "redirect") {
+					t.Errorf("%s: %d requests, %+v; want one, and a failure that names the redirect", name, len(seen), f)
+				}
+				continue
+			}
+			if f != nil || len(seen) != 2 || seen[0] != seen[1] {
+				t.Errorf("%s: %q, %+v; want the same request twice", name, seen, f)
+			}
+		}
+	}
+}
+
+func TestRedirectsThatLeadNowhere(t *testing.T) {
+	t.Parallel()
+	for name, location := range map[string]string{"no URL": "http://[::1", "nothing": "%zz", "without a host": "http:///x"} {
+		call := tool(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusMovedPermanently)
+		})
+		if _, f := do(t, client(t), call); f == nil || f.Code != CodeRedirectRefused || !strings.Contains(f.Message, "redirect") {
+			t.Errorf("Location that is %s: %+v, want a failure that names the redirect", name, f)
+		}
+	}
+}
+
+// TestRedirectToHTTPS holds that a call may be sent on from http to https, with
+// its credential only if the host stays.
+func TestRedirectToHTTPS(t *testing.T) {
+	t.Parallel()
+	for to, want := range map[string]string{
+		"https://example.com/x":     "Bearer token",
+		"https://www.example.com/x": "",
+		"https://example.com:444/x": "refused",
+		"ftp://example.com/x":       "refused",
+	} {
+		requests := make([]*http.Request, 2)
+		for i, at := range []string{"http://example.com/x", to} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer token")
+			requests[i] = r
+		}
+		err := checkRedirect(requests[1], requests[:1])
+		if got := requests[1].Header.Get("Authorization"); (err != nil) != (want == "refused") || err == nil && got != want {
+			t.Errorf("redirect to %s = %v with credential %q, want %q", to, err, got, want)
+		}
+	}
+}
+
+func TestPrivateAddressNamesTheSetting(t *testing.T) {
+	t.Parallel()
+	call := tool(t, func(http.ResponseWriter, *http.Request) {})
+	for _, private := range []bool{false, true} {
+		call.AllowPrivate = private
+		for url, names := range map[string]bool{call.URL: !private, "http://10.0.0.1:1/": !private, "http://169.254.169.254/": false} {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			call.URL = url
+			_, f := client(t).Do(ctx, call)
+			cancel()
+			if named := f != nil && strings.Contains(f.Message, "allow_private: true"); named != names {
+				t.Errorf("%s, allow_private %t: %+v; names the setting: %t, want %t", url, private, f, named, names)
+			}
+		}
 	}
 }
 

@@ -38,15 +38,16 @@ type Failure struct {
 	RetryAfter time.Duration // 0 when the tool did not say
 }
 
-// addressRefused names the setting that lifts the usual reason.
-const addressRefused = "the tool's address is not one that may be called; " +
-	"a loopback or private address needs allow_private: true in the registry file"
+const addressRefused = "the tool's address is not one that may be called"
 
 // callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errPrivate):
+		return &Failure{Code: CodeAddressRefused, Message: addressRefused +
+			": it is loopback or private, which needs allow_private: true at the tool in the registry file"}
 	case isAddressRefused(err):
 		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
@@ -96,7 +97,7 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
 	if err != nil && len(raw) == 0 {
 		return f
 	}
-	raw = call.redact(raw)
+	raw = call.redact(decodeText(resp.Header, raw))
 	if _, is := binaryNote(resp.Header, raw, false, maxErrorBytes); is {
 		return f
 	}

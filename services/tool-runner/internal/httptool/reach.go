@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"net/url"
 )
 
@@ -17,7 +16,7 @@ func Reach(ctx context.Context, address string, private bool) *Failure {
 	if failure != nil {
 		return failure
 	}
-	transport := newHTTPClient(manner{private: private}, 1).Transport.(*http.Transport)
+	transport := newTransport(manner{private: private}, 1)
 	conn, err := transport.DialContext(ctx, "tcp", hostPort(req.URL))
 	if err != nil {
 		return callFailure(ctx, err)

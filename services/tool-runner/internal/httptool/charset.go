@@ -1,0 +1,118 @@
+package httptool
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// maxDeclaration of an HTML or XML text is searched for its charset.
+const maxDeclaration = 1024
+
+var (
+	utf8Mark       = []byte("\xef\xbb\xbf")
+	htmlCharset    = regexp.MustCompile(`(?i)<meta[^>]{0,200}?charset\s*=\s*["']?\s*([a-z0-9_:.-]+)`)
+	xmlDeclaration = regexp.MustCompile(`^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.-]+)["']`)
+)
+
+// decodeText makes UTF-8 of a text in another charset, and removes a byte order
+// mark. What is no text, and what is UTF-8 or in no known charset, stays as it
+// is.
+func decodeText(header http.Header, body []byte) []byte {
+	if e := header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return body
+	}
+	if text, marked := bytes.CutPrefix(body, utf8Mark); marked {
+		return text
+	}
+	from := charset(header, body)
+	if from == nil {
+		return body
+	}
+	text, err := from.NewDecoder().Bytes(body)
+	if err != nil {
+		return body
+	}
+	return text
+}
+
+// charset is the encoding of a text: by its byte order mark, by its
+// Content-Type, or by its own declaration. nil: UTF-8, or not known. Text that
+// is valid UTF-8 with other characters than ASCII is UTF-8 whatever is declared:
+// a text of a single-byte charset is hardly ever.
+func charset(header http.Header, body []byte) encoding.Encoding {
+	kind, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil {
+		kind = ""
+	}
+	if kind != "" && !isText(kind) && (params["charset"] == "" || strings.HasPrefix(kind, "image/")) {
+		return nil
+	}
+	if e := wide(kind, params["charset"], body); e != nil {
+		return e
+	}
+	if utf8.Valid(body) && !ascii(body) {
+		return nil
+	}
+	name := params["charset"]
+	if name == "" {
+		name = declared(kind, body)
+	}
+	e, err := htmlindex.Get(name)
+	if err != nil || e == unicode.UTF8 {
+		return nil
+	}
+	return e
+}
+
+// wide is UTF-16 in the byte order that its mark shows, or that JSON shows by
+// its first character, which is ASCII.
+func wide(kind, name string, body []byte) encoding.Encoding {
+	name = strings.ToLower(name)
+	isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json")
+	switch {
+	case len(body) < 2:
+		return nil
+	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
+		return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)
+	case isJSON && body[0] == 0 && startsJSON(body[1]), name == "utf-16be":
+		return unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
+	case isJSON && startsJSON(body[0]) && body[1] == 0, strings.HasPrefix(name, "utf-16"):
+		return unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
+	}
+	return nil
+}
+
+func startsJSON(c byte) bool { return bytes.IndexByte([]byte(`{["-0123456789tfn`), c) >= 0 }
+
+// declared is the charset that an HTML or XML text names. HTML that names none
+// is windows-1252.
+func declared(kind string, body []byte) string {
+	head := body[:min(len(body), maxDeclaration)]
+	if m := xmlDeclaration.FindSubmatch(head); m != nil {
+		return string(m[1])
+	}
+	if kind != "text/html" && kind != "application/xhtml+xml" {
+		return ""
+	}
+	if m := htmlCharset.FindSubmatch(head); m != nil {
+		return string(m[1])
+	}
+	return "windows-1252"
+}
+
+func ascii(body []byte) bool {
+	for _, c := range body {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
