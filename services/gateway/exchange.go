@@ -129,7 +129,7 @@ func (s *server) note(x *exchange, took time.Duration) {
 	case x.err != nil:
 		fields = append(fields, zap.Error(x.err))
 	case x.refused != nil && x.status < http.StatusInternalServerError:
-		fields = append(fields, zap.String("error", printable(x.refused.Message)))
+		fields = append(fields, zap.String("error", printable(withoutQuotes(x.refused.Message))))
 	}
 	log("request served", fields...)
 }
