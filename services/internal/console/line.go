@@ -179,6 +179,9 @@ func (a Advisor) served(r record) line {
 		l.id = "resp_" + r.text("request_id")
 	}
 	status, words := r.text("outcome"), r.text("error")
+	if words != "" && r.text("code") == "model_not_found" { // the log line does not have the name
+		words = "no such model"
+	}
 	switch {
 	case status == "499":
 		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.took()
