@@ -4,6 +4,7 @@ package realmodel
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,9 +28,7 @@ func TestCallsPassThrough(t *testing.T) {
 			t.Run(name+"/"+model, func(t *testing.T) {
 				t.Parallel()
 				body := object{"model": model}
-				for key, value := range tt.body {
-					body[key] = value
-				}
+				maps.Copy(body, tt.body)
 				code, answer := do(t, http.MethodPost, tt.path, body)
 				var whole struct {
 					Choices []struct {

@@ -212,7 +212,8 @@ func (k kit) run(ctx context.Context, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.WaitDelay = k.dir, 5*time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(append([]string{program}, args...), " "), err, out[max(0, len(out)-2000):])
+		what := strings.Join(append([]string{program}, args...), " ")
+		return fmt.Errorf("%s: %w\n%s", what, err, out[max(0, len(out)-2000):])
 	}
 	return nil
 }

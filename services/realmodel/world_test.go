@@ -61,10 +61,14 @@ func start(ctx context.Context, k kit, windlass, dir string) (*world, error) {
 	}
 	w.llama, w.api = "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[2]
 	python := "http://127.0.0.1:" + ports[1]
-	// Busy waits of the threads (--poll) would take the machine from the tests.
+	// One thread each: threads that wait for each other are slow on a busy
+	// machine. By default a new request to the Python server interrupts the
+	// stream of an earlier one, which then ends by [DONE] without a word.
 	llama := exec.Command(k.llamaServer(), "--model", k.model(), "--host", "127.0.0.1", "--port", ports[0],
-		"--ctx-size", "8192", "--parallel", "2", "--threads", "2", "--poll", "0", "--jinja", "--no-webui")
-	server := exec.Command(k.python(), "-m", "llama_cpp.server", "--model", k.model(), "--n_ctx", "4096", "--n_threads", "2",
+		"--ctx-size", "8192", "--parallel", "2", "--threads", "1", "--jinja", "--no-webui")
+	server := exec.Command(k.python(), "-m", "llama_cpp.server", "--model", k.model(), "--n_ctx", "4096",
+		"--n_threads", "1",
+		"--n_threads_batch", "1", "--interrupt_requests", "false",
 		"--chat_format", "chatml-function-calling", "--host", "127.0.0.1", "--port", ports[1])
 	server.Env = append(os.Environ(), "PYTHONPATH="+k.sources()) //nolint:forbidigo // the environment of a child
 	registry := filepath.Join(dir, "registry.yaml")

@@ -84,7 +84,7 @@ func startStack(ctx context.Context, cfg Config) (_ *stack, err error) {
 
 // startPostgres runs it with localpg's durable defaults.
 func (s *stack) startPostgres(ctx context.Context, cfg Config) (err error) {
-	s.pg, err = localpg.Start(ctx, localpg.Config{BinDir: cfg.PGBin, DataDir: filepath.Join(s.dir, "postgres")})
+	s.pg, err = localpg.Start(ctx, localpg.Config{BinDir: cfg.PGBin, DataDir: filepath.Join(s.dir, "postgres"), Progress: cfg.Progress})
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		return fmt.Errorf("choose another directory to measure in: %w", err)
 	}
