@@ -42,6 +42,9 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 		}
 		return err
 	})
+	if joined != nil && joined.Whole() && upstream.Interrupted(err) {
+		err = nil
+	}
 	switch {
 	case err != nil:
 		return store.TurnCommit{}, err
@@ -86,6 +89,9 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 		}
 		return err
 	})
+	if answer.Whole() && upstream.Interrupted(err) {
+		err = nil
+	}
 	switch {
 	case err != nil:
 	case !done && !answer.Whole():

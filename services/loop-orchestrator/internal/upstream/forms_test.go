@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -206,6 +207,35 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 		}
 		<-left
 		s.Close()
+	}
+}
+
+// An answer that is whole stands, though the connection breaks behind it.
+func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		d    model.Dialect
+		body string
+		ok   bool
+	}{
+		"chat":           {chat.Dialect{}, "data: " + chatChunk1 + "\n\ndata: " + chatChunk3 + "\n\n", true},
+		"chat, whole":    {chat.Dialect{}, chatWhole, true},
+		"chat, cut":      {chat.Dialect{}, "data: " + chatChunk1 + "\n\n", false},
+		"responses":      {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk3 + "\n\n", true},
+		"responses, cut": {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\n", false},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", strconv.Itoa(len(tt.body)+10))
+			_, _ = io.WriteString(w, tt.body)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(s.Close)
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
+		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !Interrupted(err) {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
 	}
 }
 

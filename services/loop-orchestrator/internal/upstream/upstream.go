@@ -82,6 +82,11 @@ func (u Client) Complete(
 		return ErrComplete
 	})
 	switch {
+	case Interrupted(err):
+		if a, incomplete := s.Answer(); incomplete == nil {
+			return a, nil
+		}
+		return model.Answer{}, err
 	case err != nil:
 		return model.Answer{}, err
 	case whole != nil:
