@@ -355,8 +355,8 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 	d.stop(t)
 }
 
-// TestDeadLettersCanBeRead holds that the README's command works on every entry
-// of WINDLASS_DEAD: a letter, and the advisory that comes with it.
+// TestDeadLettersCanBeRead holds that the documents' command works on every
+// entry of WINDLASS_DEAD: a letter, and the advisory that comes with it.
 func TestDeadLettersCanBeRead(t *testing.T) {
 	t.Parallel()
 	cli := natsCLI(t)
@@ -372,13 +372,9 @@ func TestDeadLettersCanBeRead(t *testing.T) {
 	}
 	nats("pub windlass.turn.demo.0a.1-1-1 'not a command'")
 	command := "sub --stream WINDLASS_DEAD --all --translate 'windlass decode --subject {{Subject}}'"
-	for _, page := range []string{"README.md", filepath.Join("docs", "nats.md")} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "..", page))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), "nats "+command) {
-			t.Errorf("%s does not have the command", page)
+	for _, page := range []string{"inspect.md", "nats.md"} {
+		if !strings.Contains(documents(t, page), "nats "+command) {
+			t.Errorf("docs/%s does not have the command", page)
 		}
 	}
 	out := nats(strings.Replace(command, "windlass decode", os.Args[0]+" decode", 1) + " --raw --count 2 --wait 20s")
@@ -396,7 +392,7 @@ func natsCLI(t *testing.T) string {
 	cli := filepath.Join("..", "..", "..", ".bin", "nats")
 	if _, err := os.Stat(cli); err != nil {
 		if cli, err = exec.LookPath("nats"); err != nil {
-			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the README's looks inside were not tried; `task tools` builds it")
+			t.Skip("SKIPPED: there is no nats CLI in .bin or on the path, so the commands of the documents were not tried; `task tools` builds it")
 		}
 	}
 	cli, err := filepath.Abs(cli)
