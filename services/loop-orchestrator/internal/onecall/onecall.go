@@ -35,7 +35,10 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	joined := relay.Join(c.Endpoint)
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
 		if !whole && c.Endpoint != relay.Embeddings {
-			return joined.Add(doc)
+			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
+				err = upstream.ErrWhole
+			}
+			return err
 		}
 		if answer, err = relay.ReadAnswer(c.Endpoint, doc); err == nil {
 			joined, err = nil, upstream.ErrComplete
@@ -86,6 +89,9 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 		chunk, err := answer.Chunk(doc)
 		if chunk != nil {
 			pass(chunk)
+		}
+		if err == nil && answer.Whole() && !request.Several() {
+			err = upstream.ErrWhole
 		}
 		return err
 	})

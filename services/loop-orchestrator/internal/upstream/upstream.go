@@ -34,6 +34,9 @@ const (
 	// linger bounds how long the end of a body is waited for when the answer in it
 	// is complete: a body that was read to its end leaves its connection usable.
 	linger = time.Second
+	// settle bounds the silence behind pieces that make a whole answer. Some servers
+	// send neither a mark nor the end of the body behind them.
+	settle = 5 * time.Second
 )
 
 // Client calls model servers. Safe for concurrent use.
@@ -49,6 +52,10 @@ type Client struct {
 
 // ErrComplete is what a Hear returns after the last document of an answer.
 var ErrComplete = errors.New("the answer is complete")
+
+// ErrWhole is what a Hear returns when the pieces so far are a whole answer, behind
+// which only its usage may come.
+var ErrWhole = errors.New("the answer is whole")
 
 // ender is a model.Stream that knows by itself when nothing follows.
 type ender interface{ Ended() bool }
@@ -71,6 +78,11 @@ func (u Client) Complete(
 			err := s.Event(doc)
 			if e, ok := s.(ender); ok && err == nil && e.Ended() {
 				return ErrComplete
+			}
+			if err == nil {
+				if _, broken := s.Answer(); broken == nil {
+					return ErrWhole
+				}
 			}
 			return err
 		}
@@ -113,7 +125,7 @@ func (u Client) Post(ctx context.Context, at registry.Upstream, path string, bod
 
 // Hear takes the documents of an answer in their order. whole tells an answer in
 // one piece from a piece of a stream. An error ends the call; ErrComplete ends it
-// well.
+// well, and ErrWhole after a silence.
 type Hear func(doc []byte, whole bool) error
 
 // Call makes a call to a path below the upstream's base and passes what is
@@ -151,8 +163,13 @@ func (u Client) once(
 		return false, err
 	}
 	defer a.resp.Body.Close()
-	a.complete = func() { time.AfterFunc(linger, func() { stop(ErrComplete) }) }
-	done, err = a.read(ctx, hear)
+	end := time.AfterFunc(settle, func() { stop(ErrComplete) })
+	end.Stop()
+	defer end.Stop()
+	a.endIn = func(d time.Duration) { end.Reset(d) }
+	if done, err = a.read(ctx, hear); errors.Is(err, ErrComplete) {
+		return true, nil // the silence behind a whole answer
+	}
 	if err == nil && !done && ctx.Err() != nil {
 		err = failed(ctx, ctx.Err())
 	}
