@@ -76,8 +76,7 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	heard := 0
-	answer := relay.NewStream(request)
+	heard, answer := 0, relay.NewStream(request)
 	pass := func(chunk []byte) {
 		heard++
 		hear(chunk)

@@ -71,47 +71,55 @@ func (u Client) Complete(
 	if listen == nil {
 		listen = func(model.Delta) {}
 	}
-	s := d.Stream(listen)
-	var whole *model.Answer
-	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, func(doc []byte, all bool) error {
-		if !all {
-			err := s.Event(doc)
-			if e, ok := s.(ender); ok && err == nil && e.Ended() {
-				return ErrComplete
-			}
-			if err == nil {
-				if _, broken := s.Answer(); broken == nil {
-					return ErrWhole
-				}
-			}
-			return err
-		}
-		a, err := d.Decode(doc)
-		if err != nil {
-			return err
-		}
-		whole = &a
-		return ErrComplete
-	})
+	r := reader{dialect: d, stream: d.Stream(listen)}
+	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, r.hear)
 	switch {
 	case Interrupted(err):
-		if a, incomplete := s.Answer(); incomplete == nil {
+		if a, incomplete := r.stream.Answer(); incomplete == nil {
 			return a, nil
 		}
 		return model.Answer{}, err
 	case err != nil:
 		return model.Answer{}, err
-	case whole != nil:
-		return *whole, nil
+	case r.whole != nil:
+		return *r.whole, nil
 	}
 	if done {
-		s.Done()
+		r.stream.Done()
 	}
-	a, err := s.Answer()
+	a, err := r.stream.Answer()
 	if err != nil {
 		return model.Answer{}, incomplete(ctx, err)
 	}
 	return a, nil
+}
+
+// reader reads the documents of an answer in a dialect.
+type reader struct {
+	dialect model.Dialect
+	stream  model.Stream
+	whole   *model.Answer // nil if it comes in pieces
+}
+
+func (r *reader) hear(doc []byte, whole bool) error {
+	if whole {
+		a, err := r.dialect.Decode(doc)
+		if err != nil {
+			return err
+		}
+		r.whole = &a
+		return ErrComplete
+	}
+	if err := r.stream.Event(doc); err != nil {
+		return err
+	}
+	if e, ok := r.stream.(ender); ok && e.Ended() {
+		return ErrComplete
+	}
+	if _, err := r.stream.Answer(); err == nil {
+		return ErrWhole
+	}
+	return nil
 }
 
 // Post makes a call whose answer is one document. Errors are as Complete's.
