@@ -88,7 +88,8 @@ func (b *Bus) firstOf(ctx context.Context, msg *nats.Msg) (first bool, err error
 	switch code := apiCode(err); {
 	case err == nil:
 		return true, nil
-	case isRefused(err), code == jetstream.JSErrCodeStreamWrongLastSequence, code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+	case isRefused(err), code == jetstream.JSErrCodeStreamWrongLastSequence,
+		code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return false, nil
 	}
 	return false, err

@@ -95,7 +95,8 @@ func (c *Config) streams() []jetstream.StreamConfig {
 	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
 	// The longer form, with the identity, is that of earlier versions, which
 	// may run beside this one.
-	step := c.limits(streamStep, "what happened to every step; tool results themselves", StepMaxAge, "step.*.*.*", "step.*.*.*.*")
+	step := c.limits(streamStep, "what happened to every step; tool results themselves", StepMaxAge,
+		"step.*.*.*", "step.*.*.*.*")
 	mark := c.limits(streamMark, "at_most_once calls that were begun", StepMaxAge, "mark.*.*.*")
 	mark.MaxMsgsPerSubject, mark.Discard, mark.DiscardNewPerSubject = 1, jetstream.DiscardNew, true
 	dead := c.limits(streamDead, "steps given up, for people", deadMaxAge, "dead.>")

@@ -17,7 +17,8 @@ func Unavailable(err error) bool {
 		return false
 	}
 	for _, lost := range []error{
-		nats.ErrConnectionClosed, nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionDraining, jetstream.ErrJetStreamNotEnabled,
+		nats.ErrConnectionClosed, nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionDraining,
+		jetstream.ErrJetStreamNotEnabled,
 	} {
 		if errors.Is(err, lost) {
 			return true

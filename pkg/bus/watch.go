@@ -12,9 +12,12 @@ import (
 
 const watchEvery = time.Second
 
-// WatchStreams looks at every stream once a second until ctx ends, and sets the gauges of streams and results. A stream that is missing, was made anew (its creation
-// time changed) or went back (its last sequence fell) is repaired, consumers included, and then reported once by its name;
-// whoever is told makes every row in progress due. It returns nil when ctx ends. Losses before its first look go unnoticed.
+// WatchStreams looks at every stream once a second until ctx ends, and sets the
+// gauges of streams and results. A stream that is missing, was made again (its
+// creation time changed) or went back (its last sequence fell) is repaired,
+// consumers included, and then reported once by its name; the caller makes every
+// row in progress due. WatchStreams returns nil when ctx ends. It does not
+// notice losses before its first look.
 func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error {
 	w := &watch{bus: b, seen: make(map[string]streamState)}
 	tick := time.NewTicker(watchEvery)

@@ -45,6 +45,28 @@ func (m *Metrics) Step(kind, outcome string, took time.Duration) {
 	m.duration.WithLabelValues(m.service, kind).Observe(took.Seconds())
 }
 
+// GaugeFunc registers a gauge of this service whose value is read when it is
+// scraped. The caller removes it before what value reads is closed.
+func (rt *Runtime) GaugeFunc(name, help string, value func() float64) (remove func()) {
+	g := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: name, Help: help, ConstLabels: prometheus.Labels{"service": rt.Name},
+	}, value)
+	if err := rt.Metrics.Register(g); err != nil {
+		panic("register metrics: " + err.Error())
+	}
+	return func() { rt.Metrics.Unregister(g) }
+}
+
+// DatabaseUp registers the gauge of a service's connection to its database.
+func (rt *Runtime) DatabaseUp(up func() bool) (remove func()) {
+	return rt.GaugeFunc("windlass_database_up", "1 if the last attempt to connect to the database succeeded.", func() float64 {
+		if up() {
+			return 1
+		}
+		return 0
+	})
+}
+
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	var taken prometheus.AlreadyRegisteredError

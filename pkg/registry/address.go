@@ -25,14 +25,14 @@ func (u Upstream) Endpoint(path string) (string, error) {
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Hostname() == "" {
 		return "", errAddress
 	}
-	base := slashes(at.EscapedPath())
+	base := cleanPath(at.EscapedPath())
 	for _, end := range endpoints {
 		if cut, ok := strings.CutSuffix(base, end); ok {
 			base = cut
 			break
 		}
 	}
-	raw := base + slashes(path)
+	raw := base + cleanPath(path)
 	plain, err := url.PathUnescape(raw)
 	if err != nil {
 		return "", errAddress
@@ -46,9 +46,9 @@ func (u Upstream) Endpoint(path string) (string, error) {
 	return at.String(), nil
 }
 
-// slashes is a path without empty segments: "" or one that begins with a slash
+// cleanPath is a path without empty segments: "" or one that begins with a slash
 // and does not end with one.
-func slashes(path string) string {
+func cleanPath(path string) string {
 	var out strings.Builder
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment != "" {

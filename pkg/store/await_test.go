@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -45,7 +46,8 @@ func TestAwait(t *testing.T) {
 			told++
 			g.set(passes) // of the one that waits for it
 		})
-		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrRefused) != tt.refused {
+		said := fmt.Sprint(err)
+		if (err == nil) != (tt.want == "") || !strings.Contains(said, tt.want) || errors.Is(err, ErrRefused) != tt.refused {
 			t.Errorf("%s: Await = %v, want %q, for good: %t", tt.name, err, tt.want, tt.refused)
 		}
 		if told < tt.told || tt.told == 0 && told > 0 {

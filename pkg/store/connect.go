@@ -38,12 +38,13 @@ var settings = []setting{
 	{"lock_timeout", "2000"},
 	{"idle_in_transaction_session_timeout", "10000"},
 	{"synchronous_commit", "on"},
-	// Most statements are cheap by plan; generic plans are what makes repeated ones cheap to plan as well, and the JIT
-	// would compile for longer than they run.
+	// Most statements are cheap by plan. Generic plans make repeated ones cheap to
+	// plan as well, and the JIT would compile for longer than they run.
 	{"plan_cache_mode", "force_generic_plan"},
 	{"jit", "off"},
-	// A plan made while a table was nearly empty must not read it whole once it has grown, by a scan of the table or of an index
-	// that has the wrong order. Sorts of a statement's own few rows are still made.
+	// A plan made while a table was nearly empty must not read it whole once it has
+	// grown, by a scan of the table or of an index that has the wrong order. Sorts
+	// of a statement's own few rows are still made.
 	{"enable_seqscan", "off"},
 	{"enable_sort", "off"},
 }
@@ -64,8 +65,8 @@ func setConfig(local bool, separator string) string {
 // A pooler answers a client with a key of its own, so the process id that the
 // client was given is not the server's. That holds for every pooler that
 // multiplexes sessions, whatever it is called and however it is configured.
-var checkSQL = `SELECT current_setting('transaction_read_only'), pg_backend_pid() = %[1]d, CASE WHEN pg_backend_pid() = %[1]d THEN ` +
-	setConfig(false, " || ") + ` END`
+var checkSQL = `SELECT current_setting('transaction_read_only'), pg_backend_pid() = %[1]d,
+	CASE WHEN pg_backend_pid() = %[1]d THEN ` + setConfig(false, " || ") + ` END`
 
 // pooledMark is set in the custom data of connections that go through a pooler.
 const pooledMark = "windlass.pooled"
@@ -119,7 +120,8 @@ func poolConfig(url string, out *outage, hosts *hosts) (*pgxpool.Config, error) 
 	for _, name := range foreignParams {
 		delete(cc.RuntimeParams, name)
 	}
-	cc.StatementCacheCapacity = cmp.Or(cc.StatementCacheCapacity, cachedStatements) // some URLs for poolers turn the caches off
+	// Some URLs for poolers turn the caches off.
+	cc.StatementCacheCapacity = cmp.Or(cc.StatementCacheCapacity, cachedStatements)
 	cc.DescriptionCacheCapacity = cmp.Or(cc.DescriptionCacheCapacity, cachedStatements)
 	cc.ValidateConnect = checkServer
 	// What needs no named statement on the server; [Store.send] asks for named

@@ -36,6 +36,13 @@
 // same history; there is no lock to be released, since it is the response's row that says whether it is in flight. Deleting a
 // conversation needs no lock: the foreign key of its items keeps a settlement from adding to what is being deleted.
 //
+// A connection is used only if its server accepts writes ([checkServer]), and never again after an error that says otherwise
+// ([condemnsConnection]): the protocol calls such a session healthy, and every write on it fails for as long as the pool keeps it
+// (TestCondemnedConnectionIsNotReused, TestFailover). Nothing is kept in a session that a pooler could give to somebody else: settings
+// follow the connect where the session is our own, and travel with each statement where it is not (TestStatementsBehindAPooler).
+// Startup parameters were the alternative, and PgBouncer refuses them. Which errors pass by themselves is one table ([Unavailable],
+// TestUnavailable); every other is a bug and is reported at once (TestUnknownErrorIsNotAnOutage).
+//
 // A live row (in progress, or terminal with after-work left) is found through a partial index on its id that does not hold
 // check_at, so that a step's commit stays a heap-only update; the sweep filters on check_at over all live rows instead,
 // about 1 µs a row. Step payloads are columns of steps, stored out of line above the toast threshold and never rewritten by

@@ -258,7 +258,8 @@ func TestFailover(t *testing.T) {
 func readOnly(t *testing.T, admin *pgx.Conn, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "on", false: "off"}[on]
-	run(t, admin, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+state+`', current_database()); END $$`)
+	run(t, admin, `DO $$ BEGIN
+		EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+state+`', current_database()); END $$`)
 	if on {
 		run(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '25006'; END $$;
 			CREATE TRIGGER refuse BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION refuse()`)

@@ -71,6 +71,9 @@ func Open(cfg Config) (*Store, error) {
 // Close waits for statements on their way and closes the pool.
 func (s *Store) Close() { s.pool.Close() }
 
+// Up reports whether the last attempt to connect to the database succeeded, for metrics. Before the first one it is true.
+func (s *Store) Up() bool { return s.outage.current() == nil }
+
 // Ping asks the database whether it accepts writes; for readiness. Its error is the server's own reason where the server
 // refuses connections.
 func (s *Store) Ping(ctx context.Context) error {

@@ -32,9 +32,11 @@ const (
 	afterFailover = 8 * time.Second
 )
 
-// TestFailover is F38: the primary turns read-only under load, and is stopped when a streaming standby, the second host of
-// the URL, is promoted. Refusals meanwhile are 503 with Retry-After, and no request fails that begins after the promotion.
-// Requests that wait for their answers all the time get them, and nothing that was accepted is lost.
+// TestFailover is F38: the primary turns read-only under load, and is stopped
+// when a streaming standby, the second host of the URL, is promoted. Refusals
+// meanwhile are 503 with Retry-After, and no request fails that begins after the
+// promotion. Requests that wait for their answers all the time get them, and
+// nothing that was accepted is lost.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -86,7 +88,8 @@ func parseURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// turnReadOnly makes the primary refuse writes, in open sessions too, and waits until the standby has all that was written.
+// turnReadOnly makes the primary refuse writes, in open sessions too, and waits
+// until the standby has all that was written.
 func (w *world) turnReadOnly(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(w.database.DataDir, "pgdata", "postgresql.auto.conf")
@@ -131,8 +134,8 @@ func (w *world) startStandby(t *testing.T, port int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := command(context.WithoutCancel(t.Context()), as, filepath.Join(bin, "postgres"), "-D", dir, "-c", "port="+strconv.Itoa(port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "logging_collector=off")
+	server := command(context.WithoutCancel(t.Context()), as, filepath.Join(bin, "postgres"), "-D", dir,
+		"-c", "port="+strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "logging_collector=off")
 	server.Stdout, server.Stderr = log, log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -93,7 +94,9 @@ func (w *world) drive(t *testing.T, first int64, long time.Duration) int64 {
 		all.Go(func() {
 			for time.Now().Before(end) {
 				p := mock.Plan{Seed: seed.Add(1), Rounds: 3, Width: 5}
-				body, err := request(model, p, false)
+				body, err := json.Marshal(map[string]any{
+					"model": model, "input": p.Prompt(), "tools": []any{map[string]any{"type": "mcp", "server_label": "windlass"}},
+				})
 				var o Object
 				if err == nil {
 					err = w.api.do(t.Context(), http.MethodPost, "/v1/responses", body, &o)
@@ -170,7 +173,7 @@ func retained(t *testing.T, perRequest int, subject func(request, event int) str
 	}
 	body := make([]byte, 250)
 	for i := range *retainedFlag {
-		if _, err := js.PublishAsync(subject(i/perRequest, i%perRequest), body); err != nil {
+		if _, err := js.PublishAsync(subject(i/perRequest, i%perRequest), body, jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,7 +32,7 @@ func (s *server) showCall(x *exchange, a *store.Answer) error {
 
 func (s *server) sendCallFault(x *exchange, f *fault.Error) {
 	sayWhenToRetry(x, f)
-	if f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
+	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
 		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
 		x.Header().Set("X-Should-Retry", "false")
 	}

@@ -45,7 +45,8 @@ func TestPreflightsNeedNoKey(t *testing.T) {
 	}
 }
 
-// TestPagesMayReadEveryAnswer: errors included, whatever part of the gateway made them.
+// TestPagesMayReadEveryAnswer: errors included, whatever part of the gateway
+// made them.
 func TestPagesMayReadEveryAnswer(t *testing.T) {
 	t.Parallel()
 	s := raise(t, withOrigins("loopback"))

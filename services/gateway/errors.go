@@ -126,6 +126,19 @@ func unsupported(param, message string) *fault.Error {
 	return fault.Invalid(param, "unsupported_parameter", message)
 }
 
+// withoutQuotes takes out of a message what it quotes of a request, from the
+// first quotation mark or bracket to the last: logs hold no words of clients.
+func withoutQuotes(message string) string {
+	first := strings.IndexFunc(strings.NewReplacer("n't", "n_t", "'s ", "_s ").Replace(message), isQuote)
+	last := strings.LastIndexFunc(message, isQuote)
+	if first < 0 || last <= first {
+		return message
+	}
+	return message[:first+1] + "…" + message[last:]
+}
+
+func isQuote(r rune) bool { return strings.ContainsRune("'\"`()", r) }
+
 // excerpt shortens what a client sent for use in a message.
 func excerpt(text string) string {
 	const most = 80

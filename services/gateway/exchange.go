@@ -7,7 +7,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -106,6 +108,9 @@ func (s *server) note(x *exchange, took time.Duration) {
 	code := strconv.Itoa(x.status)
 	s.metrics.observe(x.route, code, took)
 	log := s.log.Info
+	if x.route == preflightRoute { // one precedes most requests of a page
+		log = s.log.Debug
+	}
 	if x.err != nil && x.status == http.StatusServiceUnavailable {
 		log = s.log.Warn // the dependency's own alarm is somebody else's
 	} else if x.err != nil {
@@ -118,13 +123,23 @@ func (s *server) note(x *exchange, took time.Duration) {
 		fields = append(fields, zap.String("request_id", x.requestID))
 	}
 	if f := x.refused; f != nil {
-		fields = append(fields, zap.String("code", f.Code), zap.String("param", excerpt(f.Param)))
+		fields = append(fields, zap.String("code", f.Code), zap.String("param", printable(excerpt(f.Param))))
 	}
 	switch {
 	case x.err != nil:
 		fields = append(fields, zap.Error(x.err))
 	case x.refused != nil && x.status < http.StatusInternalServerError:
-		fields = append(fields, zap.String("error", x.refused.Message))
+		fields = append(fields, zap.String("error", printable(withoutQuotes(x.refused.Message))))
 	}
 	log("request served", fields...)
+}
+
+// printable is text without control characters: a refusal quotes the client, which must not write to a terminal that shows the log.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 	}
 	cfg.Runtime.Health.Check("gateway.postgres", st.Ping)
+	defer cfg.Runtime.DatabaseUp(st.Up)()
 	return s.serve(ctx, listener)
 }
 

@@ -44,7 +44,7 @@ func TestAPathThatIsNotThereNamesANearOne(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	for _, tt := range []struct{ method, path, hint string }{
-		{"POST", "/responses", "Did you mean POST /v1/responses? The base URL of a client ends with /v1, once."},
+		{"POST", "/responses", "Did you mean POST /v1/responses? Check the base URL of the client: it ends with one /v1."},
 		{"POST", "/chat/completions", "Did you mean POST /v1/chat/completions?"},
 		{"POST", "/v1/v1/responses", "Did you mean POST /v1/responses?"},
 		{"POST", "/v1/responses/", "Did you mean POST /v1/responses?"},

@@ -10,26 +10,36 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// inputNames are the parameters by which the endpoints take what a model is to answer, with the other APIs' names for it.
+// inputNames are the parameters by which the endpoints take what a model is to
+// answer, with the other APIs' names for it.
 var inputNames = map[string]struct {
 	name   string
 	others []string
 	api    string
 }{
-	store.Responses:          {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
-	string(relay.Chat):       {"messages", []string{"input", "prompt"}, "In the Chat Completions API, this parameter is called 'messages'."},
-	string(relay.Embeddings): {"input", []string{"prompt", "text", "texts", "messages"}, "In the Embeddings API, this parameter is called 'input'."},
+	store.Responses: {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
+	string(relay.Chat): {
+		"messages", []string{"input", "prompt"}, "In the Chat Completions API, this parameter is called 'messages'.",
+	},
+	string(relay.Embeddings): {
+		"input", []string{"prompt", "text", "texts", "messages"}, "In the Embeddings API, this parameter is called 'input'.",
+	},
 }
 
 // routesByInput are where a request with such a parameter can be sent as it is.
-var routesByInput = map[string]string{"input": "/v1/responses", "messages": "/v1/chat/completions", "prompt": "/v1/completions"}
+var routesByInput = map[string]string{
+	"input": "/v1/responses", "messages": "/v1/chat/completions", "prompt": "/v1/completions",
+}
 
-// misplaced explains the absence of an input by a parameter of another API in its place, in OpenAI's words. c is the decoded request
-// of a response, which may continue another one without an input of its own: what it says under another name would be lost. f is why the
-// body was refused, which is returned unless there is more to say.
+// misplaced explains the absence of an input by a parameter of another API in
+// its place, in OpenAI's words. c is the decoded request of a response, which
+// may continue another one without an input of its own: what it says under
+// another name would be lost. f is why the body was refused, which is returned
+// unless there is more to say.
 func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
-	absent := f != nil && f.Param == input.name && f.Code == "missing_required_parameter" || f == nil && c != nil && c.Input == nil
+	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"
+	absent := refused || f == nil && c != nil && c.Input == nil
 	if !ok || !absent {
 		return f
 	}

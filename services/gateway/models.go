@@ -27,7 +27,8 @@ type modelObject struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-// listWait is how long GET /v1/models waits for an upstream that was not asked before.
+// listWait is how long GET /v1/models waits for an upstream that was not asked
+// before.
 const listWait = 2 * time.Second
 
 // newCatalog is what the wildcard's upstream serves; nil without a wildcard.
@@ -40,7 +41,8 @@ func (s *server) newCatalog() *catalog.Catalog {
 	return nil
 }
 
-// listFailed logs why an upstream did not list its models, once for each reason in a row.
+// listFailed logs why an upstream did not list its models, once for each reason
+// in a row.
 func (s *server) listFailed() func(error) {
 	var last string // one request at a time
 	return func(err error) {
@@ -52,8 +54,9 @@ func (s *server) listFailed() func(error) {
 	}
 }
 
-// models is GET /v1/models: the models by name, as far as the key may use them. In the place of a wildcard stands what its upstream
-// lists; an upstream that does not answer takes nothing from the list but its own models.
+// models is GET /v1/models: the models by name, as far as the key may use them.
+// In the place of a wildcard stands what its upstream lists; an upstream that
+// does not answer takes nothing from the list but its own models.
 func (s *server) models(x *exchange, r *http.Request) error {
 	var served []catalog.Entry
 	if s.catalog != nil {
@@ -64,7 +67,8 @@ func (s *server) models(x *exchange, r *http.Request) error {
 	return s.sendJSON(x, list[modelObject]{Object: "list", Data: s.visible(x.who, served)})
 }
 
-// visible are the configured models and those of the wildcard's upstream that a principal may use, by name.
+// visible are the configured models and those of the wildcard's upstream that a
+// principal may use, by name.
 func (s *server) visible(who principal, served []catalog.Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
@@ -90,7 +94,8 @@ func (s *server) modelObject(name string, e catalog.Entry) modelObject {
 	}
 }
 
-// oneModel is GET /v1/models/{model...}: whatever a request may name. Clients differ in whether they escape a slash in a name.
+// oneModel is GET /v1/models/{model...}: whatever a request may name. Clients
+// differ in whether they escape a slash in a name.
 func (s *server) oneModel(x *exchange, r *http.Request) error {
 	name := r.PathValue("model")
 	if _, f := s.model(x.who, name); f != nil {
@@ -116,25 +121,29 @@ func (s *server) knownModels() []catalog.Entry {
 	return s.catalog.Known()
 }
 
-// maySee tells whether a model exists for a principal: its key and its tenant may use it.
+// maySee tells whether a model exists for a principal: its key and its tenant
+// may use it.
 func (s *server) maySee(who principal, model string) bool {
 	all := s.tenants.of(who.tenant).Models
 	return who.maySee(model) && (all == nil || slices.Contains(all, model))
 }
 
-// model finds the model that a principal asks for. One that it may not see is not there.
+// model finds the model that a principal asks for. One that it may not see is
+// not there.
 func (s *server) model(who principal, name string) (registry.Model, *fault.Error) {
 	m, ok := s.cfg.Registry.Model(name)
 	if !ok || name == wildcard || !s.maySee(who, name) { // a wildcard serves other names than its own
 		return registry.Model{}, &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
-			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.%s", excerpt(name), s.modelHint(who, name)),
+			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.%s",
+				excerpt(name), s.modelHint(who, name)),
 		}
 	}
 	return m, nil
 }
 
-// modelHint names models that a principal may use: those near to the name that it wrote, or else the first ones.
+// modelHint names models that a principal may use: those near to the name that
+// it wrote, or else the first ones.
 func (s *server) modelHint(who principal, name string) string {
 	const most = 5
 	var names []string
@@ -153,7 +162,8 @@ func (s *server) modelHint(who principal, name string) string {
 	case len(names) == 0:
 		return " Your key may use no model of this server."
 	case len(names) > most:
-		return fmt.Sprintf(" Your key may use %s, for example; GET /v1/models lists all %d.", hints.List(names[:most], "and"), len(names))
+		return fmt.Sprintf(" Your key may use %s, for example; GET /v1/models lists all %d.",
+			hints.List(names[:most], "and"), len(names))
 	}
 	return " Your key may use " + hints.List(names, "and") + "."
 }

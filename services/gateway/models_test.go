@@ -11,7 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// behindAWildcard is a registry with a wildcard, whose upstream answers every GET with the body.
+// behindAWildcard is a registry with a wildcard, whose upstream answers every
+// GET with the body.
 func behindAWildcard(tb testing.TB, status int, body string, more ...registry.Model) func(*Config) {
 	tb.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -76,7 +76,7 @@ func (t *socketTurn) handle(ctx context.Context) error {
 		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
 	case outcome != http.StatusOK && outcome != statusHungUp:
 		f := faultOf(err)
-		fields = append(fields, zap.String("code", f.Code), zap.String("error", f.Message))
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", withoutQuotes(f.Message)))
 	}
 	log("message served", fields...)
 	return sent

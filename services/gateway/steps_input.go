@@ -18,7 +18,8 @@ import (
 	"windlass.dev/windlass/services/internal/itemid"
 )
 
-// What the inputs of models may have in an audit trail, in bytes: each of them, all together, and the one of a turn that was asked for.
+// What the inputs of models may have in an audit trail, in bytes: each of them,
+// all together, and the one of a turn that was asked for.
 const (
 	stepInput  = 256 << 10
 	trailInput = 8 << 20
@@ -32,13 +33,17 @@ func readTurn(q url.Values) (int, error) {
 	}
 	turn, err := strconv.Atoi(q.Get("turn"))
 	if err != nil || turn < 1 {
-		return 0, fault.Invalid("turn", "invalid_value", fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", excerpt(q.Get("turn"))))
+		return 0, fault.Invalid("turn", "invalid_value",
+			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", excerpt(q.Get("turn"))))
 	}
 	return turn, nil
 }
 
-// showInputs writes what each model call was shown into the trail. It is made of what is stored: see package audit.
-func (s *server) showInputs(ctx context.Context, tenant string, id uuid.UUID, steps []store.Step, shown []stepObject, turn int) error {
+// showInputs writes what each model call was shown into the trail. It is made
+// of what is stored: see package audit.
+func (s *server) showInputs(
+	ctx context.Context, tenant string, id uuid.UUID, steps []store.Step, shown []stepObject, turn int,
+) error {
 	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
 		return notFound(publicID(id))
@@ -50,10 +55,7 @@ func (s *server) showInputs(ctx context.Context, tenant string, id uuid.UUID, st
 	if f != nil {
 		return fmt.Errorf("show what request %s sent its model: its body is not what was accepted", id)
 	}
-	earlier, gap, err := s.continued(ctx, tenant, id, c)
-	if err != nil {
-		return err
-	}
+	earlier, gap := s.continued(ctx, tenant, id, c)
 	c.Input = itemid.Stored(id, c.Input) // as input_items shows them
 	run := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
 		content, err := s.seals.Open(tenant, it.Encrypted())
@@ -109,16 +111,20 @@ func notice(gap string, omitted, asked, turn int) *string {
 	return &text
 }
 
-// continued is what a response continues, and what of it cannot be shown.
+// continued is what a response continues, and why it cannot be shown. A long
+// history that the database does not deliver in time leaves the rest of the
+// trail readable.
 func (s *server) continued(
 	ctx context.Context, tenant string, id uuid.UUID, c *responses.Create,
-) (earlier []chain.Ancestor, gap string, err error) {
-	var unreadable error
+) (earlier []chain.Ancestor, gap string) {
+	var err, unreadable error
 	switch {
 	case c.PreviousResponseID != "":
 		parent, _ := parseID(c.PreviousResponseID)
 		var line []store.Chain
-		line, err = within(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) { return s.store.Ancestors(ctx, tenant, parent) })
+		line, err = within(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
+			return s.store.Ancestors(ctx, tenant, parent)
+		})
 		earlier, unreadable = chain.Ancestors(line)
 		for i := range earlier {
 			earlier[i].Input = itemid.Stored(line[i].ID, earlier[i].Input)
@@ -126,20 +132,25 @@ func (s *server) continued(
 	case c.Conversation != "":
 		conversation, _ := parseConversationID(c.Conversation)
 		var items [][]byte
-		items, err = within(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) { return s.store.Spoken(ctx, tenant, conversation) })
+		items, err = within(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
+			return s.store.Spoken(ctx, tenant, conversation)
+		})
 		earlier, unreadable = chain.Conversation(before(id, c.Input, items))
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, "What this response continues has been deleted.", nil
-	case err == nil && unreadable != nil:
-		return nil, "What this response continues cannot be read.", nil
+		return nil, "What this response continues has been deleted."
+	case err != nil:
+		return nil, "What this response continues was not read in time; try again."
+	case unreadable != nil:
+		return nil, "What this response continues cannot be read."
 	}
-	return earlier, "", err
+	return earlier, ""
 }
 
-// before are the items of a conversation that were there when a response was made on it. It was locked until the response's own items
-// were added, so that everything from the first of those on is younger.
+// before are the items of a conversation that were there when a response was
+// made on it. It was locked until the response's own items were added, so that
+// everything from the first of those on is younger.
 func before(id uuid.UUID, input []item.Item, items [][]byte) [][]byte {
 	own := map[string]bool{}
 	for _, it := range input {

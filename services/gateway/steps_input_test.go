@@ -8,7 +8,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// shown is the model's input of a step in the trail, as text, and the notice beside it.
+// shown is the model's input of a step in the trail, as text, and the notice
+// beside it.
 func (s *stand) shown(id, query string, step int) (input, notice string) {
 	s.tb.Helper()
 	r := s.call("GET", "/v1/responses/"+id+"/steps"+query, "")
@@ -61,7 +62,8 @@ func TestTheTrailShowsWhatAContinuationContinues(t *testing.T) {
 	}
 }
 
-// TestTheTrailShowsAConversationAsItWas: what was said on it later is not in the inputs of before.
+// TestTheTrailShowsAConversationAsItWas: what was said on it later is not in
+// the inputs of before.
 func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

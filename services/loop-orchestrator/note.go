@@ -43,3 +43,20 @@ func (o *orchestrator) noteFailedTool(r store.ToolResult, tool string, why chain
 	}
 	o.Log.Info("tool call failed", fields...)
 }
+
+// noteRefusedTools logs the calls of a turn that are not made. Their reasons
+// can quote the model, so only the codes are logged, and the names of tools that
+// are registered.
+func (o *orchestrator) noteRefusedTools(t store.TurnCommit) {
+	for _, s := range t.Steps {
+		if s.Due() {
+			continue
+		}
+		name := s.Name
+		if _, known := o.Registry.Tool(name); !known {
+			name = "?"
+		}
+		o.Log.Info("tool call failed", zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(t.ID)), zap.Int("step_seq", s.Index),
+			zap.String("tool", name), zap.String("outcome", callFailed), zap.String("code", chain.ReadFailure(s.Error).Code))
+	}
+}

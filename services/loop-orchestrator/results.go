@@ -24,11 +24,11 @@ var errCommitted = &bus.Handled{Outcome: "committed"}
 // hands all of it back, unless the error is an unknown one.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
-	if err == nil {
-		err = errCommitted
-	}
 	if backend.Unknown(ctx, err) {
 		return o.resultsApart(ctx, batch)
+	}
+	if err == nil {
+		err = errCommitted
 	}
 	errs := make([]error, len(batch))
 	for i := range errs {

@@ -89,6 +89,7 @@ func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store
 	}
 	failpoint.Hit(failpoint.TurnAfterCommit)
 	o.Metrics.Step("model", outcome(t), t.Took)
+	o.noteRefusedTools(t)
 	o.Bus.Announce(turnEvent(before, t))
 	if err := o.Dispatch(ctx, false, row); err != nil {
 		return err

@@ -91,8 +91,8 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	s.sql(t, raises("23514", "convert_from(NEW.output, 'UTF8') = 'poison'"))
 	e := resultOf(s.question(bad))
 	e.GetToolCompleted().Output = []byte("poison")
-	errs := s.results(t.Context(), []bus.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}})
-	if err := errors.Join(errs...); err != nil {
+	batch := []bus.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}}
+	if err := errors.Join(s.results(t.Context(), batch)...); err != nil {
 		t.Fatalf("the batch ended with %v, want it to be handled", err)
 	}
 	for row, want := range map[*store.Row]string{&bad: "SQLSTATE 23514", &good: "fine"} {
@@ -100,7 +100,8 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(steps[1].Output) + string(steps[1].Error); !strings.Contains(got, want) || strings.Contains(got, "poison") {
+		got := string(steps[1].Output) + string(steps[1].Error)
+		if !strings.Contains(got, want) || strings.Contains(got, "poison") {
 			t.Errorf("the call's record is %q, want %q in it", got, want)
 		}
 	}

@@ -14,11 +14,13 @@ import (
 	"time"
 )
 
-// pageHost is a name that leads a browser of the tests to this machine, without being one of its own.
+// pageHost is a name that leads a browser of the tests to this machine, without
+// being one of its own.
 const pageHost = "pages.example"
 
-// TestBrowser: pages use Windlass from a real browser, by fetch and by npm openai with dangerouslyAllowBrowser, if their origin is
-// allowed; dev allows the pages of its own machine.
+// TestBrowser: pages use Windlass from a real browser, by fetch and by npm
+// openai with dangerouslyAllowBrowser, if their origin is allowed; dev allows
+// the pages of its own machine.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	chromium := browser(t)
@@ -77,7 +79,8 @@ type page struct {
 	denied   bool // its origin is not allowed to use the API
 }
 
-// visit opens the page in a browser of its own and returns what it went through.
+// visit opens the page in a browser of its own and returns what it went
+// through.
 func visit(t *testing.T, chromium string, p page) []line {
 	t.Helper()
 	results := make(chan []line, 1)

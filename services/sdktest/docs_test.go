@@ -30,7 +30,8 @@ func docSnippets(t *testing.T) (all []docSnippet) {
 	return all
 }
 
-// TestSnippetsOfTheDocs runs the code of docs/clients.md: each snippet asks the demo model for the weather, and prints its answer.
+// TestSnippetsOfTheDocs runs the code of docs/clients.md: each snippet asks the
+// demo model for the weather, and prints its answer.
 func TestSnippetsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	url := startDev(t)
@@ -85,7 +86,8 @@ func (s docSnippet) command(t *testing.T, code string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), "go", "run", write("main.go")) // from here, where the module has openai-go
 }
 
-// TestCodexIsConfiguredAsTheDocsSay: the scenarios of Codex use the configuration that docs/clients.md shows.
+// TestCodexIsConfiguredAsTheDocsSay: the scenarios of Codex use the
+// configuration that docs/clients.md shows.
 func TestCodexIsConfiguredAsTheDocsSay(t *testing.T) {
 	t.Parallel()
 	shown := map[string]bool{}

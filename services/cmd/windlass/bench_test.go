@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/store/pgbouncer"
 	"windlass.dev/windlass/services/internal/bench"
 )
 
@@ -50,5 +51,42 @@ func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("the benchmark left %v, %v, want nothing", left, err)
+	}
+}
+
+// TestScenariosBehindPgBouncer is F37: the whole of Windlass works behind a
+// PgBouncer in transaction mode that has its default settings.
+func TestScenariosBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	if _, err := pgbouncer.Find(); err != nil {
+		t.Skipf("NOT TESTED behind a connection pooler: %v", err)
+	}
+	dir, err := os.MkdirTemp("", "wl-bench-pooled-") //nolint:usetesting // t.TempDir is closed to the account that Postgres runs as
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cfg := bench.Config{
+		Concurrency: []int{4}, Runs: 8, Time: time.Minute, Dir: dir, Quiet: 100 * time.Millisecond, PgBouncer: true,
+		Self: []string{os.Args[0], "bench-part"},
+	}
+	for _, name := range []string{"B1", "B2", "B3"} {
+		s, err := bench.ParseScenario(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Scenarios = append(cfg.Scenarios, s)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	if err := bench.Run(ctx, cfg, &out); err != nil { // without a score it fails
+		t.Fatalf("Run = %v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "set_config") {
+		t.Errorf("no statement brought its settings; the test means to go through the pooler:\n%s", out.String())
 	}
 }

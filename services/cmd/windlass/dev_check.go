@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,15 +70,6 @@ func (d *dev) findNATS(ctx context.Context) error {
 	}
 }
 
-// databaseWait is how long dev waits for a database that cannot be reached or
-// is starting up.
-const databaseWait = 10 * time.Second
-
-// sayWaiting says on which database dev waits, and why.
-func (d *dev) sayWaiting(reason error) {
-	fmt.Fprintf(os.Stderr, "waiting up to %s for the database at %s: %v\n", databaseWait, address(d.DatabaseURL), reason)
-}
-
 // reason is why a server cannot be reached, if a connection shows it, else err.
 func reason(ctx context.Context, server string, err error) error {
 	u, parseErr := url.Parse(server)
@@ -96,18 +86,33 @@ func reason(ctx context.Context, server string, err error) error {
 	return err
 }
 
+// databaseWait is how long dev waits for a database that cannot be reached or
+// is starting up.
+const databaseWait = 10 * time.Second
+
+// sayWaiting says on which database dev waits, and why.
+func (d *dev) sayWaiting(reason error) {
+	d.rt.Log.Warn("start check", zap.String("hint", fmt.Sprintf("dev waits for up to %s", databaseWait)),
+		zap.String("error", fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), brief(reason))))
+}
+
 // databaseFault says what to do about a database that was given and cannot be
 // used.
 func (d *dev) databaseFault(err error) error {
 	if d.pg != nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	var op *net.OpError
-	if errors.As(err, &op) { // without the driver's account of its attempts
-		err = op
-	}
 	return fmt.Errorf("the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
-		address(d.DatabaseURL), err)
+		address(d.DatabaseURL), brief(err))
+}
+
+// brief is an error without the driver's account of each attempt.
+func brief(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	return err
 }
 
 // address is a URL without user, password and query.

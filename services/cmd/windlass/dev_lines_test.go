@@ -67,7 +67,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 	t.Cleanup(tools.Close)
 	var config strings.Builder
 	config.WriteString("models:\n")
-	for _, name := range []string{"key", "denied", "name", "words", "broken", "local", "gone", "missing"} {
+	for _, name := range []string{"key", "denied", "name", "words", "broken", "local", "gone", "missing", "unoffered"} {
 		fmt.Fprintf(&config, "  - {name: %s, attempts: 1, upstream: {url: %s/%s/v1, credential: {env: WL_TEST_KEY}}}\n", name, server.URL, name)
 	}
 	fmt.Fprintf(&config, "  - {name: dead, attempts: 2, upstream: {url: http://%s/v1}}\n", closed)
@@ -95,7 +95,8 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 		{"local", `failed +resp_\w+ tool local: .*; the model is shown this failure  → add allow_private: true to tool local`, ""},
 		{"gone", `failed +resp_\w+ tool gone: the tool refused the connection; .*  → is the server at http://` + closed + `/b running\?`, ""},
 		{"missing", `failed +resp_\w+ tool missing: it answered 404 Not Found; .*  → check its url \(\S+/c\) and method \(POST\)`, ""},
-		{"nothing-like-it", `refused +POST /v1/responses: 404 The model 'nothing-like-it' .*  → GET /v1/models lists the models`, "nothing-like-it"},
+		{"unoffered", `failed +resp_\w+ model: it called a tool that it was not offered; the model is shown this failure`, ""},
+		{"nothing-like-it", `refused +POST /v1/responses: 404 The model '….*  → GET /v1/models lists the models`, "nothing-like-it"},
 	} {
 		answer := d.call(t, http.MethodPost, "/v1/responses",
 			`{"model": "`+tt.model+`", "input": "`+canary+`", "tools": [{"type": "mcp", "server_label": "windlass"}]}`)

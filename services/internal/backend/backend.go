@@ -57,7 +57,8 @@ type Backend struct {
 	Log      *zap.Logger
 	Metrics  *process.Metrics
 
-	seldom seldom
+	seldom     seldom
+	unregister func() // nil: no metrics of the database are registered
 }
 
 // Open connects a service and makes sure that the streams and consumers exist. It waits for a database or a bus that is away.
@@ -92,6 +93,7 @@ func Open(ctx context.Context, service string, cfg Config) (*Backend, error) {
 		be.Close(ctx)
 		return nil, err
 	}
+	be.unregister = cfg.Runtime.DatabaseUp(st.Up)
 	cfg.Runtime.Health.Check(service+".postgres", st.Ping)
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	return be, nil
@@ -116,6 +118,9 @@ func (be *Backend) ensure(ctx context.Context) error {
 // Close ends the connections; every handler must have returned.
 func (be *Backend) Close(ctx context.Context) {
 	be.Bus.Close(context.WithoutCancel(ctx))
+	if be.unregister != nil {
+		be.unregister()
+	}
 	be.Store.Close()
 }
 

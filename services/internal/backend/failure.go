@@ -10,8 +10,9 @@ import (
 // seldomPause is the time between two log lines of the same kind.
 const seldomPause = 10 * time.Second
 
-// LogFailure logs work that failed and will be tried again by itself. The store and the bus log an outage once, so what follows from
-// it is only logged at debug. Every other error is a bug or a broken installation, and is an error.
+// LogFailure logs work that failed and will be tried again by itself. The store
+// and the bus log an outage once, so what follows from it is only logged at
+// debug. Every other error is a bug or a broken installation, and is an error.
 func (be *Backend) LogFailure(message string, err error, fields ...zap.Field) {
 	fields = append(fields, zap.Error(err))
 	switch {
@@ -22,7 +23,8 @@ func (be *Backend) LogFailure(message string, err error, fields ...zap.Field) {
 	}
 }
 
-// seldom bounds log lines that would come several times a second. Safe for concurrent use; keys are constants.
+// seldom bounds log lines that would come several times a second. Safe for
+// concurrent use; keys are constants.
 type seldom struct {
 	mu sync.Mutex
 	at map[string]time.Time

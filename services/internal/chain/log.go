@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"unicode"
 
 	"go.uber.org/zap"
 
@@ -40,7 +41,17 @@ func withoutQuotes(message string, c store.Chain) string {
 	if len(message) > maxLogged {
 		message = strings.ToValidUTF8(message[:maxLogged], "") + "…"
 	}
-	return blank(message, said(c))
+	return oneLine(blank(message, said(c)))
+}
+
+// oneLine keeps line ends and escape sequences out of logs.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // said is every text of the request that a client, a model or a tool wrote.

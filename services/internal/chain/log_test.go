@@ -21,6 +21,7 @@ func TestLogsOfFailuresQuoteNoRequest(t *testing.T) {
 		{"a piece of it", "near <4711 0815 1234>", "near <[…]>"},
 		{"instructions", "rejected <Keep the launch code.>", "rejected <[…]>"},
 		{"an output", "after: the vault is behind the painting", "after: […]"},
+		{"line ends and escapes", "a\r\nb\x1b[2J", "a  b [2J"},
 		{"short words in common", "the code is 400", "the code is 400"},
 		{"too long", strings.Repeat("x", 400), strings.Repeat("x", 300) + "…"},
 	} {

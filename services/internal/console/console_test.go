@@ -141,6 +141,11 @@ func TestLines(t *testing.T) {
 			" tool order: the tool refused the connection; attempt 1 failed, another follows  → is the server at http://127.0.0.1:7/order running?\n"},
 		{"a tool's credential", "warn", toolFailed("failed", "credential_error", 0, "the tool's credential could not be read"), "failed   resp_" + id +
 			" tool order: the tool's credential could not be read; the model is shown this failure  → set the environment variable SHOP and start again\n"},
+		{"arguments that do not match", "warn", toolFailed("failed", "invalid_arguments", 0, ""), "failed   resp_" + id +
+			" tool order: the model's arguments do not match its parameters; the model is shown this failure\n"},
+		{"a tool that was not offered", "warn", func(log *zap.Logger) {
+			log.Info("tool call failed", zap.String("request_id", id), zap.String("tool", "?"), zap.String("outcome", "failed"), zap.String("code", "unknown_tool"))
+		}, "failed   resp_" + id + " model: it called a tool that it was not offered; the model is shown this failure\n"},
 		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
 			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
 		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
@@ -273,11 +278,11 @@ func TestAnOutageIsOneLine(t *testing.T) {
 			log.Warn("streams could not be ensured", zap.Error(errors.New("nats: outbound buffer limit exceeded")))
 		}
 		c.flush(time.Now().Add(window / 2))
-		if n := strings.Count(out.String(), "\n"); n != 3 || !strings.Contains(out.String(), " Postgres: it does not answer: dial tcp 127.0.0.1:1: connect: connection refused  →") {
-			t.Errorf("prints\n%swant a line for Postgres, NATS and the failed requests each", out.String())
+		if n := strings.Count(out.String(), "\n"); n != 2+burst || !strings.Contains(out.String(), " Postgres: it does not answer: dial tcp 127.0.0.1:1: connect: connection refused  →") {
+			t.Errorf("prints\n%swant a line for Postgres, one for NATS, and %d of failed requests", out.String(), burst)
 		}
 		c.flush(time.Now().Add(window + time.Second))
-		if n := strings.Count(out.String(), "\n"); n != 4 {
+		if n := strings.Count(out.String(), "\n"); n != 3+burst {
 			t.Errorf("prints\n%swant the failed requests counted and nothing else", out.String())
 		}
 		c.Logger().Info("ready again")

@@ -143,10 +143,18 @@ func (a Advisor) modelFailed(r record) line {
 func (a Advisor) toolFailed(r record) line {
 	tool := r.text("tool")
 	l := line{level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool, say: failure("it", r)}
+	switch r.text("code") {
+	case "unknown_tool":
+		l.about, l.say = "model", "it called a tool that it was not offered"
+	case "invalid_arguments":
+		l.say = "the model's arguments do not match its parameters"
+	}
 	if r.text("code") == "address_refused" {
 		l.say, _, _ = strings.Cut(l.say, ";") // the rest is advice
 	}
-	l.hint = a.toolHint(tool, r.text("code"), int(r.number("status")))
+	if tool != "?" {
+		l.hint = a.toolHint(tool, r.text("code"), int(r.number("status")))
+	}
 	l.key, l.burst = "tool "+r.text("outcome")+tool+l.say, burst
 	if r.text("outcome") == "retried" {
 		l.word, l.say = "retry", fmt.Sprintf("%s; attempt %d failed, another follows", l.say, r.number("attempt"))
@@ -180,7 +188,7 @@ func (a Advisor) served(r record) line {
 	case words != "":
 		l.level, l.word, l.say = zapcore.ErrorLevel, "failed", status+" "+words
 		l.hint = a.clientHint(status, r.text("code"))
-		l.key, l.burst = "served "+route+status, 1
+		l.key, l.burst = "served "+route+status, burst
 	}
 	return l
 }

@@ -40,7 +40,7 @@ func TestRoute(t *testing.T) {
 		"/v1/responses/compact": {"POST"}, "/v1/chat/completions": {"POST"}, "/v1/completions": {"POST"}, "/v1/embeddings": {"POST"},
 		"/v1/models": {"GET"}, "/v1/models/{model...}": {"GET"}, "/openapi.json": {"GET"},
 	}
-	const base = " The base URL of a client ends with /v1, once."
+	const base = " Check the base URL of the client: it ends with one /v1."
 	for _, tt := range []struct{ method, path, want string }{
 		{"POST", "/responses", "Did you mean POST /v1/responses?" + base},
 		{"POST", "/chat/completions", "Did you mean POST /v1/chat/completions?" + base},

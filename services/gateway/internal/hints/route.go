@@ -44,7 +44,7 @@ func (routes Routes) Route(method, written string) string {
 		}
 		hint := "Did you mean " + routes.with(method, pattern, right) + "?"
 		if "/v1"+tail != clean && strings.HasPrefix(right, "/v1/") {
-			hint += " The base URL of a client ends with /v1, once."
+			hint += " Check the base URL of the client: it ends with one /v1."
 		}
 		return hint
 	}

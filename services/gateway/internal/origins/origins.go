@@ -1,10 +1,10 @@
 // Package origins decides which web pages may call the API from a browser.
 //
 // An origin is what browsers send of a page: scheme, host and port. A [List]
-// allows them by name or by pattern, and [List.Handler] adds the CORS headers to
-// every answer and answers preflights, which carry no key, by itself. Credentials
-// in the sense of CORS (cookies) are never allowed: the API's only credential is
-// the key in a header, so that a page can do nothing without one.
+// allows them by name or by pattern, and [List.Handler] adds the CORS headers
+// to every answer and answers preflights, which carry no key, by itself.
+// Credentials in the sense of CORS (cookies) are never allowed: the API's only
+// credential is the key in a header, so that a page can do nothing without one.
 package origins
 
 import (
@@ -53,10 +53,10 @@ var loopback = []string{
 }
 
 // Parse reads a list. Each entry is * (every origin), null (pages without an
-// origin, like files and sandboxed frames), [Loopback], or scheme://host[:port],
-// where the port may be * and the host may begin with "*." for all its
-// subdomains. Empty entries are ignored. The error names the entry and what to
-// write.
+// origin, like files and sandboxed frames), [Loopback], or
+// scheme://host[:port], where the port may be * and the host may begin with
+// "*." for all its subdomains. Empty entries are ignored. The error names the
+// entry and what to write.
 func Parse(entries []string) (List, error) {
 	var l List
 	for i := 0; i < len(entries); i++ {
@@ -86,15 +86,16 @@ func Parse(entries []string) (List, error) {
 func parse(entry string) (pattern, error) {
 	scheme, rest, ok := strings.Cut(strings.ToLower(strings.TrimSuffix(entry, "/")), "://")
 	if !ok {
-		return pattern{}, fmt.Errorf("%q is not an origin: write it with its scheme, like http://%s or https://%[2]s", entry, entry)
+		return pattern{}, fmt.Errorf("%q is not an origin: write it with its scheme, like http://%s or https://%[2]s",
+			entry, entry)
 	}
 	p := pattern{scheme: scheme}
 	rest, p.anyPort = strings.CutSuffix(rest, ":*")
 	rest, p.subdomains = strings.CutPrefix(rest, "*.")
 	u, err := url.Parse(scheme + "://" + rest)
 	if err != nil || u.Hostname() == "" || u.Host != rest || strings.Contains(u.Host, "*") || p.anyPort && u.Port() != "" {
-		return pattern{}, fmt.Errorf("%q is not an origin: want scheme://host[:port] without a path, like https://app.example.com, "+
-			"https://*.example.com or http://localhost:*", entry)
+		return pattern{}, fmt.Errorf("%q is not an origin: want scheme://host[:port] without a path, "+
+			"like https://app.example.com, https://*.example.com or http://localhost:*", entry)
 	}
 	p.host, p.port = u.Hostname(), port(u)
 	return p, nil
@@ -102,10 +103,11 @@ func parse(entry string) (pattern, error) {
 
 // port is the port of a URL, "" if it is the scheme's own.
 func port(u *url.URL) string {
-	if p := u.Port(); u.Scheme == "http" && p != "80" || u.Scheme == "https" && p != "443" || u.Scheme != "http" && u.Scheme != "https" {
-		return p
+	switch u.Scheme + ":" + u.Port() {
+	case "http:80", "https:443":
+		return ""
 	}
-	return ""
+	return u.Port()
 }
 
 // Empty reports whether the list allows no origin at all.
@@ -153,7 +155,7 @@ func (l List) Handler(preflight func(http.ResponseWriter), next http.Handler) ht
 		AllowedHeaders:      []string{"*"}, // those that the page asks for: SDKs add their own
 		ExposedHeaders:      exposed,
 		MaxAge:              maxAge,
-		AllowPrivateNetwork: true, // a page of the Internet may call a Windlass of the user's own network, if its origin is listed
+		AllowPrivateNetwork: true, // a listed page of the Internet may call a Windlass in the user's own network
 	}
 	if l.any {
 		o.AllowedOrigins = []string{"*"}

@@ -26,25 +26,38 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 	return s.Answer()
 }
 
-// whole takes a chat completion that is complete.
+// whole takes a chat completion that is complete. One answer was asked for, but
+// some servers put its text and its calls into two choices.
 func (s *stream) whole(v json.RawMessage) error {
-	var choice json.RawMessage
+	var choices []json.RawMessage
 	for c := range loose.Elements(loose.Member(v, "choices")) {
-		choice = c
-		break
+		choices = append(choices, c)
 	}
-	message := loose.Member(choice, "message")
+	var message, failure json.RawMessage
+	if len(choices) > 0 {
+		message, failure = loose.Member(choices[0], "message"), loose.Member(choices[0], "error")
+	}
 	if loose.Kind(message) != '{' {
-		failure := loose.Member(v, "error")
-		if !loose.Given(failure) {
-			failure = loose.Member(choice, "error")
+		if own := loose.Member(v, "error"); loose.Given(own) {
+			failure = own
 		}
-		if err := reported(failure); err != nil {
+		if err := readError(failure); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
 	}
-	return s.Event(v)
+	if err := s.Event(v); err != nil {
+		return err
+	}
+	for _, c := range choices[1:] {
+		if len(s.calls.all) > 0 {
+			break
+		}
+		if err := s.add(said{calls: readMessage(loose.Member(c, "message")).calls}, nil, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Done takes the end of the stream.
@@ -56,21 +69,21 @@ func (s *stream) Answer() (model.Answer, error) {
 	switch {
 	case !s.chosen || s.finish == "" && !s.done:
 		return model.Answer{}, model.ErrBrokenOff
-	case failing(s.finish):
-		return model.Answer{}, failure(s.finish)
+	case isFailure(s.finish):
+		return model.Answer{}, finishError(s.finish)
 	}
-	if err := s.settle(); err != nil {
+	if err := s.finishCalls(); err != nil {
 		return model.Answer{}, err
 	}
-	if len(s.outputs) == 0 && failing(s.native) {
-		return model.Answer{}, failure(s.native)
+	if len(s.outputs) == 0 && isFailure(s.native) {
+		return model.Answer{}, finishError(s.native)
 	}
 	a := model.Answer{Finish: s.reason(), Usage: s.usage}
 	for _, o := range s.outputs {
 		a.Outputs = append(a.Outputs, o.whole())
 	}
 	if len(a.Outputs) > 0 {
-		a.Outputs[0].Own = s.ownOf(a.Outputs[0].Own)
+		a.Outputs[0].Own = s.withMessage(a.Outputs[0].Own)
 	}
 	return a, nil
 }
@@ -79,15 +92,15 @@ func (s *stream) Answer() (model.Answer, error) {
 // reason that nobody here knows have to be whole.
 func (s *stream) reason() model.Finish {
 	f, known := finish(s.finish)
-	if !known && slices.ContainsFunc(s.calls.all, (*caller).unfinished) {
+	if !known && slices.ContainsFunc(s.calls.all, (*pendingCall).unfinished) {
 		return model.Other
 	}
 	return f
 }
 
-// ownOf adds what the upstream attached to the message to what it attached to
-// the first output.
-func (s *stream) ownOf(first json.RawMessage) json.RawMessage {
+// withMessage adds what the upstream attached to the message to what it
+// attached to the first output.
+func (s *stream) withMessage(first json.RawMessage) json.RawMessage {
 	var o own
 	if first != nil && json.Unmarshal(first, &o) != nil {
 		return first // it was written here
@@ -102,7 +115,7 @@ func (s *stream) ownOf(first json.RawMessage) json.RawMessage {
 	case s.thoughtBy != "" && s.thoughtBy != byContent && s.attached.members[s.thoughtBy] == nil:
 		o.Reasoning = []string{s.thoughtBy}
 		same := string(appendText(nil, s.thinking.text.String()))
-		for _, name := range thinks { // the same text by another name is kept once
+		for _, name := range reasoningMembers { // the same text by another name is kept once
 			if m := s.attached.members[name]; m != nil && string(m.append(nil)) == same {
 				o.Reasoning = append(o.Reasoning, name)
 				delete(s.attached.members, name)
@@ -151,9 +164,9 @@ func join(lists []json.RawMessage) json.RawMessage {
 	return append(b, ']')
 }
 
-// count reads usage, as far as it makes sense: a number that is missing or
+// addUsage reads usage, as far as it makes sense: a number that is missing or
 // nothing leaves the one that came before.
-func count(u *responses.Usage, v json.RawMessage) {
+func addUsage(u *responses.Usage, v json.RawMessage) {
 	set := func(to *int64, from json.RawMessage, names ...string) {
 		for _, name := range names {
 			if n := loose.Count(loose.Member(from, name)); n > 0 {

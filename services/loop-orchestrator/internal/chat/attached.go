@@ -23,8 +23,8 @@ type attached struct {
 	sizes   map[string]int // of members that were kept; -1: left out
 }
 
-// take adds a member or a piece of it. left is what remains of maxAttached.
-func (a *attached) take(name string, v json.RawMessage, left *int) {
+// add adds a member or a piece of it. left is what remains of maxAttached.
+func (a *attached) add(name string, v json.RawMessage, left *int) {
 	if !loose.Given(v) || a.sizes[name] < 0 {
 		return
 	}
@@ -41,7 +41,7 @@ func (a *attached) take(name string, v json.RawMessage, left *int) {
 	if a.members[name] == nil {
 		a.members[name] = &piecewise{}
 	}
-	a.members[name].add(name, v)
+	a.members[name].add(name, v, maxMerged)
 }
 
 // json is the object of all members, in an order that does not change; nil if
@@ -98,7 +98,11 @@ var grows = map[string]bool{
 	"content": true, "transcript": true, "reasoning_text": true, "partial_json": true,
 }
 
-func (p *piecewise) add(name string, v json.RawMessage) {
+// maxMerged bounds how deep values are merged; what lies deeper is replaced.
+const maxMerged = 16
+
+// add adds a value or a piece of it, and merges it so many levels deep.
+func (p *piecewise) add(name string, v json.RawMessage, depth int) {
 	switch kind := loose.Kind(v); {
 	case !loose.Given(v):
 	case p.empty():
@@ -110,15 +114,15 @@ func (p *piecewise) add(name string, v json.RawMessage) {
 			p.raw = nil
 		}
 		p.text.WriteString(loose.Text(v))
-	case kind == '[' && p.kind() == '[':
-		p.openList()
+	case kind == '[' && p.kind() == '[' && depth > 0:
+		p.openList(depth)
 		for e := range loose.Elements(v) {
-			p.element(e)
+			p.element(e, depth)
 		}
-	case kind == '{' && p.kind() == '{':
-		p.openObject()
+	case kind == '{' && p.kind() == '{' && depth > 0:
+		p.openObject(depth)
 		for name, m := range loose.Members(v) {
-			p.member(name, m)
+			p.member(name, m, depth)
 		}
 	default:
 		*p = piecewise{raw: bytes.Clone(v)}
@@ -141,32 +145,32 @@ func (p *piecewise) kind() byte {
 	return loose.Kind(p.raw)
 }
 
-func (p *piecewise) openList() {
+func (p *piecewise) openList(depth int) {
 	if p.list == nil {
 		p.list = []*piecewise{}
 		for e := range loose.Elements(p.raw) {
-			p.element(e)
+			p.element(e, depth)
 		}
 		p.raw = nil
 	}
 }
 
-func (p *piecewise) openObject() {
+func (p *piecewise) openObject(depth int) {
 	if p.members == nil {
 		p.members = map[string]*piecewise{}
 		for name, m := range loose.Members(p.raw) {
-			p.member(name, m)
+			p.member(name, m, depth)
 		}
 		p.raw = nil
 	}
 }
 
-func (p *piecewise) member(name string, v json.RawMessage) {
+func (p *piecewise) member(name string, v json.RawMessage, depth int) {
 	if p.members[name] == nil {
 		p.members[name] = &piecewise{}
 		p.order = append(p.order, name)
 	}
-	p.members[name].add(name, v)
+	p.members[name].add(name, v, depth-1)
 }
 
 // lookBack bounds how many elements a piece is compared with.
@@ -175,21 +179,21 @@ const lookBack = 16
 // element adds an element of a list, or a piece of one that is there already:
 // it has the same index and type or, where there are no indices, continues the
 // last text.
-func (p *piecewise) element(v json.RawMessage) {
+func (p *piecewise) element(v json.RawMessage, depth int) {
 	index, typ := loose.Word(loose.Member(v, "index")), loose.Text(loose.Member(v, "type"))
 	for back, e := range slices.Backward(p.list) {
 		if len(p.list)-back > lookBack || e.kind() != '{' || index == "" && (back < len(p.list)-1 || !continues[typ]) {
 			break
 		}
-		e.openObject()
+		e.openObject(depth)
 		id, other := e.word("id"), loose.Word(loose.Member(v, "id"))
 		if e.word("index") == index && e.word("type") == typ && (id == "" || other == "" || id == other) {
-			e.add("", v)
+			e.add("", v, depth-1)
 			return
 		}
 	}
 	e := &piecewise{}
-	e.add("", v)
+	e.add("", v, depth-1)
 	p.list = append(p.list, e)
 }
 

@@ -8,7 +8,7 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// callers tells the calls of an answer apart. Servers name them by id, by
+// pendingCalls tells the calls of an answer apart. Servers name them by id, by
 // index, by both, by neither, and by ones that change or repeat:
 //
 //   - An id that is known continues its call; a new one begins a call, unless
@@ -19,15 +19,15 @@ import (
 //
 // A call is opened once its name is known for sure: when its arguments begin,
 // when another call begins, or at the end.
-type callers struct {
-	all     []*caller // in the order in which they began
-	byID    map[string]*caller
-	byIndex map[int]*caller
-	last    *caller
+type pendingCalls struct {
+	all     []*pendingCall // in the order in which they began
+	byID    map[string]*pendingCall
+	byIndex map[int]*pendingCall
+	last    *pendingCall
 }
 
-// caller is a call on its way.
-type caller struct {
+// pendingCall is a call on its way.
+type pendingCall struct {
 	output
 	brackets
 	call, function attached // members that are not known here
@@ -37,9 +37,9 @@ type caller struct {
 
 var errNameless = fmt.Errorf("%w: a tool call has no name", model.ErrMalformed)
 
-// call takes a piece of a call.
-func (s *stream) call(p piece) error {
-	c := s.calls.of(&p)
+// addCall takes a piece of a call.
+func (s *stream) addCall(p callPiece) error {
+	c := s.calls.find(&p)
 	if c == nil {
 		if p.index >= maxCalls || len(s.calls.all) >= maxCalls {
 			return fmt.Errorf("%w: too many tool calls", model.ErrMalformed)
@@ -49,24 +49,24 @@ func (s *stream) call(p piece) error {
 		}
 		c = s.calls.begin(p)
 	}
-	s.calls.continues(c, p)
+	s.calls.note(c, p)
 	for _, m := range p.call {
-		c.call.take(m.name, m.value, &s.left)
+		c.call.add(m.name, m.value, &s.left)
 	}
 	for _, m := range p.function {
-		c.function.take(m.name, m.value, &s.left)
+		c.function.add(m.name, m.value, &s.left)
 	}
-	c.named(p.name)
-	c.argue(p)
+	c.addName(p.name)
+	c.addArguments(p)
 	if c.text.Len() > 0 {
 		s.announce(c)
 	}
 	return nil
 }
 
-// of is the call that a piece belongs to; nil if it begins one. It gives the
-// piece the name that came before it.
-func (c *callers) of(p *piece) *caller {
+// find returns the call that a piece belongs to; nil if it begins one. It gives
+// the piece the name that came before it.
+func (c *pendingCalls) find(p *callPiece) *pendingCall {
 	cur, known := c.last, c.byID[p.id]
 	if p.index != none {
 		cur = c.byIndex[p.index]
@@ -78,7 +78,7 @@ func (c *callers) of(p *piece) *caller {
 	case p.apart:
 		return nil
 	case p.index != none && cur == nil: // an index that counts pieces, or an id that is given twice
-		if known != nil && known.goesOn(p) {
+		if known != nil && known.canContinue(p) {
 			return known
 		}
 		return nil
@@ -87,40 +87,40 @@ func (c *callers) of(p *piece) *caller {
 	case known != nil && (cur == nil || cur.Call.ID != p.id):
 		cur = known
 	case p.id != "" && cur.Call.ID != "" && cur.Call.ID != p.id: // an id of each piece, or of a call
-		if cur.unfinished() && cur.goesOn(p) && p.arguments != "" {
+		if cur.unfinished() && cur.canContinue(p) && p.arguments != "" {
 			return cur
 		}
 		return nil
 	}
 	switch {
-	case p.name == "" && cur.again != "" && p.begins() && p.arguments != cur.text.String():
+	case p.name == "" && cur.again != "" && p.beginsObject() && p.arguments != cur.text.String():
 		p.name = cur.again
 		return nil
-	case p.name != "" && cur.Call.Name != "" && cur.over(p, known != nil || p.index != none):
+	case p.name != "" && cur.Call.Name != "" && cur.endsBefore(p, known != nil || p.index != none):
 		return nil
 	}
 	return cur
 }
 
-// has reports whether a whole call is there already.
-func (c *callers) has(p piece) bool {
-	return slices.ContainsFunc(c.all, func(n *caller) bool {
+// contains reports whether a whole call is there already.
+func (c *pendingCalls) contains(p callPiece) bool {
+	return slices.ContainsFunc(c.all, func(n *pendingCall) bool {
 		return n.Call.Name == p.name && n.text.String() == p.arguments && (p.id == "" || p.id == n.Call.ID)
 	})
 }
 
-// goesOn reports whether a piece that is at another place can be the next of
-// the call.
-func (c *caller) goesOn(p *piece) bool {
+// canContinue reports whether a piece that is at another place can be the next
+// of the call.
+func (c *pendingCall) canContinue(p *callPiece) bool {
 	if p.name == "" {
-		return !(c.whole() && p.begins())
+		return !(c.whole() && p.beginsObject())
 	}
-	return p.name == c.Call.Name && c.unfinished() && p.arguments != "" && !p.begins()
+	return p.name == c.Call.Name && c.unfinished() && p.arguments != "" && !p.beginsObject()
 }
 
-// over reports whether a piece with a name begins a call after this one, and
-// does not belong to it. sure: the piece says by id or index that it does.
-func (c *caller) over(p *piece, sure bool) bool {
+// endsBefore reports whether a piece with a name begins a call after this one,
+// and does not belong to it. sure: the piece says by id or index that it does.
+func (c *pendingCall) endsBefore(p *callPiece, sure bool) bool {
 	same := p.name == c.Call.Name
 	related := strings.HasPrefix(p.name, c.Call.Name) || strings.HasPrefix(c.Call.Name, p.name)
 	switch {
@@ -132,8 +132,8 @@ func (c *caller) over(p *piece, sure bool) bool {
 	return !related && (!sure || p.typed && p.id == "")
 }
 
-// continues notes that a piece is of a call, by all that names it.
-func (c *callers) continues(n *caller, p piece) {
+// note records that a piece is of a call, by all that names it.
+func (c *pendingCalls) note(n *pendingCall, p callPiece) {
 	c.last = n
 	if p.index != none && c.byIndex[p.index] == nil {
 		c.byIndex[p.index] = n
@@ -146,15 +146,17 @@ func (c *callers) continues(n *caller, p piece) {
 	}
 }
 
-// begins reports whether the arguments of a piece are the beginning of an
+// beginsObject reports whether the arguments of a piece are the beginning of an
 // object.
-func (p *piece) begins() bool { return strings.HasPrefix(strings.TrimLeft(p.arguments, blanks), "{") }
+func (p *callPiece) beginsObject() bool {
+	return strings.HasPrefix(strings.TrimLeft(p.arguments, blanks), "{")
+}
 
-func (c *callers) begin(p piece) *caller {
+func (c *pendingCalls) begin(p callPiece) *pendingCall {
 	if c.byID == nil {
-		c.byID, c.byIndex = map[string]*caller{}, map[int]*caller{}
+		c.byID, c.byIndex = map[string]*pendingCall{}, map[int]*pendingCall{}
 	}
-	n := &caller{output: output{place: -1}}
+	n := &pendingCall{output: output{place: -1}}
 	n.Kind = model.Function
 	c.all = append(c.all, n)
 	if p.index != none {
@@ -166,8 +168,8 @@ func (c *callers) begin(p piece) *caller {
 	return n
 }
 
-// named takes a name, a piece of one, or one that was said before.
-func (c *caller) named(name string) {
+// addName takes a name, a piece of one, or one that was said before.
+func (c *pendingCall) addName(name string) {
 	if name != "" && name == c.Call.Name && c.whole() {
 		c.again = name
 	}
@@ -184,8 +186,8 @@ func (c *caller) named(name string) {
 
 const blanks = " \t\r\n"
 
-// argue takes a piece of the arguments. Space before them says nothing.
-func (c *caller) argue(p piece) {
+// addArguments takes a piece of the arguments. Space before them says nothing.
+func (c *pendingCall) addArguments(p callPiece) {
 	text := p.arguments
 	if c.text.Len() == 0 {
 		text = strings.TrimLeft(text, blanks)
@@ -199,7 +201,7 @@ func (c *caller) argue(p piece) {
 	case c.placeholder():
 		c.text.Reset()
 		c.brackets = brackets{}
-	case p.name != "" && c.unfinished() && p.begins(): // each piece has all before it
+	case p.name != "" && c.unfinished() && p.beginsObject(): // each piece has all before it
 		if rest, again := strings.CutPrefix(text, sofar); again {
 			text = rest
 		}
@@ -210,12 +212,12 @@ func (c *caller) argue(p piece) {
 
 // announce opens a call whose name is known, and tells what there is of its
 // arguments. Arguments that may turn out to be none are told at the end.
-func (s *stream) announce(c *caller) {
+func (s *stream) announce(c *pendingCall) {
 	if c.Call.Name == "" {
 		return
 	}
 	text := c.text.String()
-	if strings.HasPrefix(null, text) || strings.HasPrefix(model.NoArguments, text) {
+	if slices.ContainsFunc(placeholders, func(p string) bool { return strings.HasPrefix(p, text) }) {
 		text = ""
 	}
 	opened := c.place >= 0
@@ -230,10 +232,10 @@ func (s *stream) announce(c *caller) {
 	}
 }
 
-// settle opens the calls that are still to be opened. Calls without a name are
-// nothing, or the rest of the call before, or a fault of the upstream.
-func (s *stream) settle() error {
-	var before *caller
+// finishCalls opens the calls that are still to be opened. Calls without a name
+// are nothing, or the rest of the call before, or a fault of the upstream.
+func (s *stream) finishCalls() error {
+	var before *pendingCall
 	for _, c := range s.calls.all {
 		text := c.text.String()
 		switch {
@@ -253,7 +255,7 @@ func (s *stream) settle() error {
 	}
 	for _, c := range s.calls.all {
 		s.announce(c)
-		c.Own = own{ID: s.short(c.Call.ID), Call: c.call.json(), Function: c.function.json()}.encode()
+		c.Own = own{ID: s.keepID(c.Call.ID), Call: c.call.json(), Function: c.function.json()}.encode()
 	}
 	return nil
 }

@@ -180,6 +180,7 @@ func TestCallsOfAStream(t *testing.T) {
 		"an object late":     {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":""}}`), calling(`{"index":0,"function":{"arguments":{"city":"Paris"}}}`)}, one},
 		"an object for now":  {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":{}}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
 		"null for now":       {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":null}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
+		"a list for now":     {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":[]}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
 		"space before":       {[]string{calling(`{"index":0,"id":"c1",` + f(` `) + `}`), calling(`{"index":0,` + rest(` `+paris) + `}`)}, one},
 		"none":               {[]string{calling(`{"index":0,"id":"c1","function":{"name":"now"}}`)}, []string{"c1 now "}},
 		"an empty object":    {[]string{calling(`{"index":0,"id":"c1","function":{"name":"now","arguments":"{"}}`), calling(`{"index":0,` + rest(`}`) + `}`)}, []string{"c1 now {}"}},
@@ -232,6 +233,27 @@ func TestCallsThatCannotBe(t *testing.T) {
 	}
 }
 
+// Some servers put the text and the calls of one answer into two choices.
+func TestCallsOfAnotherChoice(t *testing.T) {
+	t.Parallel()
+	const calls = `{"message":{"role":"assistant","tool_calls":[{"id":"c1","function":{"name":"look","arguments":"{}"}}]},"finish_reason":"tool_calls"}`
+	for choices, want := range map[string][]string{
+		`{"message":{"content":"a"},"finish_reason":"tool_calls"},` + calls: {"output_text a", "c1 look {}"},
+		calls + `,` + calls: {"c1 look {}"},
+		`{"message":{"content":"a"}},{"message":{"content":"b"}},{},7,null`:       {"output_text a"},
+		`{"message":{"content":"a"}},{"message":{"content":"b"}},{},7,` + calls:   {"output_text a", "c1 look {}"},
+		`{"message":{"content":"a"},"finish_reason":"stop"},{"message":{"x":[]}}`: {"output_text a"},
+	} {
+		a, err := Dialect{}.Decode([]byte(`{"choices":[` + choices + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, sketch(a)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", choices, diff)
+		}
+	}
+}
+
 // In a whole answer each call of the list is one.
 func TestCallsOfAnAnswer(t *testing.T) {
 	t.Parallel()
@@ -250,6 +272,7 @@ func TestCallsOfAnAnswer(t *testing.T) {
 		"a number":                 {`"tool_calls":[` + f("", `7`) + `]`, []string{` look 7`}},
 		"null":                     {`"tool_calls":[` + f("", `null`) + `]`, []string{` look `}},
 		"one in place of a list":   {`"tool_calls":` + f("", `"{}"`), []string{" look {}"}},
+		"an empty array":           {`"tool_calls":[` + f("", `[]`) + `]`, []string{` look []`}},
 		"a function_call":          {`"function_call":{"name":"look","arguments":"{}"}`, []string{" look {}"}},
 		"a function_call beside":   {`"function_call":{"name":"look","arguments":"{}"},"tool_calls":[` + f("", `"{}"`) + `]`, []string{" look {}"}},
 		"a function_call of null":  {`"content":"a","function_call":null,"tool_calls":null`, []string{"output_text a"}},

@@ -122,6 +122,7 @@ func TestHistory(t *testing.T) {
 	}
 	silent := chain.Turn{Tools: map[string]store.Step{"c3": {CallID: "c3", Output: []byte{}}}}
 	silent.Items = []item.Item{item.Call{ID: "fc3", CallID: "c3", Name: "h", Arguments: ""}.Function()}
+	quiet := chain.Turn{Record: chain.Record{Items: []item.Item{item.Message("msg", "assistant", "completed", item.Part{Type: "output_text"})}}}
 	const wrapped = `"arguments":"{\"_invalid_arguments\":\"[1]\"}"`
 	tests := []struct {
 		name string
@@ -155,6 +156,22 @@ func TestHistory(t *testing.T) {
 			{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"b","content":"2"},
 			{"role":"tool","tool_call_id":"a","content":"1"},{"role":"user","content":"wait"}]`,
 		},
+		{
+			"outputs that say nothing", call(t, `[{"type":"function_call","call_id":"a","name":"f","arguments":" "},{"type":"function_call","call_id":"b","name":"f","arguments":"null"},
+			{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":""},{"type":"function_call_output","call_id":"b","output":[]},
+			{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"data:x"}]}]`),
+			`[{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}},
+			{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"(The tool returned no output.)"},
+			{"role":"tool","tool_call_id":"b","content":"(The tool returned no output.)"},{"role":"tool","tool_call_id":"c","content":"(The tool returned no text.)"}]`,
+		},
+		{
+			"messages that say nothing", call(t, `[{"role":"system","content":""},{"role":"assistant","content":[]},{"role":"user","content":"a"},{"role":"assistant","content":" \n"},
+			{"role":"user","content":[{"type":"input_text","text":""}]},{"role":"developer","content":""},{"role":"user","content":[{"type":"input_text","text":""},{"type":"input_text","text":"b"}]}]`),
+			`[{"role":"user","content":"a"},{"role":"user","content":"(no input)"},{"role":"user","content":"b"}]`,
+		},
+		{"no input at all", call(t, `[]`), `[{"role":"user","content":"(no input)"}]`},
+		{"instructions only", call(t, `[],"instructions":"Be brief."`), `[{"role":"system","content":"Be brief."},{"role":"user","content":"(no input)"}]`},
+		{"a silent model, continued", continued(call(t, `"again"`), call(t, `"hi"`, quiet)), `[{"role":"user","content":"hi"},{"role":"user","content":"again"}]`},
 		{
 			"a refusal", call(t, `[{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]},{"role":"user","content":"why"}]`),
 			`[{"role":"assistant","content":"","refusal":"no"},{"role":"user","content":"why"}]`,

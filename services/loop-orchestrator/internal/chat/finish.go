@@ -31,21 +31,21 @@ var reasons = map[string]model.Finish{
 // finish is what a reason means. One that is not known is none to throw an
 // answer away: it is taken for the end of a whole answer.
 func finish(reason string) (f model.Finish, known bool) {
-	if f, known = reasons[plain(reason)]; known {
+	if f, known = reasons[normalize(reason)]; known {
 		return f, true
 	}
 	return model.Stopped, false
 }
 
-// plain is a reason in lower case, without what Gemini puts before it.
-func plain(reason string) string {
+// normalize returns a reason in lower case, without what Gemini puts before it.
+func normalize(reason string) string {
 	reason = strings.ToLower(strings.TrimSpace(reason))
 	return strings.TrimPrefix(strings.ReplaceAll(reason, "-", "_"), "finish_reason_")
 }
 
-// failing reports whether a reason says that the provider failed.
-func failing(reason string) bool {
-	reason = plain(reason)
+// isFailure reports whether a reason says that the provider failed.
+func isFailure(reason string) bool {
+	reason = normalize(reason)
 	if reasons[reason] != "" {
 		return false
 	}
@@ -58,7 +58,7 @@ func failing(reason string) bool {
 	return strings.Contains(reason, "error")
 }
 
-func failure(reason string) error {
+func finishError(reason string) error {
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
@@ -71,16 +71,16 @@ func failure(reason string) error {
 // maxReason bounds how much of a reason is shown.
 const maxReason = 64
 
-// reported is the error that an upstream reports in an answer; nil if it
+// readError returns the error that an upstream reports in an answer; nil if it
 // reports none. It is worth another attempt unless its code says that the
 // request is at fault.
-func reported(v json.RawMessage) error {
+func readError(v json.RawMessage) error {
 	if !loose.Given(v) || vacant(v) || string(v) == "false" {
 		return nil
 	}
-	e := &model.CallError{Code: "server_error", Message: words(v, maxNested), Retriable: true}
+	e := &model.CallError{Code: "server_error", Message: readText(v, maxNested), Retriable: true}
 	for _, name := range []string{"error", "detail", "message"} {
-		if text := words(loose.Member(v, name), maxNested); text != "" {
+		if text := readText(loose.Member(v, name), maxNested); text != "" {
 			e.Message = text
 		}
 	}

@@ -2,11 +2,13 @@ package chat
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/modeltest"
 )
 
@@ -21,6 +23,10 @@ func FuzzStream(f *testing.F) {
 		{delta(`"tool_calls":[{"function":{"name":"f"}},{"function":{"name":"g","arguments":"\n"}}]`), `{"choices":[{"finish_reason":"x"}]}`},
 		{"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\",\"logprob\":-1}]},\"finish_reason\":\"content_filter\"}]}"},
 		{`{"error":{"message":"m"}}`},
+		{delta(`"content":[{"type":"thinking","thinking":[{"type":"text","text":"r"}]},{"type":"text","text":"a"},7]`), delta(`"content":"b","reasoning_details":[{"index":0,"text":"x"}]`), delta(`"reasoning_details":[{"index":0,"text":"y"},{}]`), "[DONE]"},
+		{delta(`"tool_calls":[{"index":0,"id":"c1","extra_content":{"a":"<"},"function":{"arguments":{}}}]`), delta(`"tool_calls":{"index":0,"function":{"name":"f","arguments":"{\"a\":1}"}}`), "[DONE]"},
+		{delta(`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{}"}},{"index":0,"id":"c2","function":{"name":"p","arguments":null}}]`), `{"choices":[{"message":{"content":"a"},"finish_reason":"eos"}]}`},
+		{delta(`"function_call":{"name":"f"}`), delta(`"function_call":{"arguments":"nul"}`), `{"choices":{"finish_reason":7,"usage":[]},"usage":{"prompt_tokens":"1"}}`},
 		{`{"choices":null}`, `[]`},
 	} {
 		f.Add([]byte(strings.Join(chunks, "\n")))
@@ -38,6 +44,9 @@ func FuzzScript(f *testing.F) {
 		`"tool_calls":[{"index":0,"function":{"arguments":"b"}}]`, `"tool_calls":[{"index":1,"function":{"arguments":"b"}}]`,
 		`"tool_calls":[{"function":{"name":"f","arguments":"a"}}]`, `"tool_calls":[{"function":{"arguments":"b"}}]`,
 		`"tool_calls":[{"index":2,"id":"c0","function":{"name":"f"}}]`,
+		`"tool_calls":[{"index":0,"id":"c2","function":{"arguments":"{}"}}]`, `"tool_calls":[{"index":0,"x":[{"index":0,"text":"t"}],"function":{"name":"fo","y":"<"}}]`,
+		`"tool_calls":[{"function":{"name":"o","arguments":"{\"a\":1}"}}]`, `"function_call":{"name":"f","arguments":{}}`,
+		`"content":[{"type":"thinking","thinking":"r"},{"type":"acme"}]`, `"reasoning":{"text":"r"},"details":{"a":["b"]}`,
 	} {
 		catalog = append(catalog, `{"choices":[{"delta":{`+members+`}}]}`)
 	}
@@ -52,6 +61,32 @@ func FuzzScript(f *testing.F) {
 		}
 		reasons := []string{"stop", "tool_calls", "length", "content_filter", "odd"}
 		listener.Stream(t, append(events, fmt.Appendf(nil, `{"choices":[{"delta":{},"finish_reason":%q}]}`, reasons[int(finish)%len(reasons)])))
+	})
+}
+
+// FuzzAttached: whatever pieces of members come, one object a line, what is kept
+// of them is JSON.
+func FuzzAttached(f *testing.F) {
+	for _, pieces := range []string{
+		`{"d":[{"index":0,"type":"reasoning.text","text":"a"}]}` + "\n" + `{"d":[{"index":0,"type":"reasoning.text","text":"b","signature":"s"},{"index":1}]}`,
+		`{"d":{"a":{"text":"x"}}}` + "\n" + `{"d":{"a":{"text":"y","b":null},"c":[1]}}` + "\n" + `{"d":7}`, `{"d":[]}` + "\n" + `{"d":[{"type":"text","text":"a"}]}` + "\n" + `{"d":[{"type":"text","text":"b"},"c"]}`,
+		`{"":"","text":"\u0000\ud800"}` + "\n" + `{"text":"<"}`,
+	} {
+		f.Add([]byte(pieces))
+	}
+	f.Fuzz(func(t *testing.T, pieces []byte) {
+		var all attached
+		left := maxAttached
+		for line := range bytes.SplitSeq(pieces, []byte("\n")) {
+			if v, ok := loose.Valid(line); ok {
+				for name, m := range loose.Members(v) {
+					all.add(name, m, &left)
+				}
+			}
+		}
+		if kept := all.json(); kept != nil && !json.Valid(kept) {
+			t.Errorf("kept %q", kept)
+		}
 	})
 }
 

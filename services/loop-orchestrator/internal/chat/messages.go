@@ -17,7 +17,7 @@ type message struct {
 	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
 
-	thought []thought       // what the model thought
+	thought []reasoning     // what the model thought
 	further json.RawMessage // an object of members that the upstream attached
 }
 
@@ -55,8 +55,8 @@ type file struct {
 	Filename string `json:"filename,omitempty"`
 }
 
-// spoken is a message with the content of an item.
-func spoken(it item.Item) (message, error) {
+// readItem returns a message with the content of an item.
+func readItem(it item.Item) (message, error) {
 	m := message{Role: it.Role}
 	var parts []part
 	for _, p := range it.Parts() {
@@ -110,8 +110,12 @@ func outputText(it item.Item) string {
 		return text
 	}
 	var b strings.Builder
-	for _, p := range it.Parts() {
+	parts := it.Parts()
+	for _, p := range parts {
 		b.WriteString(p.Text)
+	}
+	if len(parts) > 0 && b.Len() == 0 && parts[0].Type != "input_text" {
+		return noText
 	}
 	return b.String()
 }

@@ -31,9 +31,9 @@ func (o own) encode() json.RawMessage {
 	return b
 }
 
-// ownOf reads what is kept of an item of a turn. Records that another version
+// readOwn reads what is kept of an item of a turn. Records that another version
 // or dialect wrote have nothing.
-func ownOf(t chain.Turn, index int) own {
+func readOwn(t chain.Turn, index int) own {
 	var o own
 	if raw := t.Own[index]; raw != nil && json.Unmarshal(raw, &o) != nil {
 		return own{}
@@ -52,11 +52,33 @@ func (o *own) join(other own) {
 	o.Reasoning = append(o.Reasoning, other.Reasoning...)
 }
 
-// short is an id that is kept; empty if it is too large.
-func (s *stream) short(id string) string {
+// keepID returns an id that is kept; empty if there is no room for it.
+func (s *stream) keepID(id string) string {
 	if s.left -= len(id); s.left < 0 {
 		s.left += len(id)
 		return ""
 	}
 	return id
+}
+
+// keepParts keeps content that came in parts, for it goes back as it came.
+func (s *stream) keepParts(d said) {
+	if !s.listed && !d.listed || s.listed && s.again {
+		return
+	}
+	one := func(b []byte) { s.attached.add(byContent, append(append([]byte("["), b...), ']'), &s.left) }
+	plain := func(text string) []byte { return append(appendText([]byte(`{"type":"text","text":`), text), '}') }
+	if !s.listed && s.message != nil && s.message.text.Len() > 0 {
+		one(plain(s.message.text.String()))
+	}
+	s.listed = true
+	for _, p := range d.content {
+		s.kinds = s.kinds || p.kind != textPart
+		switch {
+		case d.listed:
+			one(p.raw)
+		case p.text != "":
+			one(plain(p.text))
+		}
+	}
 }

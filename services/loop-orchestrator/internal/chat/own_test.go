@@ -245,8 +245,8 @@ func TestReasoningOfOthers(t *testing.T) {
 	}
 }
 
-// What is attached is bounded: a member that is too large is left out whole, and
-// the answer stands.
+// What is attached is bounded: a member that is too large is left out whole,
+// and the answer stands.
 func TestAttachedIsBounded(t *testing.T) {
 	t.Parallel()
 	half := strings.Repeat("x", maxAttached/2)
@@ -262,6 +262,40 @@ func TestAttachedIsBounded(t *testing.T) {
 	}
 	if strings.Contains(string(a.Outputs[1].Own), "xxx") {
 		t.Error("an id of 1 MiB is kept")
+	}
+}
+
+// What comes once more in a message at the end is kept once.
+func TestAttachedOnce(t *testing.T) {
+	t.Parallel()
+	const details = `"reasoning_details":[{"type":"reasoning.text","text":"r","index":0}]`
+	a, err := hear(t, chunk(`"reasoning":"r",`+details), chunk(`"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning_content":"s"`),
+		`{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",`+details+`},"finish_reason":"stop"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",` + details + `}`
+	if diff := cmp.Diff(read(t, want), sent(t, call2(t, recorded("a", 1, a), "a"))[1]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Deep values cost no more than their size.
+func TestDeepMembers(t *testing.T) {
+	t.Parallel()
+	const levels = 9000 // what encoding/json takes
+	deep := chunk(`"deep":` + strings.Repeat(`{"a":`, levels) + `1` + strings.Repeat(`}`, levels))
+	chunks := []string{chunk(`"content":"a"`)}
+	for range 15 {
+		chunks = append(chunks, deep)
+	}
+	a, err := hear(t, append(chunks, ending("stop"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
+	if !ok || got["deep"] == nil {
+		t.Errorf("sent back as %v", got["content"])
 	}
 }
 

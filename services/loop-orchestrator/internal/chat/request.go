@@ -1,5 +1,23 @@
 // Package chat speaks the chat-completions dialect: it turns a request and its turns into an upstream's request, and reads the
 // upstream's answer, whole or in chunks. It knows neither SQL nor NATS.
+//
+// It is liberal with what an upstream sends. Answers are read member by member,
+// and a member that makes no sense is passed over (TestOddMembers, TestUsage).
+// Calls are told apart by id, then by index, then by a new name; what comes
+// twice counts once (TestCallsOfAStream). A reason of another API, or of none,
+// ends a whole answer, but a call that was cut is not run (TestEnds), and a
+// failure of the provider fails the call, however it is told (TestFailures).
+//
+// It is exact with what it sends. What an upstream attached to an answer (its
+// ids of calls, what the model thought, members that are not known here) goes
+// back with the turn to the same upstream, and to no other, up to 1 MiB a turn
+// (TestWhatIsAttachedGoesBack, TestAttachedIsBounded). A message that says
+// nothing is left out or says so in words (TestHistory), and each turn's
+// messages begin with the bytes of the turn before (TestMessagesBeginAsBefore).
+//
+// Decision: a whole answer is read as a stream of one chunk, so that there is
+// one set of rules. Rejected: encoding/json into structs, which throws an answer
+// away for one member of another type.
 package chat
 
 import (

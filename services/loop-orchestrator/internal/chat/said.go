@@ -15,11 +15,10 @@ type said struct {
 	content  []saidPart
 	listed   bool // the content was a list of parts
 	refusal  string
-	thoughts []thought
-	calls    []piece
+	thoughts []reasoning
+	calls    []callPiece
 	legacy   bool // the only call is a function_call
 	extra    []member
-	whole    bool // all that was said before is in it, too
 }
 
 // member is a member of an object.
@@ -28,58 +27,58 @@ type member struct {
 	value json.RawMessage
 }
 
-// thought is what a model thought, or a piece of it, with the member that it
+// reasoning is what a model thought, or a piece of it, with the member that it
 // came by. shaped: that is no text, and goes back as it came.
-type thought struct {
+type reasoning struct {
 	name, text string
 	shaped     bool
 }
 
-// thinks names the members by which servers send what a model thought, the most
-// common one first.
-var thinks = [...]string{"reasoning_content", "reasoning", "thinking"}
+// reasoningMembers names the members by which servers send what a model
+// thought, the most common one first.
+var reasoningMembers = [...]string{"reasoning_content", "reasoning", "thinking"}
 
-// understand reads a message or a delta.
-func understand(v json.RawMessage) said {
+// readMessage reads a message or a delta.
+func readMessage(v json.RawMessage) said {
 	var s said
 	var legacy json.RawMessage
-	var thoughts [len(thinks)]json.RawMessage
+	var thoughts [len(reasoningMembers)]json.RawMessage
 	for name, m := range loose.Members(v) {
 		switch name {
 		case "role":
 		case "content":
-			s.content, s.listed = content(m), loose.Kind(m) == '[' || loose.Kind(m) == '{'
+			s.content, s.listed = readContent(m), loose.Kind(m) == '[' || loose.Kind(m) == '{'
 		case "refusal":
-			s.refusal = refusal(m)
+			s.refusal = readRefusal(m)
 		case "tool_calls":
-			s.calls = calls(m)
+			s.calls = readCalls(m)
 		case "function_call":
 			legacy = m
 		case "reasoning_content", "reasoning", "thinking":
-			thoughts[slices.Index(thinks[:], name)] = m
+			thoughts[slices.Index(reasoningMembers[:], name)] = m
 		default:
 			s.extra = append(s.extra, member{name, m})
 		}
 	}
-	for i, name := range thinks {
+	for i, name := range reasoningMembers {
 		switch m := thoughts[i]; loose.Kind(m) {
 		case '"':
-			s.thoughts = append(s.thoughts, thought{name: name, text: loose.Text(m)})
+			s.thoughts = append(s.thoughts, reasoning{name: name, text: loose.Text(m)})
 		case '[', '{':
-			s.thoughts = append(s.thoughts, thought{name, words(m, maxNested), true})
+			s.thoughts = append(s.thoughts, reasoning{name, readText(m, maxNested), true})
 			s.extra = append(s.extra, member{name, m})
 		}
 	}
 	if loose.Kind(legacy) == '{' && len(s.calls) == 0 {
-		s.calls, s.legacy = []piece{readFunction(piece{index: none}, legacy)}, true
+		s.calls, s.legacy = []callPiece{readFunction(callPiece{index: none}, legacy)}, true
 	}
 	return s
 }
 
-// refusal reads the text of a refusal; false and the like are none.
-func refusal(v json.RawMessage) string {
+// readRefusal reads the text of a refusal; false and the like are none.
+func readRefusal(v json.RawMessage) string {
 	if k := loose.Kind(v); k == '"' || k == '[' || k == '{' {
-		return words(v, maxNested)
+		return readText(v, maxNested)
 	}
 	return ""
 }
@@ -101,8 +100,9 @@ const (
 	refusalPart
 )
 
-// content reads the content of a message: a text, parts in a list, or one part.
-func content(v json.RawMessage) []saidPart {
+// readContent reads the content of a message: a text, parts in a list, or one
+// part.
+func readContent(v json.RawMessage) []saidPart {
 	switch loose.Kind(v) {
 	case 0, 'n':
 		return nil
@@ -131,19 +131,19 @@ func readPart(v json.RawMessage) saidPart {
 	default:
 		return p
 	}
-	p.text = words(v, maxNested)
+	p.text = readText(v, maxNested)
 	return p
 }
 
-// worded names the members of an object that may have its text.
-var worded = []string{"text", "thinking", "reasoning", "refusal", "content", "summary", "value"}
+// textMembers names the members of an object that may have its text.
+var textMembers = []string{"text", "thinking", "reasoning", "refusal", "content", "summary", "value"}
 
 // maxNested bounds how deep a text may lie in lists and objects.
 const maxNested = 4
 
-// words reads the text of a value of any shape: a string, the strings of a
+// readText reads the text of a value of any shape: a string, the strings of a
 // list, or the member of an object that has its text.
-func words(v json.RawMessage, depth int) string {
+func readText(v json.RawMessage, depth int) string {
 	switch kind := loose.Kind(v); {
 	case kind == '"':
 		return loose.Text(v)
@@ -151,12 +151,12 @@ func words(v json.RawMessage, depth int) string {
 	case kind == '[':
 		var b strings.Builder
 		for e := range loose.Elements(v) {
-			b.WriteString(words(e, depth-1))
+			b.WriteString(readText(e, depth-1))
 		}
 		return b.String()
 	case kind == '{':
-		for _, name := range worded {
-			if text := words(loose.Member(v, name), depth-1); text != "" {
+		for _, name := range textMembers {
+			if text := readText(loose.Member(v, name), depth-1); text != "" {
 				return text
 			}
 		}
@@ -167,8 +167,8 @@ func words(v json.RawMessage, depth int) string {
 // none is the index of a call that has none.
 const none = -1
 
-// piece is a call or a piece of one.
-type piece struct {
+// callPiece is a call or a piece of one.
+type callPiece struct {
 	id, name, arguments string
 	index               int
 	typed               bool     // it has a type: it may begin a call
@@ -176,13 +176,13 @@ type piece struct {
 	call, function      []member // that are not known here
 }
 
-// calls reads a list of calls, or one call in place of a list.
-func calls(v json.RawMessage) []piece {
-	var all []piece
+// readCalls reads a list of calls, or one call in place of a list.
+func readCalls(v json.RawMessage) []callPiece {
+	var all []callPiece
 	for e := range loose.Elements(v) {
 		if loose.Kind(e) == '{' {
 			p := readCall(e)
-			p.apart = p.id == "" && p.name != "" && slices.ContainsFunc(all, func(before piece) bool {
+			p.apart = p.id == "" && p.name != "" && slices.ContainsFunc(all, func(before callPiece) bool {
 				return before.name != "" && before.index == p.index
 			})
 			all = append(all, p)
@@ -191,8 +191,8 @@ func calls(v json.RawMessage) []piece {
 	return all
 }
 
-func readCall(v json.RawMessage) piece {
-	p := piece{index: none}
+func readCall(v json.RawMessage) callPiece {
+	p := callPiece{index: none}
 	var flat []member
 	for name, m := range loose.Members(v) {
 		switch name {
@@ -223,7 +223,7 @@ func readCall(v json.RawMessage) piece {
 	return p
 }
 
-func readFunction(p piece, v json.RawMessage) piece {
+func readFunction(p callPiece, v json.RawMessage) callPiece {
 	for name, m := range loose.Members(v) {
 		switch name {
 		case "name":
@@ -263,17 +263,17 @@ func (b *brackets) count(text string) {
 	}
 }
 
-const null = "null"
+// placeholders are empty arguments in forms that some servers send before the
+// real ones.
+var placeholders = []string{model.NoArguments, "null", "[]"}
 
 // whole reports whether the arguments are an object that has ended.
-func (c *caller) whole() bool { return c.ended || c.text.String() == null }
+func (c *pendingCall) whole() bool { return c.ended || c.placeholder() }
 
-// placeholder reports whether the arguments are empty in a form that some
-// servers send before the real ones.
-func (c *caller) placeholder() bool {
-	text := c.text.String()
-	return text == model.NoArguments || text == null
+// placeholder reports whether the arguments may be followed by the real ones.
+func (c *pendingCall) placeholder() bool {
+	return slices.Contains(placeholders, c.text.String())
 }
 
 // unfinished reports whether the arguments have begun and are not whole.
-func (c *caller) unfinished() bool { return c.text.Len() > 0 && !c.whole() }
+func (c *pendingCall) unfinished() bool { return c.text.Len() > 0 && !c.whole() }

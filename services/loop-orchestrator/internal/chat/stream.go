@@ -23,7 +23,7 @@ type stream struct {
 	outputs  []*output // that were opened
 	thinking *output
 	message  *output
-	calls    callers
+	calls    pendingCalls
 
 	thoughtBy string   // the member by which the reasoning comes
 	silentBy  string   // a member for reasoning that was there and empty
@@ -38,6 +38,8 @@ type stream struct {
 	done   bool   // the upstream said [DONE]
 	legacy bool   // the call came as a function_call
 
+	deltas   bool // there were some
+	again    bool // a message at the end has all that came before
 	complete bool // the answer comes whole: each call is one
 	usage    responses.Usage
 }
@@ -71,22 +73,22 @@ func (s *stream) Event(data []byte) error {
 		case "choices":
 			choices = m
 		case "usage":
-			count(&s.usage, m)
+			addUsage(&s.usage, m)
 		case "error":
 			failure = m
 		}
 	}
-	if err := reported(failure); err != nil {
+	if err := readError(failure); err != nil {
 		return err
 	}
 	for c := range loose.Elements(choices) {
-		return s.choice(c) // one was asked for
+		return s.addChoice(c) // one was asked for
 	}
 	return nil
 }
 
-// choice takes the piece of an answer that a chunk has, or a whole answer.
-func (s *stream) choice(v json.RawMessage) error {
+// addChoice takes the piece of an answer that a chunk has, or a whole answer.
+func (s *stream) addChoice(v json.RawMessage) error {
 	var delta, message, logprobs, failure json.RawMessage
 	ended := false
 	for name, m := range loose.Members(v) {
@@ -106,48 +108,56 @@ func (s *stream) choice(v json.RawMessage) error {
 				s.native = reason
 			}
 		case "usage":
-			count(&s.usage, m)
+			addUsage(&s.usage, m)
 		case "error":
 			failure = m
 		}
 	}
 	s.chosen = true
-	if err := reported(failure); err != nil {
+	if err := readError(failure); err != nil {
 		return err
 	}
 	inMessage := len(delta) <= len("{}") && loose.Given(message) // in its place, or beside an empty one
 	if inMessage {
 		delta = message
 	}
-	d := understand(delta)
-	d.whole = inMessage && ended && len(s.outputs) > 0
-	return s.take(d, logprobs, ended)
+	d := readMessage(delta)
+	s.again = inMessage && ended && s.deltas
+	s.deltas = s.deltas || !inMessage && len(delta) > len("{}")
+	return s.add(d, logprobs, ended)
 }
 
-// take takes what was said. last: nothing follows, and some servers say all of
+// add takes what was said. last: nothing follows, and some servers say all of
 // it again.
-func (s *stream) take(d said, logprobs json.RawMessage, last bool) error {
+func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 	for _, t := range d.thoughts {
-		s.think(t, last)
+		s.addReasoning(t, last)
 	}
-	s.say(d, logprobs, last)
+	s.addContent(d, logprobs, last)
 	for _, m := range d.extra {
-		s.attached.take(m.name, m.value, &s.left)
+		s.attach(m.name, m.value)
 	}
 	if d.legacy && len(s.calls.all) > 0 && !s.legacy {
 		return nil // the call is there already, by its newer name
 	}
 	s.legacy = d.legacy
 	for _, p := range d.calls {
-		if d.whole && s.calls.has(p) {
+		if s.again && s.calls.contains(p) {
 			continue
 		}
 		p.apart = p.apart || s.complete
-		if err := s.call(p); err != nil {
+		if err := s.addCall(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// attach keeps a member of the message, or a piece of one.
+func (s *stream) attach(name string, v json.RawMessage) {
+	if !s.again || s.attached.members[name] == nil {
+		s.attached.add(name, v, &s.left)
+	}
 }
 
 func (s *stream) open(o *output, kind model.Kind) *output {
@@ -156,9 +166,10 @@ func (s *stream) open(o *output, kind model.Kind) *output {
 	return o
 }
 
-// think takes a piece of what the model thought. Where it comes by two members,
-// the client sees the one that came first; the other goes back beside it.
-func (s *stream) think(t thought, last bool) {
+// addReasoning takes a piece of what the model thought. Where it comes by two
+// members, the client sees the one that came first; the other goes back beside
+// it.
+func (s *stream) addReasoning(t reasoning, last bool) {
 	switch {
 	case t.text == "":
 		if s.silentBy == "" && !t.shaped {
@@ -169,69 +180,48 @@ func (s *stream) think(t thought, last bool) {
 		s.thoughtBy = t.name
 	case s.thoughtBy != t.name:
 		if !t.shaped && t.name != byContent {
-			s.attached.take(t.name, appendText(nil, t.text), &s.left)
+			s.attach(t.name, appendText(nil, t.text))
 		}
 		return
 	}
 	if s.thinking == nil {
 		s.thinking = s.open(&output{}, model.Reasoning)
-		s.thinking.Own = nil
 	}
-	text := s.thinking.unsaid(&s.thinking.text, t.text, last)
+	text := s.appendNew(s.thinking, &s.thinking.text, t.text, last)
 	if text == "" {
 		return
 	}
-	s.listen(model.Delta{Output: s.thinking.place, Kind: model.Reasoning, Piece: item.Part{Type: "reasoning_text", Text: text}})
+	s.listen(model.Delta{
+		Output: s.thinking.place, Kind: model.Reasoning, Piece: item.Part{Type: "reasoning_text", Text: text},
+	})
 }
 
 // byContent stands for reasoning that comes as parts of the content.
 const byContent = "content"
 
-// say takes a piece of the message's content and of a refusal.
-func (s *stream) say(d said, logprobs json.RawMessage, last bool) {
+// addContent takes a piece of the message's content and of a refusal.
+func (s *stream) addContent(d said, logprobs json.RawMessage, last bool) {
 	s.keepParts(d)
 	for _, p := range d.content {
 		switch p.kind {
 		case thoughtPart:
-			s.think(thought{name: byContent, text: p.text}, last)
+			s.addReasoning(reasoning{name: byContent, text: p.text}, last)
 		case textPart:
-			s.text(p.text, logprobs, last)
+			s.addText(p.text, logprobs, last)
 			logprobs = nil
 		case refusalPart:
-			s.refuse(p.text, last)
+			s.addRefusal(p.text, last)
 		}
 	}
-	s.refuse(d.refusal, last)
+	s.addRefusal(d.refusal, last)
 }
 
-// keepParts keeps content that came in parts, for it goes back as it came.
-func (s *stream) keepParts(d said) {
-	if !s.listed && !d.listed {
-		return
-	}
-	one := func(b []byte) { s.attached.take(byContent, append(append([]byte("["), b...), ']'), &s.left) }
-	plain := func(text string) []byte { return append(appendText([]byte(`{"type":"text","text":`), text), '}') }
-	if !s.listed && s.message != nil && s.message.text.Len() > 0 {
-		one(plain(s.message.text.String()))
-	}
-	s.listed = true
-	for _, p := range d.content {
-		s.kinds = s.kinds || p.kind != textPart
-		switch {
-		case d.listed:
-			one(p.raw)
-		case p.text != "":
-			one(plain(p.text))
-		}
-	}
-}
-
-func (s *stream) text(text string, logprobs json.RawMessage, last bool) {
+func (s *stream) addText(text string, logprobs json.RawMessage, last bool) {
 	if text == "" {
 		return
 	}
-	m := s.spoken()
-	if text = m.unsaid(&m.text, text, last); text == "" {
+	m := s.openMessage()
+	if text = s.appendNew(m, &m.text, text, last); text == "" {
 		return
 	}
 	if logprobs != nil {
@@ -243,18 +233,20 @@ func (s *stream) text(text string, logprobs json.RawMessage, last bool) {
 	})
 }
 
-func (s *stream) refuse(text string, last bool) {
+func (s *stream) addRefusal(text string, last bool) {
 	if text == "" {
 		return
 	}
-	m := s.spoken()
-	if text = m.unsaid(&m.refusal, text, last); text == "" {
+	m := s.openMessage()
+	if text = s.appendNew(m, &m.refusal, text, last); text == "" {
 		return
 	}
-	s.listen(model.Delta{Output: m.place, Kind: model.Message, Part: m.part(&m.refuseAt), Piece: item.Part{Type: "refusal", Text: text}})
+	s.listen(model.Delta{
+		Output: m.place, Kind: model.Message, Part: m.part(&m.refuseAt), Piece: item.Part{Type: "refusal", Text: text},
+	})
 }
 
-func (s *stream) spoken() *output {
+func (s *stream) openMessage() *output {
 	if s.message == nil {
 		s.message = s.open(&output{}, model.Message)
 	}
@@ -273,10 +265,10 @@ func (o *output) part(at *int) int {
 // as a whole, and not for a piece that happens to be the same.
 const minRepeat = 16
 
-// unsaid adds a piece to a text and returns what of it is new: the last piece
-// of some servers is all of the text again.
-func (o *output) unsaid(sofar *strings.Builder, piece string, last bool) string {
-	if last && o.pieces > 1 && sofar.Len() >= minRepeat {
+// appendNew adds a piece to a text and returns what of it is new: the last
+// piece of some servers is all of the text again.
+func (s *stream) appendNew(o *output, sofar *strings.Builder, piece string, last bool) string {
+	if s.again || last && o.pieces > 1 && sofar.Len() >= minRepeat {
 		if rest, again := strings.CutPrefix(piece, sofar.String()); again {
 			piece = rest
 		}

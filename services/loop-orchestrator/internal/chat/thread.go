@@ -13,11 +13,14 @@ import (
 )
 
 const (
-	// noInput stands for a message of the user without text, and for all messages
-	// where there are none: upstreams refuse both.
+	// noInput stands for a message of the user without text, and for all
+	// messages where there are none: upstreams refuse both.
 	noInput = "(no input)"
 	// noOutput stands for the output of a tool that returned nothing.
 	noOutput = "(The tool returned no output.)"
+	// noText stands for an output that has images or files only: results of tools
+	// are texts in chat completions.
+	noText = "(The tool returned no text.)"
 )
 
 // thread builds the messages. Calls join the assistant message before them, as
@@ -29,7 +32,7 @@ type thread struct {
 	begin    int    // where the turn began, or what is between turns
 
 	// for the next assistant message
-	thought []thought
+	thought []reasoning
 	further json.RawMessage
 }
 
@@ -41,15 +44,15 @@ func messages(c model.Call) ([]message, error) {
 	if c.Request.Instructions != "" {
 		t.messages = append(t.messages, message{Role: "system", Content: c.Request.Instructions})
 	}
-	if err := c.Each(t.add, t.turn); err != nil {
+	if err := c.Each(t.add, t.addTurn); err != nil {
 		return nil, err
 	}
-	return t.worded(), nil
+	return t.withoutEmpty(), nil
 }
 
-// worded is the messages without those that say nothing; the user's say so. At
-// least one is not the system's.
-func (t *thread) worded() []message {
+// withoutEmpty returns the messages without those that say nothing; the user's
+// say so. At least one is not the system's.
+func (t *thread) withoutEmpty() []message {
 	all := t.messages[:0]
 	heard := false
 	for _, m := range t.messages {
@@ -68,20 +71,21 @@ func (t *thread) worded() []message {
 	return all
 }
 
-// turn adds what the model said and, in the order of its calls, what the tools
-// answered. What an upstream attached goes back to the same upstream only.
-func (t *thread) turn(turn chain.Turn) error {
+// addTurn adds what the model said and, in the order of its calls, what the
+// tools answered. What an upstream attached goes back to the same upstream
+// only.
+func (t *thread) addTurn(turn chain.Turn) error {
 	t.start()
 	owns := make([]own, len(turn.Items))
 	var members own
 	if turn.Origin != "" && turn.Origin == t.origin {
 		for i := range owns {
-			owns[i] = ownOf(turn, i)
+			owns[i] = readOwn(turn, i)
 			members.join(owns[i])
 		}
-		t.thinkAgain(turn.Items, members.Reasoning...)
+		t.addReasoning(turn.Items, members.Reasoning...)
 	} else {
-		t.thinkAgain(turn.Items, t.field)
+		t.addReasoning(turn.Items, t.field)
 	}
 	t.further = members.Message
 	var results []message
@@ -93,7 +97,7 @@ func (t *thread) turn(turn chain.Turn) error {
 		case it.Type == "function_call" && it.Status == "incomplete" && !ran:
 			continue // the model was cut off in a call of the client's, who was not asked to make it
 		case it.Type == "function_call":
-			t.call(callOf(it, owns[i]))
+			t.addCall(callOf(it, owns[i]))
 			if ran {
 				results = append(results, t.result(it.CallID, string(step.Output)))
 			}
@@ -114,9 +118,9 @@ func (t *thread) turn(turn chain.Turn) error {
 // start begins a turn, or what comes between turns.
 func (t *thread) start() { t.begin, t.thought, t.further = len(t.messages), nil, nil }
 
-// thinkAgain has what was thought in a turn, or in an item of the input, go back
-// by the given members.
-func (t *thread) thinkAgain(items []item.Item, names ...string) {
+// addReasoning has what was thought in a turn, or in an item of the input, go
+// back by the given members.
+func (t *thread) addReasoning(items []item.Item, names ...string) {
 	var texts []string
 	for _, it := range items {
 		if it.Type != "reasoning" {
@@ -132,7 +136,7 @@ func (t *thread) thinkAgain(items []item.Item, names ...string) {
 	text := strings.Join(texts, "\n\n")
 	for _, name := range names {
 		if name != "" && (text != "" || name != t.field) {
-			t.thought = append(t.thought, thought{name: name, text: text})
+			t.thought = append(t.thought, reasoning{name: name, text: text})
 		}
 	}
 }
@@ -140,7 +144,7 @@ func (t *thread) thinkAgain(items []item.Item, names ...string) {
 func (t *thread) add(it item.Item) error {
 	switch it.Type {
 	case "message":
-		m, err := spoken(it)
+		m, err := readItem(it)
 		if err != nil {
 			return err
 		}
@@ -150,19 +154,19 @@ func (t *thread) add(it item.Item) error {
 		t.thought, t.further = nil, nil
 		t.messages = append(t.messages, m)
 	case "function_call":
-		t.call(callOf(it, own{}))
+		t.addCall(callOf(it, own{}))
 	case "function_call_output":
-		t.output(it.CallID, outputText(it))
+		t.addOutput(it.CallID, outputText(it))
 	case "mcp_call": // an earlier response's hosted call, given back as input
 		id := t.hostedID(it)
-		t.call(toolCall{key: id, Function: calledByName{Name: it.Name, Arguments: it.Arguments()}})
+		t.addCall(toolCall{key: id, Function: calledByName{Name: it.Name, Arguments: it.Arguments()}})
 		text, ok := it.Output()
 		if !ok {
 			text = it.Error()
 		}
 		t.messages = append(t.messages, t.result(id, text))
 	case "reasoning":
-		t.thinkAgain([]item.Item{it}, t.field)
+		t.addReasoning([]item.Item{it}, t.field)
 	case "mcp_list_tools": // chat completions has no place for them
 	default:
 		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
@@ -177,9 +181,9 @@ func callOf(it item.Item, o own) toolCall {
 	}
 }
 
-// call adds a tool call to the assistant message before it, or to a new one. It
-// has the upstream's own id, unless another call of the turn has that.
-func (t *thread) call(c toolCall) {
+// addCall adds a tool call to the assistant message before it, or to a new one.
+// It has the upstream's own id, unless another call of the turn has that.
+func (t *thread) addCall(c toolCall) {
 	n := len(t.messages)
 	if n <= t.begin || t.messages[n-1].Role != "assistant" {
 		t.messages = append(t.messages, message{Role: "assistant", thought: t.thought, further: t.further})
@@ -202,14 +206,14 @@ func (t *thread) result(key, text string) message {
 		text = noOutput
 	}
 	m := message{Role: "tool", ToolCallID: key, Content: text}
-	if _, c := t.made(key); c != nil {
+	if _, c := t.findCall(key); c != nil {
 		m.ToolCallID = c.ID
 	}
 	return m
 }
 
-// made finds the last call of that id; nil if it is not there.
-func (t *thread) made(key string) (at int, c *toolCall) {
+// findCall finds the last call of that id; nil if it is not there.
+func (t *thread) findCall(key string) (at int, c *toolCall) {
 	for at := range slices.Backward(t.messages) {
 		calls := t.messages[at].ToolCalls
 		for i := range calls {
@@ -221,11 +225,11 @@ func (t *thread) made(key string) (at int, c *toolCall) {
 	return 0, nil
 }
 
-// output adds what a call came to behind the call, wherever the client put it:
-// chat completions wants nothing in between.
-func (t *thread) output(key, text string) {
+// addOutput adds what a call came to behind the call, wherever the client put
+// it: chat completions wants nothing in between.
+func (t *thread) addOutput(key, text string) {
 	m := t.result(key, text)
-	at, c := t.made(key)
+	at, c := t.findCall(key)
 	if c == nil {
 		t.messages = append(t.messages, m)
 		return

@@ -23,7 +23,7 @@ var notKnown = either(
 	`\b(?:is|are|was|were)? ?not (?:supported|permitted|allowed|recognized|recognised|known|implemented|available)\b`,
 	`\badditional ?propert(?:y|ies)\b`, `\bextra (?:inputs|fields|parameters|properties|keys)\b`,
 	`\b(?:does not|doesn't|cannot) (?:support|accept|recognize|allow)\b`, `\binvalid (?:parameter|field|argument|property)\b`,
-	`\bno such (?:parameter|field|argument|property)\b`,
+	`\bno such (?:parameter|field|argument|property)\b`, `\b(?:should|must|may|can) ?not be (?:sent|set|used|present|specified|provided)\b`,
 )
 
 // hints are the names that a text can hardly have for another reason than that the
@@ -58,6 +58,10 @@ var wordings = []*regexp.Regexp{
 		`\s+(?:is (?:unsupported|not supported|not allowed|unknown)|should not exist)`),
 	// Anthropic, pydantic as a text: a.b: Extra inputs are not permitted
 	either(aName + `\s*:?\s+extra (?:inputs|fields) (?:are )?not permitted`),
+	// Fireworks: Extra inputs are not permitted, field: 'a.b', value: 1
+	either(`\bextra (?:inputs|fields) (?:are )?not permitted\W+(?:field|loc|param|parameter)\W+` + aName),
+	// xAI: Argument not supported on this model: a
+	either(`\b(?:argument|parameter|field)s? (?:is |are )?(?:not supported|unsupported)[^:'"]{0,40}:\s*` + names),
 	// LiteLLM: does not support parameters: ['a', 'b']
 	either(`\bdoes(?: not|n't) support (?:the )?(?:parameter|argument|field|option)s?:?\s+` + names),
 	// Python's jsonschema: ('a', 'b' were unexpected)

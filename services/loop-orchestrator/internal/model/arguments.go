@@ -32,11 +32,11 @@ func Arguments(text string) string {
 // blanks is the white space of JSON.
 const blanks = " \t\r\n"
 
-// EmptyArguments reports whether arguments say nothing: no text, white space
-// or null.
+// EmptyArguments reports whether arguments say nothing: no text, white space,
+// null, or the empty array that PHP writes for an empty object.
 func EmptyArguments(text string) bool {
 	text = strings.Trim(text, blanks)
-	return text == "" || text == "null"
+	return text == "" || text == "null" || text == "[]"
 }
 
 // ReadArguments reads the arguments member of a call, or a piece of it, in any

@@ -21,7 +21,7 @@ func TestReadArguments(t *testing.T) {
 func TestArguments(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		``: `{}`, ` `: `{}`, "\n\t": `{}`, `null`: `{}`, ` null`: `{}`, `{}`: `{}`, ` {"a":1}`: ` {"a":1}`,
+		``: `{}`, ` `: `{}`, "\n\t": `{}`, `null`: `{}`, ` null`: `{}`, `[]`: `{}`, `{}`: `{}`, ` {"a":1}`: ` {"a":1}`,
 		`{"a`: `{"_invalid_arguments":"{\"a"}`, `[1]`: `{"_invalid_arguments":"[1]"}`, `nul`: `{"_invalid_arguments":"nul"}`,
 		`{} {}`: `{"_invalid_arguments":"{} {}"}`,
 	} {

@@ -2,6 +2,7 @@
 package modeltest
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/uuid"
@@ -51,6 +52,10 @@ func (l Listener) Stream(t *testing.T, events [][]byte) {
 	draft, response, told := l.begin()
 	s := l.dialect.Stream(func(d model.Delta) { told = append(told, draft.Hear(d)...) })
 	for _, e := range events {
+		if string(e) == "[DONE]" {
+			s.Done()
+			break
+		}
 		if s.Event(e) != nil {
 			return
 		}
@@ -71,7 +76,7 @@ func (l Listener) Whole(t *testing.T, body []byte) {
 }
 
 func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
-	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits})
+	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin})
 	r := responses.Response{ID: "resp_1", Request: l.request, Status: responses.InProgress}
 	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
 }
@@ -87,6 +92,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	if err != nil {
 		t.Fatalf("the record cannot be read: %v\n%s", err, b)
 	}
+	l.next(t, turns)
 	if len(commit.Steps) > 0 {
 		return // calls of tools that nobody offered are closed by the next turn
 	}
@@ -98,5 +104,17 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	}
 	for _, v := range streamcheck.Check(append(raw, event.Done...)) {
 		t.Errorf("%s\n%s", v, raw)
+	}
+}
+
+// origin is the upstream that says everything here.
+const origin = "0123456789abcdef"
+
+// next checks that what was recorded can be sent back.
+func (l Listener) next(t *testing.T, turns []chain.Turn) {
+	t.Helper()
+	body, err := l.dialect.Encode(model.Call{Model: "m", Request: l.request, Turns: turns, Origin: origin})
+	if err != nil || !json.Valid(body) {
+		t.Errorf("the next turn cannot be sent: %v\n%s", err, body)
 	}
 }

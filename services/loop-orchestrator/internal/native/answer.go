@@ -49,7 +49,8 @@ func parse(body []byte) (response, error) {
 		return response{}, fmt.Errorf("%w: %d bytes that are no response", model.ErrMalformed, len(body))
 	}
 	r := response{
-		status: strings.ToLower(loose.Text(loose.Member(v, "status"))), err: loose.Member(v, "error"), usage: used(loose.Member(v, "usage")),
+		status: strings.ToLower(loose.Text(loose.Member(v, "status"))),
+		err:    loose.Member(v, "error"), usage: used(loose.Member(v, "usage")),
 	}
 	details := loose.Member(v, "incomplete_details")
 	if r.reason = loose.Text(loose.Member(details, "reason")); r.reason == "" {
@@ -79,11 +80,11 @@ func (r response) ending(otherwise string) (model.Finish, error) {
 	case "incomplete":
 		return finish(r.reason), nil
 	case "failed", "cancelled", "canceled", "error", "expired":
-		return "", refusal.Told(refusal.Read(r.err))
+		return "", refusal.Reported(refusal.Read(r.err))
 	case "in_progress", "queued":
 	default:
 		if given(r.err) {
-			return "", refusal.Told(refusal.Read(r.err))
+			return "", refusal.Reported(refusal.Read(r.err))
 		}
 		if len(r.output) > 0 {
 			return model.Stopped, nil
@@ -109,7 +110,8 @@ func used(usage json.RawMessage) responses.Usage {
 	count := func(v json.RawMessage, name string) int64 { return loose.Count(loose.Member(v, name)) }
 	input, output := loose.Member(usage, "input_tokens_details"), loose.Member(usage, "output_tokens_details")
 	return responses.Usage{
-		InputTokens: count(usage, "input_tokens"), CachedTokens: count(input, "cached_tokens"), CacheWriteTokens: count(input, "cache_write_tokens"),
-		OutputTokens: count(usage, "output_tokens"), ReasoningTokens: count(output, "reasoning_tokens"),
+		InputTokens: count(usage, "input_tokens"), CachedTokens: count(input, "cached_tokens"),
+		CacheWriteTokens: count(input, "cache_write_tokens"),
+		OutputTokens:     count(usage, "output_tokens"), ReasoningTokens: count(output, "reasoning_tokens"),
 	}
 }

@@ -117,10 +117,12 @@ func (s *stream) whole(o *output, finals []*final) (whole model.Output, found, r
 			return o.completed(f.entry), true, true
 		}
 	}
-	if o.done != nil {
-		if it, known, err := read(o.done); err == nil && known && o.begins(it.Output) {
-			return o.completed(it), true, false
+	for _, raw := range []json.RawMessage{o.done, o.begun} { // some servers begin an item with all of it
+		it, known, err := read(raw)
+		if err != nil || !known || !o.begins(it.Output) || o.done == nil && o.isCall() && model.EmptyArguments(it.Call.Arguments) {
+			continue
 		}
+		return o.completed(it), true, false
 	}
 	return model.Output{}, false, false
 }

@@ -21,6 +21,7 @@ type output struct {
 	parts   []*piece // of a message
 	summary []*piece
 	text    strings.Builder // of reasoning, or arguments
+	begun   json.RawMessage // the item, as it began
 	done    json.RawMessage // the item, once it is complete
 }
 
@@ -108,7 +109,8 @@ func (o *output) begins(whole model.Output) bool {
 	}
 	switch o.kind {
 	case model.Function, model.Custom:
-		return whole.Call.Space == o.call.Space && whole.Call.Name == o.call.Name && strings.HasPrefix(whole.Call.Arguments, o.text.String())
+		return whole.Call.Space == o.call.Space && whole.Call.Name == o.call.Name &&
+			strings.HasPrefix(whole.Call.Arguments, o.text.String())
 	case model.Reasoning:
 		var summary []item.Part
 		for _, text := range whole.Reasoning.Summary {

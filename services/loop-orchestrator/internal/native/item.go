@@ -65,7 +65,8 @@ func read(it json.RawMessage) (o entry, known bool, err error) {
 // readCall reads a call. Some servers put name and arguments where chat completions has them.
 func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 	c := model.ToolCall{
-		ID: loose.Word(loose.Member(it, "call_id")), Space: loose.Text(loose.Member(it, "namespace")), Name: loose.Text(loose.Member(it, "name")),
+		ID: loose.Word(loose.Member(it, "call_id")), Space: loose.Text(loose.Member(it, "namespace")),
+		Name: loose.Text(loose.Member(it, "name")),
 	}
 	if c.ID == "" {
 		c.ID = loose.Word(loose.Member(it, "id"))

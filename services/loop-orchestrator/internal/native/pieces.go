@@ -52,6 +52,7 @@ var pieces = map[string]partOf{
 	"response.refusal.delta":                 {model.Message, "refusal", "delta", "content_index", false},
 	"response.refusal.done":                  {model.Message, "refusal", "refusal", "content_index", true},
 	"response.reasoning_text.delta":          {model.Reasoning, "reasoning_text", "delta", "", false},
+	"response.reasoning_text.done":           {model.Reasoning, "reasoning_text", "text", "", true},
 	"response.reasoning.delta":               {model.Reasoning, "reasoning_text", "delta", "", false},
 	"response.reasoning_summary_text.delta":  {model.Reasoning, "summary_text", "delta", "summary_index", false},
 	"response.reasoning_summary_text.done":   {model.Reasoning, "summary_text", "text", "summary_index", true},

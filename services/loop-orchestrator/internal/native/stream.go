@@ -76,14 +76,14 @@ func (s *stream) Event(data []byte) error {
 		return s.end(e, "incomplete")
 	case "response.failed", "response.cancelled", "response.error":
 		if told := loose.Member(e.member("response"), "error"); given(told) {
-			return refusal.Told(refusal.Read(told))
+			return refusal.Reported(refusal.Read(told))
 		}
-		return refusal.Told(refusal.Read(e.member("error")))
+		return refusal.Reported(refusal.Read(e.member("error")))
 	case "error":
-		return refusal.Told(refusal.Read(data))
+		return refusal.Reported(refusal.Read(data))
 	case "":
 		if given(e.member("error")) { // as proxies say it
-			return refusal.Told(refusal.Read(data))
+			return refusal.Reported(refusal.Read(data))
 		}
 	}
 	return nil
@@ -91,7 +91,8 @@ func (s *stream) Event(data []byte) error {
 
 // Done takes the mark of the end: where each item that began is finished, only the last event is missing.
 func (s *stream) Done() {
-	if s.answer != nil || len(s.heard)+len(s.finished) == 0 || slices.ContainsFunc(s.heard, func(o *output) bool { return o.done == nil }) {
+	open := func(o *output) bool { return o.done == nil }
+	if s.answer != nil || len(s.heard)+len(s.finished) == 0 || slices.ContainsFunc(s.heard, open) {
 		return
 	}
 	if all, err := s.assemble(nil, false); err == nil {
@@ -126,6 +127,7 @@ func (s *stream) open(e frame) error {
 	if err != nil {
 		return err
 	}
+	o.begun = it
 	s.listen(o.delta(0, item.Part{}))
 	return nil
 }

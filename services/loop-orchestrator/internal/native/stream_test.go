@@ -230,6 +230,7 @@ func TestWhatWasStreamedStands(t *testing.T) {
 		want   model.Answer
 	}{
 		{"without output", append(hi, end("")), whole},
+		{"of an item that begins with all of it", []string{added("0", message(hiText)), end("")}, whole},
 		{"without a response", append(hi, `{"type":"response.completed"}`), whole},
 		{"whose output is missing", append(hi, last(`{"status":"completed"}`)), whole},
 		{"whose output is null", append(hi, last(`{"status":"completed","output":null}`)), whole},

@@ -31,6 +31,7 @@ type spoken struct {
 	item   item.Item // in progress, as it is opened
 	place  int       // in the output
 	hosted bool
+	argued bool // arguments were told
 	script *event.Script
 }
 
@@ -57,6 +58,7 @@ func (d *Draft) Hear(piece model.Delta) []event.Event {
 	s := d.spoken[piece.Output]
 	switch {
 	case (piece.Kind == model.Function || piece.Kind == model.Custom) && piece.Call.Arguments != "":
+		s.argued = true
 		events = append(events, s.script.Argue(piece.Call.Arguments)...)
 	case piece.Piece.Type != "":
 		events = append(events, s.script.Say(piece.Part, piece.Piece)...)
@@ -146,7 +148,7 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 		o.Reasoning.ID = s.item.ID
 		return d.keep(s, o.Reasoning.Item())
 	case model.Function:
-		if model.EmptyArguments(o.Call.Arguments) {
+		if model.EmptyArguments(o.Call.Arguments) && !s.argued { // what a client was told stays
 			o.Call.Arguments = model.NoArguments
 		}
 		return d.call(s, o.Call, status)
@@ -193,13 +195,13 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	shown.ServerLabel = toolset.ServerLabel
 	call.ID = "fc" + strings.TrimPrefix(call.ID, "mcp")
 	d.record.Items = append(d.record.Items, call.Function())
+	if model.EmptyArguments(c.Arguments) {
+		c.Arguments = model.NoArguments
+	}
 	registered, known := d.Tools.Server(call.Name)
 	step := store.NewStep{
 		Index: len(d.commit.Steps) + 1, Name: call.Name, Pool: registered.Pool, CallID: call.CallID,
 		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
-	}
-	if step.Input == nil {
-		step.Input = []byte{}
 	}
 	f := d.refuse(c, registered, known, step.Index)
 	if status == "incomplete" { // what the model could not finish is not made, and no model sees its result

@@ -16,8 +16,10 @@ import (
 // capacity, and 520 to 524 are Cloudflare's for a server that it did not reach.
 // 409 is final: nothing says that the conflict ends by itself.
 var passing = map[int]bool{
-	http.StatusRequestTimeout: true, http.StatusLocked: true, http.StatusTooEarly: true, http.StatusTooManyRequests: true, 498: true,
-	http.StatusInternalServerError: true, http.StatusBadGateway: true, http.StatusServiceUnavailable: true, http.StatusGatewayTimeout: true,
+	http.StatusRequestTimeout: true, http.StatusLocked: true, http.StatusTooEarly: true,
+	http.StatusTooManyRequests: true, 498: true,
+	http.StatusInternalServerError: true, http.StatusBadGateway: true,
+	http.StatusServiceUnavailable: true, http.StatusGatewayTimeout: true,
 	520: true, 521: true, 522: true, 523: true, 524: true, 529: true,
 }
 
@@ -38,13 +40,13 @@ func Refused(status int, w Words) *model.CallError {
 	return e
 }
 
-// Told is the failure that an upstream reports in an answer that came with
+// Reported is the failure that an upstream reports in an answer that came with
 // status 200.
-func Told(w Words) *model.CallError {
+func Reported(w Words) *model.CallError {
 	status := cmp.Or(w.Status, statusOf(w.Code), statusOf(w.Type))
 	switch {
 	case status != 0:
-	case w.Code != "" && w.Code != "0": // a reason of its own, like a policy's
+	case w.Code != "" && !isNumber(w.Code): // a reason of its own, like a policy's
 		status = http.StatusBadRequest
 	default:
 		status = http.StatusInternalServerError
@@ -62,6 +64,12 @@ func Told(w Words) *model.CallError {
 		e.Message = w.Message
 	}
 	return e
+}
+
+// isNumber tells whether a code is a server's own number, which says nothing here.
+func isNumber(code string) bool {
+	_, err := strconv.ParseFloat(code, 64)
+	return err == nil
 }
 
 func failure(status int, w Words) *model.CallError {
@@ -98,12 +106,18 @@ func codeOf(status int, w Words) string {
 		return "upstream_forbidden"
 	case status < 400:
 		return "upstream_redirect"
+	case status == http.StatusPaymentRequired:
+		return "insufficient_quota"
 	case (status == http.StatusNotFound || status == http.StatusBadRequest) && noModel.MatchString(w.Message):
 		return "model_not_found"
 	case word && !passing[status]:
 		return w.Code
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusGone:
 		return "upstream_not_found"
+	case status == http.StatusConflict:
+		return "upstream_conflict"
+	case status == http.StatusRequestEntityTooLarge:
+		return "request_too_large"
 	case status < 500:
 		return "invalid_prompt"
 	}
@@ -119,7 +133,8 @@ var noModel = regexp.MustCompile(
 // for, or a request that is larger than what the limit allows at all.
 func spent(w Words) bool {
 	switch w.Code {
-	case "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated", "credit_balance_too_low":
+	case "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated",
+		"credit_balance_too_low":
 		return true
 	}
 	return w.Type == "insufficient_quota" || strings.HasPrefix(w.Message, "Request too large for")
@@ -144,13 +159,15 @@ var families = []struct {
 	{"tooluse", http.StatusBadRequest},
 	{"ratelimit", http.StatusTooManyRequests}, {"toomanyrequests", http.StatusTooManyRequests},
 	{"resourceexhausted", http.StatusTooManyRequests}, {"insufficientquota", http.StatusTooManyRequests},
-	{"overload", http.StatusServiceUnavailable}, {"unavailable", http.StatusServiceUnavailable}, {"capacity", http.StatusServiceUnavailable},
+	{"overload", http.StatusServiceUnavailable}, {"unavailable", http.StatusServiceUnavailable},
+	{"capacity", http.StatusServiceUnavailable},
 	{"busy", http.StatusServiceUnavailable}, {"slowdown", http.StatusServiceUnavailable},
 	{"timeout", http.StatusGatewayTimeout}, {"timedout", http.StatusGatewayTimeout},
 	{"internal", http.StatusInternalServerError}, {"servererror", http.StatusInternalServerError},
 	{"modelerror", http.StatusInternalServerError}, {"apierror", http.StatusInternalServerError},
 	{"network", http.StatusBadGateway}, {"connectionerror", http.StatusBadGateway}, {"badgateway", http.StatusBadGateway},
-	{"invalidapikey", http.StatusUnauthorized}, {"authentication", http.StatusUnauthorized}, {"unauthorized", http.StatusUnauthorized},
+	{"invalidapikey", http.StatusUnauthorized}, {"authentication", http.StatusUnauthorized},
+	{"unauthorized", http.StatusUnauthorized},
 	{"permission", http.StatusForbidden}, {"forbidden", http.StatusForbidden},
 	{"notfound", http.StatusNotFound}, {"toolarge", http.StatusRequestEntityTooLarge},
 	{"invalid", http.StatusBadRequest}, {"badrequest", http.StatusBadRequest}, {"context", http.StatusBadRequest},

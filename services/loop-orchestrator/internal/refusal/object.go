@@ -11,8 +11,9 @@ import (
 var (
 	innerNames   = []string{"error", "errors", "fault"}
 	messageNames = []string{
-		"message", "msg", "title", "detail", "error_description", "error_message", "errormessage", "error_msg", "errormsg", "errmsg",
-		"description", "reason", "details", "failure",
+		"message", "msg", "title", "detail", "error_description", "error_message", "errormessage", "error_msg",
+		"errormsg", "errmsg",
+		"description", "reason", "details", "failure", "faultstring", "err", "info",
 	}
 	typeNames   = []string{"type", "error_type", "__type", "status"}
 	codeNames   = []string{"code", "error_code", "errorcode", "errcode"}
@@ -170,7 +171,8 @@ func at(loc any, message string) string {
 func waitOf(m map[string]any, depth int) time.Duration {
 	wait := duration(m["retry_after"], time.Second)
 	for name, unit := range map[string]time.Duration{
-		"retrydelay": time.Second, "retry_after_seconds": time.Second, "retryafter": time.Second, "estimated_time": time.Second,
+		"retrydelay": time.Second, "retry_after_seconds": time.Second, "retryafter": time.Second,
+		"estimated_time": time.Second,
 		"retry_after_ms": time.Millisecond,
 	} {
 		wait = max(wait, duration(m[name], unit))

@@ -4,7 +4,7 @@
 // takes any of them; an unknown shape yields an excerpt of what was sent, so that
 // the upstream's own words always reach the client.
 //
-// Refused and Told decide what a failure means: its code, whether another attempt
+// Refused and Reported decide what a failure means: its code, whether another attempt
 // can succeed, and how long to wait. Both are pure and safe for concurrent use.
 package refusal
 

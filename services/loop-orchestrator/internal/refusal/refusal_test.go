@@ -87,14 +87,15 @@ func TestRefused(t *testing.T) {
 		"with a number":           {422, Words{Code: "422"}, "invalid_prompt", false, true},
 		"a refused key":           {401, Words{Code: "invalid_api_key"}, "upstream_unauthorized", false, false},
 		"a forbidden thing":       {403, Words{Message: "not in your country", Code: "unsupported_country"}, "upstream_forbidden", false, false},
-		"no credit":               {402, Words{Message: "Insufficient credits"}, "invalid_prompt", false, true},
+		"no credit":               {402, Words{Message: "Insufficient credits"}, "insufficient_quota", false, true},
 		"no such model":           {404, Words{Message: "The model `x` does not exist.", Type: "NotFoundError", Code: "404"}, "model_not_found", false, true},
 		"Ollama's model":          {404, Words{Message: "model 'foo' not found"}, "model_not_found", false, true},
 		"Azure's deployment":      {404, Words{Message: "The API deployment for this resource does not exist.", Code: "DeploymentNotFound"}, "model_not_found", false, true},
 		"OpenRouter's model":      {400, Words{Message: "x is not a valid model ID"}, "model_not_found", false, true},
 		"no such path":            {404, Words{Message: "Not Found"}, "upstream_not_found", false, true},
 		"no such method":          {405, Words{Message: "Method Not Allowed"}, "upstream_not_found", false, true},
-		"too large":               {413, Words{Message: "Request entity too large"}, "invalid_prompt", false, true},
+		"too large":               {413, Words{Message: "Request entity too large"}, "request_too_large", false, true},
+		"a conflict":              {409, Words{Message: "Busy."}, "upstream_conflict", false, true},
 		"too fast":                {429, Words{Code: "requests"}, "rate_limit_exceeded", true, true},
 		"a quota that is spent":   {429, Words{Message: "You exceeded your current quota", Code: "insufficient_quota"}, "insufficient_quota", false, true},
 		"more than the limit":     {429, Words{Message: "Request too large for gpt-4o on tokens per min"}, "rate_limit_exceeded", false, true},
@@ -190,7 +191,7 @@ func FuzzRead(f *testing.F) {
 		if len(w.Message) > 2*maxMessage || strings.Contains(w.Message+w.Code+w.Type+w.Param, "sk-key") || w.Wait < 0 || w.Wait > MaxWait {
 			t.Fatalf("%q has the words %+v", body, w)
 		}
-		for _, e := range []interface{ Error() string }{Told(w), Refused(400, w), Refused(503, w)} {
+		for _, e := range []interface{ Error() string }{Reported(w), Refused(400, w), Refused(503, w)} {
 			if e.Error() == "" {
 				t.Fatalf("%q is a failure without a message", body)
 			}

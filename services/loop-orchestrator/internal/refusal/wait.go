@@ -36,7 +36,10 @@ func Duration(value string, unit time.Duration) time.Duration {
 
 // Wait is how long the headers of an answer ask to wait before the next attempt.
 func Wait(h http.Header, status int, now time.Time) time.Duration {
-	wait := max(Duration(h.Get("Retry-After-Ms"), time.Millisecond), Duration(h.Get("X-Ms-Retry-After-Ms"), time.Millisecond))
+	var wait time.Duration
+	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+		wait = max(wait, Duration(h.Get(name), time.Millisecond))
+	}
 	if value := h.Get("Retry-After"); value != "" {
 		wait = max(wait, Duration(value, time.Second), until(value, now))
 	}

@@ -3,8 +3,6 @@ package upstream
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,9 +22,10 @@ type answer struct {
 	complete func() // called when nothing more is expected of the body
 
 	limited *io.LimitedReader
-	broken  error // what ended the body, unless it came to its end
-	pieces  int   // documents that were pieces of a stream
-	ended   bool  // the rest of the body says nothing
+	broken  error  // what ended the body, unless it came to its end
+	pieces  int    // documents that were pieces of a stream
+	cut     []byte // the beginning of a character, whose end the next piece has
+	ended   bool   // the rest of the body says nothing
 	note    string
 }
 
@@ -61,7 +60,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case err != nil:
 		return false, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
 	case a.pieces == 0 && a.note != "":
-		return false, a.meant([]byte(a.note), malformed("it has no events"))
+		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
 	}
 	return false, nil
 }
@@ -127,8 +126,9 @@ func (a *answer) form(body *bufio.Reader) form {
 	return other
 }
 
-// json reads a body that begins as a JSON text. What follows the first document
-// is read as lines, each a document or an event of its own.
+// json reads a body that begins as a JSON text: documents one after the other, or
+// a list of them. What follows and is none is read as lines, each a document or an
+// event of its own.
 func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 	a.limited.N = min(a.limited.N, maxAnswer)
 	d := json.NewDecoder(body)
@@ -140,15 +140,21 @@ func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 		return false, malformed(fmt.Sprintf("%d bytes that are no JSON document", d.InputOffset()+int64(buffered(d))))
 	}
 	a.limited.N += maxStream - maxAnswer
-	var list []json.RawMessage
-	if doc[0] == '[' && json.Unmarshal(doc, &list) == nil {
-		for _, one := range list {
-			if err := a.take(one, "", isPiece(one), hear); err != nil || a.ended {
+	for {
+		docs := []json.RawMessage{doc}
+		if doc[0] == '[' {
+			docs = nil
+			_ = json.Unmarshal(doc, &docs) // it was decoded above
+		}
+		for _, one := range docs {
+			if err := a.take(one, "", a.pieces > 0 || isPiece(one), hear); err != nil || a.ended {
 				return a.ended, err
 			}
 		}
-	} else if err := a.take(doc, "", isPiece(doc), hear); err != nil || a.ended {
-		return a.ended, err
+		doc = nil
+		if d.Decode(&doc) != nil || doc[0] != '{' {
+			break
+		}
 	}
 	return a.events(bufio.NewReader(io.MultiReader(d.Buffered(), body)), hear)
 }
@@ -184,12 +190,15 @@ func isDone(data []byte) bool {
 
 // take passes one document on, unless it is an error.
 func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
-	if w, told := told(doc, event); told {
-		return toldBy(w.Redact(a.secret), doc)
+	if w, told := findError(doc, event); told {
+		return a.reported(w.Redact(a.secret), doc)
 	}
 	if doc[0] != '{' { // a sign of life, or a text in place of an event
 		a.note = string(doc[:min(len(doc), maxError)])
 		return nil
+	}
+	if piece {
+		doc, a.cut = mend(doc, a.cut)
 	}
 	err := hear(doc, !piece)
 	if piece {
@@ -202,42 +211,9 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 		a.ended = true
 		return nil
 	case !piece:
-		return a.meant(doc, err)
+		return a.failureOf(doc, err)
 	}
 	return a.redacted(err)
-}
-
-// meant is the failure of a whole answer that cannot be understood: where it says
-// something in words it is an error that came with status 200.
-func (a *answer) meant(doc []byte, err error) error {
-	var call *model.CallError
-	if errors.As(err, &call) {
-		return a.redacted(err)
-	}
-	w := refusal.Read(doc).Redact(a.secret)
-	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
-		return toldBy(w, doc)
-	}
-	return a.redacted(err)
-}
-
-func toldBy(w refusal.Words, doc []byte) *model.CallError {
-	e := refusal.Told(w)
-	e.Raw = doc
-	return e
-}
-
-// redacted keeps the credential out of a failure that a dialect read.
-func (a *answer) redacted(err error) error {
-	var told *model.CallError
-	if errors.As(err, &told) {
-		told.Message, told.Code = refusal.Redact(told.Message, a.secret), refusal.Redact(told.Code, a.secret)
-		told.Own = []byte(refusal.Redact(string(told.Own), a.secret))
-		if len(told.Own) == 0 {
-			told.Own = nil
-		}
-	}
-	return err
 }
 
 // drain reads the rest of a body for a moment, so that the connection can be used
@@ -245,51 +221,4 @@ func (a *answer) redacted(err error) error {
 func (a *answer) drain() {
 	a.complete()
 	_, _ = io.CopyN(io.Discard, a.resp.Body, maxError)
-}
-
-// unpacked is a body without compression, white space and byte order mark at its
-// beginning. Servers compress without saying so.
-func unpacked(from io.Reader) (*bufio.Reader, error) {
-	body := bufio.NewReader(from)
-	magic, _ := body.Peek(2)
-	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, malformed("it is no gzip data")
-		}
-		body = bufio.NewReader(z)
-	} else if len(magic) == 2 && magic[0] == 0x78 && (magic[1] == 0x01 || magic[1] == 0x9c || magic[1] == 0xda) {
-		z, err := zlib.NewReader(body)
-		if err != nil {
-			return nil, malformed("it is no deflate data")
-		}
-		body = bufio.NewReader(z)
-	}
-	for {
-		first, err := body.Peek(1)
-		switch {
-		case err != nil:
-			return body, nil
-		case first[0] == 0xef:
-			if mark, _ := body.Peek(3); string(mark) != "\ufeff" {
-				return body, nil
-			}
-			_, _ = body.Discard(3)
-		case bytes.ContainsRune([]byte(" \t\r\n"), rune(first[0])):
-			_, _ = body.Discard(1)
-		default:
-			return body, nil
-		}
-	}
-}
-
-// unpackedError is the beginning of the body of an error; an excerpt is enough,
-// and none is no reason to fail otherwise.
-func unpackedError(resp *http.Response) []byte {
-	body, err := unpacked(io.LimitReader(resp.Body, maxError))
-	if err != nil {
-		return nil
-	}
-	b, _ := io.ReadAll(io.LimitReader(body, maxError))
-	return b
 }

@@ -65,9 +65,9 @@ func reason(err error) (why string, final bool) {
 
 // incomplete is an answer that ended too early.
 func incomplete(ctx context.Context, err error) error {
-	var told *model.CallError
-	if errors.As(err, &told) {
-		return told
+	var call *model.CallError
+	if errors.As(err, &call) {
+		return call
 	}
 	if ctx.Err() != nil {
 		return failed(ctx, err)

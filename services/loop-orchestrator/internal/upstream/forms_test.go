@@ -68,6 +68,8 @@ func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
 		"events behind space":           "\n\n  \r\n" + events,
 		"events behind a mark":          "\ufeff" + events,
 		"documents in lines":            lines("", "\n"),
+		"documents without lines":       lines("", ""),
+		"documents, and the mark":       lines("", " ") + "data: [DONE]",
 		"a list of documents":           "[" + strings.Join(chunks, ",\n") + "]",
 		"JSON":                          whole,
 		"JSON behind space":             "\r\n \t" + whole + "\n",
@@ -105,6 +107,33 @@ func TestForms(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What a server says of its encoding counts for nothing, too.
+func TestEncodings(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ said, body string }{
+		"gzip that is said":     {"gzip", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole)},
+		"gzip that is not":      {"", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, "data: "+chatWhole+"\n\n")},
+		"gzip that is none":     {"gzip", chatWhole},
+		"brotli that is none":   {"br", chatWhole},
+		"identity":              {"identity", chatWhole},
+		"deflate that is said":  {"deflate", packed(t, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }, chatWhole)},
+		"gzip of several parts": {"gzip", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole[:40]) + packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole[40:])},
+	} {
+		header := http.Header{}
+		if tt.said != "" {
+			header.Set("Content-Encoding", tt.said)
+		}
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
+		if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != "hello €" {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+	refused := upstream(t, 400, http.Header{"Content-Encoding": {"gzip"}}, packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, `{"detail":"why"}`))
+	if _, err := (Client{HTTP: &http.Client{}}).Post(t.Context(), refused, "/x", nil, Headers{}); err == nil || !strings.Contains(err.Error(), "why") {
+		t.Errorf("a refusal by gzip: %v", err)
 	}
 }
 

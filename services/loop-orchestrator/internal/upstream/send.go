@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
@@ -109,6 +110,9 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
+	// Said here, it leaves the body as it came: servers name encodings that they do
+	// not use, and use some that they do not name.
+	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("send a model call: %w", err)
@@ -133,7 +137,8 @@ func port(at *url.URL) string {
 // one that is not followed, which why says.
 func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
 	default:
 		return nil, ""
 	}
@@ -171,18 +176,31 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 	switch {
 	case redirect != "":
 		e.Message = refusal.Redact(redirect, c.secret) + fmt.Sprintf(" (HTTP %d).", resp.StatusCode)
+	case e.Code == "upstream_not_found":
+		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":
-		e.Message = c.credentialNote(at) + " " + e.Message
+		e.Message = credentialNote(c.secret != "", c.own(at)) + " " + e.Message
 	}
 	return e
 }
 
-// credentialNote says which credential an upstream refused.
-func (c *call) credentialNote(at *url.URL) string {
+// pathNote names the path that an upstream does not have: mostly its url is not
+// the API's base.
+func pathNote(at *url.URL) string {
+	note := " (POST " + at.Path
+	if !strings.Contains(at.Path, "/v1") {
+		note += "; the upstream's url may lack /v1"
+	}
+	return note + ")"
+}
+
+// credentialNote says which credential an upstream refused. own: the upstream's
+// own host did.
+func credentialNote(configured, own bool) string {
 	switch {
-	case c.secret == "":
+	case !configured:
 		return "The upstream refused the call, and no credential is configured for this model."
-	case !c.own(at):
+	case !own:
 		return "The upstream redirects to another host, which does not get the credential configured for this model."
 	}
 	return "The upstream refused the credential configured for this model."

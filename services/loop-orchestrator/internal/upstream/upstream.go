@@ -4,7 +4,7 @@
 // Promised: what came is read for what it is. The first bytes of a body decide,
 // not its Content-Type, nor what was asked for: events, JSON, JSON in lines, JSON
 // with something behind it, compressed or not (TestForms). An error is found
-// wherever a server puts it (TestToldErrors, and package refusal). A redirected
+// wherever a server puts it (TestReportedErrors, and package refusal). A redirected
 // call is sent again as it was, without the credential where another host takes
 // it (TestRedirects). A server that asks to wait is not called earlier
 // (TestWaits in package refusal).

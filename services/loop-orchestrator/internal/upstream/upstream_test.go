@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"500", 500, `oops`, model.CallError{Code: "server_error", Message: "The upstream answered HTTP 500: oops", Retriable: true, RetryAfter: 2 * time.Second}},
 		{"408", 408, ``, model.CallError{Code: "timeout", Message: "The upstream answered HTTP 408.", Retriable: true, RetryAfter: 2 * time.Second}},
 		{"400", 400, `{"error":{"message":"No.","code":"too_long"}}`, model.CallError{Code: "too_long", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
-		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, model.CallError{Code: "upstream_not_found", Message: "The upstream answered HTTP 404: No.", RetryAfter: 2 * time.Second}},
+		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, model.CallError{Code: "upstream_not_found", Message: "The upstream answered HTTP 404: No. (POST /chat/completions; the upstream's url may lack /v1)", RetryAfter: 2 * time.Second}},
 		{"a code with a NUL", 400, `{"error":{"message":"No.","code":"a\u0000"}}`, model.CallError{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
 		{"a long code", 400, `{"error":{"message":"No.","code":"` + strings.Repeat("x", 65) + `"}}`, model.CallError{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
 		{"401", 401, `{"error":{"message":"Bad key ` + secret + `"}}`, model.CallError{Code: "upstream_unauthorized", Message: "The upstream refused the credential configured for this model. The upstream answered HTTP 401: Bad key [redacted]", RetryAfter: 2 * time.Second}},

@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestToldErrors: an error that comes with status 200 is an error wherever it stands, with its words and its status.
-func TestToldErrors(t *testing.T) {
+// TestReportedErrors: an error that comes with status 200 is an error wherever it stands, with its words and its status.
+func TestReportedErrors(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		doc     string
@@ -32,7 +32,7 @@ func TestToldErrors(t *testing.T) {
 		"beside a choice":       {`{"id":"c","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":{"code":"server_error","message":"Provider disconnected"}}`, "server_error", "Provider disconnected", 500, true},
 		"a list":                {`[{"error":{"code":400,"message":"Please use a valid role.","status":"INVALID_ARGUMENT"}}]`, "invalid_prompt", "The upstream reported error 400: Please use a valid role.", 400, false},
 		"what the model failed": {`{"error":{"message":"Failed to call a function.","type":"invalid_request_error","code":"tool_use_failed","failed_generation":"<f>"}}`, "tool_use_failed", "Failed to call a function.", 400, true},
-		"with a credential":     {`{"error":{"message":"key sk-0123456789 is bad","type":"authentication_error"}}`, "upstream_unauthorized", "key [redacted] is bad", 401, false},
+		"with a credential":     {`{"error":{"message":"key sk-0123456789 is bad","type":"authentication_error"}}`, "upstream_unauthorized", "The upstream refused the credential configured for this model. key [redacted] is bad", 401, false},
 	} {
 		bodies := map[string]string{"whole": tt.doc, "an event": "data: " + tt.doc + "\n\n", "an event by its name": "event: error\ndata: " + tt.doc + "\n\n", "a line behind events": "data: " + chatChunk1 + "\n\n" + tt.doc + "\n"}
 		if tt.doc[0] == '[' {

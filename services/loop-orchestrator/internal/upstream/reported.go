@@ -3,8 +3,11 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
+	"time"
 
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
 )
 
@@ -50,10 +53,10 @@ func isWhole(doc []byte) bool {
 	return given(h.choice["message"]) && !given(h.choice["delta"])
 }
 
-// told finds an error in a document of an answer that came with status 200: in
+// findError finds an error in a document of an answer that came with status 200: in
 // OpenAI's envelope, as vLLM's object "error", in a choice, or as an event of that
 // name. Members that are there and say nothing are no error.
-func told(doc []byte, event string) (refusal.Words, bool) {
+func findError(doc []byte, event string) (refusal.Words, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
 		return refusal.Words{}, false
 	}
@@ -65,7 +68,7 @@ func told(doc []byte, event string) (refusal.Words, bool) {
 		return refusal.Read(doc), true
 	case given(h.choice["error"]):
 		w := refusal.Read(h.choice["error"])
-		return w, says(w)
+		return w, hasWords(w)
 	case event == "error":
 		return refusal.Read(doc), true
 	default:
@@ -76,11 +79,51 @@ func told(doc []byte, event string) (refusal.Words, bool) {
 		return w, true
 	}
 	// Beside an answer only an error that says something counts.
-	return w, says(refusal.Read(v))
+	return w, hasWords(refusal.Read(v))
 }
 
-// says tells whether an error has words or a code of its own.
-func says(w refusal.Words) bool {
+// hasWords tells whether an error has words or a code of its own.
+func hasWords(w refusal.Words) bool {
 	ok := map[string]bool{"": true, "0": true, "200": true, "ok": true, "success": true}
 	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
+}
+
+// failureOf is the failure of a whole answer that cannot be understood: where it says
+// something in words it is an error that came with status 200.
+func (a *answer) failureOf(doc []byte, err error) error {
+	var call *model.CallError
+	if errors.As(err, &call) {
+		return a.redacted(err)
+	}
+	w := refusal.Read(doc).Redact(a.secret)
+	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
+		return a.reported(w, doc)
+	}
+	return a.redacted(err)
+}
+
+func (a *answer) reported(w refusal.Words, doc []byte) *model.CallError {
+	e := refusal.Reported(w)
+	e.RetryAfter = max(e.RetryAfter, refusal.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
+	e.Raw = doc
+	if e.Code == "upstream_unauthorized" || e.Code == "upstream_forbidden" {
+		e.Message = credentialNote(a.secret != "", true) + " " + e.Message
+	}
+	return e
+}
+
+// redacted keeps the credential out of a failure that a dialect read.
+func (a *answer) redacted(err error) error {
+	var call *model.CallError
+	if errors.As(err, &call) {
+		call.Message = refusal.Redact(call.Message, a.secret)
+		if refusal.Redact(call.Code, a.secret) != call.Code {
+			call.Code = "server_error"
+		}
+		call.Own = []byte(refusal.Redact(string(call.Own), a.secret))
+		if len(call.Own) == 0 {
+			call.Own = nil
+		}
+	}
+	return err
 }

@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// TestCutCharacters: a text is whole though the server cut a character of it between two pieces.
+func TestCutCharacters(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		pieces []string
+		want   string
+	}{
+		"in the middle of surrogates": {[]string{`a\ud83d`, `\ude00b`}, "a😀b"},
+		"in capitals":                 {[]string{`\uD83D`, `\uDE00`}, "😀"},
+		"by bytes":                    {[]string{"a\xe2\x82", "\xacb"}, "a€b"},
+		"byte by byte":                {[]string{"\xf0", "\x9f", "\x98", "\x80!"}, "😀!"},
+		"behind an escape":            {[]string{`\\\ud83d`, `\ude00`}, `\😀`},
+		"nothing is cut":              {[]string{`\ud83d\ude00`, "€\\n", `\\ud83d`}, "😀€\n\\ud83d"},
+		"a half that is lost":         {[]string{`a\ud83d`, `b`, `c`}, "abc"},
+		"a half that nothing began":   {[]string{"\x82b"}, "\ufffdb"},
+	} {
+		var body strings.Builder
+		for _, p := range tt.pieces {
+			body.WriteString("data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + p + "\"}}]}\n\n")
+		}
+		at := upstream(t, 200, nil, body.String()+"data: "+chatChunk3+"\n\n")
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != tt.want {
+			t.Errorf("%s: %+v, %v, want %q", name, a, err, tt.want)
+		}
+	}
+}
+
+// FuzzMend: what is mended is JSON if the piece was, and a text that was not cut stays as it is.
+func FuzzMend(f *testing.F) {
+	f.Add([]byte(`{"a":"x\ud83d","b":["\ude00"]}`), []byte(`\ud83d`))
+	f.Add([]byte("{\"a\":\"\xe2\x82\"}"), []byte("\xe2"))
+	f.Fuzz(func(t *testing.T, doc, cut []byte) {
+		if !json.Valid(doc) {
+			return
+		}
+		_, half := mend([]byte(`{"a":"`+"\xe2"+`"}`), nil)
+		for _, before := range [][]byte{nil, half, []byte(`\ud83d`)} {
+			mended, rest := mend(doc, before)
+			if !json.Valid(mended) {
+				t.Fatalf("%q behind %q is %q", doc, before, mended)
+			}
+			if before == nil && rest == nil && string(mended) != string(doc) && utf8.Valid(doc) {
+				t.Fatalf("%q is %q", doc, mended)
+			}
+		}
+	})
+}

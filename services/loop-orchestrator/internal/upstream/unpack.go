@@ -1,0 +1,57 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"net/http"
+)
+
+// unpacked is a body without compression, white space and byte order mark at its
+// beginning. Servers compress without saying so.
+func unpacked(from io.Reader) (*bufio.Reader, error) {
+	body := bufio.NewReader(from)
+	magic, _ := body.Peek(2)
+	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, malformed("it is no gzip data")
+		}
+		body = bufio.NewReader(z)
+	} else if len(magic) == 2 && magic[0] == 0x78 && (magic[1] == 0x01 || magic[1] == 0x9c || magic[1] == 0xda) {
+		z, err := zlib.NewReader(body)
+		if err != nil {
+			return nil, malformed("it is no deflate data")
+		}
+		body = bufio.NewReader(z)
+	}
+	for {
+		first, err := body.Peek(1)
+		switch {
+		case err != nil:
+			return body, nil
+		case first[0] == 0xef:
+			if mark, _ := body.Peek(3); string(mark) != "\ufeff" {
+				return body, nil
+			}
+			_, _ = body.Discard(3)
+		case bytes.ContainsRune([]byte(" \t\r\n"), rune(first[0])):
+			_, _ = body.Discard(1)
+		default:
+			return body, nil
+		}
+	}
+}
+
+// unpackedError is the beginning of the body of an error; an excerpt is enough,
+// and none is no reason to fail otherwise.
+func unpackedError(resp *http.Response) []byte {
+	body, err := unpacked(io.LimitReader(resp.Body, maxError))
+	if err != nil {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(body, maxError))
+	return b
+}
