@@ -112,7 +112,11 @@ func (d *download) received() int64 {
 }
 
 func (d *download) state(now int64) string {
-	if total := d.total.Load(); total > 0 && now <= total {
+	total := d.total.Load()
+	if got := d.done.Load(); got > 0 && got >= total {
+		return megabytes(got) + " received, unpacking"
+	}
+	if total > 0 && now <= total {
 		return fmt.Sprintf("%s of %s (%d%%)", megabytes(now), megabytes(total), now*100/total)
 	}
 	return megabytes(now)

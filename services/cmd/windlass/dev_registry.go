@@ -19,7 +19,7 @@ func (d *dev) configure(lines *console.Console) (err error) {
 	}
 	d.advice = console.Advisor{Registry: d.reg, ModelKeyFile: d.modelKeyFile(), Flags: d.ModelURL != ""}
 	lines.Advise(d.advice)
-	return d.credentials()
+	return errors.Join(d.credentials(), d.keepNames())
 }
 
 func (d *dev) modelKeyFile() string { return filepath.Join(d.data, "model.key") }

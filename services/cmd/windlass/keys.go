@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -48,6 +47,7 @@ type keysCreateCmd struct {
 	Scopes    []string      `help:"responses (everything but keys), read (of that GETs only), admin (the tenant's keys, at /v1/keys)." enum:"responses,read,admin" default:"responses"`
 	Expires   time.Duration `help:"How long the key lives, like 720h; without it until it is revoked." placeholder:"DURATION"`
 	Config    string        `help:"Registry (YAML) that --models and --tools are checked against." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
+	Data      string        `help:"Data folder of windlass dev, whose names count without --config if its database is the one given." env:"WINDLASS_DATA" default:"./.windlass"`
 }
 
 // Help is shown by windlass keys create --help.
@@ -55,7 +55,8 @@ func (keysCreateCmd) Help() string {
 	return `Prints the key on standard output and nothing else. It is not kept: the database holds an HMAC of it under the pepper, and the
 gateways need the same pepper. A lost key is revoked, and another one made.
 
-With --config, a name in --models or --tools that the registry does not have is refused. Without it names are not checked.
+Models and tools that the registry of --config does not have are refused. Without --config the names are those of windlass dev if
+--database-url is the one in its data folder; other names are not checked.
 
 For windlass dev, the two required secrets are in its data folder:
 
@@ -79,50 +80,6 @@ func (c *keysCreateCmd) AfterApply() error {
 		errs = append(errs, errors.New("--tools has an empty name; use --no-tools for none"))
 	}
 	return errors.Join(errs...)
-}
-
-// checkNames refuses models and tools that the registry does not have. Without a
-// registry it says that names are not checked: the database does not hold them.
-func (c *keysCreateCmd) checkNames() error {
-	if len(c.Models)+len(c.Tools) == 0 {
-		return nil
-	}
-	if c.Config == "" {
-		fmt.Fprintln(os.Stderr, "windlass: --models and --tools are not checked without --config FILE (the gateways' registry)")
-		return nil
-	}
-	reg, err := registry.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	models, tools := []string{}, []string{}
-	for _, m := range reg.Models() {
-		models = append(models, m.Name)
-	}
-	for _, t := range reg.Tools() {
-		tools = append(tools, t.Name)
-	}
-	return errors.Join(
-		unknown("--models", c.Config, c.Models, models, func(name string) bool { _, ok := reg.Model(name); return ok }),
-		unknown("--tools", c.Config, c.Tools, tools, func(name string) bool { _, ok := reg.Tool(name); return ok }),
-	)
-}
-
-// unknown names those that are not known, and the first that are.
-func unknown(flag, file string, names, known []string, has func(string) bool) error {
-	bad := slices.DeleteFunc(slices.Clone(names), has)
-	if len(bad) == 0 {
-		return nil
-	}
-	const most = 20
-	have := strings.Join(known[:min(most, len(known))], ", ")
-	switch {
-	case len(known) == 0:
-		have = "none"
-	case len(known) > most:
-		have += fmt.Sprintf(" and %d more", len(known)-most)
-	}
-	return fmt.Errorf("%s: %s does not have %s; it has %s", flag, file, strings.Join(bad, ", "), have)
 }
 
 // Run makes a key.

@@ -85,6 +85,13 @@ func TestKeysOfTenants(t *testing.T) {
 		return out
 	}
 	key := strings.TrimSuffix(run("create", "--tenant", "acme", "--name", "ci\nrunner", "--models", "demo,x", "--tools", "get_weather,x", "--expires", "720h"), "\n")
+	devEnv := append(env[1:len(env):len(env)], "WINDLASS_REGISTRY=", "WINDLASS_DATA="+data)
+	for _, wrong := range [][]string{{"--models", "demi"}, {"--tools", "get_wether"}} {
+		out, errs, err := tool(t, devEnv, append([]string{"keys", "create", "--tenant", "acme"}, wrong...)...)
+		if err == nil || out != "" || !strings.Contains(errs, "does not have "+wrong[1]) {
+			t.Errorf("keys create %v against dev said %q and %q, %v; want the name refused", wrong, out, errs, err)
+		}
+	}
 	reader := strings.TrimSuffix(run("create", "--tenant", "acme", "--scopes", "read", "--no-tools"), "\n")
 	other := strings.TrimSuffix(run("create", "--tenant", "other"), "\n")
 	id := strings.Split(key, "_")[1]
