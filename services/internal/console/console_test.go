@@ -229,7 +229,7 @@ func TestRepeatsAreCounted(t *testing.T) {
 	for i := range 40 {
 		log.Info("model call failed", zap.String("request_id", fmt.Sprintf("%032d", i)), zap.String("model", "m"),
 			zap.String("outcome", "retried"), zap.Int("status", 500), zap.String("error", "down"))
-		log.Info("infrastructure is away, trying again", zap.Error(fmt.Errorf("load request %032d: refused", i)))
+		log.Info("infrastructure unavailable, trying again", zap.Error(fmt.Errorf("load request %032d: refused", i)))
 		log.Warn("queue is stuck", zap.Error(fmt.Errorf("request %032d", i)))
 		settled("completed", "", 0, "")(log)
 	}
@@ -274,7 +274,7 @@ func TestAnOutageIsOneLine(t *testing.T) {
 		for i := range 50 {
 			log := c.Logger().With(zap.String("service", fmt.Sprint("s", i%5)))
 			log.Warn([]string{"sweep failed", "claim failed", "expiry failed"}[i%3], zap.Error(refused))
-			log.Info("infrastructure is away, trying again", zap.Error(errors.New("FATAL: the database system is shutting down (SQLSTATE 57P03)")))
+			log.Info("infrastructure unavailable, trying again", zap.Error(errors.New("FATAL: the database system is shutting down (SQLSTATE 57P03)")))
 			log.Error("request served", zap.String("kind", "POST /v1/responses"), zap.String("outcome", "503"), zap.Error(refused))
 			log.Warn("connection to NATS lost", zap.Error(errors.New("EOF")))
 			log.Warn("streams could not be ensured", zap.Error(errors.New("nats: outbound buffer limit exceeded")))
