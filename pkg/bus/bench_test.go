@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -106,4 +107,33 @@ func BenchmarkRenew(b *testing.B) {
 		b.Errorf("deliveries = %d, want %d: leases were lost", got, inFlight)
 	}
 	stop()
+}
+
+// BenchmarkPublishResults is one result published into a step stream that has
+// room, and into one that drops its oldest messages.
+func BenchmarkPublishResults(b *testing.B) {
+	for _, limit := range []int64{900 << 20, 4 << 20} {
+		b.Run(strconv.FormatInt(limit>>20, 10)+"MiB", func(b *testing.B) {
+			f := setUp(b, func(c *bus.Config) { c.MaxBytes.Step = limit })
+			const chunk = 100
+			for i := 0; i < 30_000; i += chunk { // the smaller stream is full then
+				f.publish(b, results(i, chunk)...)
+			}
+			began := cpu(b)
+			b.ResetTimer()
+			for i := 0; i < b.N; i += chunk {
+				f.publish(b, results(i, min(chunk, b.N-i))...)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(b.N), "cpu-µs/msg")
+		})
+	}
+}
+
+func results(first, n int) []bus.Message {
+	msgs := make([]bus.Message, n)
+	for i := range msgs {
+		msgs[i] = completed(first + i)
+	}
+	return msgs
 }

@@ -34,15 +34,16 @@ type Config struct {
 }
 
 // MaxBytes bounds each stream, in bytes. The server reserves the sum of them,
-// for each replica. The package doc says what each stream does at its limit.
+// for each replica: with a smaller Step they fit a JetStream of 1 GB. The
+// package doc says what each stream does at its limit.
 type MaxBytes struct {
-	Turn  int64 `env:"WINDLASS_TURN_MAX_BYTES, default=134217728"`
-	Tool  int64 `env:"WINDLASS_TOOL_MAX_BYTES, default=536870912"`
-	Final int64 `env:"WINDLASS_FINAL_MAX_BYTES, default=67108864"`
+	Turn  int64 `env:"WINDLASS_TURN_MAX_BYTES, default=67108864"`
+	Tool  int64 `env:"WINDLASS_TOOL_MAX_BYTES, default=134217728"`
+	Final int64 `env:"WINDLASS_FINAL_MAX_BYTES, default=33554432"`
 	Step  int64 `env:"WINDLASS_STEP_MAX_BYTES, default=1073741824"`
-	Mark  int64 `env:"WINDLASS_MARK_MAX_BYTES, default=134217728"`
-	Live  int64 `env:"WINDLASS_LIVE_MAX_BYTES, default=1073741824"`
-	Dead  int64 `env:"WINDLASS_DEAD_MAX_BYTES, default=67108864"`
+	Mark  int64 `env:"WINDLASS_MARK_MAX_BYTES, default=201326592"`
+	Live  int64 `env:"WINDLASS_LIVE_MAX_BYTES, default=402653184"`
+	Dead  int64 `env:"WINDLASS_DEAD_MAX_BYTES, default=33554432"`
 }
 
 // of returns the limit of a stream by its name after the prefix.

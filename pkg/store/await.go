@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +14,13 @@ const awaitPause = 300 * time.Millisecond
 // ErrRefused means that the server refused a connection for a reason that does
 // not pass by itself: the password, the database's name, a startup parameter.
 var ErrRefused = errors.New("refused for good")
+
+// refusedForever is an ErrRefused whose text is the server's reason alone.
+type refusedForever struct{ error }
+
+func (r refusedForever) Unwrap() error { return r.error }
+
+func (r refusedForever) Is(target error) bool { return target == ErrRefused }
 
 // Await returns once the database accepts writes. It waits at most for limit
 // while the server cannot be reached, starts up, or is read-only, and calls tell
@@ -37,7 +43,7 @@ func Await(ctx context.Context, url string, limit time.Duration, tell func(reaso
 		case reason == nil:
 			return nil
 		case refusedForGood(reason):
-			return fmt.Errorf("%w: %w", reason, ErrRefused)
+			return refusedForever{reason}
 		}
 		if told != reason.Error() && ctx.Err() == nil {
 			told = reason.Error()

@@ -58,3 +58,11 @@ func TestAwait(t *testing.T) {
 		}
 	}
 }
+
+func TestReasonIsOneLine(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("failed to connect to `u`:\n\ta: refused\n\ta: refused\n\tb: timeout")
+	if got, want := connectReason(cause).Error(), "failed to connect to `u`: a: refused; b: timeout"; got != want {
+		t.Errorf("reason = %q, want %q", got, want)
+	}
+}

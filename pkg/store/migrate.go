@@ -29,8 +29,11 @@ func Migrate(ctx context.Context, url string) (int64, error) { return migrate(ct
 func migrate(ctx context.Context, url string, from fs.FS) (int64, error) {
 	var version int64
 	err := withProvider(ctx, url, from, func(db *sql.DB, p *goose.Provider) error {
-		up := func() error { _, err := p.Up(ctx); return err }
-		if err := locked(ctx, db, up); err != nil {
+		lacks, err := missing(ctx, db, p)
+		if err == nil && lacks != 0 { // a schema that is current needs no lock, and no second connection
+			err = locked(ctx, db, func() error { _, err := p.Up(ctx); return err })
+		}
+		if err != nil {
 			return fmt.Errorf("migrate the database: %w", err)
 		}
 		v, err := p.GetDBVersion(ctx)
@@ -46,17 +49,26 @@ func CheckSchema(ctx context.Context, url string) error { return checkSchema(ctx
 
 func checkSchema(ctx context.Context, url string, from fs.FS) error {
 	return withProvider(ctx, url, from, func(db *sql.DB, p *goose.Provider) error {
-		for _, source := range p.ListSources() {
-			applied, err := isApplied(ctx, db, source.Version)
-			if err != nil {
-				return fmt.Errorf("read the schema version: %w", err)
-			}
-			if !applied {
-				return fmt.Errorf("%w: it lacks version %d, which this binary needs; run windlass migrate", ErrSchema, source.Version)
-			}
+		lacks, err := missing(ctx, db, p)
+		if err == nil && lacks != 0 {
+			err = fmt.Errorf("%w: it lacks version %d, which this binary needs; run windlass migrate", ErrSchema, lacks)
 		}
-		return nil
+		return err
 	})
+}
+
+// missing returns the first migration that the database lacks, 0 if it has all.
+func missing(ctx context.Context, db *sql.DB, p *goose.Provider) (int64, error) {
+	for _, source := range p.ListSources() {
+		applied, err := isApplied(ctx, db, source.Version)
+		if err != nil {
+			return 0, fmt.Errorf("read the schema version: %w", err)
+		}
+		if !applied {
+			return source.Version, nil
+		}
+	}
+	return 0, nil
 }
 
 // isApplied only reads: goose would make its table if it were missing, and a service's role would then own it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,10 +93,19 @@ func refusedForGood(err error) bool {
 	return errors.As(err, &pg) && !transientCode(pg)
 }
 
-// oneLine writes an error of several lines, one for each host, as one.
+// oneLine writes an error of several lines, one for each host and each way to
+// encrypt, as one without repetitions.
 type oneLine struct{ error }
 
-func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Error() string {
+	var parts []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(parts, line) {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Replace(strings.Join(parts, "; "), ":; ", ": ", 1)
+}
 
 func (e oneLine) Unwrap() error { return e.error }
 

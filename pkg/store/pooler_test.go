@@ -86,6 +86,16 @@ func TestStatementsBehindAPooler(t *testing.T) {
 
 const settingSQL = `SELECT setting FROM pg_settings WHERE name = @name`
 
+// A schema that is current needs one connection only, however many try.
+func TestMigrateThroughOneServerConnection(t *testing.T) {
+	t.Parallel()
+	url := pooler(t, storetest.Database(t, migrateTemplate), pgbouncer.Config{Size: 1})
+	if _, err := Migrate(t.Context(), url); err != nil {
+		t.Errorf("migrate: %v", err)
+	}
+	accepted(t, openAt(t, url))
+}
+
 // A statement behind a pooler has the settings that a session of its own would
 // have, and leaves none behind for other clients of the pooler.
 func TestSettingsOfAStatement(t *testing.T) {

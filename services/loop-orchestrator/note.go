@@ -56,7 +56,9 @@ func (o *orchestrator) noteRefusedTools(t store.TurnCommit) {
 		if _, known := o.Registry.Tool(name); !known {
 			name = "?"
 		}
-		o.Log.Info("tool call failed", zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(t.ID)), zap.Int("step_seq", s.Index),
-			zap.String("tool", name), zap.String("outcome", callFailed), zap.String("code", chain.ReadFailure(s.Error).Code))
+		o.Log.Info("tool call failed",
+			zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(t.ID)), zap.Int("step_seq", s.Index),
+			zap.String("tool", name), zap.String("outcome", callFailed),
+			zap.String("code", chain.ReadFailure(s.Error).Code))
 	}
 }

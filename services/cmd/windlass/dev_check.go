@@ -57,8 +57,8 @@ func (d *dev) findNATS(ctx context.Context) error {
 		case err == nil:
 			return nil
 		case time.Since(began) > natsPatience:
-			return fmt.Errorf("NATS at %s did not answer in %s (%w): start it (nats-server -js), correct --nats-url, or leave that out to use dev's own",
-				where, natsPatience, reason(ctx, d.NATSURL, err))
+			return fmt.Errorf("NATS at %s did not answer in %s (%w): start it (nats-server -js), correct --nats-url, "+
+				"or leave that out to use dev's own", where, natsPatience, reason(ctx, d.NATSURL, err))
 		case !told && time.Since(began) > time.Second:
 			told = true
 			d.rt.Log.Warn("start check", zap.String("error", fmt.Sprintf("NATS at %s does not answer yet", where)),
@@ -93,7 +93,8 @@ const databaseWait = 10 * time.Second
 // sayWaiting says on which database dev waits, and why.
 func (d *dev) sayWaiting(reason error) {
 	d.rt.Log.Warn("start check", zap.String("hint", fmt.Sprintf("dev waits for up to %s", databaseWait)),
-		zap.String("error", fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), brief(reason))))
+		zap.String("error",
+			fmt.Sprintf("the database at %s does not answer yet: %v", address(d.DatabaseURL), brief(reason))))
 }
 
 // databaseFault says what to do about a database that was given and cannot be
@@ -102,7 +103,8 @@ func (d *dev) databaseFault(err error) error {
 	if d.pg != nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
+	return fmt.Errorf(
+		"the database at %s cannot be used: %w; correct --database-url, or leave it out to use a private Postgres",
 		address(d.DatabaseURL), brief(err))
 }
 

@@ -96,7 +96,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 		{"gone", `failed +resp_\w+ tool gone: the tool refused the connection; .*  → is the server at http://` + closed + `/b running\?`, ""},
 		{"missing", `failed +resp_\w+ tool missing: it answered 404 Not Found; .*  → check its url \(\S+/c\) and method \(POST\)`, ""},
 		{"unoffered", `failed +resp_\w+ model: it called a tool that it was not offered; the model is shown this failure`, ""},
-		{"nothing-like-it", `refused +POST /v1/responses: 404 The model '….*  → GET /v1/models lists the models`, "nothing-like-it"},
+		{"nothing-like-it", `refused +POST /v1/responses: 404 no such model  → GET /v1/models lists the models`, "nothing-like-it"},
 	} {
 		answer := d.call(t, http.MethodPost, "/v1/responses",
 			`{"model": "`+tt.model+`", "input": "`+canary+`", "tools": [{"type": "mcp", "server_label": "windlass"}]}`)

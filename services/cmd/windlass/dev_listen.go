@@ -27,8 +27,8 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s %s: permission denied; choose a port above 1023", flag, address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s %s: this machine does not have this address; write %s 127.0.0.1:8080, or 0.0.0.0:8080 for all of its addresses",
-			flag, address, flag)
+		return nil, fmt.Errorf("%s %s: this machine does not have this address; "+
+			"write %s 127.0.0.1:8080, or 0.0.0.0:8080 for all of its addresses", flag, address, flag)
 	}
 	return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 }

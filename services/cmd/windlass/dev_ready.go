@@ -83,7 +83,8 @@ func (d *dev) greeting() string {
 	admin, _ := usable(d.admin.Addr().String())
 	base := "http://" + host
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nWindlass is ready on %s (%.1f s). NATS: %s\n", base, time.Since(d.began).Seconds(), natsAddress(d.NATSURL))
+	fmt.Fprintf(&b, "\nWindlass is ready on %s (%.1f s). NATS: %s\n",
+		base, time.Since(d.began).Seconds(), natsAddress(d.NATSURL))
 	fmt.Fprintf(&b, requests, base, d.APIKey, base, d.APIKey)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-9s"+format+"\n", append([]any{name}, args...)...)
@@ -99,7 +100,8 @@ func (d *dev) greeting() string {
 			_, port, _ := net.SplitHostPort(host)
 			row("network", "http://%s for other machines", net.JoinHostPort(ip, port))
 		}
-		row("warning", "other machines can reach this address, and use it with the key %q: choose your own with --api-key", d.APIKey)
+		row("warning", "other machines can reach this address, and use it with the key %q: "+
+			"choose your own with --api-key", d.APIKey)
 	}
 	return b.String()
 }

@@ -32,7 +32,8 @@ func (d *dev) registry() (*registry.Registry, error) {
 		configured, err := registry.Load(d.Config)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("--config %s: no such file; write the path of a registry file, which the README describes under \"Use a real model\"", d.Config)
+			return nil, fmt.Errorf("--config %s: no such file; write the path of a registry file, "+
+				"which the README describes under \"Use a real model\"", d.Config)
 		case err != nil:
 			return nil, err
 		}
@@ -58,7 +59,8 @@ func (d *dev) credentials() error {
 	var errs []error
 	check := func(kind, name string, c registry.Credential) {
 		if _, err := c.Resolve(); err != nil {
-			errs = append(errs, fmt.Errorf("the credential of %s %s is not there: set %s and start again, or take the credential out of %s",
+			errs = append(errs, fmt.Errorf(
+				"the credential of %s %s is not there: set %s and start again, or take the credential out of %s",
 				kind, name, d.advice.Credential(c), d.Config))
 		}
 	}

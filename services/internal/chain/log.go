@@ -27,7 +27,9 @@ const (
 // no outputs, so what the error's text has in common with the request is left
 // out.
 func (f Failure) LogFields(c store.Chain) []zap.Field {
-	return []zap.Field{zap.String("code", f.Code), zap.Int("status", f.HTTPStatus), zap.String("error", withoutQuotes(f.Message, c))}
+	return []zap.Field{
+		zap.String("code", f.Code), zap.Int("status", f.HTTPStatus), zap.String("error", withoutQuotes(f.Message, c)),
+	}
 }
 
 func withoutQuotes(message string, c store.Chain) string {
@@ -95,8 +97,8 @@ func blank(message string, texts []byte) string {
 	var out strings.Builder
 	for i := 0; i < len(message); {
 		n := 0
-		for i+n < len(message) && (n > 0 || i+quoted <= len(message)) && bytes.Contains(texts, []byte(message[i:max(i+quoted, i+n+1)])) {
-			n = max(quoted, n+1)
+		for next := quoted; i+next <= len(message) && bytes.Contains(texts, []byte(message[i:i+next])); next++ {
+			n = next
 		}
 		if n == 0 {
 			out.WriteByte(message[i])

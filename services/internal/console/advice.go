@@ -42,9 +42,11 @@ func (a Advisor) Model(m registry.Model, code string, status int) string {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return a.refusedKey(m)
 	case status == http.StatusNotFound:
-		return fmt.Sprintf("check that %s is the base URL (it often ends in /v1) and that the server has a model %q", Address(m.Upstream.URL), m.Upstream.Model)
+		return fmt.Sprintf("check that %s is the base URL (it often ends in /v1) and that the server has a model %q",
+			Address(m.Upstream.URL), m.Upstream.Model)
 	case status == http.StatusTooManyRequests:
-		return fmt.Sprintf("the upstream limits its callers: lower concurrency of model %s, or raise its limit there", m.Name)
+		return fmt.Sprintf(
+			"the upstream limits its callers: lower concurrency of model %s, or raise its limit there", m.Name)
 	case status >= 500:
 		return "see the log of the server at " + Address(m.Upstream.URL)
 	case status >= 400:
@@ -52,7 +54,8 @@ func (a Advisor) Model(m registry.Model, code string, status int) string {
 	case strings.Contains(code, "credential"):
 		return a.missing(m.Upstream.Credential)
 	case code == "timeout":
-		return fmt.Sprintf("raise timeout of model %s (now %s), or see why the server at %s is slow", m.Name, m.Timeout, Address(m.Upstream.URL))
+		return fmt.Sprintf("raise timeout of model %s (now %s), or see why the server at %s is slow",
+			m.Name, m.Timeout, Address(m.Upstream.URL))
 	case code == "connection_error":
 		return fmt.Sprintf("is the server at %s running?", Address(m.Upstream.URL))
 	}

@@ -149,6 +149,8 @@ func TestLines(t *testing.T) {
 		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
 			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
 		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
+		{"an unknown model", "warn", served("POST /v1/responses", "404", "model_not_found", "The model '…'?"),
+			"refused  POST /v1/responses: 404 no such model  → GET /v1/models lists the models\n"},
 		{"a fault of ours", "error", served("POST /v1/responses", "500", "server_error", "nil map"),
 			"failed   POST /v1/responses: 500 nil map  → this is a fault of Windlass: please report it with this line\n"},
 		{"a client that went", "info", served("POST /v1/responses", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},

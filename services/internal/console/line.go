@@ -89,7 +89,8 @@ func (a Advisor) line(r record) line {
 // settled is the end of a request.
 func (a Advisor) settled(r record) line {
 	l := line{level: zapcore.InfoLevel, id: r.id(), about: "model " + r.text("model")}
-	spent := fmt.Sprintf("%s  %s  %d+%d tokens", path(r.text("kind")), r.took(), r.number("input_tokens"), r.number("output_tokens"))
+	spent := fmt.Sprintf("%s  %s  %d+%d tokens",
+		path(r.text("kind")), r.took(), r.number("input_tokens"), r.number("output_tokens"))
 	if n := r.number("tool_calls"); n > 0 {
 		spent += fmt.Sprintf("  %d tool call%s", n, map[bool]string{false: "s"}[n == 1])
 	}
@@ -128,7 +129,9 @@ func failure(who string, r record) string {
 }
 
 func (a Advisor) modelFailed(r record) line {
-	l := line{level: zapcore.DebugLevel, word: "failed", id: r.id(), about: "model " + r.text("model"), say: failure("the upstream", r)}
+	l := line{
+		level: zapcore.DebugLevel, word: "failed", id: r.id(), about: "model " + r.text("model"), say: failure("the upstream", r),
+	}
 	if r.text("outcome") == "retried" { // of the last attempt the end of the request tells
 		l.level, l.word = zapcore.WarnLevel, "retry"
 		l.say = fmt.Sprintf("%s; attempt %d failed, the next one is in %s", l.say, r.number("attempt"), r.took())
@@ -176,6 +179,9 @@ func (a Advisor) served(r record) line {
 		l.id = "resp_" + r.text("request_id")
 	}
 	status, words := r.text("outcome"), r.text("error")
+	if words != "" && r.text("code") == "model_not_found" { // the log line does not have the name
+		words = "no such model"
+	}
 	switch {
 	case status == "499":
 		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.took()

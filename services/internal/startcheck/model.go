@@ -25,8 +25,8 @@ func (c Checker) model(ctx context.Context, m registry.Model, lists *lists) []Fi
 	switch {
 	case listed.err != nil:
 		return found(c.unreachable(u, listed), c.Advice.Model(m, "connection_error", 0))
-	case listed.status == http.StatusUnauthorized, listed.status == http.StatusForbidden, listed.status == http.StatusTooManyRequests,
-		listed.status >= 500 && listed.status != http.StatusNotImplemented:
+	case listed.status == http.StatusUnauthorized, listed.status == http.StatusForbidden,
+		listed.status == http.StatusTooManyRequests, listed.status >= 500 && listed.status != http.StatusNotImplemented:
 		return found(listed.said(), c.Advice.Model(m, "", listed.status))
 	case listed.status == http.StatusOK && listed.isList:
 		return c.named(m, listed)
@@ -48,17 +48,20 @@ func (c Checker) named(m registry.Model, listed answer) []Finding {
 		return nil // lists models where deployments are asked for; serves one model under every name
 	}
 	same := func(l string) bool {
-		return l == name || l == name+":latest" || strings.TrimPrefix(l, "models/") == strings.TrimPrefix(name, "models/")
+		return l == name || l == name+":latest" ||
+			strings.TrimPrefix(l, "models/") == strings.TrimPrefix(name, "models/")
 	}
 	if slices.ContainsFunc(listed.models, same) {
 		return nil
 	}
 	hint := "it lists " + some(listed.models)
 	if near := Near(name, listed.models); len(near) > 0 {
-		hint = fmt.Sprintf("did you mean %s? Write it as model: in the upstream of model %s", strings.Join(near, " or "), m.Name)
+		hint = fmt.Sprintf("did you mean %s? Write it as model: in the upstream of model %s",
+			strings.Join(near, " or "), m.Name)
 	}
 	return []Finding{{
-		Model: m.Name, What: fmt.Sprintf("the server at %s does not list a model %q", console.Address(m.Upstream.URL), name), Hint: hint,
+		Model: m.Name, Hint: hint,
+		What: fmt.Sprintf("the server at %s does not list a model %q", console.Address(m.Upstream.URL), name),
 	}}
 }
 
@@ -77,10 +80,13 @@ func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Fi
 		return c.base(ctx, m, secret, answer{status: http.StatusNotFound})
 	}
 	path, body := "/chat/completions", map[string]any{
-		"model": m.Upstream.Model, "messages": []any{map[string]string{"role": "user", "content": "Say ok."}}, m.Upstream.Effective().MaxTokensField: 1,
+		"model": m.Upstream.Model, "messages": []any{map[string]string{"role": "user", "content": "Say ok."}},
+		m.Upstream.Effective().MaxTokensField: 1,
 	}
 	if m.Upstream.Dialect == registry.Responses {
-		path, body = "/responses", map[string]any{"model": m.Upstream.Model, "input": "Say ok.", "max_output_tokens": 16, "store": false}
+		path, body = "/responses", map[string]any{
+			"model": m.Upstream.Model, "input": "Say ok.", "max_output_tokens": 16, "store": false,
+		}
 	}
 	called := c.ask(ctx, http.MethodPost, m.Upstream, path, secret, body)
 	switch {

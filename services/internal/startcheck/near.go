@@ -29,7 +29,9 @@ func Near(name string, among []string) []string {
 		}
 		all = append(all, scored{n, distance})
 	}
-	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(all, func(a, b scored) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.name, b.name))
+	})
 	names := make([]string, 0, most)
 	for _, s := range all[:min(len(all), most)] {
 		names = append(names, s.name)

@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Decode reads the body of a chat completion. model.ErrMalformed: it is not
-// one. What it is made of is read as a stream of one chunk would be.
+// Decode reads the body of a chat completion, or returns model.ErrMalformed. It
+// reads the body as a stream of one chunk.
 func (Dialect) Decode(body []byte) (model.Answer, error) {
 	v, ok := loose.Valid(body)
 	if !ok {
@@ -26,8 +26,8 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 	return s.Answer()
 }
 
-// whole takes a chat completion that is complete. One answer was asked for, but
-// some servers put its text and its calls into two choices.
+// whole adds a complete chat completion. The request asks for one choice, but
+// some servers put the text and the calls into two.
 func (s *stream) whole(v json.RawMessage) error {
 	var choices []json.RawMessage
 	for c := range loose.Elements(loose.Member(v, "choices")) {
@@ -60,10 +60,10 @@ func (s *stream) whole(v json.RawMessage) error {
 	return nil
 }
 
-// Done takes the end of the stream.
+// Done records that the stream ended with [DONE].
 func (s *stream) Done() { s.done = true }
 
-// Answer is the whole of it. A stream that ends with [DONE] is whole without a
+// Answer returns the complete answer. A stream that ends with [DONE] needs no
 // finish_reason.
 func (s *stream) Answer() (model.Answer, error) {
 	switch {
@@ -88,8 +88,8 @@ func (s *stream) Answer() (model.Answer, error) {
 	return a, nil
 }
 
-// reason is why the model stopped. The calls of an answer that ended for a
-// reason that nobody here knows have to be whole.
+// reason returns why the model stopped. After an unknown reason the arguments
+// of all calls must be complete, otherwise the reason is model.Other.
 func (s *stream) reason() model.Finish {
 	f, known := finish(s.finish)
 	if !known && slices.ContainsFunc(s.calls.all, (*pendingCall).unfinished) {
@@ -103,7 +103,7 @@ func (s *stream) reason() model.Finish {
 func (s *stream) withMessage(first json.RawMessage) json.RawMessage {
 	var o own
 	if first != nil && json.Unmarshal(first, &o) != nil {
-		return first // it was written here
+		return first // cannot happen: own.encode wrote it
 	}
 	if content := s.attached.members[byContent]; content != nil {
 		if s.kinds {
@@ -115,13 +115,14 @@ func (s *stream) withMessage(first json.RawMessage) json.RawMessage {
 	case s.thoughtBy != "" && s.thoughtBy != byContent && s.attached.members[s.thoughtBy] == nil:
 		o.Reasoning = []string{s.thoughtBy}
 		same := string(appendText(nil, s.thinking.text.String()))
-		for _, name := range reasoningMembers { // the same text by another name is kept once
+		for _, name := range reasoningMembers { // store the same text once
 			if m := s.attached.members[name]; m != nil && string(m.append(nil)) == same {
 				o.Reasoning = append(o.Reasoning, name)
 				delete(s.attached.members, name)
 			}
 		}
-	case s.thoughtBy == "" && s.silentBy != "" && len(s.calls.all) > 0: // servers miss the member beside calls
+	case s.thoughtBy == "" && s.silentBy != "" && len(s.calls.all) > 0:
+		// Some servers require the member in messages with calls.
 		o.Reasoning = []string{s.silentBy}
 	}
 	o.Message = s.attached.json()
@@ -164,8 +165,8 @@ func join(lists []json.RawMessage) json.RawMessage {
 	return append(b, ']')
 }
 
-// addUsage reads usage, as far as it makes sense: a number that is missing or
-// nothing leaves the one that came before.
+// addUsage reads the counts that are valid. A missing, zero or invalid count
+// keeps the value of an earlier chunk.
 func addUsage(u *responses.Usage, v json.RawMessage) {
 	set := func(to *int64, from json.RawMessage, names ...string) {
 		for _, name := range names {

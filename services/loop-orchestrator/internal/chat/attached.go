@@ -10,20 +10,20 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/loose"
 )
 
-// maxAttached bounds what is kept of the members that an upstream attached to
-// one answer, ids of calls included, in bytes. A member that goes beyond it is
-// left out whole: half a signature is refused, none is not.
+// maxAttached bounds the members that are kept of one answer, ids of calls
+// included, in bytes. A member that exceeds it is dropped as a whole, because
+// upstreams refuse half a signature.
 const maxAttached = 1 << 20
 
-// attached collects the members that chat completions does not know, of a
-// message, a call or a function. They may come in pieces. The zero value is
-// empty.
+// attached collects the members of a message, a call or a function that chat
+// completions does not define. Members may arrive in pieces. The zero value is
+// ready to use.
 type attached struct {
 	members map[string]*piecewise
-	sizes   map[string]int // of members that were kept; -1: left out
+	sizes   map[string]int // in bytes; -1: dropped
 }
 
-// add adds a member or a piece of it. left is what remains of maxAttached.
+// add adds a member or a piece of one. left is the rest of maxAttached.
 func (a *attached) add(name string, v json.RawMessage, left *int) {
 	if !loose.Given(v) || a.sizes[name] < 0 {
 		return
@@ -44,8 +44,7 @@ func (a *attached) add(name string, v json.RawMessage, left *int) {
 	a.members[name].add(name, v, maxMerged)
 }
 
-// json is the object of all members, in an order that does not change; nil if
-// there are none but those that say nothing.
+// json returns the object of all members, sorted by name; nil if all are empty.
 func (a *attached) json() json.RawMessage {
 	var b []byte
 	for _, name := range slices.Sorted(maps.Keys(a.members)) {
@@ -60,8 +59,8 @@ func (a *attached) json() json.RawMessage {
 	return append(b, '}')
 }
 
-// vacant reports whether a member says nothing: servers send empty lists of
-// annotations with each answer, and some refuse them in a history.
+// vacant reports whether a member is empty. Servers send an empty list of
+// annotations with each answer, and some refuse it in a history.
 func vacant(v json.RawMessage) bool {
 	switch string(v) {
 	case `""`, "[]", "{}":
@@ -80,28 +79,28 @@ func appendText(b []byte, text string) []byte {
 	return append(b, quoted...)
 }
 
-// piecewise is a value that may come in pieces: texts and lists grow, objects
-// are merged member by member, other values are replaced. Only one of its
-// fields is set.
+// piecewise is a value that may arrive in pieces: texts and lists grow, objects
+// are merged by member, other values are replaced. Only one of raw, text, list
+// and members is set.
 type piecewise struct {
-	raw     json.RawMessage // came once, so far
+	raw     json.RawMessage // arrived once so far
 	text    *strings.Builder
 	list    []*piecewise
 	members map[string]*piecewise
 	order   []string // of members
 }
 
-// grows names the members whose texts come in pieces; other texts, such as ids
-// and formats, are said again whole.
+// grows names the members whose texts arrive in pieces. Other texts, such as
+// ids and formats, are repeated as a whole.
 var grows = map[string]bool{
 	"text": true, "summary": true, "data": true, "thinking": true, "reasoning": true, "reasoning_content": true,
 	"content": true, "transcript": true, "reasoning_text": true, "partial_json": true,
 }
 
-// maxMerged bounds how deep values are merged; what lies deeper is replaced.
+// maxMerged is how deep values are merged; deeper values are replaced.
 const maxMerged = 16
 
-// add adds a value or a piece of it, and merges it so many levels deep.
+// add adds a value or a piece of it, and merges at most depth levels.
 func (p *piecewise) add(name string, v json.RawMessage, depth int) {
 	switch kind := loose.Kind(v); {
 	case !loose.Given(v):
@@ -173,12 +172,12 @@ func (p *piecewise) member(name string, v json.RawMessage, depth int) {
 	p.members[name].add(name, v, depth-1)
 }
 
-// lookBack bounds how many elements a piece is compared with.
+// lookBack bounds the elements that a new one is compared with.
 const lookBack = 16
 
-// element adds an element of a list, or a piece of one that is there already:
-// it has the same index and type or, where there are no indices, continues the
-// last text.
+// element adds an element to a list, or merges it with an earlier one of the
+// same index and type. Without an index only the last element is continued, if
+// it is a text.
 func (p *piecewise) element(v json.RawMessage, depth int) {
 	index, typ := loose.Word(loose.Member(v, "index")), loose.Text(loose.Member(v, "type"))
 	for back, e := range slices.Backward(p.list) {
@@ -197,7 +196,7 @@ func (p *piecewise) element(v json.RawMessage, depth int) {
 	p.list = append(p.list, e)
 }
 
-// continues names the types of elements that come in pieces without an index.
+// continues names the types of elements that arrive in pieces without an index.
 var continues = map[string]bool{"reasoning.text": true, "reasoning.summary": true, "thinking": true, "text": true}
 
 func (p *piecewise) word(name string) string {

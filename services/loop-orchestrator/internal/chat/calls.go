@@ -8,36 +8,36 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// pendingCalls tells the calls of an answer apart. Servers name them by id, by
-// index, by both, by neither, and by ones that change or repeat:
+// pendingCalls assigns the pieces of calls to calls. Servers identify a call by
+// id, by index, by both or by neither, and some repeat or change them:
 //
-//   - An id that is known continues its call; a new one begins a call, unless
-//     the call at the same index waits for the rest of its arguments.
-//   - Without an id the index tells; without both, the call before goes on.
-//   - A name begins a call where the one before has whole arguments.
-//   - Whatever is said again, an id, a name or whole arguments, is said once.
+//   - A known id continues its call. A new id begins a call, unless the call at
+//     the same index still lacks a part of its arguments.
+//   - Without an id, the index decides. Without both, the last call continues.
+//   - A name begins a call if the arguments of the call before are complete.
+//   - Repeated ids, names and arguments are ignored.
 //
-// A call is opened once its name is known for sure: when its arguments begin,
-// when another call begins, or at the end.
+// A call is announced once its name is complete: when its arguments begin, when
+// another call begins, or at the end of the answer.
 type pendingCalls struct {
-	all     []*pendingCall // in the order in which they began
+	all     []*pendingCall // in order of their first pieces
 	byID    map[string]*pendingCall
 	byIndex map[int]*pendingCall
 	last    *pendingCall
 }
 
-// pendingCall is a call on its way.
+// pendingCall is a call that may be incomplete.
 type pendingCall struct {
 	output
 	brackets
-	call, function attached // members that are not known here
-	heard          int      // bytes of the arguments that were told
-	again          string   // the name, if it came again behind whole arguments
+	call, function attached // unknown members
+	heard          int      // bytes of the arguments that the listener has
+	again          string   // the name, if it was repeated after the arguments
 }
 
 var errNameless = fmt.Errorf("%w: a tool call has no name", model.ErrMalformed)
 
-// addCall takes a piece of a call.
+// addCall adds a piece of a call.
 func (s *stream) addCall(p callPiece) error {
 	c := s.calls.find(&p)
 	if c == nil {
@@ -64,8 +64,8 @@ func (s *stream) addCall(p callPiece) error {
 	return nil
 }
 
-// find returns the call that a piece belongs to; nil if it begins one. It gives
-// the piece the name that came before it.
+// find returns the call that a piece belongs to; nil if the piece begins a
+// call. It sets the piece's name if that arrived in the piece before.
 func (c *pendingCalls) find(p *callPiece) *pendingCall {
 	cur, known := c.last, c.byID[p.id]
 	if p.index != none {
@@ -77,7 +77,7 @@ func (c *pendingCalls) find(p *callPiece) *pendingCall {
 	switch {
 	case p.apart:
 		return nil
-	case p.index != none && cur == nil: // an index that counts pieces, or an id that is given twice
+	case p.index != none && cur == nil: // the index counts pieces, or two calls share an id
 		if known != nil && known.canContinue(p) {
 			return known
 		}
@@ -86,7 +86,7 @@ func (c *pendingCalls) find(p *callPiece) *pendingCall {
 		return nil
 	case known != nil && (cur == nil || cur.Call.ID != p.id):
 		cur = known
-	case p.id != "" && cur.Call.ID != "" && cur.Call.ID != p.id: // an id of each piece, or of a call
+	case p.id != "" && cur.Call.ID != "" && cur.Call.ID != p.id: // a new id for each piece, or for a new call
 		if cur.unfinished() && cur.canContinue(p) && p.arguments != "" {
 			return cur
 		}
@@ -102,15 +102,15 @@ func (c *pendingCalls) find(p *callPiece) *pendingCall {
 	return cur
 }
 
-// contains reports whether a whole call is there already.
+// contains reports whether the same complete call is known.
 func (c *pendingCalls) contains(p callPiece) bool {
 	return slices.ContainsFunc(c.all, func(n *pendingCall) bool {
 		return n.Call.Name == p.name && n.text.String() == p.arguments && (p.id == "" || p.id == n.Call.ID)
 	})
 }
 
-// canContinue reports whether a piece that is at another place can be the next
-// of the call.
+// canContinue reports whether a piece with another id or index can belong to
+// the call.
 func (c *pendingCall) canContinue(p *callPiece) bool {
 	if p.name == "" {
 		return !(c.whole() && p.beginsObject())
@@ -118,8 +118,8 @@ func (c *pendingCall) canContinue(p *callPiece) bool {
 	return p.name == c.Call.Name && c.unfinished() && p.arguments != "" && !p.beginsObject()
 }
 
-// endsBefore reports whether a piece with a name begins a call after this one,
-// and does not belong to it. sure: the piece says by id or index that it does.
+// endsBefore reports whether a piece with a name begins another call. sure
+// means that the id or index of the piece is that of this call.
 func (c *pendingCall) endsBefore(p *callPiece, sure bool) bool {
 	same := p.name == c.Call.Name
 	related := strings.HasPrefix(p.name, c.Call.Name) || strings.HasPrefix(c.Call.Name, p.name)
@@ -132,7 +132,7 @@ func (c *pendingCall) endsBefore(p *callPiece, sure bool) bool {
 	return !related && (!sure || p.typed && p.id == "")
 }
 
-// note records that a piece is of a call, by all that names it.
+// note records the id and index of a piece for its call.
 func (c *pendingCalls) note(n *pendingCall, p callPiece) {
 	c.last = n
 	if p.index != none && c.byIndex[p.index] == nil {
@@ -146,8 +146,7 @@ func (c *pendingCalls) note(n *pendingCall, p callPiece) {
 	}
 }
 
-// beginsObject reports whether the arguments of a piece are the beginning of an
-// object.
+// beginsObject reports whether the arguments of a piece begin an object.
 func (p *callPiece) beginsObject() bool {
 	return strings.HasPrefix(strings.TrimLeft(p.arguments, blanks), "{")
 }
@@ -168,7 +167,7 @@ func (c *pendingCalls) begin(p callPiece) *pendingCall {
 	return n
 }
 
-// addName takes a name, a piece of one, or one that was said before.
+// addName adds a name, a piece of a name, or a repeated name.
 func (c *pendingCall) addName(name string) {
 	if name != "" && name == c.Call.Name && c.whole() {
 		c.again = name
@@ -177,7 +176,7 @@ func (c *pendingCall) addName(name string) {
 	case name == "" || c.place >= 0 || name == c.Call.Name:
 	case strings.HasPrefix(name, c.Call.Name):
 		c.Call.Name = name
-	case c.text.Len() > 0: // the arguments came first
+	case c.text.Len() > 0: // the arguments arrived first
 		c.Call.Name = name
 	default:
 		c.Call.Name += name
@@ -186,7 +185,7 @@ func (c *pendingCall) addName(name string) {
 
 const blanks = " \t\r\n"
 
-// addArguments takes a piece of the arguments. Space before them says nothing.
+// addArguments adds a piece of the arguments, without leading space.
 func (c *pendingCall) addArguments(p callPiece) {
 	text := p.arguments
 	if c.text.Len() == 0 {
@@ -196,12 +195,12 @@ func (c *pendingCall) addArguments(p callPiece) {
 	switch {
 	case text == "":
 		return
-	case c.whole() && (text == sofar || strings.Trim(text, blanks) == ""): // said again
+	case c.whole() && (text == sofar || strings.Trim(text, blanks) == ""): // repeated
 		return
 	case c.placeholder():
 		c.text.Reset()
 		c.brackets = brackets{}
-	case p.name != "" && c.unfinished() && p.beginsObject(): // each piece has all before it
+	case p.name != "" && c.unfinished() && p.beginsObject(): // each piece repeats all before it
 		if rest, again := strings.CutPrefix(text, sofar); again {
 			text = rest
 		}
@@ -210,8 +209,8 @@ func (c *pendingCall) addArguments(p callPiece) {
 	c.count(text)
 }
 
-// announce opens a call whose name is known, and tells what there is of its
-// arguments. Arguments that may turn out to be none are told at the end.
+// announce sends a call whose name is known to the listener, with the arguments
+// so far. Arguments that may turn out to be empty wait for the end.
 func (s *stream) announce(c *pendingCall) {
 	if c.Call.Name == "" {
 		return
@@ -232,8 +231,9 @@ func (s *stream) announce(c *pendingCall) {
 	}
 }
 
-// finishCalls opens the calls that are still to be opened. Calls without a name
-// are nothing, or the rest of the call before, or a fault of the upstream.
+// finishCalls announces the remaining calls. A call without a name is ignored
+// if it is empty, is appended to the call before if that completes it, and is
+// an error otherwise.
 func (s *stream) finishCalls() error {
 	var before *pendingCall
 	for _, c := range s.calls.all {

@@ -10,9 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// reasons are why an answer ended, in the words of many APIs: OpenAI's,
-// Anthropic's, Gemini's, Mistral's, Cohere's, Bedrock's and those of model
-// servers.
+// reasons maps the finish reasons of OpenAI, Anthropic, Gemini, Mistral,
+// Cohere, Bedrock and common model servers, in lower case.
 var reasons = map[string]model.Finish{
 	"stop": model.Stopped, "tool_calls": model.Stopped, "function_call": model.Stopped, "tool_call": model.Stopped,
 	"tool_use": model.Stopped, "end_turn": model.Stopped, "stop_sequence": model.Stopped, "eos": model.Stopped,
@@ -28,8 +27,8 @@ var reasons = map[string]model.Finish{
 	"guardrail_intervened": model.Filtered, "refusal": model.Filtered, "error_toxic": model.Filtered,
 }
 
-// finish is what a reason means. One that is not known is none to throw an
-// answer away: it is taken for the end of a whole answer.
+// finish maps a reason. An unknown reason counts as model.Stopped, so that a
+// complete answer is not discarded for it.
 func finish(reason string) (f model.Finish, known bool) {
 	if f, known = reasons[normalize(reason)]; known {
 		return f, true
@@ -37,7 +36,7 @@ func finish(reason string) (f model.Finish, known bool) {
 	return model.Stopped, false
 }
 
-// normalize returns a reason in lower case, without what Gemini puts before it.
+// normalize returns a reason in lower case and without Gemini's prefix.
 func normalize(reason string) string {
 	reason = strings.ToLower(strings.TrimSpace(reason))
 	return strings.TrimPrefix(strings.ReplaceAll(reason, "-", "_"), "finish_reason_")
@@ -68,12 +67,11 @@ func finishError(reason string) error {
 	}
 }
 
-// maxReason bounds how much of a reason is shown.
+// maxReason bounds the part of a reason that an error shows.
 const maxReason = 64
 
-// readError returns the error that an upstream reports in an answer; nil if it
-// reports none. It is worth another attempt unless its code says that the
-// request is at fault.
+// readError returns the error that an answer reports; nil if it reports none.
+// The error is retriable unless its code is a client error.
 func readError(v json.RawMessage) error {
 	if !loose.Given(v) || vacant(v) || string(v) == "false" {
 		return nil

@@ -84,8 +84,8 @@ func readItem(it item.Item) (message, error) {
 	return m, nil
 }
 
-// textOrParts is a plain string where there is one text: the form that every
-// upstream takes. Texts that say nothing are left out of a list.
+// textOrParts returns a plain string for a single text, because every upstream
+// accepts that form. Empty texts are dropped from lists.
 func textOrParts(parts []part) any {
 	if len(parts) > 1 {
 		parts = slices.DeleteFunc(parts, func(p part) bool { return p.Text != nil && *p.Text == "" })
@@ -99,7 +99,7 @@ func textOrParts(parts []part) any {
 	return parts
 }
 
-// blank reports whether content says nothing.
+// blank reports whether content is empty or white space.
 func blank(content any) bool {
 	text, ok := content.(string)
 	return content == nil || ok && strings.TrimSpace(text) == ""
@@ -120,8 +120,8 @@ func outputText(it item.Item) string {
 	return b.String()
 }
 
-// wire is messages as they are encoded: those with members that an upstream
-// attached are written by extended.
+// wire returns the values to encode. Messages with attached members need a
+// marshaler of their own, which costs a second pass over the message.
 func wire(messages []message) []any {
 	all := make([]any, len(messages))
 	for i := range messages {
@@ -136,7 +136,7 @@ func wire(messages []message) []any {
 
 func (c toolCall) extended() bool { return c.further != nil || c.Function.further != nil }
 
-// extended is a message with further members.
+// extended is a message with attached members.
 type extended struct{ *message }
 
 // MarshalJSON encodes the message.
@@ -157,8 +157,8 @@ func (e extended) MarshalJSON() ([]byte, error) {
 	return extend(b, e.further), err
 }
 
-// appendCall appends the i-th call to an object that has ended, or to its list
-// of calls.
+// appendCall appends a call to an encoded message: the first one opens the
+// list.
 func appendCall(b []byte, i int, c toolCall) []byte {
 	if i == 0 {
 		b = append(b[:len(b)-1], `,"tool_calls":[`...)
@@ -171,7 +171,8 @@ func appendCall(b []byte, i int, c toolCall) []byte {
 	return extend(append(b, '}'), c.further)
 }
 
-// extend adds the members of an object to another, which is not empty.
+// extend appends the members of an object to another encoded object, which must
+// not be empty.
 func extend(b []byte, further json.RawMessage) []byte {
 	if len(further) <= len("{}") {
 		return b

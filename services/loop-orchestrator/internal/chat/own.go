@@ -6,23 +6,24 @@ import (
 	"windlass.dev/windlass/services/internal/chain"
 )
 
-// own is what an upstream attached to an output of its answer, as the record of
-// the turn keeps it (model.Output.Own). It goes back with the turn.
+// own is what an upstream attached to an output, as stored in model.Output.Own.
+// It is sent back with the turn.
 type own struct {
-	// ID, Call and Function are of a call: its id, and the members of it and of
-	// its function that chat completions does not know.
+	// ID is the upstream's id of a call. Call and Function are the members of
+	// the call and of its function that chat completions does not define.
 	ID       string          `json:"id,omitempty"`
 	Call     json.RawMessage `json:"call,omitempty"`
 	Function json.RawMessage `json:"function,omitempty"`
-	// Message is further members of the message, Content its content if that
-	// has parts that are no text, and Reasoning the members by which the
-	// reasoning came. The first output of a turn has them.
+	// Message has the members of the message that chat completions does not
+	// define. Content is the content of the message if it has parts other than
+	// text. Reasoning names the members that had the reasoning. All three are
+	// set for the first output of a turn only.
 	Message   json.RawMessage `json:"message,omitempty"`
 	Content   json.RawMessage `json:"content,omitempty"`
 	Reasoning []string        `json:"reasoning,omitempty"`
 }
 
-// encode is the JSON of it; nil if there is nothing.
+// encode returns the JSON of o; nil if o is empty.
 func (o own) encode() json.RawMessage {
 	b, err := json.Marshal(o)
 	if err != nil || len(b) <= len("{}") { // raw messages that were read encode
@@ -31,8 +32,8 @@ func (o own) encode() json.RawMessage {
 	return b
 }
 
-// readOwn reads what is kept of an item of a turn. Records that another version
-// or dialect wrote have nothing.
+// readOwn reads what was attached to an item of a turn. It is empty for records
+// of older versions and of other dialects.
 func readOwn(t chain.Turn, index int) own {
 	var o own
 	if raw := t.Own[index]; raw != nil && json.Unmarshal(raw, &o) != nil {
@@ -41,7 +42,7 @@ func readOwn(t chain.Turn, index int) own {
 	return o
 }
 
-// join takes over what is attached to the turn of an output.
+// join copies what belongs to the whole message.
 func (o *own) join(other own) {
 	if other.Message != nil {
 		o.Message = other.Message
@@ -52,7 +53,7 @@ func (o *own) join(other own) {
 	o.Reasoning = append(o.Reasoning, other.Reasoning...)
 }
 
-// keepID returns an id that is kept; empty if there is no room for it.
+// keepID returns the id, or "" if it exceeds the rest of maxAttached.
 func (s *stream) keepID(id string) string {
 	if s.left -= len(id); s.left < 0 {
 		s.left += len(id)
@@ -61,7 +62,7 @@ func (s *stream) keepID(id string) string {
 	return id
 }
 
-// keepParts keeps content that came in parts, for it goes back as it came.
+// keepParts keeps content in parts, which is sent back unchanged.
 func (s *stream) keepParts(d said) {
 	if !s.listed && !d.listed || s.listed && s.again {
 		return

@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// said is a whole message or a piece of one, as far as it was understood: each
-// member is read on its own, and one that makes no sense is passed over.
+// said is a message or a piece of one. Each member is read on its own; members
+// of unexpected types are ignored.
 type said struct {
 	content  []saidPart
 	listed   bool // the content was a list of parts
@@ -27,15 +27,15 @@ type member struct {
 	value json.RawMessage
 }
 
-// reasoning is what a model thought, or a piece of it, with the member that it
-// came by. shaped: that is no text, and goes back as it came.
+// reasoning is a piece of a model's reasoning and the member that had it.
+// shaped means that the member was no string; it is then kept in extra, too.
 type reasoning struct {
 	name, text string
 	shaped     bool
 }
 
-// reasoningMembers names the members by which servers send what a model
-// thought, the most common one first.
+// reasoningMembers names the members that servers use for reasoning, the most
+// common one first.
 var reasoningMembers = [...]string{"reasoning_content", "reasoning", "thinking"}
 
 // readMessage reads a message or a delta.
@@ -75,7 +75,7 @@ func readMessage(v json.RawMessage) said {
 	return s
 }
 
-// readRefusal reads the text of a refusal; false and the like are none.
+// readRefusal reads the text of a refusal. Booleans and numbers are no refusal.
 func readRefusal(v json.RawMessage) string {
 	if k := loose.Kind(v); k == '"' || k == '[' || k == '{' {
 		return readText(v, maxNested)
@@ -90,7 +90,7 @@ type saidPart struct {
 	raw  json.RawMessage // the element of a list
 }
 
-// partKind is what a part is: one that is not known is passed over.
+// partKind is the type of a part. Unknown parts are ignored.
 type partKind int
 
 const (
@@ -135,14 +135,14 @@ func readPart(v json.RawMessage) saidPart {
 	return p
 }
 
-// textMembers names the members of an object that may have its text.
+// textMembers names the members that may hold the text of an object.
 var textMembers = []string{"text", "thinking", "reasoning", "refusal", "content", "summary", "value"}
 
-// maxNested bounds how deep a text may lie in lists and objects.
+// maxNested is how deep readText looks into lists and objects.
 const maxNested = 4
 
-// readText reads the text of a value of any shape: a string, the strings of a
-// list, or the member of an object that has its text.
+// readText returns the text of a string, of all elements of a list, or of an
+// object's text member.
 func readText(v json.RawMessage, depth int) string {
 	switch kind := loose.Kind(v); {
 	case kind == '"':
@@ -164,16 +164,16 @@ func readText(v json.RawMessage, depth int) string {
 	return ""
 }
 
-// none is the index of a call that has none.
+// none is the index of a piece without an index.
 const none = -1
 
 // callPiece is a call or a piece of one.
 type callPiece struct {
 	id, name, arguments string
 	index               int
-	typed               bool     // it has a type: it may begin a call
-	apart               bool     // it begins one, for the piece before it is beside it
-	call, function      []member // that are not known here
+	typed               bool     // has a type, as first pieces do
+	apart               bool     // begins a call: the chunk has another call at the same index
+	call, function      []member // unknown ones
 }
 
 // readCalls reads a list of calls, or one call in place of a list.
@@ -206,7 +206,7 @@ func readCall(v json.RawMessage) callPiece {
 			}
 		case "function":
 			p = readFunction(p, m)
-		case "name", "arguments": // some leave the function out
+		case "name", "arguments": // without a function object
 			flat = append(flat, member{name, m})
 		default:
 			p.call = append(p.call, member{name, m})
@@ -237,7 +237,7 @@ func readFunction(p callPiece, v json.RawMessage) callPiece {
 	return p
 }
 
-// brackets follows a JSON object as it comes, one byte at a time.
+// brackets tracks whether a JSON text that arrives in pieces is complete.
 type brackets struct {
 	depth        int
 	began, ended bool
@@ -263,14 +263,13 @@ func (b *brackets) count(text string) {
 	}
 }
 
-// placeholders are empty arguments in forms that some servers send before the
-// real ones.
+// placeholders are empty arguments that some servers send before the real ones.
 var placeholders = []string{model.NoArguments, "null", "[]"}
 
 // whole reports whether the arguments are an object that has ended.
 func (c *pendingCall) whole() bool { return c.ended || c.placeholder() }
 
-// placeholder reports whether the arguments may be followed by the real ones.
+// placeholder reports whether real arguments may replace those so far.
 func (c *pendingCall) placeholder() bool {
 	return slices.Contains(placeholders, c.text.String())
 }

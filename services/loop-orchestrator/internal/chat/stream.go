@@ -11,40 +11,38 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxCalls bounds the calls of one answer: more of them are a fault of the
-// upstream.
+// maxCalls bounds the calls of one answer, and their indexes.
 const maxCalls = 4096
 
-// stream collects the chunks of one chat completion, or the only message of a
-// whole one. Outputs are opened in the order in which their first pieces come:
-// mostly the reasoning, the message, the calls.
+// stream collects the chunks of a chat completion. Outputs are opened in the
+// order of their first pieces: usually the reasoning, the message, the calls.
 type stream struct {
 	listen   model.Listen
-	outputs  []*output // that were opened
+	outputs  []*output // opened ones, in order
 	thinking *output
 	message  *output
 	calls    pendingCalls
 
-	thoughtBy string   // the member by which the reasoning comes
-	silentBy  string   // a member for reasoning that was there and empty
+	thoughtBy string   // the member that has the reasoning
+	silentBy  string   // a member for reasoning that was empty
 	attached  attached // to the message
-	listed    bool     // the content came as a list at least once
-	kinds     bool     // and not all of it was text
-	left      int      // of maxAttached
+	listed    bool     // some content was a list of parts
+	kinds     bool     // some parts were not text
+	left      int      // rest of maxAttached
 
-	chosen bool // a choice was there
+	chosen bool // there was a choice
 	finish string
-	native string // the reason of the server behind a router
-	done   bool   // the upstream said [DONE]
-	legacy bool   // the call came as a function_call
+	native string // native_finish_reason
+	done   bool   // [DONE] arrived
+	legacy bool   // the call is a function_call
 
-	deltas   bool // there were some
-	again    bool // a message at the end has all that came before
-	complete bool // the answer comes whole: each call is one
+	deltas   bool // some chunk had a delta
+	again    bool // the last chunk repeats the whole message
+	complete bool // the answer is not streamed: each element is a call
 	usage    responses.Usage
 }
 
-// output is one output on its way.
+// output is an output that may be incomplete.
 type output struct {
 	model.Output
 	place            int // -1: not opened yet
@@ -61,7 +59,7 @@ func newStream(listen model.Listen) *stream {
 	return &stream{listen: listen, left: maxAttached}
 }
 
-// Event takes a chunk. Chunks that say nothing are passed over.
+// Event adds a chunk. Chunks without choices and usage are ignored.
 func (s *stream) Event(data []byte) error {
 	v, ok := loose.Valid(data)
 	if !ok {
@@ -82,12 +80,12 @@ func (s *stream) Event(data []byte) error {
 		return err
 	}
 	for c := range loose.Elements(choices) {
-		return s.addChoice(c) // one was asked for
+		return s.addChoice(c) // the request asks for one
 	}
 	return nil
 }
 
-// addChoice takes the piece of an answer that a chunk has, or a whole answer.
+// addChoice adds a choice of a chunk or of a complete answer.
 func (s *stream) addChoice(v json.RawMessage) error {
 	var delta, message, logprobs, failure json.RawMessage
 	ended := false
@@ -117,7 +115,7 @@ func (s *stream) addChoice(v json.RawMessage) error {
 	if err := readError(failure); err != nil {
 		return err
 	}
-	inMessage := len(delta) <= len("{}") && loose.Given(message) // in its place, or beside an empty one
+	inMessage := len(delta) <= len("{}") && loose.Given(message) // in place of a delta, or beside an empty one
 	if inMessage {
 		delta = message
 	}
@@ -127,8 +125,8 @@ func (s *stream) addChoice(v json.RawMessage) error {
 	return s.add(d, logprobs, ended)
 }
 
-// add takes what was said. last: nothing follows, and some servers say all of
-// it again.
+// add adds a message or a piece of one. last means that the chunk has a
+// finish_reason: some servers repeat the whole message there.
 func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 	for _, t := range d.thoughts {
 		s.addReasoning(t, last)
@@ -138,7 +136,7 @@ func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 		s.attach(m.name, m.value)
 	}
 	if d.legacy && len(s.calls.all) > 0 && !s.legacy {
-		return nil // the call is there already, by its newer name
+		return nil // a copy of a tool call
 	}
 	s.legacy = d.legacy
 	for _, p := range d.calls {
@@ -153,7 +151,7 @@ func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 	return nil
 }
 
-// attach keeps a member of the message, or a piece of one.
+// attach keeps an unknown member of the message, or a piece of one.
 func (s *stream) attach(name string, v json.RawMessage) {
 	if !s.again || s.attached.members[name] == nil {
 		s.attached.add(name, v, &s.left)
@@ -166,9 +164,8 @@ func (s *stream) open(o *output, kind model.Kind) *output {
 	return o
 }
 
-// addReasoning takes a piece of what the model thought. Where it comes by two
-// members, the client sees the one that came first; the other goes back beside
-// it.
+// addReasoning adds a piece of reasoning. If two members have reasoning, the
+// client sees the first one; the other one is kept to be sent back.
 func (s *stream) addReasoning(t reasoning, last bool) {
 	switch {
 	case t.text == "":
@@ -196,10 +193,10 @@ func (s *stream) addReasoning(t reasoning, last bool) {
 	})
 }
 
-// byContent stands for reasoning that comes as parts of the content.
+// byContent is the thoughtBy of reasoning in parts of the content.
 const byContent = "content"
 
-// addContent takes a piece of the message's content and of a refusal.
+// addContent adds a piece of the message's content and of a refusal.
 func (s *stream) addContent(d said, logprobs json.RawMessage, last bool) {
 	s.keepParts(d)
 	for _, p := range d.content {
@@ -261,12 +258,12 @@ func (o *output) part(at *int) int {
 	return *at
 }
 
-// minRepeat is how long a text has to be to be taken for one that is said again
-// as a whole, and not for a piece that happens to be the same.
+// minRepeat is the length from which a piece that equals the text so far counts
+// as a repetition of it.
 const minRepeat = 16
 
-// appendNew adds a piece to a text and returns what of it is new: the last
-// piece of some servers is all of the text again.
+// appendNew adds a piece to a text and returns its new part: some servers
+// repeat the whole text in the last piece.
 func (s *stream) appendNew(o *output, sofar *strings.Builder, piece string, last bool) string {
 	if s.again || last && o.pieces > 1 && sofar.Len() >= minRepeat {
 		if rest, again := strings.CutPrefix(piece, sofar.String()); again {

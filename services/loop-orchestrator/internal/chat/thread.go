@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// noInput stands for a message of the user without text, and for all
-	// messages where there are none: upstreams refuse both.
+	// noInput is sent for a user's message without text, and if there is no
+	// message at all. Upstreams refuse both.
 	noInput = "(no input)"
-	// noOutput stands for the output of a tool that returned nothing.
+	// noOutput is sent for an empty output of a tool.
 	noOutput = "(The tool returned no output.)"
-	// noText stands for an output that has images or files only: results of tools
-	// are texts in chat completions.
+	// noText is sent for an output of images or files only: chat completions
+	// has texts as results of tools.
 	noText = "(The tool returned no text.)"
 )
 
-// thread builds the messages. Calls join the assistant message before them, as
-// chat completions wants them; in a turn, those of the same turn only.
+// thread builds the messages. A call is added to the assistant message before
+// it if both belong to the same turn.
 type thread struct {
 	messages []message
 	origin   string // of the upstream
-	field    string // the member for reasoning that came from elsewhere; empty: none
-	begin    int    // where the turn began, or what is between turns
+	field    string // the member for other upstreams' reasoning; empty: not sent
+	begin    int    // first message of the turn, or of the input between turns
 
 	// for the next assistant message
 	thought []reasoning
@@ -50,8 +50,8 @@ func messages(c model.Call) ([]message, error) {
 	return t.withoutEmpty(), nil
 }
 
-// withoutEmpty returns the messages without those that say nothing; the user's
-// say so. At least one is not the system's.
+// withoutEmpty drops empty messages; the user's get noInput as text. The result
+// has at least one message that is not a system message.
 func (t *thread) withoutEmpty() []message {
 	all := t.messages[:0]
 	heard := false
@@ -71,9 +71,9 @@ func (t *thread) withoutEmpty() []message {
 	return all
 }
 
-// addTurn adds what the model said and, in the order of its calls, what the
-// tools answered. What an upstream attached goes back to the same upstream
-// only.
+// addTurn adds a turn's assistant message and the results of its calls, in the
+// order of the calls. What an upstream attached is added only if the request
+// goes to the same upstream.
 func (t *thread) addTurn(turn chain.Turn) error {
 	t.start()
 	owns := make([]own, len(turn.Items))
@@ -115,11 +115,11 @@ func (t *thread) addTurn(turn chain.Turn) error {
 	return nil
 }
 
-// start begins a turn, or what comes between turns.
+// start begins a turn, or the input between turns.
 func (t *thread) start() { t.begin, t.thought, t.further = len(t.messages), nil, nil }
 
-// addReasoning has what was thought in a turn, or in an item of the input, go
-// back by the given members.
+// addReasoning puts the text of reasoning items into the named members of the
+// next assistant message.
 func (t *thread) addReasoning(items []item.Item, names ...string) {
 	var texts []string
 	for _, it := range items {
@@ -157,7 +157,7 @@ func (t *thread) add(it item.Item) error {
 		t.addCall(callOf(it, own{}))
 	case "function_call_output":
 		t.addOutput(it.CallID, outputText(it))
-	case "mcp_call": // an earlier response's hosted call, given back as input
+	case "mcp_call": // a hosted call of an earlier response, sent as input
 		id := t.hostedID(it)
 		t.addCall(toolCall{key: id, Function: calledByName{Name: it.Name, Arguments: it.Arguments()}})
 		text, ok := it.Output()
@@ -167,7 +167,7 @@ func (t *thread) add(it item.Item) error {
 		t.messages = append(t.messages, t.result(id, text))
 	case "reasoning":
 		t.addReasoning([]item.Item{it}, t.field)
-	case "mcp_list_tools": // chat completions has no place for them
+	case "mcp_list_tools": // chat completions cannot express it
 	default:
 		return fmt.Errorf("an item of type %q is %w", it.Type, model.ErrUnsupported)
 	}
@@ -181,8 +181,9 @@ func callOf(it item.Item, o own) toolCall {
 	}
 }
 
-// addCall adds a tool call to the assistant message before it, or to a new one.
-// It has the upstream's own id, unless another call of the turn has that.
+// addCall adds a call to the turn's assistant message, which it creates if
+// there is none. The call keeps the upstream's id unless another call of the
+// message has the same.
 func (t *thread) addCall(c toolCall) {
 	n := len(t.messages)
 	if n <= t.begin || t.messages[n-1].Role != "assistant" {
@@ -200,7 +201,7 @@ func (t *thread) addCall(c toolCall) {
 	m.ToolCalls = append(m.ToolCalls, c)
 }
 
-// result is what a call came to, under the id that the upstream knows.
+// result returns the message for the result of a call, with the upstream's id.
 func (t *thread) result(key, text string) message {
 	if strings.TrimSpace(text) == "" {
 		text = noOutput
@@ -212,7 +213,8 @@ func (t *thread) result(key, text string) message {
 	return m
 }
 
-// findCall finds the last call of that id; nil if it is not there.
+// findCall returns the last call with that key and the place of its message;
+// nil if there is none.
 func (t *thread) findCall(key string) (at int, c *toolCall) {
 	for at := range slices.Backward(t.messages) {
 		calls := t.messages[at].ToolCalls
@@ -225,8 +227,8 @@ func (t *thread) findCall(key string) (at int, c *toolCall) {
 	return 0, nil
 }
 
-// addOutput adds what a call came to behind the call, wherever the client put
-// it: chat completions wants nothing in between.
+// addOutput inserts a client's result behind its call, because chat completions
+// allows nothing in between.
 func (t *thread) addOutput(key, text string) {
 	m := t.result(key, text)
 	at, c := t.findCall(key)
@@ -244,7 +246,7 @@ func (t *thread) addOutput(key, text string) {
 	}
 }
 
-// hostedID makes a call id of an mcp_call's own id, which may be missing.
+// hostedID derives a call id from the id of an mcp_call, which may be absent.
 func (t *thread) hostedID(it item.Item) string {
 	if it.ID == "" {
 		return fmt.Sprintf("call_hosted_%d", len(t.messages))

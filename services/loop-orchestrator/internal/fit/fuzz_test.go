@@ -14,8 +14,19 @@ func FuzzRefusal(f *testing.F) {
 		f.Add([]byte(body), []byte("Unexpected message role."), chatPath)
 	}
 	every := []Change{
-		{Omit, "a.b"}, {Omit, "stream_options"}, {OmitInTools, "strict"}, {OmitInFormat, "strict"}, {OmitInItems, "reasoning"}, {OmitInCalls, "index"}, {OmitSealed, ""},
-		{Bound, "max_tokens"}, {Role, "merge"}, {Role, "user"}, {EmptyText, ""}, {NineIDs, ""}, {ToolNames, ""},
+		{Omit, "a.b"},
+		{Omit, "stream_options"},
+		{OmitInTools, "strict"},
+		{OmitInFormat, "strict"},
+		{OmitInItems, "reasoning"},
+		{OmitInCalls, "index"},
+		{OmitSealed, ""},
+		{Bound, "max_tokens"},
+		{Role, "merge"},
+		{Role, "user"},
+		{EmptyText, ""},
+		{NineIDs, ""},
+		{ToolNames, ""},
 	}
 	f.Fuzz(func(t *testing.T, body, answer []byte, path string) {
 		if !json.Valid(body) {

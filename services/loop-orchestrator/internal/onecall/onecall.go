@@ -35,13 +35,19 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	joined := relay.Join(c.Endpoint)
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
 		if !whole && c.Endpoint != relay.Embeddings {
-			return joined.Add(doc)
+			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
+				err = upstream.ErrWhole
+			}
+			return err
 		}
 		if answer, err = relay.ReadAnswer(c.Endpoint, doc); err == nil {
 			joined, err = nil, upstream.ErrComplete
 		}
 		return err
 	})
+	if joined != nil && joined.Whole() && upstream.Interrupted(err) {
+		err = nil
+	}
 	switch {
 	case err != nil:
 		return store.TurnCommit{}, err
@@ -70,8 +76,7 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	heard := 0
-	answer := relay.NewStream(request)
+	heard, answer := 0, relay.NewStream(request)
 	pass := func(chunk []byte) {
 		heard++
 		hear(chunk)
@@ -84,8 +89,14 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 		if chunk != nil {
 			pass(chunk)
 		}
+		if err == nil && answer.Whole() && !request.Several() {
+			err = upstream.ErrWhole
+		}
 		return err
 	})
+	if answer.Whole() && upstream.Interrupted(err) {
+		err = nil
+	}
 	switch {
 	case err != nil:
 	case !done && !answer.Whole():

@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
@@ -17,14 +18,15 @@ import (
 
 // answer is an answer on its way.
 type answer struct {
-	resp     *http.Response
-	secret   string
-	complete func() // called when nothing more is expected of the body
+	resp   *http.Response
+	secret string
+	endIn  func(time.Duration) // ends the body, unless it is called again before
 
 	limited *io.LimitedReader
 	broken  error  // what ended the body, unless it came to its end
 	pieces  int    // documents that were pieces of a stream
 	cut     []byte // the beginning of a character, whose end the next piece has
+	whole   bool   // the pieces so far are an answer
 	ended   bool   // the rest of the body says nothing
 	note    string
 }
@@ -205,10 +207,18 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 		a.pieces++
 	}
 	switch {
+	case err == nil && a.whole: // it goes on after all
+		a.whole = false
+		a.endIn(refusal.MaxWait)
+		return nil
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrComplete):
 		a.ended = true
+		return nil
+	case errors.Is(err, ErrWhole):
+		a.whole = true
+		a.endIn(settle)
 		return nil
 	case !piece:
 		return a.failureOf(doc, err)
@@ -219,6 +229,6 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 // drain reads the rest of a body for a moment, so that the connection can be used
 // again.
 func (a *answer) drain() {
-	a.complete()
+	a.endIn(linger)
 	_, _ = io.CopyN(io.Discard, a.resp.Body, maxError)
 }

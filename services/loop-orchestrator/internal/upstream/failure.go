@@ -38,6 +38,13 @@ func failed(ctx context.Context, err error) error {
 	return &model.CallError{Code: "connection_error", Message: message + ".", Retriable: !final}
 }
 
+// Interrupted reports whether the network ended a call. What came before that may
+// be whole: some servers reset the connection behind the last piece.
+func Interrupted(err error) bool {
+	var call *model.CallError
+	return errors.As(err, &call) && call.HTTPStatus == 0 && call.Code == "connection_error"
+}
+
 // reason is why the network failed, without addresses, which are not the
 // client's to know. final: the settings are at fault, so that every attempt would
 // fail alike.

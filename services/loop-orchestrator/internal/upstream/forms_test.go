@@ -8,9 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -144,7 +146,7 @@ func TestFormsByte(t *testing.T) {
 		resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(iotest.OneByteReader(strings.NewReader(body)))}
 		s := chat.Dialect{}.Stream(func(model.Delta) {})
 		var text string
-		_, err := (&answer{resp: resp, complete: func() {}}).read(t.Context(), func(doc []byte, whole bool) error {
+		_, err := (&answer{resp: resp, endIn: func(time.Duration) {}}).read(t.Context(), func(doc []byte, whole bool) error {
 			if whole {
 				a, err := chat.Dialect{}.Decode(doc)
 				if err == nil {
@@ -188,24 +190,59 @@ func TestLargeAnswers(t *testing.T) {
 // An answer that is complete is not waited for: some servers keep the connection open behind it.
 func TestAnAnswerWithoutAnEnd(t *testing.T) {
 	t.Parallel()
-	for name, body := range map[string]string{
-		"JSON": nativeWhole, "events": "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\ndata: " + nativeChunk3 + "\n\n",
+	for name, tt := range map[string]struct {
+		d    model.Dialect
+		body string
+	}{
+		"JSON":           {native.Dialect{}, nativeWhole},
+		"events":         {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\ndata: " + nativeChunk3 + "\n\n"},
+		"chat, whole":    {chat.Dialect{}, chatWhole},
+		"chat, a reason": {chat.Dialect{}, "data: " + chatChunk1 + "\n\ndata: " + chatChunk3 + "\n\n"},
 	} {
 		left := make(chan struct{})
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
-			_, _ = io.WriteString(w, body)
+			_, _ = io.WriteString(w, tt.body)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 			close(left)
 		}))
 		at := registry.Upstream{URL: s.URL}
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
 		if err != nil || len(a.Outputs) != 1 {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
 		<-left
 		s.Close()
+	}
+}
+
+// An answer that is whole stands, though the connection breaks behind it.
+func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		d    model.Dialect
+		body string
+		ok   bool
+	}{
+		"chat":           {chat.Dialect{}, "data: " + chatChunk1 + "\n\ndata: " + chatChunk3 + "\n\n", true},
+		"chat, whole":    {chat.Dialect{}, chatWhole, true},
+		"chat, cut":      {chat.Dialect{}, "data: " + chatChunk1 + "\n\n", false},
+		"responses":      {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk3 + "\n\n", true},
+		"responses, cut": {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\n", false},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", strconv.Itoa(len(tt.body)+10))
+			_, _ = io.WriteString(w, tt.body)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(s.Close)
+		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
+		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !Interrupted(err) {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
 	}
 }
 
@@ -246,7 +283,7 @@ func FuzzForms(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, media string) {
 		read := func(from io.Reader) (docs []string, done bool, err error) {
 			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {media}}, Body: io.NopCloser(from)}
-			done, err = (&answer{resp: resp, complete: func() {}}).read(t.Context(), func(doc []byte, _ bool) error {
+			done, err = (&answer{resp: resp, endIn: func(time.Duration) {}}).read(t.Context(), func(doc []byte, _ bool) error {
 				docs = append(docs, string(doc))
 				return nil
 			})

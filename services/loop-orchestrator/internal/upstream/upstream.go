@@ -34,6 +34,9 @@ const (
 	// linger bounds how long the end of a body is waited for when the answer in it
 	// is complete: a body that was read to its end leaves its connection usable.
 	linger = time.Second
+	// settle bounds the silence behind pieces that make a whole answer. Some servers
+	// send neither a mark nor the end of the body behind them.
+	settle = 5 * time.Second
 )
 
 // Client calls model servers. Safe for concurrent use.
@@ -50,6 +53,10 @@ type Client struct {
 // ErrComplete is what a Hear returns after the last document of an answer.
 var ErrComplete = errors.New("the answer is complete")
 
+// ErrWhole is what a Hear returns when the pieces so far are a whole answer, behind
+// which only its usage may come.
+var ErrWhole = errors.New("the answer is whole")
+
 // ender is a model.Stream that knows by itself when nothing follows.
 type ender interface{ Ended() bool }
 
@@ -64,37 +71,55 @@ func (u Client) Complete(
 	if listen == nil {
 		listen = func(model.Delta) {}
 	}
-	s := d.Stream(listen)
-	var whole *model.Answer
-	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, func(doc []byte, all bool) error {
-		if !all {
-			err := s.Event(doc)
-			if e, ok := s.(ender); ok && err == nil && e.Ended() {
-				return ErrComplete
-			}
-			return err
-		}
-		a, err := d.Decode(doc)
-		if err != nil {
-			return err
-		}
-		whole = &a
-		return ErrComplete
-	})
+	r := reader{dialect: d, stream: d.Stream(listen)}
+	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, r.hear)
 	switch {
+	case Interrupted(err):
+		if a, incomplete := r.stream.Answer(); incomplete == nil {
+			return a, nil
+		}
+		return model.Answer{}, err
 	case err != nil:
 		return model.Answer{}, err
-	case whole != nil:
-		return *whole, nil
+	case r.whole != nil:
+		return *r.whole, nil
 	}
 	if done {
-		s.Done()
+		r.stream.Done()
 	}
-	a, err := s.Answer()
+	a, err := r.stream.Answer()
 	if err != nil {
 		return model.Answer{}, incomplete(ctx, err)
 	}
 	return a, nil
+}
+
+// reader reads the documents of an answer in a dialect.
+type reader struct {
+	dialect model.Dialect
+	stream  model.Stream
+	whole   *model.Answer // nil if it comes in pieces
+}
+
+func (r *reader) hear(doc []byte, whole bool) error {
+	if whole {
+		a, err := r.dialect.Decode(doc)
+		if err != nil {
+			return err
+		}
+		r.whole = &a
+		return ErrComplete
+	}
+	if err := r.stream.Event(doc); err != nil {
+		return err
+	}
+	if e, ok := r.stream.(ender); ok && e.Ended() {
+		return ErrComplete
+	}
+	if _, err := r.stream.Answer(); err == nil {
+		return ErrWhole
+	}
+	return nil
 }
 
 // Post makes a call whose answer is one document. Errors are as Complete's.
@@ -108,7 +133,7 @@ func (u Client) Post(ctx context.Context, at registry.Upstream, path string, bod
 
 // Hear takes the documents of an answer in their order. whole tells an answer in
 // one piece from a piece of a stream. An error ends the call; ErrComplete ends it
-// well.
+// well, and ErrWhole after a silence.
 type Hear func(doc []byte, whole bool) error
 
 // Call makes a call to a path below the upstream's base and passes what is
@@ -146,8 +171,13 @@ func (u Client) once(
 		return false, err
 	}
 	defer a.resp.Body.Close()
-	a.complete = func() { time.AfterFunc(linger, func() { stop(ErrComplete) }) }
-	done, err = a.read(ctx, hear)
+	end := time.AfterFunc(settle, func() { stop(ErrComplete) })
+	end.Stop()
+	defer end.Stop()
+	a.endIn = func(d time.Duration) { end.Reset(d) }
+	if done, err = a.read(ctx, hear); errors.Is(err, ErrComplete) {
+		return true, nil // the silence behind a whole answer
+	}
 	if err == nil && !done && ctx.Err() != nil {
 		err = failed(ctx, ctx.Err())
 	}
