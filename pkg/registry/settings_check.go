@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"windlass.dev/windlass/pkg/near"
 )
 
 const (
@@ -117,41 +119,8 @@ func (c *checker) body(at string, m Members) {
 // suggest names the value that is meant most likely, and all that there are.
 func suggest(value string, known []string) string {
 	want := "want one of " + strings.Join(known, ", ")
-	if near := nearest(value, known); near != "" {
-		return fmt.Sprintf("did you mean %s? %s", near, want)
+	if meant := near.Names(value, known); len(meant) > 0 {
+		return fmt.Sprintf("did you mean %s? %s", meant[0], want)
 	}
 	return want
-}
-
-// nearest is the known name with the least edits, if those are few.
-func nearest(value string, known []string) string {
-	best, edits := "", len(value)/3+1
-	plain := strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(value))
-	for _, name := range known {
-		if d := distance(plain, strings.ReplaceAll(name, "_", "")); d < edits || d == edits && best == "" {
-			best, edits = name, d
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions and replacements between two names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost++
-			}
-			last = row[j+1]
-			row[j+1] = min(cost, last+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -157,7 +157,7 @@ func TestSettingsFaults(t *testing.T) {
 		"a typo in a setting":     {"strct: off", []string{`f:5:7: models[0] unknown field "strct"`}},
 		"all at once": {"developer_role: sytem\n      max_tokens_field: max_output_tokens\n      strict: maybe\n      api_version: a b\n      key_header: 'a b'\n", []string{
 			`f:5:23: models[0].upstream.developer_role is "sytem", did you mean system?`,
-			`f:6:25: models[0].upstream.max_tokens_field is "max_output_tokens", did you mean max_`,
+			`f:6:25: models[0].upstream.max_tokens_field is "max_output_tokens", want one of max_tokens, max_completion_tokens`,
 			`f:7:15: models[0].upstream.strict is "maybe", want one of on, off`,
 			`f:8:20: models[0].upstream.api_version is "a b"`,
 			`f:9:19: models[0].upstream.key_header is "a b", which is no name of a header`,

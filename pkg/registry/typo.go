@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"windlass.dev/windlass/pkg/near"
 )
 
 // correct adds to a fault of the YAML decoder, in the entry at path, what was
@@ -17,8 +19,8 @@ func correct(path, reason string) string {
 		return reason
 	}
 	part, _, _ := strings.Cut(path, "[")
-	if near := nearest(strings.TrimSuffix(name, `"`), fields[part]); near != "" {
-		return reason + ", did you mean " + near + "?"
+	if meant := near.Names(strings.TrimSuffix(name, `"`), fields[part]); len(meant) > 0 {
+		return reason + ", did you mean " + meant[0] + "?"
 	}
 	return reason
 }

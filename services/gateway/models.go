@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/near"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
@@ -155,8 +156,8 @@ func (s *server) modelHint(who principal, name string) string {
 			names = append(names, allowed)
 		}
 	}
-	if near := hints.Names(name, names); len(near) > 0 {
-		return " Did you mean " + hints.List(near, "or") + "?"
+	if meant := near.Names(name, names); len(meant) > 0 {
+		return " Did you mean " + hints.List(meant, "or") + "?"
 	}
 	switch {
 	case len(names) == 0:

@@ -184,4 +184,6 @@ func (r *Request) Upstream(model string) []byte {
 }
 
 // Several tells whether more than one choice is asked for, which may come one after the other.
-func (r *Request) Several() bool { return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1 }
+func (r *Request) Several() bool {
+	return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1
+}

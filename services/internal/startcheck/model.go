@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"windlass.dev/windlass/pkg/near"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/internal/console"
 )
@@ -55,9 +56,9 @@ func (c Checker) named(m registry.Model, listed answer) []Finding {
 		return nil
 	}
 	hint := "it lists " + some(listed.models)
-	if near := Near(name, listed.models); len(near) > 0 {
+	if meant := near.Names(name, listed.models); len(meant) > 0 {
 		hint = fmt.Sprintf("did you mean %s? Write it as model: in the upstream of model %s",
-			strings.Join(near, " or "), m.Name)
+			strings.Join(meant, " or "), m.Name)
 	}
 	return []Finding{{
 		Model: m.Name, Hint: hint,

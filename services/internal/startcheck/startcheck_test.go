@@ -220,19 +220,6 @@ func TestAServerIsAskedForItsListOnce(t *testing.T) {
 	}
 }
 
-func TestNear(t *testing.T) {
-	t.Parallel()
-	among := []string{"gpt-4o", "gpt-4o-mini", "Qwen/Qwen3-8B", "deepseek-chat", "llama3.2:latest"}
-	for name, want := range map[string]string{
-		"gpt4o": "gpt-4o gpt-4o-mini", "qwen3-8b": "Qwen/Qwen3-8B", "deepseek-caht": "deepseek-chat", "llama3.2": "llama3.2:latest",
-		"claude": "", "": "", "GPT-4O": "gpt-4o gpt-4o-mini",
-	} {
-		if got := strings.Join(Near(name, among), " "); got != want {
-			t.Errorf("Near(%q) = %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestChecksEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,77 +1,13 @@
-// Package hints finds what a client probably meant by what it wrote: names near
-// to a name, and routes near to a path. It only writes text for error messages.
+// Package hints finds the route that a client probably meant by the path that it
+// wrote. It only writes text for error messages.
 package hints
 
-import (
-	"cmp"
-	"slices"
-	"strings"
-
-	"github.com/agnivade/levenshtein"
-)
+import "strings"
 
 const (
-	most     = 3
-	maxWord  = 100  // longer names are not compared letter by letter
-	maxNames = 2000 // more are not compared
+	most    = 3   // routes are named
+	maxWord = 100 // longer segments are not compared letter by letter
 )
-
-// Names returns up to 3 of the names that are near to the one that was
-// written, the nearest first.
-func Names(written string, names []string) []string {
-	type scored struct {
-		name  string
-		score int
-	}
-	var near []scored
-	for _, name := range names[:min(len(names), maxNames)] {
-		if s, ok := distance(strings.ToLower(written), strings.ToLower(name)); ok && name != written {
-			near = append(near, scored{name, s})
-		}
-	}
-	slices.SortFunc(near, func(a, b scored) int { return cmp.Or(a.score-b.score, strings.Compare(a.name, b.name)) })
-	var best []string
-	for _, n := range near[:min(len(near), most)] {
-		best = append(best, n.name)
-	}
-	return best
-}
-
-// distance says how far apart two names are; false: too far.
-func distance(a, b string) (int, bool) {
-	switch {
-	case a == b:
-		return 0, true
-	case stem(a) == stem(b):
-		return 1, true
-	}
-	if longest := max(len(a), len(b)); longest <= maxWord {
-		d := min(levenshtein.ComputeDistance(a, b), levenshtein.ComputeDistance(stem(a), stem(b)))
-		if d <= longest/3 {
-			return 1 + d, true
-		}
-	}
-	switch {
-	case len(a) >= 3 && strings.HasPrefix(b, a), len(b) >= 3 && strings.HasPrefix(a, b):
-		return 1 + maxWord, true
-	case len(a) >= 4 && strings.Contains(b, a), len(b) >= 4 && strings.Contains(a, b):
-		return 2 + maxWord, true
-	}
-	return 0, false
-}
-
-// stem is a model's name without its owner, its tag and its punctuation:
-// qwen38b of Qwen/Qwen3-8B:latest.
-func stem(name string) string {
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	name, _, _ = strings.Cut(name, ":latest")
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("-_.: ", r) {
-			return -1
-		}
-		return r
-	}, name)
-}
 
 // List writes names as English does: 'a', 'b' or 'c'.
 func List(names []string, last string) string {
