@@ -319,7 +319,7 @@ await run({
       assert.deepEqual({ status: e.status, code: e.code, param: e.param, type: e.type }, expected);
     };
     await fails({ status: 422, body: '{"error":{"message":"No.","type":"t","param":"p","code":"c"}}' }, { status: 422, code: 'c', param: 'p', type: 't' });
-    await fails({ status: 403 }, { status: 502, code: 'server_error', param: null, type: 'server_error' });
+    await fails({ status: 403 }, { status: 502, code: 'upstream_forbidden', param: null, type: 'server_error' });
   },
 
   async chat_stream() {
