@@ -27,7 +27,7 @@ const (
 
 // defaults are the settings that neither the registry nor a profile has.
 var defaults = Settings{
-	DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, StreamOptions: On, Strict: On, ParallelToolCalls: On,
+	DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, Stream: On, StreamOptions: On, Strict: On, ParallelToolCalls: On,
 	EmptyContent: ContentNull, ReasoningField: ReasoningNone, CallIDs: CallIDsAny, ToolName: Off, IdempotencyKey: On,
 	KeyHeader: Authorization,
 }
@@ -123,6 +123,7 @@ func (u Upstream) Effective() Settings { return u.Asked().or(defaults) }
 func (s Settings) or(other Settings) Settings {
 	s.DeveloperRole = cmp.Or(s.DeveloperRole, other.DeveloperRole)
 	s.MaxTokensField = cmp.Or(s.MaxTokensField, other.MaxTokensField)
+	s.Stream = cmp.Or(s.Stream, other.Stream)
 	s.StreamOptions = cmp.Or(s.StreamOptions, other.StreamOptions)
 	s.Strict = cmp.Or(s.Strict, other.Strict)
 	s.ParallelToolCalls = cmp.Or(s.ParallelToolCalls, other.ParallelToolCalls)

@@ -15,6 +15,10 @@ type Settings struct {
 	// MaxTokensField names the member of a chat completion that bounds the answer:
 	// max_tokens (the default) or max_completion_tokens.
 	MaxTokensField string `yaml:"max_tokens_field"`
+	// Stream asks for answers piece by piece where a client wants them so, by
+	// default On. Off: the upstream is asked for whole answers, of which clients
+	// get their events at the end.
+	Stream Switch `yaml:"stream"`
 	// StreamOptions asks for the usage of a stream, by default On.
 	StreamOptions Switch `yaml:"stream_options"`
 	// Strict sends strict of functions and of JSON schemas, by default On.

@@ -42,6 +42,7 @@ func (c *checker) settings(at string, u Upstream) {
 	}
 	c.choice(at+".developer_role", s.DeveloperRole, RoleDeveloper, RoleSystem, RoleMerge, RoleUser)
 	c.choice(at+".max_tokens_field", s.MaxTokensField, MaxTokens, MaxCompletionTokens)
+	c.choice(at+".stream", string(s.Stream), string(On), string(Off))
 	c.choice(at+".stream_options", string(s.StreamOptions), string(On), string(Off))
 	c.choice(at+".strict", string(s.Strict), string(On), string(Off))
 	c.choice(at+".parallel_tool_calls", string(s.ParallelToolCalls), string(On), string(Off))

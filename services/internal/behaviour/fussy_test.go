@@ -391,3 +391,27 @@ func TestUpstreamSettings(t *testing.T) {
 		}
 	})
 }
+
+// TestStreamsOff: an upstream that is asked for whole answers only serves
+// clients that want streams.
+func TestStreamsOff(t *testing.T) {
+	t.Parallel()
+	off := registry.Settings{Stream: registry.Off}
+	f := &fussy{rules: map[string]func(string) (int, string){}}
+	s := startFussy(t, f, map[string]registry.Upstream{
+		"whole": {Settings: off}, "whole-native": {Dialect: registry.Responses, Settings: off},
+	})
+	for _, tt := range []struct{ model, path, fields, last string }{
+		{"whole", "/responses", `"input":"hi"`, `"type":"response.completed"`},
+		{"whole", "/chat/completions", `"messages":[{"role":"user","content":"hi"}]`, "data: [DONE]"},
+		{"whole-native", "/responses", `"input":"hi"`, `"type":"response.completed"`},
+	} {
+		status, _, text := s.Send(t, http.MethodPost, "/v1"+tt.path, []byte(`{"model":"`+tt.model+`","stream":true,`+tt.fields+`}`))
+		if status != http.StatusOK || !strings.Contains(string(text), `"ok"`) || !strings.Contains(string(text), tt.last) {
+			t.Errorf("%s of %s: %d %s", tt.path, tt.model, status, text)
+		}
+		if got := f.of(tt.model); len(got) != 1 || strings.Contains(got[0].body, `"stream`) {
+			t.Errorf("%s of %s: the upstream got %d requests, the first of them %s, want one without stream", tt.path, tt.model, len(got), got[0].body)
+		}
+	}
+}

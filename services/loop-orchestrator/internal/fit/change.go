@@ -84,7 +84,8 @@ func Settings(u registry.Upstream, r Request) []Change {
 	if !chat && !r.responses() && r.Path != textPath {
 		return nil
 	}
-	add(s.StreamOptions == registry.Off, Omit, "stream_options")
+	add(s.Stream == registry.Off, Omit, "stream")
+	add(s.Stream == registry.Off || s.StreamOptions == registry.Off, Omit, "stream_options")
 	add(s.ParallelToolCalls == registry.Off, Omit, "parallel_tool_calls")
 	add(s.Strict == registry.Off, OmitInTools, "strict")
 	add(s.Strict == registry.Off, OmitInFormat, "strict")
