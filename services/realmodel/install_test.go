@@ -213,6 +213,9 @@ func (k kit) run(ctx context.Context, program string, args ...string) error {
 	cmd.Dir, cmd.WaitDelay = k.dir, 5*time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		what := strings.Join(append([]string{program}, args...), " ")
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: not done in %s; run the tests again, they go on where this stopped", what, installTime)
+		}
 		return fmt.Errorf("%s: %w\n%s", what, err, out[max(0, len(out)-2000):])
 	}
 	return nil
