@@ -21,12 +21,12 @@ func (o *orchestrator) oneCall(ctx context.Context, c store.Chain, e relay.Endpo
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	ctx, cancel := inTime(ctx, c, served)
-	defer cancel()
 	call := onecall.Call{Upstream: o.upstream, Model: served, Endpoint: e, Chain: c}
 	if c.Streamed {
 		return o.relay(ctx, call)
 	}
+	ctx, cancel := inTime(ctx, c, served)
+	defer cancel()
 	return call.Do(ctx)
 }
 
@@ -45,7 +45,9 @@ func (o *orchestrator) relay(ctx context.Context, call onecall.Call) (store.Turn
 	w := o.Bus.OpenLive(ctx, stepIdentity(f))
 	defer w.Close() // before the commit: what was said is stored by then
 	frame := live.Begin
-	commit, err := call.Stream(ctx, func(chunk []byte) {
+	callCtx, cancel := inTime(ctx, c, call.Model) // storing what was heard may take longer than the call
+	defer cancel()
+	commit, err := call.Stream(callCtx, func(chunk []byte) {
 		w.Write(frame(event.Event{Data: chunk}))
 		frame = func(e event.Event) *stepv1.LiveFrame { return live.Frame(e, "") }
 	})
@@ -53,8 +55,8 @@ func (o *orchestrator) relay(ctx context.Context, call onecall.Call) (store.Turn
 		return commit, err
 	}
 	w.Write(live.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
-	flush, cancel := context.WithTimeout(ctx, flushTime)
-	defer cancel()
+	flush, flushed := context.WithTimeout(ctx, flushTime)
+	defer flushed()
 	if err := w.Flush(flush); err != nil {
 		o.Log.Warn("chunks not stored, their stream ends with an error", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
 	}

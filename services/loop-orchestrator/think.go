@@ -73,12 +73,12 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if err != nil {
 		return none, err
 	}
-	ctx, cancel := inTime(ctx, c, served)
-	defer cancel()
 	draft := plan.Begin(state)
 	told := o.tell(ctx, c, state, draft)
 	defer told.close()
-	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, headersOf(c), told.listen())
+	callCtx, cancel := inTime(ctx, c, served) // storing what was heard may take longer than the call
+	defer cancel()
+	answer, err := o.upstream.Complete(callCtx, served.Upstream, dialect, body, headersOf(c), told.listen())
 	if err != nil {
 		return none, err
 	}

@@ -107,7 +107,7 @@ func TestF35MarksAtTheirLimit(t *testing.T) {
 func TestF35LiveFramesAtTheirLimit(t *testing.T) {
 	t.Parallel()
 	s := stacktest.StartOn(t, func(c *bus.Config) { c.MaxBytes.Live = 16 << 10 })
-	plan := mock.Plan{Seed: 38_000, Text: strings.Repeat("word ", 20_000), TokenRate: 20_000}
+	plan := mock.Plan{Seed: 38_000, Text: strings.Repeat("word ", 5_000), TokenRate: 20_000}
 	r := s.Background(t, plan, stacktest.Fields{"stream_options": nil})
 	completed(t, s.Wait(t, r.ID), plan.Answer())
 
@@ -117,6 +117,6 @@ func TestF35LiveFramesAtTheirLimit(t *testing.T) {
 		t.Errorf("the stream ends with neither its response nor stream_lost:\n%s", raw[max(0, len(raw)-500):])
 	}
 	if got := s.Wait(t, <-id); got.Status != "completed" {
-		t.Errorf("the response is %s", got.Status)
+		t.Errorf("the response is %s\n%s", got.Status, excerpt(got.JSON))
 	}
 }

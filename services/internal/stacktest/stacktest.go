@@ -106,6 +106,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	s.URL = "http://" + listener.Addr().String()
 	var core zapcore.Core
 	core, s.Logs = observer.New(zapcore.InfoLevel)
+	tb.Cleanup(func() { s.tellLogs(tb) })
 	rt := process.NewRuntime("stack", process.Config{}, zap.New(core))
 	s.run(tb, s.parts(broker, rt, listener))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -118,6 +119,18 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	})
 	s.Mock.Reset()
 	return s
+}
+
+// tellLogs prints the warnings and errors of the services if the test failed.
+func (s *Stack) tellLogs(tb testing.TB) {
+	if !tb.Failed() {
+		return
+	}
+	const most = 50
+	bad := s.Logs.Filter(func(e observer.LoggedEntry) bool { return e.Level >= zapcore.WarnLevel }).All()
+	for _, e := range bad[:min(len(bad), most)] {
+		tb.Logf("%s %s %s %v", e.Time.Format(time.TimeOnly), e.Level, e.Message, e.ContextMap())
+	}
 }
 
 func migrate(ctx context.Context, url string) error {
