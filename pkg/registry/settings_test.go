@@ -155,8 +155,8 @@ func TestSettingsFaults(t *testing.T) {
 		"another way to write it": {"profile: LM-Studio", []string{`f:5:16: models[0].upstream.profile is "LM-Studio", did you mean lmstudio?`}},
 		"a name like no other":    {"profile: xyz", []string{`f:5:16: models[0].upstream.profile is "xyz", want one of azure,`}},
 		"a typo in a setting":     {"strct: off", []string{`f:5:7: models[0] unknown field "strct"`}},
-		"all at once": {"developer_role: sytem\n      max_tokens_field: max_output_tokens\n      strict: maybe\n      api_version: a b\n      key_header: 'a b'\n", []string{
-			`f:5:23: models[0].upstream.developer_role is "sytem", did you mean system?`,
+		"all at once": {"developer_role: sistem\n      max_tokens_field: max_output_tokens\n      strict: maybe\n      api_version: a b\n      key_header: 'a b'\n", []string{
+			`f:5:23: models[0].upstream.developer_role is "sistem", did you mean system?`,
 			`f:6:25: models[0].upstream.max_tokens_field is "max_output_tokens", want one of max_tokens, max_completion_tokens`,
 			`f:7:15: models[0].upstream.strict is "maybe", want one of on, off`,
 			`f:8:20: models[0].upstream.api_version is "a b"`,

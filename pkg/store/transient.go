@@ -65,10 +65,10 @@ func Unavailable(err error) bool {
 }
 
 func transientCode(e *pgconn.PgError) bool {
-	switch {
-	case e.Code == codeProtocol: // an ERROR is a statement with a bug; FATAL is a pooler that gave up
+	switch e.Code {
+	case codeProtocol: // an ERROR is a statement with a bug; FATAL is a pooler that gave up
 		return strings.EqualFold(e.Severity, "FATAL") && !strings.Contains(e.Message, "startup parameter")
-	case e.Code == codeNotSupported:
+	case codeNotSupported:
 		return e.Message == stalePlan
 	}
 	return len(e.Code) == 5 && slices.Contains(transientClasses, e.Code[:2]) || slices.Contains(transientCodes, e.Code)

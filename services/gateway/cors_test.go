@@ -130,7 +130,7 @@ func TestWebSocketsOfPagesFollowTheSetting(t *testing.T) {
 		if tt.origin != "" {
 			h.Set("Origin", tt.origin)
 		}
-		conn, resp, err := websocket.Dial(t.Context(), strings.Replace(tt.s.url, "http", "ws", 1)+"/v1/responses",
+		conn, resp, err := websocket.Dial(t.Context(), strings.Replace(tt.s.url, "http", "ws", 1)+"/v1/responses", //nolint:bodyclose // Dial: need not be closed
 			&websocket.DialOptions{HTTPHeader: h})
 		if resp == nil || resp.StatusCode != tt.want {
 			t.Errorf("%s: %v, %v; want %d", tt.name, resp, err, tt.want)

@@ -157,7 +157,7 @@ func TestOverlookedResultIsCommitted(t *testing.T) {
 	q := s.question(row)
 	s.publishEvent(t, resultOf(q))
 	for _, age := range []time.Duration{0, time.Hour} {
-		s.orchestrator.now = func() time.Time { return time.Now().Add(age) }
+		s.now = func() time.Time { return time.Now().Add(age) }
 		if a, err := s.orchestrator.answer(t.Context(), q); err != nil || a.GetVerdict() != done {
 			t.Fatalf("answer = %v, %v; want done", a, err)
 		}

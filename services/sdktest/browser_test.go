@@ -104,7 +104,7 @@ func visit(t *testing.T, chromium string, p page) []line {
 	select {
 	case lines := <-results:
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended // killed
 		for text := range strings.Lines(said.String()) { // why a request of the page was blocked is only said there
 			if strings.Contains(text, ":CONSOLE:") {
 				t.Log(strings.TrimSpace(text))
@@ -115,7 +115,7 @@ func visit(t *testing.T, chromium string, p page) []line {
 		t.Fatalf("the browser ended with %v and said:\n%s", err, said.Bytes())
 	case <-time.After(patience):
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended // killed
 		t.Fatalf("the page had no result in %s; the browser said:\n%s", patience, said.Bytes())
 	}
 	return nil

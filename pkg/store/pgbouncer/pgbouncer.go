@@ -42,7 +42,7 @@ type Server struct {
 	cmd  *exec.Cmd
 	url  string
 	log  string
-	done chan error
+	done chan struct{}
 }
 
 // Find returns the path of the binary, or ErrMissing.
@@ -77,7 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: filepath.Join(cfg.Dir, "pgbouncer.log"), done: make(chan error, 1)}
+	s := &Server{log: filepath.Join(cfg.Dir, "pgbouncer.log"), done: make(chan struct{})}
 	args, err := asUser(file)
 	if err != nil {
 		return nil, err
@@ -87,12 +87,15 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("make the log of pgbouncer: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	s.cmd = exec.Command(bin, args...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), bin, args...) // Stop ends it
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start pgbouncer: %w", err)
 	}
-	go func() { s.done <- s.cmd.Wait() }()
+	go func() {
+		defer close(s.done)
+		_ = s.cmd.Wait() // its log says why it ended
+	}()
 	front := *target
 	front.Host = listen
 	s.url = front.String()

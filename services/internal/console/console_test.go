@@ -95,20 +95,26 @@ func TestLines(t *testing.T) {
 		write       func(*zap.Logger)
 		want        string
 	}{
-		{"a request", "info", settled("completed", "", 0, ""),
-			"done     resp_" + id + " model small: /v1/responses  1.2 s  120+45 tokens  2 tool calls, 1 failed\n"},
+		{
+			"a request", "info", settled("completed", "", 0, ""),
+			"done     resp_" + id + " model small: /v1/responses  1.2 s  120+45 tokens  2 tool calls, 1 failed\n",
+		},
 		{"a request, where failures are asked for", "warn", settled("completed", "", 0, ""), ""},
 		{"a refused key", "warn", settled("failed", "invalid_prompt", 401, "invalid api key"), "failed   resp_" + id +
 			` model small: the upstream answered 401 "invalid api key"  → check the environment variable SMALL_KEY, the credential of model small` + "\n"},
 		{"an answer in the service's words", "warn", settled("failed", "model_not_found", 404, "The upstream answered HTTP 404: no such model"), "failed   resp_" + id +
 			` model small: The upstream answered HTTP 404: no such model  → check that http://127.0.0.1:9/v1 is the base URL (it often ends in /v1) and that the server has a model "small"` + "\n"},
-		{"NATS is lost", "warn", func(log *zap.Logger) { log.Warn("connection to NATS lost", zap.Error(errors.New("EOF"))) },
-			"lost     NATS: it does not answer: EOF  → requests wait until it is back; dev connects again by itself\n"},
+		{
+			"NATS is lost", "warn", func(log *zap.Logger) { log.Warn("connection to NATS lost", zap.Error(errors.New("EOF"))) },
+			"lost     NATS: it does not answer: EOF  → requests wait until it is back; dev connects again by itself\n",
+		},
 		{"no JetStream", "warn", func(log *zap.Logger) {
 			log.Warn("streams could not be ensured", zap.Error(errors.New("ensure stream X: nats: API error: code=503 err_code=10039 description=jetstream not enabled")))
 		}, "lost     NATS: it does not answer: ensure stream X: nats: API error: code=503 err_code=10039 description=jetstream not enabled  → start it with JetStream: nats-server -js\n"},
-		{"all is back", "warn", func(log *zap.Logger) { log.Info("ready again", zap.Duration("took", 1500*time.Millisecond)) },
-			"ok       Postgres and NATS answer again, after 1.5 s\n"},
+		{
+			"all is back", "warn", func(log *zap.Logger) { log.Info("ready again", zap.Duration("took", 1500*time.Millisecond)) },
+			"ok       Postgres and NATS answer again, after 1.5 s\n",
+		},
 		{"an upstream's 400", "warn", settled("failed", "invalid_prompt", 400, "role developer is unknown"), "failed   resp_" + id +
 			` model small: the upstream answered 400 "role developer is unknown"  → the server does not take this request; docs/upstreams.md has the settings for servers that differ` + "\n"},
 		{"an upstream's 500 without words", "error", settled("failed", "server_error", 500, ""), "failed   resp_" + id +
@@ -146,13 +152,19 @@ func TestLines(t *testing.T) {
 		{"a tool that was not offered", "warn", func(log *zap.Logger) {
 			log.Info("tool call failed", zap.String("request_id", id), zap.String("tool", "?"), zap.String("outcome", "failed"), zap.String("code", "unknown_tool"))
 		}, "failed   resp_" + id + " model: it called a tool that it was not offered; the model is shown this failure\n"},
-		{"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
-			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n"},
+		{
+			"a wrong key", "warn", served("POST /v1/responses", "401", "invalid_api_key", "Incorrect API key provided."),
+			"refused  POST /v1/responses: 401 Incorrect API key provided.  → send Authorization: Bearer and the key of --api-key; SDKs take it as api_key\n",
+		},
 		{"a bad request", "warn", served("POST /v1/responses", "400", "", "Unknown parameter."), "refused  POST /v1/responses: 400 Unknown parameter.\n"},
-		{"an unknown model", "warn", served("POST /v1/responses", "404", "model_not_found", "The model '…'?"),
-			"refused  POST /v1/responses: 404 no such model  → GET /v1/models lists the models\n"},
-		{"a fault of ours", "error", served("POST /v1/responses", "500", "server_error", "nil map"),
-			"failed   POST /v1/responses: 500 nil map  → this is a fault of Windlass: please report it with this line\n"},
+		{
+			"an unknown model", "warn", served("POST /v1/responses", "404", "model_not_found", "The model '…'?"),
+			"refused  POST /v1/responses: 404 no such model  → GET /v1/models lists the models\n",
+		},
+		{
+			"a fault of ours", "error", served("POST /v1/responses", "500", "server_error", "nil map"),
+			"failed   POST /v1/responses: 500 nil map  → this is a fault of Windlass: please report it with this line\n",
+		},
 		{"a client that went", "info", served("POST /v1/responses", "499", "", ""), "gone     POST /v1/responses: the client hung up after 3 ms\n"},
 		{"a poll", "info", served("GET /v1/responses", "200", "", ""), ""},
 		{"a poll for those who want all", "debug", served("GET /v1/responses", "200", "", ""), "http     GET /v1/responses: 200  3 ms\n"},

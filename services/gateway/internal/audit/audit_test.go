@@ -80,7 +80,8 @@ func TestEachCallIsShownWhatWasThereBeforeIt(t *testing.T) {
 		}},
 		Steps: []store.Step{
 			step(1, `{"type":"mcp_list_tools","id":"mcpl_1","server_label":"windlass","tools":[]}`, call1, call2),
-			tool(1, 1, "c1", "one\x00\xff"), {Turn: 1, Index: 2, Kind: "tool", CallID: "c2", State: store.StepDispatched},
+			tool(1, 1, "c1", "one\x00\xff"),
+			{Turn: 1, Index: 2, Kind: "tool", CallID: "c2", State: store.StepDispatched},
 			{Turn: 2, Kind: "model", State: store.StepFailed},
 		},
 		Whole: func(item.Item) bool { return false },

@@ -113,7 +113,7 @@ func (c *pendingCalls) contains(p callPiece) bool {
 // the call.
 func (c *pendingCall) canContinue(p *callPiece) bool {
 	if p.name == "" {
-		return !(c.whole() && p.beginsObject())
+		return !c.whole() || !p.beginsObject()
 	}
 	return p.name == c.Call.Name && c.unfinished() && p.arguments != "" && !p.beginsObject()
 }
@@ -125,7 +125,8 @@ func (c *pendingCall) endsBefore(p *callPiece, sure bool) bool {
 	related := strings.HasPrefix(p.name, c.Call.Name) || strings.HasPrefix(c.Call.Name, p.name)
 	switch {
 	case c.whole():
-		return !(sure && same && (p.arguments == "" || p.arguments == c.text.String() || c.placeholder()))
+		repeats := p.arguments == "" || p.arguments == c.text.String() || c.placeholder()
+		return !sure || !same || !repeats
 	case c.unfinished():
 		return !related
 	}

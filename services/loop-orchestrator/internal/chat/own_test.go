@@ -75,38 +75,46 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 	}{
 		"the id": {
 			`{"role":"assistant","content":null,"tool_calls":[` + call + `]}`,
-			[]string{`"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":""}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]`}, "", plain,
+			[]string{`"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":""}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]`},
+			"", plain,
 		},
 		"a long id": {
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"` + strings.Repeat("é ", 200) + `","type":"function","function":{"name":"sum","arguments":"{}"}}]}`,
-			[]string{`"tool_calls":[{"index":0,"id":"` + strings.Repeat("é ", 200) + `","function":{"name":"sum","arguments":"{}"}}]`}, "", plain,
+			[]string{`"tool_calls":[{"index":0,"id":"` + strings.Repeat("é ", 200) + `","function":{"name":"sum","arguments":"{}"}}]`},
+			"", plain,
 		},
 		"reasoning_content": {
 			`{"role":"assistant","content":null,"reasoning_content":"I need it","tool_calls":[` + call + `]}`,
-			[]string{`"reasoning_content":"I need "`, `"reasoning_content":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`}, "", thought,
+			[]string{`"reasoning_content":"I need "`, `"reasoning_content":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
 		},
 		"reasoning": {
 			`{"role":"assistant","content":null,"reasoning":"<I> need it","tool_calls":[` + call + `]}`,
-			[]string{`"reasoning":"<I> need "`, `"reasoning":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`}, "", thought,
+			[]string{`"reasoning":"<I> need "`, `"reasoning":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
 		},
 		"both": {
 			`{"role":"assistant","content":null,"reasoning":"r","reasoning_content":"r","tool_calls":[` + call + `]}`,
-			[]string{`"reasoning":"r","reasoning_content":"r"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`}, "", thought,
+			[]string{`"reasoning":"r","reasoning_content":"r"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
 		},
 		"both, and they differ": {
 			`{"role":"assistant","content":null,"reasoning":"short","reasoning_content":"long","tool_calls":[` + call + `]}`,
-			[]string{`"reasoning":"sh","reasoning_content":"lo"`, `"reasoning":"ort","reasoning_content":"ng"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`}, "", thought,
+			[]string{`"reasoning":"sh","reasoning_content":"lo"`, `"reasoning":"ort","reasoning_content":"ng"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
 		},
 		"empty reasoning": {
 			`{"role":"assistant","content":null,"reasoning_content":"","tool_calls":[` + call + `]}`,
-			[]string{`"reasoning_content":""`, `"reasoning_content":"","tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`}, "", plain,
+			[]string{`"reasoning_content":""`, `"reasoning_content":"","tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", plain,
 		},
 		"reasoning of a text": {
 			`{"role":"assistant","content":"a","reasoning_content":"r"}`, []string{`"reasoning_content":"r"`, `"content":"a"`}, "", `{"role":"assistant","content":"a"}`,
 		},
 		"reasoning as an object": {
 			`{"role":"assistant","content":"a","reasoning":{"content":"r","signature":"s"}}`,
-			[]string{`"reasoning":{"content":"r"}`, `"reasoning":{"signature":"s"}`, `"content":"a"`}, "", `{"role":"assistant","content":"a"}`,
+			[]string{`"reasoning":{"content":"r"}`, `"reasoning":{"signature":"s"}`, `"content":"a"`},
+			"", `{"role":"assistant","content":"a"}`,
 		},
 		"Gemini's signature": {
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"","type":"function","extra_content":{"google":{"thought_signature":"c2ln<>&"}},"function":{"name":"sum","arguments":"{}","thought_signature":"abc"}}]}`,
@@ -121,21 +129,25 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 				`"reasoning_details":[{"type":"reasoning.text","text":"thi","index":0}]`, `"reasoning_details":[{"type":"reasoning.text","text":"nk","signature":null,"index":0}]`,
 				`"reasoning_details":[{"type":"reasoning.text","signature":"s","index":0}]`, `"reasoning_details":[{"type":"reasoning.encrypted","data":"xyz","index":1}]`,
 				`"annotations":[{"type":"url_citation"}],"content":"a"`, `"provider_specific_fields":{"n":1.50}`, `"provider_specific_fields":{"nul":"a\u0000"}`,
-			}, "", `{"role":"assistant","content":"a"}`,
+			},
+			"", `{"role":"assistant","content":"a"}`,
 		},
 		"members that say nothing": {
 			`{"role":"assistant","content":"a","refusal":null,"annotations":[],"audio":null,"function_call":null,"x":{},"y":""}`,
-			[]string{`"content":"a","refusal":null,"annotations":[],"audio":null,"x":{},"y":""`}, `{"role":"assistant","content":"a"}`, `{"role":"assistant","content":"a"}`,
+			[]string{`"content":"a","refusal":null,"annotations":[],"audio":null,"x":{},"y":""`},
+			`{"role":"assistant","content":"a"}`, `{"role":"assistant","content":"a"}`,
 		},
 		"Mistral's content": {
 			`{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm so"}]},{"type":"text","text":"a b"},{"type":"reference","reference_ids":[1]}]}`,
 			[]string{
 				`"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]`, `"content":[{"type":"thinking","thinking":[{"type":"text","text":" so"}]}]`,
 				`"content":"a"`, `"content":" b"`, `"content":[{"type":"reference","reference_ids":[1]}]`,
-			}, "", `{"role":"assistant","content":"a b"}`,
+			},
+			"", `{"role":"assistant","content":"a b"}`,
 		},
 		"content in a list of texts": {
-			`{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`, []string{`"content":[{"type":"text","text":"a"}]`, `"content":[{"type":"text","text":"b"}]`},
+			`{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`,
+			[]string{`"content":[{"type":"text","text":"a"}]`, `"content":[{"type":"text","text":"b"}]`},
 			`{"role":"assistant","content":"ab"}`, `{"role":"assistant","content":"ab"}`,
 		},
 		"an equal id of two calls": {
