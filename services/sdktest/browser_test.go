@@ -99,23 +99,27 @@ func visit(t *testing.T, chromium string, p page) []line {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var how error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		how = cmd.Wait()
+	}()
 	select {
 	case lines := <-results:
 		_ = cmd.Process.Kill()
-		_ = <-ended // killed
+		<-ended
 		for text := range strings.Lines(said.String()) { // why a request of the page was blocked is only said there
 			if strings.Contains(text, ":CONSOLE:") {
 				t.Log(strings.TrimSpace(text))
 			}
 		}
 		return lines
-	case err := <-ended:
-		t.Fatalf("the browser ended with %v and said:\n%s", err, said.Bytes())
+	case <-ended:
+		t.Fatalf("the browser ended with %v and said:\n%s", how, said.Bytes())
 	case <-time.After(patience):
 		_ = cmd.Process.Kill()
-		_ = <-ended // killed
+		<-ended
 		t.Fatalf("the page had no result in %s; the browser said:\n%s", patience, said.Bytes())
 	}
 	return nil
