@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -32,7 +31,7 @@ func TestCutCharacters(t *testing.T) {
 			body.WriteString("data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + p + "\"}}]}\n\n")
 		}
 		at := upstream(t, 200, nil, body.String()+"data: "+chatChunk3+"\n\n")
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
 		if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != tt.want {
 			t.Errorf("%s: %+v, %v, want %q", name, a, err, tt.want)
 		}

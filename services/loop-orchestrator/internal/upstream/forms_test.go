@@ -102,7 +102,7 @@ func TestForms(t *testing.T) {
 			for _, media := range []string{"application/json", "text/event-stream; charset=utf-8", "text/plain", "application/octet-stream", ""} {
 				for _, listen := range []model.Listen{nil, func(model.Delta) {}} {
 					at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
-					a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, dialect.d, []byte(`{}`), Headers{}, listen)
+					a, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, dialect.d, []byte(`{}`), Headers{}, listen)
 					if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != "hello €" || a.Finish != model.Stopped {
 						t.Errorf("%s, %s as %q, listening %v: %+v, %v", dialect.name, name, media, listen != nil, a, err)
 					}
@@ -128,13 +128,13 @@ func TestEncodings(t *testing.T) {
 		if tt.said != "" {
 			header.Set("Content-Encoding", tt.said)
 		}
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
+		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
 		if err != nil || len(a.Outputs) != 1 || a.Outputs[0].Parts[0].Text != "hello €" {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
 	}
 	refused := upstream(t, 400, http.Header{"Content-Encoding": {"gzip"}}, packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, `{"detail":"why"}`))
-	if _, err := (Client{HTTP: &http.Client{}}).Post(t.Context(), refused, "/x", nil, Headers{}); err == nil || !strings.Contains(err.Error(), "why") {
+	if _, err := (Client{HTTP: freshClient()}).Post(t.Context(), refused, "/x", nil, Headers{}); err == nil || !strings.Contains(err.Error(), "why") {
 		t.Errorf("a refusal by gzip: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestLargeAnswers(t *testing.T) {
 		"whole":       strings.Replace(chatWhole, "hello €", text, 1),
 	} {
 		at := upstream(t, 200, nil, body)
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
 		want := strings.ReplaceAll(text, `\n`, "\n")
 		if name == "many pieces" {
 			want = strings.Repeat("€", 50_000)
@@ -208,7 +208,7 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 			close(left)
 		}))
 		at := registry.Upstream{URL: s.URL}
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
+		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
 		if err != nil || len(a.Outputs) != 1 {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
@@ -239,7 +239,7 @@ func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}))
 		t.Cleanup(s.Close)
-		a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
+		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
 		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !Interrupted(err) {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
@@ -264,7 +264,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			if tt.encoding != "" {
 				header.Set("Content-Encoding", tt.encoding)
 			}
-			_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, listen)
+			_, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, listen)
 			var got *model.CallError
 			if !errors.As(err, &got) || got.Message != tt.want || !got.Retriable || got.Code != "server_error" {
 				t.Errorf("%s: %+v, want %s", name, err, tt.want)

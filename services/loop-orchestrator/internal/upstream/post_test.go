@@ -55,7 +55,7 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 			t.Parallel()
 			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
 			at.Credential = registry.Credential{File: file}
-			_, err := Client{HTTP: &http.Client{}}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
+			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
 			var got *model.CallError
 			if !errors.As(err, &got) {
 				t.Fatalf("error %v, want a CallError", err)
@@ -73,7 +73,7 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 
 func TestPostReadsTheAnswer(t *testing.T) {
 	t.Parallel()
-	u := Client{HTTP: &http.Client{}}
+	u := Client{HTTP: freshClient()}
 	if b, err := u.Post(t.Context(), upstream(t, 200, nil, ` {"a":1} `), "/x", nil, Headers{}); err != nil || string(b) != `{"a":1}` {
 		t.Errorf("Post = %q, %v", b, err)
 	}

@@ -75,7 +75,7 @@ func TestRedirects(t *testing.T) {
 		} {
 			seen.all = nil
 			at := registry.Upstream{URL: s.URL + "/v1", Credential: credential(t)}
-			b, err := Client{HTTP: &http.Client{}}.Post(t.Context(), at, path, []byte(`{"a":1}`), Headers{IdempotencyKey: "key"})
+			b, err := Client{HTTP: freshClient()}.Post(t.Context(), at, path, []byte(`{"a":1}`), Headers{IdempotencyKey: "key"})
 			if diff := cmp.Diff(want, seen.all); diff != "" || err != nil || string(b) != `{"ok":true}` {
 				t.Errorf("%d of %s: %s, %v (-want +got):\n%s", status, path, b, err, diff)
 			}
@@ -127,7 +127,7 @@ func TestAttempts(t *testing.T) {
 	} {
 		for header, want := range map[string]bool{"": retry, "true": true, "false": false} {
 			at := upstream(t, status, http.Header{"X-Should-Retry": {header}, "Retry-After-Ms": {"1500"}}, `{"error":{"message":"why"}}`)
-			_, err := Client{HTTP: &http.Client{}}.Post(t.Context(), at, "/x", []byte(`{}`), Headers{})
+			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/x", []byte(`{}`), Headers{})
 			var got *model.CallError
 			if !errors.As(err, &got) || got.Retriable != want || got.HTTPStatus != status || got.RetryAfter.Milliseconds() != 1500 {
 				t.Errorf("HTTP %d with x-should-retry %q: %+v, want another attempt: %v", status, header, err, want)
@@ -156,7 +156,7 @@ func TestUnreachable(t *testing.T) {
 		"no trust":         {secure.URL, "The upstream could not be reached: its certificate is not trusted: ", false},
 		"no valid address": {"localhost:8080/v1", "The model's upstream URL is not valid.", false},
 	} {
-		_, err := Client{HTTP: &http.Client{}}.Post(t.Context(), registry.Upstream{URL: tt.url}, "/x", []byte(`{}`), Headers{})
+		_, err := Client{HTTP: freshClient()}.Post(t.Context(), registry.Upstream{URL: tt.url}, "/x", []byte(`{}`), Headers{})
 		var got *model.CallError
 		if !errors.As(err, &got) || !strings.HasPrefix(got.Message, tt.want) || got.Retriable != tt.retry {
 			t.Errorf("%s: %+v, want %s", name, err, tt.want)

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -44,7 +43,7 @@ func TestReportedErrors(t *testing.T) {
 			for _, listen := range []model.Listen{nil, func(model.Delta) {}} {
 				at := upstream(t, 200, nil, body)
 				at.Credential = credential(t)
-				_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, listen)
+				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, listen)
 				var got *model.CallError
 				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message || got.HTTPStatus != tt.status || got.Retriable != tt.retry {
 					t.Errorf("%s, %s: %+v, want %s %d %q", name, how, err, tt.code, tt.status, tt.message)
@@ -70,7 +69,7 @@ func TestErrorsInPlaceOfAnswers(t *testing.T) {
 		`{"base_resp":{"status_code":1004}}`:                                 "the upstream's answer is malformed: it has no choice with a message",
 		`{"model":"m","message":{"role":"assistant","content":"of Ollama"}}`: "the upstream's answer is malformed: it has no choice with a message",
 	} {
-		_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, nil, doc), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
+		_, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, nil, doc), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
 		var got *model.CallError
 		if !errors.As(err, &got) || got.Message != want {
 			t.Errorf("%s: %+v, want %s", doc, err, want)
@@ -88,7 +87,7 @@ func TestNoErrors(t *testing.T) {
 		for how, body := range map[string]string{
 			"whole": strings.Replace(chatWhole, "{", "{"+member+",", 1), "stream": "data: " + strings.Replace(chatChunk2, "{", "{"+member+",", 1) + "\n\ndata: " + chatChunk3 + "\n\n",
 		} {
-			a, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), upstream(t, 200, nil, body), chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+			a, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, nil, body), chat.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
 			if err != nil || len(a.Outputs) != 1 {
 				t.Errorf("%s, %s: %+v, %v", member, how, a, err)
 			}

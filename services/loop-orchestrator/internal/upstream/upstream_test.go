@@ -64,7 +64,7 @@ func TestRefusals(t *testing.T) {
 			t.Parallel()
 			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
 			at.Credential = registry.Credential{File: file}
-			_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, nil)
+			_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, nil)
 			var got *model.CallError
 			if !errors.As(err, &got) {
 				t.Fatalf("error %v, want a model.CallError", err)
@@ -100,7 +100,7 @@ func TestErrorsOfResponses(t *testing.T) {
 			} {
 				at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
 				at.Credential = registry.Credential{File: file}
-				_, err := Client{HTTP: &http.Client{}}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
 				var got *model.CallError
 				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message {
 					t.Errorf("%s: error %v, want %s: %s", media, err, tt.code, tt.message)
@@ -116,7 +116,7 @@ func TestAnEndedContextIsNotTheUpstreamsFault(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
 	at := upstream(t, 200, nil, `{}`)
-	u := Client{HTTP: &http.Client{}}
+	u := Client{HTTP: freshClient()}
 	if _, err := u.Complete(ctx, at, chat.Dialect{}, nil, Headers{}, nil); !errors.Is(err, cause) {
 		t.Errorf("error %v, want the context's cause", err)
 	}
