@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"windlass.dev/windlass/pkg/store/pgbouncer"
+	"windlass.dev/windlass/pkg/localpg/pgbouncer"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"windlass.dev/windlass/pkg/store/pgbouncer"
+	"windlass.dev/windlass/pkg/localpg/pgbouncer"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 

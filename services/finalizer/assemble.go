@@ -6,8 +6,8 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // assemble builds the final object from the chain; nil where the request is one model call, whose step is its answer.
@@ -19,14 +19,14 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 	if fault != nil {
 		return nil, fmt.Errorf("read the request's body: %w", fault)
 	}
-	turns, err := chain.Turns(c)
+	turns, err := transcript.Turns(c)
 	if err != nil {
 		return nil, err
 	}
-	usage := chain.Usage(turns)
+	usage := transcript.Usage(turns)
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
-		CreatedAt: dispatch.CreatedAt(c.ID), Output: chain.Output(turns), Usage: &usage,
+		CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
 	case store.Completed:
@@ -43,13 +43,13 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 }
 
 // lastFailure is why the request failed.
-func lastFailure(c store.Chain) chain.Failure {
+func lastFailure(c store.Chain) transcript.Failure {
 	for i := len(c.Steps) - 1; i >= 0; i-- {
 		if s := c.Steps[i]; s.Index == 0 && s.State == store.StepFailed {
-			return chain.ReadFailure(s.Error)
+			return transcript.ReadFailure(s.Error)
 		}
 	}
-	return chain.Failure{Code: "server_error", Message: "The request failed."}
+	return transcript.Failure{Code: "server_error", Message: "The request failed."}
 }
 
 // unreadable is the final object of a request whose record cannot be read.

@@ -12,13 +12,13 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // run is a request of two turns: three calls, of which one failed and one is the client's, and what came then.
 func run(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
 	tb.Helper()
-	record, err := chain.Record{
+	record, err := transcript.Record{
 		Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
 		Items: []item.Item{
 			item.Call{ID: "fc_1", CallID: "a", Name: "add", Arguments: `{"n":1}`, Status: "completed"}.Function(),
@@ -29,7 +29,7 @@ func run(tb testing.TB, outcome store.Status, reason string, last store.Step) st
 	if err != nil {
 		tb.Fatal(err)
 	}
-	why := chain.Failure{Code: "invalid_arguments", Message: "no JSON"}
+	why := transcript.Failure{Code: "invalid_arguments", Message: "no JSON"}
 	c := store.Chain{Body: []byte(`{"model":"m","input":"hi","metadata":{"k":"v"}}`), Steps: []store.Step{
 		{Turn: 1, Kind: "model", State: store.StepDone, Output: record},
 		{Turn: 1, Index: 1, Kind: "tool", CallID: "a", State: store.StepDone, Output: []byte("2\x00"), Error: why.Encode()},
@@ -44,14 +44,14 @@ func run(tb testing.TB, outcome store.Status, reason string, last store.Step) st
 
 func answer(tb testing.TB) store.Step {
 	tb.Helper()
-	b, err := chain.Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "done"})}}.Encode()
+	b, err := transcript.Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "done"})}}.Encode()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return store.Step{Turn: 2, Kind: "model", State: store.StepDone, Output: b}
 }
 
-func failed(f chain.Failure) store.Step {
+func failed(f transcript.Failure) store.Step {
 	return store.Step{Turn: 2, Kind: "model", State: store.StepFailed, Error: f.Encode()}
 }
 
@@ -75,7 +75,7 @@ func TestAssemble(t *testing.T) {
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"failed", run(t, store.Failed, "too_long", failed(chain.Failure{Code: "too_long", Message: "No."})),
+			"failed", run(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
 			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
@@ -128,7 +128,7 @@ func TestAssemble(t *testing.T) {
 // A call that ran here is shown as a hosted one, with what the model saw of it.
 func TestHosted(t *testing.T) {
 	t.Parallel()
-	turns, err := chain.Turns(run(t, store.Completed, "", answer(t)))
+	turns, err := transcript.Turns(run(t, store.Completed, "", answer(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestHosted(t *testing.T) {
 			`"error":{"type":"mcp_tool_execution_error","content":[{"type":"text","text":"no JSON"}]},"approval_request_id":null}`,
 		`{"type":"function_call","id":"fc_3","status":"completed","call_id":"c","name":"ask","arguments":"{}"}`,
 	}
-	for i, it := range chain.Output(turns)[:3] {
+	for i, it := range transcript.Output(turns)[:3] {
 		if diff := cmp.Diff(want[i], string(it.JSON())); diff != "" {
 			t.Errorf("item %d (-want +got):\n%s", i, diff)
 		}

@@ -12,9 +12,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const (
@@ -66,19 +66,19 @@ func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
 
 // tellRan closes the hosted calls of a last turn that no other follows.
 func (f *finalizer) tellRan(ctx context.Context, c store.Chain) {
-	turns, err := chain.Turns(c)
+	turns, err := transcript.Turns(c)
 	if err != nil { // the answer says so
 		return
 	}
-	ran := chain.Ran(turns)
+	ran := transcript.Ran(turns)
 	if len(ran) == 0 || len(turns) < c.Turn { // a later turn has begun, and told them
 		return
 	}
 	w := f.Bus.OpenLive(ctx, &stepv1.StepIdentity{
-		RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: live.Settled,
+		RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
 	})
 	defer w.Close()
-	w.Write(live.Keyed(ran)...)
+	w.Write(livestream.Keyed(ran)...)
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
 	if err := w.Flush(ctx); err != nil {
@@ -94,8 +94,8 @@ func (f *finalizer) close(ctx context.Context, c store.Chain) ([]byte, error) {
 			return archive, err
 		}
 		ended, err = f.Bus.EndLive(ctx, &stepv1.LiveFrames{
-			RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: live.Settled,
-			Frames: []*stepv1.LiveFrame{live.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
+			RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
+			Frames: []*stepv1.LiveFrame{livestream.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
 		}, last)
 		if err != nil || ended {
 			return archive, err
@@ -106,9 +106,9 @@ func (f *finalizer) close(ctx context.Context, c store.Chain) ([]byte, error) {
 
 // collect reads the stream as it stands. ended: the last frame is there.
 func (f *finalizer) collect(ctx context.Context, c store.Chain) (archive []byte, last uint64, ended bool, err error) {
-	kept, hole := live.NewArchive(), false
+	kept, hole := livestream.NewArchive(), false
 	var opened error
-	var seq live.Sequencer
+	var seq livestream.Sequencer
 	keep := func(events []event.Event) error {
 		for _, e := range events {
 			if err := kept.Add(e); err != nil {
@@ -120,7 +120,7 @@ func (f *finalizer) collect(ctx context.Context, c store.Chain) (archive []byte,
 	if c.Endpoint != store.Responses { // its chunks are all there is, and good for nothing but an answer
 		seq.Once, hole = true, c.Status != store.Completed
 	} else if request, fault := responses.Decode(c.Body); fault == nil {
-		opened = keep(live.Opening(c.ID, request))
+		opened = keep(livestream.Opening(c.ID, request))
 	} else { // ended before it was claimed, and loaded without its body: its stream follows from the row
 		hole = true
 	}
@@ -129,7 +129,7 @@ func (f *finalizer) collect(ctx context.Context, c store.Chain) (archive []byte,
 		if err == nil && !hole {
 			err = keep(events)
 		}
-		if errors.Is(err, live.ErrLost) || errors.Is(err, live.ErrTooLarge) {
+		if errors.Is(err, livestream.ErrLost) || errors.Is(err, livestream.ErrTooLarge) {
 			hole, err = true, nil
 		}
 		return err

@@ -9,7 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
@@ -44,7 +44,7 @@ func callFault(a *store.Answer) (*fault.Error, error) {
 	switch a.Status {
 	case store.Failed:
 		if a.Final != nil {
-			why := chain.ReadFailure(a.Final)
+			why := transcript.ReadFailure(a.Final)
 			f := upstreamFault(why)
 			f.RetryAfter = time.Duration(why.RetryAfterMS) * time.Millisecond
 			return f, nil
@@ -60,7 +60,7 @@ func callFault(a *store.Answer) (*fault.Error, error) {
 
 // upstreamFault is a failed call as HTTP says it. Where the request is at fault, or a limit was hit, the upstream's own error is
 // the answer. What is between us and the upstream is a gateway's error: the client can't do anything about it.
-func upstreamFault(why chain.Failure) *fault.Error {
+func upstreamFault(why transcript.Failure) *fault.Error {
 	var own struct{ Message, Type, Param, Code string }
 	switch {
 	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == "timeout":

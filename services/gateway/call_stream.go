@@ -14,7 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
@@ -89,7 +89,7 @@ type callFollower struct {
 func (s *server) followCall(x *exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
 	out := &lateSSE{x: x, since: time.Now()}
 	return &callFollower{out: out, follower: follower{
-		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: live.Sequencer{Once: true},
+		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: livestream.Sequencer{Once: true},
 	}}
 }
 

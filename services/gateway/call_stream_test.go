@@ -17,9 +17,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const streamBody = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}`
@@ -69,10 +69,12 @@ func (c *chunks) write(attempt int, frames ...*stepv1.LiveFrame) {
 	w.Close()
 }
 
-func first(data string) *stepv1.LiveFrame { return live.Begin(event.Event{Data: []byte(data)}) }
-func next(data string) *stepv1.LiveFrame  { return live.Frame(event.Event{Data: []byte(data)}, "") }
+func first(data string) *stepv1.LiveFrame { return livestream.Begin(event.Event{Data: []byte(data)}) }
+func next(data string) *stepv1.LiveFrame {
+	return livestream.Frame(event.Event{Data: []byte(data)}, "")
+}
 
-var complete = live.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE)
+var complete = livestream.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE)
 
 // settle commits and settles; last says whether the stream gets its last frame as well.
 func (c *chunks) settle(t store.TurnCommit, last bool) {
@@ -90,8 +92,8 @@ func (c *chunks) settle(t store.TurnCommit, last bool) {
 		c.tb.Fatal(err)
 	}
 	end := &stepv1.LiveFrames{
-		RequestId: dispatch.BusID(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: live.Settled,
-		Frames: []*stepv1.LiveFrame{live.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
+		RequestId: dispatch.BusID(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: livestream.Settled,
+		Frames: []*stepv1.LiveFrame{livestream.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
 	}
 	if ended, err := c.bus.EndLive(c.tb.Context(), end, behind); err != nil || !ended {
 		c.tb.Fatalf("EndLive = %v, %v", ended, err)
@@ -174,7 +176,7 @@ func TestChunksAreSentAsTheyCome(t *testing.T) {
 func TestAStreamThatFailsBeforeItsFirstChunkIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	c := startChunks(t)
-	c.settle(failedCall(chain.Failure{Code: "c", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":"own"}`)}), true)
+	c.settle(failedCall(transcript.Failure{Code: "c", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":"own"}`)}), true)
 	c.refused(422, "own", "")
 }
 
@@ -184,7 +186,7 @@ func TestAStreamThatFailsLaterEndsWithAnErrorChunk(t *testing.T) {
 	c.write(1, first(`{"n":1}`))
 	body := c.stream()
 	c.frame(body, `{"n":1}`)
-	c.settle(failedCall(chain.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}), true)
+	c.settle(failedCall(transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}), true)
 	c.frame(body, `{"error":{"message":"Oops.","type":"server_error","param":null,"code":"server_error"}}`)
 	c.rest(body, "data: [DONE]\n\n")
 }
@@ -215,7 +217,7 @@ func TestAStreamWhoseChunksAreLostGoesOnFromTheArchive(t *testing.T) {
 			c.frame(body, `{"n":1}`)
 			c.settle(streamed, false)
 			if archived {
-				a := live.NewArchive()
+				a := livestream.NewArchive()
 				for _, data := range []string{`{"n":1}`, `{"n":2}`} {
 					if err := a.Add(event.Event{Data: []byte(data)}); err != nil {
 						t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const (
@@ -29,7 +29,7 @@ func (s *stand) end(row store.Row, t store.TurnCommit) {
 	s.bus.DoneHint(dispatch.BusID(row.ID))
 }
 
-func failedCall(why chain.Failure) store.TurnCommit {
+func failedCall(why transcript.Failure) store.TurnCommit {
 	return store.TurnCommit{Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
 }
 
@@ -70,30 +70,30 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 	const own = `{"message":"No.","type":"BadRequestError","param":"messages","code":"too_long"}`
 	for _, tt := range []struct {
 		name       string
-		why        chain.Failure
+		why        transcript.Failure
 		status     int
 		code, typ  any
 		retry      string // X-Should-Retry
 		retryAfter string
 		body       string
 	}{
-		{"the upstream's 400", chain.Failure{Code: "too_long", HTTPStatus: 400, Own: []byte(own)}, 400, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
-		{"the upstream's 404", chain.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
+		{"the upstream's 400", transcript.Failure{Code: "too_long", HTTPStatus: 400, Own: []byte(own)}, 400, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
+		{"the upstream's 404", transcript.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
 		{
 			"a limit of the upstream",
-			chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfterMS: 1500, Own: []byte(own)},
+			transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfterMS: 1500, Own: []byte(own)},
 			429, "too_long", "BadRequestError", "false", "2", `{"error":` + own + `}`,
 		},
-		{"a limit without a word", chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},
-		{"the upstream's 500", chain.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
-		{"the upstream's 503", chain.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfterMS: 7000}, 502, "server_error", "server_error", "false", "7", ""},
-		{"a refused credential", chain.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
-		{"an answer that is none", chain.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
-		{"nobody there", chain.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
-		{"no answer in time", chain.Failure{Code: "timeout", Message: "Late."}, 504, "timeout", "server_error", "false", "", ""},
-		{"the upstream's 408", chain.Failure{Code: "timeout", Message: "Late.", HTTPStatus: 408, Own: []byte(own)}, 504, "timeout", "server_error", "false", "", ""},
-		{"no such model any more", chain.Failure{Code: "model_not_found", Message: "Gone."}, 404, "model_not_found", "invalid_request_error", "", "", ""},
-		{"poison", chain.Failure{Code: "poison", Message: "Given up."}, 500, "poison", "server_error", "false", "", ""},
+		{"a limit without a word", transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},
+		{"the upstream's 500", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
+		{"the upstream's 503", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfterMS: 7000}, 502, "server_error", "server_error", "false", "7", ""},
+		{"a refused credential", transcript.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
+		{"an answer that is none", transcript.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
+		{"nobody there", transcript.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
+		{"no answer in time", transcript.Failure{Code: "timeout", Message: "Late."}, 504, "timeout", "server_error", "false", "", ""},
+		{"the upstream's 408", transcript.Failure{Code: "timeout", Message: "Late.", HTTPStatus: 408, Own: []byte(own)}, 504, "timeout", "server_error", "false", "", ""},
+		{"no such model any more", transcript.Failure{Code: "model_not_found", Message: "Gone."}, 404, "model_not_found", "invalid_request_error", "", "", ""},
+		{"poison", transcript.Failure{Code: "poison", Message: "Given up."}, 500, "poison", "server_error", "false", "", ""},
 	} {
 		answers := s.later("POST", chatPath, chatBody)
 		row := s.claim()
@@ -200,7 +200,7 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := s.claim()
-	s.end(row, failedCall(chain.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
+	s.end(row, failedCall(transcript.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
 	a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const shortened = `{"id":"resp_1","object":"response.compaction","created_at":1,"output":[],"usage":{}}`
@@ -78,15 +78,15 @@ func TestACompactionThatFailedIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	for _, tt := range []struct {
-		why          chain.Failure
+		why          transcript.Failure
 		status       int
 		param, retry any
 	}{
-		{chain.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
-		{chain.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
-		{chain.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
-		{chain.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
-		{chain.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
+		{transcript.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
+		{transcript.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
+		{transcript.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
+		{transcript.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
+		{transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
 	} {
 		answers := s.later("POST", compactPath, `{"model":"m","input":"hi"}`)
 		s.end(s.claim(), failedCall(tt.why))

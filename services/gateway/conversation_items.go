@@ -14,8 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // conversationTries bounds how often a conversation that moves on under the hands of its user is looked at anew.
@@ -124,7 +124,7 @@ func (s *server) addItems(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: chain.Kept(itemid.Added(change, items))}
+	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: transcript.Kept(itemid.Added(change, items))}
 	added := make([]store.StoredItem, len(items))
 	ids := make([]string, len(items))
 	var size int64

@@ -17,7 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // silence is how long a live stream may say nothing before the row is looked at.
@@ -44,7 +44,7 @@ type follower struct {
 	padding *event.Padding // nil where the client wants none
 	after   int            // the last event that the client has
 	next    int            // the number of the next event
-	seq     live.Sequencer
+	seq     livestream.Sequencer
 }
 
 // errFollowed ends the reading of a stream that is at its end.
@@ -52,7 +52,7 @@ var errFollowed = errors.New("the stream is at its end")
 
 // follow sends events until the response has ended. Its error is one of the client's context, or errHungUp.
 func (f *follower) follow(ctx context.Context) error {
-	if err := f.send(live.Opening(f.id, f.request)); err != nil {
+	if err := f.send(livestream.Opening(f.id, f.request)); err != nil {
 		return err
 	}
 	for {
@@ -133,7 +133,9 @@ func (f *follower) finish(ctx context.Context, why error) error {
 	return f.archived(ctx, a)
 }
 
-func lost(err error) bool { return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, live.ErrLost) }
+func lost(err error) bool {
+	return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, livestream.ErrLost)
+}
 
 // archived goes on from the archive of a response that has ended, or from what its row tells.
 func (f *follower) archived(ctx context.Context, a *store.Answer) error {
@@ -141,7 +143,7 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	if err != nil {
 		return errGoesOn
 	}
-	if events == nil && f.next > len(live.Opening(f.id, f.request)) { // what was sent cannot be gone on with
+	if events == nil && f.next > len(livestream.Opening(f.id, f.request)) { // what was sent cannot be gone on with
 		return f.lose(f.gap())
 	}
 	if events == nil {
@@ -170,7 +172,7 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 		return nil, err
 	}
 	var events []event.Event
-	err = live.Read(archive, func(e event.Event) error {
+	err = livestream.Read(archive, func(e event.Event) error {
 		events = append(events, e)
 		return nil
 	})
@@ -180,13 +182,13 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 // retold is the stream of a response of which there is no archive.
 func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
-		return live.Opening(a.ID, request), nil
+		return livestream.Opening(a.ID, request), nil
 	}
 	output, err := outputOf(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
-	return live.Told(a.ID, request, output), nil
+	return livestream.Told(a.ID, request, output), nil
 }
 
 // terminal sends the last event and the end of the stream.
@@ -196,7 +198,7 @@ func (f *follower) terminal(a *store.Answer) error {
 		return f.lose(faultOf(err))
 	}
 	status := responses.Status(a.Status)
-	if err := f.send([]event.Event{live.Terminal(status, object)}); err != nil {
+	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}
 	return f.out.done()

@@ -8,8 +8,8 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const counted = `{"object":"response.input_tokens","input_tokens":9,"estimated":true}`
@@ -121,7 +121,7 @@ func TestACountThatFailedIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	answers := s.later("POST", inputTokensPath, `{"model":"m","input":"hi"}`)
-	s.end(s.claim(), failedCall(chain.Failure{
+	s.end(s.claim(), failedCall(transcript.Failure{
 		Code: "input_tokens_not_supported", HTTPStatus: 400, Own: []byte(`{"message":"No.","type":"invalid_request_error","code":"input_tokens_not_supported"}`),
 	}))
 	wantRefused(t, "a count", receive(t, answers), http.StatusBadRequest, "input_tokens_not_supported")

@@ -18,7 +18,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // tenanted is a configuration with tenants.
@@ -133,7 +133,7 @@ func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 		"compaction": {"/v1/responses/compact", `{"model":"m","input":"hi"}`},
 	} {
 		answers := s.later("POST", ask[0], ask[1])
-		s.end(s.claim(), failedCall(chain.Failure{Code: "x", Message: "x"}))
+		s.end(s.claim(), failedCall(transcript.Failure{Code: "x", Message: "x"}))
 		if got := quotas(receive(t, answers)); got["limit-requests"] != "100" || got["remaining-requests"] == "" || got["reset-requests"] == "" {
 			t.Errorf("%s is told %v, want what is left of 100", name, got)
 		}

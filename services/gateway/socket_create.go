@@ -15,7 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // socketTurn is a message of the client while it is answered. Turns of several lanes are at the same time.
@@ -182,7 +182,7 @@ func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 		ID: publicID(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
-	events := append(live.Opening(n.ID, c), live.Terminal(responses.Completed, r.JSON()))
+	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))
 	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {

@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // stepTime is RFC 3339 in UTC with milliseconds.
@@ -130,7 +130,7 @@ func said(output []byte) any {
 	if output == nil {
 		return nil
 	}
-	record, err := chain.ReadRecord(output)
+	record, err := transcript.ReadRecord(output)
 	if err != nil { // what it says is still better than nothing
 		return text(output)
 	}

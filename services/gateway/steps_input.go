@@ -14,8 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/audit"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // What the inputs of models may have in an audit trail, in bytes: each of them,
@@ -116,7 +116,7 @@ func notice(gap string, omitted, asked, turn int) *string {
 // trail readable.
 func (s *server) continued(
 	ctx context.Context, tenant string, id uuid.UUID, c *responses.Create,
-) (earlier []chain.Ancestor, gap string) {
+) (earlier []transcript.Ancestor, gap string) {
 	var err, unreadable error
 	switch {
 	case c.PreviousResponseID != "":
@@ -125,7 +125,7 @@ func (s *server) continued(
 		line, err = within(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
 		})
-		earlier, unreadable = chain.Ancestors(line)
+		earlier, unreadable = transcript.Ancestors(line)
 		for i := range earlier {
 			earlier[i].Input = itemid.Stored(line[i].ID, earlier[i].Input)
 		}
@@ -135,7 +135,7 @@ func (s *server) continued(
 		items, err = within(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)
 		})
-		earlier, unreadable = chain.Conversation(before(id, c.Input, items))
+		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -10,9 +10,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
-	"windlass.dev/windlass/services/internal/streamcheck"
+	"windlass.dev/windlass/services/test/streamcheck"
 )
 
 // A stream that cannot be whole any more says so, in the words of both dialects, and is over; its response is not.
@@ -39,8 +39,8 @@ func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 			RequestId: dispatch.BusID(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: number, Frames: frames,
 		}))
 	}
-	say(1, live.Begin(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))))
-	say(3, live.Frame(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`)), ""))
+	say(1, livestream.Begin(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))))
+	say(3, livestream.Frame(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`)), ""))
 	frames, rest := streamcheck.Frames(<-read)
 	if len(frames) != 5 || len(rest) > 0 || string(frames[4].Data) != "[DONE]" || frames[3].Event != "error" {
 		t.Fatalf("the stream is %+v, want three events, an error and its end", frames)

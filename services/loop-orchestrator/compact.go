@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
@@ -97,7 +97,7 @@ func (o *orchestrator) shorten(ctx context.Context, t turnCall) (store.TurnCommi
 	if compact.Asked(t.state.Request.Input) {
 		commit.Outcome = store.Completed
 	}
-	if commit.Output, err = (chain.Record{Items: []item.Item{it}, Usage: usage}).Encode(); err != nil {
+	if commit.Output, err = (transcript.Record{Items: []item.Item{it}, Usage: usage}).Encode(); err != nil {
 		return none, &model.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
 	}
 	return commit, nil

@@ -10,9 +10,9 @@ import (
 
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func seals(t *testing.T) compaction.Keys {
@@ -186,7 +186,7 @@ func TestCompactionsThatFail(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load()-before != tt.calls {
+		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load()-before != tt.calls {
 			t.Errorf("%s: failed by %+v after %d calls, want %s after %d", name, why, s.calls.Load()-before, tt.code, tt.calls)
 		}
 	}
@@ -251,8 +251,8 @@ func TestARunShortensItsHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	turns, err := chain.Turns(c)
-	if err != nil || len(turns) != 3 || !turns[1].Compacted() || chain.Usage(turns).InputTokens != 2190 {
+	turns, err := transcript.Turns(c)
+	if err != nil || len(turns) != 3 || !turns[1].Compacted() || transcript.Usage(turns).InputTokens != 2190 {
 		t.Errorf("the run is %+v, %v; want a compaction in the middle, and all usage in the sum", turns, err)
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/counting"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func counts(body string) func(*store.NewRequest) {
@@ -155,7 +155,7 @@ func TestCountsThatFail(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || why.HTTPStatus != tt.status || tt.status == 400 && why.Own == nil {
+		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || why.HTTPStatus != tt.status || tt.status == 400 && why.Own == nil {
 			t.Errorf("%s: failed by %+v, want %s, %d", name, why, tt.code, tt.status)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -15,12 +15,12 @@ var errUnreadable = &model.CallError{Code: "server_error", Message: "The request
 
 // history is what the request continues and its own turns. Every turn reads it anew; a request whose history has lost a response
 // since it was accepted, or all of its conversation, fails, for the model would answer to something that was never said.
-func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ancestor, []chain.Turn, error) {
+func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]transcript.Ancestor, []transcript.Turn, error) {
 	earlier, err := o.earlier(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	turns, err := chain.Turns(c)
+	turns, err := transcript.Turns(c)
 	if err != nil {
 		return nil, nil, errUnreadable
 	}
@@ -28,7 +28,7 @@ func (o *orchestrator) history(ctx context.Context, c store.Chain) ([]chain.Ance
 }
 
 // earlier is what the request continues: a line of responses, a conversation, or nothing.
-func (o *orchestrator) earlier(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+func (o *orchestrator) earlier(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
 	switch {
 	case c.Parent != uuid.Nil:
 		return o.line(ctx, c)
@@ -38,7 +38,7 @@ func (o *orchestrator) earlier(ctx context.Context, c store.Chain) ([]chain.Ance
 	return nil, nil
 }
 
-func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
 	var loaded []store.Chain
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
 		loaded, err = o.Store.Ancestors(ctx, c.Tenant, c.Parent)
@@ -52,7 +52,7 @@ func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]chain.Ancesto
 	if err != nil {
 		return nil, err
 	}
-	earlier, err := chain.Ancestors(loaded)
+	earlier, err := transcript.Ancestors(loaded)
 	if err != nil {
 		return nil, errUnreadable
 	}
@@ -60,7 +60,7 @@ func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]chain.Ancesto
 }
 
 // conversation is what the conversation held when the request was accepted: it is locked since.
-func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]chain.Ancestor, error) {
+func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
 	var items [][]byte
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
 		items, err = o.Store.Spoken(ctx, c.Tenant, c.Conversation)
@@ -74,7 +74,7 @@ func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]chain
 	if err != nil {
 		return nil, err
 	}
-	all, err := chain.Conversation(items)
+	all, err := transcript.Conversation(items)
 	if err != nil {
 		return nil, errUnreadable
 	}
@@ -84,19 +84,19 @@ func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]chain
 // attach adds what upstreams attached to what was said in a conversation. Its
 // items do not have it, for clients see them; the records of its responses do,
 // as long as those are kept.
-func (o *orchestrator) attach(ctx context.Context, tenant string, conversation []chain.Ancestor) error {
-	said := chain.Said(conversation)
+func (o *orchestrator) attach(ctx context.Context, tenant string, conversation []transcript.Ancestor) error {
+	said := transcript.Said(conversation)
 	if len(said) == 0 {
 		return nil
 	}
 	var records map[store.TurnKey][]byte
 	err := o.Insist(ctx, func(ctx context.Context) (err error) {
-		records, err = o.Store.Recorded(ctx, tenant, said, chain.AttachedMark)
+		records, err = o.Store.Recorded(ctx, tenant, said, transcript.AttachedMark)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	chain.Attach(conversation, records)
+	transcript.Attach(conversation, records)
 	return nil
 }

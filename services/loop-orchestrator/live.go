@@ -11,9 +11,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -37,11 +37,11 @@ func (o *orchestrator) tell(ctx context.Context, c store.Chain, s plan.State, d 
 	}
 	f := store.Fence{ID: c.ID, Epoch: c.Epoch, Turn: c.Turn, Attempt: c.Attempt}
 	t := &teller{draft: d, writer: o.Bus.OpenLive(ctx, stepIdentity(f)), log: o.Log.With(zap.String("request_id", dispatch.BusID(c.ID)))}
-	t.writer.Write(live.Keyed(chain.Ran(s.Turns))...)
+	t.writer.Write(livestream.Keyed(transcript.Ran(s.Turns))...)
 	if c.Turn == 1 || c.Attempt > 1 {
-		t.writer.Write(live.Begin(event.Response("response.in_progress", responses.Response{
+		t.writer.Write(livestream.Begin(event.Response("response.in_progress", responses.Response{
 			ID: "resp_" + dispatch.BusID(c.ID), Request: s.Request, Status: responses.InProgress,
-			CreatedAt: dispatch.CreatedAt(c.ID), Output: chain.Output(s.Turns),
+			CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(s.Turns),
 		}.JSON())))
 	}
 	t.write(d.Before())
@@ -63,7 +63,7 @@ func (t *teller) end(ctx context.Context, rest []event.Event) {
 		return
 	}
 	t.write(rest)
-	t.writer.Write(live.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
+	t.writer.Write(livestream.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
 	if err := t.writer.Flush(ctx); err != nil {
@@ -79,7 +79,7 @@ func (t *teller) close() {
 
 func (t *teller) write(events []event.Event) {
 	for _, e := range events {
-		t.writer.Write(live.Frame(e, ""))
+		t.writer.Write(livestream.Frame(e, ""))
 	}
 }
 
@@ -91,17 +91,17 @@ func (o *orchestrator) tellProgress(all []store.Progress) {
 		if p.Stage == store.StageModel { // the commit has opened the next one
 			turn--
 		}
-		var said []chain.Keyed
+		var said []transcript.Keyed
 		for _, place := range p.Done {
-			said = append(said, chain.Progress(p.ID, turn, int(place), false))
+			said = append(said, transcript.Progress(p.ID, turn, int(place), false))
 		}
 		for _, place := range p.Failed {
-			said = append(said, chain.Progress(p.ID, turn, int(place), true))
+			said = append(said, transcript.Progress(p.ID, turn, int(place), true))
 		}
 		if len(said) > 0 {
 			o.Bus.Announce(bus.Live(&stepv1.LiveFrames{
-				RequestId: dispatch.BusID(p.ID), Epoch: uint32(p.Epoch), Turn: uint32(turn), Attempt: live.Settled,
-				Frames: live.Keyed(said),
+				RequestId: dispatch.BusID(p.ID), Epoch: uint32(p.Epoch), Turn: uint32(turn), Attempt: livestream.Settled,
+				Frames: livestream.Keyed(said),
 			}))
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // Outcomes of a failed call, in the logs.
@@ -18,7 +18,7 @@ const (
 
 // noteFailedCall logs a failed model call. took is the call's time, or how long
 // the next attempt waits.
-func (o *orchestrator) noteFailedCall(c store.Chain, why chain.Failure, outcome string, took time.Duration) {
+func (o *orchestrator) noteFailedCall(c store.Chain, why transcript.Failure, outcome string, took time.Duration) {
 	fields := []zap.Field{
 		zap.String("kind", c.Endpoint), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
 		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome), zap.Duration("took", took),
@@ -28,7 +28,7 @@ func (o *orchestrator) noteFailedCall(c store.Chain, why chain.Failure, outcome 
 
 // noteFailedTool logs a failed tool call. Its text is not logged if the tool
 // answered: it holds what the tool said.
-func (o *orchestrator) noteFailedTool(r store.ToolResult, tool string, why chain.Failure) {
+func (o *orchestrator) noteFailedTool(r store.ToolResult, tool string, why transcript.Failure) {
 	outcome := callFailed
 	if r.Retry {
 		outcome = callRetried
@@ -59,6 +59,6 @@ func (o *orchestrator) noteRefusedTools(t store.TurnCommit) {
 		o.Log.Info("tool call failed",
 			zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(t.ID)), zap.Int("step_seq", s.Index),
 			zap.String("tool", name), zap.String("outcome", callFailed),
-			zap.String("code", chain.ReadFailure(s.Error).Code))
+			zap.String("code", transcript.ReadFailure(s.Error).Code))
 	}
 }

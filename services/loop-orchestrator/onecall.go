@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/onecall"
 )
@@ -44,17 +44,17 @@ func (o *orchestrator) relay(ctx context.Context, call onecall.Call) (store.Turn
 	f := store.Fence{ID: c.ID, Epoch: c.Epoch, Turn: c.Turn, Attempt: c.Attempt}
 	w := o.Bus.OpenLive(ctx, stepIdentity(f))
 	defer w.Close() // before the commit: what was said is stored by then
-	frame := live.Begin
+	frame := livestream.Begin
 	callCtx, cancel := inTime(ctx, c, call.Model) // storing what was heard may take longer than the call
 	defer cancel()
 	commit, err := call.Stream(callCtx, func(chunk []byte) {
 		w.Write(frame(event.Event{Data: chunk}))
-		frame = func(e event.Event) *stepv1.LiveFrame { return live.Frame(e, "") }
+		frame = func(e event.Event) *stepv1.LiveFrame { return livestream.Frame(e, "") }
 	})
 	if err != nil {
 		return commit, err
 	}
-	w.Write(live.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
+	w.Write(livestream.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE))
 	flush, flushed := context.WithTimeout(ctx, flushTime)
 	defer flushed()
 	if err := w.Flush(flush); err != nil {

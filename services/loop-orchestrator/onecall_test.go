@@ -11,9 +11,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/live"
+	"windlass.dev/windlass/services/internal/livestream"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func embeds(body string) func(*store.NewRequest) {
@@ -69,7 +69,7 @@ func TestCallsThatAreNotMade(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load() != 0 {
+		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load() != 0 {
 			t.Errorf("%s: failed by %+v after %d calls, want %s after none", name, why, s.calls.Load(), tt.code)
 		}
 	}
@@ -109,7 +109,7 @@ func (s *stand) streams(events ...string) {
 // told are the chunks in the request's live stream, and whether they are all.
 func (s *stand) told(t *testing.T, row store.Row) (chunks []string, whole bool) {
 	t.Helper()
-	seq := live.Sequencer{Once: true}
+	seq := livestream.Sequencer{Once: true}
 	_, err := s.Bus.Stored(t.Context(), dispatch.BusID(row.ID), func(m *stepv1.LiveFrames) error {
 		events, err := seq.Take(m)
 		for _, e := range events {
@@ -175,7 +175,7 @@ func TestAStreamThatFails(t *testing.T) {
 				}
 				return
 			}
-			if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code {
+			if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code {
 				t.Errorf("failed by %+v, want %s", why, tt.code)
 			}
 		})
@@ -193,7 +193,7 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 			row := s.claimed(t, chats)
 			if begun {
 				w := s.Bus.OpenLive(t.Context(), stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
-				w.Write(live.Begin(event.Event{Data: []byte(`{}`)}))
+				w.Write(livestream.Begin(event.Event{Data: []byte(`{}`)}))
 				w.Close()
 			}
 			if err := s.deliver(t.Context(), row, 2, false); err != nil { // the one who had it is gone: the attempt is raised
@@ -206,7 +206,7 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 				s.ended(t, row, store.Completed)
 				return
 			}
-			if why := chain.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != "connection_error" || s.calls.Load() != 0 {
+			if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != "connection_error" || s.calls.Load() != 0 {
 				t.Errorf("failed by %+v after %d calls, want it broken off without one", why, s.calls.Load())
 			}
 		})

@@ -13,7 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // errCommitted is the outcome of a result, which is not "done" when its call
@@ -124,7 +124,7 @@ func (o *orchestrator) result(e *stepv1.StepEvent) (store.ToolResult, bool) {
 // failedTool decides between another attempt and an error the model sees.
 func (o *orchestrator) failedTool(r *store.ToolResult, e *stepv1.StepEvent) {
 	failed := e.GetToolFailed()
-	why := chain.Failure{
+	why := transcript.Failure{
 		Code: failed.GetFailure().GetCode(), Message: failed.GetFailure().GetMessage(),
 		HTTPStatus: int(failed.GetFailure().GetHttpStatus()), Attempt: r.Attempt,
 	}

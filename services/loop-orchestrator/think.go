@@ -16,10 +16,10 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -101,7 +101,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	case !errors.As(err, &failed):
 		return err // cancelled or draining
 	}
-	why := chain.Failure{
+	why := transcript.Failure{
 		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
 		RetryAfterMS: failed.RetryAfter.Milliseconds(), Own: failed.Own,
 	}
@@ -126,7 +126,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 }
 
 // retry parks the turn. An upstream that said how long to wait is left alone by the whole lane for as long.
-func (o *orchestrator) retry(ctx context.Context, c store.Chain, f store.Fence, wait time.Duration, why chain.Failure) error {
+func (o *orchestrator) retry(ctx context.Context, c store.Chain, f store.Fence, wait time.Duration, why transcript.Failure) error {
 	err := o.Insist(ctx, func(ctx context.Context) error {
 		_, err := o.Store.RetryTurn(ctx, f, wait, why)
 		return err
@@ -170,7 +170,7 @@ func backoff(failures int) time.Duration {
 	return rand.N(min(backoffBase<<min(failures, 10), backoffMost)) + time.Millisecond
 }
 
-func failedTurn(f store.Fence, why chain.Failure) store.TurnCommit {
+func failedTurn(f store.Fence, why transcript.Failure) store.TurnCommit {
 	return store.TurnCommit{Fence: f, Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
 }
 

@@ -13,8 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const (
@@ -121,7 +121,7 @@ func (o *orchestrator) raise(ctx context.Context, f store.Fence, crashed bool) e
 
 // quarantine fails a request whose turn killed every worker that took it.
 func (o *orchestrator) quarantine(ctx context.Context, row store.Row) error {
-	why := chain.Failure{
+	why := transcript.Failure{
 		Code: "poison", Attempt: row.Attempt,
 		Message: fmt.Sprintf("The step was given up after %d workers ended while they held it.", row.Crashes),
 	}

@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // failUnknown fails the request with the cause of an unknown error, so that a
@@ -43,7 +43,7 @@ func (o *orchestrator) recordUnknown(ctx context.Context, f store.Fence, cause e
 	case !f.Holds(row):
 		return o.publishDue(ctx, row)
 	}
-	why := chain.Failure{Code: "server_error", Message: "The server could not process this step: " + store.Reason(cause) + ".", Attempt: f.Attempt}
+	why := transcript.Failure{Code: "server_error", Message: "The server could not process this step: " + store.Reason(cause) + ".", Attempt: f.Attempt}
 	return o.commitOnce(ctx, row, failedTurn(f, why))
 }
 

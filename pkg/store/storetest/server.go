@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"windlass.dev/windlass/pkg/store/localpg"
+	"windlass.dev/windlass/pkg/localpg"
 )
 
 const (

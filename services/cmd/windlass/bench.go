@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"windlass.dev/windlass/services/internal/bench"
+	"windlass.dev/windlass/services/bench"
 )
 
 // benchCmd measures a stack of its own.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/mock"
 )
 
 // benchPartCmd runs one process of the benchmark's stack. Each prints "ready on" and its address, and ends with its standard input,

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/pkg/store/pgbouncer"
-	"windlass.dev/windlass/services/internal/bench"
+	"windlass.dev/windlass/pkg/localpg/pgbouncer"
+	"windlass.dev/windlass/services/bench"
 )
 
 func TestBenchLeavesAReportAndNothingElse(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/sync/errgroup"
 
+	"windlass.dev/windlass/pkg/localpg"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/pkg/store/localpg"
 	"windlass.dev/windlass/services/internal/console"
 )
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"windlass.dev/windlass/pkg/store/localpg"
+	"windlass.dev/windlass/pkg/localpg"
 )
 
 // lockData makes this process the only one on a data folder, until the file is

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/mock"
 )
 
 // demoServer serves the demo model and its tools on a free port.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"windlass.dev/windlass/services/internal/mock"
+	"windlass.dev/windlass/services/mock"
 )
 
 // mockCmd serves the scripted model and its tools until it is told to stop.

@@ -16,8 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // toolList is an item that tells clients which tools there are; models get
@@ -27,7 +27,7 @@ const toolList = "mcp_list_tools"
 // Run is a response with everything that its models were shown.
 type Run struct {
 	Request *responses.Create
-	Earlier []chain.Ancestor
+	Earlier []transcript.Ancestor
 	Steps   []store.Step
 	// Whole tells whether an item is a compaction that has taken the place of
 	// everything before it.
@@ -45,7 +45,7 @@ type Input struct {
 // steps, with at most so many bytes of items for each: the newest ones, and the
 // instructions. It fails if a stored turn cannot be read.
 func (r Run) Inputs(most int) ([]Input, error) {
-	turns, err := chain.Turns(store.Chain{Steps: r.Steps})
+	turns, err := transcript.Turns(store.Chain{Steps: r.Steps})
 	if err != nil {
 		return nil, fmt.Errorf("read the turns: %w", err)
 	}
@@ -91,7 +91,7 @@ func (h *history) add(items []item.Item) {
 }
 
 // turn adds what the model said and then what the tools answered.
-func (h *history) turn(t chain.Turn) {
+func (h *history) turn(t transcript.Turn) {
 	h.add(t.Items)
 	for _, it := range t.Items {
 		step, ok := t.Tools[it.CallID]

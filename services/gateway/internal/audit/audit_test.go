@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func items(tb testing.TB, texts ...string) []item.Item {
@@ -74,9 +74,9 @@ func TestEachCallIsShownWhatWasThereBeforeIt(t *testing.T) {
 	t.Parallel()
 	run := Run{
 		Request: decode(t, `{"model":"m","instructions":"be kind","input":"go"}`),
-		Earlier: []chain.Ancestor{{
+		Earlier: []transcript.Ancestor{{
 			Input: items(t, user("before")),
-			Turns: []chain.Turn{{Record: chain.Record{Items: items(t, call2)}, Tools: map[string]store.Step{"c2": tool(1, 1, "c2", "old")}}},
+			Turns: []transcript.Turn{{Record: transcript.Record{Items: items(t, call2)}, Tools: map[string]store.Step{"c2": tool(1, 1, "c2", "old")}}},
 		}},
 		Steps: []store.Step{
 			step(1, `{"type":"mcp_list_tools","id":"mcpl_1","server_label":"windlass","tools":[]}`, call1, call2),

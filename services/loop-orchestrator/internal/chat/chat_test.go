@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -88,7 +88,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func call(tb testing.TB, input string, turns ...chain.Turn) model.Call {
+func call(tb testing.TB, input string, turns ...transcript.Turn) model.Call {
 	tb.Helper()
 	r, fault := responses.Decode([]byte(`{"model":"m","input":` + input + `}`))
 	if fault != nil {
@@ -101,7 +101,7 @@ func call(tb testing.TB, input string, turns ...chain.Turn) model.Call {
 func continued(c model.Call, earlier ...model.Call) model.Call {
 	for _, e := range earlier {
 		e.Request.Instructions = "forget me"
-		c.Ancestors = append(c.Ancestors, chain.Ancestor{Input: e.Request.Input, Turns: e.Turns})
+		c.Ancestors = append(c.Ancestors, transcript.Ancestor{Input: e.Request.Input, Turns: e.Turns})
 	}
 	return c
 }
@@ -111,7 +111,7 @@ var hashedID = regexp.MustCompile(`call_[0-9a-f]{24}`)
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	turn := chain.Turn{Tools: map[string]store.Step{
+	turn := transcript.Turn{Tools: map[string]store.Step{
 		"c1": {CallID: "c1", Output: []byte("one")}, "c2": {CallID: "c2", Output: []byte("two\xff")},
 	}}
 	turn.Items = []item.Item{
@@ -120,9 +120,9 @@ func TestHistory(t *testing.T) {
 		item.Call{ID: "fc1", CallID: "c1", Name: "f", Arguments: `{"a":1}`}.Function(),
 		item.Call{ID: "fc2", CallID: "c2", Name: "g", Arguments: `[1]`}.Function(),
 	}
-	silent := chain.Turn{Tools: map[string]store.Step{"c3": {CallID: "c3", Output: []byte{}}}}
+	silent := transcript.Turn{Tools: map[string]store.Step{"c3": {CallID: "c3", Output: []byte{}}}}
 	silent.Items = []item.Item{item.Call{ID: "fc3", CallID: "c3", Name: "h", Arguments: ""}.Function()}
-	quiet := chain.Turn{Record: chain.Record{Items: []item.Item{item.Message("msg", "assistant", "completed", item.Part{Type: "output_text"})}}}
+	quiet := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Message("msg", "assistant", "completed", item.Part{Type: "output_text"})}}}
 	const wrapped = `"arguments":"{\"_invalid_arguments\":\"[1]\"}"`
 	tests := []struct {
 		name string

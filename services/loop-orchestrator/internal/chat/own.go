@@ -3,7 +3,7 @@ package chat
 import (
 	"encoding/json"
 
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // own is what an upstream attached to an output, as stored in model.Output.Own.
@@ -34,7 +34,7 @@ func (o own) encode() json.RawMessage {
 
 // readOwn reads what was attached to an item of a turn. It is empty for records
 // of older versions and of other dialects.
-func readOwn(t chain.Turn, index int) own {
+func readOwn(t transcript.Turn, index int) own {
 	var o own
 	if raw := t.Own[index]; raw != nil && json.Unmarshal(raw, &o) != nil {
 		return own{}

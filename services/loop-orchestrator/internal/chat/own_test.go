@@ -11,14 +11,14 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 // recorded is an answer as its turn is recorded: with the calls' ids as clients
 // know them, of tools that answered "42" where their names begin with an s.
-func recorded(origin string, turn int, a model.Answer) chain.Turn {
-	t := chain.Turn{Tools: map[string]store.Step{}}
+func recorded(origin string, turn int, a model.Answer) transcript.Turn {
+	t := transcript.Turn{Tools: map[string]store.Step{}}
 	t.Origin, t.Own = origin, map[int]json.RawMessage{}
 	for n, o := range a.Outputs {
 		t.Own[n] = o.Own
@@ -192,7 +192,7 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 }
 
 // call2 is a call that goes on behind a turn.
-func call2(tb testing.TB, turn chain.Turn, origin string) model.Call {
+func call2(tb testing.TB, turn transcript.Turn, origin string) model.Call {
 	tb.Helper()
 	c := call(tb, `"hi"`, turn)
 	c.Origin = origin
@@ -212,7 +212,7 @@ func TestIDsGoBackInPairs(t *testing.T) {
 	}
 	c := call(t, `[{"type":"function_call_output","call_id":"call_2_1","output":"here"},{"type":"function_call_output","call_id":"call_2_0","output":""},{"type":"function_call_output","call_id":"call_1_1","output":"there"}],"previous_response_id":"resp_1"`)
 	c.Origin = "a"
-	c.Ancestors = []chain.Ancestor{{Turns: []chain.Turn{recorded("a", 1, said("sum")), recorded("a", 2, said("find"))}}}
+	c.Ancestors = []transcript.Ancestor{{Turns: []transcript.Turn{recorded("a", 1, said("sum")), recorded("a", 2, said("find"))}}}
 	calls := func(name string) string {
 		return `{"role":"assistant","content":null,"tool_calls":[{"id":"f:0","type":"function","function":{"name":"` + name + `","arguments":"{}"}},{"id":"f:1","type":"function","function":{"name":"look","arguments":"{}"}}]}`
 	}
@@ -318,7 +318,7 @@ func TestMessagesBeginAsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var turns []chain.Turn
+	var turns []transcript.Turn
 	before := ""
 	for n := range 4 {
 		c := call(t, `[{"role":"user","content":""}]`, turns...)

@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -74,7 +74,7 @@ func (t *thread) withoutEmpty() []message {
 // addTurn adds a turn's assistant message and the results of its calls, in the
 // order of the calls. What an upstream attached is added only if the request
 // goes to the same upstream.
-func (t *thread) addTurn(turn chain.Turn) error {
+func (t *thread) addTurn(turn transcript.Turn) error {
 	t.start()
 	owns := make([]own, len(turn.Items))
 	var members own
@@ -251,5 +251,5 @@ func (t *thread) hostedID(it item.Item) string {
 	if it.ID == "" {
 		return fmt.Sprintf("call_hosted_%d", len(t.messages))
 	}
-	return chain.CallID(it.ID)
+	return transcript.CallID(it.ID)
 }

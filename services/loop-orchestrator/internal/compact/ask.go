@@ -7,7 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -44,7 +44,7 @@ func Ask(c model.Call) model.Call {
 			Reasoning: responses.Reasoning{Effort: r.Reasoning.Effort}, ServiceTier: r.ServiceTier, User: r.User,
 			SafetyIdentifier: r.SafetyIdentifier, PromptCacheKey: r.PromptCacheKey,
 		},
-		Ancestors: append(slices.Clone(c.Ancestors), chain.Ancestor{Input: r.Input, Turns: c.Turns}),
+		Ancestors: append(slices.Clone(c.Ancestors), transcript.Ancestor{Input: r.Input, Turns: c.Turns}),
 	}
 }
 

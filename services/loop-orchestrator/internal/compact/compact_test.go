@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -64,15 +64,15 @@ func sketch(all []item.Item) []string {
 }
 
 func call(tb testing.TB, keys compaction.Keys) model.Call {
-	said := chain.Turn{Record: chain.Record{Items: append(items(tb, `[{"role":"assistant","content":"c"}]`), compacted(tb, keys, "r3", "s3"))}}
+	said := transcript.Turn{Record: transcript.Record{Items: append(items(tb, `[{"role":"assistant","content":"c"}]`), compacted(tb, keys, "r3", "s3"))}}
 	return model.Call{
 		Model: "up",
 		Request: &responses.Create{
 			Instructions: "Be brief.", Input: append(items(tb, `[{"role":"user","content":"d"}]`), compacted(tb, keys, "r4", "s4")),
 		},
-		Ancestors: []chain.Ancestor{{
+		Ancestors: []transcript.Ancestor{{
 			Input: append(items(tb, `[{"role":"user","content":"a"},{"role":"system","content":"b"}]`), compacted(tb, keys, "r2", "s2")),
-			Turns: []chain.Turn{said},
+			Turns: []transcript.Turn{said},
 		}},
 	}
 }
@@ -110,8 +110,8 @@ func TestOpenMovesWhatIsAttached(t *testing.T) {
 	keys := newKeys(t)
 	said := items(t, `[{"role":"assistant","content":"a"},{"role":"assistant","content":"b"}]`)
 	own := map[int]json.RawMessage{0: json.RawMessage(`"a"`), 1: json.RawMessage(`"of the seal"`), 2: json.RawMessage(`"b"`), 9: nil}
-	turn := chain.Turn{Record: chain.Record{Items: []item.Item{said[0], compacted(t, keys, "r", "s"), said[1]}, Own: own}}
-	got, err := Open(keys, tenant, model.Call{Request: &responses.Create{}, Turns: []chain.Turn{turn}})
+	turn := transcript.Turn{Record: transcript.Record{Items: []item.Item{said[0], compacted(t, keys, "r", "s"), said[1]}, Own: own}}
+	got, err := Open(keys, tenant, model.Call{Request: &responses.Create{}, Turns: []transcript.Turn{turn}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestWhole(t *testing.T) {
 	keys := newKeys(t)
 	c := model.Call{
 		Request:   &responses.Create{Input: items(t, `[{"role":"assistant","content":"c"},{"role":"user","content":"d"},{"role":"developer","content":"e"},{"type":"compaction_trigger"}]`)},
-		Ancestors: []chain.Ancestor{{Input: items(t, `[{"role":"user","content":"`+strings.Repeat("x", 500)+`"},{"role":"system","content":"a"},{"role":"user","content":"b"}]`)}},
+		Ancestors: []transcript.Ancestor{{Input: items(t, `[{"role":"user","content":"`+strings.Repeat("x", 500)+`"},{"role":"system","content":"a"},{"role":"user","content":"b"}]`)}},
 	}
 	content, err := Whole(keys, tenant, c, "S", 100)
 	if err != nil || !content.Whole {
@@ -184,21 +184,21 @@ func TestWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	it := item.Compaction("cmp_1", sealed)
-	said := chain.Turn{Record: chain.Record{Items: []item.Item{it}, Usage: responses.Usage{InputTokens: 9000}}}
-	then := chain.Turn{Record: chain.Record{Items: items(t, `[{"role":"assistant","content":"f"}]`)}}
-	before := []chain.Ancestor{{Input: items(t, `[{"role":"user","content":"old"}]`), Turns: []chain.Turn{{}}}}
+	said := transcript.Turn{Record: transcript.Record{Items: []item.Item{it}, Usage: responses.Usage{InputTokens: 9000}}}
+	then := transcript.Turn{Record: transcript.Record{Items: items(t, `[{"role":"assistant","content":"f"}]`)}}
+	before := []transcript.Ancestor{{Input: items(t, `[{"role":"user","content":"old"}]`), Turns: []transcript.Turn{{}}}}
 	for where, call := range map[string]model.Call{
-		"in a turn":      {Request: c.Request, Ancestors: before, Turns: []chain.Turn{{}, said, then}},
-		"in an ancestor": {Request: &responses.Create{}, Ancestors: append(before, chain.Ancestor{Input: c.Request.Input, Turns: []chain.Turn{{}, said, then}})},
+		"in a turn":      {Request: c.Request, Ancestors: before, Turns: []transcript.Turn{{}, said, then}},
+		"in an ancestor": {Request: &responses.Create{}, Ancestors: append(before, transcript.Ancestor{Input: c.Request.Input, Turns: []transcript.Turn{{}, said, then}})},
 		"as input":       {Request: &responses.Create{Input: append(items(t, `[{"role":"user","content":"old"}]`), it, then.Items[0])}, Ancestors: before},
-		"as its input":   {Request: &responses.Create{}, Ancestors: append(before, chain.Ancestor{Input: append(c.Request.Input, it), Turns: []chain.Turn{then}})},
+		"as its input":   {Request: &responses.Create{}, Ancestors: append(before, transcript.Ancestor{Input: append(c.Request.Input, it), Turns: []transcript.Turn{then}})},
 	} {
 		opened, err := Open(keys, tenant, call)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var all []item.Item
-		for _, a := range append(opened.Ancestors, chain.Ancestor{Input: opened.Request.Input, Turns: opened.Turns}) {
+		for _, a := range append(opened.Ancestors, transcript.Ancestor{Input: opened.Request.Input, Turns: opened.Turns}) {
 			all = append(all, a.Input...)
 			for _, t := range a.Turns {
 				all = append(all, t.Items...)
@@ -228,13 +228,13 @@ func TestDue(t *testing.T) {
 	text := func(role string, tokens int) []item.Item {
 		return items(t, `[{"role":"`+role+`","content":"`+strings.Repeat("abcd", tokens)+`"}]`)
 	}
-	turn := func(input, output, reasoning int64, results int) chain.Turn {
-		return chain.Turn{
-			Record: chain.Record{Items: text("assistant", 1), Usage: responses.Usage{InputTokens: input, OutputTokens: output, ReasoningTokens: reasoning}},
+	turn := func(input, output, reasoning int64, results int) transcript.Turn {
+		return transcript.Turn{
+			Record: transcript.Record{Items: text("assistant", 1), Usage: responses.Usage{InputTokens: input, OutputTokens: output, ReasoningTokens: reasoning}},
 			Tools:  map[string]store.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
 		}
 	}
-	compactedTurn := chain.Turn{Record: chain.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}}}
+	compactedTurn := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}}}
 	image := items(t, `[{"role":"user","content":[{"type":"input_image","image_url":"data:`+strings.Repeat("x", 9000)+`"}]},{"role":"assistant","content":"a"}]`)
 	for name, tt := range map[string]struct {
 		call   model.Call
@@ -246,15 +246,15 @@ func TestDue(t *testing.T) {
 		"a short one":                 {model.Call{Request: &responses.Create{Input: append(text("assistant", 500), text("user", 5)...)}}, 505, false},
 		"an image":                    {model.Call{Request: &responses.Create{Input: image}}, 1000, true},
 		"counted by the model": {model.Call{
-			Request: &responses.Create{Input: text("user", 5)}, Ancestors: []chain.Ancestor{{Input: text("user", 9000)}, {Turns: []chain.Turn{turn(700, 400, 105, 0)}}},
+			Request: &responses.Create{Input: text("user", 5)}, Ancestors: []transcript.Ancestor{{Input: text("user", 9000)}, {Turns: []transcript.Turn{turn(700, 400, 105, 0)}}},
 		}, 1000, true},
 		"counted, and results since": {model.Call{
-			Request: &responses.Create{Input: text("user", 9000)}, Turns: []chain.Turn{turn(9000, 1, 0, 0), turn(700, 100, 0, 199)},
+			Request: &responses.Create{Input: text("user", 9000)}, Turns: []transcript.Turn{turn(9000, 1, 0, 0), turn(700, 100, 0, 199)},
 		}, 999, false},
 		"not counted": {model.Call{
-			Request: &responses.Create{Input: text("user", 5), Instructions: strings.Repeat("abcd", 10)}, Ancestors: []chain.Ancestor{{Input: text("user", 900), Turns: []chain.Turn{turn(0, 0, 0, 100)}}},
+			Request: &responses.Create{Input: text("user", 5), Instructions: strings.Repeat("abcd", 10)}, Ancestors: []transcript.Ancestor{{Input: text("user", 900), Turns: []transcript.Turn{turn(0, 0, 0, 100)}}},
 		}, 1016, true},
-		"just compacted": {model.Call{Request: &responses.Create{Input: text("user", 9000)}, Turns: []chain.Turn{turn(9000, 1, 0, 0), compactedTurn}}, 9001, false},
+		"just compacted": {model.Call{Request: &responses.Create{Input: text("user", 9000)}, Turns: []transcript.Turn{turn(9000, 1, 0, 0), compactedTurn}}, 9001, false},
 	} {
 		opened := tt.call
 		if got := Tokens(opened); got != tt.tokens {

@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -55,7 +55,7 @@ func Tokens(opened model.Call) int {
 }
 
 // recent counts turns from the last one back to one whose usage is known: that has counted all before it, too.
-func recent(turns []chain.Turn) (n int, known bool) {
+func recent(turns []transcript.Turn) (n int, known bool) {
 	for _, t := range slices.Backward(turns) {
 		for _, s := range t.Tools { // what they answered came after the count
 			n += len(s.Output) / bytesPerToken

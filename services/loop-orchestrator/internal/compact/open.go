@@ -8,8 +8,8 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -17,7 +17,7 @@ import (
 // has to know them. The call that it is given is not written to. compaction.ErrSealed, compaction.ErrNoKey.
 func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error) {
 	o := opener{keys: keys, tenant: tenant}
-	var earlier []chain.Ancestor
+	var earlier []transcript.Ancestor
 	for _, a := range c.Ancestors {
 		input, whole := o.items(a.Input)
 		turns, cut := o.turns(a.Turns)
@@ -27,7 +27,7 @@ func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error)
 		if cut {
 			input = nil
 		}
-		earlier = append(earlier, chain.Ancestor{Input: input, Turns: turns})
+		earlier = append(earlier, transcript.Ancestor{Input: input, Turns: turns})
 	}
 	input, whole := o.items(c.Request.Input)
 	turns, cut := o.turns(c.Turns)
@@ -51,7 +51,7 @@ type opener struct {
 }
 
 // turns are those from the last one on that has taken the place of all before.
-func (o *opener) turns(turns []chain.Turn) (out []chain.Turn, cut bool) {
+func (o *opener) turns(turns []transcript.Turn) (out []transcript.Turn, cut bool) {
 	for _, t := range turns {
 		if t.Compacted() {
 			t.Usage = responses.Usage{} // of a history that is not shown any more
@@ -69,7 +69,7 @@ func (o *opener) turns(turns []chain.Turn) (out []chain.Turn, cut bool) {
 
 // moved is what an upstream attached to the items of a turn, by their places
 // among items, which has some of them and others.
-func moved(t chain.Turn, items []item.Item) map[int]json.RawMessage {
+func moved(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
 	if len(t.Own) == 0 || !slices.ContainsFunc(t.Items, special) {
 		return t.Own
 	}

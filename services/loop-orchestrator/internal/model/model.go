@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 var (
@@ -29,8 +29,8 @@ var (
 type Call struct {
 	Model     string // the upstream's name
 	Request   *responses.Create
-	Ancestors []chain.Ancestor // oldest first
-	Turns     []chain.Turn
+	Ancestors []transcript.Ancestor // oldest first
+	Turns     []transcript.Turn
 	Tools     []toolset.Offer
 	Choice    tool.Choice
 	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
@@ -44,7 +44,7 @@ type Call struct {
 }
 
 // Each walks a call's history in its order: of each response, the earlier ones first, the items of its input and then its turns.
-func (c Call) Each(add func(item.Item) error, turn func(chain.Turn) error) error {
+func (c Call) Each(add func(item.Item) error, turn func(transcript.Turn) error) error {
 	for _, a := range c.Ancestors {
 		if err := each(a.Input, a.Turns, add, turn); err != nil {
 			return fmt.Errorf("an earlier response: %w", err)
@@ -53,7 +53,7 @@ func (c Call) Each(add func(item.Item) error, turn func(chain.Turn) error) error
 	return each(c.Request.Input, c.Turns, add, turn)
 }
 
-func each(input []item.Item, turns []chain.Turn, add func(item.Item) error, turn func(chain.Turn) error) error {
+func each(input []item.Item, turns []transcript.Turn, add func(item.Item) error, turn func(transcript.Turn) error) error {
 	for i, it := range input {
 		if err := add(it); err != nil {
 			return fmt.Errorf("input[%d]: %w", i, err)

@@ -11,11 +11,11 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
-	"windlass.dev/windlass/services/internal/streamcheck"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+	"windlass.dev/windlass/services/test/streamcheck"
 )
 
 // Listener hears answers of a dialect.
@@ -88,7 +88,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	if err != nil {
 		t.Fatal(err)
 	}
-	turns, err := chain.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
+	turns, err := transcript.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
 	if err != nil {
 		t.Fatalf("the record cannot be read: %v\n%s", err, b)
 	}
@@ -96,7 +96,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	if len(commit.Steps) > 0 {
 		return // calls of tools that nobody offered are closed by the next turn
 	}
-	r.Status, r.Output = responses.Completed, chain.Output(turns)
+	r.Status, r.Output = responses.Completed, transcript.Output(turns)
 	told = append(append(told, rest...), event.Response("response.completed", r.JSON()))
 	var raw []byte
 	for n, e := range told {
@@ -111,7 +111,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 const origin = "0123456789abcdef"
 
 // next checks that what was recorded can be sent back.
-func (l Listener) next(t *testing.T, turns []chain.Turn) {
+func (l Listener) next(t *testing.T, turns []transcript.Turn) {
 	t.Helper()
 	body, err := l.dialect.Encode(model.Call{Model: "m", Request: l.request, Turns: turns, Origin: origin})
 	if err != nil || !json.Valid(body) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -56,7 +56,7 @@ func history(c model.Call) ([]members, error) {
 }
 
 // turn adds what the model said and, in the order of its calls, what the tools answered.
-func (t *thread) turn(turn chain.Turn) error {
+func (t *thread) turn(turn transcript.Turn) error {
 	begin := len(t.items)
 	t.used = map[string]bool{}
 	var results []members
@@ -165,7 +165,7 @@ func (t *thread) reasoning(it item.Item) error {
 func (t *thread) hosted(it item.Item) {
 	id := fmt.Sprintf("call_hosted_%d", len(t.items))
 	if it.ID != "" {
-		id = chain.CallID(it.ID)
+		id = transcript.CallID(it.ID)
 	}
 	text, ok := it.Output()
 	if !ok {

@@ -9,7 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -17,9 +17,9 @@ import (
 func TestHistoryOfItsOwn(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200)
-	turn := chain.Turn{
+	turn := transcript.Turn{
 		Tools: map[string]store.Step{"c1": {CallID: "c1", Output: []byte("one")}},
-		Record: chain.Record{
+		Record: transcript.Record{
 			Origin: "here",
 			Items: []item.Item{
 				item.Reasoning{ID: "rs_1", Text: "hm"}.Item(),
@@ -47,7 +47,7 @@ func TestHistoryOfItsOwn(t *testing.T) {
 		{"type":"function_call_output","call_id":"c1","output":"one"}`
 	output := func(id string) string { return `{"type":"function_call_output","call_id":"` + id + `","output":"two"}` }
 	later := call(t, `"input":[{"type":"function_call_output","call_id":"c2","output":"two"}],"previous_response_id":"resp_1"`)
-	later.Ancestors = []chain.Ancestor{{Input: call(t, "").Request.Input, Turns: []chain.Turn{turn}}}
+	later.Ancestors = []transcript.Ancestor{{Input: call(t, "").Request.Input, Turns: []transcript.Turn{turn}}}
 	summed := turn
 	summed.Own = map[int]json.RawMessage{0: json.RawMessage(`{"type":"reasoning","id":"rs_u","summary":[{"type":"summary_text","text":"s"}]}`)}
 	summed.Items = turn.Items[:1:1]

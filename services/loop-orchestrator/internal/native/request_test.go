@@ -13,13 +13,13 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
 // call is a call of a request with those members; the input is "hi" where none is given.
-func call(tb testing.TB, members string, turns ...chain.Turn) model.Call {
+func call(tb testing.TB, members string, turns ...transcript.Turn) model.Call {
 	tb.Helper()
 	if !strings.Contains(members, `"input"`) {
 		members = `"input":"hi",` + members
@@ -49,7 +49,7 @@ func encoded(tb testing.TB, c model.Call) map[string]any {
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	turn := chain.Turn{Tools: map[string]store.Step{
+	turn := transcript.Turn{Tools: map[string]store.Step{
 		"c1": {CallID: "c1", Output: []byte("one")}, "c2": {CallID: "c2", Output: []byte("two\xff")},
 	}}
 	turn.Items = []item.Item{
@@ -68,7 +68,7 @@ func TestHistory(t *testing.T) {
 	const hi = `{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]}`
 	const plain = `{"type":"message","role":"user","content":"hi"}`
 	continued := call(t, `"input":"and now?"`, turn)
-	continued.Ancestors = []chain.Ancestor{{Input: call(t, "").Request.Input, Turns: []chain.Turn{turn}}}
+	continued.Ancestors = []transcript.Ancestor{{Input: call(t, "").Request.Input, Turns: []transcript.Turn{turn}}}
 	for _, tt := range []struct {
 		name string
 		call model.Call
@@ -102,7 +102,7 @@ func TestHistory(t *testing.T) {
 			{"type":"function_call_output","call_id":"call_hosted_3","output":"bad"}`,
 		},
 		{
-			"thoughts that came to nothing", call(t, "", chain.Turn{Record: chain.Record{Items: []item.Item{
+			"thoughts that came to nothing", call(t, "", transcript.Turn{Record: transcript.Record{Items: []item.Item{
 				item.Message("msg_1", "assistant", "completed", item.Part{Type: "refusal", Text: "no"}),
 				item.Reasoning{ID: "rs_1", Encrypted: "sealed"}.Item(),
 				item.Call{ID: "fc_3", Status: "incomplete", CallID: "c3", Name: "mine", Arguments: `{"a`}.Function(),
@@ -111,7 +111,7 @@ func TestHistory(t *testing.T) {
 		},
 		{
 			"calls of custom tools", call(t, `"input":[{"type":"custom_tool_call_output","id":"ctco_1","call_id":"c4","output":"ok"}],"previous_response_id":"resp_1"`,
-				chain.Turn{Record: chain.Record{Items: []item.Item{
+				transcript.Turn{Record: transcript.Record{Items: []item.Item{
 					item.Call{ID: "ctc_1", Status: "completed", CallID: "c5", Name: "patch", Arguments: "[any"}.Custom(),
 					item.Call{ID: "fc_1", Status: "completed", CallID: "c7", Namespace: "crm", Name: "ask", Arguments: "{}"}.Function(),
 					item.Call{ID: "ctc_2", Status: "incomplete", CallID: "c6", Name: "patch", Arguments: "[a"}.Custom(),

@@ -6,8 +6,8 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -15,34 +15,34 @@ import (
 const maxArguments = 256 << 10
 
 // refuse says why a call is not made; nil when it is.
-func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, index int) *chain.Failure {
+func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, index int) *transcript.Failure {
 	made := index - 1
 	for _, before := range d.Turns {
 		made += len(before.Tools)
 	}
 	switch {
 	case !known:
-		return &chain.Failure{Code: "unknown_tool", Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
+		return &transcript.Failure{Code: "unknown_tool", Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
 	case index > d.Limits.MaxParallelToolCalls:
-		return &chain.Failure{Code: "too_many_parallel_calls", Message: fmt.Sprintf(
+		return &transcript.Failure{Code: "too_many_parallel_calls", Message: fmt.Sprintf(
 			"At most %d tool calls may be made at once.", d.Limits.MaxParallelToolCalls)}
 	case d.Request.MaxToolCalls != nil && made >= *d.Request.MaxToolCalls:
-		return &chain.Failure{Code: "max_tool_calls", Message: "The request allows no more tool calls."}
+		return &transcript.Failure{Code: "max_tool_calls", Message: "The request allows no more tool calls."}
 	case made >= d.Limits.MaxToolCalls:
-		return &chain.Failure{Code: "max_tool_calls", Message: "The server allows no more tool calls in this request."}
+		return &transcript.Failure{Code: "max_tool_calls", Message: "The server allows no more tool calls in this request."}
 	case len(c.Arguments) > maxArguments:
-		return &chain.Failure{Code: "arguments_too_large", Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
+		return &transcript.Failure{Code: "arguments_too_large", Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
 	}
 	if err := registered.ValidateArguments([]byte(c.Arguments)); err != nil {
-		return &chain.Failure{Code: "invalid_arguments", Message: err.Error()}
+		return &transcript.Failure{Code: "invalid_arguments", Message: err.Error()}
 	}
 	return nil
 }
 
 // spent names the budget that forbids another turn; empty when none does.
 func (d *Draft) spent() string {
-	used := chain.Usage(d.Turns).Add(d.record.Usage)
-	said := chain.Usage(d.spokenTurns()).Add(d.record.Usage) // without the summaries, which are for nobody's eyes
+	used := transcript.Usage(d.Turns).Add(d.record.Usage)
+	said := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without the summaries, which are for nobody's eyes
 	switch {
 	case d.Turn >= d.Limits.MaxTurns:
 		return "max_turns"
@@ -80,7 +80,7 @@ func size(items []item.Item) int {
 
 // stop ends the loop on a budget: nobody would see the calls' results, so none is made.
 func (d *Draft) stop(reason string) {
-	f := chain.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
+	f := transcript.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
 	for i := range d.commit.Steps {
 		if s := &d.commit.Steps[i]; s.Due() {
 			s.Output, s.Error = f.ForModel(), f.Encode()

@@ -7,9 +7,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -21,7 +21,7 @@ type Draft struct {
 	base   int             // output items before what the model says
 	ids    map[string]bool // call ids in use
 	spoken []*spoken       // by output
-	record chain.Record
+	record transcript.Record
 	commit store.TurnCommit
 	client int // calls the client is to make
 }
@@ -101,7 +101,7 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 
 // End is what follows from the whole answer: the record to store, the steps to write and, when the loop ends here, the outcome. The
 // fence is the caller's to fill in. The events are those that Hear has not told.
-func (d *Draft) End(a model.Answer) (chain.Record, store.TurnCommit, []event.Event) {
+func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []event.Event) {
 	d.record.Usage, d.record.Origin = a.Usage, d.Origin
 	d.commit = store.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
 	cut := a.Finish == model.Length || a.Finish == model.Filtered || a.Finish == model.Other
@@ -205,7 +205,7 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	}
 	f := d.refuse(c, registered, known, step.Index)
 	if status == "incomplete" { // what the model could not finish is not made, and no model sees its result
-		f = &chain.Failure{Code: "incomplete", Message: "The call was not made: the model was cut off in it."}
+		f = &transcript.Failure{Code: "incomplete", Message: "The call was not made: the model was cut off in it."}
 	}
 	if f != nil {
 		step.Output, step.Error = f.ForModel(), f.Encode()

@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // itemID is stable over attempts: what a client saw of one attempt is what the next one calls it.
@@ -47,7 +47,7 @@ func unusual(r rune) bool {
 
 func (s State) callIDs() map[string]bool {
 	ids := make(map[string]bool)
-	add := func(input []item.Item, turns []chain.Turn) {
+	add := func(input []item.Item, turns []transcript.Turn) {
 		for _, t := range turns {
 			for _, it := range t.Items {
 				ids[it.CallID] = true

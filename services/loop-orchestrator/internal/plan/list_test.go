@@ -6,7 +6,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/chain"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -63,11 +63,11 @@ func TestOnlyTheFirstTurnLists(t *testing.T) {
 	t.Parallel()
 	for recorded, place := range map[string]int{"": 0, listOfTools: 1} {
 		s := newState(t, "")
-		before := chain.Turn{}
+		before := transcript.Turn{}
 		if recorded != "" {
 			before.Items = items(t, recorded)
 		}
-		s.Turn, s.Turns = 2, []chain.Turn{before}
+		s.Turn, s.Turns = 2, []transcript.Turn{before}
 		d := Begin(s)
 		record, commit, _ := d.End(say{Calls: calls("add")}.answer())
 		if len(d.Before()) > 0 || len(record.Items) != 1 || commit.Steps[0].Place != place {
@@ -80,8 +80,8 @@ func TestOnlyTheFirstTurnLists(t *testing.T) {
 func TestACompactionIsNoTurnOfTheModels(t *testing.T) {
 	t.Parallel()
 	s := newState(t, `,"max_output_tokens":20,"tool_choice":"required"`)
-	compacted := chain.Turn{Record: chain.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}, Usage: responses.Usage{OutputTokens: 500}}}
-	s.Turn, s.Turns = 2, []chain.Turn{compacted}
+	compacted := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}, Usage: responses.Usage{OutputTokens: 500}}}
+	s.Turn, s.Turns = 2, []transcript.Turn{compacted}
 	record, commit, _ := Begin(s).End(say{Calls: calls("add")}.answer())
 	if len(record.Items) != 2 || record.Items[0].ID != "mcpl_01890a5dac96774bbcceb302099a805700020001" || commit.Steps[0].Place != 2 || commit.Outcome != "" {
 		t.Errorf("recorded %d items, first %s, the call at %d, ended %q by %q", len(record.Items), record.Items[0].ID, commit.Steps[0].Place, commit.Outcome, commit.Reason)
@@ -99,9 +99,11 @@ func TestWhatIsKnownIsNotListed(t *testing.T) {
 	old := `{"type":"mcp_list_tools","id":"mcpl_2","server_label":"windlass","tools":[{"name":"add","input_schema":{}}]}`
 	other := strings.Replace(theirs, "windlass", "other", 1)
 	broken := `{"type":"mcp_list_tools","id":"mcpl_3","server_label":"windlass","tools":7}`
-	said := func(text ...string) chain.Turn { return chain.Turn{Record: chain.Record{Items: items(t, text...)}} }
+	said := func(text ...string) transcript.Turn {
+		return transcript.Turn{Record: transcript.Record{Items: items(t, text...)}}
+	}
 	for name, tt := range map[string]struct {
-		earlier []chain.Ancestor
+		earlier []transcript.Ancestor
 		input   []item.Item
 		tools   string
 		lists   bool
@@ -114,12 +116,12 @@ func TestWhatIsKnownIsNotListed(t *testing.T) {
 		"sent, but others":     {nil, items(t, old), hosted, true},
 		"sent, broken":         {nil, items(t, broken), hosted, true},
 		"sent, and fewer now":  {nil, items(t, theirs), `{"type":"mcp","server_label":"windlass","allowed_tools":["now"]}`, true},
-		"said":                 {[]chain.Ancestor{{}, {Turns: []chain.Turn{said(listOfTools), said()}}, {}}, nil, hosted, false},
-		"brought":              {[]chain.Ancestor{{Input: items(t, listOfTools)}}, nil, hosted, false},
-		"said, others since":   {[]chain.Ancestor{{Turns: []chain.Turn{said(listOfTools)}}, {Turns: []chain.Turn{said(old)}}}, nil, hosted, true},
-		"others, said since":   {[]chain.Ancestor{{Turns: []chain.Turn{said(old)}}, {Turns: []chain.Turn{said(listOfTools)}}}, nil, hosted, false},
-		"said, others sent":    {[]chain.Ancestor{{Turns: []chain.Turn{said(listOfTools)}}}, items(t, old), hosted, true},
-		"said, another's sent": {[]chain.Ancestor{{Turns: []chain.Turn{said(listOfTools)}}}, items(t, other), hosted, false},
+		"said":                 {[]transcript.Ancestor{{}, {Turns: []transcript.Turn{said(listOfTools), said()}}, {}}, nil, hosted, false},
+		"brought":              {[]transcript.Ancestor{{Input: items(t, listOfTools)}}, nil, hosted, false},
+		"said, others since":   {[]transcript.Ancestor{{Turns: []transcript.Turn{said(listOfTools)}}, {Turns: []transcript.Turn{said(old)}}}, nil, hosted, true},
+		"others, said since":   {[]transcript.Ancestor{{Turns: []transcript.Turn{said(old)}}, {Turns: []transcript.Turn{said(listOfTools)}}}, nil, hosted, false},
+		"said, others sent":    {[]transcript.Ancestor{{Turns: []transcript.Turn{said(listOfTools)}}}, items(t, old), hosted, true},
+		"said, another's sent": {[]transcript.Ancestor{{Turns: []transcript.Turn{said(listOfTools)}}}, items(t, other), hosted, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

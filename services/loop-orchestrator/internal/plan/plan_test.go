@@ -13,8 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -74,8 +74,8 @@ func resolve(tb testing.TB, fields string) toolset.Toolset {
 }
 
 // turnBefore is a turn in which add was called n times, with that much output each.
-func turnBefore(n, bytes int, u responses.Usage) chain.Turn {
-	t := chain.Turn{Record: chain.Record{Usage: u}, Tools: map[string]store.Step{}}
+func turnBefore(n, bytes int, u responses.Usage) transcript.Turn {
+	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]store.Step{}}
 	for i := range n {
 		id := fmt.Sprintf("old%d", i)
 		t.Items = append(t.Items, item.Call{ID: "fc_" + id, CallID: id, Name: "add"}.Function())
@@ -116,7 +116,7 @@ func (s say) answer() model.Answer {
 	return a
 }
 
-func next(s State, said say) (chain.Record, store.TurnCommit) {
+func next(s State, said say) (transcript.Record, store.TurnCommit) {
 	record, commit, _ := Begin(s).End(said.answer())
 	return record, commit
 }
@@ -137,7 +137,7 @@ func errorsOf(t store.TurnCommit) []string {
 	for _, s := range t.Steps {
 		code := ""
 		if !s.Due() {
-			code = chain.ReadFailure(s.Error).Code
+			code = transcript.ReadFailure(s.Error).Code
 		}
 		codes = append(codes, code)
 	}
@@ -151,7 +151,7 @@ func TestNextDecides(t *testing.T) {
 		name    string
 		fields  string
 		turn    int
-		before  []chain.Turn
+		before  []transcript.Turn
 		answer  say
 		outcome store.Status
 		reason  string
@@ -176,14 +176,14 @@ func TestNextDecides(t *testing.T) {
 		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
 		{
 			"the request's calls are spent", `,"max_tool_calls":2`, 2,
-			[]chain.Turn{turnBefore(1, 0, usage(0, 0))},
+			[]transcript.Turn{turnBefore(1, 0, usage(0, 0))},
 			say{Calls: calls("add", "add")},
 			"", "",
 			[]string{"", "max_tool_calls"},
 		},
 		{
 			"the server's calls are spent", "", 2,
-			[]chain.Turn{turnBefore(4, 0, usage(0, 0))},
+			[]transcript.Turn{turnBefore(4, 0, usage(0, 0))},
 			say{Calls: calls("add", "add")},
 			"", "",
 			[]string{"", "max_tool_calls"},
@@ -194,22 +194,22 @@ func TestNextDecides(t *testing.T) {
 		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
 		{
 			"tokens", "", 2,
-			[]chain.Turn{turnBefore(1, 0, usage(500, 400))},
+			[]transcript.Turn{turnBefore(1, 0, usage(500, 400))},
 			say{Calls: calls("add"), Usage: usage(90, 10)},
 			store.Incomplete, "max_tokens",
 			[]string{"max_tokens"},
 		},
-		{"tokens, one less", "", 2, []chain.Turn{turnBefore(1, 0, usage(500, 400))}, say{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
+		{"tokens, one less", "", 2, []transcript.Turn{turnBefore(1, 0, usage(500, 400))}, say{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
 		{
 			"output tokens", `,"max_output_tokens":20`, 2,
-			[]chain.Turn{turnBefore(1, 0, usage(0, 15))},
+			[]transcript.Turn{turnBefore(1, 0, usage(0, 15))},
 			say{Calls: calls("add"), Usage: usage(0, 5)},
 			store.Incomplete, "max_output_tokens",
 			[]string{"max_output_tokens"},
 		},
-		{"bytes", "", 2, []chain.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes", "", 2, []transcript.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
 		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
-		{"bytes, some left", "", 2, []chain.Turn{turnBefore(2, 700, usage(0, 0))}, say{Calls: calls("add")}, "", "", []string{""}},
+		{"bytes, some left", "", 2, []transcript.Turn{turnBefore(2, 700, usage(0, 0))}, say{Calls: calls("add")}, "", "", []string{""}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -327,7 +327,7 @@ func TestNextRecords(t *testing.T) {
 func TestCallIDsAreUnique(t *testing.T) {
 	t.Parallel()
 	s := newState(t, "")
-	s.Turn, s.Turns = 2, []chain.Turn{turnBefore(1, 0, responses.Usage{})}
+	s.Turn, s.Turns = 2, []transcript.Turn{turnBefore(1, 0, responses.Usage{})}
 	s.Request = decode(t, `"x":1`)
 	input, fault := item.List([]byte(`[{"type":"function_call","call_id":"mine","name":"f","arguments":""}]`), "input")
 	if fault != nil {
@@ -338,8 +338,8 @@ func TestCallIDsAreUnique(t *testing.T) {
 	if fault != nil {
 		t.Fatal(fault)
 	}
-	said := chain.Turn{Record: chain.Record{Items: []item.Item{item.Call{ID: "fc", CallID: "older", Name: "f"}.Function()}}}
-	s.Earlier = []chain.Ancestor{{Input: earlier, Turns: []chain.Turn{said}}}
+	said := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Call{ID: "fc", CallID: "older", Name: "f"}.Function()}}}
+	s.Earlier = []transcript.Ancestor{{Input: earlier, Turns: []transcript.Turn{said}}}
 	names := map[string]bool{"old0": true, "mine": true, "theirs": true, "older": true}
 	given := []string{
 		"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100), "functions.get_weather:0", "functions.get_weather:0",
@@ -375,7 +375,7 @@ func TestLeft(t *testing.T) {
 	}
 	s = newState(t, `,"max_output_tokens":20`)
 	for used, want := range map[int64]int{0: 20, 15: 5, 20: 0, 33: 0} {
-		s.Turns = []chain.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
+		s.Turns = []transcript.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
 		if got := s.Left(); got == nil || *got != want {
 			t.Errorf("left %v after %d of 20, want %d", got, used, want)
 		}
@@ -392,7 +392,7 @@ func TestAChoiceIsForcedOnce(t *testing.T) {
 		if got := s.Choice(); got.Mode != s.Tools.Choice.Mode || got.Tool != s.Tools.Choice.Tool {
 			t.Errorf("%s is %+v in the first turn", choice, got)
 		}
-		s.Turns = []chain.Turn{{}}
+		s.Turns = []transcript.Turn{{}}
 		if got := s.Choice(); got.Mode != want || got.Tool != nil {
 			t.Errorf("%s is %+v in the second turn, want %s", choice, got, want)
 		}

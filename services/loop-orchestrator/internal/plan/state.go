@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/tool"
-	"windlass.dev/windlass/services/internal/chain"
 	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // State is the request as it was before the turn.
@@ -18,8 +18,8 @@ type State struct {
 	ID      uuid.UUID
 	Turn    int
 	Request *responses.Create
-	Earlier []chain.Ancestor // what the request continues
-	Turns   []chain.Turn
+	Earlier []transcript.Ancestor // what the request continues
+	Turns   []transcript.Turn
 	Tools   toolset.Toolset
 	Limits  registry.Limits
 	Origin  string // of the upstream that answers this turn
@@ -30,7 +30,7 @@ func (s State) Left() *int {
 	if s.Request.MaxOutputTokens == nil {
 		return nil
 	}
-	left := max(*s.Request.MaxOutputTokens-int(chain.Usage(s.spokenTurns()).OutputTokens), 0)
+	left := max(*s.Request.MaxOutputTokens-int(transcript.Usage(s.spokenTurns()).OutputTokens), 0)
 	return &left
 }
 
@@ -45,8 +45,8 @@ func (s State) Choice() tool.Choice {
 }
 
 // spokenTurns are those in which the model was asked to go on, and not to compact the history.
-func (s State) spokenTurns() []chain.Turn {
-	return slices.DeleteFunc(slices.Clone(s.Turns), chain.Turn.Compacted)
+func (s State) spokenTurns() []transcript.Turn {
+	return slices.DeleteFunc(slices.Clone(s.Turns), transcript.Turn.Compacted)
 }
 
 // Base is how many items the output has before the turn.

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/services/mock"
+)
+
+// TestCostOfOneCall: a request that is one model call is three hand-overs (accept, turn, settlement), each one write and one read at
+// most; its stream, if it has one, is kept by one write more. One client asks, so that nothing is grouped.
+func TestCostOfOneCall(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stream     bool
+		statements float64
+	}{"whole": {false, 6}, "streamed": {true, 7}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), gateLimit)
+			defer cancel()
+			s := startInProcess(t)
+			do := func(ctx context.Context, seed int64) error { return s.chat(ctx, seed, tt.stream) }
+			first, _ := load{workers: 1, first: 1_000_000, most: 1, until: time.Now().Add(gateLimit)}.drive(ctx, do)
+			if len(first) != 1 || first[0].err != nil {
+				t.Fatalf("first run = %+v, want one that succeeds", first)
+			}
+			s.mock.Reset()
+
+			before := reading{pg: s.postgres(t), nats: s.traffic(t)}
+			runs, took := load{workers: 1, first: 1, most: gateRuns, until: time.Now().Add(gateLimit)}.drive(ctx, do)
+			after := reading{nats: s.traffic(t)}
+			s.end()
+			after.pg = s.published(t)
+
+			for _, r := range runs {
+				if r.err != nil {
+					t.Fatal(r.err)
+				}
+			}
+			cost := perStep(after.sub(before), len(runs))
+			// Write transactions and WAL are the whole server's: they mean something when the test runs alone.
+			t.Logf("%d calls in %s: one took %.2f commits, %.2f write transactions, %.2f statements, %.0f bytes of WAL, %.1f NATS messages of %.0f bytes",
+				len(runs), took.Round(time.Millisecond), cost.Commits, cost.Writes, cost.Statements, cost.WALBytes, cost.Messages, cost.MessageBytes)
+			if calls := len(s.mock.Ledger()); len(runs) != gateRuns || calls != gateRuns {
+				t.Errorf("%d requests made %d calls, want %d of both", len(runs), calls, gateRuns)
+			}
+			least, most := tt.statements-0.1, tt.statements+4 // what the services look at meanwhile
+			if cost.Commits < least || cost.Commits > most {  // each statement is a transaction
+				t.Errorf("a call took %.2f transactions, want %v", cost.Commits, tt.statements)
+			}
+			if cost.StatementsKnown && (cost.Statements < least || cost.Statements > most) {
+				t.Errorf("a call took %.2f statements, want %v", cost.Statements, tt.statements)
+			}
+		})
+	}
+}
+
+// chat makes one chat completion and compares what the model said.
+func (s *inProcess) chat(ctx context.Context, seed int64, stream bool) error {
+	plan := mock.Plan{Seed: seed}
+	body, err := json.Marshal(map[string]any{
+		"model": modelName, "messages": []any{map[string]any{"role": "user", "content": plan.Prompt()}}, "stream": stream,
+	})
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.api.url+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + s.api.key}}
+	resp, err := s.api.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	text := ""
+	for line := range bytes.Lines(raw) {
+		var c struct {
+			Choices []struct{ Message, Delta struct{ Content string } }
+		}
+		if json.Unmarshal(bytes.TrimPrefix(line, []byte("data: ")), &c) == nil && len(c.Choices) == 1 {
+			text += c.Choices[0].Message.Content + c.Choices[0].Delta.Content
+		}
+	}
+	return compare(plan, text)
+}

@@ -1,0 +1,193 @@
+package bench
+
+import (
+	"context"
+	"net"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/pgstat"
+	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/claimer"
+	"windlass.dev/windlass/services/finalizer"
+	"windlass.dev/windlass/services/gateway"
+	"windlass.dev/windlass/services/internal/backend"
+	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
+	"windlass.dev/windlass/services/mock"
+	toolrunner "windlass.dev/windlass/services/tool-runner"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+const (
+	gateRuns    = 60
+	gateWorkers = 16
+	gateLimit   = 2 * time.Minute // it takes seconds
+)
+
+// gate is what B3 may cost a step. The design wants 0.4 write transactions, 1.5 statements and 5 messages; the limits leave room
+// for a machine that groups less because it flushes faster.
+var gate = Limits{Commits: 1.3, Statements: 3, Messages: 12}
+
+// inProcess is the five services in this process, on a real NATS server and a database of their own.
+type inProcess struct {
+	api   *api
+	mock  *mock.Server
+	nats  *server.Server
+	dbURL string
+	end   func() // stops the services and closes their sessions
+}
+
+func startInProcess(t *testing.T) *inProcess {
+	t.Helper()
+	s := &inProcess{mock: mock.New(), dbURL: storetest.Database(t, func(ctx context.Context, url string) error {
+		_, err := store.Migrate(ctx, url)
+		return err
+	})}
+	if _, err := pgstat.Prepare(t.Context(), s.dbURL); err != nil {
+		t.Fatal(err)
+	}
+	scripted := httptest.NewServer(s.mock)
+	t.Cleanup(scripted.Close)
+	reg, err := registry.Parse("registry.yaml", []byte(registryFile(scripted.URL, registry.Chat)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := bustest.NewBroker(t)
+	s.nats = broker.Server()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newHTTP()
+	t.Cleanup(client.CloseIdleConnections)
+	s.api = &api{url: "http://" + listener.Addr().String(), key: apiKey, http: client}
+	s.run(t, broker, reg, listener)
+	return s
+}
+
+// run starts the services as windlass dev does.
+func (s *inProcess) run(t *testing.T, broker *bustest.Broker, reg *registry.Registry, listener net.Listener) {
+	t.Helper()
+	rt := process.NewRuntime("bench", process.Config{}, zap.NewNop())
+	db, nats := store.Config{URL: s.dbURL, MaxConns: 4}, bustest.Config(broker)
+	nats.AckWait = 4 * time.Second
+	common := func(name string) backend.Config {
+		return backend.Config{
+			Store: db, Bus: nats, DispatchKey: strings.Repeat("k", 52), Grace: time.Second, Registry: reg, Runtime: rt.For(name),
+		}
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.Context()))
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return claimer.Run(ctx, claimer.Config{Config: common("claimer")}) })
+	all.Go(func() error {
+		return looporchestrator.Run(ctx, looporchestrator.Config{Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256})
+	})
+	all.Go(func() error { return finalizer.Run(ctx, finalizer.Config{Config: common("finalizer"), Slots: 64}) })
+	all.Go(func() error {
+		return toolrunner.Run(ctx, toolrunner.Config{
+			Bus: nats, Slots: 256, Grace: time.Second, Registry: reg, Runtime: rt.For("tool-runner"),
+		})
+	})
+	all.Go(func() error {
+		return gateway.Run(ctx, gateway.Config{
+			Store: db, Bus: nats, APIKey: apiKey, MaxBody: 1 << 20, BacklogMax: 1000, PollInterval: time.Second,
+			DrainGrace: time.Second, Registry: reg, Runtime: rt.For("gateway"), Listener: listener,
+		})
+	})
+	ended := false
+	s.end = func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel(process.ErrDraining)
+		if err := all.Wait(); err != nil {
+			t.Errorf("the services ended with %v, want nil", err)
+		}
+	}
+	t.Cleanup(s.end)
+}
+
+func (s *inProcess) traffic(t *testing.T) traffic {
+	t.Helper()
+	seen, err := s.nats.Varz(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return traffic{seen.InMsgs + seen.OutMsgs, seen.InBytes + seen.OutBytes}
+}
+
+func (s *inProcess) postgres(t *testing.T) pgstat.Counters {
+	t.Helper()
+	c, err := pgstat.Snapshot(t.Context(), s.dbURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// published is the counters once the services' sessions have ended, with which their last counts are published.
+func (s *inProcess) published(t *testing.T) pgstat.Counters {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		c := s.postgres(t)
+		if c.Sessions == 0 {
+			return s.postgres(t)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d sessions are left after the services ended", c.Sessions)
+		}
+	}
+}
+
+// TestCostOfAStep counts and takes no time, so that it holds on a busy machine.
+func TestCostOfAStep(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), gateLimit)
+	defer cancel()
+	s := startInProcess(t)
+	b3, err := ParseScenario("b3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(ctx context.Context, seed int64) error { return s.api.run(ctx, b3.plan(seed, 0)) }
+	// The services come up and take one run before it counts.
+	first, _ := load{workers: 1, first: 1_000_000, most: 1, until: time.Now().Add(gateLimit)}.drive(ctx, do)
+	if len(first) != 1 || first[0].err != nil {
+		t.Fatalf("first run = %+v, want one that succeeds", first)
+	}
+	s.mock.Reset()
+
+	before := reading{pg: s.postgres(t), nats: s.traffic(t)}
+	runs, took := load{workers: gateWorkers, first: 1, most: gateRuns, until: time.Now().Add(gateLimit)}.drive(ctx, do)
+	after := reading{nats: s.traffic(t)}
+	s.end()
+	after.pg = s.published(t)
+
+	got := audit(b3, runs, s.mock.Ledger())
+	cost := perStep(after.sub(before), len(runs)*b3.Steps())
+	t.Logf("%d runs of %d steps in %s: a step took %.3f commits, %.3f write transactions, %.3f statements, %.2f NATS messages of %.0f bytes, "+
+		"%.3f calls for each tool call", len(runs), b3.Steps(), took.Round(time.Millisecond), cost.Commits, cost.Writes, cost.Statements,
+		cost.Messages, cost.MessageBytes, got.CallsPerTool)
+	if len(runs) != gateRuns {
+		t.Errorf("%d runs, want %d", len(runs), gateRuns)
+	}
+	for _, fault := range gate.Check(cost, got) {
+		t.Error(fault)
+	}
+	if cost.Commits < 0.05 || cost.Statements < 0.05 || cost.Messages < 1 {
+		t.Errorf("a step took %.3f commits, %.3f statements and %.2f messages: nothing was counted", cost.Commits, cost.Statements, cost.Messages)
+	}
+}

@@ -1,0 +1,98 @@
+package livestream
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	"windlass.dev/windlass/pkg/responses/event"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+const (
+	// MaxArchive bounds an archive, in bytes. A stream that does not fit is not kept; events compress about tenfold.
+	MaxArchive = 64 << 20
+	// window is how far back the compression looks: events resemble their neighbours.
+	window = 1 << 17
+	// maxEvent bounds one event of an archive.
+	maxEvent = 128 << 20
+)
+
+// ErrTooLarge says that a stream is too large to be archived.
+var ErrTooLarge = errors.New("the stream is too large to be archived")
+
+var encoders = sync.Pool{New: func() any {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+}}
+
+// Archive collects the events of a stream, but for the terminal one, which follows from the answer. It holds them compressed.
+type Archive struct {
+	out     bytes.Buffer
+	encoder *zstd.Encoder
+}
+
+// NewArchive begins an archive. Bytes or Discard must be called.
+func NewArchive() *Archive {
+	a := &Archive{encoder: encoders.Get().(*zstd.Encoder)}
+	a.encoder.Reset(&a.out)
+	return a
+}
+
+// Add adds an event. ErrTooLarge: it does not fit.
+func (a *Archive) Add(e event.Event) error {
+	if a.out.Len() > MaxArchive {
+		return ErrTooLarge
+	}
+	if _, err := protodelim.MarshalTo(a.encoder, &stepv1.LiveFrame{Type: e.Type, Data: e.Data}); err != nil {
+		return fmt.Errorf("archive an event: %w", err)
+	}
+	return nil
+}
+
+// Bytes ends the archive.
+func (a *Archive) Bytes() ([]byte, error) {
+	defer encoders.Put(a.encoder)
+	if err := a.encoder.Close(); err != nil {
+		return nil, fmt.Errorf("end an archive: %w", err)
+	}
+	return a.out.Bytes(), nil
+}
+
+// Discard gives the archive up.
+func (a *Archive) Discard() {
+	a.encoder.Reset(io.Discard)
+	encoders.Put(a.encoder)
+}
+
+// Read reads an archive, event by event, until yield returns an error, which it returns.
+func Read(archive []byte, yield func(event.Event) error) error {
+	d, err := zstd.NewReader(bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
+	if err != nil {
+		return fmt.Errorf("open an archive: %w", err)
+	}
+	defer d.Close()
+	in, options := bufio.NewReader(d), protodelim.UnmarshalOptions{MaxSize: maxEvent}
+	for {
+		var f stepv1.LiveFrame
+		err := options.UnmarshalFrom(in, &f)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read an archive: %w", err)
+		}
+		if err := yield(event.Event{Type: f.GetType(), Data: f.GetData()}); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package livestream
+
+import (
+	"math"
+
+	"windlass.dev/windlass/pkg/responses/event"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/transcript"
+)
+
+// Settled is the attempt of those who write for a turn whose model call is committed: newer than any that may still be at it.
+const Settled = math.MaxUint32
+
+// Frame is the frame of an event. Key is empty, or names an event that may be written more than once.
+func Frame(e event.Event, key string) *stepv1.LiveFrame {
+	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Key: key}
+}
+
+// Begin is the frame of an event that shows all that was before it.
+func Begin(e event.Event) *stepv1.LiveFrame {
+	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Kind: stepv1.LiveKind_LIVE_KIND_BEGIN}
+}
+
+// Mark is a frame that is no event.
+func Mark(kind stepv1.LiveKind) *stepv1.LiveFrame { return &stepv1.LiveFrame{Kind: kind} }
+
+// Keyed are the frames of events that may be written more than once.
+func Keyed(all []transcript.Keyed) []*stepv1.LiveFrame {
+	frames := make([]*stepv1.LiveFrame, len(all))
+	for i, k := range all {
+		frames[i] = Frame(k.Event, k.Key)
+	}
+	return frames
+}

@@ -1,0 +1,121 @@
+// Package livestream is how the frames of a live stream become the events of a response: which count, and in which order. Every reader
+// goes by it, so that all of them number alike.
+//
+// It promises that two readers of the same frames see the same events, and that a reader never takes a stream with a hole in it
+// for a whole one. It does not promise that there are frames: what is lost is lost, and the request goes on without them.
+package livestream
+
+import (
+	"errors"
+
+	"windlass.dev/windlass/pkg/responses/event"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+)
+
+// ErrLost says that frames are missing.
+var ErrLost = errors.New("frames of the live stream are missing")
+
+// Sequencer takes the messages of one stream in their order. The zero Sequencer is at its start. It is not safe for concurrent use.
+type Sequencer struct {
+	// Once: what was said cannot be taken back, so that a second beginning is as good as a hole.
+	Once bool
+
+	writer   [3]uint32 // epoch, turn, attempt of the newest writer
+	number   uint32    // of its last message
+	begun    bool
+	complete bool // the turn's model call is told to its end
+	ended    bool
+	keys     map[string]bool
+	part     []byte // of an event whose rest is to come
+}
+
+// Ended tells whether the last frame was taken.
+func (s *Sequencer) Ended() bool { return s.ended }
+
+// Whole tells whether the stream holds everything up to the end of a request that was completed.
+func (s *Sequencer) Whole() bool { return s.begun && s.complete }
+
+// Take returns the events of a message that count. ErrLost: there is a hole before it.
+func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
+	writer := [3]uint32{m.GetEpoch(), m.GetTurn(), m.GetAttempt()}
+	if s.ended || older(writer, s.writer) {
+		return nil, nil
+	}
+	last := len(m.GetFrames()) > 0 && m.GetFrames()[0].GetKind() == stepv1.LiveKind_LIVE_KIND_LAST
+	if writer != s.writer && !last {
+		if err := s.change(writer, m); err != nil {
+			return nil, err
+		}
+	}
+	if n := m.GetNumber(); n > 0 {
+		if n <= s.number { // a message that was stored twice
+			return nil, nil
+		}
+		if n != s.number+1 {
+			return nil, ErrLost
+		}
+		s.number = n
+	}
+	return s.frames(m.GetFrames()), nil
+}
+
+// change goes over to a newer writer.
+func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
+	begins := len(m.GetFrames()) > 0 && m.GetFrames()[0].GetKind() == stepv1.LiveKind_LIVE_KIND_BEGIN
+	nextTurn := writer[1] != s.writer[1]
+	if s.Once && s.begun || !s.begun && !begins || nextTurn && s.begun && !s.complete {
+		return ErrLost
+	}
+	if !s.begun && writer[1] != 1 {
+		return ErrLost
+	}
+	s.begun = true
+	if nextTurn || writer[2] != Settled { // who writes for a settled turn adds nothing to what its model said
+		s.complete = false
+	}
+	s.writer, s.number, s.part = writer, 0, nil
+	return nil
+}
+
+func (s *Sequencer) frames(all []*stepv1.LiveFrame) []event.Event {
+	var events []event.Event
+	for _, f := range all {
+		switch f.GetKind() {
+		case stepv1.LiveKind_LIVE_KIND_LAST:
+			s.ended = true
+			return events
+		case stepv1.LiveKind_LIVE_KIND_COMPLETE:
+			s.complete = true
+			continue
+		}
+		if key := f.GetKey(); key != "" && !f.GetMore() {
+			if s.keys[key] {
+				s.part = nil
+				continue
+			}
+			if s.keys == nil {
+				s.keys = map[string]bool{}
+			}
+			s.keys[key] = true
+		}
+		data := f.GetData()
+		if f.GetMore() {
+			s.part = append(s.part, data...)
+			continue
+		}
+		if s.part != nil {
+			data, s.part = append(s.part, data...), nil
+		}
+		events = append(events, event.Event{Type: f.GetType(), Data: data})
+	}
+	return events
+}
+
+func older(a, b [3]uint32) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+package transcript
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/itemid"
+)
+
+// Conversation reads what a conversation holds, as a model sees it: as the earlier responses that said it. What one turn said stays
+// together, so that calls that were made at once are not shown as if each had waited for the one before; the ids tell.
+func Conversation(data [][]byte) ([]Ancestor, error) {
+	var all []Ancestor
+	last := "" // the turn of the item before
+	for i, b := range data {
+		it, fault := item.Parse(b)
+		if fault != nil {
+			return nil, fmt.Errorf("read item %d of a conversation: %w", i, fault)
+		}
+		turn, said := itemid.Turn(it.ID)
+		if n := len(all); n == 0 || !said && len(all[n-1].Turns) > 0 {
+			all = append(all, Ancestor{})
+		}
+		a := &all[len(all)-1]
+		switch {
+		case !said:
+			a.Input = append(a.Input, it)
+		case turn != last:
+			a.Turns = append(a.Turns, Turn{Tools: make(map[string]store.Step)})
+			fallthrough
+		default:
+			a.Turns[len(a.Turns)-1].add(it)
+		}
+		last = turn
+	}
+	return all, nil
+}
+
+// add puts an item that was said into its turn: a hosted call as the call and the step it was made of. What the model called it is
+// not kept; the id that it gets here follows from the item's.
+func (t *Turn) add(it item.Item) {
+	if it.Type != "mcp_call" {
+		t.Items = append(t.Items, it)
+		return
+	}
+	call := item.Call{
+		ID: it.ID, Status: "completed", CallID: CallID(it.ID), Name: it.Name, Arguments: it.Arguments(),
+	}
+	step := store.Step{Kind: "tool", Name: it.Name, CallID: call.CallID, State: store.StepDone}
+	text, ok := it.Output()
+	if step.Output = []byte(text); !ok {
+		step.State, step.Output = store.StepFailed, []byte(it.Error())
+	}
+	t.Items = append(t.Items, call.Function())
+	t.Tools[call.CallID] = step
+}
+
+// CallID is the call id of a hosted call of which only the item is known. OpenAI's chat completions takes 40 characters; the item's id
+// is longer.
+func CallID(itemID string) string {
+	sum := sha256.Sum256([]byte(itemID))
+	return "call_" + hex.EncodeToString(sum[:12])
+}
+
+// Kept is items as a conversation keeps them. Each has an id.
+func Kept(items []item.Item) []store.NewItem {
+	all := make([]store.NewItem, len(items))
+	for i, it := range items {
+		all[i] = store.NewItem{ID: it.ID, Data: it.JSON()}
+		switch it.Type {
+		case "function_call":
+			all[i].Calls = []byte(it.CallID)
+		case "function_call_output":
+			all[i].Answers = []byte(it.CallID)
+		}
+	}
+	return all
+}

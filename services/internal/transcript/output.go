@@ -1,0 +1,88 @@
+package transcript
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/services/internal/toolset"
+)
+
+// Output is what the model said, with the calls that ran here as hosted ones, in their places.
+func Output(turns []Turn) []item.Item {
+	var all []item.Item
+	for _, t := range turns {
+		for _, it := range t.Items {
+			if step, ran := t.ran(it); ran {
+				it = hosted(it, step)
+			}
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+// ran is the step of a call that ran here.
+func (t Turn) ran(it item.Item) (store.Step, bool) {
+	step, ok := t.Tools[it.CallID]
+	return step, ok && it.Type == "function_call"
+}
+
+func hosted(it item.Item, s store.Step) item.Item {
+	call := item.Call{
+		ID: "mcp" + strings.TrimPrefix(it.ID, "fc"), Status: "completed", ServerLabel: toolset.ServerLabel,
+		Name: it.Name, Arguments: it.Arguments(),
+	}
+	switch {
+	case it.Status == "incomplete":
+		call.Status = "incomplete"
+	case s.State == store.StepFailed:
+		call.Status, call.Error = "failed", ReadFailure(s.Error).Message
+	default:
+		text := string(s.Output)
+		call.Output = &text
+	}
+	return call.MCP()
+}
+
+// Keyed is an event that may be written more than once; readers take the first of a key.
+type Keyed struct {
+	Key   string
+	Event event.Event
+}
+
+// Progress is the event that a hosted call has come to its end, given the place of its item.
+func Progress(request uuid.UUID, turn, place int, failed bool) Keyed {
+	at := event.Place{ItemID: itemid.Output("mcp", request, turn, place), Output: place}
+	return Keyed{fmt.Sprintf("ran-%d", place), event.Progress(at, failed)}
+}
+
+// Ran is the events that close the hosted calls of the last turn, once all of them have run.
+func Ran(turns []Turn) []Keyed {
+	if len(turns) == 0 {
+		return nil
+	}
+	place := 0
+	for _, t := range turns[:len(turns)-1] {
+		place += len(t.Items)
+	}
+	var all []Keyed
+	last := turns[len(turns)-1]
+	for i, it := range last.Items {
+		step, ran := last.ran(it)
+		if !ran || step.State == store.StepDispatched { // a request that was cancelled ends with open calls
+			continue
+		}
+		it = hosted(it, step)
+		at := event.Place{ItemID: it.ID, Output: place + i}
+		all = append(all,
+			Keyed{fmt.Sprintf("ran-%d", at.Output), event.Progress(at, it.Status != "completed")},
+			Keyed{fmt.Sprintf("done-%d", at.Output), at.Finished(it)})
+	}
+	return all
+}

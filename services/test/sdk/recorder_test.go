@@ -1,0 +1,134 @@
+package sdk
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recorder stands between one client and Windlass and keeps the bytes that pass. Each client has its own.
+type recorder struct {
+	*httptest.Server
+	cut int // the message that the first WebSocket breaks at, if not 0
+
+	mu        sync.Mutex
+	exchanges []*exchange
+}
+
+// exchange is a request and what came back. Its body is good once the recorder is closed.
+type exchange struct {
+	request *http.Request
+	sent    []byte
+	status  int
+	header  http.Header
+	body    bytes.Buffer
+	whole   bool  // the body came to its end, or to [DONE], where SDKs stop reading; the client did not leave before
+	socket  *wire // what passed once it was a WebSocket
+}
+
+// record starts a recorder in front of target.
+func record(t *testing.T, target string) *recorder {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	r := new(recorder)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(to) },
+		Transport:     recording{r, transport},
+		FlushInterval: -1, // clients see each event when it comes
+		// A client that leaves is no fault of anybody.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	r.Server = httptest.NewServer(proxy)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// recording is the transport that reads requests before they go out.
+type recording struct {
+	*recorder
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := &exchange{request: req}
+	if req.Body != nil {
+		sent, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		x.sent, req.Body = sent, io.NopCloser(bytes.NewReader(sent))
+	}
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	x.status, x.header = resp.StatusCode, resp.Header.Clone()
+	if conn, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		x.socket = &wire{ReadWriteCloser: conn, closed: make(chan struct{}), cut: r.breaks()}
+		resp.Body = x.socket
+	} else {
+		resp.Body = &tee{resp.Body, x}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.exchanges = append(r.exchanges, x)
+	return resp, nil
+}
+
+// breaks is where the next WebSocket breaks.
+func (r recording) breaks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.cut = 0 }()
+	return r.cut
+}
+
+// tee is a body that is kept while it is read.
+type tee struct {
+	io.ReadCloser
+	x *exchange
+}
+
+// Read implements io.Reader.
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.x.body.Write(p[:n])
+	t.x.whole = t.x.whole || errors.Is(err, io.EOF) || bytes.HasSuffix(t.x.body.Bytes(), []byte("\ndata: [DONE]\n\n"))
+	return n, err
+}
+
+// sockets are the exchanges that became WebSockets.
+func (r *recorder) sockets() (all []*exchange) {
+	for _, x := range r.exchanges {
+		if x.socket != nil {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// Close waits for what is under way, WebSockets too, whose clients must have left.
+func (r *recorder) Close() {
+	r.Server.Close()
+	late := time.After(patience)
+	for _, x := range r.sockets() {
+		select {
+		case <-x.socket.closed:
+		case <-late:
+			return
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package stack
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"windlass.dev/windlass/pkg/spectest"
+	"windlass.dev/windlass/services/internal/openapi/openapitest"
+	"windlass.dev/windlass/services/mock"
+	"windlass.dev/windlass/services/test/streamcheck"
+)
+
+// Stream creates a streamed response of the plan and reads its events to the end. Every event is checked.
+func (s *Stack) Stream(tb testing.TB, plan mock.Plan, fields Fields) []byte {
+	tb.Helper()
+	all := Fields{"stream": true}
+	for name, value := range fields {
+		all[name] = value
+	}
+	raw := s.events(tb, http.MethodPost, "/v1/responses", body(tb, plan, all))
+	Streamed(tb, raw)
+	return raw
+}
+
+// Resume reads the events of a response behind one of them to the end; -1: all of them.
+func (s *Stack) Resume(tb testing.TB, id string, after int) []byte {
+	tb.Helper()
+	path := "/v1/responses/" + id + "?stream=true"
+	if after >= 0 {
+		path += fmt.Sprintf("&starting_after=%d", after)
+	}
+	return s.events(tb, http.MethodGet, path, nil)
+}
+
+func (s *Stack) events(tb testing.TB, method, path string, body []byte) []byte {
+	tb.Helper()
+	status, raw := s.Do(tb, method, path, body)
+	if status != http.StatusOK {
+		tb.Fatalf("%s %s answered %d: %s", method, path, status, raw)
+	}
+	return raw
+}
+
+// Streamed checks a whole stream, by the rules of streams, by the specification and by our document, and returns its terminal response.
+func Streamed(tb testing.TB, raw []byte) Response {
+	tb.Helper()
+	for _, v := range streamcheck.Check(raw) {
+		tb.Errorf("%s", v)
+	}
+	frames, _ := streamcheck.Frames(raw)
+	var last struct{ Response json.RawMessage }
+	for _, f := range frames {
+		if !bytes.HasPrefix([]byte(f.Data), []byte("{")) {
+			continue
+		}
+		if err := errors.Join(spectest.Event(tb, f.Data), openapitest.Event(tb, f.Data)); err != nil {
+			tb.Errorf("%v\n%s", err, f.Data)
+		}
+		last.Response = nil
+		if err := json.Unmarshal([]byte(f.Data), &last); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	r := Response{JSON: last.Response}
+	if err := json.Unmarshal(last.Response, &r); err != nil {
+		tb.Fatalf("the last event has no response: %v\n%s", err, raw)
+	}
+	return r
+}
+
+// StreamFrom is Stream without the checks, for a test that needs to know the response's id while it is read. It may be called
+// from a goroutine of the test's own.
+func (s *Stack) StreamFrom(tb testing.TB, plan mock.Plan, fields Fields, id chan<- string) []byte {
+	tb.Helper()
+	all := Fields{"stream": true}
+	for name, value := range fields {
+		all[name] = value
+	}
+	_, resp := s.open(tb, http.MethodPost, "/v1/responses", body(tb, plan, all))
+	defer func() { _ = resp.Body.Close() }()
+	in := bufio.NewReader(resp.Body)
+	var raw []byte
+	for told := false; ; {
+		line, err := in.ReadBytes('\n')
+		raw = append(raw, line...)
+		if err != nil {
+			return raw
+		}
+		var created struct{ Response struct{ ID string } }
+		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok && !told && json.Unmarshal(data, &created) == nil {
+			id <- created.Response.ID
+			told = true
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package stack
+
+import (
+	"testing"
+
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/apikey"
+)
+
+// As is the same stack to a client of a tenant: it sends a new key of that one's, which may do everything unless change says otherwise.
+func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) *Stack {
+	tb.Helper()
+	pepper := apikey.Pepper(keyPepper)
+	key := pepper.New()
+	db, err := store.Open(store.Config{URL: s.DatabaseURL, MaxConns: 1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer db.Close()
+	n := store.NewKey{ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses}}
+	for _, c := range change {
+		c(&n)
+	}
+	if _, err := db.CreateKey(tb.Context(), n); err != nil {
+		tb.Fatal(err)
+	}
+	other := *s
+	other.Key = key.String()
+	return &other
+}
