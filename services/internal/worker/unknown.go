@@ -1,4 +1,4 @@
-package backend
+package worker
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// unknownPause is the time before a message comes back whose failure cannot be
-// recorded either: a broken schema must not be asked a thousand times a second.
+// unknownPause is how long a handler holds a message whose failure cannot be
+// recorded: a broken schema must not be queried a thousand times a second.
 const unknownPause = time.Second
 
 // Unknown reports whether an error is neither a verdict of the store or the bus,
 // nor an outage, nor an end of the handler's own context. It is a bug or a
-// broken schema, and comes again however often the step is tried.
+// broken schema, and repeats however often the step is tried.
 func Unknown(ctx context.Context, err error) bool {
 	if err == nil || context.Cause(ctx) != nil || Unavailable(err) || errors.Is(err, context.Canceled) {
 		return false
@@ -29,7 +29,7 @@ func Unknown(ctx context.Context, err error) bool {
 }
 
 // PauseUnknown waits before a handler returns an unknown error that it could
-// not record: the message comes back at once.
+// not record, because the bus delivers the message again at once.
 func PauseUnknown(ctx context.Context) {
 	select {
 	case <-ctx.Done():
