@@ -21,7 +21,7 @@ const (
 	responses  = own + "pkg/responses"
 	toolRunner = own + "services/tool-runner"
 	toolMain   = own + "services/cmd/tool-runner"
-	cli        = own + "services/cmd/windlass" // brings the servers of `windlass dev`
+	cli        = own + "services/cli" // brings the servers of `windlass dev`
 	natsClient = "github.com/nats-io/nats.go"
 	natsServer = "github.com/nats-io/nats-server/v2"
 	pgx        = "github.com/jackc/pgx/v5"
