@@ -11,9 +11,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/toolset"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/tokens"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
@@ -57,15 +57,15 @@ func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnComm
 // counted asks the model's upstream.
 func (o *orchestrator) counted(ctx context.Context, c store.Chain, served registry.Model, call model.Call) (responses.InputTokens, error) {
 	var none responses.InputTokens
-	body, err := native.EncodeCount(call)
+	body, err := responsesapi.EncodeCount(call)
 	if err != nil {
 		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}
-	b, err := o.upstream.Post(ctx, served.Upstream, native.CountPath, body, headersOf(c))
+	b, err := o.upstream.Post(ctx, served.Upstream, responsesapi.CountPath, body, headersOf(c))
 	if err != nil {
 		return none, unlessCounting(err)
 	}
-	n, err := native.DecodeCount(b)
+	n, err := responsesapi.DecodeCount(b)
 	if err != nil {
 		return none, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 	}

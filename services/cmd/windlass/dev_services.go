@@ -13,7 +13,7 @@ import (
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
 	"windlass.dev/windlass/services/gateway"
-	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/worker"
 	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
 	toolrunner "windlass.dev/windlass/services/tool-runner"
 )
@@ -44,8 +44,8 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	common := func(name string) backend.Config {
-		return backend.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For(name)}
+	common := func(name string) worker.Config {
+		return worker.Config{Store: db, Bus: nats, DispatchKey: key, Grace: devGrace, Registry: d.reg, Runtime: d.rt.For(name)}
 	}
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
