@@ -98,7 +98,7 @@ func TestHostedCall(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`{"type":"mcp_call","id":"mcp_1","name":"f","server_label":"s","arguments":"{\"n\":1}","output":"5"}`: transcript.CallID("mcp_1") + ` f {"n":1} 5`,
-		`{"type":"mcp_call","name":"f","server_label":"s","arguments":"","error":"broken"}`:                    `call_hosted_7 f {} broken`,
+		`{"type":"mcp_call","name":"f","server_label":"s","arguments":"","error":"broken"}`:                   `call_hosted_7 f {} broken`,
 	} {
 		it, fault := item.Parse([]byte(text))
 		if fault != nil {
