@@ -16,7 +16,7 @@ type Command struct {
 	ModelURL     string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
 	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
 	ModelDialect string `help:"API that --model-url speaks: chat (completions) or responses." env:"WINDLASS_MODEL_DIALECT" enum:"chat,responses" default:"chat"`
-	ModelProfile string `help:"Kind of server behind --model-url, if its address does not tell, like vllm or llamacpp; docs/upstreams.md has all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
+	ModelProfile string `help:"Kind of server behind --model-url, if its address does not tell, like vllm or llamacpp; docs/models.md has all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
 	DatabaseURL  string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`

@@ -91,7 +91,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 		{"key", `failed +resp_\w+ model key: .*401.*invalid api key.*  → check the environment variable WL_TEST_KEY`, "invalid api key"},
 		{"denied", `failed +resp_\w+ model denied: .*403.*your plan does not have this model.*  → check the environment variable WL_TEST_KEY`, "your plan does not have this model"},
 		{"name", `failed +resp_\w+ model name: .*404.*model not found.*  → check that http://\S+/name/v1 is the base URL`, "model not found"},
-		{"words", `failed +resp_\w+ model words: .*400.*role developer is unknown in: \[…\].*  → .*docs/upstreams.md`, "role developer is unknown in: " + canary},
+		{"words", `failed +resp_\w+ model words: .*400.*role developer is unknown in: \[…\].*  → .*docs/models.md`, "role developer is unknown in: " + canary},
 		{"broken", `failed +resp_\w+ model broken: .*500.*out of memory.*  → see the log of the server at`, "out of memory"},
 		{"dead", `(?s)retry +resp_\w+ model dead: .*failed +resp_\w+ model dead: .*  → is the server at http://` + closed + `/v1 running\?`, "reached|refused"},
 		{"local", `failed +resp_\w+ tool local: .*; the model is shown this failure  → add allow_private: true to tool local`, ""},

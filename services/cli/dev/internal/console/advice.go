@@ -50,7 +50,7 @@ func (a Advisor) Model(m registry.Model, code string, status int) string {
 	case status >= 500:
 		return "see the log of the server at " + Address(m.Upstream.URL)
 	case status >= 400:
-		return "the server does not take this request; docs/upstreams.md has the settings for servers that differ"
+		return "the server does not take this request; docs/models.md has the settings for servers that differ"
 	case strings.Contains(code, "credential"):
 		return a.missing(m.Upstream.Credential)
 	case code == "timeout":

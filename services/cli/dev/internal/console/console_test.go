@@ -116,7 +116,7 @@ func TestLines(t *testing.T) {
 			"ok       Postgres and NATS answer again, after 1.5 s\n",
 		},
 		{"an upstream's 400", "warn", settled("failed", "invalid_prompt", 400, "role developer is unknown"), "failed   resp_" + id +
-			` model small: the upstream answered 400 "role developer is unknown"  → the server does not take this request; docs/upstreams.md has the settings for servers that differ` + "\n"},
+			` model small: the upstream answered 400 "role developer is unknown"  → the server does not take this request; docs/models.md has the settings for servers that differ` + "\n"},
 		{"an upstream's 500 without words", "error", settled("failed", "server_error", 500, ""), "failed   resp_" + id +
 			` model small: the upstream answered 500 Internal Server Error  → see the log of the server at http://127.0.0.1:9/v1` + "\n"},
 		{"a model that is not there", "warn", settled("failed", "invalid_prompt", 404, "no such model"), "failed   resp_" + id +
