@@ -1,6 +1,10 @@
-package bench
+package report
 
-import "fmt"
+import (
+	"fmt"
+
+	"windlass.dev/windlass/services/bench/internal/audit"
+)
 
 // Limits are what a step may cost at most. They are counts, so that they hold on any machine.
 type Limits struct {
@@ -8,7 +12,7 @@ type Limits struct {
 }
 
 // Check returns what of a measurement is over the limits, or not as it must be on any machine.
-func (l Limits) Check(p PerStep, a Audit) []string {
+func (l Limits) Check(p PerStep, a audit.Audit) []string {
 	var over []string
 	for _, count := range []struct {
 		name      string

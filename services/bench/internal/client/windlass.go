@@ -1,4 +1,4 @@
-package bench
+package client
 
 import (
 	"bytes"
@@ -11,11 +11,11 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// maxReply bounds what is read of an answer.
-const maxReply = 8 << 20
+// MaxReply bounds what is read of an answer.
+const MaxReply = 8 << 20
 
-// newHTTP makes a client that keeps one connection a worker.
-func newHTTP() *http.Client {
+// NewHTTP makes a client that keeps one connection a worker.
+func NewHTTP() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
 }
 
@@ -38,7 +38,7 @@ func post(ctx context.Context, client *http.Client, url string, header http.Head
 		return fmt.Errorf("call: %w", err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxReply))
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
@@ -51,11 +51,10 @@ func post(ctx context.Context, client *http.Client, url string, header http.Head
 	return nil
 }
 
-// api is a client of the services under test.
-type api struct {
-	url  string // of the API, without a path
-	key  string
-	http *http.Client
+// Windlass is a client of the services under test.
+type Windlass struct {
+	URL  string // of the API, without a path
+	HTTP *http.Client
 }
 
 type responseRequest struct {
@@ -78,14 +77,14 @@ type response struct {
 	} `json:"error"`
 }
 
-// run sends the plan as a foreground request and compares the answer.
-func (a *api) run(ctx context.Context, plan mock.Plan) error {
+// Run sends the plan as a foreground request and compares the answer.
+func (w *Windlass) Run(ctx context.Context, plan mock.Plan) error {
 	body := responseRequest{
-		Model: modelName, Input: plan.Prompt(), Tools: []map[string]any{{"type": "mcp", "server_label": "windlass"}},
+		Model: ModelName, Input: plan.Prompt(), Tools: []map[string]any{{"type": "mcp", "server_label": "windlass"}},
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + a.key}}
+	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + APIKey}}
 	var got response
-	if err := post(ctx, a.http, a.url+"/v1/responses", header, body, &got); err != nil {
+	if err := post(ctx, w.HTTP, w.URL+"/v1/responses", header, body, &got); err != nil {
 		return err
 	}
 	if got.Status != "completed" {
@@ -95,7 +94,7 @@ func (a *api) run(ctx context.Context, plan mock.Plan) error {
 		}
 		return fmt.Errorf("run plan %d: status %q, error %q, want completed", plan.Seed, got.Status, code)
 	}
-	return compare(plan, got.text())
+	return Compare(plan, got.text())
 }
 
 func (r *response) text() string {
@@ -111,7 +110,8 @@ func (r *response) text() string {
 	return text
 }
 
-func compare(plan mock.Plan, text string) error {
+// Compare fails unless text is the answer that the plan must have.
+func Compare(plan mock.Plan, text string) error {
 	if want := plan.Answer(); text != want {
 		return fmt.Errorf("run plan %d: the answer is %.200q, want %q", plan.Seed, text, want)
 	}

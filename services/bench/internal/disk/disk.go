@@ -1,4 +1,5 @@
-package bench
+// Package disk measures what a flush costs on the disk in use.
+package disk
 
 import (
 	"context"
@@ -16,9 +17,10 @@ const (
 	flushLimit   = 3 * time.Second
 )
 
-// flushes measures the disk below dir: one write of 8 kB over what is there already, as into a WAL segment, and its flush.
-// There are fewer samples where the disk is slow.
-func flushes(ctx context.Context, dir string) (took []time.Duration, err error) {
+// Flushes measures the disk below dir: each sample is one write of 8 kB over
+// existing data, as into a WAL segment, and its flush. A slow disk gives fewer
+// samples.
+func Flushes(ctx context.Context, dir string) (took []time.Duration, err error) {
 	f, err := os.Create(filepath.Join(dir, "flush"))
 	if err != nil {
 		return nil, fmt.Errorf("measure the disk: %w", err)

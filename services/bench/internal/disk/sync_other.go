@@ -1,8 +1,8 @@
 //go:build !linux
 
-package bench
+package disk
 
 import "os"
 
-// syncData is the nearest there is to fdatasync.
+// syncData is the closest that this system has to fdatasync.
 func syncData(f *os.File) error { return f.Sync() }

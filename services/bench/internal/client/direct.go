@@ -1,4 +1,4 @@
-package bench
+package client
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// directKey begins the idempotency keys of the plain loop, which tells its calls from the services' in the ledger.
-const directKey = "direct-"
+// DirectKey begins the idempotency keys of the plain loop, which tells its calls from the services' in the ledger.
+const DirectKey = "direct-"
 
-// direct is the baseline: a loop that calls the model and the tools itself, the calls of a round in parallel, and persists
+// Direct is the baseline: a loop that calls the model and the tools itself, the calls of a round in parallel, and persists
 // nothing.
-type direct struct {
-	mock string // base URL of the scripted model and tools
-	http *http.Client
+type Direct struct {
+	Mock string // base URL of the scripted model and tools
+	HTTP *http.Client
 }
 
 type message struct {
@@ -51,15 +51,15 @@ type completion struct {
 }
 
 var directTools = json.RawMessage(
-	`[{"type":"function","function":{"name":"` + toolName + `","description":"` + toolDescription + `","parameters":` + mock.ToolSchema + `}}]`)
+	`[{"type":"function","function":{"name":"` + ToolName + `","description":"` + ToolDescription + `","parameters":` + mock.ToolSchema + `}}]`)
 
-// run goes the plan's whole way and compares the answer.
-func (d *direct) run(ctx context.Context, plan mock.Plan) error {
+// Run goes the plan's whole way and compares the answer.
+func (d *Direct) Run(ctx context.Context, plan mock.Plan) error {
 	messages := []message{{Role: "user", Content: plan.Prompt()}}
 	for range plan.Rounds + 1 {
 		var got completion
-		body := chatRequest{Model: modelName, Messages: messages, Tools: directTools}
-		if err := post(ctx, d.http, d.mock+"/v1/chat/completions", header(plan.Seed), body, &got); err != nil {
+		body := chatRequest{Model: ModelName, Messages: messages, Tools: directTools}
+		if err := post(ctx, d.HTTP, d.Mock+"/v1/chat/completions", header(plan.Seed), body, &got); err != nil {
 			return err
 		}
 		if len(got.Choices) != 1 {
@@ -67,7 +67,7 @@ func (d *direct) run(ctx context.Context, plan mock.Plan) error {
 		}
 		said := got.Choices[0].Message
 		if len(said.ToolCalls) == 0 {
-			return compare(plan, said.Content)
+			return Compare(plan, said.Content)
 		}
 		outputs, err := d.tools(ctx, plan.Seed, said.ToolCalls)
 		if err != nil {
@@ -79,14 +79,14 @@ func (d *direct) run(ctx context.Context, plan mock.Plan) error {
 }
 
 // tools makes the calls of one round at the same time.
-func (d *direct) tools(ctx context.Context, seed int64, calls []toolCall) ([]message, error) {
+func (d *Direct) tools(ctx context.Context, seed int64, calls []toolCall) ([]message, error) {
 	outputs, errs := make([]message, len(calls)), make([]error, len(calls))
 	var calling sync.WaitGroup
 	for i, call := range calls {
 		calling.Go(func() {
 			var output json.RawMessage
-			url := d.mock + "/tools/" + call.Function.Name
-			errs[i] = post(ctx, d.http, url, header(seed), []byte(call.Function.Arguments), &output)
+			url := d.Mock + "/tools/" + call.Function.Name
+			errs[i] = post(ctx, d.HTTP, url, header(seed), []byte(call.Function.Arguments), &output)
 			outputs[i] = message{Role: "tool", ToolCallID: call.ID, Content: string(output)}
 		})
 	}
@@ -95,5 +95,5 @@ func (d *direct) tools(ctx context.Context, seed int64, calls []toolCall) ([]mes
 }
 
 func header(seed int64) http.Header {
-	return http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {directKey + strconv.FormatInt(seed, 10)}}
+	return http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {DirectKey + strconv.FormatInt(seed, 10)}}
 }

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"windlass.dev/windlass/services/bench/internal/processes"
 )
 
-// print writes the report for people.
-func (r *Report) print(out io.Writer) {
+// Print writes the report for people.
+func (r *Report) Print(out io.Writer) {
 	settings := make([]string, len(r.Postgres))
 	for i, s := range r.Postgres {
 		settings[i] = s.Name + "=" + s.Value
@@ -85,26 +87,26 @@ func (r *Report) printCost(out io.Writer) {
 }
 
 func (r *Report) printProcesses(out io.Writer) {
-	names := strings.Join(groups, "|")
+	names := strings.Join(processes.Groups, "|")
 	r.table(out, "Processor time for each step, µs (all: the whole stack and the load; D: the plain loop and the mock; others: programs that "+
 		"do not belong here, of the machine)", names+"|all|D|others",
 		func(c *Cell) []string {
 			var fields []string
-			for _, group := range groups {
+			for _, group := range processes.Groups {
 				fields = append(fields, number(c.PerStep.CPU[group], 0))
 			}
 			return append(fields, number(c.Windlass.CPUPerStep, 0), number(c.Direct.CPUPerStep, 0), number(100*c.Others, 0)+" %")
 		})
 	r.table(out, "Highest memory, MB", names, func(c *Cell) []string {
 		var fields []string
-		for _, group := range groups {
-			fields = append(fields, megabytes(c.MemoryPeak[group]))
+		for _, group := range processes.Groups {
+			fields = append(fields, Megabytes(c.MemoryPeak[group]))
 		}
 		return fields
 	})
 	fmt.Fprint(out, "Idle:")
-	for _, group := range groups {
-		fmt.Fprintf(out, "  %s %s MB, %.1f ms CPU/s", group, megabytes(r.Idle.MemoryBytes[group]), r.Idle.CPU[group])
+	for _, group := range processes.Groups {
+		fmt.Fprintf(out, "  %s %s MB, %.1f ms CPU/s", group, Megabytes(r.Idle.MemoryBytes[group]), r.Idle.CPU[group])
 	}
 	fmt.Fprintln(out)
 }
@@ -148,4 +150,5 @@ func (r *Report) printStatements(out io.Writer) {
 
 func number(v float64, digits int) string { return fmt.Sprintf("%.*f", digits, v) }
 
-func megabytes(bytes int64) string { return number(float64(bytes)/(1<<20), 0) }
+// Megabytes prints a size as a number of MB.
+func Megabytes(bytes int64) string { return number(float64(bytes)/(1<<20), 0) }

@@ -1,4 +1,5 @@
-package bench
+// Package scenario has the runs that the benchmark measures.
+package scenario
 
 import (
 	"fmt"
@@ -9,26 +10,27 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Scenario is the shape of one run: rounds of parallel tool calls, and the model calls around them.
+// Scenario is the shape of one run: rounds of parallel tool calls, and the model
+// calls around them.
 type Scenario struct {
 	Name   string
 	Rounds int // model turns that ask for tools
 	Width  int // tool calls a round
 }
 
-var scenarios = []Scenario{
+var all = []Scenario{
 	{Name: "B1"},
 	{Name: "B2", Rounds: 1, Width: 1},
 	{Name: "B3", Rounds: 3, Width: 5},
 }
 
-// ParseScenario finds a scenario by its name, in either case.
-func ParseScenario(name string) (Scenario, error) {
-	i := slices.IndexFunc(scenarios, func(s Scenario) bool { return strings.EqualFold(s.Name, name) })
+// Parse finds a scenario by its name, in either case.
+func Parse(name string) (Scenario, error) {
+	i := slices.IndexFunc(all, func(s Scenario) bool { return strings.EqualFold(s.Name, name) })
 	if i < 0 {
 		return Scenario{}, fmt.Errorf("find scenario %q: want B1, B2 or B3", name)
 	}
-	return scenarios[i], nil
+	return all[i], nil
 }
 
 // ModelCalls is the number of model steps of one run.
@@ -40,6 +42,7 @@ func (s Scenario) ToolCalls() int { return s.Rounds * s.Width }
 // Steps is the number of steps of one run.
 func (s Scenario) Steps() int { return s.ModelCalls() + s.ToolCalls() }
 
-func (s Scenario) plan(seed int64, think time.Duration) mock.Plan {
+// Plan returns the script of one run for the mock.
+func (s Scenario) Plan(seed int64, think time.Duration) mock.Plan {
 	return mock.Plan{Seed: seed, Rounds: s.Rounds, Width: s.Width, ThinkMS: int(think.Milliseconds())}
 }

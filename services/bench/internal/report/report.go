@@ -1,9 +1,12 @@
-package bench
+package report
 
 import (
 	"time"
 
 	"windlass.dev/windlass/pkg/store/pgstat"
+	"windlass.dev/windlass/services/bench/internal/audit"
+	"windlass.dev/windlass/services/bench/internal/load"
+	"windlass.dev/windlass/services/bench/internal/stack"
 )
 
 // Report is everything one call of Run measured. Times are milliseconds, but for those whose name has another unit.
@@ -46,8 +49,8 @@ type Cell struct {
 	MemoryPeak  map[string]int64 `json:"memory_peak_bytes"`
 	Sessions    int64            `json:"postgres_sessions"`
 	// Others is the share of the machine that other programs took meanwhile: where it is not near 0 the speed means little.
-	Others float64 `json:"others_cpu_share"`
-	Audit  Audit   `json:"audit"`
+	Others float64     `json:"others_cpu_share"`
+	Audit  audit.Audit `json:"audit"`
 }
 
 // Valid says whether the cell has a score: every run was answered as it must and nothing was called twice.
@@ -78,44 +81,45 @@ type PerStep struct {
 	CPU             map[string]float64 `json:"cpu_us"`
 }
 
-func speed(runs []run, took time.Duration, steps int, cpu map[string]time.Duration) Speed {
-	s := Speed{Runs: len(runs), Seconds: took.Seconds(), P50: ms(quantile(times(runs), 0.5)), P99: ms(quantile(times(runs), 0.99))}
+func NewSpeed(runs []load.Run, took time.Duration, steps int, cpu map[string]time.Duration) Speed {
+	s := Speed{Runs: len(runs), Seconds: took.Seconds(), P50: Milliseconds(load.Quantile(load.Latencies(runs), 0.5)), P99: Milliseconds(load.Quantile(load.Latencies(runs), 0.99))}
 	if took > 0 {
 		s.RunsPerS = float64(len(runs)) / took.Seconds()
 		s.StepsPerS = s.RunsPerS * float64(steps)
 	}
 	for _, used := range cpu {
-		s.CPUPerStep += ratio(float64(used.Microseconds()), len(runs)*steps)
+		s.CPUPerStep += Ratio(float64(used.Microseconds()), len(runs)*steps)
 	}
 	return s
 }
 
-// perStep divides what a loop added to the counters.
-func perStep(r reading, steps int) PerStep {
+// NewPerStep divides what a loop added to the counters.
+func NewPerStep(r stack.Reading, steps int) PerStep {
 	p := PerStep{
-		Commits:         ratio(float64(r.pg.Commits), steps),
-		Writes:          ratio(float64(r.pg.WriteTransactions), steps),
-		Statements:      ratio(float64(r.pg.Statements), steps),
-		StatementsKnown: r.pg.StatementsKnown,
-		WALBytes:        ratio(float64(r.pg.WALBytes), steps),
-		PageImages:      ratio(float64(r.pg.PageImages), steps),
-		WALSyncs:        ratio(float64(r.pg.WALSyncs), steps),
-		Messages:        ratio(float64(r.nats.messages), steps),
-		MessageBytes:    ratio(float64(r.nats.bytes), steps),
+		Commits:         Ratio(float64(r.PG.Commits), steps),
+		Writes:          Ratio(float64(r.PG.WriteTransactions), steps),
+		Statements:      Ratio(float64(r.PG.Statements), steps),
+		StatementsKnown: r.PG.StatementsKnown,
+		WALBytes:        Ratio(float64(r.PG.WALBytes), steps),
+		PageImages:      Ratio(float64(r.PG.PageImages), steps),
+		WALSyncs:        Ratio(float64(r.PG.WALSyncs), steps),
+		Messages:        Ratio(float64(r.NATS.Messages), steps),
+		MessageBytes:    Ratio(float64(r.NATS.Bytes), steps),
 		CPU:             map[string]float64{},
 	}
-	for group, used := range r.cpu {
-		p.CPU[group] = ratio(float64(used.Microseconds()), steps)
+	for group, used := range r.CPU {
+		p.CPU[group] = Ratio(float64(used.Microseconds()), steps)
 	}
 	return p
 }
 
-// ratio is 0 where there is nothing to divide by: such a cell has no score.
-func ratio(total float64, by int) float64 {
+// Ratio is 0 where there is nothing to divide by: such a cell has no score.
+func Ratio(total float64, by int) float64 {
 	if by == 0 {
 		return 0
 	}
 	return total / float64(by)
 }
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// Milliseconds is the unit of a report.
+func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,9 +1,14 @@
-package bench
+// Package audit compares the ledger of the scripted model and tools with the runs
+// of a measurement.
+package audit
 
 import (
 	"fmt"
 	"strings"
 
+	"windlass.dev/windlass/services/bench/internal/client"
+	"windlass.dev/windlass/services/bench/internal/load"
+	"windlass.dev/windlass/services/bench/internal/scenario"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -20,7 +25,7 @@ type Audit struct {
 	Violations   []string `json:"violations,omitempty"` // the first of them
 }
 
-func (a *Audit) violate(format string, args ...any) {
+func (a *Audit) Violate(format string, args ...any) {
 	if a.Failed++; len(a.Violations) < maxViolations {
 		a.Violations = append(a.Violations, fmt.Sprintf(format, args...))
 	}
@@ -33,24 +38,24 @@ type place struct {
 	round, index int
 }
 
-// audit compares the ledger with the runs: every run answered as it must, every step called once and well, every tool call under
+// Of compares the ledger with the runs: every run answered as it must, every step called once and well, every tool call under
 // a key that no other has. Calls of the plain loop are left out.
-func audit(s Scenario, runs []run, entries []mock.Entry) Audit {
+func Of(s scenario.Scenario, runs []load.Run, entries []mock.Entry) Audit {
 	a := Audit{CallsPerTool: 1}
 	for _, r := range runs {
-		if r.err != nil {
-			a.violate("seed %d: %v", r.seed, r.err)
+		if r.Err != nil {
+			a.Violate("seed %d: %v", r.Seed, r.Err)
 		}
 	}
 	calls, keys := map[place]int{}, map[string]place{}
 	for _, e := range entries {
-		if strings.HasPrefix(e.IdempotencyKey, directKey) {
+		if strings.HasPrefix(e.IdempotencyKey, client.DirectKey) {
 			continue
 		}
 		at := place{e.Kind, e.Seed, e.Round, e.Index}
 		calls[at]++
 		if e.Status != 200 || e.Aborted {
-			a.violate("%v: status %d, aborted %t", at, e.Status, e.Aborted)
+			a.Violate("%v: status %d, aborted %t", at, e.Status, e.Aborted)
 		}
 		if e.Kind == "model" {
 			a.ModelCalls++
@@ -58,9 +63,9 @@ func audit(s Scenario, runs []run, entries []mock.Entry) Audit {
 		}
 		a.ToolCalls++
 		if e.IdempotencyKey == "" {
-			a.violate("%v: called without an idempotency key", at)
+			a.Violate("%v: called without an idempotency key", at)
 		} else if other, used := keys[e.IdempotencyKey]; used && other != at {
-			a.violate("%v: called under the key of %v", at, other)
+			a.Violate("%v: called under the key of %v", at, other)
 		}
 		keys[e.IdempotencyKey] = at
 	}
@@ -72,24 +77,24 @@ func audit(s Scenario, runs []run, entries []mock.Entry) Audit {
 }
 
 // compare uses calls up: what is left of them belongs to no run.
-func (a *Audit) compare(s Scenario, runs []run, calls map[place]int) {
+func (a *Audit) compare(s scenario.Scenario, runs []load.Run, calls map[place]int) {
 	once := func(at place) {
 		if n := calls[at]; n != 1 {
-			a.violate("%v: called %d times, want once", at, n)
+			a.Violate("%v: called %d times, want once", at, n)
 		}
 		delete(calls, at)
 	}
 	for _, r := range runs {
 		for round := range s.ModelCalls() {
-			once(place{"model", r.seed, round, 0})
+			once(place{"model", r.Seed, round, 0})
 		}
 		for round := range s.Rounds {
 			for index := range s.Width {
-				once(place{"tool", r.seed, round, index})
+				once(place{"tool", r.Seed, round, index})
 			}
 		}
 	}
 	for at, n := range calls {
-		a.violate("%v: called %d times, want never", at, n)
+		a.Violate("%v: called %d times, want never", at, n)
 	}
 }
