@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -43,7 +44,7 @@ func (o *orchestrator) recordUnknown(ctx context.Context, f store.Fence, cause e
 	case !f.Holds(row):
 		return o.publishDue(ctx, row)
 	}
-	why := transcript.Failure{Code: "server_error", Message: "The server could not process this step: " + store.Reason(cause) + ".", Attempt: f.Attempt}
+	why := transcript.Failure{Code: "server_error", Message: "The server could not process this step: " + postgres.Reason(cause) + ".", Attempt: f.Attempt}
 	return o.commitOnce(ctx, row, failedTurn(f, why))
 }
 
@@ -69,7 +70,7 @@ func (o *orchestrator) refuseResult(ctx context.Context, d bus.Delivery, cause e
 	failed := proto.CloneOf(d.Event)
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
-		Failure: &stepv1.Failure{Code: "server_error", Message: "The server could not record the result: " + store.Reason(cause) + "."},
+		Failure: &stepv1.Failure{Code: "server_error", Message: "The server could not record the result: " + postgres.Reason(cause) + "."},
 	}}
 	d.Event = failed
 	err := o.commitResults(ctx, []bus.Delivery{d})

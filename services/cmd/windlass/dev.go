@@ -16,7 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/localpg"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/console"
 )
 
@@ -158,9 +159,9 @@ func (d *dev) start(ctx context.Context) error {
 				return err
 			}
 		}
-		err := store.Await(ctx, d.DatabaseURL, databaseWait, d.sayWaiting)
+		err := postgres.Await(ctx, d.DatabaseURL, databaseWait, d.sayWaiting)
 		if err == nil {
-			_, err = store.Migrate(ctx, d.DatabaseURL)
+			_, err = migrations.Apply(ctx, d.DatabaseURL)
 		}
 		if err != nil {
 			return d.databaseFault(err)

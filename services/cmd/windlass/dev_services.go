@@ -9,7 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
 	"windlass.dev/windlass/services/gateway"
@@ -39,7 +39,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := store.Config{URL: d.DatabaseURL, MaxConns: devConns}
+	db := postgres.Config{URL: d.DatabaseURL, MaxConns: devConns}
 	nats, err := d.bus()
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -28,11 +29,12 @@ type keysDatabase struct {
 
 // use opens the store for one command.
 func (d keysDatabase) use(do func(*store.Store) error) error {
-	s, err := store.Open(store.Config{URL: d.DatabaseURL, MaxConns: 1})
+	db, err := postgres.Open(postgres.Config{URL: d.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer db.Close()
+	s := store.New(db)
 	return do(s)
 }
 
