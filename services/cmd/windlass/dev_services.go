@@ -50,7 +50,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
 			return claimer.Run(ctx, claimer.Config{
-				Config: common("claimer"), Keep: claimer.Keep{Retention: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
+				Config: common("claimer"), Retention: claimer.Retention{Stored: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
 			})
 		},
 		func(ctx context.Context) error {

@@ -1,4 +1,4 @@
-package claimer
+package sweep
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 // alarm when they are published at last.
 func TestAFullQueueIsNotALoss(t *testing.T) {
 	t.Parallel()
-	c := newClaimer(t, func(cfg *bus.Config) { cfg.MaxBytes.Turn = 2 << 10 })
+	s := newSweep(t, func(cfg *bus.Config) { cfg.MaxBytes.Turn = 2 << 10 })
 	var rows []store.Row
 	for range 20 {
 		rows = append(rows, store.Row{
@@ -23,18 +23,18 @@ func TestAFullQueueIsNotALoss(t *testing.T) {
 			Live: true, Epoch: 1, Turn: 1, Attempt: 1,
 		})
 	}
-	err := c.publishOverdue(t.Context(), rows)
+	err := s.publishOverdue(t.Context(), rows)
 	if !errors.Is(err, bus.ErrFull) {
 		t.Fatalf("publishOverdue into a full queue = %v, want ErrFull", err)
 	}
-	if !c.waitsForRoom(err, len(rows)) || c.waitsForRoom(err, sweepMost) {
+	if !s.waitForRoom(err, len(rows)) || s.waitForRoom(err, batch) {
 		t.Error("want few rows to stay due and a full sweep to be postponed")
 	}
-	if c.waitsForRoom(errors.New("postgres is away"), 1) || c.waitsForRoom(nil, 1) {
+	if s.waitForRoom(errors.New("postgres is away"), 1) || s.waitForRoom(nil, 1) {
 		t.Error("want only a full stream to keep rows due")
 	}
 	select {
-	case <-c.alarm:
+	case <-s.alarm:
 		t.Error("commands that a full queue refused raised an alarm")
 	default:
 	}

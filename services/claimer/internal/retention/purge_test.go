@@ -1,4 +1,4 @@
-package claimer
+package retention
 
 import (
 	"context"
@@ -10,32 +10,29 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/claimer/internal/claimertest"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
-// ended accepts and cancels a request of two hours ago, and says its id.
-func ended(t *testing.T, c *claimer, url string, change ...func(*store.NewRequest)) uuid.UUID {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
+
+// ended accepts and cancels a request of two hours ago, and returns its id.
+func ended(t *testing.T, w *worker.Worker, url string, change ...func(*store.NewRequest)) uuid.UUID {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	ms := time.Now().Add(-2 * time.Hour).UnixMilli()
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))
 	}
-	n := store.NewRequest{
-		ID: id, Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m", Body: []byte("{}"), Timeout: time.Hour,
-	}
-	for _, f := range change {
-		f(&n)
-	}
-	if _, err := c.Store.Accept(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: store.Cancelled}); err != nil {
+	claimertest.Accept(t, w, append(change, func(n *store.NewRequest) { n.ID = id })...)
+	if err := w.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: store.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	var n1 int
@@ -46,35 +43,35 @@ func ended(t *testing.T, c *claimer, url string, change ...func(*store.NewReques
 
 func TestOldRequestsArePurged(t *testing.T) {
 	t.Parallel()
-	url := storetest.Database(t, migrate)
-	c := newClaimerAt(t, url)
+	url := claimertest.Database(t)
+	w := claimertest.Worker(t, url)
 	reg := prometheus.NewRegistry()
-	c.Metrics = process.NewMetrics(reg, "claimer")
+	w.Metrics = process.NewMetrics(reg, "claimer")
 	for range 25 {
-		ended(t, c, url)
+		ended(t, w, url)
 	}
-	turnOf(t, c)
+	claimertest.Claim(t, w)
 	for range 12 {
-		ended(t, c, url, func(n *store.NewRequest) { n.Unstored = true })
+		ended(t, w, url, func(n *store.NewRequest) { n.Unstored = true })
 	}
 	counts := func() (requests, erased, bodies int) {
 		t.Helper()
 		storetest.Query(t, url, `SELECT count(*), count(*) FILTER (WHERE erased), (SELECT count(*) FROM bodies) FROM requests`, nil, &requests, &erased, &bodies)
 		return requests, erased, bodies
 	}
-	if none := c.purgers(Keep{}); len(none) != 0 {
+	if none := newPurges(w, Periods{}); len(none) != 0 {
 		t.Errorf("%d purgers where everything is kept", len(none))
 	}
-	for _, p := range c.purgers(Keep{Unstored: time.Hour}) {
+	for _, p := range newPurges(w, Periods{Unstored: time.Hour}) {
 		p.batch = 5
-		p.round(t.Context())
+		p.run(t.Context())
 	}
 	if requests, erased, bodies := counts(); requests != 38 || erased != 12 || bodies != 26 {
 		t.Errorf("%d requests, %d of them erased, and %d bodies are left; want 38, 12, 26", requests, erased, bodies)
 	}
-	for _, p := range c.purgers(Keep{Retention: time.Hour}) {
+	for _, p := range newPurges(w, Periods{Stored: time.Hour}) {
 		p.batch = 5
-		p.round(t.Context())
+		p.run(t.Context())
 	}
 	if requests, _, bodies := counts(); requests != 1 || bodies != 1 {
 		t.Errorf("%d requests and %d bodies are left, want what has not ended", requests, bodies)
@@ -92,21 +89,21 @@ windlass_purged_requests_total{kind="rows"} 37
 // A purge that is ended in the middle has done whole batches, and the next one goes on.
 func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	t.Parallel()
-	url := storetest.Database(t, migrate)
-	c := newClaimerAt(t, url)
+	url := claimertest.Database(t)
+	w := claimertest.Worker(t, url)
 	for range 30 {
-		ended(t, c, url)
+		ended(t, w, url)
 	}
 	ctx, kill := context.WithCancel(t.Context())
-	p := c.purgers(Keep{Retention: time.Hour})[0]
-	step, steps := p.step, 0
-	p.batch, p.step = 4, func(ctx context.Context, most int) ([]store.Purged, bool, error) {
+	p := newPurges(w, Periods{Stored: time.Hour})[0]
+	step, steps := p.deleteBatch, 0
+	p.batch, p.deleteBatch = 4, func(ctx context.Context, most int) ([]store.Purged, bool, error) {
 		if steps++; steps == 3 {
 			kill()
 		}
 		return step(ctx, most)
 	}
-	p.round(ctx)
+	p.run(ctx)
 	left := func() (n, orphans int) {
 		t.Helper()
 		storetest.Query(t, url, `SELECT count(*), (SELECT count(*) FROM bodies b WHERE NOT EXISTS (SELECT FROM requests r WHERE r.id = b.request_id))
@@ -116,20 +113,20 @@ func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	if n, orphans := left(); n == 30 || n == 0 || orphans != 0 {
 		t.Errorf("%d requests are left of 30, and %d bodies of none of them", n, orphans)
 	}
-	c.purgers(Keep{Retention: time.Hour})[0].round(t.Context())
+	newPurges(w, Periods{Stored: time.Hour})[0].run(t.Context())
 	if n, orphans := left(); n != 0 || orphans != 0 {
 		t.Errorf("%d requests and %d bodies of none of them are left after another purge", n, orphans)
 	}
 }
 
-// What was left behind is looked at by the next walk, which begins there.
+// A walk returns to what an earlier one could not delete.
 func TestWalksComeBack(t *testing.T) {
 	t.Parallel()
-	url := storetest.Database(t, migrate)
-	c := newClaimerAt(t, url)
+	url := claimertest.Database(t)
+	w := claimertest.Worker(t, url)
 	var ids []uuid.UUID
 	for range 9 {
-		ids = append(ids, ended(t, c, url))
+		ids = append(ids, ended(t, w, url))
 	}
 	set := func(finished string, id uuid.UUID) {
 		t.Helper()
@@ -143,24 +140,24 @@ func TestWalksComeBack(t *testing.T) {
 		}
 	}
 	set("0", oldest)
-	w := &walk{store: c.Store, kept: time.Hour}
+	rows := &walk{store: w.Store, period: time.Hour}
 	purged := 0
 	round := func() {
 		t.Helper()
 		for more := true; more; {
-			gone, goesOn, err := w.step(t.Context(), 2)
+			gone, goesOn, err := rows.deleteBatch(t.Context(), 2)
 			if err != nil {
 				t.Fatal(err)
 			}
 			purged, more = purged+len(gone), goesOn
 		}
 	}
-	if round(); purged != 8 || w.clear != uuid.Nil {
-		t.Errorf("%d are purged and all is clear up to %s, want 8, and nothing clear", purged, w.clear)
+	if round(); purged != 8 || rows.clear != uuid.Nil {
+		t.Errorf("%d are purged and all is clear up to %s, want 8, and nothing clear", purged, rows.clear)
 	}
 	set("2 hours", oldest)
-	if round(); purged != 9 || w.clear != oldest {
-		t.Errorf("%d are purged and all is clear up to %s, want 9 and %s", purged, w.clear, oldest)
+	if round(); purged != 9 || rows.clear != oldest {
+		t.Errorf("%d are purged and all is clear up to %s, want 9 and %s", purged, rows.clear, oldest)
 	}
 }
 
@@ -174,18 +171,18 @@ func TestBatchesOfAPurge(t *testing.T) {
 		{200, time.Millisecond, 200},
 		{100, time.Millisecond, 200},
 		{150, time.Millisecond, 200},
-		{200, purgeLong + 1, 100},
-		{1, purgeLong + 1, 1},
-		{1, purgeLong, 2},
+		{200, longBatch + 1, 100},
+		{1, longBatch + 1, 1},
+		{1, longBatch, 2},
 	} {
 		if got := nextBatch(tt.batch, tt.took); got != tt.want {
 			t.Errorf("after %d in %s come %d, want %d", tt.batch, tt.took, got, tt.want)
 		}
 	}
-	failing := &purger{Worker: newClaimer(t).Worker, kind: "rows", batch: 8, step: func(context.Context, int) ([]store.Purged, bool, error) {
+	failing := &purge{Worker: claimertest.Worker(t, claimertest.Database(t)), kind: "rows", batch: 8, deleteBatch: func(context.Context, int) ([]store.Purged, bool, error) {
 		return nil, true, errors.New("it took too long")
 	}}
-	if failing.round(t.Context()); failing.batch != 4 {
+	if failing.run(t.Context()); failing.batch != 4 {
 		t.Errorf("after a batch of 8 that failed come %d, want 4 in the next round", failing.batch)
 	}
 }
@@ -193,20 +190,20 @@ func TestBatchesOfAPurge(t *testing.T) {
 // What tools gave a request is taken from the bus as well, while that may still hold it.
 func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	t.Parallel()
-	c := newClaimer(t)
+	w := claimertest.Worker(t, claimertest.Database(t))
 	for _, tt := range []struct {
 		kept  time.Duration
 		tools bool
 		left  int
 	}{{time.Hour, true, 0}, {time.Hour, false, 1}, {bus.StepMaxAge + 1, true, 1}} {
-		row := turnOf(t, c) // its command is what the bus holds here
-		p := &purger{Worker: c.Worker, kind: "payloads", kept: tt.kept}
-		p.erase(t.Context(), []store.Purged{{ID: row.ID, Tools: tt.tools}})
-		waiting, _, err := c.Bus.LaneLoad(t.Context(), "m")
+		row := claimertest.Claim(t, w) // its command is what the bus holds here
+		p := &purge{Worker: w, kind: "payloads", period: tt.kept}
+		p.eraseFromBus(t.Context(), []store.Purged{{ID: row.ID, Tools: tt.tools}})
+		waiting, _, err := w.Bus.LaneLoad(t.Context(), "m")
 		if err != nil || waiting != tt.left {
 			t.Errorf("kept for %s, tools %v: the bus holds %d, %v, want %d", tt.kept, tt.tools, waiting, err, tt.left)
 		}
-		if err := c.Bus.Erase(t.Context(), dispatch.BusID(row.ID)); err != nil {
+		if err := w.Bus.Erase(t.Context(), dispatch.BusID(row.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -214,12 +211,12 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 
 func TestWhatIsKeptIsChecked(t *testing.T) {
 	t.Parallel()
-	for _, k := range []Keep{{}, {720 * time.Hour, 10 * time.Minute}, {leastKept, leastKept}} {
-		if err := k.validate(); err != nil {
+	for _, k := range []Periods{{}, {720 * time.Hour, 10 * time.Minute}, {minPeriod, minPeriod}} {
+		if err := k.Validate(); err != nil {
 			t.Errorf("%+v is refused: %v", k, err)
 		}
 	}
-	err := Keep{Retention: -1, Unstored: time.Second}.validate()
+	err := Periods{Stored: -1, Unstored: time.Second}.Validate()
 	if err == nil || !strings.Contains(err.Error(), "WINDLASS_RETENTION is -1ns") || !strings.Contains(err.Error(), "WINDLASS_RETENTION_UNSTORED is 1s") {
 		t.Errorf("both faults are reported as %v", err)
 	}
