@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -67,7 +66,7 @@ func (s *stand) publishEvent(t *testing.T, e *stepv1.StepEvent) {
 
 func (s *stand) commit1(t *testing.T, q *stepv1.ToolQuestion) {
 	t.Helper()
-	if err := s.commitResults(t.Context(), []bus.Delivery{{Event: resultOf(q), Delivered: 1}}); err != nil {
+	if err := s.results.Commit(t.Context(), []bus.Delivery{{Event: resultOf(q), Delivered: 1}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,7 +139,7 @@ func TestAnswersFollowTheRowAndTheResults(t *testing.T) {
 			if tt.before != nil {
 				tt.before(t, s, row, q)
 			}
-			a, err := s.orchestrator.answer(t.Context(), q)
+			a, err := s.asks.Answer(t.Context(), q)
 			if err != nil || a.GetVerdict() != tt.want {
 				t.Errorf("answer = %v, %v; want %v", a, err, tt.want)
 			}
@@ -157,44 +156,12 @@ func TestOverlookedResultIsCommitted(t *testing.T) {
 	q := s.question(row)
 	s.publishEvent(t, resultOf(q))
 	for _, age := range []time.Duration{0, time.Hour} {
-		s.now = func() time.Time { return time.Now().Add(age) }
-		if a, err := s.orchestrator.answer(t.Context(), q); err != nil || a.GetVerdict() != done {
+		s.asks.Now = func() time.Time { return time.Now().Add(age) }
+		if a, err := s.asks.Answer(t.Context(), q); err != nil || a.GetVerdict() != done {
 			t.Fatalf("answer = %v, %v; want done", a, err)
 		}
 		if open := len(s.look(t, row.ID).Steps); open != 2 && age == 0 || open != 1 && age > 0 {
 			t.Errorf("%d calls are open when the result is %v old", open, age)
-		}
-	}
-}
-
-func TestMarksProveNothingWhenTheyAreLost(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	var err error
-	s.Registry, err = registry.New(registry.File{
-		Models: []registry.Model{{Name: "m", Upstream: registry.Upstream{URL: "http://model.example.com"}}},
-		Tools: []registry.Tool{
-			{Name: "once", URL: "http://tool.example.com", Effect: registry.AtMostOnce},
-			{Name: "plain", URL: "http://tool.example.com"},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name, tool string
-		age        time.Duration // of the call
-		want       bool
-	}{
-		{"marks made with the call", "once", 0, true},
-		{"marks older than the call", "once", -time.Hour, false},
-		{"marks that are gone by now", "once", 80 * time.Hour, true},
-		{"a tool that needs none", "plain", 80 * time.Hour, false},
-		{"a tool that is not known any more", "gone", 80 * time.Hour, true},
-	} {
-		got, err := s.uncertain(t.Context(), store.Step{Name: tt.tool, CreatedAt: time.Now().Add(-tt.age)})
-		if got != tt.want || err != nil {
-			t.Errorf("%s: uncertain = %t, %v; want %t", tt.name, got, err, tt.want)
 		}
 	}
 }
@@ -206,7 +173,7 @@ func TestRedeliveredCallsAreCounted(t *testing.T) {
 	q := s.question(row)
 	for _, deliveries := range []uint32{1, 2, 2, 3} {
 		q.Deliveries = deliveries
-		if a, err := s.orchestrator.answer(t.Context(), q); err != nil || a.GetVerdict() != due {
+		if a, err := s.asks.Answer(t.Context(), q); err != nil || a.GetVerdict() != due {
 			t.Fatalf("answer = %v, %v; want due", a, err)
 		}
 	}
@@ -223,19 +190,19 @@ func TestCancelHintsAreConfirmedByTheRow(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	row := s.claimed(t)
-	d := bus.Delivery{Turn: &stepv1.TurnCommand{Identity: stepIdentity(store.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
-	if s.cancelled(t.Context(), d) {
+	d := bus.Delivery{Turn: &stepv1.TurnCommand{Identity: dispatch.Identity(store.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
+	if s.turns.ConfirmCancel(t.Context(), d) {
 		t.Error("a hint for a request that is in progress is believed")
 	}
 	if err := s.Store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: store.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	if !s.cancelled(t.Context(), d) {
+	if !s.turns.ConfirmCancel(t.Context(), d) {
 		t.Error("a hint for a cancelled request is not believed")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if s.cancelled(ctx, d) {
+	if s.turns.ConfirmCancel(ctx, d) {
 		t.Error("a hint is believed when the row cannot be read")
 	}
 }

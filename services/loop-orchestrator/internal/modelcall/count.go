@@ -1,4 +1,4 @@
-package looporchestrator
+package modelcall
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -18,52 +17,34 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
-// count is think for a request to count tokens: of the call that would be made, nothing is made but the count. It uses no tokens.
-func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
-	var none store.TurnCommit
-	request, served, err := o.asked(c)
-	if err != nil {
-		return none, err
-	}
-	tools, err := toolset.Resolve(request, o.Registry)
-	if err != nil {
-		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
-	}
-	earlier, _, err := o.history(ctx, c)
-	if err != nil {
-		return none, err
-	}
-	call, err := o.open(c.Tenant, model.Call{
-		Model: served.Upstream.Model, Request: request, Ancestors: earlier, Tools: tools.Offers, Choice: tools.Choice,
-		Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
-	})
-	if err != nil {
-		return none, err
-	}
-	ctx, cancel := inTime(ctx, c, served)
+// countTokens counts the tokens of the call that a response would make. It uses
+// none.
+func (m *Caller) countTokens(ctx context.Context, p prepared) (store.TurnCommit, error) {
+	ctx, cancel := withDeadlines(ctx, p.chain, p.model)
 	defer cancel()
 	var n responses.InputTokens
-	if served.Upstream.Dialect == registry.Responses {
-		n, err = o.counted(ctx, c, served, call)
+	var err error
+	if p.model.Upstream.Dialect == registry.Responses {
+		n, err = m.queryCount(ctx, p)
 	} else {
-		n, err = estimated(ctx, call)
+		n, err = estimateCount(ctx, p.opened)
 	}
 	if err != nil {
-		return none, err
+		return store.TurnCommit{}, err
 	}
 	return store.TurnCommit{Output: n.JSON(), Outcome: store.Completed}, nil
 }
 
-// counted asks the model's upstream.
-func (o *orchestrator) counted(ctx context.Context, c store.Chain, served registry.Model, call model.Call) (responses.InputTokens, error) {
+// queryCount has the model's upstream count.
+func (m *Caller) queryCount(ctx context.Context, p prepared) (responses.InputTokens, error) {
 	var none responses.InputTokens
-	body, err := responsesapi.EncodeCount(call)
+	body, err := responsesapi.EncodeCount(p.opened)
 	if err != nil {
-		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
+		return none, invalidPrompt(err.Error())
 	}
-	b, err := o.upstream.Post(ctx, served.Upstream, responsesapi.CountPath, body, headersOf(c))
+	b, err := m.Upstream.Post(ctx, p.model.Upstream, responsesapi.CountPath, body, headers(p.chain))
 	if err != nil {
-		return none, unlessCounting(err)
+		return none, countFailure(err)
 	}
 	n, err := responsesapi.DecodeCount(b)
 	if err != nil {
@@ -72,9 +53,10 @@ func (o *orchestrator) counted(ctx context.Context, c store.Chain, served regist
 	return responses.InputTokens{Count: n}, nil
 }
 
-// unlessCounting tells of an upstream that speaks the Responses API without this endpoint. It is not estimated instead: who reads the
-// number could not know.
-func unlessCounting(err error) error {
+// countFailure recognizes an upstream that speaks the Responses API without this
+// endpoint. Its tokens are not estimated instead, because the client could not
+// distinguish an estimate from a count.
+func countFailure(err error) error {
 	var failed *model.CallError
 	missing := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}
 	if errors.As(err, &failed) && slices.Contains(missing, failed.HTTPStatus) && failed.Code != "model_not_found" {
@@ -83,17 +65,18 @@ func unlessCounting(err error) error {
 	return err
 }
 
-// estimated counts for an upstream that cannot be asked.
-func estimated(ctx context.Context, call model.Call) (responses.InputTokens, error) {
+// estimateCount counts for an upstream that has no endpoint for it.
+func estimateCount(ctx context.Context, call model.Call) (responses.InputTokens, error) {
 	var none responses.InputTokens
 	body, err := chat.Dialect{}.Encode(call)
 	if err != nil {
-		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
+		return none, invalidPrompt(err.Error())
 	}
 	n, err := tokens.Chat(ctx, body)
 	switch {
 	case errors.Is(err, tokens.ErrUncountable):
-		return none, uncountable("The tokens of images and files cannot be counted with this model: its upstream does not count, and only text can be estimated.")
+		return none, uncountable("The tokens of images and files cannot be counted with this model: " +
+			"its upstream does not count, and only text can be estimated.")
 	case errors.Is(err, upstream.ErrCallTimeout):
 		return none, &model.CallError{Code: "timeout", Message: "The tokens were not counted in time.", Retriable: true}
 	case err != nil && ctx.Err() != nil:

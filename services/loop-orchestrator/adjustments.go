@@ -10,13 +10,14 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
-// lessons reports what refusals have taught about upstreams.
-type lessons struct {
+// adjustments counts and logs the changes that requests get after an upstream
+// has refused their form.
+type adjustments struct {
 	counter *prometheus.CounterVec
 	log     *zap.Logger
 }
 
-func newLessons(r prometheus.Registerer, log *zap.Logger) lessons {
+func newAdjustments(r prometheus.Registerer, log *zap.Logger) adjustments {
 	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "windlass_upstream_lessons_total",
 		Help: "Changes of requests that were learnt from an upstream's refusal, by kind of change.",
@@ -28,12 +29,12 @@ func newLessons(r prometheus.Registerer, log *zap.Logger) lessons {
 	} else if err != nil {
 		panic("register metrics: " + err.Error())
 	}
-	return lessons{counter: counter, log: log}
+	return adjustments{counter: counter, log: log}
 }
 
-// note reports one lesson. The model is the upstream's name of the model, the
-// outcome what requests are changed by from now on.
-func (l lessons) note(at registry.Upstream, c compat.Change) {
-	l.counter.WithLabelValues(string(c.Kind)).Inc()
-	l.log.Info("requests changed after a refusal", zap.String("model", at.Model), zap.String("outcome", c.String()))
+// report reports one change. The model is the upstream's name of the model, the
+// outcome what changes in requests from now on.
+func (a adjustments) report(at registry.Upstream, c compat.Change) {
+	a.counter.WithLabelValues(string(c.Kind)).Inc()
+	a.log.Info("requests changed after a refusal", zap.String("model", at.Model), zap.String("outcome", c.String()))
 }

@@ -19,8 +19,8 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	core, logs := observer.New(zap.InfoLevel)
-	lessons := newLessons(prometheus.NewRegistry(), zap.New(core))
-	s.upstream.Memory, s.upstream.Learnt = &compat.Memory{}, lessons.note
+	reported := newAdjustments(prometheus.NewRegistry(), zap.New(core))
+	s.caller.Upstream.Memory, s.caller.Upstream.Learnt = &compat.Memory{}, reported.report
 	good := s.answer
 	refuse := false
 	s.see = func(body []byte) { refuse = strings.Contains(string(body), `"user":`) }
@@ -41,8 +41,8 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 			t.Errorf("request %d: %+v after %d calls, want it completed at attempt 1 after %d", n, got, s.calls.Load(), calls)
 		}
 	}
-	if n := testutil.ToFloat64(lessons.counter.WithLabelValues("omit")); n != 1 {
-		t.Errorf("%v lessons were counted, want 1", n)
+	if n := testutil.ToFloat64(reported.counter.WithLabelValues("omit")); n != 1 {
+		t.Errorf("%v changes were counted, want 1", n)
 	}
 	lines := logs.FilterMessage("requests changed after a refusal").All()
 	if len(lines) != 1 || lines[0].ContextMap()["outcome"] != "omit user" || lines[0].ContextMap()["model"] != "m" {
