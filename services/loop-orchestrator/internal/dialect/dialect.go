@@ -1,8 +1,10 @@
 // Package dialect lists the APIs of model servers that Windlass can call.
 //
 // To add one: a constant in pkg/registry, a package below this one that
-// implements model.Dialect, and a line in all (TestEveryDialectIsServed). Walk
-// the call's history with package history; read answers with package rawjson.
+// implements model.Dialect, and a line in all (TestEveryDialectIsRegistered).
+// Package history walks what a call sends of its conversation, package params
+// has the parameters that OpenAI's two APIs share, and package rawjson reads
+// answers whose members may have any type.
 package dialect
 
 import (
@@ -17,12 +19,24 @@ var all = map[string]model.Dialect{
 	registry.Responses: responsesapi.Dialect{},
 }
 
-// Named returns the dialect that the registry calls name. It panics if there is
-// no such dialect: the registry has validated the name.
+// Named returns the dialect of that name in the registry. It panics if the name
+// is unknown, because the registry accepts known names only.
 func Named(name string) model.Dialect {
 	d, ok := all[name]
 	if !ok {
 		panic("dialect: no dialect named " + name)
 	}
 	return d
+}
+
+// TokenCounter is a dialect with an endpoint that counts the tokens of an input.
+type TokenCounter interface {
+	// CountPath returns the path of the endpoint.
+	CountPath() string
+	// EncodeCount returns the body of the request, or an error that wraps
+	// model.ErrUnsupported.
+	EncodeCount(c model.Call) ([]byte, error)
+	// DecodeCount returns the number of tokens, or an error that wraps
+	// model.ErrMalformed.
+	DecodeCount(body []byte) (int64, error)
 }

@@ -6,12 +6,11 @@ import (
 	"net/http"
 	"slices"
 
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/tokens"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -24,8 +23,8 @@ func (m *Caller) countTokens(ctx context.Context, p prepared) (store.TurnCommit,
 	defer cancel()
 	var n responses.InputTokens
 	var err error
-	if p.model.Upstream.Dialect == registry.Responses {
-		n, err = m.queryCount(ctx, p)
+	if counter, ok := dialect.Named(p.model.Upstream.Dialect).(dialect.TokenCounter); ok {
+		n, err = m.queryCount(ctx, p, counter)
 	} else {
 		n, err = estimateCount(ctx, p.opened)
 	}
@@ -36,17 +35,19 @@ func (m *Caller) countTokens(ctx context.Context, p prepared) (store.TurnCommit,
 }
 
 // queryCount has the model's upstream count.
-func (m *Caller) queryCount(ctx context.Context, p prepared) (responses.InputTokens, error) {
+func (m *Caller) queryCount(
+	ctx context.Context, p prepared, counter dialect.TokenCounter,
+) (responses.InputTokens, error) {
 	var none responses.InputTokens
-	body, err := responsesapi.EncodeCount(p.opened)
+	body, err := counter.EncodeCount(p.opened)
 	if err != nil {
 		return none, invalidPrompt(err.Error())
 	}
-	b, err := m.Upstream.Post(ctx, p.model.Upstream, responsesapi.CountPath, body, headers(p.chain))
+	b, err := m.Upstream.Post(ctx, p.model.Upstream, counter.CountPath(), body, headers(p.chain))
 	if err != nil {
 		return none, countFailure(err)
 	}
-	n, err := responsesapi.DecodeCount(b)
+	n, err := counter.DecodeCount(b)
 	if err != nil {
 		return none, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 	}

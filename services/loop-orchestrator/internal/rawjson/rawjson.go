@@ -112,6 +112,18 @@ func Word(v json.RawMessage) string {
 	return string(v)
 }
 
+// Quote returns a text as a JSON string.
+func Quote(text string) json.RawMessage { return AppendQuote(nil, text) }
+
+// AppendQuote appends a text as a JSON string.
+func AppendQuote(b []byte, text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always encodes
+	}
+	return append(b, quoted...)
+}
+
 // most is the largest count that is believed: a larger one is a fault, and
 // would spend every budget.
 const most = 1 << 40

@@ -114,7 +114,7 @@ func (s *stream) withMessage(first json.RawMessage) json.RawMessage {
 	switch {
 	case s.thoughtBy != "" && s.thoughtBy != byContent && s.attached.members[s.thoughtBy] == nil:
 		o.Reasoning = []string{s.thoughtBy}
-		same := string(appendText(nil, s.thinking.text.String()))
+		same := string(rawjson.AppendQuote(nil, s.thinking.text.String()))
 		for _, name := range reasoningMembers { // store the same text once
 			if m := s.attached.members[name]; m != nil && string(m.append(nil)) == same {
 				o.Reasoning = append(o.Reasoning, name)

@@ -69,15 +69,7 @@ func vacant(v json.RawMessage) bool {
 	return false
 }
 
-func appendName(b []byte, name string) []byte { return append(appendText(b, name), ':') }
-
-func appendText(b []byte, text string) []byte {
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		panic(err) // a string always encodes
-	}
-	return append(b, quoted...)
-}
+func appendName(b []byte, name string) []byte { return append(rawjson.AppendQuote(b, name), ':') }
 
 // piecewise is a value that may arrive in pieces: texts and lists grow, objects
 // are merged by member, other values are replaced. Only one of raw, text, list
@@ -210,7 +202,7 @@ func (p *piecewise) word(name string) string {
 func (p *piecewise) append(b []byte) []byte {
 	switch {
 	case p.text != nil:
-		return appendText(b, p.text.String())
+		return rawjson.AppendQuote(b, p.text.String())
 	case p.list != nil:
 		b = append(b, '[')
 		for i, e := range p.list {

@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
 type message struct {
@@ -22,15 +23,15 @@ type message struct {
 }
 
 type toolCall struct {
-	ID       string       `json:"id"`
-	Type     string       `json:"type"`
-	Function calledByName `json:"function"`
+	ID       string        `json:"id"`
+	Type     string        `json:"type"`
+	Function namedFunction `json:"function"`
 
 	key     string          // the call id of the record, which the client knows
 	further json.RawMessage // as that of a message
 }
 
-type calledByName struct {
+type namedFunction struct {
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
 
@@ -55,8 +56,8 @@ type file struct {
 	Filename string `json:"filename,omitempty"`
 }
 
-// readItem returns a message with the content of an item.
-func readItem(it item.Item) (message, error) {
+// newMessage returns a message with the content of a message item.
+func newMessage(it item.Item) (message, error) {
 	m := message{Role: it.Role}
 	var parts []part
 	for _, p := range it.Parts() {
@@ -120,9 +121,9 @@ func outputText(it item.Item) string {
 	return b.String()
 }
 
-// wire returns the values to encode. Messages with attached members need a
-// marshaler of their own, which costs a second pass over the message.
-func wire(messages []message) []any {
+// marshalable returns the values to encode. Messages with attached members use
+// their own marshaler, which costs a second pass over the message.
+func marshalable(messages []message) []any {
 	all := make([]any, len(messages))
 	for i := range messages {
 		m := &messages[i]
@@ -151,7 +152,7 @@ func (e extended) MarshalJSON() ([]byte, error) {
 		b = append(b, "]}"...)
 	}
 	for _, t := range e.thought {
-		b = appendText(appendName(append(b[:len(b)-1], ','), t.name), t.text)
+		b = rawjson.AppendQuote(appendName(append(b[:len(b)-1], ','), t.name), t.text)
 		b = append(b, '}')
 	}
 	return extend(b, e.further), err
@@ -165,9 +166,9 @@ func appendCall(b []byte, i int, c toolCall) []byte {
 	} else {
 		b = append(b, ',')
 	}
-	b = append(appendText(append(b, `{"id":`...), c.ID), `,"type":"function","function":{"name":`...)
-	b = append(appendText(b, c.Function.Name), `,"arguments":`...)
-	b = extend(append(appendText(b, c.Function.Arguments), '}'), c.Function.further)
+	b = append(rawjson.AppendQuote(append(b, `{"id":`...), c.ID), `,"type":"function","function":{"name":`...)
+	b = append(rawjson.AppendQuote(b, c.Function.Name), `,"arguments":`...)
+	b = extend(append(rawjson.AppendQuote(b, c.Function.Arguments), '}'), c.Function.further)
 	return extend(append(b, '}'), c.further)
 }
 

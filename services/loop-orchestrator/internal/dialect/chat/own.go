@@ -3,7 +3,7 @@ package chat
 import (
 	"encoding/json"
 
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
 // own is what an upstream attached to an output, as stored in model.Output.Own.
@@ -32,11 +32,11 @@ func (o own) encode() json.RawMessage {
 	return b
 }
 
-// readOwn reads what was attached to an item of a turn. It is empty for records
-// of older versions and of other dialects.
-func readOwn(t transcript.Turn, index int) own {
+// decodeOwn decodes what was attached to an output. It returns an empty own for
+// records of older versions and of other dialects.
+func decodeOwn(raw json.RawMessage) own {
 	var o own
-	if raw := t.Own[index]; raw != nil && json.Unmarshal(raw, &o) != nil {
+	if raw != nil && json.Unmarshal(raw, &o) != nil {
 		return own{}
 	}
 	return o
@@ -68,7 +68,9 @@ func (s *stream) keepParts(d said) {
 		return
 	}
 	one := func(b []byte) { s.attached.add(byContent, append(append([]byte("["), b...), ']'), &s.left) }
-	plain := func(text string) []byte { return append(appendText([]byte(`{"type":"text","text":`), text), '}') }
+	plain := func(text string) []byte {
+		return append(rawjson.AppendQuote([]byte(`{"type":"text","text":`), text), '}')
+	}
 	if !s.listed && s.message != nil && s.message.text.Len() > 0 {
 		one(plain(s.message.text.String()))
 	}

@@ -311,7 +311,7 @@ func TestDeepMembers(t *testing.T) {
 	}
 }
 
-// Each turn's messages begin with the bytes of the turn before.
+// Each turn's messages start with the bytes of the turn before.
 func TestMessagesBeginAsBefore(t *testing.T) {
 	t.Parallel()
 	a, err := Dialect{}.Decode([]byte(`{"choices":[{"message":{"content":" ","z":1,"b":{"y":2,"a":1},"reasoning":"r","tool_calls":[{"id":"f:0","zz":1,"aa":2,"function":{"name":"sum"}}]}}]}`))
@@ -323,11 +323,11 @@ func TestMessagesBeginAsBefore(t *testing.T) {
 	for n := range 4 {
 		c := call(t, `[{"role":"user","content":""}]`, turns...)
 		c.Origin = "a"
-		all, err := messages(c)
+		all, err := encodeHistory(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := json.Marshal(wire(all))
+		b, err := json.Marshal(marshalable(all))
 		if err != nil {
 			t.Fatal(err)
 		}

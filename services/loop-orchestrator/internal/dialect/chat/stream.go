@@ -177,7 +177,7 @@ func (s *stream) addReasoning(t reasoning, last bool) {
 		s.thoughtBy = t.name
 	case s.thoughtBy != t.name:
 		if !t.shaped && t.name != byContent {
-			s.attach(t.name, appendText(nil, t.text))
+			s.attach(t.name, rawjson.AppendQuote(nil, t.text))
 		}
 		return
 	}

@@ -83,7 +83,7 @@ func (r response) ending(otherwise string) (model.Finish, error) {
 		return "", apierror.Reported(apierror.Read(r.err))
 	case "in_progress", "queued":
 	default:
-		if given(r.err) {
+		if rawjson.Given(r.err) {
 			return "", apierror.Reported(apierror.Read(r.err))
 		}
 		if len(r.output) > 0 {
@@ -92,8 +92,6 @@ func (r response) ending(otherwise string) (model.Finish, error) {
 	}
 	return "", fmt.Errorf("%w: it is no response that has come to its end", model.ErrMalformed)
 }
-
-func given(v json.RawMessage) bool { return rawjson.Given(v) }
 
 func finish(reason string) model.Finish {
 	switch reason {

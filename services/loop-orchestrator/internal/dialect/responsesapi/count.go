@@ -7,17 +7,19 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// CountPath is the endpoint's that counts the tokens of an input.
-const CountPath = "/responses/input_tokens"
-
-// shown are the fields of a call that a model is shown, or that change how: all that the endpoint takes.
-var shown = []string{
+// countedParams are the parameters that the endpoint accepts: what the model is
+// shown, and what changes how.
+var countedParams = []string{
 	"model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning", "truncation",
 }
 
-// EncodeCount is the body of POST /responses/input_tokens for a call. model.ErrUnsupported names what cannot be carried.
-func EncodeCount(c model.Call) ([]byte, error) {
-	body, err := Dialect{}.Encode(c)
+// CountPath returns the path of the endpoint that counts the tokens of an input.
+func (Dialect) CountPath() string { return "/responses/input_tokens" }
+
+// EncodeCount returns the body of POST /responses/input_tokens for a call, or an
+// error that wraps model.ErrUnsupported.
+func (d Dialect) EncodeCount(c model.Call) ([]byte, error) {
+	body, err := d.Encode(c)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +28,7 @@ func EncodeCount(c model.Call) ([]byte, error) {
 		return nil, fmt.Errorf("read the upstream request: %w", err)
 	}
 	out := members{}
-	for _, name := range shown {
+	for _, name := range countedParams {
 		if v, ok := all[name]; ok {
 			out[name] = v
 		}
@@ -34,8 +36,8 @@ func EncodeCount(c model.Call) ([]byte, error) {
 	return out.json(), nil
 }
 
-// DecodeCount reads the answer. model.ErrMalformed: it is none.
-func DecodeCount(body []byte) (int64, error) {
+// DecodeCount reads the number of tokens. Its error wraps model.ErrMalformed.
+func (Dialect) DecodeCount(body []byte) (int64, error) {
 	var answer struct {
 		Tokens *int64 `json:"input_tokens"`
 	}

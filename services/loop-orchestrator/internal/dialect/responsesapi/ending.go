@@ -132,7 +132,7 @@ func (s *stream) whole(o *output, finals []*final) (whole model.Output, found, r
 func (o *output) completed(it entry) model.Output {
 	if o.isCall() {
 		it.Call.ID = o.call.ID
-		it.Own = withCallID(it.Own, o.call.ID)
+		it.Own = replaceCallID(it.Own, o.call.ID)
 	}
 	return it.Output
 }

@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
 // arguments is the one part of a call.
@@ -142,14 +143,14 @@ func (o *output) said() (out model.Output, ok bool) {
 		out.Call = o.call
 		out.Call.Arguments = o.text.String()
 		ok = o.kind == model.Custom || model.EmptyArguments(out.Call.Arguments) || json.Valid([]byte(out.Call.Arguments))
-		out.Own = own(nil, out)
+		out.Own = newOwn(nil, out)
 		return out, ok
 	case model.Reasoning:
 		out.Reasoning.Text = o.text.String()
 		for _, p := range o.summary {
 			out.Reasoning.Summary = append(out.Reasoning.Summary, p.text.String())
 		}
-		out.Own = own(o.reasoning(), out)
+		out.Own = newOwn(o.reasoning(), out)
 		return out, true
 	}
 	for _, p := range o.parts {
@@ -186,7 +187,7 @@ func (o *output) reasoning() json.RawMessage {
 		var all []json.RawMessage
 		for _, text := range texts {
 			if text != "" {
-				all = append(all, object("type", typ, "text", text).json())
+				all = append(all, newMembers("type", typ, "text", text).json())
 			}
 		}
 		return join(all)
@@ -197,7 +198,7 @@ func (o *output) reasoning() json.RawMessage {
 	}
 	m := members{"summary": parts("summary_text", summary...), "content": parts("reasoning_text", o.text.String())}
 	if o.id != "" {
-		m["id"] = quote(o.id)
+		m["id"] = rawjson.Quote(o.id)
 	}
 	return m.json()
 }

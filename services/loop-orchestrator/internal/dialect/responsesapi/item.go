@@ -31,7 +31,7 @@ func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
 	case "custom_tool_call":
 		return model.Custom, true, nil
 	case "":
-		if rawjson.Text(rawjson.Member(it, "name")) != "" && given(rawjson.Member(it, "call_id")) {
+		if rawjson.Text(rawjson.Member(it, "name")) != "" && rawjson.Given(rawjson.Member(it, "call_id")) {
 			return model.Function, true, nil
 		}
 		return model.Message, rawjson.Text(rawjson.Member(it, "role")) == "assistant", nil
@@ -58,7 +58,7 @@ func read(it json.RawMessage) (o entry, known bool, err error) {
 		o.Parts = readParts(rawjson.Member(it, "content"))
 		o.Phase = phase(rawjson.Text(rawjson.Member(it, "phase")))
 	}
-	o.Own = own(it, o.Output)
+	o.Own = newOwn(it, o.Output)
 	return o, true, nil
 }
 
@@ -72,7 +72,7 @@ func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 		c.ID = rawjson.Word(rawjson.Member(it, "id"))
 	}
 	in := it
-	if f := rawjson.Member(it, "function"); c.Name == "" && given(f) {
+	if f := rawjson.Member(it, "function"); c.Name == "" && rawjson.Given(f) {
 		in, c.Name = f, rawjson.Text(rawjson.Member(f, "name"))
 	}
 	member := "arguments"

@@ -66,7 +66,7 @@ var pieces = map[string]partOf{
 // was not heard is new.
 func (s *stream) piece(e frame, p partOf) error {
 	v := e.member(p.member)
-	if s.ignored(e) || !given(v) {
+	if s.ignored(e) || !rawjson.Given(v) {
 		return nil
 	}
 	part, n := item.Part{Type: p.typ}, e.number(p.index, 0)

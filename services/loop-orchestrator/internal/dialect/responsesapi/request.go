@@ -7,48 +7,47 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/params"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// leastTokens is the smallest max_output_tokens that OpenAI's API takes.
-const leastTokens = 16
+// Dialect is the Responses dialect.
+type Dialect struct{}
 
-// request has every parameter that is an upstream's to honour. Not among them: metadata and conversations, which are kept here;
-// max_tool_calls, which counts the calls that are made here; and background, which is what this project is for.
+// Path returns the path of the endpoint.
+func (Dialect) Path() string { return "/responses" }
+
+// minTokens is the smallest max_output_tokens that OpenAI accepts.
+const minTokens = 16
+
+// request has each parameter that the upstream has to honour. Windlass itself
+// handles the others: metadata, conversations, max_tool_calls and background.
 type request struct {
-	Model             string          `json:"model"`
-	Instructions      string          `json:"instructions,omitempty"`
-	Input             []members       `json:"input"`
-	Store             bool            `json:"store"` // false
-	Stream            bool            `json:"stream,omitempty"`
-	Include           []string        `json:"include,omitempty"`
-	Tools             []any           `json:"tools,omitempty"`
-	ToolChoice        any             `json:"tool_choice,omitempty"`
-	ParallelToolCalls *bool           `json:"parallel_tool_calls,omitempty"`
-	Temperature       *float64        `json:"temperature,omitempty"`
-	TopP              *float64        `json:"top_p,omitempty"`
-	PresencePenalty   *float64        `json:"presence_penalty,omitempty"`
-	FrequencyPenalty  *float64        `json:"frequency_penalty,omitempty"`
-	MaxTokens         *int            `json:"max_output_tokens,omitempty"`
-	TopLogprobs       *int            `json:"top_logprobs,omitempty"`
-	Truncation        string          `json:"truncation,omitempty"`
-	Text              *text           `json:"text,omitempty"`
-	Reasoning         *reasoning      `json:"reasoning,omitempty"`
-	ServiceTier       string          `json:"service_tier,omitempty"`
-	User              string          `json:"user,omitempty"`
-	SafetyIdentifier  string          `json:"safety_identifier,omitempty"`
-	PromptCacheKey    string          `json:"prompt_cache_key,omitempty"`
-	CacheRetention    json.RawMessage `json:"prompt_cache_retention,omitempty"`
-	CacheOptions      json.RawMessage `json:"prompt_cache_options,omitempty"`
+	params.Params
+
+	Instructions   string          `json:"instructions,omitempty"`
+	Input          []members       `json:"input"`
+	Store          bool            `json:"store"` // always false
+	Include        []string        `json:"include,omitempty"`
+	Tools          []any           `json:"tools,omitempty"`
+	MaxTokens      *int            `json:"max_output_tokens,omitempty"`
+	Truncation     string          `json:"truncation,omitempty"`
+	Text           *text           `json:"text,omitempty"`
+	Reasoning      *reasoning      `json:"reasoning,omitempty"`
+	CacheRetention json.RawMessage `json:"prompt_cache_retention,omitempty"`
+	CacheOptions   json.RawMessage `json:"prompt_cache_options,omitempty"`
 }
 
-// function is a tool of the client's or of the registry's. All of it but the description is required.
+// function is a tool of the client or of the registry. All members except the
+// description are required.
 type function struct {
 	Type        string          `json:"type"`
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	Parameters  json.RawMessage `json:"parameters"`
-	Strict      bool            `json:"strict"` // where nothing is said OpenAI's API takes it for true, and refuses schemas that are not made for it
+	// OpenAI's default is true, and it then refuses schemas that do not follow the
+	// rules of strict mode.
+	Strict bool `json:"strict"`
 }
 
 type text struct {
@@ -57,11 +56,9 @@ type text struct {
 }
 
 type format struct {
-	Type        string          `json:"type"`
-	Name        string          `json:"name,omitempty"`
-	Description string          `json:"description,omitempty"`
-	Schema      json.RawMessage `json:"schema,omitempty"`
-	Strict      *bool           `json:"strict,omitempty"`
+	Type string `json:"type"`
+
+	*params.Schema
 }
 
 type reasoning struct {
@@ -71,22 +68,21 @@ type reasoning struct {
 	Context string `json:"context,omitempty"`
 }
 
-// Encode is the body of POST /responses. model.ErrUnsupported names what cannot be carried.
+// Encode returns the body of POST /responses, or an error that wraps
+// model.ErrUnsupported and names what cannot be sent.
 func (Dialect) Encode(c model.Call) ([]byte, error) {
-	input, err := history(c)
+	input, err := encodeHistory(c)
 	if err != nil {
 		return nil, err
 	}
 	r := c.Request
 	out := request{
-		Model: c.Model, Instructions: r.Instructions, Input: input, Stream: c.Stream, Include: include(c),
-		Temperature: r.Temperature, TopP: r.TopP, PresencePenalty: r.PresencePenalty, FrequencyPenalty: r.FrequencyPenalty,
-		TopLogprobs: r.TopLogprobs, Truncation: r.Truncation, Text: form(r.Text), ServiceTier: r.ServiceTier, User: r.User,
-		SafetyIdentifier: r.SafetyIdentifier, PromptCacheKey: r.PromptCacheKey,
-		CacheRetention: r.Extra["prompt_cache_retention"], CacheOptions: cacheOptions(r),
+		Params: params.Of(c, forceTool), Instructions: r.Instructions, Input: input, Include: newInclude(c),
+		Truncation: r.Truncation, Text: newText(r.Text),
+		CacheRetention: r.Extra["prompt_cache_retention"], CacheOptions: newCacheOptions(r),
 	}
 	if c.MaxTokens != nil {
-		out.MaxTokens = new(max(*c.MaxTokens, leastTokens))
+		out.MaxTokens = new(max(*c.MaxTokens, minTokens))
 	}
 	if r.Reasoning != (responses.Reasoning{}) {
 		out.Reasoning = (*reasoning)(&r.Reasoning)
@@ -97,11 +93,9 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 			continue
 		}
 		out.Tools = append(out.Tools, function{
-			Type: tool.Function, Name: t.Name, Description: t.Description, Parameters: t.Parameters, Strict: t.Strict != nil && *t.Strict,
+			Type: tool.Function, Name: t.Name, Description: t.Description, Parameters: t.Parameters,
+			Strict: t.Strict != nil && *t.Strict,
 		})
-	}
-	if len(out.Tools) > 0 {
-		out.ToolChoice, out.ParallelToolCalls = choice(c.Choice), r.ParallelToolCalls
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
@@ -110,8 +104,9 @@ func (Dialect) Encode(c model.Call) ([]byte, error) {
 	return b, nil
 }
 
-// include asks for what has to come back: sealed reasoning, wanted by the client or not, because the next turn takes it along.
-func include(c model.Call) []string {
+// newInclude asks for encrypted reasoning even if the client does not want it,
+// because the next turn sends it back.
+func newInclude(c model.Call) []string {
 	var all []string
 	if !c.NoSeal {
 		all = append(all, responses.IncludeReasoning)
@@ -122,27 +117,19 @@ func include(c model.Call) []string {
 	return all
 }
 
-func choice(c tool.Choice) any {
-	switch {
-	case c.Tool != nil && c.Tool.Type == "custom":
-		return map[string]string{"type": c.Tool.Type, "name": c.Tool.Name}
-	case c.Tool != nil && c.Tool.Name != "":
-		return map[string]string{"type": tool.Function, "name": c.Tool.Name}
-	case c.Tool != nil:
-		return "required" // a whole server was named: any of its tools, and only those are offered
-	case c.Mode == "":
-		return nil
+func forceTool(t tool.Ref) any {
+	typ := tool.Function
+	if t.Type == "custom" {
+		typ = t.Type
 	}
-	return c.Mode
+	return map[string]string{"type": typ, "name": t.Name}
 }
 
-func form(t responses.Text) *text {
+func newText(t responses.Text) *text {
 	out := text{Verbosity: t.Verbosity}
 	switch t.Format {
-	case "json_object":
-		out.Format = &format{Type: t.Format}
-	case "json_schema":
-		out.Format = &format{Type: t.Format, Name: t.Name, Description: t.Description, Schema: t.Schema, Strict: t.Strict}
+	case "json_object", "json_schema":
+		out.Format = &format{Type: t.Format, Schema: params.SchemaOf(t)}
 	}
 	if out == (text{}) {
 		return nil
@@ -150,11 +137,12 @@ func form(t responses.Text) *text {
 	return &out
 }
 
-// cacheOptions leaves out the response to compare with: the upstream does not know ours.
-func cacheOptions(r *responses.Create) json.RawMessage {
+// newCacheOptions drops comparison_response_id, because the upstream does not
+// know the ids of Windlass.
+func newCacheOptions(r *responses.Create) json.RawMessage {
 	var options members
 	if json.Unmarshal(r.Extra["prompt_cache_options"], &options) != nil {
-		return nil // there are none; what is no object was refused
+		return nil // absent: the gateway has refused any other type
 	}
 	delete(options, "comparison_response_id")
 	return options.json()

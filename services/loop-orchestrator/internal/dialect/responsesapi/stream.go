@@ -75,14 +75,14 @@ func (s *stream) Event(data []byte) error {
 	case "response.incomplete":
 		return s.end(e, "incomplete")
 	case "response.failed", "response.cancelled", "response.error":
-		if told := rawjson.Member(e.member("response"), "error"); given(told) {
+		if told := rawjson.Member(e.member("response"), "error"); rawjson.Given(told) {
 			return apierror.Reported(apierror.Read(told))
 		}
 		return apierror.Reported(apierror.Read(e.member("error")))
 	case "error":
 		return apierror.Reported(apierror.Read(data))
 	case "":
-		if given(e.member("error")) { // as proxies say it
+		if rawjson.Given(e.member("error")) { // as proxies say it
 			return apierror.Reported(apierror.Read(data))
 		}
 	}
@@ -213,7 +213,7 @@ func (s *stream) ignored(e frame) bool {
 // end takes the response object.
 func (s *stream) end(e frame, status string) error {
 	body := e.member("response")
-	if !given(body) && len(s.heard)+len(s.finished) > 0 {
+	if !rawjson.Given(body) && len(s.heard)+len(s.finished) > 0 {
 		body = json.RawMessage("{}")
 	}
 	r, err := parse(body)
