@@ -93,7 +93,7 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	e := resultOf(s.question(bad))
 	e.GetToolCompleted().Output = []byte("poison")
 	batch := []bus.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}}
-	if err := errors.Join(s.results(t.Context(), batch)...); err != nil {
+	if err := errors.Join(s.results.Handle(t.Context(), batch)...); err != nil {
 		t.Fatalf("the batch ended with %v, want it to be handled", err)
 	}
 	for row, want := range map[*store.Row]string{&bad: "SQLSTATE 23514", &good: "fine"} {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -114,4 +115,31 @@ func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) e
 		return nil
 	}
 	return err
+}
+
+// PublishDue publishes what a row needs now, as the answer to a command that the
+// row does not wait for: the worker that moved the row may have died before it
+// published. It returns bus.ErrStale once it has.
+func (w *Worker) PublishDue(ctx context.Context, row store.Row) error {
+	if err := w.Dispatch(ctx, true, row); err != nil {
+		return err
+	}
+	return bus.ErrStale
+}
+
+// CatchUp reads a request's row and publishes what it needs now; see PublishDue.
+func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
+	row, err := w.Look(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return bus.ErrStale
+	}
+	if err != nil {
+		return err
+	}
+	return w.PublishDue(ctx, row)
+}
+
+// Look reads a request's row.
+func (w *Worker) Look(ctx context.Context, id uuid.UUID) (store.Row, error) {
+	return Retry(ctx, w, func(ctx context.Context) (store.Row, error) { return w.Store.Look(ctx, id) })
 }
