@@ -1,3 +1,5 @@
+// Package report holds the figures of a measurement, prints them, and compares what
+// a step costs with limits.
 package report
 
 import (

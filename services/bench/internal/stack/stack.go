@@ -1,3 +1,5 @@
+// Package stack starts everything that a measurement runs against, in child
+// processes, and reads its counters.
 package stack
 
 import (
