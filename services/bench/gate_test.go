@@ -16,8 +16,9 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/pgstat"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -52,7 +53,7 @@ type inProcess struct {
 func startInProcess(t *testing.T) *inProcess {
 	t.Helper()
 	s := &inProcess{mock: mock.New(), dbURL: storetest.Database(t, func(ctx context.Context, url string) error {
-		_, err := store.Migrate(ctx, url)
+		_, err := migrations.Apply(ctx, url)
 		return err
 	})}
 	if _, err := pgstat.Prepare(t.Context(), s.dbURL); err != nil {
@@ -81,7 +82,7 @@ func startInProcess(t *testing.T) *inProcess {
 func (s *inProcess) run(t *testing.T, broker *bustest.Broker, reg *registry.Registry, listener net.Listener) {
 	t.Helper()
 	rt := process.NewRuntime("bench", process.Config{}, zap.NewNop())
-	db, nats := store.Config{URL: s.dbURL, MaxConns: 4}, bustest.Config(broker)
+	db, nats := postgres.Config{URL: s.dbURL, MaxConns: 4}, bustest.Config(broker)
 	nats.AckWait = 4 * time.Second
 	common := func(name string) worker.Config {
 		return worker.Config{

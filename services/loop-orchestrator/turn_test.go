@@ -22,6 +22,8 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -34,7 +36,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := store.Migrate(ctx, url)
+	_, err := migrations.Apply(ctx, url)
 	return err
 }
 
@@ -69,11 +71,12 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	s.database = storetest.Database(t, migrate)
-	st, err := store.Open(store.Config{URL: s.database, MaxConns: 2})
+	db, err := postgres.Open(postgres.Config{URL: s.database, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(st.Close)
+	t.Cleanup(db.Close)
+	st := store.New(db)
 	b := bustest.Connect(t, s.broker)
 	if err := b.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, ResultsSince: time.Now()}); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // sql changes the schema as a bug or an operator would.
@@ -113,7 +114,7 @@ func TestUnrecordableErrorIsReturned(t *testing.T) {
 	s := newStand(t)
 	row := s.claimed(t)
 	s.sql(t, raises("42703", "true"))
-	if err := s.deliver(t.Context(), row, 1, false); store.Reason(err) != "the database answered SQLSTATE 42703" {
+	if err := s.deliver(t.Context(), row, 1, false); postgres.Reason(err) != "the database answered SQLSTATE 42703" {
 		t.Errorf("the turn ended with %v, want the cause", err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/cli/internal/datafolder"
 	"windlass.dev/windlass/services/finalizer"
@@ -36,7 +36,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := store.Config{URL: d.DatabaseURL, MaxConns: maxConns}
+	db := postgres.Config{URL: d.DatabaseURL, MaxConns: maxConns}
 	nats, err := d.busConfig()
 	if err != nil {
 		return nil, err

@@ -22,11 +22,13 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // Worker is safe for concurrent use.
 type Worker struct {
+	DB       *postgres.DB
 	Store    *store.Store
 	Bus      *bus.Bus
 	Publish  dispatch.Publisher
@@ -53,17 +55,17 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 	}
 	log := cfg.Runtime.Log
 	cfg.Store.Log = log
-	st, err := store.Open(cfg.Store)
+	db, err := postgres.Open(cfg.Store)
 	if err != nil {
 		return nil, err
 	}
 	b, err := bus.Connect(ctx, cfg.Bus, service, log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {
-		st.Close()
+		db.Close()
 		return nil, err
 	}
 	w := &Worker{
-		Store: st, Bus: b, Registry: reg, Log: log,
+		DB: db, Store: store.New(db), Bus: b, Registry: reg, Log: log,
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key(cfg.DispatchKey)},
 		Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
 	}
@@ -71,8 +73,8 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 		w.Close(ctx)
 		return nil, err
 	}
-	w.unregister = cfg.Runtime.DatabaseUp(st.Up)
-	cfg.Runtime.Health.Check(service+".postgres", st.Ping)
+	w.unregister = cfg.Runtime.DatabaseUp(db.Up)
+	cfg.Runtime.Health.Check(service+".postgres", db.Ping)
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	return w, nil
 }
@@ -95,7 +97,7 @@ func (w *Worker) Close(ctx context.Context) {
 	if w.unregister != nil {
 		w.unregister()
 	}
-	w.Store.Close()
+	w.DB.Close()
 }
 
 // Dispatch publishes what committed rows need, and retries while the bus is

@@ -16,6 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
@@ -25,7 +27,7 @@ import (
 func Database(t *testing.T) string {
 	t.Helper()
 	return storetest.Database(t, func(ctx context.Context, url string) error {
-		_, err := store.Migrate(ctx, url)
+		_, err := migrations.Apply(ctx, url)
 		return err
 	})
 }
@@ -43,11 +45,12 @@ func Worker(t *testing.T, url string, change ...func(*bus.Config)) *worker.Worke
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(store.Config{URL: url, MaxConns: 2})
+	db, err := postgres.Open(postgres.Config{URL: url, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(st.Close)
+	t.Cleanup(db.Close)
+	st := store.New(db)
 	b := bustest.Connect(t, bustest.Server(t), change...)
 	topology := bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, Pools: []string{"default"}, ResultsSince: time.Now()}
 	if err := b.Ensure(t.Context(), topology); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
@@ -38,7 +39,7 @@ func (h *Handler) recordUnknown(ctx context.Context, f store.Fence, cause error)
 		return h.PublishDue(ctx, row)
 	}
 	why := transcript.Failure{
-		Code: "server_error", Message: "The server could not process this step: " + store.Reason(cause) + ".", Attempt: f.Attempt,
+		Code: "server_error", Message: "The server could not process this step: " + postgres.Reason(cause) + ".", Attempt: f.Attempt,
 	}
 	return h.commitOnce(ctx, row, failedTurn(f, why))
 }

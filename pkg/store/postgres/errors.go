@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"context"
@@ -12,11 +12,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Codes of Postgres with a meaning of their own here.
+// Sentinels of all packages of the store.
+var (
+	// ErrStale means that a write changed nothing: the row is terminal, or a later
+	// epoch, turn or attempt owns it, or the same write was made before. The caller
+	// reads the row again and publishes what it needs.
+	ErrStale = errors.New("the row has moved on")
+	// ErrNotFound means that the row does not exist, or belongs to another tenant.
+	ErrNotFound = errors.New("not found")
+)
+
+// Codes of Postgres that get special treatment.
 const (
-	codeReadOnly          = "25006" // read_only_sql_transaction: the server is no primary, or no longer
-	codeProtocol          = "08P01" // protocol_violation; also what PgBouncer answers with, whatever the reason
-	codeUnknownStatement  = "26000" // the session has another server behind it than the one that prepared
+	codeReadOnly          = "25006" // read_only_sql_transaction: the server is not a primary
+	codeProtocol          = "08P01" // protocol_violation; PgBouncer's code for every error of its own
+	codeUnknownStatement  = "26000" // the pooler changed the server behind the session
 	codeRepeatedStatement = "42P05"
 	codeFailedTransaction = "25P02"
 	codeNotSupported      = "0A000"
@@ -26,9 +36,9 @@ const (
 // migration changed its result. pgx prepares it again.
 const stalePlan = "cached plan must not change result type"
 
-// transientClasses and transientCodes are what passes by itself: the statement
-// may be repeated as it is. docs/postgres.md has the same table. Every other
-// code means a bug or a broken schema, and is not repeated.
+// Errors of transientClasses and transientCodes pass by themselves: the caller
+// may repeat the statement unchanged. docs/postgres.md has the same table. Every
+// other code means a bug or a broken schema, and is not repeated.
 var (
 	transientClasses = []string{
 		"08", // connection
@@ -45,17 +55,17 @@ var (
 )
 
 // Unavailable reports whether the database is unavailable, or was for this
-// statement: the connection failed, a limit of time passed, or the server
-// answered one of the codes that pass by themselves. The statement may be
-// repeated as it is; whether it was committed is unknown. Every other error,
-// known or not, is final.
+// statement: the connection failed, a timeout expired, or the server returned
+// one of the transient codes. The caller may repeat the statement unchanged;
+// whether it was committed is unknown. Every other error, known or not, is
+// final.
 func Unavailable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
-		return true // whatever the reason: no statement was sent
+		return true // no statement was sent
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
@@ -66,7 +76,7 @@ func Unavailable(err error) bool {
 
 func transientCode(e *pgconn.PgError) bool {
 	switch e.Code {
-	case codeProtocol: // an ERROR is a statement with a bug; FATAL is a pooler that gave up
+	case codeProtocol: // ERROR means a bug in the statement; FATAL, a pooler that gave up
 		return strings.EqualFold(e.Severity, "FATAL") && !strings.Contains(e.Message, "startup parameter")
 	case codeNotSupported:
 		return e.Message == stalePlan
@@ -74,8 +84,8 @@ func transientCode(e *pgconn.PgError) bool {
 	return len(e.Code) == 5 && slices.Contains(transientClasses, e.Code[:2]) || slices.Contains(transientCodes, e.Code)
 }
 
-// lostConnection reports whether an error is one of the network, or of a
-// connection or a wait that ended.
+// lostConnection reports whether an error comes from the network, a closed
+// connection or an expired wait.
 func lostConnection(err error) bool {
 	for _, end := range []error{
 		context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed,
@@ -91,7 +101,7 @@ func lostConnection(err error) bool {
 
 // condemnsConnection reports whether a connection that got this error must not
 // be used again, although the protocol allows it: the server accepts no writes,
-// shuts down, or is not the one that the session was prepared on.
+// shuts down, or is not the server that prepared the statement.
 func condemnsConnection(e *pgconn.PgError) bool {
 	switch e.Code {
 	case codeReadOnly, codeUnknownStatement, codeRepeatedStatement, codeFailedTransaction:
@@ -101,7 +111,7 @@ func condemnsConnection(e *pgconn.PgError) bool {
 }
 
 // suspectsServer reports whether an error concerns all connections to the same
-// server: it is read-only, or goes down.
+// server: it is read-only or shuts down.
 func suspectsServer(e *pgconn.PgError) bool {
 	switch e.Code {
 	case codeReadOnly, "57P01", "57P02", "57P03":
@@ -110,8 +120,8 @@ func suspectsServer(e *pgconn.PgError) bool {
 	return false
 }
 
-// Reason names an error without its text, which may quote data: the server's
-// code, or that there is none.
+// Reason describes an error without its text, which may quote data: by the
+// server's code, if it has one.
 func Reason(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"context"
@@ -17,26 +17,27 @@ import (
 // hosts, while no host of the URL accepts writes.
 const hostPause = 100 * time.Millisecond
 
-// hostKnown is how long the primary is taken for granted: long enough for the
-// connections of one pool, and too short to lead new ones to a host that died.
-const hostKnown = time.Second
+// primaryTTL is how long the last primary is used without a search: long enough
+// for the connections of one pool, and too short to lead new ones to a host that
+// died.
+const primaryTTL = time.Second
 
-// hosts remembers which host of a URL with several is the primary, and searches
-// for it after a failover. All hosts are tried at the same time: the one that
-// died may answer nothing, and each attempt to reach it would take
-// connectTimeout. A URL with one host needs no search. Safe for concurrent use.
+// hosts caches which host of a URL with several is the primary, and searches for
+// it after a failover. It tries all hosts at the same time: a dead one may stay
+// silent, and each attempt to reach it would take connectTimeout. A URL with one
+// host needs no search. It is safe for concurrent use.
 type hosts struct {
 	outage *outage
 
-	search sync.Mutex // held during a search, so that there is one at a time
+	search sync.Mutex // allows one search at a time
 
 	mu      sync.Mutex
 	primary string
 	at      time.Time
 }
 
-// prefer is the pool's BeforeConnect: it leaves only the primary in the
-// configuration of a connection.
+// prefer is the pool's BeforeConnect: it removes all hosts except the primary
+// from the configuration of a connection.
 func (h *hosts) prefer(ctx context.Context, cc *pgx.ConnConfig) error {
 	byAddress := addresses(&cc.Config)
 	if len(byAddress) < 2 {
@@ -44,38 +45,38 @@ func (h *hosts) prefer(ctx context.Context, cc *pgx.ConnConfig) error {
 	}
 	h.search.Lock()
 	defer h.search.Unlock()
-	address := h.known()
+	address := h.cached()
 	if address == "" {
 		var err error
-		if address, err = find(ctx, &cc.Config, byAddress); err != nil {
-			h.outage.failed(err)
+		if address, err = findPrimary(ctx, &cc.Config, byAddress); err != nil {
+			h.outage.recordFailure(err)
 			return err
 		}
-		h.learn(address)
+		h.cache(address)
 	}
-	use(&cc.Config, byAddress[address])
+	setHost(&cc.Config, byAddress[address])
 	return nil
 }
 
-func (h *hosts) known() string {
+func (h *hosts) cached() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.at) > hostKnown {
+	if time.Since(h.at) > primaryTTL {
 		return ""
 	}
 	return h.primary
 }
 
-func (h *hosts) learn(address string) {
+func (h *hosts) cache(address string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.primary, h.at = address, time.Now()
 }
 
 // forget makes the next connection search.
-func (h *hosts) forget() { h.learn("") }
+func (h *hosts) forget() { h.cache("") }
 
-// addresses are the ways to connect to each distinct host and port: with
+// addresses returns the ways to connect to each distinct host and port: with
 // sslmode=prefer there are two.
 func addresses(c *pgconn.Config) map[string][]*pgconn.FallbackConfig {
 	all := map[string][]*pgconn.FallbackConfig{}
@@ -87,47 +88,47 @@ func addresses(c *pgconn.Config) map[string][]*pgconn.FallbackConfig {
 	return all
 }
 
-func use(c *pgconn.Config, ways []*pgconn.FallbackConfig) {
+func setHost(c *pgconn.Config, ways []*pgconn.FallbackConfig) {
 	c.Host, c.Port, c.TLSConfig, c.Fallbacks = ways[0].Host, ways[0].Port, ways[0].TLSConfig, ways[1:]
 }
 
-// find returns the first address that accepts writes. Hosts that refuse are
-// tried again, as a standby accepts once it is promoted.
-func find(ctx context.Context, c *pgconn.Config, byAddress map[string][]*pgconn.FallbackConfig) (string, error) {
+// findPrimary returns the first address that accepts writes. It repeats attempts
+// that are refused, because a standby accepts writes once it is promoted.
+func findPrimary(ctx context.Context, c *pgconn.Config, byAddress map[string][]*pgconn.FallbackConfig) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, connectTimeout)
 	defer stop()
-	type answer struct {
+	type result struct {
 		address string
 		err     error
 	}
-	answers := make(chan answer, len(byAddress))
+	results := make(chan result, len(byAddress))
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer stop()
 	for address, ways := range byAddress {
 		one := c.Copy()
-		use(one, ways)
-		all.Go(func() { answers <- answer{address, reach(ctx, one)} })
+		setHost(one, ways)
+		all.Go(func() { results <- result{address, awaitWritable(ctx, one)} })
 	}
 	var errs []error
 	for range byAddress {
-		a := <-answers
-		if a.err == nil {
-			return a.address, nil
+		r := <-results
+		if r.err == nil {
+			return r.address, nil
 		}
-		errs = append(errs, a.err)
+		errs = append(errs, r.err)
 	}
 	return "", fmt.Errorf("find the primary: %w", errors.Join(errs...))
 }
 
-// reach returns nil once the host accepts writes. At the end of ctx it returns
-// why the host did not.
-func reach(ctx context.Context, c *pgconn.Config) error {
+// awaitWritable returns nil once the host accepts writes. When ctx ends it
+// returns the last reason why the host did not.
+func awaitWritable(ctx context.Context, c *pgconn.Config) error {
 	var refused error
 	for {
 		conn, err := pgconn.ConnectConfig(ctx, c)
 		if err == nil {
-			_ = conn.Close(ctx) // the answer is known
+			_ = conn.Close(ctx) // the host accepts writes, whatever Close returns
 			return nil
 		}
 		if refused == nil || ctx.Err() == nil {

@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const (
 	otherReason = 5 * time.Second
 )
 
-// outage knows why the database cannot be connected to, and logs it once: every
-// statement tries to connect. Safe for concurrent use.
+// outage records why connecting to the database fails, and logs each reason
+// once: every statement tries to connect. It is safe for concurrent use.
 type outage struct {
 	log *zap.Logger // nil: logs nothing
 
@@ -33,10 +33,10 @@ type outage struct {
 	at     time.Time // of the last log line
 }
 
-// failed notes an attempt that failed.
-func (o *outage) failed(err error) {
+// recordFailure records an attempt that failed.
+func (o *outage) recordFailure(err error) {
 	if errors.Is(err, context.Canceled) {
-		return // by the caller; says nothing about the server
+		return // the caller gave up
 	}
 	reason := connectReason(err)
 	o.mu.Lock()
@@ -51,15 +51,15 @@ func (o *outage) failed(err error) {
 		return
 	}
 	o.logged, o.at = text, now
-	say := o.log.Warn
+	level := zap.WarnLevel
 	if refusedForGood(err) {
-		say = o.log.Error
+		level = zap.ErrorLevel
 	}
-	say("database connection failed", zap.Error(reason))
+	o.log.Log(level, "database connection failed", zap.Error(reason))
 }
 
-// ended notes an attempt that succeeded.
-func (o *outage) ended() {
+// recordSuccess records an attempt that succeeded.
+func (o *outage) recordSuccess() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.reason != nil && o.logged != "" && o.log != nil {
@@ -75,26 +75,26 @@ func (o *outage) current() error {
 	return o.reason
 }
 
-// connectReason says in one line why a connection failed, in the server's own
-// words where it answered.
+// connectReason describes in one line why a connection failed, in the server's
+// own words if it answered.
 func connectReason(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !errors.Is(err, errReadOnly) { // of several hosts, a read-only one is worth naming too
+	if errors.As(err, &pg) && !errors.Is(err, errReadOnly) { // with several hosts, a read-only one is worth naming too
 		return fmt.Errorf("server refused the connection: %w", pg)
 	}
 	return fmt.Errorf("%w", oneLine{err})
 }
 
 // refusedForGood reports whether a server refused a connection for a reason
-// that an operator has to remove: the password, the database's name, a startup
+// that an operator has to fix: the password, the database's name, a startup
 // parameter.
 func refusedForGood(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && !transientCode(pg)
 }
 
-// oneLine writes an error of several lines, one for each host and each way to
-// encrypt, as one without repetitions.
+// oneLine joins the lines of an error, one for each host and each way to
+// encrypt, and drops repetitions.
 type oneLine struct{ error }
 
 func (e oneLine) Error() string {
@@ -109,8 +109,8 @@ func (e oneLine) Error() string {
 
 func (e oneLine) Unwrap() error { return e.error }
 
-// connectTracer tells an outage, and the search for the primary, how attempts
-// to connect end.
+// connectTracer reports the end of each attempt to connect to the outage and to
+// the search for the primary.
 type connectTracer struct {
 	outage *outage
 	hosts  *hosts
@@ -124,14 +124,14 @@ func (*connectTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectS
 // TraceConnectEnd implements pgx.ConnectTracer.
 func (t *connectTracer) TraceConnectEnd(_ context.Context, end pgx.TraceConnectEndData) {
 	if end.Err == nil {
-		t.outage.ended()
+		t.outage.recordSuccess()
 		return
 	}
 	t.hosts.forget()
-	t.outage.failed(end.Err)
+	t.outage.recordFailure(end.Err)
 }
 
-// TraceQueryStart implements pgx.QueryTracer, which pgx asks of every tracer.
+// TraceQueryStart implements pgx.QueryTracer, which pgx requires of every tracer.
 func (*connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
