@@ -1,4 +1,4 @@
-package finalizer
+package settlement
 
 import (
 	"time"
@@ -6,12 +6,13 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/finalizer/internal/answer"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// note logs the end of a request, in one line: what it took and, if it failed,
-// why.
-func (f *finalizer) note(c store.Chain) {
+// logSettled logs the end of a request in one line: what it used and, if it
+// failed, why.
+func (h *Handler) logSettled(c store.Chain) {
 	tools, failed := 0, 0
 	var input, output int64
 	for _, s := range c.Steps {
@@ -31,9 +32,9 @@ func (f *finalizer) note(c store.Chain) {
 	}
 	switch c.Outcome {
 	case store.Failed:
-		fields = append(fields, lastFailure(c).LogFields(c)...)
+		fields = append(fields, answer.LastFailure(c).LogFields(c)...)
 	case store.Incomplete:
 		fields = append(fields, zap.String("code", c.Reason))
 	}
-	f.Log.Info("request settled", fields...)
+	h.Log.Info("request settled", fields...)
 }

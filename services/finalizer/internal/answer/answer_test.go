@@ -1,4 +1,4 @@
-package finalizer
+package answer
 
 import (
 	"encoding/json"
@@ -15,7 +15,8 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// run is a request of two turns: three calls, of which one failed and one is the client's, and what came then.
+// run returns a request of two turns: three calls, of which one failed and one
+// is of the client's own tool, and the last step.
 func run(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
 	tb.Helper()
 	record, err := transcript.Record{
@@ -42,7 +43,7 @@ func run(tb testing.TB, outcome store.Status, reason string, last store.Step) st
 	return c
 }
 
-func answer(tb testing.TB) store.Step {
+func lastAnswer(tb testing.TB) store.Step {
 	tb.Helper()
 	b, err := transcript.Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "done"})}}.Encode()
 	if err != nil {
@@ -65,12 +66,12 @@ func TestAssemble(t *testing.T) {
 		says []string // types of the output items
 	}{
 		{
-			"completed", run(t, store.Completed, "", answer(t)),
+			"completed", run(t, store.Completed, "", lastAnswer(t)),
 			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"incomplete", run(t, store.Incomplete, "max_turns", answer(t)),
+			"incomplete", run(t, store.Incomplete, "max_turns", lastAnswer(t)),
 			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
@@ -80,7 +81,7 @@ func TestAssemble(t *testing.T) {
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
 		{
-			"failed, nobody knows why", run(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
+			"failed without a cause", run(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
 			`{"status":"failed","completed_at":null,"error":{"code":"server_error","message":"The request failed."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
@@ -88,7 +89,7 @@ func TestAssemble(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b, err := assemble(tt.c, now)
+			b, err := Assemble(tt.c, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +129,7 @@ func TestAssemble(t *testing.T) {
 // A call that ran here is shown as a hosted one, with what the model saw of it.
 func TestHosted(t *testing.T) {
 	t.Parallel()
-	turns, err := transcript.Turns(run(t, store.Completed, "", answer(t)))
+	turns, err := transcript.Turns(run(t, store.Completed, "", lastAnswer(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,13 +153,13 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 		"record":  func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 		"outcome": func(c *store.Chain) { c.Outcome = store.Cancelled },
 	} {
-		c := run(t, store.Completed, "", answer(t))
+		c := run(t, store.Completed, "", lastAnswer(t))
 		change(&c)
-		if b, err := assemble(c, time.Now()); err == nil {
+		if b, err := Assemble(c, time.Now()); err == nil {
 			t.Errorf("a broken %s is assembled to %s", name, b)
 		}
 		c.Model = "m"
-		spectest.Conforms(t, spectest.Schema(t, "ResponseResource"), unreadable(c))
+		spectest.Conforms(t, spectest.Schema(t, "ResponseResource"), Unreadable(c))
 	}
 }
 
@@ -168,7 +169,7 @@ func TestACallIsNotAssembled(t *testing.T) {
 	for _, endpoint := range []string{"chat/completions", "completions", "embeddings", "responses/compact"} {
 		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
 		c.Endpoint, c.Outcome = endpoint, store.Completed
-		if b, err := assemble(c, time.Now()); b != nil || err != nil {
+		if b, err := Assemble(c, time.Now()); b != nil || err != nil {
 			t.Errorf("%s is assembled to %s, %v; want nothing", endpoint, b, err)
 		}
 	}
@@ -176,9 +177,9 @@ func TestACallIsNotAssembled(t *testing.T) {
 
 func TestAdditions(t *testing.T) {
 	t.Parallel()
-	c := run(t, store.Completed, "", answer(t))
+	c := run(t, store.Completed, "", lastAnswer(t))
 	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""},{"type":"compaction_trigger"}]}`)
-	got, err := additions(c)
+	got, err := Additions(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,9 +203,9 @@ func TestAdditions(t *testing.T) {
 		"body":   func(c *store.Chain) { c.Body = []byte(`{`) },
 		"record": func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 	} {
-		c := run(t, store.Completed, "", answer(t))
+		c := run(t, store.Completed, "", lastAnswer(t))
 		change(&c)
-		if _, err := additions(c); err == nil {
+		if _, err := Additions(c); err == nil {
 			t.Errorf("a broken %s is added", name)
 		}
 	}

@@ -1,4 +1,6 @@
-package finalizer
+// Package answer builds what a settled request leaves behind: its response
+// object and the items that it adds to its conversation. It is pure.
+package answer
 
 import (
 	"fmt"
@@ -10,8 +12,9 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// assemble builds the final object from the chain; nil where the request is one model call, whose step is its answer.
-func assemble(c store.Chain, now time.Time) ([]byte, error) {
+// Assemble builds the response object of a request from its steps. It returns
+// nil for an endpoint of one model call, whose step is its answer.
+func Assemble(c store.Chain, now time.Time) ([]byte, error) {
 	if c.Endpoint != store.Responses {
 		return nil, nil
 	}
@@ -34,16 +37,16 @@ func assemble(c store.Chain, now time.Time) ([]byte, error) {
 	case store.Incomplete:
 		r.Reason = c.Reason
 	case store.Failed:
-		f := lastFailure(c)
+		f := LastFailure(c)
 		r.Failure = &responses.Failure{Code: f.Code, Message: f.Message}
 	default:
-		return nil, fmt.Errorf("the outcome %q is not one a finalizer settles", c.Outcome)
+		return nil, fmt.Errorf("the outcome %q is not one that the finalizer settles", c.Outcome)
 	}
 	return r.JSON(), nil
 }
 
-// lastFailure is why the request failed.
-func lastFailure(c store.Chain) transcript.Failure {
+// LastFailure returns why a failed request failed.
+func LastFailure(c store.Chain) transcript.Failure {
 	for i := len(c.Steps) - 1; i >= 0; i-- {
 		if s := c.Steps[i]; s.Index == 0 && s.State == store.StepFailed {
 			return transcript.ReadFailure(s.Error)
@@ -52,10 +55,12 @@ func lastFailure(c store.Chain) transcript.Failure {
 	return transcript.Failure{Code: "server_error", Message: "The request failed."}
 }
 
-// unreadable is the final object of a request whose record cannot be read.
-func unreadable(c store.Chain) []byte {
+// Unreadable builds the response object of a request whose record cannot be
+// read.
+func Unreadable(c store.Chain) []byte {
 	return responses.Response{
 		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
-		CreatedAt: dispatch.CreatedAt(c.ID), Failure: &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
+		CreatedAt: dispatch.CreatedAt(c.ID),
+		Failure:   &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
 	}.JSON()
 }
