@@ -39,8 +39,10 @@ func newReader(t *testing.T, bin, model string) *reader {
 	if err := os.Symlink(bin, filepath.Join(dir, "bin")); err != nil {
 		t.Fatal(err)
 	}
+	tool := freeAddress(t)
+	_, port, _ := strings.Cut(tool, ":")
 	r := &reader{dir: dir, serving: map[string]*server{}, addresses: map[string]string{
-		"127.0.0.1:9000": freeAddress(t), "127.0.0.1:8090": freeAddress(t),
+		"127.0.0.1:9000": tool, `"127.0.0.1", 9000`: `"127.0.0.1", ` + port, "127.0.0.1:8090": freeAddress(t),
 		"http://localhost:11434/v1": model, "https://api.example.com/v1": model,
 	}}
 	t.Cleanup(func() {
