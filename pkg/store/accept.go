@@ -8,17 +8,15 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"windlass.dev/windlass/pkg/run"
 )
-
-// Responses is the endpoint of requests that run the loop. A request of any other is one model call, and that step's output its answer.
-const Responses = "responses"
 
 // NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
 // repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // its path below the API's base: Responses, or one of an endpoint that is one model call
+	Endpoint   run.Endpoint
 	Model      string
 	Lane       string
 	Tier       int     // 0 is served first
@@ -154,7 +152,7 @@ func acceptArgs(all []NewRequest) args {
 		"labels":      labels,
 		"ids":         ids(all, func(n NewRequest) uuid.UUID { return n.ID }),
 		"tenants":     column(all, func(n NewRequest) string { return n.Tenant }),
-		"endpoints":   column(all, func(n NewRequest) string { return n.Endpoint }),
+		"endpoints":   column(all, func(n NewRequest) string { return string(n.Endpoint) }),
 		"models":      column(all, func(n NewRequest) string { return n.Model }),
 		"lanes":       column(all, func(n NewRequest) string { return n.Lane }),
 		"tiers":       column(all, func(n NewRequest) int { return n.Tier }),

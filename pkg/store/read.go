@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // Answer is a request as a client may see it.
 type Answer struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // as in NewRequest
+	Endpoint   run.Endpoint
 	Status     Status
 	Reason     string
 	Background bool

@@ -8,12 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TurnKey names a turn of a request.
-type TurnKey struct {
-	Request uuid.UUID
-	Turn    int
-}
-
 // The join with requests keeps out what other tenants said: ids of items may
 // name anything.
 const recordedSQL = `

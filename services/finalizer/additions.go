@@ -8,7 +8,6 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -23,7 +22,7 @@ func additions(c store.Chain) ([]store.NewItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := append(itemid.Stored(c.ID, request.Input), transcript.Output(turns)...)
+	said := append(item.StoredInput(c.ID, request.Input), transcript.Output(turns)...)
 	// What asks for a compaction has asked this request, not those that come.
 	return transcript.Kept(slices.DeleteFunc(said, func(it item.Item) bool { return it.Type == compaction.Trigger })), nil
 }

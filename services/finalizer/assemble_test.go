@@ -10,13 +10,14 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // run is a request of two turns: three calls, of which one failed and one is the client's, and what came then.
-func run(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
+func recordOf(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
 	tb.Helper()
 	record, err := transcript.Record{
 		Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
@@ -65,22 +66,22 @@ func TestAssemble(t *testing.T) {
 		says []string // types of the output items
 	}{
 		{
-			"completed", run(t, store.Completed, "", answer(t)),
+			"completed", recordOf(t, store.Completed, "", answer(t)),
 			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"incomplete", run(t, store.Incomplete, "max_turns", answer(t)),
+			"incomplete", recordOf(t, store.Incomplete, "max_turns", answer(t)),
 			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"failed", run(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
+			"failed", recordOf(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
 			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
 		{
-			"failed, nobody knows why", run(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
+			"failed, nobody knows why", recordOf(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
 			`{"status":"failed","completed_at":null,"error":{"code":"server_error","message":"The request failed."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
@@ -128,7 +129,7 @@ func TestAssemble(t *testing.T) {
 // A call that ran here is shown as a hosted one, with what the model saw of it.
 func TestHosted(t *testing.T) {
 	t.Parallel()
-	turns, err := transcript.Turns(run(t, store.Completed, "", answer(t)))
+	turns, err := transcript.Turns(recordOf(t, store.Completed, "", answer(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 		"record":  func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 		"outcome": func(c *store.Chain) { c.Outcome = store.Cancelled },
 	} {
-		c := run(t, store.Completed, "", answer(t))
+		c := recordOf(t, store.Completed, "", answer(t))
 		change(&c)
 		if b, err := assemble(c, time.Now()); err == nil {
 			t.Errorf("a broken %s is assembled to %s", name, b)
@@ -165,7 +166,7 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 // The answer of a request that is one model call is its step, whatever that holds.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
-	for _, endpoint := range []string{"chat/completions", "completions", "embeddings", "responses/compact"} {
+	for _, endpoint := range []run.Endpoint{"chat/completions", "completions", "embeddings", "responses/compact"} {
 		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
 		c.Endpoint, c.Outcome = endpoint, store.Completed
 		if b, err := assemble(c, time.Now()); b != nil || err != nil {
@@ -176,7 +177,7 @@ func TestACallIsNotAssembled(t *testing.T) {
 
 func TestAdditions(t *testing.T) {
 	t.Parallel()
-	c := run(t, store.Completed, "", answer(t))
+	c := recordOf(t, store.Completed, "", answer(t))
 	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""},{"type":"compaction_trigger"}]}`)
 	got, err := additions(c)
 	if err != nil {
@@ -202,7 +203,7 @@ func TestAdditions(t *testing.T) {
 		"body":   func(c *store.Chain) { c.Body = []byte(`{`) },
 		"record": func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 	} {
-		c := run(t, store.Completed, "", answer(t))
+		c := recordOf(t, store.Completed, "", answer(t))
 		change(&c)
 		if _, err := additions(c); err == nil {
 			t.Errorf("a broken %s is added", name)

@@ -8,10 +8,10 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -45,7 +45,7 @@ func (o *orchestrator) compact(ctx context.Context, c store.Chain) (store.TurnCo
 	if err != nil {
 		return none, unopened(err)
 	}
-	output := itemid.Stored(c.ID, users)
+	output := item.StoredInput(c.ID, users)
 	it, err := o.seal(c, len(output), content)
 	if err != nil {
 		return none, err
@@ -132,7 +132,7 @@ func (o *orchestrator) seal(c store.Chain, place int, content compaction.Content
 	if err != nil {
 		return item.Item{}, unopened(err)
 	}
-	return item.Compaction(itemid.Output("cmp", c.ID, c.Turn, place), sealed), nil
+	return item.Compaction(itemid.Output("compaction", c.ID, c.Turn, place), sealed), nil
 }
 
 // open is a call with what its compaction items hold.

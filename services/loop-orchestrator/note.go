@@ -20,10 +20,10 @@ const (
 // the next attempt waits.
 func (o *orchestrator) noteFailedCall(c store.Chain, why transcript.Failure, outcome string, took time.Duration) {
 	fields := []zap.Field{
-		zap.String("kind", c.Endpoint), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
+		zap.String("kind", string(c.Endpoint)), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
 		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome), zap.Duration("took", took),
 	}
-	o.Log.Info("model call failed", append(fields, why.LogFields(c)...)...)
+	o.Log.Info("model call failed", append(fields, transcript.LogFields(why, c)...)...)
 }
 
 // noteFailedTool logs a failed tool call. Its text is not logged if the tool

@@ -13,11 +13,10 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/backend"
-	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -35,9 +34,9 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 		return o.oneCall(ctx, c, endpoint)
 	}
 	switch c.Endpoint {
-	case compaction.Endpoint:
+	case run.Compact:
 		return o.compact(ctx, c)
-	case counting.Endpoint:
+	case run.InputTokens:
 		return o.count(ctx, c)
 	}
 	request, served, err := o.asked(c)
@@ -103,7 +102,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	}
 	why := transcript.Failure{
 		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
-		RetryAfterMS: failed.RetryAfter.Milliseconds(), Own: failed.Own,
+		RetryAfter: failed.RetryAfter, Own: failed.Own,
 	}
 	o.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: stepIdentity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
