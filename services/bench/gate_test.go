@@ -22,7 +22,7 @@ import (
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
 	"windlass.dev/windlass/services/gateway"
-	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/worker"
 	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
 	"windlass.dev/windlass/services/mock"
 	toolrunner "windlass.dev/windlass/services/tool-runner"
@@ -83,8 +83,8 @@ func (s *inProcess) run(t *testing.T, broker *bustest.Broker, reg *registry.Regi
 	rt := process.NewRuntime("bench", process.Config{}, zap.NewNop())
 	db, nats := store.Config{URL: s.dbURL, MaxConns: 4}, bustest.Config(broker)
 	nats.AckWait = 4 * time.Second
-	common := func(name string) backend.Config {
-		return backend.Config{
+	common := func(name string) worker.Config {
+		return worker.Config{
 			Store: db, Bus: nats, DispatchKey: strings.Repeat("k", 52), Grace: time.Second, Registry: reg, Runtime: rt.For(name),
 		}
 	}

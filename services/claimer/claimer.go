@@ -17,13 +17,13 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/lanes"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
-// Config is that of every backend service, and how long what has ended is kept.
+// Config is that of every worker, and how long what has ended is kept.
 type Config struct {
-	backend.Config
+	worker.Config
 	Keep
 }
 
@@ -35,16 +35,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("check the configuration: %w", err)
 	}
-	be, err := backend.Open(ctx, "claimer", cfg.Config)
+	w, err := worker.Open(ctx, "claimer", cfg.Config)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // drained before the infrastructure was there
 		}
 		return err
 	}
-	defer be.Close(ctx)
-	c := &claimer{Backend: be, wake: make(chan struct{}, 1), alarm: make(chan struct{}, 1), lanes: lanes.New(be.Bus, be.Log, be.Registry.Lanes())}
-	stop, err := be.Bus.OnWake(func() { signal(c.wake) })
+	defer w.Close(ctx)
+	c := &claimer{Worker: w, wake: make(chan struct{}, 1), alarm: make(chan struct{}, 1), lanes: lanes.New(w.Bus, w.Log, w.Registry.Lanes())}
+	stop, err := w.Bus.OnWake(func() { signal(c.wake) })
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func Run(ctx context.Context, cfg Config) error {
 		all.Go(func() error { p.loop(ctx); return nil })
 	}
 	all.Go(func() error {
-		return be.Bus.WatchStreams(ctx, func(stream string) {
-			be.Log.Warn("a stream was lost, every live request is made due", zap.String("subject", stream))
+		return w.Bus.WatchStreams(ctx, func(stream string) {
+			w.Log.Warn("a stream was lost, every live request is made due", zap.String("subject", stream))
 			signal(c.alarm)
 		})
 	})
@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 type claimer struct {
-	*backend.Backend
+	*worker.Worker
 	lanes *lanes.Lanes
 	wake  chan struct{} // a request was accepted
 	alarm chan struct{} // a stream was lost
@@ -135,7 +135,7 @@ func (c *claimer) claim(ctx context.Context) (claimed int, saturated bool, err e
 	}
 	failpoint.Hit(failpoint.ClaimAfterCommit)
 	for _, r := range rows {
-		c.lanes.Took(r.Lane, 1)
+		c.lanes.Take(r.Lane, 1)
 	}
 	if _, err := c.Publish.Publish(ctx, false, rows...); err != nil {
 		c.Log.Info("claimed turns not published, the sweep will", zap.Error(err))
@@ -156,7 +156,7 @@ func (c *claimer) sweepLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.alarm:
-			err := c.Insist(ctx, func(ctx context.Context) error { _, err := c.Store.Alarm(ctx); return err })
+			err := c.RetryOutage(ctx, func(ctx context.Context) error { _, err := c.Store.Alarm(ctx); return err })
 			if err != nil {
 				continue // draining
 			}

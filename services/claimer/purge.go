@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
 // Keep is how long what has ended is kept. Of zero it is kept for ever.
@@ -50,7 +50,7 @@ const (
 // purger takes one kind of what is kept no longer away, a batch at a time. A batch is one statement: a purger that is killed has done
 // whole batches, and the next one goes on.
 type purger struct {
-	*backend.Backend
+	*worker.Worker
 	kind string // as metrics and logs have it
 	kept time.Duration
 	// step purges up to that many, and says whether there may be more.
@@ -62,14 +62,14 @@ func (c *claimer) purgers(k Keep) []*purger {
 	var all []*purger
 	if k.Retention > 0 {
 		w := &walk{store: c.Store, kept: k.Retention}
-		all = append(all, &purger{Backend: c.Backend, kind: "rows", kept: k.Retention, step: w.step, batch: purgeMost})
+		all = append(all, &purger{Worker: c.Worker, kind: "rows", kept: k.Retention, step: w.step, batch: purgeMost})
 	}
 	if k.Unstored > 0 {
 		step := func(ctx context.Context, most int) ([]store.Purged, bool, error) {
 			gone, err := c.Store.Erase(ctx, k.Unstored, most)
 			return gone, len(gone) == most, err
 		}
-		all = append(all, &purger{Backend: c.Backend, kind: "payloads", kept: k.Unstored, step: step, batch: purgeMost})
+		all = append(all, &purger{Worker: c.Worker, kind: "payloads", kept: k.Unstored, step: step, batch: purgeMost})
 	}
 	return all
 }

@@ -182,7 +182,7 @@ func TestBatchesOfAPurge(t *testing.T) {
 			t.Errorf("after %d in %s come %d, want %d", tt.batch, tt.took, got, tt.want)
 		}
 	}
-	failing := &purger{Backend: newClaimer(t).Backend, kind: "rows", batch: 8, step: func(context.Context, int) ([]store.Purged, bool, error) {
+	failing := &purger{Worker: newClaimer(t).Worker, kind: "rows", batch: 8, step: func(context.Context, int) ([]store.Purged, bool, error) {
 		return nil, true, errors.New("it took too long")
 	}}
 	if failing.round(t.Context()); failing.batch != 4 {
@@ -200,7 +200,7 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 		left  int
 	}{{time.Hour, true, 0}, {time.Hour, false, 1}, {bus.StepMaxAge + 1, true, 1}} {
 		row := turnOf(t, c) // its command is what the bus holds here
-		p := &purger{Backend: c.Backend, kind: "payloads", kept: tt.kept}
+		p := &purger{Worker: c.Worker, kind: "payloads", kept: tt.kept}
 		p.erase(t.Context(), []store.Purged{{ID: row.ID, Tools: tt.tools}})
 		waiting, _, err := c.Bus.LaneLoad(t.Context(), "m")
 		if err != nil || waiting != tt.left {

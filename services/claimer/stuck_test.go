@@ -16,9 +16,9 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
@@ -53,11 +53,11 @@ func newClaimerAt(t *testing.T, url string, change ...func(*bus.Config)) *claime
 	if err := b.Ensure(t.Context(), topology); err != nil {
 		t.Fatal(err)
 	}
-	be := &backend.Backend{
+	w := &worker.Worker{
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	return &claimer{Backend: be, alarm: make(chan struct{}, 1), lanes: lanes.New(b, be.Log, reg.Lanes())}
+	return &claimer{Worker: w, alarm: make(chan struct{}, 1), lanes: lanes.New(b, w.Log, reg.Lanes())}
 }
 
 // turnOf accepts and claims one request and publishes its turn.

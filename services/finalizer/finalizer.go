@@ -18,33 +18,33 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
-// Config is that of every backend service, and how much one finalizer takes on.
+// Config is that of every worker, and how much one finalizer takes on.
 type Config struct {
-	backend.Config
+	worker.Config
 	// Slots bounds the requests this process settles at once.
 	Slots int `env:"WINDLASS_FINAL_SLOTS, default=64"`
 }
 
 // Run settles requests until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
-	be, err := backend.Open(ctx, "finalizer", cfg.Config)
+	w, err := worker.Open(ctx, "finalizer", cfg.Config)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // drained before the infrastructure was there
 		}
 		return err
 	}
-	defer be.Close(ctx)
-	f := &finalizer{Backend: be, closing: make(chan struct{}, closings)}
-	return be.Bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: f.final})
+	defer w.Close(ctx)
+	f := &finalizer{Worker: w, closing: make(chan struct{}, closings)}
+	return w.Bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: f.final})
 }
 
 type finalizer struct {
-	*backend.Backend
+	*worker.Worker
 	closing chan struct{} // the streams being archived
 }
 
@@ -55,7 +55,7 @@ func (f *finalizer) final(ctx context.Context, d bus.Delivery) error {
 		return errors.Join(bus.ErrPoison, err)
 	}
 	var c store.Chain
-	err = f.Insist(ctx, func(ctx context.Context) (err error) {
+	err = f.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		c, err = f.Store.Load(ctx, id)
 		if errors.Is(err, store.ErrNotFound) { // cancelled or expired before it was claimed: it has no steps
 			c.Row, err = f.Store.Look(ctx, id)
@@ -120,15 +120,15 @@ func (f *finalizer) settle(ctx context.Context, c store.Chain) error {
 // record commits a settlement, or that the request failed if its answer cannot be recorded. It returns the chain with the outcome.
 func (f *finalizer) record(ctx context.Context, c store.Chain, end store.Settlement) (store.Chain, error) {
 	settle := func(ctx context.Context) error { return f.Store.Settle(ctx, end) }
-	err := f.Insist(ctx, settle)
-	if !backend.Unknown(ctx, err) {
+	err := f.RetryOutage(ctx, settle)
+	if !worker.Unknown(ctx, err) {
 		return c, err
 	}
 	f.Log.Error("answer not recorded, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
 	c.Outcome, c.Reason = store.Failed, "server_error"
 	end.Status, end.Reason, end.Answer, end.Items = c.Outcome, c.Reason, unreadable(c), nil
-	if err = f.Insist(ctx, settle); backend.Unknown(ctx, err) {
-		backend.PauseUnknown(ctx)
+	if err = f.RetryOutage(ctx, settle); worker.Unknown(ctx, err) {
+		worker.PauseUnknown(ctx)
 	}
 	return c, err
 }
@@ -138,7 +138,7 @@ func (f *finalizer) afterWork(ctx context.Context, c store.Chain) error {
 	id := dispatch.BusID(c.ID)
 	if c.Status == store.Cancelled || c.Status == store.Expired {
 		f.Bus.CancelHint(id)
-		if err := f.Insist(ctx, func(ctx context.Context) error { return f.Bus.Purge(ctx, id) }); err != nil {
+		if err := f.RetryOutage(ctx, func(ctx context.Context) error { return f.Bus.Purge(ctx, id) }); err != nil {
 			return err
 		}
 	}
@@ -147,7 +147,7 @@ func (f *finalizer) afterWork(ctx context.Context, c store.Chain) error {
 	if c.Streamed {
 		end = func(ctx context.Context) error { return f.endLive(ctx, c) }
 	}
-	if err := f.Insist(ctx, end); err != nil {
+	if err := f.RetryOutage(ctx, end); err != nil {
 		return err
 	}
 	f.Log.Info("after-work done", zap.String("request_id", id), zap.String("outcome", string(c.Status)))

@@ -40,7 +40,7 @@ func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
 		f.tellRan(ctx, c)
 	}
 	var archive []byte
-	err := f.Insist(ctx, func(ctx context.Context) (err error) {
+	err := f.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		archive, err = f.close(ctx, c)
 		return err
 	})
@@ -48,7 +48,7 @@ func (f *finalizer) endLive(ctx context.Context, c store.Chain) error {
 		return err
 	}
 	failpoint.Hit(failpoint.FinalAfterLast)
-	err = f.Insist(ctx, func(ctx context.Context) error {
+	err = f.RetryOutage(ctx, func(ctx context.Context) error {
 		if archive == nil {
 			return f.Store.Finish(ctx, c.ID)
 		}

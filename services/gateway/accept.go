@@ -208,7 +208,7 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 	}
 	s.backlog.giveBack()
 	if n.Admit {
-		s.lanes.Took(n.Lane, -1)
+		s.lanes.Release(n.Lane)
 	}
 	return err
 }
@@ -226,7 +226,7 @@ func (s *server) freeSlot(lane string) bool {
 		s.tasks.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			s.lanes.Ask(ctx, lane)
+			s.lanes.Refresh(ctx, lane)
 		})
 	}
 	return free

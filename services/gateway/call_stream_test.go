@@ -69,7 +69,9 @@ func (c *chunks) write(attempt int, frames ...*stepv1.LiveFrame) {
 	w.Close()
 }
 
-func first(data string) *stepv1.LiveFrame { return livestream.Begin(event.Event{Data: []byte(data)}) }
+func first(data string) *stepv1.LiveFrame {
+	return livestream.Snapshot(event.Event{Data: []byte(data)})
+}
 func next(data string) *stepv1.LiveFrame {
 	return livestream.Frame(event.Event{Data: []byte(data)}, "")
 }

@@ -188,7 +188,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
-	return livestream.Told(a.ID, request, output), nil
+	return livestream.Replay(a.ID, request, output), nil
 }
 
 // terminal sends the last event and the end of the stream.

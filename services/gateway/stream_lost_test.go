@@ -39,7 +39,7 @@ func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 			RequestId: dispatch.BusID(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: number, Frames: frames,
 		}))
 	}
-	say(1, livestream.Begin(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))))
+	say(1, livestream.Snapshot(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))))
 	say(3, livestream.Frame(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`)), ""))
 	frames, rest := streamcheck.Frames(<-read)
 	if len(frames) != 5 || len(rest) > 0 || string(frames[4].Data) != "[DONE]" || frames[3].Event != "error" {

@@ -130,7 +130,7 @@ func (o *orchestrator) cancelled(ctx context.Context, d bus.Delivery) bool {
 		return false
 	}
 	var row store.Row
-	err = o.Insist(ctx, func(ctx context.Context) (err error) {
+	err = o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.Look(ctx, f.ID)
 		return err
 	})

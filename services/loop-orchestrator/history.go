@@ -40,7 +40,7 @@ func (o *orchestrator) earlier(ctx context.Context, c store.Chain) ([]transcript
 
 func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
 	var loaded []store.Chain
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		loaded, err = o.Store.Ancestors(ctx, c.Tenant, c.Parent)
 		return err
 	})
@@ -62,7 +62,7 @@ func (o *orchestrator) line(ctx context.Context, c store.Chain) ([]transcript.An
 // conversation is what the conversation held when the request was accepted: it is locked since.
 func (o *orchestrator) conversation(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
 	var items [][]byte
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		items, err = o.Store.Spoken(ctx, c.Tenant, c.Conversation)
 		return err
 	})
@@ -90,7 +90,7 @@ func (o *orchestrator) attach(ctx context.Context, tenant string, conversation [
 		return nil
 	}
 	var records map[store.TurnKey][]byte
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		records, err = o.Store.Recorded(ctx, tenant, said, transcript.AttachedMark)
 		return err
 	})

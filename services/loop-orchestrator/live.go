@@ -39,7 +39,7 @@ func (o *orchestrator) tell(ctx context.Context, c store.Chain, s plan.State, d 
 	t := &teller{draft: d, writer: o.Bus.OpenLive(ctx, stepIdentity(f)), log: o.Log.With(zap.String("request_id", dispatch.BusID(c.ID)))}
 	t.writer.Write(livestream.Keyed(transcript.Ran(s.Turns))...)
 	if c.Turn == 1 || c.Attempt > 1 {
-		t.writer.Write(livestream.Begin(event.Response("response.in_progress", responses.Response{
+		t.writer.Write(livestream.Snapshot(event.Response("response.in_progress", responses.Response{
 			ID: "resp_" + dispatch.BusID(c.ID), Request: s.Request, Status: responses.InProgress,
 			CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(s.Turns),
 		}.JSON())))

@@ -44,7 +44,7 @@ func (o *orchestrator) relay(ctx context.Context, call onecall.Call) (store.Turn
 	f := store.Fence{ID: c.ID, Epoch: c.Epoch, Turn: c.Turn, Attempt: c.Attempt}
 	w := o.Bus.OpenLive(ctx, stepIdentity(f))
 	defer w.Close() // before the commit: what was said is stored by then
-	frame := livestream.Begin
+	frame := livestream.Snapshot
 	callCtx, cancel := inTime(ctx, c, call.Model) // storing what was heard may take longer than the call
 	defer cancel()
 	commit, err := call.Stream(callCtx, func(chunk []byte) {
@@ -69,7 +69,7 @@ func (o *orchestrator) begun(ctx context.Context, c store.Chain) (bool, error) {
 		return false, nil
 	}
 	var last uint64
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		last, err = o.Bus.Stored(ctx, dispatch.BusID(c.ID), func(*stepv1.LiveFrames) error { return nil })
 		return err
 	})

@@ -193,7 +193,7 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 			row := s.claimed(t, chats)
 			if begun {
 				w := s.Bus.OpenLive(t.Context(), stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
-				w.Write(livestream.Begin(event.Event{Data: []byte(`{}`)}))
+				w.Write(livestream.Snapshot(event.Event{Data: []byte(`{}`)}))
 				w.Close()
 			}
 			if err := s.deliver(t.Context(), row, 2, false); err != nil { // the one who had it is gone: the attempt is raised

@@ -16,19 +16,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
+	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
-// Config is that of every backend service, and how much one orchestrator takes on.
+// Config is that of every worker, and how much one orchestrator takes on.
 type Config struct {
-	backend.Config
+	worker.Config
 	// Slots bounds the turns of one lane that this process has in flight; the lane's concurrency bounds them over all.
 	Slots int `env:"WINDLASS_TURN_SLOTS, default=1024"`
 	// ResultBatch bounds the tool results of one commit.
@@ -52,36 +48,36 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
 	}
-	be, err := backend.Open(ctx, "loop-orchestrator", cfg.Config)
+	w, err := worker.Open(ctx, "loop-orchestrator", cfg.Config)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // drained before the infrastructure was there
 		}
 		return err
 	}
-	defer be.Close(ctx)
-	if err := be.Registry.CheckModelCredentials(); err != nil {
+	defer w.Close(ctx)
+	if err := w.Registry.CheckModelCredentials(); err != nil {
 		return fmt.Errorf("check the models' credentials: %w", err)
 	}
-	o := &orchestrator{Backend: be, keys: keys, now: time.Now, upstream: upstream.Client{
-		HTTP: modelClient(cfg.Slots), Memory: &fit.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, be.Log).note,
+	o := &orchestrator{Worker: w, keys: keys, now: time.Now, upstream: upstream.Client{
+		HTTP: modelClient(cfg.Slots), Memory: &compat.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, w.Log).note,
 	}}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
-	for _, lane := range be.Registry.Lanes() {
+	for _, lane := range w.Registry.Lanes() {
 		all.Go(func() error {
-			return be.Bus.Run(ctx, bus.RunConfig{
+			return w.Bus.Run(ctx, bus.RunConfig{
 				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
 				Handle: o.turn, Confirm: o.cancelled,
 			})
 		})
 	}
 	all.Go(func() error {
-		return be.Bus.RunBatches(ctx, bus.RunConfig{
+		return w.Bus.RunBatches(ctx, bus.RunConfig{
 			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results,
 		})
 	})
-	all.Go(func() error { return be.Bus.Answer(ctx, answerSlots, o.answer) })
+	all.Go(func() error { return w.Bus.Answer(ctx, answerSlots, o.answer) })
 	return all.Wait()
 }
 
@@ -89,14 +85,11 @@ func Run(ctx context.Context, cfg Config) error {
 const resultBatches = 2
 
 type orchestrator struct {
-	*backend.Backend
+	*worker.Worker
 	upstream upstream.Client
 	keys     compaction.Keys
 	now      func() time.Time
 }
-
-// dialects are the APIs of model servers, by their names in the registry.
-var dialects = map[string]model.Dialect{registry.Chat: chat.Dialect{}, registry.Responses: native.Dialect{}}
 
 // modelClient keeps a connection per slot alive. It has no timeout: every call's context has one.
 func modelClient(slots int) *http.Client {

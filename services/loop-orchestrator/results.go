@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
 // errCommitted is the outcome of a result, which is not "done" when its call
@@ -24,7 +24,7 @@ var errCommitted = &bus.Handled{Outcome: "committed"}
 // hands all of it back, unless the error is an unknown one.
 func (o *orchestrator) results(ctx context.Context, batch []bus.Delivery) []error {
 	err := o.commitResults(ctx, batch)
-	if backend.Unknown(ctx, err) {
+	if worker.Unknown(ctx, err) {
 		return o.resultsApart(ctx, batch)
 	}
 	if err == nil {
@@ -56,7 +56,7 @@ func (o *orchestrator) commitResults(ctx context.Context, batch []bus.Delivery) 
 	}
 	var turned []store.Progress
 	tries := 0
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		tries++
 		turned, err = o.Store.CommitResults(ctx, all)
 		return err

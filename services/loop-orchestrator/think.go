@@ -16,9 +16,10 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/internal/worker"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -67,8 +68,8 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if t := (turnCall{c, served, state, call, opened}); t.shortens() {
 		return o.shorten(ctx, t)
 	}
-	dialect := dialects[served.Upstream.Dialect]
-	body, err := encode(dialect, opened)
+	api := dialect.Named(served.Upstream.Dialect)
+	body, err := encode(api, opened)
 	if err != nil {
 		return none, err
 	}
@@ -77,7 +78,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	defer told.close()
 	callCtx, cancel := inTime(ctx, c, served) // storing what was heard may take longer than the call
 	defer cancel()
-	answer, err := o.upstream.Complete(callCtx, served.Upstream, dialect, body, headersOf(c), told.listen())
+	answer, err := o.upstream.Complete(callCtx, served.Upstream, api, body, headersOf(c), told.listen())
 	if err != nil {
 		return none, err
 	}
@@ -95,7 +96,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 	switch {
 	case errors.Is(err, errDeadline):
 		return nil // expiry is the sweep's
-	case backend.Unknown(ctx, err) && !errors.As(err, &failed):
+	case worker.Unknown(ctx, err) && !errors.As(err, &failed):
 		return o.failUnknown(ctx, f, err)
 	case !errors.As(err, &failed):
 		return err // cancelled or draining
@@ -126,7 +127,7 @@ func (o *orchestrator) failedCall(ctx context.Context, c store.Chain, f store.Fe
 
 // retry parks the turn. An upstream that said how long to wait is left alone by the whole lane for as long.
 func (o *orchestrator) retry(ctx context.Context, c store.Chain, f store.Fence, wait time.Duration, why transcript.Failure) error {
-	err := o.Insist(ctx, func(ctx context.Context) error {
+	err := o.RetryOutage(ctx, func(ctx context.Context) error {
 		_, err := o.Store.RetryTurn(ctx, f, wait, why)
 		return err
 	})

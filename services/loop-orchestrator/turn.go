@@ -12,9 +12,9 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
 const (
@@ -35,14 +35,14 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 		return o.raise(ctx, f, d.Delivered > 1)
 	}
 	var c store.Chain
-	err = o.Insist(ctx, func(ctx context.Context) (err error) {
+	err = o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		c, err = o.Store.Load(ctx, f.ID)
 		return err
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return bus.ErrStale
-	case backend.Unknown(ctx, err):
+	case worker.Unknown(ctx, err):
 		return o.failUnknown(ctx, f, err)
 	case err != nil:
 		return err
@@ -69,7 +69,7 @@ func (o *orchestrator) turn(ctx context.Context, d bus.Delivery) error {
 // commit writes the turn and publishes what follows. A turn that cannot be written fails the request.
 func (o *orchestrator) commit(ctx context.Context, before store.Row, t store.TurnCommit) error {
 	err := o.commitOnce(ctx, before, t)
-	if backend.Unknown(ctx, err) {
+	if worker.Unknown(ctx, err) {
 		return o.failUnknown(ctx, t.Fence, err)
 	}
 	return err
@@ -77,7 +77,7 @@ func (o *orchestrator) commit(ctx context.Context, before store.Row, t store.Tur
 
 func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store.TurnCommit) error {
 	var row store.Row
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.CommitTurn(ctx, before, t)
 		return err
 	})
@@ -102,7 +102,7 @@ func (o *orchestrator) commitOnce(ctx context.Context, before store.Row, t store
 // comes back as a first delivery, so that the message in flight always carries the row's attempt.
 func (o *orchestrator) raise(ctx context.Context, f store.Fence, crashed bool) error {
 	var row store.Row
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.Raise(ctx, f, crashed)
 		return err
 	})
@@ -139,7 +139,7 @@ func (o *orchestrator) quarantine(ctx context.Context, row store.Row) error {
 // catchUp answers a command whose row has moved on: publish what it needs now, for the one who moved it may have died before.
 func (o *orchestrator) catchUp(ctx context.Context, f store.Fence) error {
 	var row store.Row
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.Look(ctx, f.ID)
 		return err
 	})

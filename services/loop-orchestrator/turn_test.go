@@ -24,8 +24,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
@@ -76,11 +76,11 @@ func newStand(t *testing.T) *stand {
 	if err := b.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, ResultsSince: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	be := &backend.Backend{
+	w := &worker.Worker{
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	s.orchestrator = &orchestrator{Backend: be, upstream: upstream.Client{HTTP: modelClient(4)}, now: time.Now}
+	s.orchestrator = &orchestrator{Worker: w, upstream: upstream.Client{HTTP: modelClient(4)}, now: time.Now}
 	t.Cleanup(s.upstream.HTTP.CloseIdleConnections)
 	return s
 }

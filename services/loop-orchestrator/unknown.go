@@ -10,9 +10,9 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/backend"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/internal/worker"
 )
 
 // failUnknown fails the request with the cause of an unknown error, so that a
@@ -22,8 +22,8 @@ func (o *orchestrator) failUnknown(ctx context.Context, f store.Fence, cause err
 	o.Log.Error("step failed by an unknown error", zap.String("request_id", dispatch.BusID(f.ID)), zap.Int("step_seq", f.Turn),
 		zap.Int("attempt", f.Attempt), zap.Error(cause))
 	err := o.recordUnknown(ctx, f, cause)
-	if backend.Unknown(ctx, err) {
-		backend.PauseUnknown(ctx)
+	if worker.Unknown(ctx, err) {
+		worker.PauseUnknown(ctx)
 		return errors.Join(cause, err)
 	}
 	return err
@@ -31,7 +31,7 @@ func (o *orchestrator) failUnknown(ctx context.Context, f store.Fence, cause err
 
 func (o *orchestrator) recordUnknown(ctx context.Context, f store.Fence, cause error) error {
 	var row store.Row
-	err := o.Insist(ctx, func(ctx context.Context) (err error) {
+	err := o.RetryOutage(ctx, func(ctx context.Context) (err error) {
 		row, err = o.Store.Look(ctx, f.ID)
 		return err
 	})
@@ -53,7 +53,7 @@ func (o *orchestrator) resultsApart(ctx context.Context, batch []bus.Delivery) [
 	errs := make([]error, len(batch))
 	for i, d := range batch {
 		errs[i] = o.commitResults(ctx, []bus.Delivery{d})
-		if backend.Unknown(ctx, errs[i]) {
+		if worker.Unknown(ctx, errs[i]) {
 			errs[i] = o.refuseResult(ctx, d, errs[i])
 		}
 	}
@@ -73,8 +73,8 @@ func (o *orchestrator) refuseResult(ctx context.Context, d bus.Delivery, cause e
 	}}
 	d.Event = failed
 	err := o.commitResults(ctx, []bus.Delivery{d})
-	if backend.Unknown(ctx, err) {
-		backend.PauseUnknown(ctx)
+	if worker.Unknown(ctx, err) {
+		worker.PauseUnknown(ctx)
 		return errors.Join(cause, err)
 	}
 	return err

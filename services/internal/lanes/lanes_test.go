@@ -81,13 +81,13 @@ func TestLanesAreFilledToHalfMoreThanTheirSlots(t *testing.T) {
 		t.Errorf("free slots of idle lanes (-want +got):\n%s", diff)
 	}
 	queue(t, b, "one", 2)
-	l.Took("one", 3)
-	l.Took("unknown", 1)
+	l.Take("one", 3)
+	l.Take("unknown", 1)
 	if diff := cmp.Diff(map[string]int{"one": 1, "two": 6}, look(t, l)); diff != "" { // spent: the bus was asked again
 		t.Errorf("free slots beside two turns (-want +got):\n%s", diff)
 	}
 	queue(t, b, "one", 5)
-	l.Took("one", 1)
+	l.Take("one", 1)
 	if got := l.Free(t.Context(), "one"); got != 0 {
 		t.Errorf("a full lane has %d free slots, want none", got)
 	}
@@ -121,7 +121,7 @@ func TestReserveTakesWhatTheLastLookShowed(t *testing.T) {
 	if ok, ask := l.Reserve("one"); ok || ask {
 		t.Errorf("Reserve while another looks = %v, %v, want neither", ok, ask)
 	}
-	l.Ask(t.Context(), "one")
+	l.Refresh(t.Context(), "one")
 	for i := range 3 {
 		if ok, _ := l.Reserve("one"); !ok {
 			t.Errorf("Reserve %d of 3 = false", i+1)

@@ -16,8 +16,8 @@ func Frame(e event.Event, key string) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Key: key}
 }
 
-// Begin is the frame of an event that shows all that was before it.
-func Begin(e event.Event) *stepv1.LiveFrame {
+// Snapshot is the frame of an event that shows all that was before it.
+func Snapshot(e event.Event) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Kind: stepv1.LiveKind_LIVE_KIND_BEGIN}
 }
 

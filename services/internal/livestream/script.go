@@ -23,9 +23,9 @@ func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 	return []event.Event{event.Response("response.created", object), event.Response("response.queued", object)}
 }
 
-// Told is the stream of a response that nobody streamed, told at its end: everything but the terminal event. output is that of the
+// Replay is the stream of a response that nobody streamed, told at its end: everything but the terminal event. output is that of the
 // final object.
-func Told(id uuid.UUID, request *responses.Create, output []item.Item) []event.Event {
+func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event.Event {
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),
 	}

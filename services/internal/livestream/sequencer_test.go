@@ -22,7 +22,7 @@ func part(text string) *stepv1.LiveFrame {
 }
 
 var (
-	begin    = Begin(event.Event{Type: "t", Data: []byte("B")})
+	begin    = Snapshot(event.Event{Type: "t", Data: []byte("B")})
 	complete = Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE)
 	lastOne  = Mark(stepv1.LiveKind_LIVE_KIND_LAST)
 )

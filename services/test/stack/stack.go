@@ -31,7 +31,7 @@ import (
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
 	"windlass.dev/windlass/services/gateway"
-	"windlass.dev/windlass/services/internal/backend"
+	"windlass.dev/windlass/services/internal/worker"
 	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
 	"windlass.dev/windlass/services/mock"
 	toolrunner "windlass.dev/windlass/services/tool-runner"
@@ -174,8 +174,8 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 	db, nats := store.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
 	nats.AckWait = ackWait
 	s.change(&nats)
-	common := func(name string) backend.Config {
-		return backend.Config{
+	common := func(name string) worker.Config {
+		return worker.Config{
 			Store: db, Bus: nats, DispatchKey: dispatchKey, Grace: grace, Registry: s.Registry, Runtime: rt.For(name),
 		}
 	}

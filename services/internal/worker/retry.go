@@ -1,0 +1,50 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/store"
+)
+
+// RetryOutage repeats op while the database or the bus is unavailable, with full
+// jitter between 0 and a second, until op answers or ctx ends. It returns the
+// last error of op; an error that is not an outage is returned at once. No
+// attempt of a step is counted.
+func (w *Worker) RetryOutage(ctx context.Context, op func(context.Context) error) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := op(ctx)
+		if err == nil || !Unavailable(err) {
+			return err
+		}
+		if w.throttle.allow("outage") {
+			w.Log.Info("infrastructure unavailable, trying again", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(rand.N(wait) + time.Millisecond):
+		}
+	}
+}
+
+// Retry is RetryOutage for an operation that returns a value.
+func Retry[T any](ctx context.Context, w *Worker, op func(context.Context) (T, error)) (T, error) {
+	var value T
+	err := w.RetryOutage(ctx, func(ctx context.Context) (err error) {
+		value, err = op(ctx)
+		return err
+	})
+	return value, err
+}
+
+// Unavailable reports whether an error means that the database or the bus is
+// unavailable. Such an error passes by itself; every other is final.
+func Unavailable(err error) bool {
+	return !errors.Is(err, bus.ErrTooLarge) && (store.Unavailable(err) || bus.Unavailable(err))
+}
