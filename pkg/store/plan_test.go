@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // planned is a statement with arguments that touch a few rows.
@@ -141,6 +142,8 @@ func literal(v any) string {
 			return "NULL"
 		}
 		return fmt.Sprintf(`'\x%x'`, v)
+	case run.ID:
+		return fmt.Sprintf("'%x'", v)
 	case uuid.UUID, string:
 		return fmt.Sprintf("'%s'", v)
 	default:

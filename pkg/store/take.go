@@ -158,7 +158,7 @@ func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, caus
 }
 
 func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a args) (Row, error) {
-	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
+	a["id"], a["epoch"], a["turn"], a["attempt"] = uuid.UUID(f.ID), f.Epoch, f.Turn, f.Attempt
 	rows, err := query(ctx, s, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
