@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/carry"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
@@ -195,7 +196,7 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
-	case store.Unavailable(err):
+	case postgres.Unavailable(err):
 		if n.Once.Key == "" {
 			s.orphans.add(n.Tenant, n.ID)
 		}
