@@ -8,14 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func counts(body string) func(*store.NewRequest) {
-	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = counting.Endpoint, []byte(body), true }
+	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = run.InputTokens, []byte(body), true }
 }
 
 // speaks makes the model's upstream one of another dialect.
@@ -30,15 +30,15 @@ func (s *stand) speaks(t *testing.T, dialect string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Registry = reg
+	s.Registry, s.caller.Registry = reg, reg
 }
 
 func TestTokensAreEstimatedWithoutACall(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
+	s.caller.Keys = seals(t)
 	s.speaks(t, registry.Chat)
-	sealed, err := s.keys.Seal("default", compaction.Content{Summary: "They met."})
+	sealed, err := s.caller.Keys.Seal("default", compaction.Content{Summary: "They met."})
 	if err != nil {
 		t.Fatal(err)
 	}
