@@ -48,9 +48,10 @@ type Bus struct {
 
 	reads chan struct{} // holds one token for each read of a live stream
 
-	repairing  chan struct{} // holds one token while a repair runs; guards the two below
+	repairing  chan struct{} // holds one token while a repair runs; guards the three below
 	repairedAt time.Time
 	repairErr  error
+	remade     map[string]remade // by the stream's name after the prefix
 }
 
 // Option changes how Connect makes a Bus.
@@ -83,7 +84,10 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 	if err != nil {
 		return nil, fmt.Errorf("register bus metrics: %w", err)
 	}
-	b := &Bus{cfg: cfg, service: service, log: log, metrics: m, repairing: make(chan struct{}, 1), reads: make(chan struct{}, liveReads)}
+	b := &Bus{
+		cfg: cfg, service: service, log: log, metrics: m, reads: make(chan struct{}, liveReads),
+		repairing: make(chan struct{}, 1), remade: make(map[string]remade),
+	}
 	b.tails.of = map[string]*liveTail{}
 	if b.nc, err = nats.Connect(cfg.URL, b.natsOptions()...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)

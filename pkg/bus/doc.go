@@ -10,7 +10,8 @@
 //     handler whose process dies loses it after AckWait.
 //   - A drain hands back what was pulled and not begun, lets handlers end within their grace, and waits for every
 //     goroutine.
-//   - Missing streams and consumers are made again and work goes on; Run and RunBatches return no error for them.
+//   - Missing streams and consumers are made again and work goes on; Run and RunBatches return no error for them. The same holds
+//     for a stream whose files are gone; nothing else is ever deleted whole.
 //
 // What it does not promise:
 //

@@ -103,8 +103,8 @@ func (f *fixture) publish(tb testing.TB, msgs ...bus.Message) {
 	}
 }
 
-// insist publishes as every caller of Publish does: what failed may not have been stored, and goes out again as a repeat. A server
-// that has just made a stream anew may leave a first publish without an answer.
+// insist publishes as every caller of Publish does: what failed may not have been stored, and goes out again as a repeat. A
+// server that deletes a stream leaves a publish without an answer until its subscriptions are gone.
 func (f *fixture) insist(tb testing.TB, msgs ...bus.Message) {
 	tb.Helper()
 	var err error

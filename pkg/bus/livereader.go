@@ -205,7 +205,7 @@ func (b *Bus) EndLive(ctx context.Context, m *stepv1.LiveFrames, behind uint64) 
 	if err != nil {
 		return false, err
 	}
-	err = b.publishBehind(ctx, msg, behind)
+	err = b.publishBehind(ctx, streamLive, msg, behind)
 	switch code := apiCode(err); {
 	case err == nil:
 		return true, nil

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
@@ -224,12 +223,7 @@ func (w *LiveWriter) send(frames []*stepv1.LiveFrame, n int) error {
 	ctx, cancel := context.WithTimeout(w.ctx, livePatience)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := w.bus.mend(ctx, func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-			defer cancel()
-			_, err := w.bus.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-			return err
-		})
+		err := w.bus.publishOne(ctx, streamLive, msg)
 		if err == nil {
 			return nil
 		}

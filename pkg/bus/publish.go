@@ -35,14 +35,14 @@ type failure struct {
 }
 
 // Publish publishes all messages at once and waits until every one is stored or refused, at most 2 s. A command that is
-// queued or in flight already is refused by the server; that is success, and counted. If a stream is missing, Publish makes
-// it again and tries once more. The error joins all that failed. It is ErrFull
+// queued or in flight already is refused by the server; that is success, and counted. If a stream is missing, or gives no
+// answer because it lost its files, Publish makes it again and tries once more. The error joins all that failed. It is ErrFull
 // if a full stream refused every one of them, and none of those is stored.
 // After any other error some may have been stored, so that commands published
 // again have to be marked as a repeat (AsRepeat).
 func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
-	if !anyMissing(failed) || b.repair(ctx) != nil {
+	if !b.recovers(ctx, failed) {
 		return refused, joinFailures(failed)
 	}
 	again := make([]Message, len(failed))
@@ -129,7 +129,7 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 	if err != nil {
 		return false, err
 	}
-	first, err = b.firstOf(ctx, msg)
+	first, err = b.firstOf(ctx, m.subject.stream(), msg)
 	if err == nil {
 		return first, nil
 	}
@@ -141,13 +141,24 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 }
 
 // publishBehind publishes a message if the last one of its subject has the given sequence; 0: if there is none.
-func (b *Bus) publishBehind(ctx context.Context, msg *nats.Msg, last uint64) error {
-	return b.mend(ctx, func(ctx context.Context) error {
+func (b *Bus) publishBehind(ctx context.Context, suffix string, msg *nats.Msg, last uint64) error {
+	return b.publishOne(ctx, suffix, msg, jetstream.WithExpectLastSequencePerSubject(last))
+}
+
+// publishOne publishes a message and waits for its answer. A broken stream is made again, but the message is not published
+// again: who publishes has to decide that of a message that may have been stored.
+func (b *Bus) publishOne(ctx context.Context, suffix string, msg *nats.Msg, opts ...jetstream.PublishOpt) error {
+	opts = append(opts, jetstream.WithRetryAttempts(0))
+	err := b.mend(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 		defer cancel()
-		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+		_, err := b.js.PublishMsg(ctx, msg, opts...)
 		return err
 	})
+	if isUnanswered(err) {
+		b.remake(ctx, suffix)
+	}
+	return err
 }
 
 // isRefused reports whether the server refused a message because its subject holds one.
@@ -191,13 +202,21 @@ func apiCode(err error) jetstream.ErrorCode {
 	return 0
 }
 
-func anyMissing(failed []failure) bool {
+// recovers makes missing and broken streams again, and reports whether another try is worth it.
+func (b *Bus) recovers(ctx context.Context, failed []failure) (again bool) {
+	unanswered := make(map[string]bool)
 	for _, f := range failed {
 		if isMissing(f.err) {
-			return true
+			return b.repair(ctx) == nil
+		}
+		if isUnanswered(f.err) {
+			unanswered[f.message.subject.stream()] = true
 		}
 	}
-	return false
+	for suffix := range unanswered {
+		again = b.remake(ctx, suffix) || again
+	}
+	return again
 }
 
 // joinFailures joins the errors. The result is ErrFull only if all of them are.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -128,6 +129,11 @@ func (b *Broker) Stop() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
+}
+
+// Files is the directory of a stream of the default account, whether the server runs or not.
+func (b *Broker) Files(stream string) string {
+	return filepath.Join(b.dir, "jetstream", "$G", "streams", stream)
 }
 
 // Wipe deletes the data of a stopped broker.
