@@ -72,22 +72,7 @@ type Turn struct {
 func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
-func Turns(c store.Chain) ([]Turn, error) {
-	var turns []Turn
-	for _, s := range c.Steps {
-		switch {
-		case s.Index > 0 && len(turns) > 0:
-			turns[len(turns)-1].Tools[s.CallID] = s
-		case s.Index == 0 && s.State == store.StepDone:
-			r, err := ReadRecord(s.Output)
-			if err != nil {
-				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
-			}
-			turns = append(turns, Turn{Record: r, Tools: make(map[string]store.Step)})
-		}
-	}
-	return turns, nil
-}
+func Turns(c store.Chain) ([]Turn, error) { return (*Memo)(nil).Turns(c) }
 
 // Ancestor is an earlier response that the request continues, as a model sees it. Its instructions are not part of it: those
 // hold for one response.
@@ -96,22 +81,8 @@ type Ancestor struct {
 	Turns []Turn
 }
 
-// Ancestors reads earlier responses, in the order they come in.
-func Ancestors(chains []store.Chain) ([]Ancestor, error) {
-	all := make([]Ancestor, len(chains))
-	for i, c := range chains {
-		request, fault := responses.Decode(c.Body)
-		if fault != nil {
-			return nil, fmt.Errorf("read the body of ancestor %s: %w", c.ID, fault)
-		}
-		turns, err := Turns(c)
-		if err != nil {
-			return nil, fmt.Errorf("read ancestor %s: %w", c.ID, err)
-		}
-		all[i] = Ancestor{Input: request.Input, Turns: turns}
-	}
-	return all, nil
-}
+// Ancestors reads earlier responses, in the order given.
+func Ancestors(chains []store.Chain) ([]Ancestor, error) { return (*Memo)(nil).Ancestors(chains) }
 
 // Usage is the sum over the turns.
 func Usage(turns []Turn) responses.Usage {

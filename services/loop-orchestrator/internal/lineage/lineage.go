@@ -24,6 +24,7 @@ var errUnreadable = &model.CallError{Code: "server_error", Message: "The request
 // Reader reads lineages from the store. Safe for concurrent use.
 type Reader struct {
 	Worker *worker.Worker
+	Memo   *transcript.Memo // of this process's runs; nil keeps nothing
 }
 
 // Read returns what the request continues, oldest first, and its own turns. A
@@ -33,7 +34,7 @@ func (r Reader) Read(ctx context.Context, c store.Chain) ([]transcript.Ancestor,
 	if err != nil {
 		return nil, nil, err
 	}
-	turns, err := transcript.Turns(c)
+	turns, err := r.Memo.Turns(c)
 	if err != nil {
 		return nil, nil, errUnreadable
 	}
@@ -62,7 +63,7 @@ func (r Reader) readAncestors(ctx context.Context, c store.Chain) ([]transcript.
 	if err != nil {
 		return nil, err
 	}
-	earlier, err := transcript.Ancestors(loaded)
+	earlier, err := r.Memo.Ancestors(loaded)
 	if err != nil {
 		return nil, errUnreadable
 	}

@@ -14,7 +14,6 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -57,10 +56,16 @@ func (m *Caller) Call(ctx context.Context, c store.Chain) (store.TurnCommit, err
 		return m.compactHistory(ctx, p)
 	case c.Endpoint == counting.Endpoint:
 		return m.countTokens(ctx, p)
-	case p.compacts():
-		return m.compactTurn(ctx, p)
 	}
-	return m.respond(ctx, p)
+	turn := m.respond
+	if p.compacts() {
+		turn = m.compactTurn
+	}
+	commit, err := turn(ctx, p)
+	if err == nil && commit.Outcome == "" { // another turn follows
+		m.Lineage.Memo.KeepRequest(c, p.state.Request)
+	}
+	return commit, err
 }
 
 // prepared is a turn whose model call can be made.
@@ -76,7 +81,7 @@ type prepared struct {
 // *model.CallError.
 func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 	p := prepared{chain: c}
-	request, fault := responses.Decode(c.Body)
+	request, fault := m.Lineage.Memo.Request(c)
 	if fault != nil { // another version of the gateway accepted it
 		return p, invalidPrompt(fault.Message)
 	}
