@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -30,9 +31,4 @@ func Unknown(ctx context.Context, err error) bool {
 
 // PauseUnknown waits before a handler returns an unknown error that it could
 // not record, because the bus delivers the message again at once.
-func PauseUnknown(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(unknownPause):
-	}
-}
+func PauseUnknown(ctx context.Context) { retry.Sleep(ctx, unknownPause) }
