@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// Opening is the first events of a response's stream. They follow from the request alone, so that nobody has to write them and a
-// client sees them at once.
+// Opening returns the first events of a response's stream. They follow from the
+// request alone, so a gateway sends them at once and no worker writes them.
 func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),
@@ -23,8 +23,8 @@ func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 	return []event.Event{event.Response("response.created", object), event.Response("response.queued", object)}
 }
 
-// Replay is the stream of a response that nobody streamed, told at its end: everything but the terminal event. output is that of the
-// final object.
+// Replay returns the events of a response that ended without a live stream, except
+// the terminal one. output is that of the final object.
 func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event.Event {
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),
@@ -36,7 +36,8 @@ func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event
 	return events
 }
 
-// Terminal is the last event of a stream: the final object, under the name that clients know for its status.
+// Terminal is the last event of a stream: the final object, under the name that
+// clients expect for its status.
 func Terminal(status responses.Status, object []byte) event.Event {
 	switch status {
 	case responses.Completed, responses.Incomplete:

@@ -144,10 +144,10 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-func TestGiven(t *testing.T) {
+func TestSplit(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
-	users, content, err := Given(keys, tenant, call(t, keys), "S")
+	users, content, err := Split(keys, tenant, call(t, keys), "S")
 	if err != nil || content.Summary != "S" || content.Whole || content.After != nil {
 		t.Fatalf("Given = %+v, %v", content, err)
 	}
@@ -158,20 +158,20 @@ func TestGiven(t *testing.T) {
 	if diff := cmp.Diff(want, sketch(content.Kept)); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)
 	}
-	if _, _, err := Given(keys, "other", call(t, keys), "S"); !errors.Is(err, compaction.ErrSealed) {
+	if _, _, err := Split(keys, "other", call(t, keys), "S"); !errors.Is(err, compaction.ErrSealed) {
 		t.Errorf("given to another tenant: %v", err)
 	}
 }
 
 // A compaction inside a response holds all that a client needs who drops what was before it, and a model is shown nothing else.
-func TestWhole(t *testing.T) {
+func TestReplace(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
 	c := model.Call{
 		Request:   &responses.Create{Input: items(t, `[{"role":"assistant","content":"c"},{"role":"user","content":"d"},{"role":"developer","content":"e"},{"type":"compaction_trigger"}]`)},
 		Ancestors: []transcript.Ancestor{{Input: items(t, `[{"role":"user","content":"`+strings.Repeat("x", 500)+`"},{"role":"system","content":"a"},{"role":"user","content":"b"}]`)}},
 	}
-	content, err := Whole(keys, tenant, c, "S", 100)
+	content, err := Replace(keys, tenant, c, "S", 100)
 	if err != nil || !content.Whole {
 		t.Fatalf("Whole = %+v, %v", content, err)
 	}
@@ -210,7 +210,7 @@ func TestWhole(t *testing.T) {
 		if n := Tokens(opened); n > 1000 {
 			t.Errorf("%s the history is taken to have %d tokens", where, n)
 		}
-		users, again, err := Given(keys, tenant, call, "T")
+		users, again, err := Split(keys, tenant, call, "T")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func (m *Caller) compactHistory(ctx context.Context, p prepared) (store.TurnComm
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	users, content, err := compact.Given(m.Keys, c.Tenant, p.sealed, summary)
+	users, content, err := compact.Split(m.Keys, c.Tenant, p.sealed, summary)
 	if err != nil {
 		return store.TurnCommit{}, compactionFailure(err)
 	}
@@ -65,7 +65,7 @@ func (m *Caller) compactTurn(ctx context.Context, p prepared) (store.TurnCommit,
 	if err != nil {
 		return store.TurnCommit{}, err
 	}
-	content, err := compact.Whole(m.Keys, c.Tenant, p.sealed, summary, p.state.Request.CompactThreshold/keptShare)
+	content, err := compact.Replace(m.Keys, c.Tenant, p.sealed, summary, p.state.Request.CompactThreshold/keptShare)
 	if err != nil {
 		return store.TurnCommit{}, compactionFailure(err)
 	}
