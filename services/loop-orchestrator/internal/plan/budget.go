@@ -11,11 +11,11 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxArguments bounds one call's arguments, so that its command fits a message.
+// maxArguments bounds the arguments of one call, so that its command fits a message.
 const maxArguments = 256 << 10
 
-// refuse says why a call is not made; nil when it is.
-func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, index int) *transcript.Failure {
+// refusal returns why a call is not made, or nil if it is.
+func (d *Draft) refusal(c model.ToolCall, registered registry.Tool, known bool, index int) *transcript.Failure {
 	made := index - 1
 	for _, before := range d.Turns {
 		made += len(before.Tools)
@@ -39,16 +39,16 @@ func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, i
 	return nil
 }
 
-// spent names the budget that forbids another turn; empty when none does.
-func (d *Draft) spent() string {
+// spentBudget names the budget that forbids another turn, or is empty.
+func (d *Draft) spentBudget() string {
 	used := transcript.Usage(d.Turns).Add(d.record.Usage)
-	said := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without the summaries, which are for nobody's eyes
+	shown := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without summaries, which clients do not see
 	switch {
 	case d.Turn >= d.Limits.MaxTurns:
 		return "max_turns"
 	case d.Limits.MaxTokens > 0 && used.Total() >= int64(d.Limits.MaxTokens):
 		return "max_tokens"
-	case d.Request.MaxOutputTokens != nil && said.OutputTokens >= int64(*d.Request.MaxOutputTokens):
+	case d.Request.MaxOutputTokens != nil && shown.OutputTokens >= int64(*d.Request.MaxOutputTokens):
 		return "max_output_tokens"
 	case d.bytes() > d.Limits.MaxOutputBytes:
 		return "max_output_bytes"
@@ -56,7 +56,7 @@ func (d *Draft) spent() string {
 	return ""
 }
 
-// bytes is what model and tools have returned so far.
+// bytes counts what model and tools have returned so far.
 func (d *Draft) bytes() int {
 	n := size(d.record.Items)
 	for _, before := range d.Turns {
@@ -71,14 +71,15 @@ func (d *Draft) bytes() int {
 func size(items []item.Item) int {
 	n := 0
 	for _, it := range items {
-		if it.Type != listTools && it.Type != compaction.Item { // which nobody returned
+		if it.Type != listTools && it.Type != compaction.Item { // Windlass makes those
 			n += len(it.JSON())
 		}
 	}
 	return n
 }
 
-// stop ends the loop on a budget: nobody would see the calls' results, so none is made.
+// stop ends the loop on a budget. No call is made, because no later turn would read
+// its result.
 func (d *Draft) stop(reason string) {
 	f := transcript.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
 	for i := range d.commit.Steps {
