@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
-// A refusal of a form costs a second call, and neither an attempt nor a failure of the turn. It is counted and logged once.
+// A refusal of a form costs a second call, and neither an attempt nor a failure
+// of the turn. It is counted and logged once.
 func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

@@ -206,7 +206,8 @@ func TestAnEmptySummaryIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// A history that passes its threshold in the middle of a run is compacted between two turns, with all that tools have answered.
+// A history that passes its threshold in the middle of a run is compacted
+// between two turns, with all that tools have answered.
 func TestARunShortensItsHistory(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

@@ -27,9 +27,11 @@ const (
 	// resultBatches bounds the commits of results in flight: while one commits,
 	// the next fills.
 	resultBatches = 2
-	// answerSlots bounds the questions of tool-runners that are answered at once.
+	// answerSlots bounds the questions of tool-runners that are answered at
+	// once.
 	answerSlots = 8
-	// memoBytes bounds the stored JSON whose decoded form is kept for later turns.
+	// memoBytes bounds the stored JSON whose decoded form is kept for later
+	// turns.
 	memoBytes = 32 << 20
 )
 

@@ -38,7 +38,8 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// stand is an orchestrator with a database, a bus and a model, that is given its deliveries by hand.
+// stand is an orchestrator with a database, a bus and a model, that is given
+// its deliveries by hand.
 type stand struct {
 	*orchestrator
 	broker *server.Server
@@ -122,7 +123,8 @@ func (s *stand) deliver(ctx context.Context, row store.Row, delivered int, repea
 	}})
 }
 
-// waiting is the number of turn commands in the lane's queue, once there is one: the server acknowledges first and counts then.
+// waiting is the number of turn commands in the lane's queue, once there is
+// one: the server acknowledges first and counts then.
 func (s *stand) waiting(t *testing.T) int {
 	t.Helper()
 	for limit := time.Now().Add(5 * time.Second); ; {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// MaxArchive bounds an archive, in bytes. A larger stream is not kept. Events
-	// compress about tenfold.
+	// MaxArchive bounds an archive, in bytes. A larger stream is not kept.
+	// Events compress about tenfold.
 	MaxArchive = 64 << 20
 	// window is the distance at which the compression finds repetitions: events
 	// resemble their neighbours.

@@ -8,8 +8,8 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// Settled is the attempt of writers for a turn whose model call is committed. It is
-// newer than any attempt that may still run.
+// Settled is the attempt of writers for a turn whose model call is committed.
+// It is newer than any attempt that may still run.
 const Settled = math.MaxUint32
 
 // Frame is the frame of an event. key is empty, or names an event that may be

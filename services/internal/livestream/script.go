@@ -23,8 +23,8 @@ func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 	return []event.Event{event.Response("response.created", object), event.Response("response.queued", object)}
 }
 
-// Replay returns the events of a response that ended without a live stream, except
-// the terminal one. output is that of the final object.
+// Replay returns the events of a response that ended without a live stream,
+// except the terminal one. output is that of the final object.
 func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event.Event {
 	r := responses.Response{
 		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),

@@ -1,10 +1,10 @@
 // Package livestream turns the frames of a live stream into the events of a
-// response: which frames count, and in which order. Every reader uses it, so that
-// all number the events alike.
+// response: which frames count, and in which order. Every reader uses it, so
+// that all number the events alike.
 //
-// It promises that two readers of the same frames see the same events, and that a
-// reader detects missing frames (TestSequencer). It does not promise that frames
-// are never lost: the request goes on without them.
+// It promises that two readers of the same frames see the same events, and that
+// a reader detects missing frames (TestSequencer). It does not promise that
+// frames are never lost: the request goes on without them.
 package livestream
 
 import (
@@ -17,8 +17,8 @@ import (
 // ErrLost says that frames are missing.
 var ErrLost = errors.New("frames of the live stream are missing")
 
-// Sequencer reads the messages of one stream in their order. The zero Sequencer is
-// at the start. It is not safe for concurrent use.
+// Sequencer reads the messages of one stream in their order. The zero Sequencer
+// is at the start. It is not safe for concurrent use.
 type Sequencer struct {
 	// Once says that events cannot be replaced, so that a second snapshot is an
 	// error like a missing frame.
@@ -39,8 +39,8 @@ func (s *Sequencer) Ended() bool { return s.ended }
 // Whole reports whether the stream holds every event of a completed request.
 func (s *Sequencer) Whole() bool { return s.begun && s.complete }
 
-// Take returns the events of a message that count, or ErrLost if frames before it
-// are missing.
+// Take returns the events of a message that count, or ErrLost if frames before
+// it are missing.
 func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
 	writer := [3]uint32{m.GetEpoch(), m.GetTurn(), m.GetAttempt()}
 	if s.ended || older(writer, s.writer) {

@@ -14,8 +14,8 @@ import (
 // recorded: a broken schema must not be queried a thousand times a second.
 const unknownPause = time.Second
 
-// Unknown reports whether an error is neither a verdict of the store or the bus,
-// nor an outage, nor an end of the handler's own context. It is a bug or a
+// Unknown reports whether an error is neither a verdict of the store or the
+// bus, nor an outage, nor an end of the handler's own context. It is a bug or a
 // broken schema, and repeats however often the step is tried.
 func Unknown(ctx context.Context, err error) bool {
 	if err == nil || context.Cause(ctx) != nil || Unavailable(err) || errors.Is(err, context.Canceled) {

@@ -115,9 +115,9 @@ func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) e
 	return err
 }
 
-// PublishDue publishes what a row needs now, as the answer to a command that the
-// row does not wait for: the worker that moved the row may have died before it
-// published. It returns bus.ErrStale once it has.
+// PublishDue publishes what a row needs now, as the answer to a command that
+// the row does not wait for: the worker that moved the row may have died before
+// it published. It returns bus.ErrStale once it has.
 func (w *Worker) PublishDue(ctx context.Context, row store.Row) error {
 	if err := w.Dispatch(ctx, true, row); err != nil {
 		return err
@@ -125,7 +125,8 @@ func (w *Worker) PublishDue(ctx context.Context, row store.Row) error {
 	return bus.ErrStale
 }
 
-// CatchUp reads a request's row and publishes what it needs now; see PublishDue.
+// CatchUp reads a request's row and publishes what it needs now; see
+// PublishDue.
 func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
 	row, err := w.Look(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {

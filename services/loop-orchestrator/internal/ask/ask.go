@@ -25,14 +25,14 @@ import (
 )
 
 const (
-	// clockSkew is how far the clocks of Postgres and NATS may differ where their
-	// times are compared.
+	// clockSkew is how far the clocks of Postgres and NATS may differ where
+	// their times are compared.
 	clockSkew = 10 * time.Minute
-	// markSkew is the same for the stream of marks. It is short: a call that began
-	// so soon after the stream was created again counts as uncertain.
+	// markSkew is the same for the stream of marks. It is short: a call that
+	// began so soon after the stream was created again counts as uncertain.
 	markSkew = 10 * time.Second
-	// overlooked is the age from which a result that the stream holds is committed
-	// here instead of by the consumer of results.
+	// overlooked is the age from which a result that the stream holds is
+	// committed here instead of by the consumer of results.
 	overlooked = 30 * time.Second
 )
 

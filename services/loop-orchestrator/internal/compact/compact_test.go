@@ -163,7 +163,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// A compaction inside a response holds all that a client needs who drops what was before it, and a model is shown nothing else.
+// A compaction inside a response holds all that a client needs who drops what
+// was before it, and a model is shown nothing else.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)

@@ -16,16 +16,16 @@ const (
 	tokensPerFile = 1000
 )
 
-// Asked reports whether a request asks for a compaction and nothing else: its last
-// item is a trigger.
+// Asked reports whether a request asks for a compaction and nothing else: its
+// last item is a trigger.
 func Asked(input []item.Item) bool {
 	return len(input) > 0 && input[len(input)-1].Type == compaction.Trigger
 }
 
-// Due reports whether a history has reached the threshold from which the request
-// wants it compacted. sealed is the call before [Open]. A history is not due if
-// the turn before compacted it, or if it has nothing except unanswered messages,
-// which a compaction would keep.
+// Due reports whether a history has reached the threshold from which the
+// request wants it compacted. sealed is the call before [Open]. A history is
+// not due if the turn before compacted it, or if it has nothing except
+// unanswered messages, which a compaction would keep.
 func Due(sealed, opened model.Call, threshold int) bool {
 	if threshold == 0 || len(sealed.Turns) > 0 && sealed.Turns[len(sealed.Turns)-1].Compacted() {
 		return false
@@ -57,8 +57,8 @@ func Tokens(opened model.Call) int {
 	return n
 }
 
-// countBack counts turns from the last one back to one whose usage is known, which
-// covers everything before it.
+// countBack counts turns from the last one back to one whose usage is known,
+// which covers everything before it.
 func countBack(turns []transcript.Turn) (n int, known bool) {
 	for _, t := range slices.Backward(turns) {
 		for _, s := range t.Tools { // results came after the usage was counted

@@ -8,22 +8,23 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxKept bounds the messages of the user in a seal, in bytes: some 16,000 tokens.
-// Older ones are in the summary only.
+// maxKept bounds the messages of the user in a seal, in bytes: some 16,000
+// tokens. Older ones are in the summary only.
 const maxKept = 64 << 10
 
 // Split returns the two parts of a compacted history that a client gets: the
-// messages of the user, word for word, and the content of the seal, which is the
-// messages with instructions and the summary. c is the call before [Open].
+// messages of the user, word for word, and the content of the seal, which is
+// the messages with instructions and the summary. c is the call before [Open].
 func Split(keys compaction.Keys, tenant string, c model.Call, summary string) (users []item.Item, content compaction.Content, err error) {
 	users, rules, err := readMessages(keys, tenant, c)
 	return users, compaction.Content{Kept: rules, Summary: summary}, err
 }
 
-// Replace returns the content of a seal that replaces a history inside a response,
-// so that a client may drop everything before it: the messages with instructions,
-// the user's last messages of at most so many tokens, the summary, and the
-// messages that are not answered yet. c is the call before [Open].
+// Replace returns the content of a seal that replaces a history inside a
+// response, so that a client may drop everything before it: the messages with
+// instructions, the user's last messages of at most so many tokens, the
+// summary, and the messages that are not answered yet. c is the call before
+// [Open].
 func Replace(keys compaction.Keys, tenant string, c model.Call, summary string, tokens int) (compaction.Content, error) {
 	head, tail := splitUnanswered(c)
 	users, rules, err := readMessages(keys, tenant, head)
@@ -70,8 +71,8 @@ func readMessages(keys compaction.Keys, tenant string, c model.Call) (users, rul
 	return users, rules, err
 }
 
-// splitUnanswered cuts off the messages that a call's input ends with, if the model
-// has not answered them yet.
+// splitUnanswered cuts off the messages that a call's input ends with, if the
+// model has not answered them yet.
 func splitUnanswered(c model.Call) (head model.Call, tail []item.Item) {
 	if len(c.Turns) > 0 {
 		return c, nil

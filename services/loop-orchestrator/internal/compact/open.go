@@ -1,10 +1,10 @@
-// Package compact makes long histories short: it decides when one is due, asks for
-// its summary, and puts the content of compaction items back in their place. It
-// does no I/O.
+// Package compact makes long histories short: it decides when one is due, asks
+// for its summary, and puts the content of compaction items back in their
+// place. It does no I/O.
 //
-// It promises that a compacted history keeps every instruction and the user's last
-// messages word for word, and that a history is never replaced by part of a
-// summary (TestSummary).
+// It promises that a compacted history keeps every instruction and the user's
+// last messages word for word, and that a history is never replaced by part of
+// a summary (TestSummary).
 package compact
 
 import (
@@ -19,9 +19,10 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Open returns the call with the content of compaction items in their place, and
-// without the history that they replaced, so that no dialect has to know them. It
-// does not change c. Its errors are compaction.ErrSealed and compaction.ErrNoKey.
+// Open returns the call with the content of compaction items in their place,
+// and without the history that they replaced, so that no dialect has to know
+// them. It does not change c. Its errors are compaction.ErrSealed and
+// compaction.ErrNoKey.
 func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error) {
 	o := opener{keys: keys, tenant: tenant}
 	var earlier []transcript.Ancestor
@@ -57,8 +58,8 @@ type opener struct {
 	err    error
 }
 
-// turns opens the items of turns. cut reports that one of them replaced everything
-// before it; only the turns from the last such one on are returned.
+// turns opens the items of turns. cut reports that one of them replaced
+// everything before it; only the turns from the last such one on are returned.
 func (o *opener) turns(turns []transcript.Turn) (out []transcript.Turn, cut bool) {
 	for _, t := range turns {
 		if t.Compacted() {
@@ -75,8 +76,8 @@ func (o *opener) turns(turns []transcript.Turn) (out []transcript.Turn, cut bool
 	return out, cut
 }
 
-// moveOwn returns what an upstream attached to the items of a turn, by the items'
-// places among the opened items.
+// moveOwn returns what an upstream attached to the items of a turn, by the
+// items' places among the opened items.
 func moveOwn(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
 	if len(t.Own) == 0 || !slices.ContainsFunc(t.Items, isCompaction) {
 		return t.Own
@@ -94,7 +95,8 @@ func moveOwn(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
 	return own
 }
 
-// items opens items. whole reports that one of them replaced everything before it.
+// items opens items. whole reports that one of them replaced everything before
+// it.
 func (o *opener) items(items []item.Item) (out []item.Item, whole bool) {
 	if !slices.ContainsFunc(items, isCompaction) {
 		return items, false

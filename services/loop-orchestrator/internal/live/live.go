@@ -2,9 +2,9 @@
 //
 // It promises that a turn's events are stored before the turn is committed, so
 // that a client never sees an event that a crash takes back (test/e2e:
-// TestStreamsOverKills). It does not promise
-// that they are stored at all: without them the run goes on, and the stream ends
-// with an error (test/behaviour: TestF35LiveFramesAtTheirLimit).
+// TestStreamsOverKills). It does not promise that they are stored at all:
+// without them the run goes on, and the stream ends with an error
+// (test/behaviour: TestF35LiveFramesAtTheirLimit).
 package live
 
 import (
@@ -31,8 +31,8 @@ type Streams struct {
 	Worker *worker.Worker
 }
 
-// Writer writes the frames of one turn's attempt. A nil Writer discards them: it
-// is the writer of a request that is not streamed.
+// Writer writes the frames of one turn's attempt. A nil Writer discards them:
+// it is the writer of a request that is not streamed.
 type Writer struct {
 	frames *bus.LiveWriter
 	log    *zap.Logger

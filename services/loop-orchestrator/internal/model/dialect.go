@@ -15,12 +15,12 @@ type Dialect interface {
 
 // Stream collects an answer.
 type Stream interface {
-	// Event reads the data of one event. An error ends the call: a *CallError, or
-	// ErrMalformed.
+	// Event reads the data of one event. An error ends the call: a *CallError,
+	// or ErrMalformed.
 	Event(data []byte) error
 	// Done reports that the upstream ended its stream with [DONE].
 	Done()
-	// Answer returns the answer after the last event, or ErrBrokenOff if its end is
-	// missing.
+	// Answer returns the answer after the last event, or ErrBrokenOff if its
+	// end is missing.
 	Answer() (Answer, error)
 }

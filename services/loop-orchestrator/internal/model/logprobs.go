@@ -19,9 +19,9 @@ type token struct {
 	Top []likely `json:"top_logprobs"`
 }
 
-// Logprobs reads the log probabilities of a text's tokens, which both dialects write
-// alike, and returns them as a JSON array on one line with every required field.
-// It returns nil if they are absent or malformed.
+// Logprobs reads the log probabilities of a text's tokens, which both dialects
+// write alike, and returns them as a JSON array on one line with every required
+// field. It returns nil if they are absent or malformed.
 func Logprobs(sent json.RawMessage) json.RawMessage {
 	var tokens []token
 	if len(sent) == 0 || json.Unmarshal(sent, &tokens) != nil || len(tokens) == 0 {

@@ -1,6 +1,6 @@
 // Package model is a model call in neutral form: the call, its answer, and the
-// pieces of an answer that is streamed. The dialects of upstreams translate to and
-// from it. It does no I/O.
+// pieces of an answer that is streamed. The dialects of upstreams translate to
+// and from it. It does no I/O.
 package model
 
 import (
@@ -18,14 +18,14 @@ import (
 )
 
 var (
-	// ErrUnsupported says that the upstream's dialect cannot express a part of the
-	// request.
+	// ErrUnsupported says that the upstream's dialect cannot express a part of
+	// the request.
 	ErrUnsupported = errors.New("not supported by this model's upstream")
-	// ErrMalformed says that the upstream's answer cannot be read; another attempt may
-	// do better.
+	// ErrMalformed says that the upstream's answer cannot be read; another
+	// attempt may do better.
 	ErrMalformed = errors.New("the upstream's answer is malformed")
-	// ErrBrokenOff says that the answer ended before it was complete; another attempt
-	// may do better.
+	// ErrBrokenOff says that the answer ended before it was complete; another
+	// attempt may do better.
 	ErrBrokenOff = errors.New("the upstream broke off its answer")
 )
 
@@ -40,8 +40,8 @@ type Call struct {
 	MaxTokens *int // what is left of the request's max_output_tokens; nil if it has none
 	Stream    bool // the answer is to come in pieces
 	NoSeal    bool // the upstream refuses requests for encrypted reasoning
-	// Origin is the upstream's registry.Upstream.Origin: a turn's Own is sent back
-	// only to the same Origin.
+	// Origin is the upstream's registry.Upstream.Origin: a turn's Own is sent
+	// back only to the same Origin.
 	Origin string
 	// Settings are the upstream's, with defaults filled in.
 	Settings registry.Settings
@@ -83,13 +83,14 @@ type Output struct {
 	Phase     string      // of a message: its purpose, if the upstream names one
 	Reasoning item.Reasoning
 	Call      ToolCall
-	// Own is what the upstream attached to this output and the neutral form cannot
-	// express: a JSON object that only the dialect reads. It goes back to the same
-	// upstream with the output. nil if absent.
+	// Own is what the upstream attached to this output and the neutral form
+	// cannot express: a JSON object that only the dialect reads. It goes back
+	// to the same upstream with the output. nil if absent.
 	Own json.RawMessage
 }
 
-// ToolCall is one call of a tool, with its id and arguments as the model wrote them.
+// ToolCall is one call of a tool, with its id and arguments as the model wrote
+// them.
 type ToolCall struct {
 	ID        string
 	Space     string // the namespace of the name, or empty
@@ -97,8 +98,8 @@ type ToolCall struct {
 	Arguments string
 }
 
-// Delta is a piece of an answer. The first delta of an output opens it, and outputs
-// are opened in order.
+// Delta is a piece of an answer. The first delta of an output opens it, and
+// outputs are opened in order.
 type Delta struct {
 	Output int
 	Kind   Kind
@@ -118,7 +119,8 @@ type CallError struct {
 	HTTPStatus int    // 0: no answer came
 	Retriable  bool
 	RetryAfter time.Duration
-	// Own is the error in the upstream's own words, as OpenAI writes one, where it finds fault with the request; else nil.
+	// Own is the error in the upstream's own words, as OpenAI writes one, where
+	// it finds fault with the request; else nil.
 	Own json.RawMessage
 	// Raw is the answer that refuses the request, as it came. It may quote the
 	// credential, so it is neither kept nor shown.

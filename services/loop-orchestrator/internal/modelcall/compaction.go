@@ -16,13 +16,14 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// keptShare is the part of a threshold, 1/keptShare, that the messages kept word
-// for word may take, so that the history stays below the threshold for a while.
+// keptShare is the part of a threshold, 1/keptShare, that the messages kept
+// word for word may take, so that the history stays below the threshold for a
+// while.
 const keptShare = 4
 
-// compacts reports whether this turn compacts the history, before the model goes
-// on or because the request asks for nothing else. A turn that would be the last
-// one goes on instead.
+// compacts reports whether this turn compacts the history, before the model
+// goes on or because the request asks for nothing else. A turn that would be
+// the last one goes on instead.
 func (p prepared) compacts() bool {
 	threshold := p.state.Request.CompactThreshold
 	return compact.Asked(p.state.Request.Input) ||
@@ -54,9 +55,9 @@ func (m *Caller) compactHistory(ctx context.Context, p prepared) (store.TurnComm
 	}, nil
 }
 
-// compactTurn is a turn in which the model summarizes the history of a response.
-// Another turn follows, in which the model sees the summary and what it does not
-// cover, unless the request asks for the compaction alone.
+// compactTurn is a turn in which the model summarizes the history of a
+// response. Another turn follows, in which the model sees the summary and what
+// it does not cover, unless the request asks for the compaction alone.
 func (m *Caller) compactTurn(ctx context.Context, p prepared) (store.TurnCommit, error) {
 	c, place := p.chain, p.state.Base()
 	stream := m.openStream(ctx, p, nil)

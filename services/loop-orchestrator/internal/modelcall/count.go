@@ -54,9 +54,9 @@ func (m *Caller) queryCount(
 	return responses.InputTokens{Count: n}, nil
 }
 
-// countFailure recognizes an upstream that speaks the Responses API without this
-// endpoint. Its tokens are not estimated instead, because the client could not
-// distinguish an estimate from a count.
+// countFailure recognizes an upstream that speaks the Responses API without
+// this endpoint. Its tokens are not estimated instead, because the client could
+// not distinguish an estimate from a count.
 func countFailure(err error) error {
 	var failed *model.CallError
 	missing := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}

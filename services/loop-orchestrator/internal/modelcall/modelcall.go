@@ -110,7 +110,7 @@ func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 func callOf(s plan.State, served registry.Model, streamed bool) model.Call {
 	return model.Call{
 		Model: served.Upstream.Model, Request: s.Request, Ancestors: s.Earlier, Turns: s.Turns,
-		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.Left(), Stream: streamed,
+		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.TokensLeft(), Stream: streamed,
 		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
 	}
 }

@@ -27,8 +27,8 @@ type Listener struct {
 	tools   toolset.Toolset
 }
 
-// New returns a listener for a request with a function, f, and a custom tool, p, of
-// a model whose upstream speaks a dialect.
+// New returns a listener for a request with a function, f, and a custom tool,
+// p, of a model whose upstream speaks a dialect.
 func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 	tb.Helper()
 	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
@@ -47,8 +47,8 @@ func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 	return Listener{d, request, reg.Limits(), tools}
 }
 
-// Stream checks that the dialect either refuses the events, or makes a valid stream
-// and a readable record of them.
+// Stream checks that the dialect either refuses the events, or makes a valid
+// stream and a readable record of them.
 func (l Listener) Stream(t *testing.T, events [][]byte) {
 	t.Helper()
 	draft, response, heard := l.begin()

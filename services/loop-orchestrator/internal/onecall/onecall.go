@@ -1,7 +1,7 @@
-// Package onecall makes the model call of a request that is only that call: a chat
-// completion, a completion, embeddings. The client's body goes to the upstream and
-// the upstream's answer to the client; packages relay and compat change what must
-// differ. It knows neither the bus nor the store.
+// Package onecall makes the model call of a request that is only that call: a
+// chat completion, a completion, embeddings. The client's body goes to the
+// upstream and the upstream's answer to the client; packages relay and compat
+// change what must differ. It knows neither the bus nor the store.
 package onecall
 
 import (
@@ -27,8 +27,8 @@ type Call struct {
 	Body     []byte // as the client sent it
 }
 
-// Do makes the call and returns what to commit; the caller fills in the fence. A
-// *model.CallError is the upstream's failure; other errors are causes of ctx.
+// Do makes the call and returns what to commit; the caller fills in the fence.
+// A *model.CallError is the upstream's failure; other errors are causes of ctx.
 func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	request, err := c.request()
 	if err != nil {
@@ -72,9 +72,9 @@ func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.He
 	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
 }
 
-// Stream is Do for a streamed answer; send gets the chunks that the client is to
-// see. A failure after the first chunk is final, because another attempt cannot go
-// on with the stream.
+// Stream is Do for a streamed answer; send gets the chunks that the client is
+// to see. A failure after the first chunk is final, because another attempt
+// cannot go on with the stream.
 func (c Call) Stream(ctx context.Context, send func(chunk []byte)) (store.TurnCommit, error) {
 	request, err := c.request()
 	if err != nil {
@@ -121,7 +121,8 @@ func (c Call) Stream(ctx context.Context, send func(chunk []byte)) (store.TurnCo
 	}, nil
 }
 
-// splitAnswer passes on an answer in one piece as the stream that the client asked for.
+// splitAnswer passes on an answer in one piece as the stream that the client
+// asked for.
 func (c Call) splitAnswer(doc []byte, request *relay.Request, answer *relay.Stream, pass func(chunk []byte)) error {
 	whole, err := relay.ReadAnswer(c.Endpoint, doc)
 	if err != nil {
@@ -138,8 +139,8 @@ func brokenOff() *model.CallError {
 	return &model.CallError{Code: "connection_error", Message: "The upstream broke off its answer.", Retriable: true}
 }
 
-// malformed is the failure of an answer that cannot be read; another attempt may
-// do better.
+// malformed is the failure of an answer that cannot be read; another attempt
+// may do better.
 func malformed(err error) *model.CallError {
 	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 }

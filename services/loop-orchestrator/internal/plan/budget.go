@@ -11,7 +11,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxArguments bounds the arguments of one call, so that its command fits a message.
+// maxArguments bounds the arguments of one call, so that its command fits a
+// message.
 const maxArguments = 256 << 10
 
 // refusal returns why a call is not made, or nil if it is.
@@ -78,8 +79,8 @@ func size(items []item.Item) int {
 	return n
 }
 
-// stop ends the loop on a budget. No call is made, because no later turn would read
-// its result.
+// stop ends the loop on a budget. No call is made, because no later turn would
+// read its result.
 func (d *Draft) stop(reason string) {
 	f := transcript.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
 	for i := range d.commit.Steps {

@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// The call of a custom tool is the client's where the tool was offered; the model is told that there is no other.
+// The call of a custom tool is the client's where the tool was offered; the
+// model is told that there is no other.
 func TestCustomCalls(t *testing.T) {
 	t.Parallel()
 	reg, err := registry.New(registry.File{Models: []registry.Model{{

@@ -13,9 +13,9 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Draft is a turn while the model answers. It turns each piece of the answer into
-// the events that a client sees, and the whole answer into what the turn commits.
-// It is not safe for concurrent use.
+// Draft is a turn while the model answers. It turns each piece of the answer
+// into the events that a client sees, and the whole answer into what the turn
+// commits. It is not safe for concurrent use.
 type Draft struct {
 	State
 	before []event.Event
@@ -27,8 +27,8 @@ type Draft struct {
 	client int // calls the client is to make
 }
 
-// spoken is one output of the model: the item that it becomes, as far as it is known
-// when the output begins.
+// spoken is one output of the model: the item that it becomes, as far as it is
+// known when the output begins.
 type spoken struct {
 	item   item.Item // in progress, as it is opened
 	place  int       // of the item in the response's output
@@ -68,8 +68,8 @@ func (d *Draft) Hear(piece model.Delta) []event.Event {
 	return events
 }
 
-// open begins an output. Its item gets the id and the place that the record will
-// have.
+// open begins an output. Its item gets the id and the place that the record
+// will have.
 func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	s := &spoken{place: d.base + n}
 	switch kind {
@@ -102,9 +102,9 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	return events
 }
 
-// End takes the whole answer. It returns the record to store, the commit with the
-// steps and, if the loop ends here, the outcome, and the events that Hear has not
-// returned yet. The caller fills in the commit's fence.
+// End takes the whole answer. It returns the record to store, the commit with
+// the steps and, if the loop ends here, the outcome, and the events that Hear
+// has not returned yet. The caller fills in the commit's fence.
 func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []event.Event) {
 	d.record.Usage, d.record.Origin = a.Usage, d.Origin
 	d.commit = store.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
@@ -181,8 +181,9 @@ func (d *Draft) keep(s *spoken, it item.Item) []event.Event {
 }
 
 // call records one call. A call of a registered tool also gets a step: due, or
-// failed at once with an error that the model sees. The record has a function_call
-// for both kinds; clients see a hosted call for a registered tool.
+// failed at once with an error that the model sees. The record has a
+// function_call for both kinds; clients see a hosted call for a registered
+// tool.
 func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	call := item.Call{
 		ID: s.item.ID, Status: status, CallID: s.item.CallID, Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,

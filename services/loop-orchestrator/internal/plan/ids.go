@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// itemID is the same in every attempt, so that a client recognizes the items of an
-// earlier one.
+// itemID is the same in every attempt, so that a client recognizes the items of
+// an earlier one.
 func (d *Draft) itemID(prefix string, n int) string {
 	return itemid.Output(prefix, d.ID, d.Turn, d.base+n)
 }
@@ -19,10 +19,11 @@ func (d *Draft) itemID(prefix string, n int) string {
 // maxID bounds the ids of calls that clients see.
 const maxID = 64
 
-// uniqueID returns the id under which clients know a call: the model's, unless it
-// is empty, long, in use or has unusual characters. The id that replaces it has the
-// random half of the request's id and stays below the 40 characters that OpenAI's
-// chat completions accepts. The dialect keeps the model's id (model.Output.Own).
+// uniqueID returns the id under which clients know a call: the model's, unless
+// it is empty, long, in use or has unusual characters. The id that replaces it
+// has the random half of the request's id and stays below the 40 characters
+// that OpenAI's chat completions accepts. The dialect keeps the model's id
+// (model.Output.Own).
 func (d *Draft) uniqueID(id string, n int) string {
 	unique := id
 	if len(id) > maxID || strings.ContainsFunc(id, unusual) {

@@ -8,10 +8,10 @@ import (
 
 const listTools = "mcp_list_tools"
 
-// toolList is the first item of a response whose model is offered the registered
-// tools, unless the history or the input has the same list. It is recorded with the
-// first turn. If that record has no list, because another version made it, later
-// turns number the output without it.
+// toolList is the first item of a response whose model is offered the
+// registered tools, unless the history or the input has the same list. It is
+// recorded with the first turn. If that record has no list, because another
+// version made it, later turns number the output without it.
 func (s State) toolList() (item.Item, bool) {
 	if len(s.spokenTurns()) > 0 || s.Tools.Listed == nil {
 		return item.Item{}, false
@@ -20,8 +20,8 @@ func (s State) toolList() (item.Item, bool) {
 	return list, !s.lastList().SameTools(list)
 }
 
-// lastList is the last list of the registered tools in the history and the input, or
-// the zero Item.
+// lastList is the last list of the registered tools in the history and the
+// input, or the zero Item.
 func (s State) lastList() item.Item {
 	var last item.Item
 	look := func(items []item.Item) {

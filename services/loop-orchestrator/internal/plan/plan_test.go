@@ -54,7 +54,8 @@ const (
 	function = `{"type":"function","name":"ask"}`
 )
 
-// newState is turn 1 of a request with the registered tools and a function of the client's.
+// newState is turn 1 of a request with the registered tools and a function of
+// the client's.
 func newState(tb testing.TB, fields string) State {
 	tb.Helper()
 	fields = `"tools":[` + hosted + `,` + function + `]` + fields
@@ -73,7 +74,8 @@ func resolve(tb testing.TB, fields string) toolset.Toolset {
 	return tools
 }
 
-// turnBefore is a turn in which add was called n times, with that much output each.
+// turnBefore is a turn in which add was called n times, with that much output
+// each.
 func turnBefore(n, bytes int, u responses.Usage) transcript.Turn {
 	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]store.Step{}}
 	for i := range n {
@@ -370,13 +372,13 @@ func TestCallIDsAreUnique(t *testing.T) {
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	s := newState(t, "")
-	if got := s.Left(); got != nil {
+	if got := s.TokensLeft(); got != nil {
 		t.Errorf("left %d of no bound", *got)
 	}
 	s = newState(t, `,"max_output_tokens":20`)
 	for used, want := range map[int64]int{0: 20, 15: 5, 20: 0, 33: 0} {
 		s.Turns = []transcript.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
-		if got := s.Left(); got == nil || *got != want {
+		if got := s.TokensLeft(); got == nil || *got != want {
 			t.Errorf("left %v after %d of 20, want %d", got, used, want)
 		}
 	}

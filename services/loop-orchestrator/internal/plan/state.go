@@ -1,9 +1,10 @@
-// Package plan holds the rules of the loop: which events, items, steps and outcome
-// follow from a model's answer. It does no I/O and keeps no state between turns.
+// Package plan holds the rules of the loop: which events, items, steps and
+// outcome follow from a model's answer. It does no I/O and keeps no state
+// between turns.
 //
-// It promises that every call of a registered tool gets a step, and a result the
-// model sees if a budget refuses it (TestBudgets), and that items and calls have
-// the same ids in every attempt.
+// It promises that every call of a registered tool gets a step, and an error
+// that the model sees if the call is refused (TestNextDecides), and that the
+// ids of calls are unique in a request's history (TestCallIDsAreUnique).
 package plan
 
 import (
@@ -30,8 +31,9 @@ type State struct {
 	Origin  string // of the upstream that answers this turn
 }
 
-// Left is what remains of the request's max_output_tokens, or nil if it has none.
-func (s State) Left() *int {
+// TokensLeft is what remains of the request's max_output_tokens, or nil if it
+// has none.
+func (s State) TokensLeft() *int {
 	if s.Request.MaxOutputTokens == nil {
 		return nil
 	}
@@ -39,8 +41,8 @@ func (s State) Left() *int {
 	return &left
 }
 
-// Choice is the turn's tool_choice. A call that the request forces is forced in the
-// first turn only, because otherwise the loop could only end on a budget.
+// Choice is the turn's tool_choice. A call that the request forces is forced in
+// the first turn only, because otherwise the loop could only end on a budget.
 func (s State) Choice() tool.Choice {
 	c := s.Tools.Choice
 	if len(s.spokenTurns()) > 0 && (c.Tool != nil || c.Mode == "required") {

@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/attempt"
 )
 
-// read reads a result from its event. ok is false if the event does not echo the
-// token of a command that Windlass made.
+// read reads a result from its event. ok is false if the event does not echo
+// the token of a command that Windlass made.
 func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 	id := e.GetIdentity()
 	f, err := dispatch.Fence(id)
@@ -39,7 +39,8 @@ func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 	return r, true
 }
 
-// readFailure decides between another attempt and a failure that the model sees.
+// readFailure decides between another attempt and a failure that the model
+// sees.
 func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 	failed := e.GetToolFailed()
 	why := transcript.Failure{

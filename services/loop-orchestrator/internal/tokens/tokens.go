@@ -1,12 +1,12 @@
-// Package tokens estimates the tokens of a model call, for upstreams that have no
-// endpoint that counts them.
+// Package tokens estimates the tokens of a model call, for upstreams that have
+// no endpoint that counts them.
 //
-// It counts with o200k_base, the vocabulary of OpenAI's current models, and adds
-// what their chat format puts around each message (TestChat). Other models have
-// other vocabularies, and most have fewer words: an estimate may be off by a
-// fifth, and more for text that is not English. Images and files are not
-// estimated (TestWhatIsNoTextIsNotEstimated), because their size in tokens is not
-// in the call.
+// It counts with o200k_base, the vocabulary of OpenAI's current models, and
+// adds what their chat format puts around each message (TestChat). Other models
+// have other vocabularies, and most have fewer words: an estimate may be off by
+// a fifth, and more for text that is not English. Images and files are not
+// estimated (TestWhatIsNoTextIsNotEstimated), because their size in tokens is
+// not in the call.
 //
 // The vocabulary is read at the first count, and takes some 12 MB from then on.
 package tokens
@@ -27,12 +27,12 @@ import (
 var ErrUncountable = errors.New("only the tokens of text can be counted")
 
 const (
-	// perMessage are the tokens of a message beside its text, and perAnswer those
-	// of the beginning of the answer, by OpenAI's cookbook.
+	// perMessage are the tokens of a message beside its text, and perAnswer
+	// those of the beginning of the answer, by OpenAI's cookbook.
 	perMessage = 3
 	perAnswer  = 3
-	// maxCounted bounds the bytes that are counted: less than half a second. Of a
-	// longer text, pieces from all over it are counted.
+	// maxCounted bounds the bytes that are counted: less than half a second. Of
+	// a longer text, pieces from all over it are counted.
 	maxCounted = 256 << 10
 	// pieceSize is what is counted at once; a count can end between two pieces.
 	pieceSize = 16 << 10
@@ -43,8 +43,8 @@ var vocabulary = sync.OnceValues(func() (tokenizer.Codec, error) { return tokeni
 // slot lets one count run at a time, because a count occupies a core.
 var slot = make(chan struct{}, 1)
 
-// call is a body of chat completions without what a model does not see, like the
-// ids of calls.
+// call is a body of chat completions without what a model does not see, like
+// the ids of calls.
 type call struct {
 	Messages []struct {
 		Role      string

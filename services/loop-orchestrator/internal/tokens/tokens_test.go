@@ -58,7 +58,8 @@ func chatOf(tb testing.TB, text string) []byte {
 	return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%s}]}`, content)
 }
 
-// Pieces are what the whole is, as good as; and a part of a long text is, wherever in it the tokens are.
+// Pieces are what the whole is, as good as; and a part of a long text is,
+// wherever in it the tokens are.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	const word = "the quick brown fox " // four tokens, the last blank with the next word
@@ -106,7 +107,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Whatever the text, a count ends soon, and at once when nobody waits for it any more.
+// Whatever the text, a count ends soon, and at once when nobody waits for it
+// any more.
 func TestCountsAreBounded(t *testing.T) {
 	t.Parallel()
 	if _, err := vocabulary(); err != nil {

@@ -21,9 +21,9 @@ func (h *Handler) logFailedCall(c store.Chain, why transcript.Failure, outcome s
 	h.Log.Info("model call failed", append(fields, why.LogFields(c)...)...)
 }
 
-// logRefusedCalls logs the tool calls of a turn that are not made. Their reasons
-// and names can quote the model, so only codes are logged, and the names of
-// registered tools.
+// logRefusedCalls logs the tool calls of a turn that are not made. Their
+// reasons and names can quote the model, so only codes are logged, and the
+// names of registered tools.
 func (h *Handler) logRefusedCalls(t store.TurnCommit) {
 	for _, s := range t.Steps {
 		if s.Due() {

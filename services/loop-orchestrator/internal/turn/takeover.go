@@ -20,14 +20,14 @@ import (
 const (
 	// MaxCrashes is how many workers one turn may crash before it fails.
 	MaxCrashes = 5
-	// handOverTime bounds giving a turn to another orchestrator at the end of the
-	// grace.
+	// handOverTime bounds giving a turn to another orchestrator at the end of
+	// the grace.
 	handOverTime = 3 * time.Second
 )
 
-// raise takes a turn over from the worker that had it. The old attempt can commit
-// nothing any more, and the command of the new one is delivered for the first
-// time, so that the message in flight always carries the row's attempt.
+// raise takes a turn over from the worker that had it. The old attempt can
+// commit nothing any more, and the command of the new one is delivered for the
+// first time, so that the message in flight always carries the row's attempt.
 func (h *Handler) raise(ctx context.Context, f store.Fence, crashed bool) error {
 	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Row, error) {
 		return h.Store.Raise(ctx, f, crashed)
@@ -63,8 +63,8 @@ func (h *Handler) quarantine(ctx context.Context, row store.Row) error {
 }
 
 // handOver gives the turn up at the end of the grace, so that another
-// orchestrator restarts it at once, without counting a crash. If that fails, the
-// message is handed back unchanged.
+// orchestrator restarts it at once, without counting a crash. If that fails,
+// the message is handed back unchanged.
 func (h *Handler) handOver(ctx context.Context, f store.Fence, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
