@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -77,7 +78,7 @@ func (c *costRun) drive(r Row) {
 		select {
 		case r = <-opened:
 		case <-time.After(20 * time.Second):
-			c.t.Errorf("%s: no turn was opened within 20 s", r.ID)
+			c.t.Errorf("%s: no turn was opened within 20 s", uuid.UUID(r.ID))
 			return
 		}
 	}
@@ -165,7 +166,7 @@ func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 		t.Errorf("%d bytes of WAL a step, want 1,500 at most", perStep)
 	}
 
-	s.Close()
+	s.db.Close()
 	all, hot := updates(t, url, "requests")
 	// The claim, the settlement and the end of the after-work leave a partial index; every other update stays on its page.
 	inLoop := all - 3*costRequests
@@ -188,7 +189,7 @@ func TestLargeGroups(t *testing.T) {
 		r := claimed(t, s)
 		c := TurnCommit{Fence: fenceOf(r), Steps: newSteps(calls)}
 		turns = append(turns, c)
-		all = append(all, results(c.after(r))...)
+		all = append(all, results(c.After(r))...)
 	}
 	start := time.Now()
 	won, err := s.commitTurns(t.Context(), turns)
@@ -208,7 +209,7 @@ func TestLargeGroups(t *testing.T) {
 		t.Errorf("%d rows moved, want %d", len(rows), requests)
 	}
 	t.Logf("%d turns with %d calls each in %s, their %d results in %s", requests, calls, tookTurns, len(all), tookResults)
-	if limit := statementTimeout / 2; tookTurns > limit || tookResults > limit {
+	if limit := postgres.StatementTimeout / 2; tookTurns > limit || tookResults > limit {
 		t.Errorf("a full statement took %s and %s, want %s at most", tookTurns, tookResults, limit)
 	}
 }

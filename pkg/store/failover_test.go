@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -110,7 +111,7 @@ func patientAccept(ctx context.Context, s *Store) error {
 	n := newRequest()
 	for {
 		_, err := s.Accept(ctx, n)
-		if err == nil || !Unavailable(err) {
+		if err == nil || !postgres.Unavailable(err) {
 			return err
 		}
 		select {
@@ -159,7 +160,7 @@ func (l *load) one(ctx context.Context, s *Store) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case err != nil && !Unavailable(err):
+	case err != nil && !postgres.Unavailable(err):
 		l.failed = append(l.failed, fmt.Errorf("not known as an outage: %w", err))
 	case err != nil && after:
 		l.failed = append(l.failed, err)
@@ -223,7 +224,7 @@ func TestFailover(t *testing.T) {
 			readOnly(t, admin, true)
 			first.set(tt.dies)
 			if tt.cut {
-				run(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				execSQL(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 					WHERE datname = current_database() AND application_name = 'windlass'`)
 			}
 			<-time.After(1500 * time.Millisecond) // the outage: longer than a request is kept waiting
@@ -242,7 +243,7 @@ func TestFailover(t *testing.T) {
 				t.Error("no request met the outage; the test means to make one")
 			}
 			wantYoung(t, admin, now)
-			if err := s.Ping(t.Context()); err != nil {
+			if err := s.db.Ping(t.Context()); err != nil {
 				t.Errorf("not ready: %v", err)
 			}
 			if tt.dies == silent {
@@ -258,13 +259,13 @@ func TestFailover(t *testing.T) {
 func readOnly(t *testing.T, admin *pgx.Conn, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "on", false: "off"}[on]
-	run(t, admin, `DO $$ BEGIN
+	execSQL(t, admin, `DO $$ BEGIN
 		EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+state+`', current_database()); END $$`)
 	if on {
-		run(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '25006'; END $$;
+		execSQL(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '25006'; END $$;
 			CREATE TRIGGER refuse BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	} else {
-		run(t, admin, `DROP FUNCTION refuse CASCADE`)
+		execSQL(t, admin, `DROP FUNCTION refuse CASCADE`)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -29,7 +30,7 @@ func blocker(t *testing.T, dbURL string) *pgx.Conn {
 	return conn
 }
 
-func run(t *testing.T, conn *pgx.Conn, sql string) {
+func execSQL(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -104,19 +105,19 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 	s := openAt(t, dbURL)
 	other := blocker(t, dbURL)
 	for _, a := range attempts(t, s, s) {
-		run(t, other, lockAllSQL)
+		execSQL(t, other, lockAllSQL)
 		failed := make(chan error, 1)
 		go func() { failed <- a.do(t.Context()) }()
 		endWaiting(t, other)
 		select {
 		case err := <-failed:
-			if !Unavailable(err) {
+			if !postgres.Unavailable(err) {
 				t.Errorf("%s with its session ended = %v, want an error that Unavailable knows", a.name, err)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s has not returned 10 s after the end of its session", a.name)
 		}
-		run(t, other, `ROLLBACK`)
+		execSQL(t, other, `ROLLBACK`)
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)
 		}
@@ -129,21 +130,21 @@ func TestLockHeldTooLong(t *testing.T) {
 	s := openAt(t, dbURL)
 	all := attempts(t, s, s)[:8]
 	other := blocker(t, dbURL)
-	run(t, other, lockAllSQL)
+	execSQL(t, other, lockAllSQL)
 	var wg sync.WaitGroup
 	start := time.Now()
 	for _, a := range all {
 		wg.Go(func() {
-			if err := a.do(t.Context()); !Unavailable(err) {
+			if err := a.do(t.Context()); !postgres.Unavailable(err) {
 				t.Errorf("%s beside a lock = %v, want an error that Unavailable knows", a.name, err)
 			}
 		})
 	}
 	wg.Wait()
-	if took := time.Since(start); took > 2*statementTimeout {
-		t.Errorf("the calls took %s, want less than %s", took, 2*statementTimeout)
+	if took := time.Since(start); took > 2*postgres.StatementTimeout {
+		t.Errorf("the calls took %s, want less than %s", took, 2*postgres.StatementTimeout)
 	}
-	run(t, other, `ROLLBACK`)
+	execSQL(t, other, `ROLLBACK`)
 	for _, a := range all {
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)
@@ -232,11 +233,11 @@ func TestLostAnswerIsRepeated(t *testing.T) {
 			continue
 		}
 		before := dump(t, truth)
-		if err := s.Ping(t.Context()); err != nil { // a connection is there, and its first answer is past
+		if err := s.db.Ping(t.Context()); err != nil { // a connection is there, and its first answer is past
 			t.Fatal(err)
 		}
 		loser.armed.Store(true)
-		if err := a.do(t.Context()); !Unavailable(err) || loser.armed.Load() {
+		if err := a.do(t.Context()); !postgres.Unavailable(err) || loser.armed.Load() {
 			t.Errorf("%s with its answer lost: %v, want an error that Unavailable knows", a.name, err)
 		}
 		after := dump(t, truth)

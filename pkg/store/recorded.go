@@ -6,13 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-)
 
-// TurnKey names a turn of a request.
-type TurnKey struct {
-	Request uuid.UUID
-	Turn    int
-}
+	"windlass.dev/windlass/pkg/store/postgres"
+)
 
 // The join with requests keeps out what other tenants said: ids of items may
 // name anything.
@@ -34,8 +30,8 @@ func (s *Store) Recorded(ctx context.Context, tenant string, turns []TurnKey, pa
 		TurnKey
 		output []byte
 	}
-	a := args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
-	rows, err := query(ctx, s, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
+	a := postgres.Args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
+	rows, err := postgres.Query(ctx, s.db, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
 		return r, from.Scan(&r.Request, &r.Turn, &r.output)
 	})
 	if err != nil {

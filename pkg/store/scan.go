@@ -4,15 +4,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-// nobody is uuid.Nil, which stands for no parent.
-const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
+	"windlass.dev/windlass/pkg/store/postgres"
+)
 
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
-  COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.conversation, ` + nobody + `) AS conversation,
+  COALESCE(r.previous, ` + postgres.NilID + `) AS previous, COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,
   r.streamed, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
@@ -40,7 +39,7 @@ const trailStart = stepName + `CASE
   WHEN s.idx > 0 THEN s.attempt + s.lost
   WHEN s.state = 'dispatched' AND s.turn = r.turn THEN GREATEST(s.attempt, r.attempt) ELSE s.attempt END`
 
-func (r *Row) targets(dueIn, remaining, age *float64) []any {
+func rowTargets(r *Row, dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
 		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Conversation,
@@ -48,7 +47,7 @@ func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	}
 }
 
-func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
+func stepTargets(s *Step, dueIn *float64, tookMicros *int64) []any {
 	return []any{
 		&s.Turn, &s.Index, &s.Kind, &s.Name, &s.Pool, &s.CallID, &s.State, &s.Attempt, &s.Input, &s.InputHash,
 		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros, &s.Place,
@@ -58,8 +57,8 @@ func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
 func scanRow(rows pgx.CollectableRow) (Row, error) {
 	var r Row
 	var dueIn, remaining, age float64
-	err := rows.Scan(r.targets(&dueIn, &remaining, &age)...)
-	r.DueIn, r.Remaining, r.Age = seconds(dueIn), seconds(remaining), seconds(age)
+	err := rows.Scan(rowTargets(&r, &dueIn, &remaining, &age)...)
+	r.DueIn, r.Remaining, r.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return r, err
 }
 
@@ -67,9 +66,7 @@ func scanStep(rows pgx.CollectableRow) (Step, error) {
 	var s Step
 	var dueIn float64
 	var took int64
-	err := rows.Scan(s.targets(&dueIn, &took)...)
-	s.DueIn, s.Took = seconds(dueIn), time.Duration(took)*time.Microsecond
+	err := rows.Scan(stepTargets(&s, &dueIn, &took)...)
+	s.DueIn, s.Took = postgres.Duration(dueIn), time.Duration(took)*time.Microsecond
 	return s, err
 }
-
-func seconds(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }

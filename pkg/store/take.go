@@ -8,14 +8,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-)
 
-// Chain is a request as a worker needs it: the row, the body it was accepted with, and every step recorded so far, in order.
-type Chain struct {
-	Row
-	Body  []byte
-	Steps []Step
-}
+	"windlass.dev/windlass/pkg/store/postgres"
+)
 
 // The body rides on the first turn's model step, which every claimed row has, so that it is sent once.
 const loadChainSQL = `
@@ -30,7 +25,7 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
 // Load reads a claimed request with its chain, in a statement shared with other loads of the same moment. ErrNotFound: it was
 // deleted, or never claimed.
 func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
-	chain, err := s.loads.do(ctx, id)
+	chain, err := s.loads.Do(ctx, id)
 	if err == nil && chain == nil {
 		err = ErrNotFound
 	}
@@ -41,7 +36,7 @@ func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
 }
 
 func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) {
-	rows, err := s.send(ctx, loadChainSQL, args{"ids": ids(all, func(id uuid.UUID) uuid.UUID { return id })})
+	rows, err := s.db.Send(ctx, loadChainSQL, postgres.Args{"ids": postgres.IDs(all, func(id uuid.UUID) uuid.UUID { return id })})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +44,7 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	if err != nil {
 		return nil, err
 	}
-	return column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
+	return postgres.Column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
 }
 
 // collectChains reads the rows of statements that select what loadChainSQL does.
@@ -60,18 +55,18 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 	var body []byte
 	var dueIn, remaining, age, stepDueIn float64
 	var took int64
-	targets := append(append(row.targets(&dueIn, &remaining, &age), &body), step.targets(&stepDueIn, &took)...)
+	targets := append(append(rowTargets(&row, &dueIn, &remaining, &age), &body), stepTargets(&step, &stepDueIn, &took)...)
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
 			chain = &Chain{Row: row}
-			chain.DueIn, chain.Remaining, chain.Age = seconds(dueIn), seconds(remaining), seconds(age)
+			chain.DueIn, chain.Remaining, chain.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 			chains[row.ID] = chain
 		}
 		if body != nil {
 			chain.Body = body
 		}
-		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond
+		step.DueIn, step.Took = postgres.Duration(stepDueIn), time.Duration(took)*time.Microsecond
 		chain.Steps = append(chain.Steps, step)
 		return nil
 	})
@@ -79,23 +74,9 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 		return nil, err
 	}
 	for _, chain := range chains {
-		chain.Row.Steps = chain.dispatched()
+		chain.Row.Steps = chain.Dispatched()
 	}
 	return chains, nil
-}
-
-// dispatched are the current turn's tool steps that are not done.
-func (c Chain) dispatched() []Step {
-	if c.Stage != StageTools {
-		return nil
-	}
-	var open []Step
-	for _, s := range c.Steps {
-		if s.Turn == c.Turn && s.Index > 0 && s.State == StepDispatched {
-			open = append(open, s)
-		}
-	}
-	return open
 }
 
 const raiseSQL = `
@@ -110,7 +91,7 @@ RETURNING ` + rowColumns
 // commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
 // on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
 func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
-	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, args{"crashed": crashed})
+	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
 }
 
 const raiseToolsSQL = `
@@ -128,12 +109,12 @@ RETURNING s.idx`
 // RaiseTools gives every tool call of the turn that is due a new attempt, for when the bus lost sight of the old ones: whoever still
 // makes those can commit nothing any more. ErrStale: the turn is over or none of its calls is due.
 func (s *Store) RaiseTools(ctx context.Context, r Row) error {
-	raised, err := query(ctx, s, raiseToolsSQL, args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
+	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
 	if err == nil && len(raised) == 0 {
 		err = ErrStale
 	}
 	if err != nil {
-		return fmt.Errorf("raise the tool calls of %s: %w", r.ID, err)
+		return fmt.Errorf("raise the tool calls of %s: %w", uuid.UUID(r.ID), err)
 	}
 	return nil
 }
@@ -146,11 +127,11 @@ UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
 // ended without a result. A lower count than the last one changes nothing. The
 // fence's attempt is the step's.
 func (s *Store) CallsLost(ctx context.Context, f Fence, index, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	ctx, cancel := context.WithTimeout(ctx, postgres.StatementTimeout)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, callLostSQL, args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
+	_, err := s.db.Exec(ctx, callLostSQL, postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
 	if err != nil {
-		return fmt.Errorf("count the lost calls of %s: %w", f.ID, err)
+		return fmt.Errorf("count the lost calls of %s: %w", uuid.UUID(f.ID), err)
 	}
 	return nil
 }
@@ -173,19 +154,19 @@ SELECT ` + rowColumns + ` FROM r`
 func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, cause any) (Row, error) {
 	note, err := json.Marshal(cause)
 	if err != nil {
-		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
+		return Row{}, fmt.Errorf("encode the failure of %s: %w", uuid.UUID(f.ID), err)
 	}
-	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, args{"wait": wait.Seconds(), "error": note})
+	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, postgres.Args{"wait": wait.Seconds(), "error": note})
 }
 
-func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a args) (Row, error) {
-	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
-	rows, err := query(ctx, s, sql, a, scanRow)
+func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a postgres.Args) (Row, error) {
+	a["id"], a["epoch"], a["turn"], a["attempt"] = uuid.UUID(f.ID), f.Epoch, f.Turn, f.Attempt
+	rows, err := postgres.Query(ctx, s.db, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
 	}
 	if err != nil {
-		return Row{}, fmt.Errorf("%s %s: %w", what, f.ID, err)
+		return Row{}, fmt.Errorf("%s %s: %w", what, uuid.UUID(f.ID), err)
 	}
 	return rows[0], nil
 }

@@ -3,84 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
-
-// NewStep is a step that a turn's commit makes due, or records as failed at once.
-type NewStep struct {
-	Index     int
-	Name      string
-	Pool      string
-	CallID    string
-	Input     []byte
-	InputHash []byte
-	Place     int // of its item in the response's output
-	// Output and Error are set when the call is not made at all: the model sees Output, the audit trail Error.
-	Output []byte
-	Error  []byte
-}
-
-// Due tells whether the step is to be run.
-func (n NewStep) Due() bool { return n.Error == nil }
-
-// TurnCommit is what a finished model call leaves behind.
-type TurnCommit struct {
-	Fence
-	Model        string
-	Failed       bool   // the model step failed for good; Error says how
-	Output       []byte // the turn's output items
-	Error        []byte
-	InputTokens  int64
-	OutputTokens int64
-	Took         time.Duration
-	Steps        []NewStep
-	// Outcome is what the request ends with once the turn's steps are done; empty: another turn follows.
-	Outcome Status
-	Reason  string
-}
-
-func (t TurnCommit) due() int {
-	n := 0
-	for _, s := range t.Steps {
-		if s.Due() {
-			n++
-		}
-	}
-	return n
-}
-
-func (t TurnCommit) stage() Stage {
-	switch {
-	case t.due() > 0:
-		return StageTools
-	case t.Outcome != "":
-		return StageSettle
-	default:
-		return StageModel
-	}
-}
-
-// after is the row as the commit leaves it, so that the caller can publish what is due without reading it again.
-func (t TurnCommit) after(before Row) Row {
-	r := before
-	r.Stage, r.Pending, r.Outcome, r.Reason = t.stage(), t.due(), t.Outcome, t.Reason
-	r.Attempt, r.Failures, r.Crashes, r.DueIn, r.Steps = 1, 0, 0, 0, nil
-	if r.Stage == StageModel {
-		r.Turn++
-	}
-	for _, n := range t.Steps {
-		if n.Due() {
-			r.Steps = append(r.Steps, Step{
-				Turn: t.Turn, Index: n.Index, Kind: "tool", Name: n.Name, Pool: n.Pool, CallID: n.CallID,
-				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash, Place: n.Place,
-			})
-		}
-	}
-	return r
-}
 
 // Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
 // planned, no plan reads more than the rows of these requests.
@@ -130,14 +58,14 @@ SELECT ord FROM done`
 // with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
 // ErrStale: nothing was written, look at the row again.
 func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
-	turned, err := s.turns.do(ctx, t)
+	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, err)
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), err)
 	}
 	if !turned {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, ErrStale)
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), ErrStale)
 	}
-	return t.after(before), nil
+	return t.After(before), nil
 }
 
 type ownedStep struct {
@@ -154,48 +82,48 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	}
 	args := turnArgs(all)
 	addStepArgs(args, steps)
-	rows, err := s.send(ctx, commitTurnSQL, args)
+	rows, err := s.db.Send(ctx, commitTurnSQL, args)
 	if err != nil {
 		return nil, err
 	}
 	return turned(rows, len(all))
 }
 
-func turnArgs(all []TurnCommit) args {
-	return args{
-		"ids":        ids(all, func(t TurnCommit) uuid.UUID { return t.ID }),
-		"epochs":     column(all, func(t TurnCommit) int { return t.Epoch }),
-		"turns":      column(all, func(t TurnCommit) int { return t.Turn }),
-		"attempts":   column(all, func(t TurnCommit) int { return t.Attempt }),
-		"outputs":    column(all, func(t TurnCommit) []byte { return t.Output }),
-		"errors":     column(all, func(t TurnCommit) []byte { return t.Error }),
-		"tokens_in":  column(all, func(t TurnCommit) int64 { return t.InputTokens }),
-		"tokens_out": column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
-		"took":       column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
-		"stages":     column(all, func(t TurnCommit) string { return string(t.stage()) }),
-		"pendings":   column(all, TurnCommit.due),
-		"outcomes":   column(all, func(t TurnCommit) string { return string(t.Outcome) }),
-		"reasons":    column(all, func(t TurnCommit) string { return t.Reason }),
-		"states": column(all, func(t TurnCommit) string {
+func turnArgs(all []TurnCommit) postgres.Args {
+	return postgres.Args{
+		"ids":        postgres.IDs(all, func(t TurnCommit) uuid.UUID { return t.ID }),
+		"epochs":     postgres.Column(all, func(t TurnCommit) int { return t.Epoch }),
+		"turns":      postgres.Column(all, func(t TurnCommit) int { return t.Turn }),
+		"attempts":   postgres.Column(all, func(t TurnCommit) int { return t.Attempt }),
+		"outputs":    postgres.Column(all, func(t TurnCommit) []byte { return t.Output }),
+		"errors":     postgres.Column(all, func(t TurnCommit) []byte { return t.Error }),
+		"tokens_in":  postgres.Column(all, func(t TurnCommit) int64 { return t.InputTokens }),
+		"tokens_out": postgres.Column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
+		"took":       postgres.Column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
+		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.Stage()) }),
+		"pendings":   postgres.Column(all, TurnCommit.Due),
+		"outcomes":   postgres.Column(all, func(t TurnCommit) string { return string(t.Outcome) }),
+		"reasons":    postgres.Column(all, func(t TurnCommit) string { return t.Reason }),
+		"states": postgres.Column(all, func(t TurnCommit) string {
 			if t.Failed {
-				return StepFailed
+				return string(StepFailed)
 			}
-			return StepDone
+			return string(StepDone)
 		}),
 	}
 }
 
-func addStepArgs(a args, steps []ownedStep) {
-	a["s_ords"] = column(steps, func(n ownedStep) int64 { return n.owner })
-	a["s_idx"] = column(steps, func(n ownedStep) int { return n.Index })
-	a["s_names"] = column(steps, func(n ownedStep) string { return n.Name })
-	a["s_pools"] = column(steps, func(n ownedStep) string { return n.Pool })
-	a["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
-	a["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
-	a["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
-	a["s_places"] = column(steps, func(n ownedStep) int { return n.Place })
-	a["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
-	a["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
+func addStepArgs(a postgres.Args, steps []ownedStep) {
+	a["s_ords"] = postgres.Column(steps, func(n ownedStep) int64 { return n.owner })
+	a["s_idx"] = postgres.Column(steps, func(n ownedStep) int { return n.Index })
+	a["s_names"] = postgres.Column(steps, func(n ownedStep) string { return n.Name })
+	a["s_pools"] = postgres.Column(steps, func(n ownedStep) string { return n.Pool })
+	a["s_calls"] = postgres.Column(steps, func(n ownedStep) string { return n.CallID })
+	a["s_inputs"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Input })
+	a["s_hashes"] = postgres.Column(steps, func(n ownedStep) []byte { return n.InputHash })
+	a["s_places"] = postgres.Column(steps, func(n ownedStep) int { return n.Place })
+	a["s_outputs"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Output })
+	a["s_errors"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Error })
 }
 
 // turned says for each of n items whether the statement returned its place.

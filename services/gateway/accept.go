@@ -16,7 +16,9 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/carry"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
@@ -138,7 +140,7 @@ func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
 func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f = misplaced(store.Responses, body, c, f); f != nil {
+	if f = misplaced(run.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := s.model(who, c.Model)
@@ -194,7 +196,7 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
-	case store.Unavailable(err):
+	case postgres.Unavailable(err):
 		if n.Once.Key == "" {
 			s.orphans.add(n.Tenant, n.ID)
 		}

@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // retryAfter is what clients are asked to wait for a dependency, or for the queue to get shorter.
@@ -83,7 +83,7 @@ func faultOf(err error) *fault.Error {
 
 // unavailable reports whether the database or the bus is unavailable: the same request may succeed in a second. Every other
 // error is a bug or a broken installation, and a client gets a 500 that names its log line.
-func unavailable(err error) bool { return store.Unavailable(err) || bus.Unavailable(err) }
+func unavailable(err error) bool { return postgres.Unavailable(err) || bus.Unavailable(err) }
 
 // send writes an answer that is complete.
 func (s *server) send(x *exchange, status int, body []byte) {

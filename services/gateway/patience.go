@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 const (
@@ -34,7 +34,7 @@ func within[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.
 	tasks.Go(func() {
 		for pause := firstPause; ; pause = min(2*pause, lastPause) {
 			value, err := ask(ctx)
-			if err == nil || !store.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
+			if err == nil || !postgres.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
 				answers <- answer{value, err}
 				return
 			}

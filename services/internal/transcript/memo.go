@@ -10,7 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // Memo keeps decoded requests and turns, so that the next turn of a run and the
@@ -87,7 +87,7 @@ func (m *Memo) keep(k memoKey, e memoEntry) {
 
 // Request decodes the request of a chain. It is kept by KeepRequest only: most
 // requests are decoded once.
-func (m *Memo) Request(c store.Chain) (*responses.Create, *fault.Error) {
+func (m *Memo) Request(c run.Chain) (*responses.Create, *fault.Error) {
 	if e, ok := m.find(memoKey{request: c.ID}, c.Body); ok {
 		return e.request, nil
 	}
@@ -96,7 +96,7 @@ func (m *Memo) Request(c store.Chain) (*responses.Create, *fault.Error) {
 
 // KeepRequest keeps the decoded request of a chain that is about to be decoded
 // again.
-func (m *Memo) KeepRequest(c store.Chain, request *responses.Create) {
+func (m *Memo) KeepRequest(c run.Chain, request *responses.Create) {
 	k := memoKey{request: c.ID}
 	if _, ok := m.find(k, c.Body); !ok {
 		m.keep(k, memoEntry{stored: c.Body, request: request})
@@ -115,25 +115,25 @@ func (m *Memo) readRecord(k memoKey, stored []byte) (Record, error) {
 }
 
 // Turns reads the turns whose model call succeeded, in order.
-func (m *Memo) Turns(c store.Chain) ([]Turn, error) {
+func (m *Memo) Turns(c run.Chain) ([]Turn, error) {
 	var turns []Turn
 	for _, s := range c.Steps {
 		switch {
 		case s.Index > 0 && len(turns) > 0:
 			turns[len(turns)-1].Tools[s.CallID] = s
-		case s.Index == 0 && s.State == store.StepDone:
+		case s.Index == 0 && s.State == run.StepDone:
 			r, err := m.readRecord(memoKey{request: c.ID, turn: s.Turn}, s.Output)
 			if err != nil {
 				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
 			}
-			turns = append(turns, Turn{Record: r, Tools: make(map[string]store.Step)})
+			turns = append(turns, Turn{Record: r, Tools: make(map[string]run.Step)})
 		}
 	}
 	return turns, nil
 }
 
 // Ancestors reads earlier responses, in the order given.
-func (m *Memo) Ancestors(chains []store.Chain) ([]Ancestor, error) {
+func (m *Memo) Ancestors(chains []run.Chain) ([]Ancestor, error) {
 	all := make([]Ancestor, len(chains))
 	for i, c := range chains {
 		request, fault := m.Request(c)

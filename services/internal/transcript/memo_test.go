@@ -8,15 +8,15 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // run10 is a run of 10 turns of a tool call each, as it is loaded for the turn
 // that follows so many.
-func run10(tb testing.TB, turns int) store.Chain {
+func run10(tb testing.TB, turns int) run.Chain {
 	tb.Helper()
 	text := strings.Repeat("What the user wants to know. ", 20)
-	c := store.Chain{Body: fmt.Appendf(nil,
+	c := run.Chain{Body: fmt.Appendf(nil,
 		`{"model":"m","instructions":%q,"input":[{"role":"user","content":%[1]q},{"role":"user","content":%[1]q}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}`, text)}
 	c.ID, c.Turn = uuid.UUID{1}, turns+1
 	for n := range turns {
@@ -25,7 +25,7 @@ func run10(tb testing.TB, turns int) store.Chain {
 		}
 		c.Steps = append(c.Steps, model(tb, n+1, Record{Items: []item.Item{
 			item.Reasoning{ID: fmt.Sprint("rs_", n), Text: text}.Item(), call.Function(),
-		}}), store.Step{Turn: n + 1, Index: 1, Kind: "tool", CallID: call.CallID, State: store.StepDone, Output: []byte(text)})
+		}}), run.Step{Turn: n + 1, Index: 1, Kind: "tool", CallID: call.CallID, State: run.StepDone, Output: []byte(text)})
 	}
 	return c
 }
@@ -56,7 +56,7 @@ func TestMemoServesTheStoredBytes(t *testing.T) {
 	if got, fault := m.Request(changed); fault == nil {
 		t.Errorf("Request of an erased body = %+v, want a fault", got)
 	}
-	changed.Steps = []store.Step{model(t, 1, Record{Items: []item.Item{item.UserText("other")}})}
+	changed.Steps = []run.Step{model(t, 1, Record{Items: []item.Item{item.UserText("other")}})}
 	if got, err := m.Turns(changed); err != nil || len(got) != 1 || got[0].Items[0].Type != "message" {
 		t.Errorf("Turns of another record = %+v, %v", got, err)
 	}
@@ -73,7 +73,7 @@ func TestMemoIsBounded(t *testing.T) {
 	for n := range 100 {
 		c := run10(t, 2)
 		c.ID = uuid.UUID{byte(n), 1}
-		if _, err := m.Ancestors([]store.Chain{c}); err != nil {
+		if _, err := m.Ancestors([]run.Chain{c}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestANilMemoKeepsNothing(t *testing.T) {
 
 // BenchmarkTenTurns decodes what the ten turns of a run are loaded with.
 func BenchmarkTenTurns(b *testing.B) {
-	var loaded []store.Chain
+	var loaded []run.Chain
 	for n := range 10 {
 		loaded = append(loaded, run10(b, n))
 	}
@@ -141,7 +141,7 @@ func BenchmarkTenTurns(b *testing.B) {
 // BenchmarkTenAncestors decodes the ten responses that a run continues, all of
 // which an earlier run of the process has read.
 func BenchmarkTenAncestors(b *testing.B) {
-	var line []store.Chain
+	var line []run.Chain
 	for n := range 10 {
 		c := run10(b, 1)
 		c.ID = uuid.UUID{byte(n), 1}

@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -50,7 +51,7 @@ func Ask(c model.Call) model.Call {
 }
 
 // Summary returns what the model has written. An answer without a summary, or
-// with part of one, is a *model.CallError, because a history must not be
+// with part of one, is a *run.Failure, because a history must not be
 // replaced by less than its summary.
 func Summary(a model.Answer) (string, error) {
 	var text strings.Builder
@@ -63,11 +64,11 @@ func Summary(a model.Answer) (string, error) {
 	}
 	switch {
 	case a.Finish == model.Length:
-		return "", &model.CallError{Code: "max_output_tokens", Message: "The model was cut off in its summary.", HTTPStatus: http.StatusOK}
+		return "", &run.Failure{Code: run.CodeMaxOutputTokens, Message: "The model was cut off in its summary.", HTTPStatus: http.StatusOK}
 	case a.Finish == model.Filtered:
-		return "", &model.CallError{Code: "content_filter", Message: "The model's summary was filtered.", HTTPStatus: http.StatusOK}
+		return "", &run.Failure{Code: run.CodeContentFilter, Message: "The model's summary was filtered.", HTTPStatus: http.StatusOK}
 	case strings.TrimSpace(text.String()) == "":
-		return "", &model.CallError{Code: "server_error", Message: "The model wrote no summary.", HTTPStatus: http.StatusOK, Retriable: true}
+		return "", &run.Failure{Code: run.CodeServerError, Message: "The model wrote no summary.", HTTPStatus: http.StatusOK, Retriable: true}
 	}
 	return strings.TrimSpace(text.String()), nil
 }

@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -232,7 +232,7 @@ func TestDue(t *testing.T) {
 	turn := func(input, output, reasoning int64, results int) transcript.Turn {
 		return transcript.Turn{
 			Record: transcript.Record{Items: text("assistant", 1), Usage: responses.Usage{InputTokens: input, OutputTokens: output, ReasoningTokens: reasoning}},
-			Tools:  map[string]store.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
+			Tools:  map[string]run.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
 		}
 	}
 	compactedTurn := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}}}
@@ -292,7 +292,7 @@ func TestSummary(t *testing.T) {
 		"a call":    {say(model.Stopped, model.Function, "", ""), "server_error", true},
 		"nothing":   {model.Answer{Finish: model.Stopped}, "server_error", true},
 	} {
-		var failed *model.CallError
+		var failed *run.Failure
 		if got, err := Summary(tt.answer); !errors.As(err, &failed) || failed.Code != tt.code || failed.Retriable != tt.retriable || got != "" {
 			t.Errorf("%s: Summary = %q, %v; want %s, retriable %v", name, got, err, tt.code, tt.retriable)
 		}

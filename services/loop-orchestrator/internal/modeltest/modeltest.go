@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -79,7 +79,7 @@ func (l Listener) Whole(t *testing.T, body []byte) {
 
 func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
 	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin})
-	r := responses.Response{ID: "resp_1", Request: l.request, Status: responses.InProgress}
+	r := responses.Response{ID: "resp_1", Request: l.request, Status: run.InProgress}
 	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
 }
 
@@ -90,7 +90,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, hea
 	if err != nil {
 		t.Fatal(err)
 	}
-	turns, err := transcript.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
+	turns, err := transcript.Turns(run.Chain{Steps: []run.Step{{Turn: 1, State: run.StepDone, Output: b}}})
 	if err != nil {
 		t.Fatalf("the record cannot be read: %v\n%s", err, b)
 	}
@@ -98,7 +98,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, hea
 	if len(commit.Steps) > 0 {
 		return // the next turn closes calls of tools that were not offered
 	}
-	r.Status, r.Output = responses.Completed, transcript.Output(turns)
+	r.Status, r.Output = run.Completed, transcript.Output(turns)
 	heard = append(append(heard, rest...), event.Response("response.completed", r.JSON()))
 	var raw []byte
 	for n, e := range heard {

@@ -2,12 +2,11 @@ package plan
 
 import (
 	"encoding/json"
-	"strings"
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -23,7 +22,7 @@ type Draft struct {
 	ids    map[string]bool // call ids in use
 	spoken []*spoken       // by output
 	record transcript.Record
-	commit store.TurnCommit
+	commit run.TurnCommit
 	client int // calls the client is to make
 }
 
@@ -74,27 +73,27 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	s := &spoken{place: d.base + n}
 	switch kind {
 	case model.Reasoning:
-		s.item = item.Reasoning{ID: d.itemID("rs", n)}.Item()
+		s.item = item.Reasoning{ID: d.itemID("reasoning", n)}.Item()
 	case model.Function, model.Custom:
 		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Namespace: clean(c.Space, 128), Name: clean(c.Name, 128)}
 		switch {
 		case kind == model.Custom && d.Tools.Custom(call.Namespace, call.Name):
-			call.ID = d.itemID("ctc", n)
+			call.ID = d.itemID("custom_tool_call", n)
 			s.item = call.Custom()
 		case kind == model.Function && d.Tools.Client(call.Namespace, call.Name):
-			call.ID = d.itemID("fc", n)
+			call.ID = d.itemID("function_call", n)
 			s.item = call.Function()
 		default: // also a tool that was not offered: the model gets an error as its result
 			s.hosted = true
 			if call.Namespace != "" { // registered tools have no namespace
 				call.Namespace, call.Name = "", clean(call.Namespace+"__"+call.Name, 128)
 			}
-			call.ID, call.ServerLabel = d.itemID("mcp", n), toolset.ServerLabel
+			call.ID, call.ServerLabel = d.itemID("mcp_call", n), toolset.ServerLabel
 			s.item = call.MCP()
 			s.item.CallID = call.CallID // an mcp_call has no call_id on the wire, but its function_call in the record has
 		}
 	default:
-		s.item = item.Message(d.itemID("msg", n), "assistant", "in_progress")
+		s.item = item.Message(d.itemID("message", n), "assistant", "in_progress")
 	}
 	d.spoken = append(d.spoken, s)
 	var events []event.Event
@@ -105,9 +104,9 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 // End takes the whole answer. It returns the record to store, the commit with
 // the steps and, if the loop ends here, the outcome, and the events that Hear
 // has not returned yet. The caller fills in the commit's fence.
-func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []event.Event) {
+func (d *Draft) End(a model.Answer) (transcript.Record, run.TurnCommit, []event.Event) {
 	d.record.Usage, d.record.Origin = a.Usage, d.Origin
-	d.commit = store.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
+	d.commit = run.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
 	cut := a.Finish == model.Length || a.Finish == model.Filtered || a.Finish == model.Other
 	if len(a.Outputs) == 0 { // an empty answer is an empty message
 		a.Outputs = []model.Output{{Kind: model.Message, Parts: []item.Part{{Type: "output_text"}}}}
@@ -124,20 +123,20 @@ func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []even
 	}
 	switch {
 	case a.Finish == model.Length:
-		d.end(store.Incomplete, "max_output_tokens")
+		d.end(run.Incomplete, run.CodeMaxOutputTokens)
 	case a.Finish == model.Filtered:
-		d.end(store.Incomplete, "content_filter")
+		d.end(run.Incomplete, run.CodeContentFilter)
 	case a.Finish == model.Other:
-		d.end(store.Incomplete, "unknown_finish_reason")
+		d.end(run.Incomplete, "unknown_finish_reason")
 	case len(d.commit.Steps) == 0 || d.client > 0:
-		d.end(store.Completed, "")
+		d.end(run.Completed, "")
 	case d.spentBudget() != "":
 		d.stop(d.spentBudget())
 	}
 	return d.record, d.commit, events
 }
 
-func (d *Draft) end(outcome store.Status, reason string) {
+func (d *Draft) end(outcome run.Status, reason string) {
 	d.commit.Outcome, d.commit.Reason = outcome, reason
 }
 
@@ -199,19 +198,19 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	}
 	shown := call
 	shown.ServerLabel = toolset.ServerLabel
-	call.ID = "fc" + strings.TrimPrefix(call.ID, "mcp")
+	call.ID = itemid.Retype(call.ID, "mcp_call", "function_call")
 	d.record.Items = append(d.record.Items, call.Function())
 	if model.EmptyArguments(c.Arguments) {
 		c.Arguments = model.NoArguments
 	}
 	registered, known := d.Tools.Server(call.Name)
-	step := store.NewStep{
+	step := run.NewStep{
 		Index: len(d.commit.Steps) + 1, Name: call.Name, Pool: registered.Pool, CallID: call.CallID,
-		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
+		Input: []byte(c.Arguments), InputHash: run.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
 	}
 	f := d.refusal(c, registered, known, step.Index)
 	if status == "incomplete" { // no model sees the result of a call that was cut off
-		f = &transcript.Failure{Code: "incomplete", Message: "The call was not made: the model was cut off in it."}
+		f = &run.Failure{Code: run.CodeCallIncomplete, Message: "The call was not made: the model was cut off in it."}
 	}
 	if f != nil {
 		step.Output, step.Error = f.ForModel(), f.Encode()

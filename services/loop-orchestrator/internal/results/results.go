@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/live"
@@ -82,7 +83,7 @@ func (c *Committer) Commit(ctx context.Context, batch []bus.Delivery) error {
 	}
 	failpoint.Hit(failpoint.ResultsAfterCommit)
 	c.Live.AnnounceCalls(turned)
-	var rows []store.Row
+	var rows []run.Row
 	for _, p := range turned {
 		if p.Over() {
 			rows = append(rows, p.Row)
