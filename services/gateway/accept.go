@@ -30,19 +30,19 @@ const (
 )
 
 // create is POST /v1/responses.
-func (s *server) create(x *exchange, r *http.Request) error {
-	body, err := s.readBody(x, r)
+func (s *server) create(x *Exchange, r *http.Request) error {
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
-	body, c, lane, err := s.resolve(r.Context(), x.who, body)
+	body, c, lane, err := s.resolve(r.Context(), x.Who, body)
 	switch {
 	case err != nil:
 		return err
 	case !c.Generate:
-		return unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
+		return Unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
 	}
-	parent, err := s.parent(r.Context(), x.who.tenant, c)
+	parent, err := s.parent(r.Context(), x.Who.Tenant, c)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n.Tenant, n.Lane, n.Parent = x.who.tenant, lane, parent
+	n.Tenant, n.Lane, n.Parent = x.Who.Tenant, lane, parent
 	if c.Stream {
 		return s.stream(r.Context(), x, c, n, func() (sink, error) { return openSSE(x) })
 	}
@@ -65,19 +65,19 @@ func (s *server) create(x *exchange, r *http.Request) error {
 	}
 	s.dispatch(r.Context(), row)
 	if c.Background {
-		s.send(x, http.StatusOK, object(c, n.ID, row.Status))
+		x.Send(http.StatusOK, object(c, n.ID, row.Status))
 		return nil
 	}
 	return s.await(x, r, n, ended)
 }
 
 // newRequest is the row that a request will have, but for whose it is, its lane and what it continues.
-func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
+func (s *server) newRequest(x *Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
 	}
-	x.requestID = dispatch.BusID(id)
+	x.RequestID = dispatch.BusID(id)
 	return store.NewRequest{
 		ID: id, Endpoint: store.Responses, Model: c.Model, Tier: tierOf(c.ServiceTier), Background: c.Background, Body: body,
 		Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(h), Unstored: !c.Store, Streamed: c.Stream,
@@ -86,7 +86,7 @@ func (s *server) newRequest(x *exchange, h http.Header, c *responses.Create, bod
 }
 
 // resolve understands a body, and anew what it becomes with the items that its references name.
-func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byte, *responses.Create, string, error) {
+func (s *server) resolve(ctx context.Context, who Principal, body []byte) ([]byte, *responses.Create, string, error) {
 	body, err := s.narrow(who, body)
 	if err != nil {
 		return nil, nil, "", err
@@ -95,7 +95,7 @@ func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byt
 	if err != nil {
 		return nil, nil, "", err
 	}
-	whole, err := s.dereference(ctx, who.tenant, body, c)
+	whole, err := s.dereference(ctx, who.Tenant, body, c)
 	if err == nil && whole != nil {
 		body = whole
 		c, lane, err = s.understand(who, body)
@@ -104,17 +104,17 @@ func (s *server) resolve(ctx context.Context, who principal, body []byte) ([]byt
 }
 
 // registry is what a principal may call. What its key may not is not there.
-func (s *server) registry(who principal) *registry.Registry {
-	if who.tools == nil {
+func (s *server) registry(who Principal) *registry.Registry {
+	if who.Tools == nil {
 		return s.cfg.Registry
 	}
-	return s.cfg.Registry.Only(who.tools)
+	return s.cfg.Registry.Only(who.Tools)
 }
 
 // narrow is a body in which the request for all registered tools names those that the key may use and that its model is offered: the
 // orchestrator does not know the key.
-func (s *server) narrow(who principal, body []byte) ([]byte, error) {
-	if who.tools == nil {
+func (s *server) narrow(who Principal, body []byte) ([]byte, error) {
+	if who.Tools == nil {
 		return body, nil
 	}
 	var asked struct{ Model string }
@@ -130,13 +130,13 @@ func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 	case f != nil:
 		return nil, f
 	case int64(len(narrowed)) > s.cfg.MaxBody:
-		return nil, s.tooLarge()
+		return nil, TooLarge(s.cfg.MaxBody)
 	}
 	return narrowed, nil
 }
 
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
-func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
+func (s *server) understand(who Principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
 	if f = misplaced(store.Responses, body, c, f); f != nil {
 		return nil, "", f
@@ -167,8 +167,8 @@ func (s *server) understand(who principal, body []byte) (c *responses.Create, la
 //
 // Where the lane has a free slot and no queue the row starts in progress: a commit and two hops less than by way of the claimer,
 // who would do the same.
-func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (store.Row, error) {
-	ctx, cancel := patient(context.WithoutCancel(ctx))
+func (s *server) accept(ctx context.Context, x *Exchange, n *store.NewRequest) (store.Row, error) {
+	ctx, cancel := WithTimeout(context.WithoutCancel(ctx))
 	defer cancel()
 	tenant := s.tenants.of(n.Tenant)
 	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
@@ -178,20 +178,20 @@ func (s *server) accept(ctx context.Context, x *exchange, n *store.NewRequest) (
 	if err := s.backlog.admit(ctx); err != nil {
 		return store.Row{}, err
 	}
-	n.Once, n.Admit = x.once, s.freeSlot(n.Lane)
+	n.Once, n.Admit = x.Once, s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	began := time.Now()
-	a, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
+	a, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
 	if err != nil {
 		return store.Row{}, s.notAccepted(x, *n, began, err)
 	}
-	x.accepted, x.quota = true, quotaHeaders(n.Limits, a.Quota)
+	x.Accepted, x.Quota = true, quotaHeaders(n.Limits, a.Quota)
 	failpoint.Hit(failpoint.AcceptAfterCommit)
 	return a.Row, nil
 }
 
 // notAccepted looks after a request that has no row, or maybe one.
-func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, err error) error {
+func (s *server) notAccepted(x *Exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
 	case store.Unavailable(err):
@@ -212,9 +212,9 @@ func (s *server) notAccepted(x *exchange, n store.NewRequest, began time.Time, e
 	return err
 }
 
-func (s *server) tellOver(x *exchange, n store.NewRequest, limit *store.LimitError) error {
-	s.metrics.overLimit(limit.Limit)
-	x.quota = quotaHeaders(n.Limits, limit.Quota)
+func (s *server) tellOver(x *Exchange, n store.NewRequest, limit *store.LimitError) error {
+	s.overLimits.WithLabelValues(string(limit.Limit)).Inc()
+	x.Quota = quotaHeaders(n.Limits, limit.Quota)
 	return overLimit(n.Tenant, n.Limits, limit)
 }
 
@@ -223,7 +223,7 @@ func (s *server) freeSlot(lane string) bool {
 	free, ask := s.lanes.Reserve(lane)
 	if ask {
 		s.tasks.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 			defer cancel()
 			s.lanes.Refresh(ctx, lane)
 		})
@@ -238,7 +238,7 @@ func (s *server) dispatch(ctx context.Context, row store.Row) {
 		s.bus.Wake()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
 	defer cancel()
 	if _, err := s.publish.Publish(ctx, false, row); err != nil {
 		s.log.Info("first turn not published, the sweep will", zap.String("request_id", dispatch.BusID(row.ID)), zap.Error(err))

@@ -32,7 +32,8 @@ func BenchmarkBadKeys(b *testing.B) {
 	shelved := &shelf{keys: map[string]store.Key{}}
 	s := &server{
 		cfg: Config{APIKey: testKey, KeyPepper: string(testPepper), MaxBody: 1 << 20}, key: digest(testKey), log: zap.NewNop(),
-		keys: newKeyring(shelved.find, &tasks, zap.NewNop()), metrics: newMetrics(prometheus.NewRegistry()),
+		keys: newKeyring(shelved.find, &tasks, zap.NewNop()),
+		api:  New(Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks}),
 	}
 	kept := testPepper.New()
 	full := living(kept.ID)

@@ -91,7 +91,11 @@ func served(tb testing.TB) http.Handler {
 	cfg := s.config(nil)
 	tb.Cleanup(func() { _ = cfg.Listener.Close() })
 	cfg.Runtime = process.NewRuntime("gateway", process.Config{}, zap.NewNop())
-	return newServer(cfg, s.store, s.bus).handler()
+	gateway, err := newServer(cfg, s.store, s.bus)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return gateway.handler()
 }
 
 // cost is the best time of a few, for other tests run beside it, that a request takes.

@@ -21,7 +21,7 @@ func FuzzID(f *testing.F) {
 		if ok && (publicID(id) != public || strings.Trim(public[len(idPrefix):], "0123456789abcdef") != "" || len(public) != len(unknown)) {
 			t.Errorf("%q is taken for the id %s", public, publicID(id))
 		}
-		if short := excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
+		if short := Excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
 			t.Errorf("the excerpt of %q is %q", public, short)
 		}
 		if envelope := notFound(public).JSON(); !utf8.Valid(envelope) || strings.ContainsAny(string(envelope), "\r\n\x00") {
@@ -41,19 +41,19 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		after, err := startingAfter(q)
-		if err == nil && after < -1 || err != nil && faultOf(err).Status != 400 {
+		if err == nil && after < -1 || err != nil && FaultOf(err).Status != 400 {
 			t.Errorf("%q starts after %d, %v", raw, after, err)
 		}
-		p, err := readPaging(q)
+		p, err := ReadPageQuery(q)
 		if err != nil {
-			if faultOf(err).Status != 400 {
+			if FaultOf(err).Status != 400 {
 				t.Errorf("%q is refused with %v", raw, err)
 			}
 			return
 		}
 		all := []string{"a", "b", "c"}
-		got, err := cut(p, all, func(s string) string { return s })
-		if err == nil && (len(got.Data) > p.limit || len(got.Data) > len(all) || p.limit < 1 || p.limit > maxPage) {
+		got, err := Cut(p, all, func(s string) string { return s })
+		if err == nil && (len(got.Data) > p.Limit || len(got.Data) > len(all) || p.Limit < 1 || p.Limit > maxPage) {
 			t.Errorf("%q gives %v of %v", raw, got.Data, all)
 		}
 	})

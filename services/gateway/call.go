@@ -24,9 +24,9 @@ const (
 
 // oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
 // answer.
-func (s *server) oneCall(e relay.Endpoint) handler {
-	return func(x *exchange, r *http.Request) error {
-		body, err := s.readBody(x, r)
+func (s *server) oneCall(e relay.Endpoint) Handler {
+	return func(x *Exchange, r *http.Request) error {
+		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		if f = misplaced(string(e), body, nil, f); f != nil {
 			return f
 		}
-		model, f := s.model(x.who, c.Model)
+		model, f := s.model(x.Who, c.Model)
 		if f != nil {
 			return f
 		}
@@ -42,9 +42,9 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		if err != nil {
 			return fmt.Errorf("make a request id: %w", err)
 		}
-		x.requestID = dispatch.BusID(id)
+		x.RequestID = dispatch.BusID(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.who.tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
+			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
 			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}
@@ -56,14 +56,14 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 }
 
 // call accepts a request that is one model call and answers with its end.
-func (s *server) call(x *exchange, r *http.Request, n store.NewRequest) error {
+func (s *server) call(x *Exchange, r *http.Request, n store.NewRequest) error {
 	ended := s.waiters.watch(n.ID) // before the row is there: its end cannot be missed
 	defer s.waiters.forget(n.ID)
 	row, err := s.accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.requestID)
+	x.Header().Set(callHeader, callPrefix+x.RequestID)
 	s.dispatch(r.Context(), row)
 	return s.await(x, r, n, ended)
 }
@@ -73,28 +73,28 @@ func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
 
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
 // a request is not stored.
-func (s *server) callSteps(x *exchange, r *http.Request) error {
+func (s *server) callSteps(x *Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", excerpt(public)))
+	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", Excerpt(public)))
 	digits, ok := strings.CutPrefix(public, callPrefix)
 	id, err := dispatch.RequestID(digits)
 	if !ok || err != nil || dispatch.BusID(id) != digits {
 		return noRequest
 	}
-	x.requestID = digits
-	ctx, cancel := patient(r.Context())
+	x.RequestID = digits
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
-	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
-		return s.store.Call(ctx, x.who.tenant, id)
+	steps, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *store.Answer
-		if a, err = s.lookUp(r.Context(), x.who.tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
+		if a, err = s.lookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
 			return noRequest
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, trail(steps, "request.step"))
+	return x.SendJSON(trail(steps, "request.step"))
 }

@@ -14,12 +14,12 @@ import (
 
 // showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
 // HTTP error.
-func (s *server) showCall(x *exchange, a *store.Answer) error {
+func (s *server) showCall(x *Exchange, a *store.Answer) error {
 	if a.Status == store.Completed && a.Streamed {
 		return s.retellCall(x, a)
 	}
 	if a.Status == store.Completed && a.Final != nil {
-		s.send(x, http.StatusOK, a.Final)
+		x.Send(http.StatusOK, a.Final)
 		return nil
 	}
 	f, err := callFault(a)
@@ -30,13 +30,13 @@ func (s *server) showCall(x *exchange, a *store.Answer) error {
 	return nil
 }
 
-func (s *server) sendCallFault(x *exchange, f *fault.Error) {
-	sayWhenToRetry(x, f)
+func (s *server) sendCallFault(x *Exchange, f *fault.Error) {
+	x.SetRetryHeaders(f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
 		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
 		x.Header().Set("X-Should-Retry", "false")
 	}
-	s.send(x, f.Status, f.JSON())
+	x.Send(f.Status, f.JSON())
 }
 
 // callFault is what a request that is one model call failed of.

@@ -18,7 +18,7 @@ import (
 )
 
 // streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
-func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) error {
+func (s *server) streamCall(x *Exchange, r *http.Request, n store.NewRequest) error {
 	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) er
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.requestID)
+	x.Header().Set(callHeader, callPrefix+x.RequestID)
 	s.dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
@@ -37,7 +37,7 @@ func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) er
 	case err == nil:
 		return nil
 	case drained(ctx):
-		return f.leave(s.leave(n, retryAfter))
+		return f.leave(s.leave(n, RetryAfter))
 	case errors.Is(err, errLate):
 		return f.leave(s.leave(n, 0))
 	}
@@ -45,11 +45,11 @@ func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) er
 	if n.Once.Key == "" { // whoever has the key may come again
 		s.hangUp(n.Tenant, n.ID)
 	}
-	return errHungUp
+	return ErrHungUp
 }
 
 // replayCall sends the chunks of a streamed request from the first on, to a client that has its Idempotency-Key.
-func (s *server) replayCall(x *exchange, r *http.Request, a *store.Answer) error {
+func (s *server) replayCall(x *Exchange, r *http.Request, a *store.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
 	}
@@ -64,17 +64,17 @@ func (s *server) replayCall(x *exchange, r *http.Request, a *store.Answer) error
 	_ = f.look(ctx) // what is not found now is after a silence
 	if err := f.follow(ctx); err != nil {
 		f.out.cut()
-		return errHungUp
+		return ErrHungUp
 	}
 	return nil
 }
 
 // retellCall sends the chunks of a request that has ended, and was streamed, once more.
-func (s *server) retellCall(x *exchange, a *store.Answer) error {
+func (s *server) retellCall(x *Exchange, a *store.Answer) error {
 	f := s.followCall(x, a.Tenant, a.ID, nil)
 	err := f.archived(context.Background(), a) // what it asks of the database is bounded
 	if errors.Is(err, errGoesOn) {
-		return fault.Unavailable(retryAfter)
+		return fault.Unavailable(RetryAfter)
 	}
 	return err
 }
@@ -86,7 +86,7 @@ type callFollower struct {
 	out *lateSSE
 }
 
-func (s *server) followCall(x *exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+func (s *server) followCall(x *Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
 	out := &lateSSE{x: x, since: time.Now()}
 	return &callFollower{out: out, follower: follower{
 		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: livestream.Sequencer{Once: true},
@@ -100,7 +100,7 @@ func (f *callFollower) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, errHungUp) {
+		if errors.Is(err, ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -131,7 +131,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 	case a.Status != store.Completed:
 		why, err := callFault(a)
 		if err != nil {
-			return f.fail(faultOf(err))
+			return f.fail(FaultOf(err))
 		}
 		return f.fail(why)
 	case f.seq.Ended() && f.seq.Whole():
@@ -188,7 +188,7 @@ func (f *callFollower) chunk(why *fault.Error) error {
 type lateSSE struct {
 	*sse // nil until then
 
-	x     *exchange
+	x     *Exchange
 	since time.Time
 }
 

@@ -15,8 +15,8 @@ const compactPath = "/v1/" + compaction.Endpoint
 
 // compact is POST /v1/responses/compact: a request of one model call, whose answer is a shorter history. It takes what create takes, as
 // far as it says which history and which model.
-func (s *server) compact(x *exchange, r *http.Request) error {
-	body, err := s.readBody(x, r)
+func (s *server) compact(x *Exchange, r *http.Request) error {
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (s *server) compact(x *exchange, r *http.Request) error {
 }
 
 // refuseCompaction says what of a request's compactions cannot be had; nil when all can.
-func (s *server) refuseCompaction(who principal, c *responses.Create) error {
+func (s *server) refuseCompaction(who Principal, c *responses.Create) error {
 	for i, it := range c.Input {
 		at := fmt.Sprintf("input[%d]", i)
 		switch {
@@ -37,13 +37,13 @@ func (s *server) refuseCompaction(who principal, c *responses.Create) error {
 		case i < len(c.Input)-1:
 			return fault.Invalid(at, "invalid_value", fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type))
 		case !s.seals.Any():
-			return unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
+			return Unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
 		}
 	}
 	if c.CompactThreshold > 0 && !s.seals.Any() {
-		return unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
+		return Unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
 	}
-	return s.opens(who.tenant, "input", c.Input)
+	return s.opens(who.Tenant, "input", c.Input)
 }
 
 // opens refuses items that claim to be compactions of the tenant's and are not. Their content stays sealed until a model is called.

@@ -21,7 +21,7 @@ type deletion struct {
 }
 
 // delete is DELETE /v1/responses/{id}.
-func (s *server) delete(x *exchange, r *http.Request) error {
+func (s *server) delete(x *Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
@@ -31,12 +31,12 @@ func (s *server) delete(x *exchange, r *http.Request) error {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
 	tries := 0
-	_, err = within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
-		return struct{}{}, s.store.Delete(ctx, x.who.tenant, a.ID)
+		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
 		return notFound(public)
@@ -45,7 +45,7 @@ func (s *server) delete(x *exchange, r *http.Request) error {
 		return err
 	}
 	s.tasks.Go(func() { s.erase(a.ID) })
-	return s.sendJSON(x, deletion{ID: public, Object: "response", Deleted: true})
+	return x.SendJSON(deletion{ID: public, Object: "response", Deleted: true})
 }
 
 // erase takes away what the bus still holds of a deleted request. What cannot be erased now ends with the streams' own limits.

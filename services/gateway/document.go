@@ -7,11 +7,11 @@ import (
 )
 
 // document is GET /openapi.json.
-func (s *server) document(x *exchange, _ *http.Request) error {
+func (s *server) document(x *Exchange, _ *http.Request) error {
 	text, err := openapi.Document()
 	if err != nil {
 		return err
 	}
-	s.send(x, http.StatusOK, text)
+	x.Send(http.StatusOK, text)
 	return nil
 }

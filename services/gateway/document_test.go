@@ -18,7 +18,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	s := &server{}
 	var routes []string
-	add := func(all map[string]map[string]handler, suffix string) {
+	add := func(all Routes, suffix string) {
 		for pattern, methods := range all {
 			for method := range methods {
 				routes = append(routes, method+" "+strings.ReplaceAll(pattern, "...}", "}")+suffix)

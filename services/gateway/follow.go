@@ -65,7 +65,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, errHungUp) {
+		if errors.Is(err, ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -148,7 +148,7 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	}
 	if events == nil {
 		if events, err = retold(a, f.request); err != nil {
-			return f.lose(faultOf(err))
+			return f.lose(FaultOf(err))
 		}
 	}
 	if err := f.send(events[min(f.next, len(events)):]); err != nil {
@@ -162,9 +162,9 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 	if !a.Streamed {
 		return nil, nil
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := WithTimeout(ctx)
 	defer cancel()
-	archive, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -195,7 +195,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 func (f *follower) terminal(a *store.Answer) error {
 	object, err := render(a)
 	if err != nil {
-		return f.lose(faultOf(err))
+		return f.lose(FaultOf(err))
 	}
 	status := responses.Status(a.Status)
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {

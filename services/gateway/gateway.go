@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -25,7 +26,7 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second // of a body that no handler reads; see readBody for the others
-	writeTimeout  = 30 * time.Second // from the first byte of an answer on
+	WriteTimeout  = 30 * time.Second // from the first byte of an answer on
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 	// writeBuffer bounds what the kernel holds for a client that reads slowly.
@@ -58,12 +59,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	s := newServer(cfg, st, b)
-	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
-		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
-	}
-	if s.origins, err = origins.Parse(cfg.CORSOrigins); err != nil {
-		return fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
+	s, err := newServer(cfg, st, b)
+	if err != nil {
+		return err
 	}
 	stop, err := b.OnDone(s.onDone)
 	if err != nil {
@@ -82,14 +80,31 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.serve(ctx, listener)
 }
 
-func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
+func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	s := &server{
 		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
-		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
+		log: cfg.Runtime.Log, started: time.Now(),
 		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
 		leaving: make(chan struct{}),
 		spent:   spent{tenants: map[string]refusal{}},
 	}
+	var err error
+	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
+		return nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	}
+	allowed, err := origins.Parse(cfg.CORSOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
+	}
+	s.api = New(Options{
+		Log: cfg.Runtime.Log, Metrics: cfg.Runtime.Metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks,
+	})
+	s.overLimits = process.Register(cfg.Runtime.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
+	}, []string{"limit"}))
+	s.listsFailed = process.Register(cfg.Runtime.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
+	}))
 	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
 	s.tenants = newTenants(cfg, func(ctx context.Context, limited []string) error {
 		defer s.spent.clear()
@@ -98,7 +113,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
 	s.catalog = s.newCatalog()
 	s.keys = newKeyring(st.Key, &s.tasks, s.log)
 	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
-	return s
+	return s, nil
 }
 
 // serve returns when the listener failed or ctx ended, and in both cases after the last handler.
@@ -109,7 +124,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.handler(),
 		ConnContext:       boundWrites,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: WriteTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
 	}

@@ -14,23 +14,23 @@ import (
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
-func (s *server) inputItems(x *exchange, r *http.Request) error {
+func (s *server) inputItems(x *Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
 		return notFound(public)
 	}
-	x.requestID = dispatch.BusID(id)
-	wanted, err := readPaging(r.URL.Query())
+	x.RequestID = dispatch.BusID(id)
+	wanted, err := ReadPageQuery(r.URL.Query())
 	if err == nil {
-		err = includes(r)
+		err = CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
-	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.who.tenant, id) })
+	body, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(public)
 	}
@@ -41,9 +41,9 @@ func (s *server) inputItems(x *exchange, r *http.Request) error {
 	if f != nil {
 		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
 	}
-	some, err := cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
+	some, err := Cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, some)
+	return x.SendJSON(some)
 }

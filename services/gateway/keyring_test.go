@@ -178,9 +178,9 @@ func TestKnownKeyOutlivesTheDatabaseForAMinute(t *testing.T) {
 				time.Sleep(keyGrace) //nolint:forbidigo // in a bubble
 				for _, id := range []string{"k", "gone", "never seen"} {
 					at := time.Now()
-					wantKey(t, ring, id, errAway, "after the grace")
-					if took := time.Since(at); took > patience {
-						t.Errorf("%s was waited for %v, want at most %v", id, took, patience)
+					wantKey(t, ring, id, ErrTimeout, "after the grace")
+					if took := time.Since(at); took > Timeout {
+						t.Errorf("%s was waited for %v, want at most %v", id, took, Timeout)
 					}
 				}
 				s.change(func(s *shelf) { s.err, s.takes = nil, 0 })
@@ -208,8 +208,8 @@ func TestClientThatHangsUpIsNotWaitedWith(t *testing.T) {
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
 		s.change(func(s *shelf) { s.takes = 100 * time.Millisecond })
 		ctx, cancel := context.WithCancelCause(t.Context())
-		cancel(errHungUp)
-		if _, err := ring.key(ctx, "k"); !errors.Is(err, errHungUp) {
+		cancel(ErrHungUp)
+		if _, err := ring.key(ctx, "k"); !errors.Is(err, ErrHungUp) {
 			t.Errorf("key = %v, want the context's cause", err)
 		}
 		wantKey(t, ring, "k", nil, "for the next client")
@@ -256,8 +256,8 @@ func TestFloodIsCheap(t *testing.T) {
 			refuse(apikey.Key{ID: kept.ID, Secret: testPepper.New().Secret}.String())
 		}
 		who, err := gateway.principal(r, kept.String())
-		if err != nil || who.tenant != "a" || who.keyID != kept.ID || who.may(http.MethodPost) || !who.may(http.MethodGet) ||
-			!who.maySee("m") || who.maySee("b") {
+		if err != nil || who.Tenant != "a" || who.KeyID != kept.ID || who.May(http.MethodPost) || !who.May(http.MethodGet) ||
+			!who.MaySee("m") || who.MaySee("b") {
 			t.Errorf("principal of the kept key = %+v, %v", who, err)
 		}
 		wantAsked(t, s, 1, "a real id with wrong secrets and the right one")

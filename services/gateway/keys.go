@@ -47,30 +47,30 @@ func showKey(k *store.Key) keyObject {
 
 // createKey is POST /v1/keys: a key of the tenant of the key that asks, which may do no more than that one. Only this answer has the
 // key in it; a repeat with the same Idempotency-Key gets the rest, and makes no other.
-func (s *server) createKey(x *exchange, r *http.Request) error {
+func (s *server) createKey(x *Exchange, r *http.Request) error {
 	pepper := apikey.Pepper(s.cfg.KeyPepper)
 	if len(pepper) == 0 {
 		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
 	}
-	body, err := s.readBody(x, r)
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
 	c, f := key.Decode(body, apikey.Scopes...)
 	if f == nil {
-		f = c.Within(x.who.models, x.who.tools)
+		f = c.Within(x.Who.Models, x.Who.Tools)
 	}
 	if f != nil {
 		return f
 	}
-	seed, err := x.newID()
+	seed, err := x.NewID()
 	if err != nil {
 		return err
 	}
 	made := pepper.NewAs(seed[:])
 	kept, err := s.aboutKey(r.Context(), made.ID, func(ctx context.Context) (*store.Key, error) {
 		return s.store.CreateKey(ctx, store.NewKey{
-			ID: made.ID, Tenant: x.who.tenant, Name: c.Name, Hash: pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
+			ID: made.ID, Tenant: x.Who.Tenant, Name: c.Name, Hash: pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
 			Tools: c.Tools, TTL: c.TTL, Most: store.MaxKeys,
 		})
 	})
@@ -78,29 +78,29 @@ func (s *server) createKey(x *exchange, r *http.Request) error {
 	case errors.Is(err, store.ErrTooLarge):
 		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", store.MaxKeys))
 	case errors.Is(err, store.ErrRepeat): // by who held the Idempotency-Key before, and died before it was answered
-		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.who.tenant, made.ID) })
+		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) })
 	case err != nil:
 		return err
 	}
-	s.log.Info("key made", zap.String("delivery", x.id), zap.String("subject", made.ID))
+	s.log.Info("key made", zap.String("delivery", x.ID), zap.String("subject", made.ID))
 	shown := showKey(kept)
-	if x.kept, err = json.Marshal(shown); err != nil {
+	if x.Kept, err = json.Marshal(shown); err != nil {
 		return fmt.Errorf("encode the key: %w", err)
 	}
 	shown.Key = made.String()
 	x.Header().Set("Cache-Control", "no-store")
-	return s.sendJSON(x, shown)
+	return x.SendJSON(shown)
 }
 
 // listKeys is GET /v1/keys: the tenant's keys, newest first, the revoked and expired ones too.
-func (s *server) listKeys(x *exchange, r *http.Request) error {
-	p, err := readPaging(r.URL.Query())
+func (s *server) listKeys(x *Exchange, r *http.Request) error {
+	p, err := ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
-	all, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.who.tenant) })
+	all, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
 	if err != nil {
 		return err
 	}
@@ -108,29 +108,29 @@ func (s *server) listKeys(x *exchange, r *http.Request) error {
 	for i := range all {
 		shown[i] = showKey(&all[i])
 	}
-	piece, err := cut(p, shown, func(k keyObject) string { return k.ID })
+	piece, err := Cut(p, shown, func(k keyObject) string { return k.ID })
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, piece)
+	return x.SendJSON(piece)
 }
 
 // readKey is GET /v1/keys/{id}.
-func (s *server) readKey(x *exchange, r *http.Request) error {
+func (s *server) readKey(x *Exchange, r *http.Request) error {
 	id := r.PathValue("id")
-	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.who.tenant, id) })
+	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
 // revokeKey is DELETE /v1/keys/{id}: the key is refused from then on, within 5 s by every gateway. It stays in lists.
-func (s *server) revokeKey(x *exchange, r *http.Request) error {
+func (s *server) revokeKey(x *Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	if _, err := s.aboutKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
-		return s.store.RevokeKey(ctx, x.who.tenant, id)
+		return s.store.RevokeKey(ctx, x.Who.Tenant, id)
 	}); err != nil {
 		return err
 	}
-	s.log.Info("key revoked", zap.String("delivery", x.id), zap.String("subject", id))
-	return s.sendJSON(x, map[string]any{"id": id, "object": "key.deleted", "deleted": true})
+	s.log.Info("key revoked", zap.String("delivery", x.ID), zap.String("subject", id))
+	return x.SendJSON(map[string]any{"id": id, "object": "key.deleted", "deleted": true})
 }
 
 func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
@@ -141,23 +141,23 @@ func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, err
 	return k, err
 }
 
-func (s *server) sendKey(ctx context.Context, x *exchange, id string, find func(context.Context) (*store.Key, error)) error {
+func (s *server) sendKey(ctx context.Context, x *Exchange, id string, find func(context.Context) (*store.Key, error)) error {
 	k, err := s.aboutKey(ctx, id, find)
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, showKey(k))
+	return x.SendJSON(showKey(k))
 }
 
 // aboutKey asks the database about a key. It answers alike for an id that is malformed, unknown or another tenant's.
 func (s *server) aboutKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
-	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", excerpt(id)))
+	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := WithTimeout(ctx)
 	defer cancel()
-	k, err := within(ctx, &s.tasks, ask)
+	k, err := Retry(ctx, &s.tasks, ask)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nothing
 	}

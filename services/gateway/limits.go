@@ -44,7 +44,7 @@ func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error 
 	case store.LimitTokens:
 		what = fmt.Sprintf("tokens per min (TPM): Limit %d", l.Tokens.PerMinute)
 	case store.LimitInFlight:
-		after = retryAfter
+		after = RetryAfter
 		what = fmt.Sprintf("requests that are queued or in progress: Limit %d", l.InFlight)
 	}
 	return fault.RateLimited(

@@ -21,18 +21,18 @@ const (
 )
 
 // list is GET /v1/responses: the tenant's stored responses, newest first.
-func (s *server) list(x *exchange, r *http.Request) error {
+func (s *server) list(x *Exchange, r *http.Request) error {
 	q, reversed, err := readList(r.URL.Query())
 	if err == nil {
-		err = includes(r)
+		err = CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
-	q.Tenant, q.Bytes = x.who.tenant, listBytes
-	ctx, cancel := patient(r.Context())
+	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
-	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	found, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (s *server) list(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, some)
+	return x.SendJSON(some)
 }
 
 // look reads a page, and the next one in its place while nothing is on it: clients take an empty page for the end.
@@ -77,8 +77,8 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 }
 
 // pageOf shows what was found, the other way round if it was looked for against the order that the client wants.
-func pageOf(found store.Listing, reversed bool) (page[json.RawMessage], error) {
-	out := page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
+func pageOf(found store.Listing, reversed bool) (Page[json.RawMessage], error) {
+	out := Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {
 		object, err := render(a)

@@ -55,7 +55,7 @@ func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error
 		if route := routesByInput[name]; route != "" && endpoint != string(relay.Embeddings) {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
-		return unsupported(name, message)
+		return Unsupported(name, message)
 	}
 	return f
 }

@@ -47,7 +47,7 @@ func (s *server) newCatalog() *catalog.Catalog {
 func (s *server) listFailed() func(error) {
 	var last string // one request at a time
 	return func(err error) {
-		s.metrics.listsFailed.Inc()
+		s.listsFailed.Inc()
 		if text := err.Error(); text != last {
 			last = text
 			s.log.Warn("upstream's models not listed, GET /v1/models has the configured ones only", zap.Error(err))
@@ -58,19 +58,19 @@ func (s *server) listFailed() func(error) {
 // models is GET /v1/models: the models by name, as far as the key may use them.
 // In the place of a wildcard stands what its upstream lists; an upstream that
 // does not answer takes nothing from the list but its own models.
-func (s *server) models(x *exchange, r *http.Request) error {
+func (s *server) models(x *Exchange, r *http.Request) error {
 	var served []catalog.Entry
 	if s.catalog != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), listWait)
 		defer cancel()
 		served = s.catalog.Models(ctx)
 	}
-	return s.sendJSON(x, list[modelObject]{Object: "list", Data: s.visible(x.who, served)})
+	return x.SendJSON(List[modelObject]{Object: "list", Data: s.visible(x.Who, served)})
 }
 
 // visible are the configured models and those of the wildcard's upstream that a
 // principal may use, by name.
-func (s *server) visible(who principal, served []catalog.Entry) []modelObject {
+func (s *server) visible(who Principal, served []catalog.Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
 	for _, m := range s.cfg.Registry.Models() {
@@ -97,9 +97,9 @@ func (s *server) modelObject(name string, e catalog.Entry) modelObject {
 
 // oneModel is GET /v1/models/{model...}: whatever a request may name. Clients
 // differ in whether they escape a slash in a name.
-func (s *server) oneModel(x *exchange, r *http.Request) error {
+func (s *server) oneModel(x *Exchange, r *http.Request) error {
 	name := r.PathValue("model")
-	if _, f := s.model(x.who, name); f != nil {
+	if _, f := s.model(x.Who, name); f != nil {
 		return f
 	}
 	var entry catalog.Entry
@@ -111,7 +111,7 @@ func (s *server) oneModel(x *exchange, r *http.Request) error {
 	if slices.ContainsFunc(s.cfg.Registry.Models(), func(m registry.Model) bool { return m.Name == name }) {
 		entry = catalog.Entry{} // it may be another upstream's
 	}
-	return s.sendJSON(x, s.modelObject(name, entry))
+	return x.SendJSON(s.modelObject(name, entry))
 }
 
 // knownModels is what the wildcard's upstream has listed so far.
@@ -124,20 +124,20 @@ func (s *server) knownModels() []catalog.Entry {
 
 // maySee tells whether a model exists for a principal: its key and its tenant
 // may use it.
-func (s *server) maySee(who principal, model string) bool {
-	all := s.tenants.of(who.tenant).Models
-	return who.maySee(model) && (all == nil || slices.Contains(all, model))
+func (s *server) maySee(who Principal, model string) bool {
+	all := s.tenants.of(who.Tenant).Models
+	return who.MaySee(model) && (all == nil || slices.Contains(all, model))
 }
 
 // model finds the model that a principal asks for. One that it may not see is
 // not there.
-func (s *server) model(who principal, name string) (registry.Model, *fault.Error) {
+func (s *server) model(who Principal, name string) (registry.Model, *fault.Error) {
 	m, ok := s.cfg.Registry.Model(name)
 	if !ok || name == wildcard || !s.maySee(who, name) { // a wildcard serves other names than its own
 		return registry.Model{}, &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.%s",
-				excerpt(name), s.modelHint(who, name)),
+				Excerpt(name), s.modelHint(who, name)),
 		}
 	}
 	return m, nil
@@ -145,13 +145,13 @@ func (s *server) model(who principal, name string) (registry.Model, *fault.Error
 
 // modelHint names models that a principal may use: those near to the name that
 // it wrote, or else the first ones.
-func (s *server) modelHint(who principal, name string) string {
+func (s *server) modelHint(who Principal, name string) string {
 	const most = 5
 	var names []string
 	for _, m := range s.visible(who, s.knownModels()) {
 		names = append(names, m.ID)
 	}
-	for _, allowed := range who.models { // of a wildcard whose upstream has not listed them
+	for _, allowed := range who.Models { // of a wildcard whose upstream has not listed them
 		if _, ok := s.cfg.Registry.Model(allowed); ok && !slices.Contains(names, allowed) && s.maySee(who, allowed) {
 			names = append(names, allowed)
 		}

@@ -66,7 +66,7 @@ func (o *orphans) due() []orphan {
 
 // cancelOrphans cancels what is due, all at once: the store joins them into few statements. What cannot be cancelled now stays.
 func (s *server) cancelOrphans(ctx context.Context) {
-	ctx, cancel := patient(ctx)
+	ctx, cancel := WithTimeout(ctx)
 	defer cancel()
 	var all sync.WaitGroup
 	defer all.Wait()

@@ -11,21 +11,27 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
+// Timeout bounds the queries of one request. With the database away, a client
+// has its 503 within a second.
+const Timeout = 900 * time.Millisecond
+
 const (
-	// patience is how long a client is kept waiting for the database before it is told that the database is away.
-	patience   = 900 * time.Millisecond
 	firstPause = 20 * time.Millisecond
 	lastPause  = 200 * time.Millisecond
 )
 
-// patient bounds all that one request asks of the database.
-func patient(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patience, errAway)
+// ErrTimeout reports that the database did not answer in time.
+var ErrTimeout = fmt.Errorf("the database did not answer in time: %w", context.DeadlineExceeded)
+
+// WithTimeout bounds all queries of one request together.
+func WithTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, Timeout, ErrTimeout)
 }
 
-// within asks the database, repeats what may be repeated, and gives up when ctx ends. A statement the database says nothing to
-// is left behind: it ends by its own limit of 5 s, and tasks knows of it.
-func within[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.Context) (T, error)) (T, error) {
+// Retry runs a query and repeats it while the database is away, until ctx ends.
+// Then it returns at once and leaves the running statement behind, which ends
+// after the statement timeout of 5 s; tasks counts it.
+func Retry[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error

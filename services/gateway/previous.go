@@ -32,9 +32,9 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := WithTimeout(ctx)
 	defer cancel()
-	p, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
+	p, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
 		return s.store.Previous(ctx, tenant, id)
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -88,7 +88,7 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 func noPrevious(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: previousNotFound, Param: "previous_response_id",
-		Message: fmt.Sprintf("Previous response with id '%s' not found.", excerpt(id)),
+		Message: fmt.Sprintf("Previous response with id '%s' not found.", Excerpt(id)),
 	}
 }
 

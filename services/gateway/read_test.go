@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,11 +144,12 @@ func TestEveryExchangeIsNumberedCountedAndLogged(t *testing.T) {
 func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	s := &server{log: zap.New(core), metrics: newMetrics(prometheus.NewRegistry())}
-	w := httptest.NewRecorder()
-	s.observe(func(*exchange, *http.Request) {
+	a := New(Options{Log: zap.New(core), Metrics: prometheus.NewRegistry(), Tasks: new(sync.WaitGroup)})
+	a.Add(Routes{"/panic": {http.MethodGet: func(*Exchange, *http.Request) error {
 		panic("the client's secret")
-	}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+	}}}, nil)
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/panic", nil))
 	r := reply{status: w.Code, body: w.Body.Bytes()}
 	if r.status != http.StatusInternalServerError || r.fault(t)["code"] != "server_error" {
 		t.Errorf("a panic was answered %d %s, want 500 server_error", r.status, r.body)

@@ -101,9 +101,9 @@ func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) 
 		return nil, fault.Invalid(l.param, "array_above_max_length", fmt.Sprintf(
 			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", maxReferences, len(l.refs)))
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := WithTimeout(ctx)
 	defer cancel()
-	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
+	found, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
 		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.cfg.MaxBody)
 	})
 	if errors.Is(err, store.ErrTooLarge) {
@@ -182,7 +182,7 @@ func (l *lookup) notFound(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusNotFound, Type: "invalid_request_error", Param: l.param,
 		Message: fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. "+
-			"Try again with `store` set to true, or remove this item from your input.", excerpt(id)),
+			"Try again with `store` set to true, or remove this item from your input.", Excerpt(id)),
 	}
 }
 

@@ -23,31 +23,19 @@ type socketTurn struct {
 	*socket
 	arrival
 
-	x *exchange // its own, for what an exchange notes
+	x *Exchange // its own, for what an exchange notes
 }
 
 func (k *socket) turn(a arrival) *socketTurn {
-	return &socketTurn{socket: k, arrival: a, x: &exchange{ResponseWriter: mute{}, id: k.x.id, route: k.x.route, who: k.x.who}}
+	return &socketTurn{socket: k, arrival: a, x: k.x.ForMessage()}
 }
-
-// mute stands where an HTTP answer would be written to: those of messages have no headers.
-type mute struct{}
-
-// Header implements http.ResponseWriter.
-func (mute) Header() http.Header { return make(http.Header) }
-
-// Write implements http.ResponseWriter.
-func (mute) Write(b []byte) (int, error) { return len(b), nil }
-
-// WriteHeader implements http.ResponseWriter.
-func (mute) WriteHeader(int) {}
 
 // run is handle, and makes an error of a panic, which would end the process from here.
 func (t *socketTurn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicError(p)
-			t.server.log.Error("message not served", zap.String("delivery", t.x.id), zap.String("request_id", t.x.requestID), zap.Error(err))
+			err = PanicError(p)
+			t.server.log.Error("message not served", zap.String("delivery", t.x.ID), zap.String("request_id", t.x.RequestID), zap.Error(err))
 		}
 	}()
 	return t.handle(ctx)
@@ -60,23 +48,23 @@ func (t *socketTurn) handle(ctx context.Context) error {
 	outcome := http.StatusOK
 	var sent error
 	switch {
-	case errors.Is(err, errHungUp):
-		outcome, sent = statusHungUp, err
+	case errors.Is(err, ErrHungUp):
+		outcome, sent = StatusHungUp, err
 	case err != nil:
 		t.forget()
-		f := faultOf(err)
+		f := FaultOf(err)
 		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
-		zap.String("kind", "response.create"), zap.String("delivery", t.x.id), zap.String("outcome", strconv.Itoa(outcome)),
-		zap.String("request_id", t.x.requestID), zap.Duration("took", time.Since(began)),
+		zap.String("kind", "response.create"), zap.String("delivery", t.x.ID), zap.String("outcome", strconv.Itoa(outcome)),
+		zap.String("request_id", t.x.RequestID), zap.Duration("took", time.Since(began)),
 	}
 	switch {
 	case outcome >= http.StatusInternalServerError:
 		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
-	case outcome != http.StatusOK && outcome != statusHungUp:
-		f := faultOf(err)
-		fields = append(fields, zap.String("code", f.Code), zap.String("error", withoutQuotes(f.Message)))
+	case outcome != http.StatusOK && outcome != StatusHungUp:
+		f := FaultOf(err)
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", WithoutQuotes(f.Message)))
 	}
 	log("message served", fields...)
 	return sent
@@ -101,14 +89,14 @@ func (t *socketTurn) create(ctx context.Context) error {
 	case c.Generate:
 		return t.respond(ctx, c, n)
 	case c.Conversation != "": // it would be in nobody's history
-		return unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
+		return Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
 	}
 	return t.warmUp(c, n)
 }
 
 // understand makes a request of the message as create does of a body; one that continues what only this connection knows has all of it
 // as its input.
-func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.Create, store.NewRequest, error) {
+func (t *socketTurn) understand(ctx context.Context, who Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
 	body, c, lane, err := s.resolve(ctx, who, t.Body)
@@ -122,7 +110,7 @@ func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.
 			c, lane, err = s.understand(who, body)
 		}
 	} else {
-		parent, err = s.parent(ctx, who.tenant, c)
+		parent, err = s.parent(ctx, who.Tenant, c)
 	}
 	if err != nil {
 		return nil, none, err
@@ -131,21 +119,21 @@ func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.
 	if err != nil {
 		return nil, none, err
 	}
-	n.Tenant, n.Lane, n.Parent = who.tenant, lane, parent
+	n.Tenant, n.Lane, n.Parent = who.Tenant, lane, parent
 	return c, n, nil
 }
 
 // principal asks again who holds the key: it may have been revoked since.
-func (t *socketTurn) principal() (principal, error) {
+func (t *socketTurn) principal() (Principal, error) {
 	_, key, _ := strings.Cut(t.r.Header.Get("Authorization"), " ")
 	who, err := t.server.principal(t.r, strings.TrimSpace(key))
 	switch {
 	case errors.Is(err, errKeyUnknown):
-		return principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
+		return Principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
 	case err != nil:
-		return principal{}, err
-	case !who.may(http.MethodPost):
-		return principal{}, forbidden(t.x, t.r)
+		return Principal{}, err
+	case !who.May(http.MethodPost):
+		return Principal{}, forbidden(t.x, t.r)
 	}
 	return who, nil
 }

@@ -43,7 +43,7 @@ func (o *socketEvents) settle(message []byte) {
 	}
 	if err != nil { // ours are read everywhere else, too
 		o.forget()
-		o.server.log.Error("answer not read", zap.String("request_id", o.x.requestID), zap.Error(err))
+		o.server.log.Error("answer not read", zap.String("request_id", o.x.RequestID), zap.Error(err))
 	}
 }
 
@@ -62,7 +62,7 @@ func (o *socketEvents) cut() {}
 
 // refuse sends an error, with what HTTP has in the head of a refusal.
 func (t *socketTurn) refuse(f *fault.Error) error {
-	return t.write(errorMessage(f, t.x.quota, retryHeaders(f)))
+	return t.write(errorMessage(f, t.x.Quota, RetryHeaders(f)))
 }
 
 // errorMessage is an error in the form that it has over a WebSocket, where each has a code. Headers are in two places: OpenAI's SDKs
@@ -107,7 +107,7 @@ func (k *socket) write(message []byte) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.patience, func() {
-		k.end(fmt.Errorf("%w: %w", errHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(fmt.Errorf("%w: %w", ErrHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()
@@ -116,7 +116,7 @@ func (k *socket) write(message []byte) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", errHungUp, errSlow)
+		return fmt.Errorf("%w: %w", ErrHungUp, errSlow)
 	}
-	return errHungUp
+	return ErrHungUp
 }

@@ -219,7 +219,7 @@ func TestADrainOfWebSockets(t *testing.T) {
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &exchange{id: "x"}}
+	broken := &socket{server: &server{log: zap.New(core)}, x: &Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -48,15 +47,8 @@ type stepUsage struct {
 	TotalTokens  int64 `json:"total_tokens"`
 }
 
-// list is the envelope of every list of the API.
-type list[T any] struct {
-	Object  string `json:"object"`
-	Data    []T    `json:"data"`
-	HasMore bool   `json:"has_more"`
-}
-
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
-func (s *server) steps(x *exchange, r *http.Request) error {
+func (s *server) steps(x *Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
@@ -66,11 +58,11 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x.requestID = dispatch.BusID(id)
-	ctx, cancel := patient(r.Context())
+	x.RequestID = dispatch.BusID(id)
+	ctx, cancel := WithTimeout(r.Context())
 	defer cancel()
-	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
-		return s.store.Steps(ctx, x.who.tenant, id)
+	steps, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+		return s.store.Steps(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		_, err = s.find(x, r)
@@ -80,18 +72,18 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	}
 	shown := trail(steps, "response.step")
 	if len(steps) > 0 {
-		if err := s.showInputs(ctx, x.who.tenant, id, steps, shown.Data, turn); err != nil {
+		if err := s.showInputs(ctx, x.Who.Tenant, id, steps, shown.Data, turn); err != nil {
 			return err
 		}
 	}
 	if turn > 0 {
 		shown.Data = slices.DeleteFunc(shown.Data, func(o stepObject) bool { return o.Turn != turn })
 	}
-	return s.sendJSON(x, shown)
+	return x.SendJSON(shown)
 }
 
-func trail(steps []store.Step, object string) list[stepObject] {
-	all := list[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+func trail(steps []store.Step, object string) List[stepObject] {
+	all := List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
 	for i, step := range steps {
 		all.Data[i] = describe(step, object)
 	}
@@ -163,15 +155,4 @@ func jsonOrText(b []byte) *json.RawMessage {
 		raw = quoted
 	}
 	return &raw
-}
-
-func (s *server) sendJSON(x *exchange, value any) error {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // people read this
-	if err := enc.Encode(value); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	s.send(x, http.StatusOK, out.Bytes())
-	return nil
 }

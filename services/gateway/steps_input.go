@@ -34,7 +34,7 @@ func readTurn(q url.Values) (int, error) {
 	turn, err := strconv.Atoi(q.Get("turn"))
 	if err != nil || turn < 1 {
 		return 0, fault.Invalid("turn", "invalid_value",
-			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", excerpt(q.Get("turn"))))
+			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", Excerpt(q.Get("turn"))))
 	}
 	return turn, nil
 }
@@ -44,7 +44,7 @@ func readTurn(q url.Values) (int, error) {
 func (s *server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []store.Step, shown []stepObject, turn int,
 ) error {
-	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
 		return notFound(publicID(id))
 	}
@@ -122,7 +122,7 @@ func (s *server) continued(
 	case c.PreviousResponseID != "":
 		parent, _ := parseID(c.PreviousResponseID)
 		var line []store.Chain
-		line, err = within(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
+		line, err = Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
 		})
 		earlier, unreadable = transcript.Ancestors(line)
@@ -132,7 +132,7 @@ func (s *server) continued(
 	case c.Conversation != "":
 		conversation, _ := parseConversationID(c.Conversation)
 		var items [][]byte
-		items, err = within(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
+		items, err = Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))

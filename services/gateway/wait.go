@@ -97,7 +97,7 @@ func (s *server) watch(ctx context.Context) {
 			continue
 		}
 		done, err := s.store.Finished(ctx, ids)
-		if err != nil && !blind && ctx.Err() == nil && !unavailable(err) { // the store logs an outage
+		if err != nil && !blind && ctx.Err() == nil && !Unavailable(err) { // the store logs an outage
 			s.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
 		blind = err != nil
@@ -109,7 +109,7 @@ func (s *server) watch(ctx context.Context) {
 
 // await answers with the final object, however long it takes up to the deadline. ended is of the watch that began before the row was
 // there, or was read: a word that came since is not missed.
-func (s *server) await(x *exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
+func (s *server) await(x *Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
 	id := n.ID
 	late := time.NewTimer(n.Timeout + slack)
 	defer late.Stop()
@@ -120,19 +120,19 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest, ended <
 			return s.leave(n, 0)
 		case <-r.Context().Done():
 			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
-				return s.leave(n, retryAfter)
+				return s.leave(n, RetryAfter)
 			}
 			if n.Once.Key == "" { // else it may come back for its answer
-				s.hangUp(x.who.tenant, id)
+				s.hangUp(x.Who.Tenant, id)
 			}
-			return errHungUp
+			return ErrHungUp
 		}
 		ended = s.waiters.ended(id) // before the read: an end between the two is not missed
-		a, err := s.lookUp(r.Context(), x.who.tenant, id)
+		a, err := s.lookUp(r.Context(), x.Who.Tenant, id)
 		switch {
 		case err == nil && a.Status.Terminal():
 			return s.show(x, a)
-		case err != nil && !unavailable(err) && r.Context().Err() == nil:
+		case err != nil && !Unavailable(err) && r.Context().Err() == nil:
 			return err
 		}
 		// A hint that was not true, or a database that is away: the poll gives the word again.
@@ -141,12 +141,12 @@ func (s *server) await(x *exchange, r *http.Request, n store.NewRequest, ended <
 
 // hangUp cancels the request of a client that has gone.
 func (s *server) hangUp(tenant string, id uuid.UUID) {
-	ctx, cancel := patient(context.Background()) // the client's context has ended
+	ctx, cancel := WithTimeout(context.Background()) // the client's context has ended
 	defer cancel()
 	err := s.settleCancelled(ctx, tenant, id)
 	switch {
 	case err == nil || errors.Is(err, store.ErrStale):
-	case unavailable(err):
+	case Unavailable(err):
 		s.orphans.add(tenant, id)
 	default:
 		s.log.Error("request of a client that hung up not cancelled",
