@@ -233,7 +233,7 @@ func slowClients(t *testing.T, _ *inputs) {
 	const many = 400
 	open := func(text string) net.Conn {
 		t.Helper()
-		conn := dial(t, s.url, headerTimeout+bodyGrace+patienceOfTests)
+		conn := dial(t, s.url, headerTimeout+15*time.Second+patienceOfTests)
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}

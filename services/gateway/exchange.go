@@ -15,6 +15,9 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
+// WriteTimeout bounds the writing of an answer, from its first byte on.
+const WriteTimeout = 30 * time.Second
+
 // Exchange is one HTTP request on its way through the handlers. It collects
 // what the request's log line and metrics report.
 type Exchange struct {

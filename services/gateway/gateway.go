@@ -26,7 +26,6 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second // of a body that no handler reads; see readBody for the others
-	WriteTimeout  = 30 * time.Second // from the first byte of an answer on
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 	// writeBuffer bounds what the kernel holds for a client that reads slowly.

@@ -1,3 +1,7 @@
+// Package query runs the queries of HTTP handlers, each in bounded time and
+// repeated while the database is away. With Postgres away a handler therefore
+// answers 503 within a second (TestPostgresAwayIsSaidWithinASecond in package
+// gateway).
 package gateway
 
 import (
