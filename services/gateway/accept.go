@@ -17,6 +17,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/carry"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
@@ -30,7 +32,7 @@ const (
 )
 
 // create is POST /v1/responses.
-func (s *server) create(x *Exchange, r *http.Request) error {
+func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -40,7 +42,7 @@ func (s *server) create(x *Exchange, r *http.Request) error {
 	case err != nil:
 		return err
 	case !c.Generate:
-		return Unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
+		return httpapi.Unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
 	}
 	parent, err := s.parent(r.Context(), x.Who.Tenant, c)
 	if err != nil {
@@ -72,7 +74,7 @@ func (s *server) create(x *Exchange, r *http.Request) error {
 }
 
 // newRequest is the row that a request will have, but for whose it is, its lane and what it continues.
-func (s *server) newRequest(x *Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
+func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
@@ -86,7 +88,7 @@ func (s *server) newRequest(x *Exchange, h http.Header, c *responses.Create, bod
 }
 
 // resolve understands a body, and anew what it becomes with the items that its references name.
-func (s *server) resolve(ctx context.Context, who Principal, body []byte) ([]byte, *responses.Create, string, error) {
+func (s *server) resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
 	body, err := s.narrow(who, body)
 	if err != nil {
 		return nil, nil, "", err
@@ -104,7 +106,7 @@ func (s *server) resolve(ctx context.Context, who Principal, body []byte) ([]byt
 }
 
 // registry is what a principal may call. What its key may not is not there.
-func (s *server) registry(who Principal) *registry.Registry {
+func (s *server) registry(who httpapi.Principal) *registry.Registry {
 	if who.Tools == nil {
 		return s.cfg.Registry
 	}
@@ -113,7 +115,7 @@ func (s *server) registry(who Principal) *registry.Registry {
 
 // narrow is a body in which the request for all registered tools names those that the key may use and that its model is offered: the
 // orchestrator does not know the key.
-func (s *server) narrow(who Principal, body []byte) ([]byte, error) {
+func (s *server) narrow(who httpapi.Principal, body []byte) ([]byte, error) {
 	if who.Tools == nil {
 		return body, nil
 	}
@@ -130,13 +132,13 @@ func (s *server) narrow(who Principal, body []byte) ([]byte, error) {
 	case f != nil:
 		return nil, f
 	case int64(len(narrowed)) > s.cfg.MaxBody:
-		return nil, TooLarge(s.cfg.MaxBody)
+		return nil, httpapi.TooLarge(s.cfg.MaxBody)
 	}
 	return narrowed, nil
 }
 
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
-func (s *server) understand(who Principal, body []byte) (c *responses.Create, lane string, err error) {
+func (s *server) understand(who httpapi.Principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
 	if f = misplaced(store.Responses, body, c, f); f != nil {
 		return nil, "", f
@@ -167,8 +169,8 @@ func (s *server) understand(who Principal, body []byte) (c *responses.Create, la
 //
 // Where the lane has a free slot and no queue the row starts in progress: a commit and two hops less than by way of the claimer,
 // who would do the same.
-func (s *server) accept(ctx context.Context, x *Exchange, n *store.NewRequest) (store.Row, error) {
-	ctx, cancel := WithTimeout(context.WithoutCancel(ctx))
+func (s *server) accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequest) (store.Row, error) {
+	ctx, cancel := query.WithTimeout(context.WithoutCancel(ctx))
 	defer cancel()
 	tenant := s.tenants.of(n.Tenant)
 	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
@@ -181,7 +183,7 @@ func (s *server) accept(ctx context.Context, x *Exchange, n *store.NewRequest) (
 	n.Once, n.Admit = x.Once, s.freeSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	began := time.Now()
-	a, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
+	a, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Acceptance, error) { return s.store.Accept(ctx, *n) })
 	if err != nil {
 		return store.Row{}, s.notAccepted(x, *n, began, err)
 	}
@@ -191,7 +193,7 @@ func (s *server) accept(ctx context.Context, x *Exchange, n *store.NewRequest) (
 }
 
 // notAccepted looks after a request that has no row, or maybe one.
-func (s *server) notAccepted(x *Exchange, n store.NewRequest, began time.Time, err error) error {
+func (s *server) notAccepted(x *httpapi.Exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
 	case store.Unavailable(err):
@@ -212,7 +214,7 @@ func (s *server) notAccepted(x *Exchange, n store.NewRequest, began time.Time, e
 	return err
 }
 
-func (s *server) tellOver(x *Exchange, n store.NewRequest, limit *store.LimitError) error {
+func (s *server) tellOver(x *httpapi.Exchange, n store.NewRequest, limit *store.LimitError) error {
 	s.overLimits.WithLabelValues(string(limit.Limit)).Inc()
 	x.Quota = quotaHeaders(n.Limits, limit.Quota)
 	return overLimit(n.Tenant, n.Limits, limit)
@@ -223,7 +225,7 @@ func (s *server) freeSlot(lane string) bool {
 	free, ask := s.lanes.Reserve(lane)
 	if ask {
 		s.tasks.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+			ctx, cancel := context.WithTimeout(context.Background(), query.Timeout)
 			defer cancel()
 			s.lanes.Refresh(ctx, lane)
 		})
@@ -238,7 +240,7 @@ func (s *server) dispatch(ctx context.Context, row store.Row) {
 		s.bus.Wake()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), query.Timeout)
 	defer cancel()
 	if _, err := s.publish.Publish(ctx, false, row); err != nil {
 		s.log.Info("first turn not published, the sweep will", zap.String("request_id", dispatch.BusID(row.ID)), zap.Error(err))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -18,18 +19,18 @@ const defaultTenant = "default"
 func digest(key string) [32]byte { return sha256.Sum256([]byte(key)) }
 
 // keyed lets a request through that carries a key with the right to it.
-func (s *server) keyed(h Handler) Handler {
-	return s.withRight(apikey.ScopeResponses, func(p Principal, method string) bool { return p.May(method) }, h)
+func (s *server) keyed(h httpapi.Handler) httpapi.Handler {
+	return s.withRight(apikey.ScopeResponses, func(p httpapi.Principal, method string) bool { return p.May(method) }, h)
 }
 
 // adminKeyed lets those through who may do everything with their tenant's keys.
-func (s *server) adminKeyed(h Handler) Handler {
-	return s.withRight(apikey.ScopeAdmin, func(p Principal, _ string) bool { return p.Administers() }, h)
+func (s *server) adminKeyed(h httpapi.Handler) httpapi.Handler {
+	return s.withRight(apikey.ScopeAdmin, func(p httpapi.Principal, _ string) bool { return p.Administers() }, h)
 }
 
 // withRight looks at the header only: the body is not read yet.
-func (s *server) withRight(scope string, has func(p Principal, method string) bool, h Handler) Handler {
-	return func(x *Exchange, r *http.Request) error {
+func (s *server) withRight(scope string, has func(p httpapi.Principal, method string) bool, h httpapi.Handler) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		key = strings.TrimSpace(key)
 		if !strings.EqualFold(scheme, "Bearer") || key == "" {
@@ -52,29 +53,29 @@ func (s *server) withRight(scope string, has func(p Principal, method string) bo
 }
 
 // principal finds out who holds the key. errKeyUnknown: nobody.
-func (s *server) principal(r *http.Request, given string) (Principal, error) {
+func (s *server) principal(r *http.Request, given string) (httpapi.Principal, error) {
 	if sum := digest(given); s.cfg.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1 {
-		return Principal{Tenant: defaultTenant, Scopes: apikey.Scopes}, nil
+		return httpapi.Principal{Tenant: defaultTenant, Scopes: apikey.Scopes}, nil
 	}
 	pepper := apikey.Pepper(s.cfg.KeyPepper)
 	if len(pepper) == 0 {
-		return Principal{}, errKeyUnknown
+		return httpapi.Principal{}, errKeyUnknown
 	}
 	parts, ok := pepper.Read(given)
 	if !ok {
-		return Principal{}, errKeyUnknown
+		return httpapi.Principal{}, errKeyUnknown
 	}
 	key, err := s.keys.key(r.Context(), parts.ID)
 	if err != nil {
-		return Principal{}, err
+		return httpapi.Principal{}, err
 	}
 	if !pepper.Holds(key.Hash, parts.Secret) {
-		return Principal{}, errKeyUnknown
+		return httpapi.Principal{}, errKeyUnknown
 	}
-	return Principal{Tenant: key.Tenant, KeyID: key.ID, Scopes: key.Scopes, Models: key.Models, Tools: key.Tools}, nil
+	return httpapi.Principal{Tenant: key.Tenant, KeyID: key.ID, Scopes: key.Scopes, Models: key.Models, Tools: key.Tools}, nil
 }
 
-func unauthorized(x *Exchange, r *http.Request, message string) *fault.Error {
+func unauthorized(x *httpapi.Exchange, r *http.Request, message string) *fault.Error {
 	x.Header().Set("WWW-Authenticate", "Bearer")
 	x.LeaveBody(r)
 	return &fault.Error{
@@ -82,11 +83,11 @@ func unauthorized(x *Exchange, r *http.Request, message string) *fault.Error {
 	}
 }
 
-func forbidden(x *Exchange, r *http.Request) *fault.Error {
+func forbidden(x *httpapi.Exchange, r *http.Request) *fault.Error {
 	return missingScope(x, r, apikey.ScopeResponses)
 }
 
-func missingScope(x *Exchange, r *http.Request, scope string) *fault.Error {
+func missingScope(x *httpapi.Exchange, r *http.Request, scope string) *fault.Error {
 	x.LeaveBody(r)
 	return &fault.Error{
 		Status: http.StatusForbidden, Type: "invalid_request_error", Code: "missing_scope",

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkBadKeys(b *testing.B) {
 	s := &server{
 		cfg: Config{APIKey: testKey, KeyPepper: string(testPepper), MaxBody: 1 << 20}, key: digest(testKey), log: zap.NewNop(),
 		keys: newKeyring(shelved.find, &tasks, zap.NewNop()),
-		api:  New(Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks}),
+		api:  httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks}),
 	}
 	kept := testPepper.New()
 	full := living(kept.ID)

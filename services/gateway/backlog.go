@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // recount is how long a count of the queue is used again.
@@ -37,7 +38,7 @@ func (b *backlog) admit(ctx context.Context) error {
 	defer b.mu.Unlock()
 	if b.queued >= b.most {
 		return fault.RateLimited(
-			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), RetryAfter)
+			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), httpapi.RetryAfter)
 	}
 	b.queued++
 	return nil

@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -24,8 +26,8 @@ const (
 
 // oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
 // answer.
-func (s *server) oneCall(e relay.Endpoint) Handler {
-	return func(x *Exchange, r *http.Request) error {
+func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
@@ -56,7 +58,7 @@ func (s *server) oneCall(e relay.Endpoint) Handler {
 }
 
 // call accepts a request that is one model call and answers with its end.
-func (s *server) call(x *Exchange, r *http.Request, n store.NewRequest) error {
+func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
 	ended := s.waiters.watch(n.ID) // before the row is there: its end cannot be missed
 	defer s.waiters.forget(n.ID)
 	row, err := s.accept(r.Context(), x, &n)
@@ -73,18 +75,18 @@ func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
 
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
 // a request is not stored.
-func (s *server) callSteps(x *Exchange, r *http.Request) error {
+func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", Excerpt(public)))
+	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
 	digits, ok := strings.CutPrefix(public, callPrefix)
 	id, err := dispatch.RequestID(digits)
 	if !ok || err != nil || dispatch.BusID(id) != digits {
 		return noRequest
 	}
 	x.RequestID = digits
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
 		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there

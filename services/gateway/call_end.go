@@ -9,12 +9,13 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
 // HTTP error.
-func (s *server) showCall(x *Exchange, a *store.Answer) error {
+func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 	if a.Status == store.Completed && a.Streamed {
 		return s.retellCall(x, a)
 	}
@@ -30,7 +31,7 @@ func (s *server) showCall(x *Exchange, a *store.Answer) error {
 	return nil
 }
 
-func (s *server) sendCallFault(x *Exchange, f *fault.Error) {
+func (s *server) sendCallFault(x *httpapi.Exchange, f *fault.Error) {
 	x.SetRetryHeaders(f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
 		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.

@@ -13,12 +13,13 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
-func (s *server) streamCall(x *Exchange, r *http.Request, n store.NewRequest) error {
+func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
 	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (s *server) streamCall(x *Exchange, r *http.Request, n store.NewRequest) er
 	case err == nil:
 		return nil
 	case drained(ctx):
-		return f.leave(s.leave(n, RetryAfter))
+		return f.leave(s.leave(n, httpapi.RetryAfter))
 	case errors.Is(err, errLate):
 		return f.leave(s.leave(n, 0))
 	}
@@ -45,11 +46,11 @@ func (s *server) streamCall(x *Exchange, r *http.Request, n store.NewRequest) er
 	if n.Once.Key == "" { // whoever has the key may come again
 		s.hangUp(n.Tenant, n.ID)
 	}
-	return ErrHungUp
+	return httpapi.ErrHungUp
 }
 
 // replayCall sends the chunks of a streamed request from the first on, to a client that has its Idempotency-Key.
-func (s *server) replayCall(x *Exchange, r *http.Request, a *store.Answer) error {
+func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
 	}
@@ -64,17 +65,17 @@ func (s *server) replayCall(x *Exchange, r *http.Request, a *store.Answer) error
 	_ = f.look(ctx) // what is not found now is after a silence
 	if err := f.follow(ctx); err != nil {
 		f.out.cut()
-		return ErrHungUp
+		return httpapi.ErrHungUp
 	}
 	return nil
 }
 
 // retellCall sends the chunks of a request that has ended, and was streamed, once more.
-func (s *server) retellCall(x *Exchange, a *store.Answer) error {
+func (s *server) retellCall(x *httpapi.Exchange, a *store.Answer) error {
 	f := s.followCall(x, a.Tenant, a.ID, nil)
 	err := f.archived(context.Background(), a) // what it asks of the database is bounded
 	if errors.Is(err, errGoesOn) {
-		return fault.Unavailable(RetryAfter)
+		return fault.Unavailable(httpapi.RetryAfter)
 	}
 	return err
 }
@@ -86,7 +87,7 @@ type callFollower struct {
 	out *lateSSE
 }
 
-func (s *server) followCall(x *Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+func (s *server) followCall(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
 	out := &lateSSE{x: x, since: time.Now()}
 	return &callFollower{out: out, follower: follower{
 		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: livestream.Sequencer{Once: true},
@@ -100,7 +101,7 @@ func (f *callFollower) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, ErrHungUp) {
+		if errors.Is(err, httpapi.ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -131,7 +132,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 	case a.Status != store.Completed:
 		why, err := callFault(a)
 		if err != nil {
-			return f.fail(FaultOf(err))
+			return f.fail(httpapi.FaultOf(err))
 		}
 		return f.fail(why)
 	case f.seq.Ended() && f.seq.Whole():
@@ -188,7 +189,7 @@ func (f *callFollower) chunk(why *fault.Error) error {
 type lateSSE struct {
 	*sse // nil until then
 
-	x     *Exchange
+	x     *httpapi.Exchange
 	since time.Time
 }
 

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -262,7 +263,7 @@ func (c *chunks) retold(want string) {
 	}
 	rec := timeless{httptest.NewRecorder()}
 	s := &server{store: c.store, log: zap.NewNop()}
-	if err := s.show(&Exchange{ResponseWriter: rec}, a); err != nil {
+	if err := s.show(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}
 	same(c.tb, "the stream, once more", rec.Body.Bytes(), want)
@@ -323,7 +324,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 		"long":     {keepAlive, "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":\"c\"}}\n\ndata: [DONE]\n\n"},
 	} {
 		rec := timeless{httptest.NewRecorder()}
-		x := &Exchange{ResponseWriter: rec}
+		x := &httpapi.Exchange{ResponseWriter: rec}
 		f := (&server{log: zap.NewNop()}).followCall(x, "", [16]byte{}, nil)
 		f.out.since = time.Now().Add(-tt.waited)
 		if err := f.out.keep(); err != nil {

@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -20,7 +22,7 @@ const noticeLimit = 5 * time.Second
 
 // cancel is POST /v1/responses/{id}/cancel. Of a cancel and an end that race, one commit comes first and both callers are told
 // what it made.
-func (s *server) cancel(x *Exchange, r *http.Request) error {
+func (s *server) cancel(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
@@ -31,7 +33,7 @@ func (s *server) cancel(x *Exchange, r *http.Request) error {
 	if a.Status.Terminal() {
 		return s.show(x, a)
 	}
-	ctx, stop := WithTimeout(r.Context())
+	ctx, stop := query.WithTimeout(r.Context())
 	defer stop()
 	switch err := s.settleCancelled(ctx, a.Tenant, a.ID); {
 	case err == nil:
@@ -49,7 +51,7 @@ func (s *server) cancel(x *Exchange, r *http.Request) error {
 // settleCancelled commits a cancel and has everybody told. ErrStale: the request is not there or has ended. A commit whose
 // answer was lost is repeated and then looks stale; the notices are the sweep's in that case.
 func (s *server) settleCancelled(ctx context.Context, tenant string, id uuid.UUID) error {
-	_, err := Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.Settle(ctx, store.Settlement{
 			ID: id, Tenant: tenant, Status: store.Cancelled, AfterWork: true,
 		})

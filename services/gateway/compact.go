@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
@@ -15,7 +16,7 @@ const compactPath = "/v1/" + compaction.Endpoint
 
 // compact is POST /v1/responses/compact: a request of one model call, whose answer is a shorter history. It takes what create takes, as
 // far as it says which history and which model.
-func (s *server) compact(x *Exchange, r *http.Request) error {
+func (s *server) compact(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -29,7 +30,7 @@ func (s *server) compact(x *Exchange, r *http.Request) error {
 }
 
 // refuseCompaction says what of a request's compactions cannot be had; nil when all can.
-func (s *server) refuseCompaction(who Principal, c *responses.Create) error {
+func (s *server) refuseCompaction(who httpapi.Principal, c *responses.Create) error {
 	for i, it := range c.Input {
 		at := fmt.Sprintf("input[%d]", i)
 		switch {
@@ -37,11 +38,11 @@ func (s *server) refuseCompaction(who Principal, c *responses.Create) error {
 		case i < len(c.Input)-1:
 			return fault.Invalid(at, "invalid_value", fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type))
 		case !s.seals.Any():
-			return Unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
+			return httpapi.Unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
 		}
 	}
 	if c.CompactThreshold > 0 && !s.seals.Any() {
-		return Unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
+		return httpapi.Unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
 	}
 	return s.opens(who.Tenant, "input", c.Input)
 }

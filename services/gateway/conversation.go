@@ -11,6 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 // locked refuses what cannot be done while a response is in flight on a conversation, in OpenAI's words.
@@ -21,7 +23,7 @@ func locked(param string) *fault.Error {
 
 // acceptOn is accept for a request that may continue a conversation: that is looked at first, and the accept is refused by the
 // database if it has moved on since.
-func (s *server) acceptOn(ctx context.Context, x *Exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
+func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
 	if c.Conversation == "" {
 		return s.accept(ctx, x, n)
 	}
@@ -52,7 +54,7 @@ func (s *server) conversationState(ctx context.Context, c *responses.Create, ten
 			ids = append(ids, it.ID)
 		}
 	}
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	return askAbout(ctx, s, c.Conversation, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
 		return s.store.ConversationState(ctx, tenant, id, ids)
@@ -89,5 +91,5 @@ func (s *server) refuseLong(public string, items int, bytes int64) *fault.Error 
 	}
 	return fault.Invalid("", "conversation_too_long", fmt.Sprintf(
 		"Conversation with id '%s' is too long: at most %d items and %d bytes can be continued.",
-		Excerpt(public), store.MaxConversationItems, s.cfg.MaxBody))
+		httpapi.Excerpt(public), store.MaxConversationItems, s.cfg.MaxBody))
 }

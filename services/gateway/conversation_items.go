@@ -13,6 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -21,16 +23,16 @@ import (
 const conversationTries = 5
 
 func noItem(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", Excerpt(id)))
+	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", httpapi.Excerpt(id)))
 }
 
 // listItems is GET /v1/conversations/{id}/items.
-func (s *server) listItems(x *Exchange, r *http.Request) error {
-	wanted, err := ReadPageQuery(r.URL.Query())
+func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
+	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	if err := CheckInclude(r); err != nil {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	items, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
@@ -45,7 +47,7 @@ func (s *server) listItems(x *Exchange, r *http.Request) error {
 		})
 	})
 	if errors.Is(err, store.ErrNoItem) {
-		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", Excerpt(wanted.After)))
+		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", httpapi.Excerpt(wanted.After)))
 		f.Param = "after"
 		return f
 	}
@@ -56,8 +58,8 @@ func (s *server) listItems(x *Exchange, r *http.Request) error {
 	return s.sendItems(x, items[:min(len(items), wanted.Limit)], more)
 }
 
-func (s *server) sendItems(x *Exchange, items []store.StoredItem, more bool) error {
-	out := Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
+func (s *server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more bool) error {
+	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
 	for i, it := range items {
 		out.Data[i] = it.Data
 	}
@@ -68,8 +70,8 @@ func (s *server) sendItems(x *Exchange, items []store.StoredItem, more bool) err
 }
 
 // readItem is GET /v1/conversations/{id}/items/{item}.
-func (s *server) readItem(x *Exchange, r *http.Request) error {
-	if err := CheckInclude(r); err != nil {
+func (s *server) readItem(x *httpapi.Exchange, r *http.Request) error {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	name := r.PathValue("item")
@@ -95,7 +97,7 @@ func (s *server) readItem(x *Exchange, r *http.Request) error {
 }
 
 // addItems is POST /v1/conversations/{id}/items.
-func (s *server) addItems(x *Exchange, r *http.Request) error {
+func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -104,7 +106,7 @@ func (s *server) addItems(x *Exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	if err := CheckInclude(r); err != nil {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	if items, err = s.itemsToKeep(r.Context(), x.Who.Tenant, items); err != nil {
@@ -135,7 +137,7 @@ func (s *server) addItems(x *Exchange, r *http.Request) error {
 }
 
 // deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the conversation.
-func (s *server) deleteItem(x *Exchange, r *http.Request) error {
+func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("item")
 	change, err := uuid.NewV7()
 	if err != nil {
@@ -165,7 +167,7 @@ func (s *server) changeItems(
 	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
 ) (store.ConversationState, error) {
 	public := r.PathValue("id")
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	for range conversationTries {
 		state, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {

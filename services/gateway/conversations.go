@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -34,12 +36,12 @@ func parseConversationID(public string) (uuid.UUID, bool) {
 
 // noConversation answers alike for an id that is malformed, unknown or another's, wherever it stands.
 func noConversation(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Conversation with id '%s' not found.", Excerpt(id)))
+	return fault.NotFound(fmt.Sprintf("Conversation with id '%s' not found.", httpapi.Excerpt(id)))
 }
 
 // aboutConversation asks the database about the conversation that the path names.
 func aboutConversation[T any](s *server, r *http.Request, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	return askAbout(ctx, s, r.PathValue("id"), ask)
 }
@@ -50,21 +52,21 @@ func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx
 	if !ok {
 		return none, noConversation(public)
 	}
-	value, err := Retry(ctx, &s.tasks, func(ctx context.Context) (T, error) { return ask(ctx, id) })
+	value, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (T, error) { return ask(ctx, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return none, noConversation(public)
 	}
 	return value, err
 }
 
-func (s *server) sendConversation(x *Exchange, id uuid.UUID, metadata []byte) {
+func (s *server) sendConversation(x *httpapi.Exchange, id uuid.UUID, metadata []byte) {
 	x.Send(http.StatusOK, conversation.Conversation{
 		ID: publicConversationID(id), CreatedAt: dispatch.CreatedAt(id), Metadata: metadata,
 	}.JSON())
 }
 
 // createConversation is POST /v1/conversations.
-func (s *server) createConversation(x *Exchange, r *http.Request) error {
+func (s *server) createConversation(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -84,9 +86,9 @@ func (s *server) createConversation(x *Exchange, r *http.Request) error {
 	n := store.NewConversation{
 		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(itemid.Added(id, items)),
 	}
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	_, err = Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.CreateConversation(ctx, n)
 	})
 	if err != nil {
@@ -97,7 +99,7 @@ func (s *server) createConversation(x *Exchange, r *http.Request) error {
 }
 
 // readConversation is GET /v1/conversations/{id}.
-func (s *server) readConversation(x *Exchange, r *http.Request) error {
+func (s *server) readConversation(x *httpapi.Exchange, r *http.Request) error {
 	c, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) (store.Conversation, error) {
 		return s.store.Conversation(ctx, x.Who.Tenant, id)
 	})
@@ -109,7 +111,7 @@ func (s *server) readConversation(x *Exchange, r *http.Request) error {
 }
 
 // updateConversation is POST /v1/conversations/{id}.
-func (s *server) updateConversation(x *Exchange, r *http.Request) error {
+func (s *server) updateConversation(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -129,7 +131,7 @@ func (s *server) updateConversation(x *Exchange, r *http.Request) error {
 }
 
 // deleteConversation is DELETE /v1/conversations/{id}.
-func (s *server) deleteConversation(x *Exchange, r *http.Request) error {
+func (s *server) deleteConversation(x *httpapi.Exchange, r *http.Request) error {
 	tries := 0
 	_, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) (struct{}, error) {
 		tries++

@@ -11,6 +11,8 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -21,7 +23,7 @@ type deletion struct {
 }
 
 // delete is DELETE /v1/responses/{id}.
-func (s *server) delete(x *Exchange, r *http.Request) error {
+func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
@@ -31,10 +33,10 @@ func (s *server) delete(x *Exchange, r *http.Request) error {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
 	}
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	tries := 0
-	_, err = Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
 		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})

@@ -3,11 +3,12 @@ package gateway
 import (
 	"net/http"
 
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/openapi"
 )
 
 // document is GET /openapi.json.
-func (s *server) document(x *Exchange, _ *http.Request) error {
+func (s *server) document(x *httpapi.Exchange, _ *http.Request) error {
 	text, err := openapi.Document()
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -65,7 +67,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, ErrHungUp) {
+		if errors.Is(err, httpapi.ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -148,7 +150,7 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	}
 	if events == nil {
 		if events, err = retold(a, f.request); err != nil {
-			return f.lose(FaultOf(err))
+			return f.lose(httpapi.FaultOf(err))
 		}
 	}
 	if err := f.send(events[min(f.next, len(events)):]); err != nil {
@@ -162,9 +164,9 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 	if !a.Streamed {
 		return nil, nil
 	}
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -195,7 +197,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 func (f *follower) terminal(a *store.Answer) error {
 	object, err := render(a)
 	if err != nil {
-		return f.lose(FaultOf(err))
+		return f.lose(httpapi.FaultOf(err))
 	}
 	status := responses.Status(a.Status)
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -95,7 +96,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
-	s.api = New(Options{
+	s.api = httpapi.New(httpapi.Options{
 		Log: cfg.Runtime.Log, Metrics: cfg.Runtime.Metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks,
 	})
 	s.overLimits = process.Register(cfg.Runtime.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -123,7 +124,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.handler(),
 		ConnContext:       boundWrites,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: WriteTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: httpapi.WriteTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
 	}

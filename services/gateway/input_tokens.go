@@ -11,6 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/counting"
 )
 
@@ -18,7 +20,7 @@ const inputTokensPath = "/v1/" + counting.Endpoint
 
 // inputTokens is POST /v1/responses/input_tokens: a request of one step, which counts what the model would be shown. It takes what create
 // takes, as far as it says which history and which model.
-func (s *server) inputTokens(x *Exchange, r *http.Request) error {
+func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -28,7 +30,7 @@ func (s *server) inputTokens(x *Exchange, r *http.Request) error {
 
 // callOnHistory accepts a request of one step about what a response would continue, unless refuse does not let it through.
 func (s *server) callOnHistory(
-	x *Exchange, r *http.Request, body []byte, endpoint string, refuse func(*responses.Create) *fault.Error,
+	x *httpapi.Exchange, r *http.Request, body []byte, endpoint string, refuse func(*responses.Create) *fault.Error,
 ) error {
 	body, c, lane, err := s.resolve(r.Context(), x.Who, body)
 	if err != nil {
@@ -58,7 +60,7 @@ func (s *server) callOnHistory(
 // withConversation is a body with all that its conversation holds as its own input: whoever only counts does not lock it, and it may
 // move on meanwhile.
 func (s *server) withConversation(
-	ctx context.Context, who Principal, body []byte, c *responses.Create,
+	ctx context.Context, who httpapi.Principal, body []byte, c *responses.Create,
 ) (whole []byte, all *responses.Create, lane string, err error) {
 	state, err := s.conversationState(ctx, c, who.Tenant)
 	if err != nil {
@@ -81,7 +83,7 @@ func (s *server) withConversation(
 }
 
 func (s *server) spoken(ctx context.Context, tenant, public string) ([]item.Item, error) {
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	data, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) ([][]byte, error) {
 		return s.store.Spoken(ctx, tenant, id)

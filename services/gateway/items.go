@@ -9,28 +9,30 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/itemid"
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
-func (s *server) inputItems(x *Exchange, r *http.Request) error {
+func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
 		return notFound(public)
 	}
 	x.RequestID = dispatch.BusID(id)
-	wanted, err := ReadPageQuery(r.URL.Query())
+	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err == nil {
-		err = CheckInclude(r)
+		err = httpapi.CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	body, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(public)
 	}
@@ -41,7 +43,7 @@ func (s *server) inputItems(x *Exchange, r *http.Request) error {
 	if f != nil {
 		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
 	}
-	some, err := Cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
+	some, err := httpapi.Cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 const (
@@ -59,7 +61,7 @@ func (k *keyring) key(ctx context.Context, id string) (*store.Key, error) {
 	if looked == nil {
 		return key, err
 	}
-	limit := Timeout
+	limit := query.Timeout
 	if err == nil {
 		limit = keyImpatience
 	}
@@ -96,9 +98,9 @@ func (k *keyring) known(id string) (h *heldKey, looked <-chan struct{}, key *sto
 // lookAt outlives its client: others wait for the same word.
 func (k *keyring) lookAt(id string, h *heldKey) {
 	began := time.Now()
-	ctx, cancel := WithTimeout(context.Background())
+	ctx, cancel := query.WithTimeout(context.Background())
 	defer cancel()
-	key, err := Retry(ctx, k.tasks, func(ctx context.Context) (*store.Key, error) { return k.find(ctx, id) })
+	key, err := query.Retry(ctx, k.tasks, func(ctx context.Context) (*store.Key, error) { return k.find(ctx, id) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer func() { close(h.look); h.look = nil }()
@@ -108,7 +110,7 @@ func (k *keyring) lookAt(id string, h *heldKey) {
 	case err == nil || errors.Is(err, store.ErrNotFound):
 		h.key, h.asked, h.failed = nil, began, time.Time{}
 	default:
-		if h.failed.IsZero() && !Unavailable(err) { // the store logs an outage
+		if h.failed.IsZero() && !httpapi.Unavailable(err) { // the store logs an outage
 			k.log.Error("key not looked up", zap.Error(err))
 		}
 		h.failed, h.why = time.Now(), err
@@ -126,10 +128,10 @@ func (h *heldKey) verdict() (*store.Key, error) {
 	case h.key == nil && !h.asked.IsZero() && h.failed.IsZero() && h.look == nil:
 		return nil, errKeyUnknown
 	}
-	if !h.failed.IsZero() && !Unavailable(h.why) {
+	if !h.failed.IsZero() && !httpapi.Unavailable(h.why) {
 		return nil, h.why
 	}
-	return nil, ErrTimeout
+	return nil, query.ErrTimeout
 }
 
 func (h *heldKey) fresh() bool {

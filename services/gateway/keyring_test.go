@@ -17,6 +17,8 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -178,9 +180,9 @@ func TestKnownKeyOutlivesTheDatabaseForAMinute(t *testing.T) {
 				time.Sleep(keyGrace) //nolint:forbidigo // in a bubble
 				for _, id := range []string{"k", "gone", "never seen"} {
 					at := time.Now()
-					wantKey(t, ring, id, ErrTimeout, "after the grace")
-					if took := time.Since(at); took > Timeout {
-						t.Errorf("%s was waited for %v, want at most %v", id, took, Timeout)
+					wantKey(t, ring, id, query.ErrTimeout, "after the grace")
+					if took := time.Since(at); took > query.Timeout {
+						t.Errorf("%s was waited for %v, want at most %v", id, took, query.Timeout)
 					}
 				}
 				s.change(func(s *shelf) { s.err, s.takes = nil, 0 })
@@ -208,8 +210,8 @@ func TestClientThatHangsUpIsNotWaitedWith(t *testing.T) {
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
 		s.change(func(s *shelf) { s.takes = 100 * time.Millisecond })
 		ctx, cancel := context.WithCancelCause(t.Context())
-		cancel(ErrHungUp)
-		if _, err := ring.key(ctx, "k"); !errors.Is(err, ErrHungUp) {
+		cancel(httpapi.ErrHungUp)
+		if _, err := ring.key(ctx, "k"); !errors.Is(err, httpapi.ErrHungUp) {
 			t.Errorf("key = %v, want the context's cause", err)
 		}
 		wantKey(t, ring, "k", nil, "for the next client")

@@ -13,6 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/key"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -47,7 +49,7 @@ func showKey(k *store.Key) keyObject {
 
 // createKey is POST /v1/keys: a key of the tenant of the key that asks, which may do no more than that one. Only this answer has the
 // key in it; a repeat with the same Idempotency-Key gets the rest, and makes no other.
-func (s *server) createKey(x *Exchange, r *http.Request) error {
+func (s *server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	pepper := apikey.Pepper(s.cfg.KeyPepper)
 	if len(pepper) == 0 {
 		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
@@ -93,14 +95,14 @@ func (s *server) createKey(x *Exchange, r *http.Request) error {
 }
 
 // listKeys is GET /v1/keys: the tenant's keys, newest first, the revoked and expired ones too.
-func (s *server) listKeys(x *Exchange, r *http.Request) error {
-	p, err := ReadPageQuery(r.URL.Query())
+func (s *server) listKeys(x *httpapi.Exchange, r *http.Request) error {
+	p, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	all, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
+	all, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
 	if err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func (s *server) listKeys(x *Exchange, r *http.Request) error {
 	for i := range all {
 		shown[i] = showKey(&all[i])
 	}
-	piece, err := Cut(p, shown, func(k keyObject) string { return k.ID })
+	piece, err := httpapi.Cut(p, shown, func(k keyObject) string { return k.ID })
 	if err != nil {
 		return err
 	}
@@ -116,13 +118,13 @@ func (s *server) listKeys(x *Exchange, r *http.Request) error {
 }
 
 // readKey is GET /v1/keys/{id}.
-func (s *server) readKey(x *Exchange, r *http.Request) error {
+func (s *server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
 // revokeKey is DELETE /v1/keys/{id}: the key is refused from then on, within 5 s by every gateway. It stays in lists.
-func (s *server) revokeKey(x *Exchange, r *http.Request) error {
+func (s *server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	if _, err := s.aboutKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
 		return s.store.RevokeKey(ctx, x.Who.Tenant, id)
@@ -141,7 +143,7 @@ func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, err
 	return k, err
 }
 
-func (s *server) sendKey(ctx context.Context, x *Exchange, id string, find func(context.Context) (*store.Key, error)) error {
+func (s *server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
 	k, err := s.aboutKey(ctx, id, find)
 	if err != nil {
 		return err
@@ -151,13 +153,13 @@ func (s *server) sendKey(ctx context.Context, x *Exchange, id string, find func(
 
 // aboutKey asks the database about a key. It answers alike for an id that is malformed, unknown or another tenant's.
 func (s *server) aboutKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
-	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", Excerpt(id)))
+	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", httpapi.Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing
 	}
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	k, err := Retry(ctx, &s.tasks, ask)
+	k, err := query.Retry(ctx, &s.tasks, ask)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nothing
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 const (
@@ -21,18 +23,18 @@ const (
 )
 
 // list is GET /v1/responses: the tenant's stored responses, newest first.
-func (s *server) list(x *Exchange, r *http.Request) error {
+func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	q, reversed, err := readList(r.URL.Query())
 	if err == nil {
-		err = CheckInclude(r)
+		err = httpapi.CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
 	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -77,8 +79,8 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 }
 
 // pageOf shows what was found, the other way round if it was looked for against the order that the client wants.
-func pageOf(found store.Listing, reversed bool) (Page[json.RawMessage], error) {
-	out := Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
+func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
+	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {
 		object, err := render(a)

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // lastSecond is the last one that ids can tell.
@@ -29,7 +30,7 @@ var listedStatuses = map[string][]store.Status{
 
 // readList reads what a client wants listed. reversed: it is to be looked for against the order that the client wants, from before on.
 func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
-	p, err := ReadPageQuery(values)
+	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
 		return q, false, err
 	}
@@ -49,7 +50,7 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 		}
 		id, ok := parseID(cursor.id)
 		if !ok {
-			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", Excerpt(cursor.id)))
+			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
 		q = cursor.cut(q, id)
 	}
@@ -78,7 +79,7 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 		some, ok := listedStatuses[name]
 		if !ok {
 			return fault.Invalid("status", "invalid_value", fmt.Sprintf("Invalid value: '%s'. Supported values are: '%s'.",
-				Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
+				httpapi.Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
 		}
 		for _, status := range some {
 			if !slices.Contains(q.Statuses, status) {
@@ -123,7 +124,7 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 		id, ok := parseID(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
-				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", Excerpt(public)))
+				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
 		}
 		q.Parent = id
 	}
@@ -131,7 +132,7 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 		id, ok := parseConversationID(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
-				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", Excerpt(public)))
+				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))
 		}
 		q.Conversation = id
 	}
@@ -154,7 +155,7 @@ func readTimes(values url.Values, q *store.ListQuery) error {
 		switch {
 		case err != nil:
 			return fault.Invalid(name, "invalid_type",
-				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, Excerpt(text)))
+				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, httpapi.Excerpt(text)))
 		case second < 0:
 			return fault.Invalid(name, "integer_below_min_value",
 				fmt.Sprintf("Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.", name, second))

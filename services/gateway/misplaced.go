@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // inputNames are the parameters by which the endpoints take what a model is to
@@ -55,7 +56,7 @@ func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error
 		if route := routesByInput[name]; route != "" && endpoint != string(relay.Embeddings) {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
-		return Unsupported(name, message)
+		return httpapi.Unsupported(name, message)
 	}
 	return f
 }

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // wildcard is the model that serves every name not configured.
@@ -58,19 +59,19 @@ func (s *server) listFailed() func(error) {
 // models is GET /v1/models: the models by name, as far as the key may use them.
 // In the place of a wildcard stands what its upstream lists; an upstream that
 // does not answer takes nothing from the list but its own models.
-func (s *server) models(x *Exchange, r *http.Request) error {
+func (s *server) models(x *httpapi.Exchange, r *http.Request) error {
 	var served []catalog.Entry
 	if s.catalog != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), listWait)
 		defer cancel()
 		served = s.catalog.Models(ctx)
 	}
-	return x.SendJSON(List[modelObject]{Object: "list", Data: s.visible(x.Who, served)})
+	return x.SendJSON(httpapi.List[modelObject]{Object: "list", Data: s.visible(x.Who, served)})
 }
 
 // visible are the configured models and those of the wildcard's upstream that a
 // principal may use, by name.
-func (s *server) visible(who Principal, served []catalog.Entry) []modelObject {
+func (s *server) visible(who httpapi.Principal, served []catalog.Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
 	for _, m := range s.cfg.Registry.Models() {
@@ -97,7 +98,7 @@ func (s *server) modelObject(name string, e catalog.Entry) modelObject {
 
 // oneModel is GET /v1/models/{model...}: whatever a request may name. Clients
 // differ in whether they escape a slash in a name.
-func (s *server) oneModel(x *Exchange, r *http.Request) error {
+func (s *server) oneModel(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("model")
 	if _, f := s.model(x.Who, name); f != nil {
 		return f
@@ -124,20 +125,20 @@ func (s *server) knownModels() []catalog.Entry {
 
 // maySee tells whether a model exists for a principal: its key and its tenant
 // may use it.
-func (s *server) maySee(who Principal, model string) bool {
+func (s *server) maySee(who httpapi.Principal, model string) bool {
 	all := s.tenants.of(who.Tenant).Models
 	return who.MaySee(model) && (all == nil || slices.Contains(all, model))
 }
 
 // model finds the model that a principal asks for. One that it may not see is
 // not there.
-func (s *server) model(who Principal, name string) (registry.Model, *fault.Error) {
+func (s *server) model(who httpapi.Principal, name string) (registry.Model, *fault.Error) {
 	m, ok := s.cfg.Registry.Model(name)
 	if !ok || name == wildcard || !s.maySee(who, name) { // a wildcard serves other names than its own
 		return registry.Model{}, &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.%s",
-				Excerpt(name), s.modelHint(who, name)),
+				httpapi.Excerpt(name), s.modelHint(who, name)),
 		}
 	}
 	return m, nil
@@ -145,7 +146,7 @@ func (s *server) model(who Principal, name string) (registry.Model, *fault.Error
 
 // modelHint names models that a principal may use: those near to the name that
 // it wrote, or else the first ones.
-func (s *server) modelHint(who Principal, name string) string {
+func (s *server) modelHint(who httpapi.Principal, name string) string {
 	const most = 5
 	var names []string
 	for _, m := range s.visible(who, s.knownModels()) {

@@ -16,6 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -48,8 +50,8 @@ var accepting = map[string]bool{
 // A handler of an accepting route has to accept by [server.accept]. Any other takes the id of what it makes from
 // [exchange.newID], writes it so that writing it twice is harmless, and answers by [server.send]: if it dies with the key held, the
 // repeat runs it again under the same id.
-func (s *server) once(pattern string, h Handler) Handler {
-	return func(x *Exchange, r *http.Request) error {
+func (s *server) once(pattern string, h httpapi.Handler) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
 		keys := r.Header.Values(onceHeader)
 		if len(keys) == 0 {
 			return h(x, r)
@@ -89,7 +91,7 @@ func onceHash(r *http.Request, body []byte) []byte {
 }
 
 // onceReused is no 409: SDKs send those again.
-func onceReused(x *Exchange) *fault.Error {
+func onceReused(x *httpapi.Exchange) *fault.Error {
 	x.Header().Set("X-Should-Retry", "false")
 	return &fault.Error{
 		Status: http.StatusUnprocessableEntity, Type: "invalid_request_error", Code: "idempotency_key_reused",
@@ -99,18 +101,18 @@ func onceReused(x *Exchange) *fault.Error {
 
 // acceptOnce looks before it runs the handler, so that a repeat is neither refused for what has changed since nor held against a
 // limit. Of two that both find nothing, one accepts; the other may be refused for what the first has done, and looks again.
-func (s *server) acceptOnce(x *Exchange, r *http.Request, h Handler) error {
+func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.seen(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
 		repeated := errors.Is(refused, store.ErrRepeat)
-		if refused == nil || x.Accepted || !repeated && FaultOf(refused).Status >= http.StatusInternalServerError {
+		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
 		seen, err = s.seen(r.Context(), x)
 		switch {
 		case errors.Is(err, store.ErrNotFound) && repeated: // its time is over, just now
-			return fault.Unavailable(RetryAfter)
+			return fault.Unavailable(httpapi.RetryAfter)
 		case errors.Is(err, store.ErrNotFound):
 			return refused
 		}
@@ -124,17 +126,17 @@ func (s *server) acceptOnce(x *Exchange, r *http.Request, h Handler) error {
 	return s.repeat(x, r, seen.ID)
 }
 
-func (s *server) seen(ctx context.Context, x *Exchange) (*store.Seen, error) {
-	ctx, cancel := WithTimeout(ctx)
+func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
 		return s.store.Seen(ctx, x.Who.Tenant, x.Once.Key)
 	})
 }
 
 // repeat answers for the request that was accepted with the same key: a stream from its first event on, one in the background as it
 // stands, one in the foreground at its end. Every repeat waits for itself, and none of them cancels the request when it hangs up.
-func (s *server) repeat(x *Exchange, r *http.Request, id uuid.UUID) error {
+func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
 	x.RequestID = dispatch.BusID(id)
 	x.Header().Set(replayedHeader, "true")
 	ended := s.waiters.watch(id)
@@ -171,7 +173,7 @@ func (s *server) repeat(x *Exchange, r *http.Request, id uuid.UUID) error {
 }
 
 // makeOnce runs a handler that accepts no request while it holds the key, and keeps its answer for repeats. Refusals are not kept.
-func (s *server) makeOnce(x *Exchange, r *http.Request, h Handler) error {
+func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.hold(r.Context(), x)
 	switch {
 	case err != nil:
@@ -189,12 +191,12 @@ func (s *server) makeOnce(x *Exchange, r *http.Request, h Handler) error {
 }
 
 // hold takes the exchange's key, or returns what was done with it. It waits for another that holds it.
-func (s *server) hold(ctx context.Context, x *Exchange) (*store.Seen, error) {
+func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make an id: %w", err)
 	}
-	until := time.Now().Add(onceHold + Timeout)
+	until := time.Now().Add(onceHold + query.Timeout)
 	for {
 		made, err := s.tryHold(ctx, x, id)
 		if err == nil {
@@ -212,19 +214,19 @@ func (s *server) hold(ctx context.Context, x *Exchange) (*store.Seen, error) {
 			return nil, err
 		}
 		if time.Now().After(until) {
-			return nil, fault.Unavailable(RetryAfter) // one holder after the other died of it
+			return nil, fault.Unavailable(httpapi.RetryAfter) // one holder after the other died of it
 		}
 		if !process.Sleep(ctx, oncePause) {
-			return nil, ErrHungUp
+			return nil, httpapi.ErrHungUp
 		}
 	}
 }
 
-func (s *server) tryHold(ctx context.Context, x *Exchange, id uuid.UUID) (uuid.UUID, error) {
-	ctx, cancel := WithTimeout(ctx)
+func (s *server) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (uuid.UUID, error) {
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	tries := 0
-	return Retry(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
 		tries++
 		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, onceHold)
 		if tries > 1 && errors.Is(err, store.ErrRepeat) { // held by our own first try, whose answer was lost?
@@ -237,10 +239,10 @@ func (s *server) tryHold(ctx context.Context, x *Exchange, id uuid.UUID) (uuid.U
 }
 
 // letGo ends a hold. What cannot be written down now ends by itself.
-func (s *server) letGo(x *Exchange, failed error) {
-	ctx, cancel := WithTimeout(context.Background()) // the client may have gone
+func (s *server) letGo(x *httpapi.Exchange, failed error) {
+	ctx, cancel := query.WithTimeout(context.Background()) // the client may have gone
 	defer cancel()
-	_, err := Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		answer := x.Sent
 		if x.Kept != nil {
 			answer = x.Kept
@@ -248,7 +250,7 @@ func (s *server) letGo(x *Exchange, failed error) {
 		if failed == nil && answer != nil && len(answer) <= maxKept && x.Status < http.StatusBadRequest {
 			return struct{}{}, s.store.Keep(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
 		}
-		nothing := failed != nil && FaultOf(failed).Status < http.StatusInternalServerError
+		nothing := failed != nil && httpapi.FaultOf(failed).Status < http.StatusInternalServerError
 		return struct{}{}, s.store.Release(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, !nothing)
 	})
 	if err != nil && !errors.Is(err, store.ErrStale) {

@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // maker is a server whose one POST makes something and no request.
@@ -28,7 +29,7 @@ type maker struct {
 	runs atomic.Int32
 }
 
-func newMaker(t *testing.T, do func(m *maker, x *Exchange, id uuid.UUID) error) *maker {
+func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID) error) *maker {
 	t.Helper()
 	st, err := store.Open(store.Config{URL: storetest.Database(t, migrate), MaxConns: 4})
 	if err != nil {
@@ -41,7 +42,7 @@ func newMaker(t *testing.T, do func(m *maker, x *Exchange, id uuid.UUID) error) 
 		t.Fatal(err)
 	}
 	m := &maker{server: s}
-	once := m.once("/v1/things", func(x *Exchange, _ *http.Request) error {
+	once := m.once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
 		m.runs.Add(1)
 		id, err := x.NewID()
 		if err != nil {
@@ -49,7 +50,7 @@ func newMaker(t *testing.T, do func(m *maker, x *Exchange, id uuid.UUID) error) 
 		}
 		return do(m, x, id)
 	})
-	m.api.Add(Routes{"/v1/things": {http.MethodPost: func(x *Exchange, r *http.Request) error {
+	m.api.Add(httpapi.Routes{"/v1/things": {http.MethodPost: func(x *httpapi.Exchange, r *http.Request) error {
 		x.Who.Tenant = "a"
 		return once(x, r)
 	}}}, nil)
@@ -89,7 +90,7 @@ func (m *maker) useWithin(ctx context.Context, key, body string) (reply, error) 
 
 func TestAnAnswerIsKeptForRepeats(t *testing.T) {
 	t.Parallel()
-	m := newMaker(t, func(m *maker, x *Exchange, id uuid.UUID) error {
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		x.Send(http.StatusCreated, []byte(id.String()))
 		return nil
 	})
@@ -107,7 +108,7 @@ func TestAnAnswerIsKeptForRepeats(t *testing.T) {
 func TestConcurrentUsesOfAKeyRunOneHandler(t *testing.T) {
 	t.Parallel()
 	let := make(chan struct{})
-	m := newMaker(t, func(m *maker, x *Exchange, id uuid.UUID) error {
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		<-let
 		x.Send(http.StatusOK, []byte(id.String()))
 		return nil
@@ -145,7 +146,7 @@ func TestWhatAHandlerThatFailedMadeIsMadeUnderTheSameID(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var ids []uuid.UUID
-			m := newMaker(t, func(m *maker, x *Exchange, id uuid.UUID) error {
+			m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 				if ids = append(ids, id); len(ids) == 1 {
 					return tt.err
 				}
@@ -165,7 +166,7 @@ func TestWhatAHandlerThatFailedMadeIsMadeUnderTheSameID(t *testing.T) {
 func TestALargeAnswerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	ids := map[uuid.UUID]bool{}
-	m := newMaker(t, func(m *maker, x *Exchange, id uuid.UUID) error {
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		ids[id] = true
 		x.Send(http.StatusOK, make([]byte, maxKept+1))
 		return nil
@@ -183,7 +184,7 @@ func TestALargeAnswerIsMadeAgain(t *testing.T) {
 func TestAWaitForAHeldKeyEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	let := make(chan struct{})
-	m := newMaker(t, func(m *maker, x *Exchange, _ uuid.UUID) error { <-let; x.Send(http.StatusOK, nil); return nil })
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, _ uuid.UUID) error { <-let; x.Send(http.StatusOK, nil); return nil })
 	first := make(chan reply, 1)
 	go func() { first <- m.use(t, "k", "{}") }()
 	eventually(t, "a run", func() bool { return m.runs.Load() == 1 })

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -66,7 +67,7 @@ func (o *orphans) due() []orphan {
 
 // cancelOrphans cancels what is due, all at once: the store joins them into few statements. What cannot be cancelled now stays.
 func (s *server) cancelOrphans(ctx context.Context) {
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	var all sync.WaitGroup
 	defer all.Wait()

@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 // The codes of a previous_response_id that cannot be continued. The first is OpenAI's, the others are ours.
@@ -32,9 +34,9 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	p, err := Retry(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
+	p, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
 		return s.store.Previous(ctx, tenant, id)
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -88,7 +90,7 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 func noPrevious(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: previousNotFound, Param: "previous_response_id",
-		Message: fmt.Sprintf("Previous response with id '%s' not found.", Excerpt(id)),
+		Message: fmt.Sprintf("Previous response with id '%s' not found.", httpapi.Excerpt(id)),
 	}
 }
 

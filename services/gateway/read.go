@@ -10,16 +10,18 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
-func (s *server) read(x *Exchange, r *http.Request) error {
+func (s *server) read(x *httpapi.Exchange, r *http.Request) error {
 	events, err := s.wantsStream(x, r)
 	if err != nil {
 		return err
 	}
-	if err := CheckInclude(r); err != nil {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	a, err := s.find(x, r)
@@ -35,12 +37,12 @@ func (s *server) read(x *Exchange, r *http.Request) error {
 // notFound answers alike for an id that is malformed, unknown or another
 // tenant's.
 func notFound(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Response with id '%s' not found.", Excerpt(id)))
+	return fault.NotFound(fmt.Sprintf("Response with id '%s' not found.", httpapi.Excerpt(id)))
 }
 
 // find reads the response that the path names. Malformed, unknown, foreign and unstored ids, and those of requests that are no
 // responses, are not told apart.
-func (s *server) find(x *Exchange, r *http.Request) (*store.Answer, error) {
+func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
@@ -55,13 +57,13 @@ func (s *server) find(x *Exchange, r *http.Request) (*store.Answer, error) {
 }
 
 func (s *server) lookUp(ctx context.Context, tenant string, id uuid.UUID) (*store.Answer, error) {
-	ctx, cancel := WithTimeout(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Answer, error) { return s.store.Answer(ctx, tenant, id) })
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Answer, error) { return s.store.Answer(ctx, tenant, id) })
 }
 
 // show sends a request as it stands.
-func (s *server) show(x *Exchange, a *store.Answer) error {
+func (s *server) show(x *httpapi.Exchange, a *store.Answer) error {
 	if isCall(a) {
 		return s.showCall(x, a)
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 func TestStepsAreTheAuditTrail(t *testing.T) {
@@ -144,8 +145,8 @@ func TestEveryExchangeIsNumberedCountedAndLogged(t *testing.T) {
 func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	a := New(Options{Log: zap.New(core), Metrics: prometheus.NewRegistry(), Tasks: new(sync.WaitGroup)})
-	a.Add(Routes{"/panic": {http.MethodGet: func(*Exchange, *http.Request) error {
+	a := httpapi.New(httpapi.Options{Log: zap.New(core), Metrics: prometheus.NewRegistry(), Tasks: new(sync.WaitGroup)})
+	a.Add(httpapi.Routes{"/panic": {http.MethodGet: func(*httpapi.Exchange, *http.Request) error {
 		panic("the client's secret")
 	}}}, nil)
 	w := httptest.NewRecorder()

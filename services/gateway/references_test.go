@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 func TestItemReferences(t *testing.T) {
@@ -76,7 +77,7 @@ func TestItemReferences(t *testing.T) {
 		f := r.fault(t)
 		shown := strings.ReplaceAll(tt.id, `\u0000`, "\x00")
 		want := fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. "+
-			"Try again with `store` set to true, or remove this item from your input.", Excerpt(shown))
+			"Try again with `store` set to true, or remove this item from your input.", httpapi.Excerpt(shown))
 		if r.status != http.StatusNotFound || f["message"] != want || f["param"] != "input" || f["code"] != nil {
 			t.Errorf("%s: answered %d %.300s, want 404", tt.name, r.status, r.body)
 		}

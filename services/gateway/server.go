@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
@@ -21,7 +22,7 @@ import (
 type server struct {
 	cfg         Config
 	seals       compaction.Keys
-	api         *API
+	api         *httpapi.API
 	key         [32]byte // digest of WINDLASS_API_KEY
 	keys        *keyring
 	catalog     *catalog.Catalog // of the wildcard's upstream; nil without a wildcard
@@ -48,8 +49,8 @@ type server struct {
 }
 
 // routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
-func (s *server) routes() Routes {
-	return Routes{
+func (s *server) routes() httpapi.Routes {
+	return httpapi.Routes{
 		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},
 		compactPath:                      {http.MethodPost: s.compact},
 		inputTokensPath:                  {http.MethodPost: s.inputTokens},
@@ -73,30 +74,34 @@ func (s *server) routes() Routes {
 }
 
 // adminRoutes are the routes that need a key with the scope admin.
-func (s *server) adminRoutes() Routes {
-	return Routes{
+func (s *server) adminRoutes() httpapi.Routes {
+	return httpapi.Routes{
 		"/v1/keys":      {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
 		"/v1/keys/{id}": {http.MethodGet: s.readKey, http.MethodDelete: s.revokeKey},
 	}
 }
 
 // public are the routes that need no key.
-func (s *server) public() Routes {
-	return Routes{
+func (s *server) public() httpapi.Routes {
+	return httpapi.Routes{
 		"/openapi.json": {http.MethodGet: s.document},
 	}
 }
 
 // handler is the whole API.
 func (s *server) handler() http.Handler {
-	post := func(pattern, method string, h Handler) Handler {
+	post := func(pattern, method string, h httpapi.Handler) httpapi.Handler {
 		if method == http.MethodPost {
 			return s.once(pattern, h)
 		}
 		return h
 	}
-	s.api.Add(s.routes(), func(pattern, method string, h Handler) Handler { return s.keyed(post(pattern, method, h)) })
-	s.api.Add(s.adminRoutes(), func(pattern, method string, h Handler) Handler { return s.adminKeyed(post(pattern, method, h)) })
+	s.api.Add(s.routes(), func(pattern, method string, h httpapi.Handler) httpapi.Handler {
+		return s.keyed(post(pattern, method, h))
+	})
+	s.api.Add(s.adminRoutes(), func(pattern, method string, h httpapi.Handler) httpapi.Handler {
+		return s.adminKeyed(post(pattern, method, h))
+	})
 	s.api.Add(s.public(), nil)
 	return s.api.Handler()
 }

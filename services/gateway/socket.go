@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // socket is the WebSocket of one client: requests in, events out, one response at a time on each lane.
 type socket struct {
 	server   *server
-	x        *Exchange
+	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
 	patience time.Duration           // for one write
@@ -36,7 +37,7 @@ type socket struct {
 }
 
 // listOrUpgrade is GET /v1/responses.
-func (s *server) listOrUpgrade(x *Exchange, r *http.Request) error {
+func (s *server) listOrUpgrade(x *httpapi.Exchange, r *http.Request) error {
 	if asksFor(r.Header, "Upgrade", "websocket") {
 		return s.upgrade(x, r)
 	}
@@ -44,7 +45,7 @@ func (s *server) listOrUpgrade(x *Exchange, r *http.Request) error {
 }
 
 // upgrade opens the WebSocket mode of POST /v1/responses.
-func (s *server) upgrade(x *Exchange, r *http.Request) error {
+func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
 		return forbidden(x, r)
 	}
@@ -170,11 +171,11 @@ func (k *socket) read(ctx context.Context) error {
 	for {
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
-			return ErrHungUp
+			return httpapi.ErrHungUp
 		}
 		if typ != websocket.MessageText {
 			k.close(websocket.StatusUnsupportedData, "messages are text")
-			return ErrHungUp
+			return httpapi.ErrHungUp
 		}
 		a := arrival{size: int64(len(message))}
 		a.Message, a.fault = responses.ReadMessage(message)

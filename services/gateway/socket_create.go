@@ -14,6 +14,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -23,7 +24,7 @@ type socketTurn struct {
 	*socket
 	arrival
 
-	x *Exchange // its own, for what an exchange notes
+	x *httpapi.Exchange // its own, for what an exchange notes
 }
 
 func (k *socket) turn(a arrival) *socketTurn {
@@ -34,7 +35,7 @@ func (k *socket) turn(a arrival) *socketTurn {
 func (t *socketTurn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = PanicError(p)
+			err = httpapi.PanicError(p)
 			t.server.log.Error("message not served", zap.String("delivery", t.x.ID), zap.String("request_id", t.x.RequestID), zap.Error(err))
 		}
 	}()
@@ -48,11 +49,11 @@ func (t *socketTurn) handle(ctx context.Context) error {
 	outcome := http.StatusOK
 	var sent error
 	switch {
-	case errors.Is(err, ErrHungUp):
-		outcome, sent = StatusHungUp, err
+	case errors.Is(err, httpapi.ErrHungUp):
+		outcome, sent = httpapi.StatusHungUp, err
 	case err != nil:
 		t.forget()
-		f := FaultOf(err)
+		f := httpapi.FaultOf(err)
 		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
@@ -62,9 +63,9 @@ func (t *socketTurn) handle(ctx context.Context) error {
 	switch {
 	case outcome >= http.StatusInternalServerError:
 		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
-	case outcome != http.StatusOK && outcome != StatusHungUp:
-		f := FaultOf(err)
-		fields = append(fields, zap.String("code", f.Code), zap.String("error", WithoutQuotes(f.Message)))
+	case outcome != http.StatusOK && outcome != httpapi.StatusHungUp:
+		f := httpapi.FaultOf(err)
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", httpapi.WithoutQuotes(f.Message)))
 	}
 	log("message served", fields...)
 	return sent
@@ -89,14 +90,14 @@ func (t *socketTurn) create(ctx context.Context) error {
 	case c.Generate:
 		return t.respond(ctx, c, n)
 	case c.Conversation != "": // it would be in nobody's history
-		return Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
+		return httpapi.Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
 	}
 	return t.warmUp(c, n)
 }
 
 // understand makes a request of the message as create does of a body; one that continues what only this connection knows has all of it
 // as its input.
-func (t *socketTurn) understand(ctx context.Context, who Principal) (*responses.Create, store.NewRequest, error) {
+func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
 	body, c, lane, err := s.resolve(ctx, who, t.Body)
@@ -124,16 +125,16 @@ func (t *socketTurn) understand(ctx context.Context, who Principal) (*responses.
 }
 
 // principal asks again who holds the key: it may have been revoked since.
-func (t *socketTurn) principal() (Principal, error) {
+func (t *socketTurn) principal() (httpapi.Principal, error) {
 	_, key, _ := strings.Cut(t.r.Header.Get("Authorization"), " ")
 	who, err := t.server.principal(t.r, strings.TrimSpace(key))
 	switch {
 	case errors.Is(err, errKeyUnknown):
-		return Principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
+		return httpapi.Principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
 	case err != nil:
-		return Principal{}, err
+		return httpapi.Principal{}, err
 	case !who.May(http.MethodPost):
-		return Principal{}, forbidden(t.x, t.r)
+		return httpapi.Principal{}, forbidden(t.x, t.r)
 	}
 	return who, nil
 }

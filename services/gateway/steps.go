@@ -11,6 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -48,7 +50,7 @@ type stepUsage struct {
 }
 
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
-func (s *server) steps(x *Exchange, r *http.Request) error {
+func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := parseID(public)
 	if !ok {
@@ -59,9 +61,9 @@ func (s *server) steps(x *Exchange, r *http.Request) error {
 		return err
 	}
 	x.RequestID = dispatch.BusID(id)
-	ctx, cancel := WithTimeout(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
 		return s.store.Steps(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
@@ -82,8 +84,8 @@ func (s *server) steps(x *Exchange, r *http.Request) error {
 	return x.SendJSON(shown)
 }
 
-func trail(steps []store.Step, object string) List[stepObject] {
-	all := List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+func trail(steps []store.Step, object string) httpapi.List[stepObject] {
+	all := httpapi.List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
 	for i, step := range steps {
 		all.Data[i] = describe(step, object)
 	}

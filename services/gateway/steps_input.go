@@ -14,6 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/audit"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -34,7 +36,7 @@ func readTurn(q url.Values) (int, error) {
 	turn, err := strconv.Atoi(q.Get("turn"))
 	if err != nil || turn < 1 {
 		return 0, fault.Invalid("turn", "invalid_value",
-			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", Excerpt(q.Get("turn"))))
+			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", httpapi.Excerpt(q.Get("turn"))))
 	}
 	return turn, nil
 }
@@ -44,7 +46,7 @@ func readTurn(q url.Values) (int, error) {
 func (s *server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []store.Step, shown []stepObject, turn int,
 ) error {
-	body, err := Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
 		return notFound(publicID(id))
 	}
@@ -122,7 +124,7 @@ func (s *server) continued(
 	case c.PreviousResponseID != "":
 		parent, _ := parseID(c.PreviousResponseID)
 		var line []store.Chain
-		line, err = Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
+		line, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
 		})
 		earlier, unreadable = transcript.Ancestors(line)
@@ -132,7 +134,7 @@ func (s *server) continued(
 	case c.Conversation != "":
 		conversation, _ := parseConversationID(c.Conversation)
 		var items [][]byte
-		items, err = Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
+		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))

@@ -16,13 +16,15 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // stream accepts a request and sends its events to what open opens. An error that is not errHungUp was before the request was
 // accepted, and is for the caller to tell; from then on the stream tells it.
 func (s *server) stream(
-	ctx context.Context, x *Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
+	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
 ) error {
 	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
@@ -56,13 +58,13 @@ func (s *server) left(ctx context.Context, n store.NewRequest, err error) error 
 	default:
 		s.hangUp(n.Tenant, n.ID)
 	}
-	return ErrHungUp
+	return httpapi.ErrHungUp
 }
 
 var errLate = errors.New("the response has not ended long after its deadline")
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on, or from the one behind starting_after.
-func (s *server) resume(x *Exchange, r *http.Request, a *store.Answer) error {
+func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -102,7 +104,7 @@ func obfuscates(q url.Values) (*bool, error) {
 }
 
 // replay sends the events of a response that has a row, from the one behind after on.
-func (s *server) replay(x *Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
+func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
 		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {
@@ -125,7 +127,7 @@ func (s *server) replay(x *Exchange, r *http.Request, a *store.Answer, c *respon
 	}
 	if err != nil {
 		f.out.cut()
-		return ErrHungUp
+		return httpapi.ErrHungUp
 	}
 	return nil
 }
@@ -134,10 +136,10 @@ func (s *server) replay(x *Exchange, r *http.Request, a *store.Answer, c *respon
 func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
-		ctx, cancel := WithTimeout(ctx)
+		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +161,7 @@ func startingAfter(q url.Values) (int, error) {
 	switch {
 	case err != nil:
 		return 0, fault.Invalid("starting_after", "invalid_type", fmt.Sprintf(
-			"Invalid type for 'starting_after': expected an integer, but got '%s' instead.", Excerpt(text)))
+			"Invalid type for 'starting_after': expected an integer, but got '%s' instead.", httpapi.Excerpt(text)))
 	case n < 0:
 		return 0, fault.Invalid("starting_after", "integer_below_min_value", fmt.Sprintf(
 			"Invalid 'starting_after': integer below minimum value. Expected a value >= 0, but got %d instead.", n))
@@ -171,7 +173,7 @@ func startingAfter(q url.Values) (int, error) {
 const maxAsk = 1 << 10
 
 // wantsStream reads the stream parameter: from the query or, without one there, from a small JSON body, where openai-go puts it.
-func (s *server) wantsStream(x *Exchange, r *http.Request) (bool, error) {
+func (s *server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
 	text := r.URL.Query().Get("stream")
 	switch {
 	case text != "":
@@ -196,7 +198,7 @@ func (s *server) wantsStream(x *Exchange, r *http.Request) (bool, error) {
 
 func notBoolean(param, text string) *fault.Error {
 	return fault.Invalid(param, "invalid_type", fmt.Sprintf(
-		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, Excerpt(text)))
+		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, httpapi.Excerpt(text)))
 }
 
 // outputOf reads the items of a final object.

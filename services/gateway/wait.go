@@ -14,6 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -97,7 +99,7 @@ func (s *server) watch(ctx context.Context) {
 			continue
 		}
 		done, err := s.store.Finished(ctx, ids)
-		if err != nil && !blind && ctx.Err() == nil && !Unavailable(err) { // the store logs an outage
+		if err != nil && !blind && ctx.Err() == nil && !httpapi.Unavailable(err) { // the store logs an outage
 			s.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
 		blind = err != nil
@@ -109,7 +111,7 @@ func (s *server) watch(ctx context.Context) {
 
 // await answers with the final object, however long it takes up to the deadline. ended is of the watch that began before the row was
 // there, or was read: a word that came since is not missed.
-func (s *server) await(x *Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
+func (s *server) await(x *httpapi.Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
 	id := n.ID
 	late := time.NewTimer(n.Timeout + slack)
 	defer late.Stop()
@@ -120,19 +122,19 @@ func (s *server) await(x *Exchange, r *http.Request, n store.NewRequest, ended <
 			return s.leave(n, 0)
 		case <-r.Context().Done():
 			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
-				return s.leave(n, RetryAfter)
+				return s.leave(n, httpapi.RetryAfter)
 			}
 			if n.Once.Key == "" { // else it may come back for its answer
 				s.hangUp(x.Who.Tenant, id)
 			}
-			return ErrHungUp
+			return httpapi.ErrHungUp
 		}
 		ended = s.waiters.ended(id) // before the read: an end between the two is not missed
 		a, err := s.lookUp(r.Context(), x.Who.Tenant, id)
 		switch {
 		case err == nil && a.Status.Terminal():
 			return s.show(x, a)
-		case err != nil && !Unavailable(err) && r.Context().Err() == nil:
+		case err != nil && !httpapi.Unavailable(err) && r.Context().Err() == nil:
 			return err
 		}
 		// A hint that was not true, or a database that is away: the poll gives the word again.
@@ -141,12 +143,12 @@ func (s *server) await(x *Exchange, r *http.Request, n store.NewRequest, ended <
 
 // hangUp cancels the request of a client that has gone.
 func (s *server) hangUp(tenant string, id uuid.UUID) {
-	ctx, cancel := WithTimeout(context.Background()) // the client's context has ended
+	ctx, cancel := query.WithTimeout(context.Background()) // the client's context has ended
 	defer cancel()
 	err := s.settleCancelled(ctx, tenant, id)
 	switch {
 	case err == nil || errors.Is(err, store.ErrStale):
-	case Unavailable(err):
+	case httpapi.Unavailable(err):
 		s.orphans.add(tenant, id)
 	default:
 		s.log.Error("request of a client that hung up not cancelled",

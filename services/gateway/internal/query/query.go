@@ -2,7 +2,7 @@
 // repeated while the database is away. With Postgres away a handler therefore
 // answers 503 within a second (TestPostgresAwayIsSaidWithinASecond in package
 // gateway).
-package gateway
+package query
 
 import (
 	"context"
