@@ -24,6 +24,8 @@ require (
 	windlass.dev/windlass/proto v0.0.0-00010101000000-000000000000
 )
 
+require github.com/cenkalti/backoff/v5 v5.0.3
+
 require (
 	github.com/agnivade/levenshtein v1.2.1
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -11,7 +11,7 @@
 // Settings of an upstream stay as they are written. Upstream.Effective completes
 // them by the profile and the defaults, Upstream.Asked leaves the defaults out:
 // what an application writes itself is changed only if somebody asked for it
-// (TestEffective). docs/upstreams.md is held to the code by TestTheDocument….
+// (TestEffective). docs/models.md is held to the code by TestTheDocument….
 //
 // It does not promise that an upstream or a tool answers, nor that a secret can
 // be resolved; it does no network call, and it does not watch the file.

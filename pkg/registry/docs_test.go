@@ -15,17 +15,17 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// rows are the cells of the table below a heading of docs/upstreams.md, without
+// rows are the cells of the table below a heading of docs/models.md, without
 // the table's head.
 func rows(tb testing.TB, heading string) [][]string {
 	tb.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "upstreams.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "models.md"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	_, rest, ok := strings.Cut(string(b), "\n## "+heading+"\n")
 	if !ok {
-		tb.Fatalf("docs/upstreams.md has no %q", heading)
+		tb.Fatalf("docs/models.md has no %q", heading)
 	}
 	var all [][]string
 	for line := range strings.Lines(rest) {
@@ -40,7 +40,7 @@ func rows(tb testing.TB, heading string) [][]string {
 		}
 	}
 	if len(all) < 3 {
-		tb.Fatalf("docs/upstreams.md has no table below %q", heading)
+		tb.Fatalf("docs/models.md has no table below %q", heading)
 	}
 	return all[2:]
 }
@@ -146,7 +146,7 @@ func TestTheDocumentHasEveryProfile(t *testing.T) {
 
 func TestTheDocumentHasWhatABodyCannotSet(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "upstreams.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "models.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,13 +165,13 @@ func TestTheDocumentHasWhatABodyCannotSet(t *testing.T) {
 // The registry in the document is one.
 func TestTheDocumentsRegistry(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "upstreams.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "models.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, text, _ := strings.Cut(string(b), "```yaml\n")
 	text, _, _ = strings.Cut(text, "```")
-	r, err := Parse("docs/upstreams.md", []byte(text))
+	r, err := Parse("docs/models.md", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ var defaults = Settings{
 	KeyHeader: Authorization,
 }
 
-// profiles are sets of settings by name, documented in docs/upstreams.md.
+// profiles are sets of settings by name, documented in docs/models.md.
 var profiles = map[string]Settings{
 	Compatible: {},
 	OpenAI:     {DeveloperRole: RoleDeveloper, MaxTokensField: MaxCompletionTokens},

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -111,14 +112,14 @@ func (o *orchestrator) summary(ctx context.Context, c store.Chain, served regist
 	if !o.keys.Any() {
 		return "", responses.Usage{}, unopened(compaction.ErrNoKey)
 	}
-	dialect := dialects[served.Upstream.Dialect]
-	body, err := encode(dialect, compact.Ask(opened))
+	api := dialect.Named(served.Upstream.Dialect)
+	body, err := encode(api, compact.Ask(opened))
 	if err != nil {
 		return "", responses.Usage{}, err
 	}
 	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
-	answer, err := o.upstream.Complete(ctx, served.Upstream, dialect, body, headersOf(c), nil)
+	answer, err := o.upstream.Complete(ctx, served.Upstream, api, body, headersOf(c), nil)
 	if err != nil {
 		return "", responses.Usage{}, err
 	}
@@ -144,8 +145,8 @@ func (o *orchestrator) open(tenant string, call model.Call) (model.Call, error) 
 	return opened, nil
 }
 
-func encode(dialect model.Dialect, opened model.Call) ([]byte, error) {
-	body, err := dialect.Encode(opened)
+func encode(api model.Dialect, opened model.Call) ([]byte, error) {
+	body, err := api.Encode(opened)
 	if err != nil {
 		return nil, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}

@@ -11,9 +11,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/toolset"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/tokens"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
@@ -43,8 +43,8 @@ func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnComm
 	ctx, cancel := inTime(ctx, c, served)
 	defer cancel()
 	var n responses.InputTokens
-	if served.Upstream.Dialect == registry.Responses {
-		n, err = o.counted(ctx, c, served, call)
+	if counter, ok := dialect.Named(served.Upstream.Dialect).(dialect.TokenCounter); ok {
+		n, err = o.counted(ctx, c, served, counter, call)
 	} else {
 		n, err = estimated(ctx, call)
 	}
@@ -55,17 +55,19 @@ func (o *orchestrator) count(ctx context.Context, c store.Chain) (store.TurnComm
 }
 
 // counted asks the model's upstream.
-func (o *orchestrator) counted(ctx context.Context, c store.Chain, served registry.Model, call model.Call) (responses.InputTokens, error) {
+func (o *orchestrator) counted(
+	ctx context.Context, c store.Chain, served registry.Model, counter dialect.TokenCounter, call model.Call,
+) (responses.InputTokens, error) {
 	var none responses.InputTokens
-	body, err := native.EncodeCount(call)
+	body, err := counter.EncodeCount(call)
 	if err != nil {
 		return none, &model.CallError{Code: "invalid_prompt", Message: err.Error()}
 	}
-	b, err := o.upstream.Post(ctx, served.Upstream, native.CountPath, body, headersOf(c))
+	b, err := o.upstream.Post(ctx, served.Upstream, counter.CountPath(), body, headersOf(c))
 	if err != nil {
 		return none, unlessCounting(err)
 	}
-	n, err := native.DecodeCount(b)
+	n, err := counter.DecodeCount(b)
 	if err != nil {
 		return none, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 	}

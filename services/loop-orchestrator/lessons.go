@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 // lessons reports what refusals have taught about upstreams.
@@ -33,7 +33,7 @@ func newLessons(r prometheus.Registerer, log *zap.Logger) lessons {
 
 // note reports one lesson. The model is the upstream's name of the model, the
 // outcome what requests are changed by from now on.
-func (l lessons) note(at registry.Upstream, c fit.Change) {
+func (l lessons) note(at registry.Upstream, c compat.Change) {
 	l.counter.WithLabelValues(string(c.Kind)).Inc()
 	l.log.Info("requests changed after a refusal", zap.String("model", at.Model), zap.String("outcome", c.String()))
 }

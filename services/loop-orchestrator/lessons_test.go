@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 // A refusal of a form costs a second call, and neither an attempt nor a failure of the turn. It is counted and logged once.
@@ -20,7 +20,7 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	s := newStand(t)
 	core, logs := observer.New(zap.InfoLevel)
 	lessons := newLessons(prometheus.NewRegistry(), zap.New(core))
-	s.upstream.Memory, s.upstream.Learnt = &fit.Memory{}, lessons.note
+	s.upstream.Memory, s.upstream.Learnt = &compat.Memory{}, lessons.note
 	good := s.answer
 	refuse := false
 	s.see = func(body []byte) { refuse = strings.Contains(string(body), `"user":`) }

@@ -16,14 +16,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/worker"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 // Config is that of every worker, and how much one orchestrator takes on.
@@ -64,7 +60,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("check the models' credentials: %w", err)
 	}
 	o := &orchestrator{Worker: w, keys: keys, now: time.Now, upstream: upstream.Client{
-		HTTP: modelClient(cfg.Slots), Memory: &fit.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, w.Log).note,
+		HTTP: modelClient(cfg.Slots), Memory: &compat.Memory{}, Learnt: newLessons(cfg.Runtime.Metrics, w.Log).note,
 	}}
 	defer o.upstream.HTTP.CloseIdleConnections()
 	all, ctx := errgroup.WithContext(ctx)
@@ -94,9 +90,6 @@ type orchestrator struct {
 	keys     compaction.Keys
 	now      func() time.Time
 }
-
-// dialects are the APIs of model servers, by their names in the registry.
-var dialects = map[string]model.Dialect{registry.Chat: chat.Dialect{}, registry.Responses: native.Dialect{}}
 
 // modelClient keeps a connection per slot alive. It has no timeout: every call's context has one.
 func modelClient(slots int) *http.Client {

@@ -20,6 +20,7 @@ import (
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
 )
@@ -68,8 +69,8 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	if t := (turnCall{c, served, state, call, opened}); t.shortens() {
 		return o.shorten(ctx, t)
 	}
-	dialect := dialects[served.Upstream.Dialect]
-	body, err := encode(dialect, opened)
+	api := dialect.Named(served.Upstream.Dialect)
+	body, err := encode(api, opened)
 	if err != nil {
 		return none, err
 	}
@@ -78,7 +79,7 @@ func (o *orchestrator) think(ctx context.Context, c store.Chain) (store.TurnComm
 	defer told.close()
 	callCtx, cancel := inTime(ctx, c, served) // storing what was heard may take longer than the call
 	defer cancel()
-	answer, err := o.upstream.Complete(callCtx, served.Upstream, dialect, body, headersOf(c), told.listen())
+	answer, err := o.upstream.Complete(callCtx, served.Upstream, api, body, headersOf(c), told.listen())
 	if err != nil {
 		return none, err
 	}

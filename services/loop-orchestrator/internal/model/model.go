@@ -43,30 +43,6 @@ type Call struct {
 	Settings registry.Settings
 }
 
-// Each walks a call's history in its order: of each response, the earlier ones first, the items of its input and then its turns.
-func (c Call) Each(add func(item.Item) error, turn func(transcript.Turn) error) error {
-	for _, a := range c.Ancestors {
-		if err := each(a.Input, a.Turns, add, turn); err != nil {
-			return fmt.Errorf("an earlier response: %w", err)
-		}
-	}
-	return each(c.Request.Input, c.Turns, add, turn)
-}
-
-func each(input []item.Item, turns []transcript.Turn, add func(item.Item) error, turn func(transcript.Turn) error) error {
-	for i, it := range input {
-		if err := add(it); err != nil {
-			return fmt.Errorf("input[%d]: %w", i, err)
-		}
-	}
-	for _, t := range turns {
-		if err := turn(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Finish is why the model stopped.
 type Finish string
 

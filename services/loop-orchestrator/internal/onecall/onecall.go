@@ -1,5 +1,5 @@
 // Package onecall makes the model call of a request that is nothing but that call: a chat completion, a completion, embeddings. The
-// client's body goes to the upstream and the upstream's answer to the client; see packages relay and fit for what is changed on the way.
+// client's body goes to the upstream and the upstream's answer to the client; see packages relay and compat for what is changed on the way.
 package onecall
 
 import (

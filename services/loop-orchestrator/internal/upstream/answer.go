@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
 // answer is an answer on its way.
@@ -96,7 +96,7 @@ func (a *answer) documents(body *bufio.Reader, hear Hear) (done bool, err error)
 		return false, malformed(fmt.Sprintf("it is encoded as %q, which was not asked for", encoding))
 	}
 	why := fmt.Sprintf("%d bytes that are neither JSON nor events", len(b))
-	if w := refusal.Read(b).Redact(a.secret); w.Message != "" {
+	if w := apierror.Read(b).Redact(a.secret); w.Message != "" {
 		why = "it is neither JSON nor events: " + w.Message
 	}
 	return false, malformed(why)
@@ -209,7 +209,7 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 	switch {
 	case err == nil && a.whole: // it goes on after all
 		a.whole = false
-		a.endIn(refusal.MaxWait)
+		a.endIn(apierror.MaxWait)
 		return nil
 	case err == nil:
 		return nil

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 

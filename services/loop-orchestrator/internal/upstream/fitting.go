@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 // maxResends bounds how often one call is sent again because of what its refusal
@@ -29,23 +29,23 @@ func (u Client) Passing(given func(member string) bool) Client {
 type fitting struct {
 	client   Client
 	at       registry.Upstream
-	request  fit.Request
-	settings []fit.Change
-	learnt   []fit.Change // with earlier calls, and allowed in this one
-	fresh    []fit.Change // with this one
+	request  compat.Request
+	settings []compat.Change
+	learnt   []compat.Change // with earlier calls, and allowed in this one
+	fresh    []compat.Change // with this one
 	sent     []byte
 	resends  int
 }
 
-func (u Client) fitting(at registry.Upstream, r fit.Request) *fitting {
+func (u Client) fitting(at registry.Upstream, r compat.Request) *fitting {
 	return &fitting{
-		client: u, at: at, request: r, settings: fit.Settings(at, r),
-		learnt: fit.Allowed(r, u.Memory.Recall(at.Origin(), r.Path)),
+		client: u, at: at, request: r, settings: compat.Settings(at, r),
+		learnt: compat.Allowed(r, u.Memory.Recall(at.Origin(), r.Path)),
 	}
 }
 
 func (f *fitting) body() []byte {
-	f.sent = fit.Apply(f.request, f.at.Body, slices.Concat(f.settings, f.learnt, f.fresh))
+	f.sent = compat.Apply(f.request, f.at.Body, slices.Concat(f.settings, f.learnt, f.fresh))
 	return f.sent
 }
 
@@ -56,7 +56,7 @@ func (f *fitting) headers(h Headers) Headers {
 	if len(changes) == 0 || h.IdempotencyKey == "" {
 		return h
 	}
-	slices.SortFunc(changes, fit.Compare)
+	slices.SortFunc(changes, compat.Compare)
 	sum := sha256.Sum256(fmt.Append(nil, changes))
 	h.IdempotencyKey += "-" + hex.EncodeToString(sum[:4])
 	return h
@@ -70,7 +70,7 @@ func (f *fitting) again(err error) bool {
 	}
 	sent := f.request
 	sent.Body = f.sent
-	for _, c := range fit.Refusal(sent, refused.HTTPStatus, refused.Raw) {
+	for _, c := range compat.Refusal(sent, refused.HTTPStatus, refused.Raw) {
 		if !f.tried(c) {
 			f.fresh = append(f.fresh, c)
 		}
@@ -81,9 +81,9 @@ func (f *fitting) again(err error) bool {
 
 // tried tells whether a change was made already. A bound has two names only: a
 // server that refuses both is not asked a third time.
-func (f *fitting) tried(c fit.Change) bool {
-	return slices.Contains(f.learnt, c) || slices.ContainsFunc(f.fresh, func(o fit.Change) bool {
-		return o == c || o.Kind == fit.Bound && c.Kind == fit.Bound
+func (f *fitting) tried(c compat.Change) bool {
+	return slices.Contains(f.learnt, c) || slices.ContainsFunc(f.fresh, func(o compat.Change) bool {
+		return o == c || o.Kind == compat.Bound && c.Kind == compat.Bound
 	})
 }
 

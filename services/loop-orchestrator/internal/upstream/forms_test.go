@@ -17,9 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 )
 
 const (
@@ -96,7 +96,7 @@ func TestForms(t *testing.T) {
 		forms map[string]string
 	}{
 		{"chat", chat.Dialect{}, forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3)},
-		{"responses", native.Dialect{}, forms(t, nativeWhole, nativeChunk1, nativeChunk2, nativeChunk3)},
+		{"responses", responsesapi.Dialect{}, forms(t, nativeWhole, nativeChunk1, nativeChunk2, nativeChunk3)},
 	} {
 		for name, body := range dialect.forms {
 			for _, media := range []string{"application/json", "text/event-stream; charset=utf-8", "text/plain", "application/octet-stream", ""} {
@@ -194,8 +194,8 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 		d    model.Dialect
 		body string
 	}{
-		"JSON":           {native.Dialect{}, nativeWhole},
-		"events":         {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\ndata: " + nativeChunk3 + "\n\n"},
+		"JSON":           {responsesapi.Dialect{}, nativeWhole},
+		"events":         {responsesapi.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\ndata: " + nativeChunk3 + "\n\n"},
 		"chat, whole":    {chat.Dialect{}, chatWhole},
 		"chat, a reason": {chat.Dialect{}, "data: " + chatChunk1 + "\n\ndata: " + chatChunk3 + "\n\n"},
 	} {
@@ -228,8 +228,8 @@ func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
 		"chat":           {chat.Dialect{}, "data: " + chatChunk1 + "\n\ndata: " + chatChunk3 + "\n\n", true},
 		"chat, whole":    {chat.Dialect{}, chatWhole, true},
 		"chat, cut":      {chat.Dialect{}, "data: " + chatChunk1 + "\n\n", false},
-		"responses":      {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk3 + "\n\n", true},
-		"responses, cut": {native.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\n", false},
+		"responses":      {responsesapi.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk3 + "\n\n", true},
+		"responses, cut": {responsesapi.Dialect{}, "data: " + nativeChunk1 + "\n\ndata: " + nativeChunk2 + "\n\n", false},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)

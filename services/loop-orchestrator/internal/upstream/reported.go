@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
 // head is what tells the kinds of documents apart.
@@ -56,34 +56,34 @@ func isWhole(doc []byte) bool {
 // findError finds an error in a document of an answer that came with status 200: in
 // OpenAI's envelope, as vLLM's object "error", in a choice, or as an event of that
 // name. Members that are there and say nothing are no error.
-func findError(doc []byte, event string) (refusal.Words, bool) {
+func findError(doc []byte, event string) (apierror.Words, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
-		return refusal.Words{}, false
+		return apierror.Words{}, false
 	}
 	h := readHead(doc)
 	v := h.members["error"]
 	switch {
 	case given(v) && string(v) != "false" && string(v) != `""` && string(v) != "[]":
 	case h.object == "error", h.typ == "error":
-		return refusal.Read(doc), true
+		return apierror.Read(doc), true
 	case given(h.choice["error"]):
-		w := refusal.Read(h.choice["error"])
+		w := apierror.Read(h.choice["error"])
 		return w, hasWords(w)
 	case event == "error":
-		return refusal.Read(doc), true
+		return apierror.Read(doc), true
 	default:
-		return refusal.Words{}, false
+		return apierror.Words{}, false
 	}
-	w := refusal.Read(doc)
+	w := apierror.Read(doc)
 	if h.choice == nil && !given(h.members["output"]) {
 		return w, true
 	}
 	// Beside an answer only an error that says something counts.
-	return w, hasWords(refusal.Read(v))
+	return w, hasWords(apierror.Read(v))
 }
 
 // hasWords tells whether an error has words or a code of its own.
-func hasWords(w refusal.Words) bool {
+func hasWords(w apierror.Words) bool {
 	ok := map[string]bool{"": true, "0": true, "200": true, "ok": true, "success": true}
 	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
 }
@@ -95,16 +95,16 @@ func (a *answer) failureOf(doc []byte, err error) error {
 	if errors.As(err, &call) {
 		return a.redacted(err)
 	}
-	w := refusal.Read(doc).Redact(a.secret)
+	w := apierror.Read(doc).Redact(a.secret)
 	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
 		return a.reported(w, doc)
 	}
 	return a.redacted(err)
 }
 
-func (a *answer) reported(w refusal.Words, doc []byte) *model.CallError {
-	e := refusal.Reported(w)
-	e.RetryAfter = max(e.RetryAfter, refusal.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
+func (a *answer) reported(w apierror.Words, doc []byte) *model.CallError {
+	e := apierror.Reported(w)
+	e.RetryAfter = max(e.RetryAfter, apierror.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
 	e.Raw = doc
 	if e.Code == "upstream_unauthorized" || e.Code == "upstream_forbidden" {
 		e.Message = credentialNote(a.secret != "", true) + " " + e.Message
@@ -116,11 +116,11 @@ func (a *answer) reported(w refusal.Words, doc []byte) *model.CallError {
 func (a *answer) redacted(err error) error {
 	var call *model.CallError
 	if errors.As(err, &call) {
-		call.Message = refusal.Redact(call.Message, a.secret)
-		if refusal.Redact(call.Code, a.secret) != call.Code {
+		call.Message = apierror.Redact(call.Message, a.secret)
+		if apierror.Redact(call.Code, a.secret) != call.Code {
 			call.Code = "server_error"
 		}
-		call.Own = []byte(refusal.Redact(string(call.Own), a.secret))
+		call.Own = []byte(apierror.Redact(string(call.Own), a.secret))
 		if len(call.Own) == 0 {
 			call.Own = nil
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/refusal"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
 // maxHops bounds the redirects that one call follows.
@@ -164,9 +164,9 @@ func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL,
 // refused reads an answer that is not 200.
 func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model.CallError {
 	raw := unpackedError(resp)
-	e := refusal.Refused(resp.StatusCode, refusal.Read(raw).Redact(c.secret))
+	e := apierror.Refused(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
 	e.Raw = raw
-	e.RetryAfter = max(e.RetryAfter, refusal.Wait(resp.Header, resp.StatusCode, time.Now()))
+	e.RetryAfter = max(e.RetryAfter, apierror.Wait(resp.Header, resp.StatusCode, time.Now()))
 	switch resp.Header.Get("X-Should-Retry") { // OpenAI's servers say so
 	case "true":
 		e.Retriable = true
@@ -175,7 +175,7 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model
 	}
 	switch {
 	case redirect != "":
-		e.Message = refusal.Redact(redirect, c.secret) + fmt.Sprintf(" (HTTP %d).", resp.StatusCode)
+		e.Message = apierror.Redact(redirect, c.secret) + fmt.Sprintf(" (HTTP %d).", resp.StatusCode)
 	case e.Code == "upstream_not_found":
 		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":

@@ -4,10 +4,10 @@
 // Promised: what came is read for what it is. The first bytes of a body decide,
 // not its Content-Type, nor what was asked for: events, JSON, JSON in lines, JSON
 // with something behind it, compressed or not (TestForms). An error is found
-// wherever a server puts it (TestReportedErrors, and package refusal). A redirected
+// wherever a server puts it (TestReportedErrors, and package apierror). A redirected
 // call is sent again as it was, without the credential where another host takes
 // it (TestRedirects). A server that asks to wait is not called earlier
-// (TestWaits in package refusal).
+// (TestWaits in package apierror).
 //
 // Not promised: that a stream which was cut is completed. It fails as broken off.
 package upstream
@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/fit"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 const (
@@ -43,9 +43,9 @@ const (
 type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
 	// Memory is what is known about upstreams. nil: each call learns by itself.
-	Memory *fit.Memory
+	Memory *compat.Memory
 	// Learnt is called for each change that a refusal has taught. nil: it is not.
-	Learnt func(at registry.Upstream, c fit.Change)
+	Learnt func(at registry.Upstream, c compat.Change)
 
 	given func(member string) bool // see Passing
 }
@@ -140,11 +140,11 @@ type Hear func(doc []byte, whole bool) error
 // answered to hear, whatever form it has. streamed says that the body asks for a
 // stream. done: the upstream said that nothing follows, or sent a whole answer.
 // The body is changed to what the upstream accepts, and after a refusal that says
-// what it does not accept the request is sent again (package fit).
+// what it does not accept the request is sent again (package compat).
 func (u Client) Call(
 	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
 ) (done bool, err error) {
-	f := u.fitting(at, fit.Request{Path: path, Body: body, Given: u.given})
+	f := u.fitting(at, compat.Request{Path: path, Body: body, Given: u.given})
 	for again := true; again; {
 		heard := false
 		done, err = u.once(ctx, at, path, f.body(), f.headers(h), streamed, func(doc []byte, whole bool) error {

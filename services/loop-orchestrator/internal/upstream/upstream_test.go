@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/native"
 )
 
 // upstream answers every call alike.
@@ -100,7 +100,7 @@ func TestErrorsOfResponses(t *testing.T) {
 			} {
 				at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
 				at.Credential = registry.Credential{File: file}
-				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, native.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
+				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, responsesapi.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
 				var got *model.CallError
 				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message {
 					t.Errorf("%s: error %v, want %s: %s", media, err, tt.code, tt.message)

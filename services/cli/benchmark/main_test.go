@@ -1,0 +1,10 @@
+package benchmark_test
+
+import (
+	"testing"
+
+	"windlass.dev/windlass/services/cli"
+	"windlass.dev/windlass/services/test/program"
+)
+
+func TestMain(m *testing.M) { program.Main(m, cli.Run) }

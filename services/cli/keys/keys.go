@@ -1,0 +1,29 @@
+// Package keys is `windlass keys`: it makes, lists and revokes the API keys of
+// tenants in the database of an installation.
+package keys
+
+import (
+	"windlass.dev/windlass/pkg/store"
+)
+
+// Command makes, lists and revokes the API keys of tenants.
+type Command struct {
+	Create create `cmd:"" help:"Make a key and print it, once."`
+	List   list   `cmd:"" help:"List keys, the revoked and expired ones too."`
+	Revoke revoke `cmd:"" help:"End a key for good; gateways hear of it within 5 s."`
+}
+
+// database is where keys are kept.
+type database struct {
+	DatabaseURL string `help:"Database of the keys." env:"WINDLASS_DATABASE_URL" required:"" placeholder:"URL"`
+}
+
+// use opens the store for one command.
+func (d database) use(do func(*store.Store) error) error {
+	s, err := store.Open(store.Config{URL: d.DatabaseURL, MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(s)
+}

@@ -1,0 +1,69 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+type list struct {
+	database
+	Tenant string `help:"Only this tenant's." placeholder:"T"`
+}
+
+// Run prints a table.
+func (c *list) Run(ctx context.Context) error {
+	return c.use(func(s *store.Store) error {
+		keys, err := s.ListKeys(ctx, c.Tenant)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tTENANT\tNAME\tSCOPES\tMODELS\tTOOLS\tCREATED\tSTATE")
+		for _, k := range keys {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
+				someOf(k.Models), someOf(k.Tools), k.CreatedAt.UTC().Format(time.RFC3339), stateOf(&k))
+		}
+		return table.Flush()
+	})
+}
+
+// someOf is what a key may use, in one column.
+func someOf(names []string) string {
+	switch {
+	case names == nil:
+		return "all"
+	case len(names) == 0:
+		return "none"
+	}
+	return oneLine(strings.Join(names, ","))
+}
+
+// stateOf says since or until when, too.
+func stateOf(k *store.Key) string {
+	state := k.State()
+	switch {
+	case k.RevokedAt != nil:
+		return state + " " + k.RevokedAt.UTC().Format(time.RFC3339)
+	case k.ExpiresAt != nil && state == "active":
+		return state + " until " + k.ExpiresAt.UTC().Format(time.RFC3339)
+	case k.ExpiresAt != nil:
+		return state + " " + k.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return state
+}
+
+// oneLine keeps what people typed from breaking the table, and the terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,29 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+type revoke struct {
+	database
+	ID string `arg:"" help:"The key's id, as list shows it: what stands between wl_ and the next _."`
+}
+
+// Run revokes a key. Once more is no error.
+func (c *revoke) Run(ctx context.Context) error {
+	return c.use(func(s *store.Store) error {
+		key, err := s.RevokeKey(ctx, "", c.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return errors.New("no key has this id") // what was given may be a whole key
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Printf("%s of tenant %s is revoked\n", key.ID, key.Tenant)
+		return err
+	})
+}

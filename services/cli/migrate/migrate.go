@@ -1,0 +1,34 @@
+// Package migrate is `windlass migrate`.
+package migrate
+
+import (
+	"context"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+// Command brings a database to this binary's schema.
+type Command struct {
+	DatabaseURL string `help:"Database to migrate." env:"WINDLASS_DATABASE_URL" required:"" placeholder:"URL"`
+	Check       bool   `help:"Change nothing; fail when the schema is older than this binary needs."`
+}
+
+// Help is shown by windlass migrate --help.
+func (Command) Help() string {
+	return `Applies the migrations this binary carries, in order, each in one transaction, under an advisory lock: any number of these may
+run at once. Migrations only go forward, and one release works with the schema of the next.`
+}
+
+// Run migrates or checks.
+func (c *Command) Run(ctx context.Context) error {
+	if c.Check {
+		return store.CheckSchema(ctx, c.DatabaseURL)
+	}
+	version, err := store.Migrate(ctx, c.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("schema at version %d\n", version)
+	return err
+}

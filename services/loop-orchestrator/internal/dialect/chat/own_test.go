@@ -1,0 +1,340 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+)
+
+// recorded is an answer as its turn is recorded: with the calls' ids as clients
+// know them, of tools that answered "42" where their names begin with an s.
+func recorded(origin string, turn int, a model.Answer) transcript.Turn {
+	t := transcript.Turn{Tools: map[string]store.Step{}}
+	t.Origin, t.Own = origin, map[int]json.RawMessage{}
+	for n, o := range a.Outputs {
+		t.Own[n] = o.Own
+		switch o.Kind {
+		case model.Reasoning:
+			t.Items = append(t.Items, o.Reasoning.Item())
+		case model.Function:
+			id := fmt.Sprintf("call_%d_%d", turn, n)
+			t.Items = append(t.Items, item.Call{CallID: id, Name: o.Call.Name, Arguments: o.Call.Arguments, Status: "completed"}.Function())
+			if strings.HasPrefix(o.Call.Name, "s") {
+				t.Tools[id] = store.Step{CallID: id, Output: []byte("42")}
+			}
+		default:
+			t.Items = append(t.Items, item.Message("msg", "assistant", "completed", o.Parts...))
+		}
+	}
+	return t
+}
+
+// sent is the messages that are sent of a call.
+func sent(tb testing.TB, c model.Call) (all []any) {
+	tb.Helper()
+	body, err := Dialect{}.Encode(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var out struct{ Messages []any }
+	if err := json.Unmarshal(body, &out); err != nil {
+		tb.Fatalf("%v\n%s", err, body)
+	}
+	return out.Messages
+}
+
+func read(tb testing.TB, text string) (v any) {
+	tb.Helper()
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		tb.Fatalf("%v\n%s", err, text)
+	}
+	return v
+}
+
+// What an upstream attached to an answer goes back to it word for word, and to
+// no other.
+func TestWhatIsAttachedGoesBack(t *testing.T) {
+	t.Parallel()
+	const call = `{"id":"functions.sum:0","type":"function","function":{"name":"sum","arguments":"{}"}}`
+	const plain = `{"role":"assistant","content":null,"tool_calls":[{"id":"call_1_0","type":"function","function":{"name":"sum","arguments":"{}"}}]}`
+	thought := strings.Replace(plain, "call_1_0", "call_1_1", 1)
+	for name, tt := range map[string]struct {
+		message string   // as it came whole
+		deltas  []string // the same in pieces
+		back    string   // as it goes back; empty: as message
+		others  string   // as another upstream gets it
+	}{
+		"the id": {
+			`{"role":"assistant","content":null,"tool_calls":[` + call + `]}`,
+			[]string{`"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":""}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]`},
+			"", plain,
+		},
+		"a long id": {
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"` + strings.Repeat("é ", 200) + `","type":"function","function":{"name":"sum","arguments":"{}"}}]}`,
+			[]string{`"tool_calls":[{"index":0,"id":"` + strings.Repeat("é ", 200) + `","function":{"name":"sum","arguments":"{}"}}]`},
+			"", plain,
+		},
+		"reasoning_content": {
+			`{"role":"assistant","content":null,"reasoning_content":"I need it","tool_calls":[` + call + `]}`,
+			[]string{`"reasoning_content":"I need "`, `"reasoning_content":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
+		},
+		"reasoning": {
+			`{"role":"assistant","content":null,"reasoning":"<I> need it","tool_calls":[` + call + `]}`,
+			[]string{`"reasoning":"<I> need "`, `"reasoning":"it"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
+		},
+		"both": {
+			`{"role":"assistant","content":null,"reasoning":"r","reasoning_content":"r","tool_calls":[` + call + `]}`,
+			[]string{`"reasoning":"r","reasoning_content":"r"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
+		},
+		"both, and they differ": {
+			`{"role":"assistant","content":null,"reasoning":"short","reasoning_content":"long","tool_calls":[` + call + `]}`,
+			[]string{`"reasoning":"sh","reasoning_content":"lo"`, `"reasoning":"ort","reasoning_content":"ng"`, `"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", thought,
+		},
+		"empty reasoning": {
+			`{"role":"assistant","content":null,"reasoning_content":"","tool_calls":[` + call + `]}`,
+			[]string{`"reasoning_content":""`, `"reasoning_content":"","tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			"", plain,
+		},
+		"reasoning of a text": {
+			`{"role":"assistant","content":"a","reasoning_content":"r"}`, []string{`"reasoning_content":"r"`, `"content":"a"`}, "", `{"role":"assistant","content":"a"}`,
+		},
+		"reasoning as an object": {
+			`{"role":"assistant","content":"a","reasoning":{"content":"r","signature":"s"}}`,
+			[]string{`"reasoning":{"content":"r"}`, `"reasoning":{"signature":"s"}`, `"content":"a"`},
+			"", `{"role":"assistant","content":"a"}`,
+		},
+		"Gemini's signature": {
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"","type":"function","extra_content":{"google":{"thought_signature":"c2ln<>&"}},"function":{"name":"sum","arguments":"{}","thought_signature":"abc"}}]}`,
+			[]string{`"tool_calls":[{"index":0,"id":"","extra_content":{"google":{"thought_signature":"c2ln<>&"}},"function":{"name":"sum","arguments":"{}","thought_signature":"abc"}}]`},
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"call_1_0","type":"function","extra_content":{"google":{"thought_signature":"c2ln<>&"}},"function":{"name":"sum","arguments":"{}","thought_signature":"abc"}}]}`,
+			plain,
+		},
+		"members of a message": {
+			`{"role":"assistant","content":"a","reasoning_details":[{"type":"reasoning.text","text":"think","signature":"s","index":0},{"type":"reasoning.encrypted","data":"xyz","index":1}],
+				"annotations":[{"type":"url_citation"}],"provider_specific_fields":{"n":1.50,"nul":"a\u0000"}}`,
+			[]string{
+				`"reasoning_details":[{"type":"reasoning.text","text":"thi","index":0}]`, `"reasoning_details":[{"type":"reasoning.text","text":"nk","signature":null,"index":0}]`,
+				`"reasoning_details":[{"type":"reasoning.text","signature":"s","index":0}]`, `"reasoning_details":[{"type":"reasoning.encrypted","data":"xyz","index":1}]`,
+				`"annotations":[{"type":"url_citation"}],"content":"a"`, `"provider_specific_fields":{"n":1.50}`, `"provider_specific_fields":{"nul":"a\u0000"}`,
+			},
+			"", `{"role":"assistant","content":"a"}`,
+		},
+		"members that say nothing": {
+			`{"role":"assistant","content":"a","refusal":null,"annotations":[],"audio":null,"function_call":null,"x":{},"y":""}`,
+			[]string{`"content":"a","refusal":null,"annotations":[],"audio":null,"x":{},"y":""`},
+			`{"role":"assistant","content":"a"}`, `{"role":"assistant","content":"a"}`,
+		},
+		"Mistral's content": {
+			`{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm so"}]},{"type":"text","text":"a b"},{"type":"reference","reference_ids":[1]}]}`,
+			[]string{
+				`"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]`, `"content":[{"type":"thinking","thinking":[{"type":"text","text":" so"}]}]`,
+				`"content":"a"`, `"content":" b"`, `"content":[{"type":"reference","reference_ids":[1]}]`,
+			},
+			"", `{"role":"assistant","content":"a b"}`,
+		},
+		"content in a list of texts": {
+			`{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`,
+			[]string{`"content":[{"type":"text","text":"a"}]`, `"content":[{"type":"text","text":"b"}]`},
+			`{"role":"assistant","content":"ab"}`, `{"role":"assistant","content":"ab"}`,
+		},
+		"an equal id of two calls": {
+			`{"role":"assistant","content":null,"tool_calls":[` + call + `,` + call + `]}`,
+			[]string{`"tool_calls":[{"index":0,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}},{"index":1,"id":"functions.sum:0","function":{"name":"sum","arguments":"{}"}}]`},
+			`{"role":"assistant","content":null,"tool_calls":[` + call + `,` + strings.Replace(call, "functions.sum:0", "call_1_1", 1) + `]}`,
+			`{"role":"assistant","content":null,"tool_calls":[` + strings.Replace(call, "functions.sum:0", "call_1_0", 1) + `,` + strings.Replace(call, "functions.sum:0", "call_1_1", 1) + `]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole, err := Dialect{}.Decode([]byte(`{"choices":[{"message":` + tt.message + `,"finish_reason":"stop"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var chunks []string
+			for _, d := range tt.deltas {
+				chunks = append(chunks, chunk(d))
+			}
+			streamed, err := hear(t, append(chunks, ending("stop"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back := tt.back
+			if back == "" {
+				back = tt.message
+			}
+			for how, a := range map[string]model.Answer{"whole": whole, "streamed": streamed} {
+				for to, want := range map[string]string{"a": back, "b": tt.others, "": tt.others} {
+					c := call2(t, recorded("a", 1, a), to)
+					if diff := cmp.Diff(read(t, want), sent(t, c)[1]); diff != "" {
+						t.Errorf("%s, sent to %q (-want +got):\n%s", how, to, diff)
+					}
+				}
+				old := recorded("", 1, a) // as a version before wrote it
+				if diff := cmp.Diff(read(t, tt.others), sent(t, call2(t, old, ""))[1]); diff != "" {
+					t.Errorf("%s, of an old record (-want +got):\n%s", how, diff)
+				}
+			}
+		})
+	}
+}
+
+// call2 is a call that goes on behind a turn.
+func call2(tb testing.TB, turn transcript.Turn, origin string) model.Call {
+	tb.Helper()
+	c := call(tb, `"hi"`, turn)
+	c.Origin = origin
+	return c
+}
+
+// Ids are paired turn by turn, for tools that ran here and for functions that
+// the client answers, at once or in a response that goes on.
+func TestIDsGoBackInPairs(t *testing.T) {
+	t.Parallel()
+	said := func(name string) model.Answer {
+		a, err := Dialect{}.Decode([]byte(`{"choices":[{"message":{"tool_calls":[{"id":"f:0","function":{"name":"` + name + `","arguments":"{}"}},{"id":"f:1","function":{"name":"look"}}]}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	c := call(t, `[{"type":"function_call_output","call_id":"call_2_1","output":"here"},{"type":"function_call_output","call_id":"call_2_0","output":""},{"type":"function_call_output","call_id":"call_1_1","output":"there"}],"previous_response_id":"resp_1"`)
+	c.Origin = "a"
+	c.Ancestors = []transcript.Ancestor{{Turns: []transcript.Turn{recorded("a", 1, said("sum")), recorded("a", 2, said("find"))}}}
+	calls := func(name string) string {
+		return `{"role":"assistant","content":null,"tool_calls":[{"id":"f:0","type":"function","function":{"name":"` + name + `","arguments":"{}"}},{"id":"f:1","type":"function","function":{"name":"look","arguments":"{}"}}]}`
+	}
+	result := func(id, text string) string {
+		return `{"role":"tool","tool_call_id":"` + id + `","content":"` + text + `"}`
+	}
+	want := `[` + strings.Join([]string{
+		calls("sum"), result("f:0", "42"), result("f:1", "there"), calls("find"), result("f:1", "here"), result("f:0", noOutput),
+	}, ",") + `]`
+	if diff := cmp.Diff(read(t, want), any(sent(t, c))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A setting names the member for reasoning that came from elsewhere.
+func TestReasoningOfOthers(t *testing.T) {
+	t.Parallel()
+	const input = `[{"role":"user","content":"hi"},{"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"hm"}]},
+		{"type":"function_call","call_id":"c","name":"f","arguments":""},{"type":"function_call_output","call_id":"c","output":"1"},
+		{"type":"reasoning","id":"rs_2","summary":[{"type":"summary_text","text":"short"}]},{"role":"assistant","content":"a"},
+		{"type":"reasoning","id":"rs_3","summary":[],"encrypted_content":"x"},{"role":"user","content":"b"}]`
+	const messages = `[{"role":"user","content":"hi"},{"role":"assistant",MEMBER"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
+		{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant",OTHER"content":"a"},{"role":"user","content":"b"}]`
+	for field, want := range map[string][2]string{
+		"": {}, registry.ReasoningNone: {}, registry.ReasoningContent: {`"reasoning_content":"hm",`, `"reasoning_content":"short",`}, registry.Reasoning: {`"reasoning":"hm",`, `"reasoning":"short",`},
+	} {
+		c := call(t, input)
+		c.Settings.ReasoningField = field
+		text := strings.Replace(strings.Replace(messages, "MEMBER", want[0], 1), "OTHER", want[1], 1)
+		if diff := cmp.Diff(read(t, text), any(sent(t, c))); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", field, diff)
+		}
+	}
+	a, err := Dialect{}.Decode([]byte(`{"choices":[{"message":{"content":"a","reasoning":"r"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := call2(t, recorded("a", 1, a), "b")
+	c.Settings.ReasoningField = registry.ReasoningContent
+	if diff := cmp.Diff(read(t, `{"role":"assistant","content":"a","reasoning_content":"r"}`), sent(t, c)[1]); diff != "" {
+		t.Errorf("of another upstream (-want +got):\n%s", diff)
+	}
+}
+
+// What is attached is bounded: a member that is too large is left out whole,
+// and the answer stands.
+func TestAttachedIsBounded(t *testing.T) {
+	t.Parallel()
+	half := strings.Repeat("x", maxAttached/2)
+	a, err := hear(t, chunk(`"content":"a","details":[{"type":"text","text":"`+half+`"}],"note":"kept"`),
+		chunk(`"details":[{"type":"text","text":"`+half+`"}]`), chunk(`"details":[{"type":"text","text":"more"}]`), chunk(`"other":"`+half+`"`),
+		calling(`{"id":"`+half+half+`","function":{"name":"f","arguments":"{}"}}`), ending("stop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
+	if !ok || got["content"] != "a" || got["note"] != "kept" || got["other"] != half || got["details"] != nil {
+		t.Errorf("sent back with the members %v", len(got))
+	}
+	if strings.Contains(string(a.Outputs[1].Own), "xxx") {
+		t.Error("an id of 1 MiB is kept")
+	}
+}
+
+// What comes once more in a message at the end is kept once.
+func TestAttachedOnce(t *testing.T) {
+	t.Parallel()
+	const details = `"reasoning_details":[{"type":"reasoning.text","text":"r","index":0}]`
+	a, err := hear(t, chunk(`"reasoning":"r",`+details), chunk(`"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning_content":"s"`),
+		`{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",`+details+`},"finish_reason":"stop"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",` + details + `}`
+	if diff := cmp.Diff(read(t, want), sent(t, call2(t, recorded("a", 1, a), "a"))[1]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Deep values cost no more than their size.
+func TestDeepMembers(t *testing.T) {
+	t.Parallel()
+	const levels = 9000 // what encoding/json takes
+	deep := chunk(`"deep":` + strings.Repeat(`{"a":`, levels) + `1` + strings.Repeat(`}`, levels))
+	chunks := []string{chunk(`"content":"a"`)}
+	for range 15 {
+		chunks = append(chunks, deep)
+	}
+	a, err := hear(t, append(chunks, ending("stop"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
+	if !ok || got["deep"] == nil {
+		t.Errorf("sent back as %v", got["content"])
+	}
+}
+
+// Each turn's messages start with the bytes of the turn before.
+func TestMessagesBeginAsBefore(t *testing.T) {
+	t.Parallel()
+	a, err := Dialect{}.Decode([]byte(`{"choices":[{"message":{"content":" ","z":1,"b":{"y":2,"a":1},"reasoning":"r","tool_calls":[{"id":"f:0","zz":1,"aa":2,"function":{"name":"sum"}}]}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var turns []transcript.Turn
+	before := ""
+	for n := range 4 {
+		c := call(t, `[{"role":"user","content":""}]`, turns...)
+		c.Origin = "a"
+		all, err := encodeHistory(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(marshalable(all))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(b), before) {
+			t.Errorf("turn %d sends\n%s\nbehind\n%s", n, b, before)
+		}
+		before = strings.TrimSuffix(string(b), "]")
+		turns = append(turns, recorded("a", n+1, a))
+	}
+}

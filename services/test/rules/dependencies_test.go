@@ -1,0 +1,98 @@
+package rules
+
+import (
+	"testing"
+)
+
+const (
+	own        = "windlass.dev/windlass/"
+	bus        = own + "pkg/bus"
+	store      = own + "pkg/store"
+	responses  = own + "pkg/responses"
+	gateway    = own + "services/gateway"
+	toolRunner = own + "services/tool-runner"
+	toolMain   = own + "services/cmd/tool-runner"
+	internal   = own + "services/internal"
+	natsClient = "github.com/nats-io/nats.go"
+	natsServer = "github.com/nats-io/nats-server/v2"
+	pgx        = "github.com/jackc/pgx/v5"
+)
+
+// services are the packages of the five services.
+var services = []string{
+	gateway, own + "services/claimer", own + "services/loop-orchestrator", toolRunner, own + "services/finalizer",
+}
+
+// mains are the programs of the five services.
+var mains = []string{
+	own + "services/cmd/gateway", own + "services/cmd/claimer", own + "services/cmd/loop-orchestrator", toolMain, own + "services/cmd/finalizer",
+}
+
+// commands bring the servers of `windlass dev`.
+var commands = []string{own + "services/cmd/windlass", own + "services/cli"}
+
+// support is for tests, benchmarks and the demo, and never part of a service.
+var support = []string{
+	own + "services/mock", own + "services/bench", own + "services/test", own + "services/cli", own + "services/cmd/windlass",
+	own + "pkg/spectest", store + "/storetest", bus + "/bustest", own + "pkg/localpg",
+}
+
+// pure packages decide and translate. They reach neither NATS nor Postgres.
+var pure = []string{
+	responses,
+	own + "pkg/registry",
+	own + "pkg/near",
+	own + "services/internal/openapi",
+	own + "services/internal/toolset",
+	own + "services/loop-orchestrator/internal/rawjson",
+	own + "services/loop-orchestrator/internal/upstream/compat",
+	own + "pkg/retry",
+	own + "services/loop-orchestrator/internal/tokens",
+	own + "services/tool-runner/internal/httptool",
+}
+
+// layers are the packages of the gateway, below services/gateway/internal. A
+// package imports only packages of the layers before its own, so that the
+// packages of one layer do not import each other.
+var layers = [][]string{
+	{"hints", "origins", "catalog", "audit"},
+}
+
+// rule is one thing that ARCHITECTURE.md says about who may import whom. A path
+// stands for that package and all below it.
+type rule struct {
+	name  string
+	check func(imports) []string
+}
+
+var rules = []rule{
+	{"bus does not reach store", unreachable([]string{bus}, store)},
+	{"store does not reach bus", unreachable([]string{store}, bus)},
+	{"only bus imports the NATS client", importedBy(natsClient, append(commands, bus)...)},
+	{"only bus and dev import the NATS server", importedBy(natsServer, append(commands, bus)...)},
+	{"only store imports pgx", importedBy(pgx, store)},
+	{"tool-runner has no database", unreachable([]string{toolRunner, toolMain}, store, pgx)},
+	{"responses imports the standard library only", standardOnly(responses)},
+	{"pure packages reach neither NATS nor Postgres", unreachable(pure, bus, store, natsClient, natsServer, pgx)},
+	{"services do not import each other", separate(services)},
+	{"services/internal imports no service", unreachable([]string{internal}, services...)},
+	{"services have no test support", unreachable(mains, support...)},
+	{"pkg does not import services", unreachable([]string{own + "pkg"}, own+"services")},
+	{"the gateway's packages are layered", layered(gateway+"/internal", layers)},
+}
+
+const inProgress = internal + "/startcheck -> " + toolRunner
+
+// TestDependencies holds the rules for the packages without their tests.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	graph := listImports(t)
+	for _, r := range rules {
+		for _, fault := range r.check(graph) {
+			if fault == inProgress {
+				continue
+			}
+			t.Errorf("%s: %s", r.name, fault)
+		}
+	}
+}
