@@ -19,9 +19,9 @@ func FuzzID(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, public string) {
-		id, ok := parseID(public)
-		if ok && (publicID(id) != public || strings.Trim(public[len(idPrefix):], "0123456789abcdef") != "" || len(public) != len(unknown)) {
-			t.Errorf("%q is taken for the id %s", public, publicID(id))
+		id, ok := ParseResponse(public)
+		if ok && (Response(id) != public || strings.Trim(public[len("resp_"):], "0123456789abcdef") != "" || len(public) != len(unknown)) {
+			t.Errorf("%q is taken for the id %s", public, Response(id))
 		}
 		if short := httpapi.Excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
 			t.Errorf("the excerpt of %q is %q", public, short)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -17,12 +16,10 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// callHeader tells with every answer that came of a model call which request it was, in the form that callSteps reads: the bodies
-// are the upstream's and have an id of their own.
-const (
-	callHeader = "Windlass-Request-Id"
-	callPrefix = "req_"
-)
+// callHeader names the request in every answer that comes from a model call,
+// because the bodies are the upstream's and have ids of their own. The form is
+// the one of GET /v1/requests/{id}/steps.
+const callHeader = "Windlass-Request-Id"
 
 // oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
 // answer.
@@ -65,7 +62,7 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.RequestID)
+	x.Header().Set(callHeader, Request(n.ID))
 	s.dispatch(r.Context(), row)
 	return s.await(x, r, n, ended)
 }
@@ -78,12 +75,11 @@ func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
 func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
-	digits, ok := strings.CutPrefix(public, callPrefix)
-	id, err := dispatch.RequestID(digits)
-	if !ok || err != nil || dispatch.BusID(id) != digits {
+	id, ok := ParseRequest(public)
+	if !ok {
 		return noRequest
 	}
-	x.RequestID = digits
+	x.RequestID = dispatch.BusID(id)
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {

@@ -20,7 +20,7 @@ func TestWhoSeesACall(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer "+key)
 	answers := s.laterSend(request)
 	row := s.claim()
-	id, response := callPrefix+dispatch.BusID(row.ID), publicID(row.ID)
+	id, response := callPrefix+dispatch.BusID(row.ID), Response(row.ID)
 	trail := func(key, id string) reply { return s.as(key, "GET", "/v1/requests/"+id+"/steps", "") }
 	hidden := func(when string) {
 		t.Helper()

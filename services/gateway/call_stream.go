@@ -29,7 +29,7 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.RequestID)
+	x.Header().Set(callHeader, Request(n.ID))
 	s.dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)

@@ -42,7 +42,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 		answers := s.later("POST", compactPath, body)
 		row := s.claim()
 		if row.Tenant != defaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
-			parent != "" && publicID(row.Parent) != parent {
+			parent != "" && Response(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
 		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
@@ -61,10 +61,10 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 		}
 		same(t, "answer", r.body, shortened)
 
-		if r := s.call("GET", "/v1/responses/"+publicID(row.ID), ""); r.status != http.StatusNotFound {
+		if r := s.call("GET", "/v1/responses/"+Response(row.ID), ""); r.status != http.StatusNotFound {
 			t.Errorf("what was made is read: %d %s", r.status, r.body)
 		}
-		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+publicID(row.ID)+`"}`)
+		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+Response(row.ID)+`"}`)
 		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != previousNotFound {
 			t.Errorf("what was made is continued: %d %s", again.status, again.body)
 		}

@@ -77,7 +77,7 @@ func TestConversationsThatAreNotThere(t *testing.T) {
 		t.Fatalf("DELETE answered %d %s", r.status, r.body)
 	}
 	ids := []string{
-		gone, publicConversationID(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
+		gone, Conversation(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
 		"x", there + "0", "%00", "conv_%ff", strings.Repeat("x", 10_000),
 	}
 	for _, id := range ids {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -18,21 +17,6 @@ import (
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
-
-const conversationPrefix = "conv_"
-
-// publicConversationID is a conversation's id as clients see it.
-func publicConversationID(id uuid.UUID) string { return conversationPrefix + dispatch.BusID(id) }
-
-// parseConversationID reads what publicConversationID wrote, in that one spelling.
-func parseConversationID(public string) (uuid.UUID, bool) {
-	digits, ok := strings.CutPrefix(public, conversationPrefix)
-	if !ok {
-		return uuid.Nil, false
-	}
-	id, err := dispatch.RequestID(digits)
-	return id, err == nil && publicConversationID(id) == public
-}
 
 // noConversation answers alike for an id that is malformed, unknown or another's, wherever it stands.
 func noConversation(id string) *fault.Error {
@@ -48,7 +32,7 @@ func aboutConversation[T any](s *server, r *http.Request, ask func(ctx context.C
 
 func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
 	var none T
-	id, ok := parseConversationID(public)
+	id, ok := ParseConversation(public)
 	if !ok {
 		return none, noConversation(public)
 	}
@@ -61,7 +45,7 @@ func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx
 
 func (s *server) sendConversation(x *httpapi.Exchange, id uuid.UUID, metadata []byte) {
 	x.Send(http.StatusOK, conversation.Conversation{
-		ID: publicConversationID(id), CreatedAt: dispatch.CreatedAt(id), Metadata: metadata,
+		ID: Conversation(id), CreatedAt: dispatch.CreatedAt(id), Metadata: metadata,
 	}.JSON())
 }
 

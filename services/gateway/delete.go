@@ -28,7 +28,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	public := publicID(a.ID)
+	public := Response(a.ID)
 	if !a.Status.Terminal() {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))

@@ -122,7 +122,7 @@ func (f *follower) finish(ctx context.Context, why error) error {
 	a, err := f.server.lookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(notFound(publicID(f.id)))
+		return f.lose(notFound(Response(f.id)))
 	case err != nil:
 		return errGoesOn
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != store.Completed && a.Status != store.Incomplete):
@@ -210,7 +210,7 @@ func (f *follower) terminal(a *store.Answer) error {
 func (f *follower) gap() *fault.Error {
 	return &fault.Error{
 		Status: http.StatusInternalServerError, Type: "server_error", Code: "stream_lost",
-		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", publicID(f.id)),
+		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", Response(f.id)),
 	}
 }
 

@@ -33,6 +33,13 @@ const (
 	patienceOfTests = 20 * time.Second
 )
 
+// How public ids begin.
+const (
+	idPrefix           = "resp_"
+	callPrefix         = "req_"
+	conversationPrefix = "conv_"
+)
+
 // testSeal seals what compaction items hold.
 const testSeal = "seal of the tests"
 
@@ -350,7 +357,7 @@ func (s *stand) look(id uuid.UUID) store.Row {
 
 func (s *stand) lookPublic(public string) store.Row {
 	s.tb.Helper()
-	id, ok := parseID(public)
+	id, ok := ParseResponse(public)
 	if !ok {
 		s.tb.Fatalf("%q is not a response id", public)
 	}

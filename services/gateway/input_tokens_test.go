@@ -26,7 +26,7 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 	} {
 		answers := s.later("POST", inputTokensPath, body)
 		row := s.claim()
-		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && publicID(row.Parent) != parent {
+		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && Response(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
 		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)

@@ -18,7 +18,7 @@ import (
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
 func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := parseID(public)
+	id, ok := ParseResponse(public)
 	if !ok {
 		return notFound(public)
 	}

@@ -117,7 +117,7 @@ func TestForegroundOfATenantIsItsOwn(t *testing.T) {
 		t.Errorf("the row is of tenant %q, want b", row.Tenant)
 	}
 	s.finish(row, store.Completed, `{"n":1}`)
-	s.bus.DoneHint(strings.TrimPrefix(publicID(row.ID), idPrefix))
+	s.bus.DoneHint(strings.TrimPrefix(Response(row.ID), idPrefix))
 	same(t, "foreground answer", receive(t, answers).body, `{"n":1}`)
 }
 

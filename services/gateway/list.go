@@ -88,13 +88,13 @@ func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], 
 			return out, err
 		}
 		out.Data[i] = object
-		ids = append(ids, publicID(a.ID))
+		ids = append(ids, Response(a.ID))
 	}
 	if n := len(ids); n > 0 {
 		out.FirstID, out.LastID = &ids[0], &ids[n-1]
 	}
 	if found.More { // the end that the client goes on from, which is the last entry unless the page ended early
-		next := publicID(found.Next)
+		next := Response(found.Next)
 		out.LastID = &next
 	}
 	if reversed {

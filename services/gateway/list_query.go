@@ -48,7 +48,7 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 		if cursor.id == "" {
 			continue
 		}
-		id, ok := parseID(cursor.id)
+		id, ok := ParseResponse(cursor.id)
 		if !ok {
 			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
@@ -121,7 +121,7 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 // readContinued reads what the responses are to continue.
 func readContinued(values url.Values, q *store.ListQuery) error {
 	if public := values.Get("previous_response_id"); public != "" {
-		id, ok := parseID(public)
+		id, ok := ParseResponse(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
 				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
@@ -129,7 +129,7 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
-		id, ok := parseConversationID(public)
+		id, ok := ParseConversation(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
 				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))

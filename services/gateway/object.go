@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -10,21 +9,6 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
-
-const idPrefix = "resp_"
-
-// publicID is a request's id as clients see it.
-func publicID(id uuid.UUID) string { return idPrefix + dispatch.BusID(id) }
-
-// parseID reads what publicID wrote, in that one spelling.
-func parseID(public string) (uuid.UUID, bool) {
-	digits, ok := strings.CutPrefix(public, idPrefix)
-	if !ok {
-		return uuid.Nil, false
-	}
-	id, err := dispatch.RequestID(digits)
-	return id, err == nil && publicID(id) == public
-}
 
 // render is the response object of a row: the finalizer's bytes, or what follows from the request and the row.
 func render(a *store.Answer) ([]byte, error) {
@@ -45,7 +29,7 @@ func render(a *store.Answer) ([]byte, error) {
 
 // object is the response object of a request without output. Expired, which clients don't know, is a failure.
 func object(c *responses.Create, id uuid.UUID, status store.Status) []byte {
-	r := responses.Response{ID: publicID(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
+	r := responses.Response{ID: Response(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
 	if status == store.Expired {
 		r.Status = responses.Failed
 		r.Failure = &responses.Failure{

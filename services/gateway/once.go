@@ -149,7 +149,7 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		return err
 	}
 	if isCall(a) {
-		x.Header().Set(callHeader, callPrefix+x.RequestID)
+		x.Header().Set(callHeader, Request(id))
 	}
 	switch {
 	case a.Streamed && isCall(a):

@@ -30,7 +30,7 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
 	}
-	id, ok := parseID(c.PreviousResponseID)
+	id, ok := ParseResponse(c.PreviousResponseID)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
@@ -78,7 +78,7 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 		return refuse(previousTooLong, "Previous response with id '%s' continues too many responses: at most %d can be continued at once.",
 			public, store.MaxAncestors)
 	case p.Gap != uuid.Nil: // the model would be given half a conversation
-		return noPrevious(publicID(p.Gap))
+		return noPrevious(Response(p.Gap))
 	case p.Bytes > s.cfg.MaxBody: // as if it had been sent as input
 		return refuse(previousTooLong, "Previous response with id '%s' has too long a history: at most %d bytes can be continued.",
 			public, s.cfg.MaxBody)

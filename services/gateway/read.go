@@ -44,7 +44,7 @@ func notFound(id string) *fault.Error {
 // responses, are not told apart.
 func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
-	id, ok := parseID(public)
+	id, ok := ParseResponse(public)
 	if !ok {
 		return nil, notFound(public)
 	}

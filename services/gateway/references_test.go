@@ -52,7 +52,7 @@ func TestItemReferences(t *testing.T) {
 		id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+tt.input+`],"user":"u"}`))
 		row := s.claim()
 		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
-		if err != nil || publicID(row.ID) != id {
+		if err != nil || Response(row.ID) != id {
 			t.Fatalf("%s: %v, %v", tt.name, row, err)
 		}
 		same(t, tt.name, a.Body, `{"model":"m","background":true,"input":[`+tt.want+`],"user":"u"}`)

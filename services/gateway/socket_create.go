@@ -160,7 +160,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: publicID(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+		id: Response(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
@@ -168,7 +168,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 // warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: publicID(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
+		ID: Response(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
 	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))

@@ -52,7 +52,7 @@ type stepUsage struct {
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
 func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := parseID(public)
+	id, ok := ParseResponse(public)
 	if !ok {
 		return notFound(public)
 	}

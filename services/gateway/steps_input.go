@@ -48,7 +48,7 @@ func (s *server) showInputs(
 ) error {
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-		return notFound(publicID(id))
+		return notFound(Response(id))
 	}
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *server) continued(
 	var err, unreadable error
 	switch {
 	case c.PreviousResponseID != "":
-		parent, _ := parseID(c.PreviousResponseID)
+		parent, _ := ParseResponse(c.PreviousResponseID)
 		var line []store.Chain
 		line, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
@@ -132,7 +132,7 @@ func (s *server) continued(
 			earlier[i].Input = itemid.Stored(line[i].ID, earlier[i].Input)
 		}
 	case c.Conversation != "":
-		conversation, _ := parseConversationID(c.Conversation)
+		conversation, _ := ParseConversation(c.Conversation)
 		var items [][]byte
 		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)

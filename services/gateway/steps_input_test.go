@@ -70,7 +70,7 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	conversation := s.conversation("msg_a")
 	ask := func(text, id string) string {
 		row := s.speaks(conversation, `"input":[{"role":"user","id":"msg_`+id+`","content":"`+text+`"}]`)
-		public := publicID(row.ID)
+		public := Response(row.ID)
 		item := func(id, role, kind, text string) store.NewItem {
 			return store.NewItem{ID: id, Data: []byte(`{"type":"message","id":"` + id + `","role":"` + role + `","content":[{"type":"` + kind + `","text":"` + text + `"}]}`)}
 		}

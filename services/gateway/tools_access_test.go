@@ -62,7 +62,7 @@ func TestToolsOfAKey(t *testing.T) {
 			}
 			continue
 		}
-		id, ok := parseID(createdID(t, r))
+		id, ok := ParseResponse(createdID(t, r))
 		body, err := s.store.Body(t.Context(), "t", id)
 		if want := `"tools":[` + tt.stored + `]`; !ok || err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s is kept, %v, want %s", tt.name, body, err, want)

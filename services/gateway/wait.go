@@ -177,6 +177,6 @@ func pending(id uuid.UUID, after time.Duration) *fault.Error {
 	f := fault.Unavailable(after)
 	f.Code = "response_pending"
 	f.Message = fmt.Sprintf("The response '%s' was accepted and is still being processed, but this server can no longer wait "+
-		"for it. Retrieve it with GET /v1/responses/%[1]s.", publicID(id))
+		"for it. Retrieve it with GET /v1/responses/%[1]s.", Response(id))
 	return f
 }

@@ -150,8 +150,8 @@ func TestDrainTellsWaitersWhereTheirAnswerWillBe(t *testing.T) {
 	s.drain(process.ErrDraining)
 	r := receive(t, answers)
 	message, _ := r.fault(t)["message"].(string)
-	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, publicID(row.ID)) {
-		t.Errorf("answer %d %q, want 503 and %s", r.status, message, publicID(row.ID))
+	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, Response(row.ID)) {
+		t.Errorf("answer %d %q, want 503 and %s", r.status, message, Response(row.ID))
 	}
 	if r.header.Get("Retry-After") != "1" || r.header.Get("X-Should-Retry") != "true" {
 		t.Errorf("headers %v, want Retry-After 1, X-Should-Retry true", r.header)
