@@ -54,13 +54,13 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	r.Header.Set("Traceparent", trace)
 	s.send(r)
 	row := s.claim()
-	if row.Tenant != defaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
-		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, defaultTenant, trace)
+	if row.Tenant != DefaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
+		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, DefaultTenant, trace)
 	}
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
 	}
-	a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+	a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +129,8 @@ func TestTraceOf(t *testing.T) {
 	for trace, want := range map[string]string{
 		good: good, "": "", good[1:]: "", strings.ToUpper(good): "", strings.Replace(good, "-", "_", 1): "", good[:54] + "-": "",
 	} {
-		if got := traceOf(http.Header{"Traceparent": {trace}}); got != want {
-			t.Errorf("traceOf(%q) = %q, want %q", trace, got, want)
+		if got := TraceOf(http.Header{"Traceparent": {trace}}); got != want {
+			t.Errorf("TraceOf(%q) = %q, want %q", trace, got, want)
 		}
 	}
 }
@@ -138,8 +138,8 @@ func TestTraceOf(t *testing.T) {
 func TestServiceTierIsTheQueuesTier(t *testing.T) {
 	t.Parallel()
 	for service, want := range map[string]int{"": tierDefault, "auto": tierDefault, "priority": tierPriority, "flex": tierFlex} {
-		if got := tierOf(service); got != want {
-			t.Errorf("tierOf(%q) = %d, want %d", service, got, want)
+		if got := TierOf(service); got != want {
+			t.Errorf("TierOf(%q) = %d, want %d", service, got, want)
 		}
 	}
 }

@@ -1,35 +1,66 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
+
+	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// defaultTenant is whose requests WINDLASS_API_KEY makes and sees.
-const defaultTenant = "default"
+// DefaultTenant is the tenant of WINDLASS_API_KEY.
+const DefaultTenant = "default"
+
+// Checker checks the API keys of requests. It is safe for concurrent use.
+type Checker struct {
+	apiKey [32]byte // digest of WINDLASS_API_KEY
+	hasKey bool
+	pepper apikey.Pepper
+	keys   *keyring
+}
+
+// CheckerOptions are the keys that a Checker accepts.
+type CheckerOptions struct {
+	APIKey string                                                   // WINDLASS_API_KEY; "": there is no such key
+	Pepper string                                                   // WINDLASS_KEY_PEPPER; "": keys of the database are refused
+	Find   func(ctx context.Context, id string) (*store.Key, error) // reads a key from the database
+	Tasks  *sync.WaitGroup                                          // counts the lookups that run
+	Log    *zap.Logger
+}
+
+// NewChecker returns a Checker that remembers no key yet.
+func NewChecker(o CheckerOptions) *Checker {
+	return &Checker{
+		apiKey: digest(o.APIKey), hasKey: o.APIKey != "", pepper: apikey.Pepper(o.Pepper), keys: newKeyring(o.Find, o.Tasks, o.Log),
+	}
+}
 
 // digest makes keys of any length comparable in constant time.
 func digest(key string) [32]byte { return sha256.Sum256([]byte(key)) }
 
-// keyed lets a request through that carries a key with the right to it.
-func (s *server) keyed(h httpapi.Handler) httpapi.Handler {
-	return s.withRight(apikey.ScopeResponses, func(p httpapi.Principal, method string) bool { return p.May(method) }, h)
+// Require runs h for requests whose key has the scope that their method needs.
+func (c *Checker) Require(h httpapi.Handler) httpapi.Handler {
+	return c.require(apikey.ScopeResponses, func(p httpapi.Principal, method string) bool { return p.May(method) }, h)
 }
 
-// adminKeyed lets those through who may do everything with their tenant's keys.
-func (s *server) adminKeyed(h httpapi.Handler) httpapi.Handler {
-	return s.withRight(apikey.ScopeAdmin, func(p httpapi.Principal, _ string) bool { return p.Administers() }, h)
+// RequireAdmin runs h for requests whose key may manage its tenant's keys.
+func (c *Checker) RequireAdmin(h httpapi.Handler) httpapi.Handler {
+	return c.require(apikey.ScopeAdmin, func(p httpapi.Principal, _ string) bool { return p.Administers() }, h)
 }
 
-// withRight looks at the header only: the body is not read yet.
-func (s *server) withRight(scope string, has func(p httpapi.Principal, method string) bool, h httpapi.Handler) httpapi.Handler {
+// require looks at the header only: the body is read after the key was checked.
+func (c *Checker) require(
+	scope string, allows func(p httpapi.Principal, method string) bool, h httpapi.Handler,
+) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		key = strings.TrimSpace(key)
@@ -37,39 +68,55 @@ func (s *server) withRight(scope string, has func(p httpapi.Principal, method st
 			return unauthorized(x, r, "You didn't provide an API key. You need to provide your API key in an Authorization header "+
 				"using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).")
 		}
-		who, err := s.principal(r, key)
+		who, err := c.principal(r.Context(), key)
 		switch {
 		case errors.Is(err, errKeyUnknown):
 			return unauthorized(x, r, "Incorrect API key provided.")
 		case err != nil:
 			x.LeaveBody(r)
 			return err
-		case !has(who, r.Method):
-			return missingScope(x, r, scope)
+		case !allows(who, r.Method):
+			return MissingScope(x, r, scope)
 		}
 		x.Who = who
 		return h(x, r)
 	}
 }
 
-// principal finds out who holds the key. errKeyUnknown: nobody.
-func (s *server) principal(r *http.Request, given string) (httpapi.Principal, error) {
-	if sum := digest(given); s.cfg.APIKey != "" && subtle.ConstantTimeCompare(sum[:], s.key[:]) == 1 {
-		return httpapi.Principal{Tenant: defaultTenant, Scopes: apikey.Scopes}, nil
+// CheckAgain checks the key of a WebSocket's upgrade once more, for a message
+// that makes a request: the key may have been revoked since.
+func (c *Checker) CheckAgain(x *httpapi.Exchange, r *http.Request) (httpapi.Principal, error) {
+	_, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	who, err := c.principal(r.Context(), strings.TrimSpace(key))
+	switch {
+	case errors.Is(err, errKeyUnknown):
+		return httpapi.Principal{}, unauthorized(x, r, "Incorrect API key provided.")
+	case err != nil:
+		return httpapi.Principal{}, err
+	case !who.May(http.MethodPost):
+		return httpapi.Principal{}, MissingScope(x, r, apikey.ScopeResponses)
 	}
-	pepper := apikey.Pepper(s.cfg.KeyPepper)
-	if len(pepper) == 0 {
+	return who, nil
+}
+
+// principal returns the holder of a key. It returns errKeyUnknown if no active
+// key matches; other errors mean that the lookup failed.
+func (c *Checker) principal(ctx context.Context, given string) (httpapi.Principal, error) {
+	if sum := digest(given); c.hasKey && subtle.ConstantTimeCompare(sum[:], c.apiKey[:]) == 1 {
+		return httpapi.Principal{Tenant: DefaultTenant, Scopes: apikey.Scopes}, nil
+	}
+	if len(c.pepper) == 0 {
 		return httpapi.Principal{}, errKeyUnknown
 	}
-	parts, ok := pepper.Read(given)
+	parts, ok := c.pepper.Read(given)
 	if !ok {
 		return httpapi.Principal{}, errKeyUnknown
 	}
-	key, err := s.keys.key(r.Context(), parts.ID)
+	key, err := c.keys.find(ctx, parts.ID)
 	if err != nil {
 		return httpapi.Principal{}, err
 	}
-	if !pepper.Holds(key.Hash, parts.Secret) {
+	if !c.pepper.Holds(key.Hash, parts.Secret) {
 		return httpapi.Principal{}, errKeyUnknown
 	}
 	return httpapi.Principal{Tenant: key.Tenant, KeyID: key.ID, Scopes: key.Scopes, Models: key.Models, Tools: key.Tools}, nil
@@ -83,11 +130,8 @@ func unauthorized(x *httpapi.Exchange, r *http.Request, message string) *fault.E
 	}
 }
 
-func forbidden(x *httpapi.Exchange, r *http.Request) *fault.Error {
-	return missingScope(x, r, apikey.ScopeResponses)
-}
-
-func missingScope(x *httpapi.Exchange, r *http.Request, scope string) *fault.Error {
+// MissingScope refuses a key that does not have the scope.
+func MissingScope(x *httpapi.Exchange, r *http.Request, scope string) *fault.Error {
 	x.LeaveBody(r)
 	return &fault.Error{
 		Status: http.StatusForbidden, Type: "invalid_request_error", Code: "missing_scope",

@@ -31,16 +31,17 @@ func (nothingRead) Close() error { return nil }
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
 	shelved := &shelf{keys: map[string]store.Key{}}
-	s := &server{
-		cfg: Config{APIKey: testKey, KeyPepper: string(testPepper), MaxBody: 1 << 20}, key: digest(testKey), log: zap.NewNop(),
-		keys: newKeyring(shelved.find, &tasks, zap.NewNop()),
-		api:  httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks}),
-	}
+	checker := NewChecker(CheckerOptions{
+		APIKey: testKey, Pepper: string(testPepper), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
+	})
+	api := httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks})
+	api.Add(httpapi.Routes{"/v1/responses": {http.MethodPost: func(*httpapi.Exchange, *http.Request) error { return nil }}},
+		func(_, _ string, h httpapi.Handler) httpapi.Handler { return checker.Require(h) })
 	kept := testPepper.New()
 	full := living(kept.ID)
 	full.Hash = testPepper.Hash(kept.Secret)
 	shelved.keys[kept.ID] = full
-	h := s.handler()
+	h := api.Handler()
 	var forged []string
 	for i := range 1000 {
 		forged = append(forged, apikey.Pepper(fmt.Sprintf("another pepper %d", i)).New().String())

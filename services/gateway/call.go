@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -30,10 +31,10 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f = misplaced(string(e), body, nil, f); f != nil {
+		if f = Misplaced(string(e), body, nil, f); f != nil {
 			return f
 		}
-		model, f := s.model(x.Who, c.Model)
+		model, f := s.catalog.Find(x.Who, c.Model)
 		if f != nil {
 			return f
 		}
@@ -43,8 +44,8 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 		}
 		x.RequestID = dispatch.BusID(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
-			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header), Unstored: true,
+			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: TierOf(c.ServiceTier),
+			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: TraceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}
 		if c.Stream {
@@ -56,15 +57,19 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 
 // call accepts a request that is one model call and answers with its end.
 func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
-	ended := s.waiters.watch(n.ID) // before the row is there: its end cannot be missed
-	defer s.waiters.forget(n.ID)
-	row, err := s.accept(r.Context(), x, &n)
+	ended := s.waiters.Watch(n.ID) // before the row is there: its end cannot be missed
+	defer s.waiters.Forget(n.ID)
+	row, err := s.gate.Accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, Request(n.ID))
-	s.dispatch(r.Context(), row)
-	return s.await(x, r, n, ended)
+	x.Header().Set(callHeader, publicid.Request(n.ID))
+	s.gate.Dispatch(r.Context(), row)
+	a, err := s.waiters.Await(r.Context(), n, ended)
+	if err != nil {
+		return err
+	}
+	return s.show(x, a)
 }
 
 // isCall tells requests that are one model call from responses.
@@ -75,7 +80,7 @@ func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
 func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
-	id, ok := ParseRequest(public)
+	id, ok := publicid.ParseRequest(public)
 	if !ok {
 		return noRequest
 	}
@@ -87,7 +92,7 @@ func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *store.Answer
-		if a, err = s.lookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
+		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
 			return noRequest
 		}
 	}

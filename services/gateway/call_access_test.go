@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -20,7 +21,7 @@ func TestWhoSeesACall(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer "+key)
 	answers := s.laterSend(request)
 	row := s.claim()
-	id, response := callPrefix+dispatch.BusID(row.ID), Response(row.ID)
+	id, response := callPrefix+dispatch.BusID(row.ID), publicid.Response(row.ID)
 	trail := func(key, id string) reply { return s.as(key, "GET", "/v1/requests/"+id+"/steps", "") }
 	hidden := func(when string) {
 		t.Helper()
@@ -60,7 +61,7 @@ func TestWhoSeesACall(t *testing.T) {
 func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	n := store.NewRequest{ID: [16]byte{7}, Tenant: defaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
+	n := store.NewRequest{ID: [16]byte{7}, Tenant: DefaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
 	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}

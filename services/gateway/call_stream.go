@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -25,26 +26,26 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 		return err
 	}
 	defer reader.Close()
-	row, err := s.accept(r.Context(), x, &n)
+	row, err := s.gate.Accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, Request(n.ID))
-	s.dispatch(r.Context(), row)
+	x.Header().Set(callHeader, publicid.Request(n.ID))
+	s.gate.Dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+Slack, errLate)
 	defer cancel()
 	switch err := f.follow(ctx); {
 	case err == nil:
 		return nil
 	case drained(ctx):
-		return f.leave(s.leave(n, httpapi.RetryAfter))
+		return f.leave(s.waiters.GiveUp(n, httpapi.RetryAfter))
 	case errors.Is(err, errLate):
-		return f.leave(s.leave(n, 0))
+		return f.leave(s.waiters.GiveUp(n, 0))
 	}
 	f.out.cut()
 	if n.Once.Key == "" { // whoever has the key may come again
-		s.hangUp(n.Tenant, n.ID)
+		s.canceller.HangUp(n.Tenant, n.ID)
 	}
 	return httpapi.ErrHungUp
 }
@@ -60,7 +61,7 @@ func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 	}
 	defer reader.Close()
 	f := s.followCall(x, a.Tenant, a.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+Slack, errLate)
 	defer cancel()
 	_ = f.look(ctx) // what is not found now is after a silence
 	if err := f.follow(ctx); err != nil {
@@ -120,12 +121,12 @@ func (f *callFollower) follow(ctx context.Context) error {
 // finish ends the stream if the row has. errGoesOn: it has not, or nobody knows. Where chunks are lost it cancels a request whose
 // answer nobody can be given any more.
 func (f *callFollower) finish(ctx context.Context, why error) error {
-	a, err := f.server.lookUp(ctx, f.tenant, f.id)
+	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case err != nil:
 		return errGoesOn
 	case !a.Status.Terminal() && lost(why):
-		f.server.hangUp(f.tenant, f.id)
+		f.server.canceller.HangUp(f.tenant, f.id)
 		return f.fail(chunksLost())
 	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
 		return errGoesOn

@@ -257,7 +257,7 @@ func (timeless) SetWriteDeadline(time.Time) error { return nil }
 // retold is what whoever may have the answer again is told of it.
 func (c *chunks) retold(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), defaultTenant, c.row.ID)
+	a, err := c.store.Answer(c.tb.Context(), DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -73,7 +74,7 @@ func TestCancelPublishesTheFinalAndPurgesTheTurn(t *testing.T) {
 	if err != nil || len(finals) != 1 {
 		t.Fatalf("waiting for a final command ended with %v and %d of them, want 1", err, len(finals))
 	}
-	if got := <-finals; Response(uuid.MustParse(got.GetRequestId())) != id || got.GetEpoch() != 1 {
+	if got := <-finals; publicid.Response(uuid.MustParse(got.GetRequestId())) != id || got.GetEpoch() != 1 {
 		t.Errorf("final of %s, epoch %d; want %s, 1", got.GetRequestId(), got.GetEpoch(), id)
 	}
 	eventually(t, "the purge of the queued turn", func() bool {
@@ -105,7 +106,7 @@ func TestCancelOfAForegroundResponseIsRefused(t *testing.T) {
 	s := raise(t)
 	answers := s.later("POST", "/v1/responses", foreground)
 	row := s.claim()
-	r := s.call("POST", "/v1/responses/"+Response(row.ID)+"/cancel", "")
+	r := s.call("POST", "/v1/responses/"+publicid.Response(row.ID)+"/cancel", "")
 	if f := r.fault(t); r.status != http.StatusBadRequest || f["message"] != "Cannot cancel a synchronous response." {
 		t.Errorf("answered %d %s, want 400", r.status, r.body)
 	}
@@ -113,6 +114,6 @@ func TestCancelOfAForegroundResponseIsRefused(t *testing.T) {
 		t.Errorf("the row is %s, want in_progress", got)
 	}
 	s.finish(row, store.Completed, `{}`)
-	s.bus.DoneHint(strings.TrimPrefix(Response(row.ID), "resp_"))
+	s.bus.DoneHint(strings.TrimPrefix(publicid.Response(row.ID), "resp_"))
 	receive(t, answers)
 }

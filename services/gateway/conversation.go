@@ -25,7 +25,7 @@ func locked(param string) *fault.Error {
 // database if it has moved on since.
 func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
 	if c.Conversation == "" {
-		return s.accept(ctx, x, n)
+		return s.gate.Accept(ctx, x, n)
 	}
 	for range conversationTries {
 		state, err := s.conversationState(ctx, c, n.Tenant)
@@ -39,7 +39,7 @@ func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses
 			return store.Row{}, f
 		}
 		n.Conversation, n.Seen = state.ID, state.Version
-		row, err := s.accept(ctx, x, n)
+		row, err := s.gate.Accept(ctx, x, n)
 		if !errors.Is(err, store.ErrStale) {
 			return row, err
 		}

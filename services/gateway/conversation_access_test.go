@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // bodies are what the routes with an id take.
@@ -77,7 +78,7 @@ func TestConversationsThatAreNotThere(t *testing.T) {
 		t.Fatalf("DELETE answered %d %s", r.status, r.body)
 	}
 	ids := []string{
-		gone, Conversation(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
+		gone, publicid.Conversation(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
 		"x", there + "0", "%00", "conv_%ff", strings.Repeat("x", 10_000),
 	}
 	for _, id := range ids {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -19,8 +20,8 @@ func (s *stand) speaks(conversation, fields string) store.Row {
 	s.tb.Helper()
 	id := createdID(s.tb, s.call("POST", "/v1/responses", `{"model":"m","background":true,"conversation":"`+conversation+`",`+fields+`}`))
 	row := s.claim()
-	if Response(row.ID) != id {
-		s.tb.Fatalf("claimed %s, want %s", Response(row.ID), id)
+	if publicid.Response(row.ID) != id {
+		s.tb.Fatalf("claimed %s, want %s", publicid.Response(row.ID), id)
 	}
 	return row
 }
@@ -55,10 +56,10 @@ func TestResponseOnAConversation(t *testing.T) {
 			t.Errorf("the response's conversation (-want +got):\n%s", diff)
 		}
 		row := s.claim()
-		if row.Conversation.String() == "" || Conversation(row.Conversation) != id {
+		if row.Conversation.String() == "" || publicid.Conversation(row.Conversation) != id {
 			t.Errorf("the row is on %s, want %s", row.Conversation, id)
 		}
-		if diff := cmp.Diff(want, s.call("GET", "/v1/responses/"+Response(row.ID), "").object(t)["conversation"]); diff != "" {
+		if diff := cmp.Diff(want, s.call("GET", "/v1/responses/"+publicid.Response(row.ID), "").object(t)["conversation"]); diff != "" {
 			t.Errorf("the response's conversation, read (-want +got):\n%s", diff)
 		}
 		s.says(row, store.Completed)
@@ -137,7 +138,7 @@ func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	s := raise(t)
 	id := s.conversation("msg_1")
 	row := s.speaks(id, `"input":"x"`)
-	if got := s.call("POST", "/v1/responses/"+Response(row.ID)+"/cancel", "").object(t)["status"]; got != "cancelled" {
+	if got := s.call("POST", "/v1/responses/"+publicid.Response(row.ID)+"/cancel", "").object(t)["status"]; got != "cancelled" {
 		t.Fatalf("the cancelled response is %v", got)
 	}
 	s.says(s.speaks(id, `"input":"x"`), store.Failed, store.NewItem{ID: "msg_lost", Data: []byte(`{}`)})
@@ -206,7 +207,7 @@ func TestDeletedConversationOfAResponse(t *testing.T) {
 		t.Fatalf("DELETE of a busy conversation answered %d %s", r.status, r.body)
 	}
 	s.says(row, store.Completed, store.NewItem{ID: "msg_2", Data: []byte(`{}`)})
-	if r := s.call("GET", "/v1/responses/"+Response(row.ID), ""); r.status != http.StatusOK {
+	if r := s.call("GET", "/v1/responses/"+publicid.Response(row.ID), ""); r.status != http.StatusOK {
 		t.Errorf("the response is answered %d %s", r.status, r.body)
 	}
 	if r := s.call("GET", "/v1/conversations/"+id+"/items", ""); r.status != http.StatusNotFound {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -12,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -22,13 +24,16 @@ type deletion struct {
 	Deleted bool   `json:"deleted"`
 }
 
+// eraseLimit bounds the erasing of a response from the bus.
+const eraseLimit = 5 * time.Second
+
 // delete is DELETE /v1/responses/{id}.
 func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
 	}
-	public := Response(a.ID)
+	public := publicid.Response(a.ID)
 	if !a.Status.Terminal() {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
@@ -52,7 +57,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 
 // erase takes away what the bus still holds of a deleted request. What cannot be erased now ends with the streams' own limits.
 func (s *server) erase(id uuid.UUID) {
-	ctx, cancel := context.WithTimeout(context.Background(), noticeLimit) // outlives the request on purpose
+	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()
 	if err := s.bus.Erase(ctx, dispatch.BusID(id)); err != nil {
 		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", dispatch.BusID(id)), zap.Error(err))

@@ -27,7 +27,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		}
 	}
 	add(s.routes(), "")
-	add(s.adminRoutes(), "")
+	add(s.keys.Routes(), "")
 	add(s.public(), " without a key")
 	var described []string
 	ids := map[string]bool{}

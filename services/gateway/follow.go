@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -119,10 +120,10 @@ var errGoesOn = errors.New("the response goes on")
 
 // finish ends the stream if the row has. errGoesOn: it has not, or nobody knows.
 func (f *follower) finish(ctx context.Context, why error) error {
-	a, err := f.server.lookUp(ctx, f.tenant, f.id)
+	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(notFound(Response(f.id)))
+		return f.lose(notFound(publicid.Response(f.id)))
 	case err != nil:
 		return errGoesOn
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != store.Completed && a.Status != store.Incomplete):
@@ -210,7 +211,7 @@ func (f *follower) terminal(a *store.Answer) error {
 func (f *follower) gap() *fault.Error {
 	return &fault.Error{
 		Status: http.StatusInternalServerError, Type: "server_error", Code: "stream_lost",
-		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", Response(f.id)),
+		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", publicid.Response(f.id)),
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -20,7 +19,6 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
 )
 
@@ -63,7 +61,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	stop, err := b.OnDone(s.onDone)
+	stop, err := b.OnDone(s.waiters.HandleHint)
 	if err != nil {
 		return err
 	}
@@ -81,38 +79,34 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
-	s := &server{
-		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
-		log: cfg.Runtime.Log, started: time.Now(),
-		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
-		leaving: make(chan struct{}),
-		spent:   spent{tenants: map[string]refusal{}},
-	}
-	var err error
-	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
+	seals, err := compaction.ReadKeys(cfg.SealKeys)
+	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
 	}
 	allowed, err := origins.Parse(cfg.CORSOrigins)
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
-	s.api = httpapi.New(httpapi.Options{
-		Log: cfg.Runtime.Log, Metrics: cfg.Runtime.Metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks,
-	})
-	s.overLimits = process.Register(cfg.Runtime.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
-	}, []string{"limit"}))
-	s.listsFailed = process.Register(cfg.Runtime.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
-	}))
-	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
-	s.tenants = newTenants(cfg, func(ctx context.Context, limited []string) error {
-		defer s.spent.clear()
+	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
+	s := &server{cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife)}
+	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
+	s.auth = NewChecker(CheckerOptions{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
+	s.keys = NewKeyServer(st, cfg.KeyPepper, &s.tasks, log)
+	refusals := NewRefusalCache()
+	s.tenants = NewTenants(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
+		defer refusals.Clear()
 		return st.ForgetTokens(ctx, limited)
 	})
-	s.catalog = s.newCatalog()
-	s.keys = newKeyring(st.Key, &s.tasks, s.log)
-	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
+	s.catalog = NewModels(ModelsOptions{
+		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
+	})
+	s.rules = &Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
+	s.canceller = NewCanceller(st, b, &s.tasks, log)
+	s.waiters = NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
+	s.gate = NewGate(GateOptions{
+		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
+		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
+	})
 	return s, nil
 }
 
@@ -131,8 +125,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var running sync.WaitGroup
-	running.Go(func() { s.watch(watch) })
-	running.Go(func() { s.tenants.follow(watch) })
+	running.Go(func() { s.waiters.Poll(watch) })
+	running.Go(func() { s.tenants.Follow(watch) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- hs.Serve(listener) })
 

@@ -78,7 +78,7 @@ func (s *server) withConversation(
 	if f != nil {
 		return nil, nil, "", f
 	}
-	all, lane, err = s.understand(who, whole)
+	all, lane, err = s.rules.Understand(who, whole)
 	return whole, all, lane, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/itemid"
@@ -18,7 +19,7 @@ import (
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
 func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := ParseResponse(public)
+	id, ok := publicid.ParseResponse(public)
 	if !ok {
 		return notFound(public)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
@@ -14,56 +15,70 @@ import (
 )
 
 const (
-	// keyFresh is how long a key that lives is used without asking again: a revoke is heard of within it.
+	// keyFresh is how long an active key is used without another lookup. A
+	// revoke is effective within it.
 	keyFresh = 5 * time.Second
-	// keyAbsent is how long an id without a living key is refused without asking again.
+	// keyAbsent is how long an id without an active key is refused without
+	// another lookup.
 	keyAbsent = time.Second
-	// keyGrace is for how much longer a key is used when the database says nothing about it.
+	// keyGrace is how much longer a key is used while the database is away.
 	keyGrace = time.Minute
-	// keyImpatience is how long a client whose key is known is kept waiting for a second look at it. It is added to what the
-	// request itself may wait for the database.
-	keyImpatience = 250 * time.Millisecond
-	// keyPause is the least between two looks of which the first found no database.
+	// keyRefreshWait is how long a request with a known key waits for the next
+	// lookup of it. It comes on top of the request's own query.Timeout.
+	keyRefreshWait = 250 * time.Millisecond
+	// keyPause is the least time between two lookups after one that failed.
 	keyPause = time.Second
 	maxKeys  = 10_000
 )
 
-// errKeyUnknown says that there is no living key of that id.
+// errKeyUnknown reports that no active key matches.
 var errKeyUnknown = errors.New("no such key")
 
-// keyring remembers keys for seconds, so that most requests don't ask the database for theirs, and floods don't at all: an id is
-// looked up once at a time and once a second, whoever presents it with whatever secret. Safe for concurrent use.
+// keyring caches keys for seconds, so that most requests do not read theirs from
+// the database and a flood of one id reads it at most once a second. Lookups of
+// the same moment are one statement of the store. It is safe for concurrent use.
+//
+// The cache is golang-lru's, without its expirable variant and without
+// singleflight: an expired entry is still used while the database is away, each
+// entry has one of two lifetimes, a failed lookup is not repeated for a second,
+// and an absent key is only believed while no lookup of it runs, which
+// singleflight does not report.
 type keyring struct {
-	find  func(ctx context.Context, id string) (*store.Key, error)
+	read  func(ctx context.Context, id string) (*store.Key, error)
 	tasks *sync.WaitGroup
 	log   *zap.Logger
 
 	mu   sync.Mutex
-	held map[string]*heldKey
+	held *simplelru.LRU[string, *heldKey]
 }
 
-// heldKey is what is known of an id. Its fields belong to the ring's lock.
+// heldKey is what is known of an id. The keyring's lock guards its fields.
 type heldKey struct {
-	key    *store.Key // nil: none that lives, or not known yet
-	asked  time.Time  // when the look that found it began; zero: none has found anything
-	failed time.Time  // when the last look that found no database ended; zero: it did find one
-	why    error      // why it ended
-	look   chan struct{}
+	key    *store.Key    // nil: no active key, or not known yet
+	asked  time.Time     // when the last successful lookup began; zero if none was
+	failed time.Time     // when the last lookup failed; zero if it succeeded
+	why    error         // why it failed
+	look   chan struct{} // closed when the running lookup ends; nil if none runs
 }
 
-func newKeyring(find func(context.Context, string) (*store.Key, error), tasks *sync.WaitGroup, log *zap.Logger) *keyring {
-	return &keyring{find: find, tasks: tasks, log: log, held: map[string]*heldKey{}}
+func newKeyring(read func(context.Context, string) (*store.Key, error), tasks *sync.WaitGroup, log *zap.Logger) *keyring {
+	held, err := simplelru.NewLRU[string, *heldKey](maxKeys, nil)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &keyring{read: read, tasks: tasks, log: log, held: held}
 }
 
-// key returns the living key of the id. errKeyUnknown: there is none. Any other error: nobody knows.
-func (k *keyring) key(ctx context.Context, id string) (*store.Key, error) {
+// find returns the active key of an id. It returns errKeyUnknown if no active
+// key matches; other errors mean that the lookup failed.
+func (k *keyring) find(ctx context.Context, id string) (*store.Key, error) {
 	h, looked, key, err := k.known(id)
 	if looked == nil {
 		return key, err
 	}
 	limit := query.Timeout
 	if err == nil {
-		limit = keyImpatience
+		limit = keyRefreshWait
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -78,29 +93,31 @@ func (k *keyring) key(ctx context.Context, id string) (*store.Key, error) {
 	return h.verdict()
 }
 
-// known returns what is known of the id, and what to wait for if that is too old.
+// known returns what is known of the id, and the lookup to wait for if that is
+// too old.
 func (k *keyring) known(id string) (h *heldKey, looked <-chan struct{}, key *store.Key, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if h = k.held[id]; h == nil {
-		k.makeRoom()
+	var ok bool
+	if h, ok = k.held.Get(id); !ok {
 		h = &heldKey{}
-		k.held[id] = h
+		k.held.Add(id, h) // those who wait for the lookup of the evicted id still get its result
 	}
 	if h.look == nil && !h.fresh() && time.Since(h.failed) >= keyPause {
 		h.look = make(chan struct{})
-		k.tasks.Go(func() { k.lookAt(id, h) })
+		k.tasks.Go(func() { k.lookUp(id, h) })
 	}
 	key, err = h.verdict()
 	return h, h.look, key, err
 }
 
-// lookAt outlives its client: others wait for the same word.
-func (k *keyring) lookAt(id string, h *heldKey) {
+// lookUp reads a key. It does not end with the request that began it, because
+// others may wait for it.
+func (k *keyring) lookUp(id string, h *heldKey) {
 	began := time.Now()
 	ctx, cancel := query.WithTimeout(context.Background())
 	defer cancel()
-	key, err := query.Retry(ctx, k.tasks, func(ctx context.Context) (*store.Key, error) { return k.find(ctx, id) })
+	key, err := query.Retry(ctx, k.tasks, func(ctx context.Context) (*store.Key, error) { return k.read(ctx, id) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer func() { close(h.look); h.look = nil }()
@@ -117,7 +134,8 @@ func (k *keyring) lookAt(id string, h *heldKey) {
 	}
 }
 
-// verdict is what is to be made of what is known by now. That there was no key is only believed while nobody looks again.
+// verdict returns the key or the error that follows from what is known. An
+// absent key is only believed while no lookup runs.
 func (h *heldKey) verdict() (*store.Key, error) {
 	age := time.Since(h.asked)
 	switch {
@@ -139,24 +157,4 @@ func (h *heldKey) fresh() bool {
 		return time.Since(h.asked) < keyAbsent
 	}
 	return time.Since(h.asked) < keyFresh
-}
-
-// makeRoom drops the one of a few that was asked for longest ago. Waiters of a dropped look still hear of it.
-func (k *keyring) makeRoom() {
-	if len(k.held) < maxKeys {
-		return
-	}
-	const few = 8
-	var oldest string
-	var at time.Time
-	seen := 0
-	for id, h := range k.held { // in random order
-		if seen == 0 || h.asked.Before(at) {
-			oldest, at = id, h.asked
-		}
-		if seen++; seen == few {
-			break
-		}
-	}
-	delete(k.held, oldest)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,7 +19,7 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// keyObject is a key as its tenant's administrators see it.
+// keyObject is a key in an answer.
 type keyObject struct {
 	ID        string   `json:"id"`
 	Object    string   `json:"object"`
@@ -30,7 +31,7 @@ type keyObject struct {
 	CreatedAt int64    `json:"created_at"`
 	ExpiresAt *int64   `json:"expires_at"`
 	RevokedAt *int64   `json:"revoked_at"`
-	Key       string   `json:"key,omitempty"` // in the answer to who made it
+	Key       string   `json:"key,omitempty"` // only in the answer that made it
 }
 
 func showKey(k *store.Key) keyObject {
@@ -47,11 +48,33 @@ func showKey(k *store.Key) keyObject {
 	}
 }
 
-// createKey is POST /v1/keys: a key of the tenant of the key that asks, which may do no more than that one. Only this answer has the
-// key in it; a repeat with the same Idempotency-Key gets the rest, and makes no other.
-func (s *server) createKey(x *httpapi.Exchange, r *http.Request) error {
-	pepper := apikey.Pepper(s.cfg.KeyPepper)
-	if len(pepper) == 0 {
+// Server serves the routes of keys, for keys with the scope admin. It is safe for
+// concurrent use.
+type KeyServer struct {
+	store  *store.Store
+	pepper apikey.Pepper // empty: no key can be made
+	tasks  *sync.WaitGroup
+	log    *zap.Logger
+}
+
+// NewKeyServer returns a server of the routes of keys.
+func NewKeyServer(st *store.Store, pepper string, tasks *sync.WaitGroup, log *zap.Logger) *KeyServer {
+	return &KeyServer{store: st, pepper: apikey.Pepper(pepper), tasks: tasks, log: log}
+}
+
+// Routes are the routes of keys.
+func (s *KeyServer) Routes() httpapi.Routes {
+	return httpapi.Routes{
+		"/v1/keys":      {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
+		"/v1/keys/{id}": {http.MethodGet: s.readKey, http.MethodDelete: s.revokeKey},
+	}
+}
+
+// createKey is POST /v1/keys: a key of the caller's tenant, which may do no more
+// than the caller's key. Only this answer contains the key; a repeat with the
+// same Idempotency-Key gets the answer without it and makes no other key.
+func (s *KeyServer) createKey(x *httpapi.Exchange, r *http.Request) error {
+	if len(s.pepper) == 0 {
 		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
 	}
 	body, err := x.ReadBody(r)
@@ -69,17 +92,17 @@ func (s *server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	made := pepper.NewAs(seed[:])
-	kept, err := s.aboutKey(r.Context(), made.ID, func(ctx context.Context) (*store.Key, error) {
+	made := s.pepper.NewAs(seed[:])
+	kept, err := s.queryKey(r.Context(), made.ID, func(ctx context.Context) (*store.Key, error) {
 		return s.store.CreateKey(ctx, store.NewKey{
-			ID: made.ID, Tenant: x.Who.Tenant, Name: c.Name, Hash: pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
+			ID: made.ID, Tenant: x.Who.Tenant, Name: c.Name, Hash: s.pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
 			Tools: c.Tools, TTL: c.TTL, Most: store.MaxKeys,
 		})
 	})
 	switch {
 	case errors.Is(err, store.ErrTooLarge):
 		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", store.MaxKeys))
-	case errors.Is(err, store.ErrRepeat): // by who held the Idempotency-Key before, and died before it was answered
+	case errors.Is(err, store.ErrRepeat): // an earlier exchange with the Idempotency-Key made it and did not answer
 		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) })
 	case err != nil:
 		return err
@@ -94,15 +117,16 @@ func (s *server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(shown)
 }
 
-// listKeys is GET /v1/keys: the tenant's keys, newest first, the revoked and expired ones too.
-func (s *server) listKeys(x *httpapi.Exchange, r *http.Request) error {
+// listKeys is GET /v1/keys: the tenant's keys, newest first, including revoked
+// and expired ones.
+func (s *KeyServer) listKeys(x *httpapi.Exchange, r *http.Request) error {
 	p, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	all, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
+	all, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
 	if err != nil {
 		return err
 	}
@@ -118,15 +142,16 @@ func (s *server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 }
 
 // readKey is GET /v1/keys/{id}.
-func (s *server) readKey(x *httpapi.Exchange, r *http.Request) error {
+func (s *KeyServer) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
-// revokeKey is DELETE /v1/keys/{id}: the key is refused from then on, within 5 s by every gateway. It stays in lists.
-func (s *server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
+// revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key. It
+// stays in lists.
+func (s *KeyServer) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
-	if _, err := s.aboutKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
+	if _, err := s.queryKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
 		return s.store.RevokeKey(ctx, x.Who.Tenant, id)
 	}); err != nil {
 		return err
@@ -135,7 +160,7 @@ func (s *server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(map[string]any{"id": id, "object": "key.deleted", "deleted": true})
 }
 
-func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
+func (s *KeyServer) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
 	k, err := s.store.Key(ctx, id)
 	if err == nil && k.Tenant != tenant {
 		return nil, store.ErrNotFound
@@ -143,23 +168,24 @@ func (s *server) ownKey(ctx context.Context, tenant, id string) (*store.Key, err
 	return k, err
 }
 
-func (s *server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
-	k, err := s.aboutKey(ctx, id, find)
+func (s *KeyServer) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
+	k, err := s.queryKey(ctx, id, find)
 	if err != nil {
 		return err
 	}
 	return x.SendJSON(showKey(k))
 }
 
-// aboutKey asks the database about a key. It answers alike for an id that is malformed, unknown or another tenant's.
-func (s *server) aboutKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
+// queryKey runs a query about a key. It answers alike for an id that is
+// malformed, unknown or another tenant's.
+func (s *KeyServer) queryKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
 	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", httpapi.Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	k, err := query.Retry(ctx, &s.tasks, ask)
+	k, err := query.Retry(ctx, s.tasks, ask)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nothing
 	}

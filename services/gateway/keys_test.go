@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -117,7 +118,7 @@ func TestForegroundOfATenantIsItsOwn(t *testing.T) {
 		t.Errorf("the row is of tenant %q, want b", row.Tenant)
 	}
 	s.finish(row, store.Completed, `{"n":1}`)
-	s.bus.DoneHint(strings.TrimPrefix(Response(row.ID), idPrefix))
+	s.bus.DoneHint(strings.TrimPrefix(publicid.Response(row.ID), idPrefix))
 	same(t, "foreground answer", receive(t, answers).body, `{"n":1}`)
 }
 

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // lastSecond is the last one that ids can tell.
@@ -48,7 +49,7 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 		if cursor.id == "" {
 			continue
 		}
-		id, ok := ParseResponse(cursor.id)
+		id, ok := publicid.ParseResponse(cursor.id)
 		if !ok {
 			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
@@ -121,7 +122,7 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 // readContinued reads what the responses are to continue.
 func readContinued(values url.Values, q *store.ListQuery) error {
 	if public := values.Get("previous_response_id"); public != "" {
-		id, ok := ParseResponse(public)
+		id, ok := publicid.ParseResponse(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
 				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
@@ -129,7 +130,7 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
-		id, ok := ParseConversation(public)
+		id, ok := publicid.ParseConversation(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
 				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -159,7 +160,7 @@ func TestListOfWhatIsNotStored(t *testing.T) {
 	s := raise(t)
 	waiting := s.later("POST", "/v1/responses", `{"model":"m","store":false,"input":"hi","metadata":{"a":"1"}}`)
 	row := s.claim()
-	s.finish(row, store.Completed, fmt.Sprintf(`{"id":%q,"output":[]}`, Response(row.ID)))
+	s.finish(row, store.Completed, fmt.Sprintf(`{"id":%q,"output":[]}`, publicid.Response(row.ID)))
 	s.bus.DoneHint(dispatch.BusID(row.ID))
 	if got := receive(t, waiting); got.status != http.StatusOK {
 		t.Fatalf("the client was answered %d %s", got.status, got.body)
@@ -268,7 +269,7 @@ func TestPagesThatEndedEarly(t *testing.T) {
 		if reversed {
 			at, none = none, at
 		}
-		if !p.HasMore || at == nil || *at != Response(next) || none != nil || p.Data == nil {
+		if !p.HasMore || at == nil || *at != publicid.Response(next) || none != nil || p.Data == nil {
 			t.Errorf("reversed %v: the page is %+v", reversed, p)
 		}
 	}

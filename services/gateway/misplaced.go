@@ -8,11 +8,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// inputNames are the parameters by which the endpoints take what a model is to
-// answer, with the other APIs' names for it.
+// inputNames are the names of the input by endpoint, with the names that other
+// APIs have for it.
 var inputNames = map[string]struct {
 	name   string
 	others []string
@@ -27,17 +26,18 @@ var inputNames = map[string]struct {
 	},
 }
 
-// routesByInput are where a request with such a parameter can be sent as it is.
+// routesByInput are the routes that take a request with such a parameter as it
+// is.
 var routesByInput = map[string]string{
 	"input": "/v1/responses", "messages": "/v1/chat/completions", "prompt": "/v1/completions",
 }
 
-// misplaced explains the absence of an input by a parameter of another API in
-// its place, in OpenAI's words. c is the decoded request of a response, which
-// may continue another one without an input of its own: what it says under
-// another name would be lost. f is why the body was refused, which is returned
-// unless there is more to say.
-func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
+// Misplaced explains a missing input by a parameter of another API that is there
+// instead, in OpenAI's words. c is the decoded request of a response, which may
+// continue another one without an input of its own: its input under another name
+// would be lost. f is why the body was refused; Misplaced returns it if it has
+// nothing to add.
+func Misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
 	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"
 	absent := refused || f == nil && c != nil && c.Input == nil
@@ -56,7 +56,7 @@ func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error
 		if route := routesByInput[name]; route != "" && endpoint != string(relay.Embeddings) {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
-		return httpapi.Unsupported(name, message)
+		return fault.Invalid(name, "unsupported_parameter", message)
 	}
 	return f
 }

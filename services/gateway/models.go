@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/near"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
@@ -29,52 +32,83 @@ type modelObject struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-// listWait is how long GET /v1/models waits for an upstream that was not asked
-// before.
+// listWait is how long GET /v1/models waits for an upstream that has not
+// answered yet.
 const listWait = 2 * time.Second
 
-// newCatalog is what the wildcard's upstream serves; nil without a wildcard.
-func (s *server) newCatalog() *catalog.Catalog {
-	for _, m := range s.cfg.Registry.Models() {
-		if m.Name == wildcard {
-			return catalog.New(m.Upstream, &s.tasks, s.leaving, s.listFailed())
-		}
-	}
-	return nil
+// Models are the models that principals may use. They are safe for concurrent
+// use.
+type Models struct {
+	registry *registry.Registry
+	tenants  *Tenants
+	upstream *catalog.Catalog // of the wildcard; nil without a wildcard
+	started  time.Time
 }
 
-// listFailed logs why an upstream did not list its models, once for each reason
-// in a row.
-func (s *server) listFailed() func(error) {
-	var last string // one request at a time
+// ModelsOptions is what Models needs.
+type ModelsOptions struct {
+	Registry *registry.Registry
+	Tenants  *Tenants
+	Log      *zap.Logger
+	Metrics  prometheus.Registerer
+	Tasks    *sync.WaitGroup // counts the requests for an upstream's models
+	Leaving  <-chan struct{} // ends them when it is closed
+}
+
+// NewModels returns the models of a registry.
+func NewModels(o ModelsOptions) *Models {
+	m := &Models{registry: o.Registry, tenants: o.Tenants, started: time.Now()}
+	failures := process.Register(o.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
+	}))
+	for _, model := range o.Registry.Models() {
+		if model.Name == wildcard {
+			m.upstream = catalog.New(model.Upstream, o.Tasks, o.Leaving, logFailures(o.Log, failures))
+		}
+	}
+	return m
+}
+
+// logFailures logs why an upstream did not list its models, and skips a reason
+// that is the same as the one before.
+func logFailures(log *zap.Logger, failures prometheus.Counter) func(error) {
+	var last string // there is one request at a time
 	return func(err error) {
-		s.listsFailed.Inc()
+		failures.Inc()
 		if text := err.Error(); text != last {
 			last = text
-			s.log.Warn("upstream's models not listed, GET /v1/models has the configured ones only", zap.Error(err))
+			log.Warn("upstream's models not listed, GET /v1/models has the configured ones only", zap.Error(err))
 		}
 	}
 }
 
-// models is GET /v1/models: the models by name, as far as the key may use them.
-// In the place of a wildcard stands what its upstream lists; an upstream that
-// does not answer takes nothing from the list but its own models.
-func (s *server) models(x *httpapi.Exchange, r *http.Request) error {
+// Routes are the routes of models.
+func (s *Models) Routes() httpapi.Routes {
+	return httpapi.Routes{
+		"/v1/models":            {http.MethodGet: s.list},
+		"/v1/models/{model...}": {http.MethodGet: s.read},
+	}
+}
+
+// list is GET /v1/models: the models that the key may use, by name. A wildcard is
+// replaced by what its upstream lists. If the upstream does not answer, only its
+// models are missing.
+func (s *Models) list(x *httpapi.Exchange, r *http.Request) error {
 	var served []catalog.Entry
-	if s.catalog != nil {
+	if s.upstream != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), listWait)
 		defer cancel()
-		served = s.catalog.Models(ctx)
+		served = s.upstream.Models(ctx)
 	}
 	return x.SendJSON(httpapi.List[modelObject]{Object: "list", Data: s.visible(x.Who, served)})
 }
 
-// visible are the configured models and those of the wildcard's upstream that a
-// principal may use, by name.
-func (s *server) visible(who httpapi.Principal, served []catalog.Entry) []modelObject {
+// visible returns the configured models and those of the wildcard's upstream that
+// a principal may use, by name.
+func (s *Models) visible(who httpapi.Principal, served []catalog.Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
-	for _, m := range s.cfg.Registry.Models() {
+	for _, m := range s.registry.Models() {
 		if !seen[m.Name] && s.maySee(who, m.Name) {
 			all = append(all, s.modelObject(m.Name, catalog.Entry{}))
 		}
@@ -90,17 +124,17 @@ func (s *server) visible(who httpapi.Principal, served []catalog.Entry) []modelO
 }
 
 // modelObject describes a model as its upstream does, and otherwise as ours.
-func (s *server) modelObject(name string, e catalog.Entry) modelObject {
+func (s *Models) modelObject(name string, e catalog.Entry) modelObject {
 	return modelObject{
 		ID: name, Object: "model", Created: cmp.Or(e.Created, s.started.Unix()), OwnedBy: cmp.Or(e.OwnedBy, "windlass"),
 	}
 }
 
-// oneModel is GET /v1/models/{model...}: whatever a request may name. Clients
-// differ in whether they escape a slash in a name.
-func (s *server) oneModel(x *httpapi.Exchange, r *http.Request) error {
+// read is GET /v1/models/{model...}: any name that a request may use. Some
+// clients escape a slash in a name, others do not.
+func (s *Models) read(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("model")
-	if _, f := s.model(x.Who, name); f != nil {
+	if _, f := s.Find(x.Who, name); f != nil {
 		return f
 	}
 	var entry catalog.Entry
@@ -109,31 +143,30 @@ func (s *server) oneModel(x *httpapi.Exchange, r *http.Request) error {
 			entry = e
 		}
 	}
-	if slices.ContainsFunc(s.cfg.Registry.Models(), func(m registry.Model) bool { return m.Name == name }) {
+	if slices.ContainsFunc(s.registry.Models(), func(m registry.Model) bool { return m.Name == name }) {
 		entry = catalog.Entry{} // it may be another upstream's
 	}
 	return x.SendJSON(s.modelObject(name, entry))
 }
 
-// knownModels is what the wildcard's upstream has listed so far.
-func (s *server) knownModels() []catalog.Entry {
-	if s.catalog == nil {
+// knownModels returns what the wildcard's upstream has listed so far.
+func (s *Models) knownModels() []catalog.Entry {
+	if s.upstream == nil {
 		return nil
 	}
-	return s.catalog.Known()
+	return s.upstream.Known()
 }
 
-// maySee tells whether a model exists for a principal: its key and its tenant
-// may use it.
-func (s *server) maySee(who httpapi.Principal, model string) bool {
-	all := s.tenants.of(who.Tenant).Models
+// maySee reports whether a principal's key and tenant may use a model.
+func (s *Models) maySee(who httpapi.Principal, model string) bool {
+	all := s.tenants.Find(who.Tenant).Models
 	return who.MaySee(model) && (all == nil || slices.Contains(all, model))
 }
 
-// model finds the model that a principal asks for. One that it may not see is
-// not there.
-func (s *server) model(who httpapi.Principal, name string) (registry.Model, *fault.Error) {
-	m, ok := s.cfg.Registry.Model(name)
+// Find returns the model that a principal asks for. It answers alike for a model
+// that does not exist and one that the principal may not use.
+func (s *Models) Find(who httpapi.Principal, name string) (registry.Model, *fault.Error) {
+	m, ok := s.registry.Model(name)
 	if !ok || name == wildcard || !s.maySee(who, name) { // a wildcard serves other names than its own
 		return registry.Model{}, &fault.Error{
 			Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
@@ -144,16 +177,16 @@ func (s *server) model(who httpapi.Principal, name string) (registry.Model, *fau
 	return m, nil
 }
 
-// modelHint names models that a principal may use: those near to the name that
-// it wrote, or else the first ones.
-func (s *server) modelHint(who httpapi.Principal, name string) string {
+// modelHint names models that a principal may use: those near to the given name,
+// or else the first ones.
+func (s *Models) modelHint(who httpapi.Principal, name string) string {
 	const most = 5
 	var names []string
 	for _, m := range s.visible(who, s.knownModels()) {
 		names = append(names, m.ID)
 	}
 	for _, allowed := range who.Models { // of a wildcard whose upstream has not listed them
-		if _, ok := s.cfg.Registry.Model(allowed); ok && !slices.Contains(names, allowed) && s.maySee(who, allowed) {
+		if _, ok := s.registry.Model(allowed); ok && !slices.Contains(names, allowed) && s.maySee(who, allowed) {
 			names = append(names, allowed)
 		}
 	}

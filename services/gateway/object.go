@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -29,7 +30,7 @@ func render(a *store.Answer) ([]byte, error) {
 
 // object is the response object of a request without output. Expired, which clients don't know, is a failure.
 func object(c *responses.Create, id uuid.UUID, status store.Status) []byte {
-	r := responses.Response{ID: Response(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
+	r := responses.Response{ID: publicid.Response(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
 	if status == store.Expired {
 		r.Status = responses.Failed
 		r.Failure = &responses.Failure{

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -139,9 +140,9 @@ func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
 	x.RequestID = dispatch.BusID(id)
 	x.Header().Set(replayedHeader, "true")
-	ended := s.waiters.watch(id)
-	defer s.waiters.forget(id)
-	a, err := s.lookUp(r.Context(), x.Who.Tenant, id)
+	ended := s.waiters.Watch(id)
+	defer s.waiters.Forget(id)
+	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && a.Erased {
 		return fault.NotFound("What was made with this Idempotency-Key has been deleted.")
 	}
@@ -149,13 +150,13 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		return err
 	}
 	if isCall(a) {
-		x.Header().Set(callHeader, Request(id))
+		x.Header().Set(callHeader, publicid.Request(id))
 	}
 	switch {
 	case a.Streamed && isCall(a):
 		return s.replayCall(x, r, a)
 	case a.Streamed:
-		body, err := s.narrow(x.Who, x.Body) // as when it was accepted
+		body, err := s.rules.Narrow(x.Who, x.Body) // as when it was accepted
 		if err != nil {
 			return err
 		}
@@ -167,9 +168,13 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 	case a.Background || a.Status.Terminal():
 		return s.show(x, a)
 	}
-	return s.await(x, r, store.NewRequest{
+	a, err = s.waiters.Await(r.Context(), store.NewRequest{
 		ID: id, Tenant: x.Who.Tenant, Timeout: s.cfg.Registry.Limits().Deadline, Unstored: !a.Stored, Once: x.Once,
 	}, ended)
+	if err != nil {
+		return err
+	}
+	return s.show(x, a)
 }
 
 // makeOnce runs a handler that accepts no request while it holds the key, and keeps its answer for repeats. Refusals are not kept.

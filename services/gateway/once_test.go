@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -97,7 +98,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 
 // asked tells whether the key was taken.
 func (s *stand) asked(key string) bool {
-	_, err := s.store.Seen(s.tb.Context(), defaultTenant, key)
+	_, err := s.store.Seen(s.tb.Context(), DefaultTenant, key)
 	return err == nil
 }
 
@@ -113,14 +114,14 @@ func TestAnUnstoredResponseIsRepeatedToo(t *testing.T) {
 	same(t, "the repeat", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 
 	// A purge spares what a key may repeat.
-	s.move(Response(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
+	s.move(publicid.Response(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
 	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 0 {
 		t.Errorf("Erase = %v, %v, want nothing gone", gone, err)
 	}
 	same(t, "the repeat after a purge", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 
 	// But a gateway of an earlier version did not say that there is a key.
-	s.move(Response(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
+	s.move(publicid.Response(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
 	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 1 {
 		t.Errorf("Erase = %v, %v, want one gone", gone, err)
 	}
@@ -369,7 +370,7 @@ func TestARepeatedStreamIsReplayed(t *testing.T) {
 		first := s.laterSend(s.keyed(name, "POST", "/v1/responses", body))
 		row := s.claim()
 		second := s.laterSend(s.keyed(name, "POST", "/v1/responses", body))
-		s.finish(row, store.Completed, `{"id":"`+Response(row.ID)+`","status":"completed","output":[]}`)
+		s.finish(row, store.Completed, `{"id":"`+publicid.Response(row.ID)+`","status":"completed","output":[]}`)
 		if err := s.store.Finish(t.Context(), row.ID); err != nil { // nothing is written live here
 			t.Fatal(err)
 		}

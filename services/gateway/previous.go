@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
@@ -30,7 +31,7 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
 	}
-	id, ok := ParseResponse(c.PreviousResponseID)
+	id, ok := publicid.ParseResponse(c.PreviousResponseID)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
@@ -78,7 +79,7 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 		return refuse(previousTooLong, "Previous response with id '%s' continues too many responses: at most %d can be continued at once.",
 			public, store.MaxAncestors)
 	case p.Gap != uuid.Nil: // the model would be given half a conversation
-		return noPrevious(Response(p.Gap))
+		return noPrevious(publicid.Response(p.Gap))
 	case p.Bytes > s.cfg.MaxBody: // as if it had been sent as input
 		return refuse(previousTooLong, "Previous response with id '%s' has too long a history: at most %d bytes can be continued.",
 			public, s.cfg.MaxBody)

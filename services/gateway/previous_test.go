@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // concluded creates a background response, brings it to its end and returns its public id.
@@ -22,8 +23,8 @@ func (s *stand) concluded(fields string, outcome store.Status, output string) st
 	}
 	id := r.object(s.tb)["id"].(string)
 	row := s.claim()
-	if Response(row.ID) != id {
-		s.tb.Fatalf("claimed %s, want %s", Response(row.ID), id)
+	if publicid.Response(row.ID) != id {
+		s.tb.Fatalf("claimed %s, want %s", publicid.Response(row.ID), id)
 	}
 	switch outcome {
 	case store.Cancelled:
@@ -42,7 +43,7 @@ func (s *stand) move(public, sql string) {
 		s.tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(s.tb.Context())) }()
-	id, ok := ParseResponse(public)
+	id, ok := publicid.ParseResponse(public)
 	if tag, err := conn.Exec(s.tb.Context(), sql, id); err != nil || !ok || tag.RowsAffected() != 1 {
 		s.tb.Fatalf("%s of %s: %v, %v", sql, public, tag, err)
 	}
@@ -54,11 +55,11 @@ func (s *stand) unstored() string {
 	answers := s.later("POST", "/v1/responses", `{"model":"m","input":"x","store":false}`)
 	row := s.claim()
 	s.finish(row, store.Completed, `{"output":[]}`)
-	s.bus.DoneHint(strings.TrimPrefix(Response(row.ID), idPrefix))
+	s.bus.DoneHint(strings.TrimPrefix(publicid.Response(row.ID), idPrefix))
 	if got := receive(s.tb, answers); got.status != http.StatusOK || string(got.body) != `{"output":[]}` {
 		s.tb.Fatalf("the client that waited was answered %d %s", got.status, got.body)
 	}
-	return Response(row.ID)
+	return publicid.Response(row.ID)
 }
 
 const call = `{"type":"function_call","id":"fc_1","call_id":"c1","name":"f","arguments":"{}","status":"completed"}`

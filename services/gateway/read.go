@@ -1,17 +1,14 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 
-	"github.com/google/uuid"
-
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -44,22 +41,16 @@ func notFound(id string) *fault.Error {
 // responses, are not told apart.
 func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
-	id, ok := ParseResponse(public)
+	id, ok := publicid.ParseResponse(public)
 	if !ok {
 		return nil, notFound(public)
 	}
 	x.RequestID = dispatch.BusID(id)
-	a, err := s.lookUp(r.Context(), x.Who.Tenant, id)
+	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || isCall(a)) {
 		return nil, notFound(public)
 	}
 	return a, err
-}
-
-func (s *server) lookUp(ctx context.Context, tenant string, id uuid.UUID) (*store.Answer, error) {
-	ctx, cancel := query.WithTimeout(ctx)
-	defer cancel()
-	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Answer, error) { return s.store.Answer(ctx, tenant, id) })
 }
 
 // show sends a request as it stands.

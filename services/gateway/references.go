@@ -50,7 +50,7 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 // itemsToKeep are the items that a conversation is given. References stand for what they name, and an item with the id of one that
 // the tenant has is that one, whatever it says itself; both as OpenAI does it.
 func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
-	if err := s.opens(tenant, "items", items); err != nil {
+	if err := s.rules.CheckSealed(tenant, "items", items); err != nil {
 		return nil, err
 	}
 	l := lookup{tenant: tenant, param: "items"}

@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 func TestItemReferences(t *testing.T) {
@@ -51,8 +52,8 @@ func TestItemReferences(t *testing.T) {
 	} {
 		id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+tt.input+`],"user":"u"}`))
 		row := s.claim()
-		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
-		if err != nil || Response(row.ID) != id {
+		a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+		if err != nil || publicid.Response(row.ID) != id {
 			t.Fatalf("%s: %v, %v", tt.name, row, err)
 		}
 		same(t, tt.name, a.Body, `{"model":"m","background":true,"input":[`+tt.want+`],"user":"u"}`)

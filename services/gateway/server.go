@@ -1,46 +1,36 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/lanes"
 )
 
 // server is one gateway. It is safe for concurrent use.
 type server struct {
-	cfg         Config
-	seals       compaction.Keys
-	api         *httpapi.API
-	key         [32]byte // digest of WINDLASS_API_KEY
-	keys        *keyring
-	catalog     *catalog.Catalog // of the wildcard's upstream; nil without a wildcard
-	store       *store.Store
-	bus         *bus.Bus
-	publish     dispatch.Publisher
-	log         *zap.Logger
-	overLimits  *prometheus.CounterVec
-	listsFailed prometheus.Counter
-	started     time.Time
-
-	waiters *waiters
-	backlog *backlog
-	orphans *orphans
-	lanes   *lanes.Lanes
-	tenants *tenants
-	spent   spent
-	// tasks are handlers, and what outlives one: statements that were given up, notices of cancels. serve waits for them.
+	cfg       Config
+	api       *httpapi.API
+	auth      *Checker
+	keys      *KeyServer
+	catalog   *Models
+	rules     *Rules
+	gate      *Gate
+	canceller *Canceller
+	waiters   *Waiters
+	tenants   *Tenants
+	store     *store.Store
+	bus       *bus.Bus
+	log       *zap.Logger
+	// tasks are the handlers that run and what outlives one: statements that
+	// were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
 
 	socketLife time.Duration
@@ -50,7 +40,7 @@ type server struct {
 
 // routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
 func (s *server) routes() httpapi.Routes {
-	return httpapi.Routes{
+	all := httpapi.Routes{
 		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},
 		compactPath:                      {http.MethodPost: s.compact},
 		inputTokensPath:                  {http.MethodPost: s.inputTokens},
@@ -68,17 +58,9 @@ func (s *server) routes() httpapi.Routes {
 		},
 		"/v1/conversations/{id}/items":        {http.MethodGet: s.listItems, http.MethodPost: s.addItems},
 		"/v1/conversations/{id}/items/{item}": {http.MethodGet: s.readItem, http.MethodDelete: s.deleteItem},
-		"/v1/models":                          {http.MethodGet: s.models},
-		"/v1/models/{model...}":               {http.MethodGet: s.oneModel},
 	}
-}
-
-// adminRoutes are the routes that need a key with the scope admin.
-func (s *server) adminRoutes() httpapi.Routes {
-	return httpapi.Routes{
-		"/v1/keys":      {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
-		"/v1/keys/{id}": {http.MethodGet: s.readKey, http.MethodDelete: s.revokeKey},
-	}
+	maps.Copy(all, s.catalog.Routes())
+	return all
 }
 
 // public are the routes that need no key.
@@ -97,10 +79,10 @@ func (s *server) handler() http.Handler {
 		return h
 	}
 	s.api.Add(s.routes(), func(pattern, method string, h httpapi.Handler) httpapi.Handler {
-		return s.keyed(post(pattern, method, h))
+		return s.auth.Require(post(pattern, method, h))
 	})
-	s.api.Add(s.adminRoutes(), func(pattern, method string, h httpapi.Handler) httpapi.Handler {
-		return s.adminKeyed(post(pattern, method, h))
+	s.api.Add(s.keys.Routes(), func(pattern, method string, h httpapi.Handler) httpapi.Handler {
+		return s.auth.RequireAdmin(post(pattern, method, h))
 	})
 	s.api.Add(s.public(), nil)
 	return s.api.Handler()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -79,7 +79,7 @@ func (t *socketTurn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
 	}
-	who, err := t.principal()
+	who, err := t.server.auth.CheckAgain(t.x, t.r)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 	if m := t.memories.find(c.PreviousResponseID); m != nil {
 		parent = m.base
 		if body, err = m.prepend(c, body, s.cfg.MaxBody); err == nil {
-			c, lane, err = s.understand(who, body)
+			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
 		parent, err = s.parent(ctx, who.Tenant, c)
@@ -122,21 +122,6 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 	}
 	n.Tenant, n.Lane, n.Parent = who.Tenant, lane, parent
 	return c, n, nil
-}
-
-// principal asks again who holds the key: it may have been revoked since.
-func (t *socketTurn) principal() (httpapi.Principal, error) {
-	_, key, _ := strings.Cut(t.r.Header.Get("Authorization"), " ")
-	who, err := t.server.principal(t.r, strings.TrimSpace(key))
-	switch {
-	case errors.Is(err, errKeyUnknown):
-		return httpapi.Principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
-	case err != nil:
-		return httpapi.Principal{}, err
-	case !who.May(http.MethodPost):
-		return httpapi.Principal{}, forbidden(t.x, t.r)
-	}
-	return who, nil
 }
 
 // respond runs a request and sends its events.
@@ -160,7 +145,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: Response(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+		id: publicid.Response(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
@@ -168,7 +153,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 // warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: Response(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
+		ID: publicid.Response(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
 	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))

@@ -47,7 +47,7 @@ func inLane(message, lane string) string {
 func (s *stand) cancelled(public string) {
 	s.tb.Helper()
 	id := s.lookPublic(public).ID
-	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: defaultTenant, Status: store.Cancelled})
+	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: DefaultTenant, Status: store.Cancelled})
 	if err == nil {
 		err = s.store.Finish(s.tb.Context(), id)
 	}

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -52,7 +53,7 @@ type stepUsage struct {
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
 func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := ParseResponse(public)
+	id, ok := publicid.ParseResponse(public)
 	if !ok {
 		return notFound(public)
 	}

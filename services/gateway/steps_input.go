@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/audit"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -48,7 +49,7 @@ func (s *server) showInputs(
 ) error {
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-		return notFound(Response(id))
+		return notFound(publicid.Response(id))
 	}
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func (s *server) showInputs(
 	earlier, gap := s.continued(ctx, tenant, id, c)
 	c.Input = itemid.Stored(id, c.Input) // as input_items shows them
 	run := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
-		content, err := s.seals.Open(tenant, it.Encrypted())
+		content, err := s.rules.Seals.Open(tenant, it.Encrypted())
 		return err == nil && content.Whole
 	}}
 	inputs, err := run.Inputs(inputLimit(steps, turn))
@@ -122,7 +123,7 @@ func (s *server) continued(
 	var err, unreadable error
 	switch {
 	case c.PreviousResponseID != "":
-		parent, _ := ParseResponse(c.PreviousResponseID)
+		parent, _ := publicid.ParseResponse(c.PreviousResponseID)
 		var line []store.Chain
 		line, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
@@ -132,7 +133,7 @@ func (s *server) continued(
 			earlier[i].Input = itemid.Stored(line[i].ID, earlier[i].Input)
 		}
 	case c.Conversation != "":
-		conversation, _ := ParseConversation(c.Conversation)
+		conversation, _ := publicid.ParseConversation(c.Conversation)
 		var items [][]byte
 		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // shown is the model's input of a step in the trail, as text, and the notice
@@ -44,7 +45,7 @@ func TestTheTrailShowsWhatAContinuationContinues(t *testing.T) {
 	s.commit(s.claim(), store.TurnCommit{Outcome: store.Completed, Output: record("hello")})
 	row := s.lookPublic(first)
 	if err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
+		ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	conversation := s.conversation("msg_a")
 	ask := func(text, id string) string {
 		row := s.speaks(conversation, `"input":[{"role":"user","id":"msg_`+id+`","content":"`+text+`"}]`)
-		public := Response(row.ID)
+		public := publicid.Response(row.ID)
 		item := func(id, role, kind, text string) store.NewItem {
 			return store.NewItem{ID: id, Data: []byte(`{"type":"message","id":"` + id + `","role":"` + role + `","content":[{"type":"` + kind + `","text":"` + text + `"}]}`)}
 		}

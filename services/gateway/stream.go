@@ -35,13 +35,13 @@ func (s *server) stream(
 	if err != nil {
 		return err
 	}
-	s.dispatch(ctx, row)
+	s.gate.Dispatch(ctx, row)
 	out, err := open()
 	if err != nil {
 		return s.left(ctx, n, err)
 	}
 	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, padding: paddingOf(n.ID, c), after: -1}
-	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+Slack, errLate)
 	defer cancel()
 	if err := f.follow(ctx); err != nil {
 		out.cut()
@@ -56,7 +56,7 @@ func (s *server) left(ctx context.Context, n store.NewRequest, err error) error 
 	case n.Background || n.Once.Key != "": // whoever has the key may come again
 	case !n.Unstored && (drained(ctx) || errors.Is(err, errSlow)): // we have left the client: it can resume
 	default:
-		s.hangUp(n.Tenant, n.ID)
+		s.canceller.HangUp(n.Tenant, n.ID)
 	}
 	return httpapi.ErrHungUp
 }
@@ -118,7 +118,7 @@ func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c
 		return err
 	}
 	f.out = out
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+Slack, errLate)
 	defer cancel()
 	if a.Status.Terminal() && !a.Live {
 		err = f.archived(ctx, a)

@@ -14,50 +14,55 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// tenantsLook is how often the registry file is looked at. A change counts once two looks have seen the same: editors and copies
-// write files in pieces, and a tenant that is cut off has no limits.
-const tenantsLook = time.Second
+// pollInterval is how often the registry file is read. A change is applied once
+// two reads have found the same content: editors write files in pieces, and a
+// tenant whose end is missing has no limits.
+const pollInterval = time.Second
 
-// tenants are what tenants may have, as the registry file says it now. Of all that is in the file only they change without a restart:
-// the rest is read by the other services too, which have to agree on it. Safe for concurrent use.
-type tenants struct {
-	file string // "": nothing is followed
-	log  *zap.Logger
-	// forget ends the charging of tokens for all tenants but those.
-	forget func(ctx context.Context, limited []string) error
+// Tenants are the tenants' limits and models, as the registry file has them now.
+// Nothing else in the file changes without a restart, because all services read
+// it and have to agree. It is safe for concurrent use.
+type Tenants struct {
+	file   string // "": there is none to follow
+	log    *zap.Logger
+	forget func(ctx context.Context, limited []string) error // all tenants' used tokens, except those of limited
 
 	current atomic.Pointer[registry.Registry]
 
-	// Of follow alone.
+	// Only Follow uses these.
 	seen, taken []byte
 	first       *registry.Registry // what the file said at the start
 	missing     bool
 }
 
-func newTenants(cfg Config, forget func(context.Context, []string) error) *tenants {
-	t := &tenants{file: cfg.RegistryFile, log: cfg.Runtime.Log, forget: forget}
-	t.current.Store(cfg.Registry)
+// NewTenants returns the tenants of reg, and follows file unless it is "". forget
+// is called with the names of the tenants that have a limit of tokens.
+func NewTenants(
+	reg *registry.Registry, file string, log *zap.Logger, forget func(ctx context.Context, limited []string) error,
+) *Tenants {
+	t := &Tenants{file: file, log: log, forget: forget}
+	t.current.Store(reg)
 	return t
 }
 
-// of is what the tenant may have.
-func (t *tenants) of(tenant string) registry.Tenant { return t.current.Load().Tenant(tenant) }
+// Find returns a tenant by its name.
+func (t *Tenants) Find(tenant string) registry.Tenant { return t.current.Load().Tenant(tenant) }
 
-// follow takes changes of the file over until ctx ends.
-func (t *tenants) follow(ctx context.Context) {
+// Follow applies changes of the file until ctx ends.
+func (t *Tenants) Follow(ctx context.Context) {
 	forgotten := t.forgetTokens(ctx)
-	for process.Sleep(ctx, tenantsLook) {
-		if t.file != "" && t.look() {
+	for process.Sleep(ctx, pollInterval) {
+		if t.file != "" && t.reload() {
 			forgotten = false
 		}
-		if !forgotten { // the database was away, too
+		if !forgotten { // the database was away
 			forgotten = t.forgetTokens(ctx)
 		}
 	}
 }
 
-// look reads the file and tells whether the tenants have changed.
-func (t *tenants) look() bool {
+// reload reads the file and reports whether the tenants have changed.
+func (t *Tenants) reload() bool {
 	data, err := os.ReadFile(t.file)
 	if err != nil {
 		if !t.missing {
@@ -72,11 +77,11 @@ func (t *tenants) look() bool {
 		return false
 	}
 	t.taken = data
-	return t.take(data)
+	return t.apply(data)
 }
 
-// take uses the tenants of a registry, unless there is a fault anywhere in it.
-func (t *tenants) take(data []byte) bool {
+// apply uses the tenants of a registry, unless there is a fault anywhere in it.
+func (t *Tenants) apply(data []byte) bool {
 	next, err := registry.Parse(t.file, data)
 	if err != nil {
 		t.log.Error("registry file refused, tenants stay as they were", zap.Error(err))
@@ -97,8 +102,9 @@ func (t *tenants) take(data []byte) bool {
 	return true
 }
 
-// forgetTokens is false if it is to be tried again.
-func (t *tenants) forgetTokens(ctx context.Context) bool {
+// forgetTokens ends the charging of tokens to tenants without a limit of them. It
+// reports whether it succeeded.
+func (t *Tenants) forgetTokens(ctx context.Context) bool {
 	reg := t.current.Load()
 	limited := []string{}
 	for _, one := range reg.Tenants() {
@@ -106,7 +112,7 @@ func (t *tenants) forgetTokens(ctx context.Context) bool {
 			limited = append(limited, one.Name)
 		}
 	}
-	if reg.Tenant("*").TokensPerMinute > 0 { // and so has everybody
+	if reg.Tenant("*").TokensPerMinute > 0 { // and so have all tenants
 		return true
 	}
 	return t.forget(ctx, limited) == nil

@@ -84,7 +84,7 @@ func TestTokensOfALimitThatIsGoneAreForgotten(t *testing.T) {
 		row := s.claim()
 		s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 600})
 		err := s.store.Settle(t.Context(), store.Settlement{
-			ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+			ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
 		})
 		if err != nil {
 			t.Fatal(err)

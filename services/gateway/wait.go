@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -15,150 +14,112 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// slack is what a wait goes on beyond the request's deadline: the sweep needs a moment to make it a status.
-const slack = 10 * time.Second
+// Slack is how long a wait goes on beyond the request's deadline: the sweep needs
+// a moment to make it a status.
+const Slack = 10 * time.Second
 
-// waiters are the requests that clients of this gateway wait for. Safe for concurrent use.
-type waiters struct {
-	mu      sync.Mutex
-	watched map[uuid.UUID]*watched
+// Waiters wait for the ends of requests, for the clients of this gateway. They
+// are safe for concurrent use.
+type Waiters struct {
+	watches   watches
+	canceller *Canceller
+	store     *store.Store
+	tasks     *sync.WaitGroup
+	log       *zap.Logger
+	poll      time.Duration
 }
 
-// watched is a request that somebody waits for. Its fields belong to the lock of the waiters.
-type watched struct {
-	by    int
-	ended chan struct{} // closed at the next word
+// NewWaiters returns Waiters that look for missed ends once in poll.
+func NewWaiters(st *store.Store, c *Canceller, poll time.Duration, tasks *sync.WaitGroup, log *zap.Logger) *Waiters {
+	return &Waiters{watches: newWatches(), canceller: c, store: st, tasks: tasks, log: log, poll: poll}
 }
 
-func newWaiters() *waiters { return &waiters{watched: map[uuid.UUID]*watched{}} }
+// Watch begins a wait, which Forget ends. The channel is closed at the next hint
+// that the request has ended. Begin before the row is written or read: then no
+// end is missed.
+func (w *Waiters) Watch(id uuid.UUID) (ended <-chan struct{}) { return w.watches.watch(id) }
 
-// watch begins a wait, which forget ends. It returns a channel that is closed at the next word that the request has ended.
-func (w *waiters) watch(id uuid.UUID) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.watched[id] == nil {
-		w.watched[id] = &watched{ended: make(chan struct{})}
-	}
-	w.watched[id].by++
-	return w.watched[id].ended
-}
+// Forget ends a wait.
+func (w *Waiters) Forget(id uuid.UUID) { w.watches.forget(id) }
 
-func (w *waiters) forget(id uuid.UUID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.watched[id].by--; w.watched[id].by == 0 {
-		delete(w.watched, id)
-	}
-}
-
-// ended is the channel of watch for the word after that. The request is watched.
-func (w *waiters) ended(id uuid.UUID) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.watched[id].ended
-}
-
-// wake gives the word.
-func (w *waiters) wake(id uuid.UUID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if one := w.watched[id]; one != nil {
-		close(one.ended)
-		one.ended = make(chan struct{})
-	}
-}
-
-func (w *waiters) ids() []uuid.UUID {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	ids := make([]uuid.UUID, 0, len(w.watched))
-	for id := range w.watched {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// onDone takes the hint that a request has ended. It says nothing about who waits here.
-func (s *server) onDone(busID string) {
+// HandleHint takes the hint that a request has ended. It may be about a request
+// that no client of this gateway waits for.
+func (w *Waiters) HandleHint(busID string) {
 	if id, err := dispatch.RequestID(busID); err == nil {
-		s.waiters.wake(id)
+		w.watches.wake(id)
 	}
 }
 
-// watch looks at the rows of all waiters, one statement an interval, for ends whose hint was lost, and cancels orphans.
-func (s *server) watch(ctx context.Context) {
-	blind := false
-	for process.Sleep(ctx, s.cfg.PollInterval) {
-		s.cancelOrphans(ctx)
-		ids := s.waiters.ids()
+// Poll reads the rows of all waits, with one statement an interval, for ends
+// whose hint was lost, and cancels requests that no client waits for. It returns
+// when ctx ends.
+func (w *Waiters) Poll(ctx context.Context) {
+	failed := false
+	for process.Sleep(ctx, w.poll) {
+		w.canceller.cancelDue(ctx)
+		ids := w.watches.ids()
 		if len(ids) == 0 {
 			continue
 		}
-		done, err := s.store.Finished(ctx, ids)
-		if err != nil && !blind && ctx.Err() == nil && !httpapi.Unavailable(err) { // the store logs an outage
-			s.log.Error("waiting requests could not be looked at", zap.Error(err))
+		done, err := w.store.Finished(ctx, ids)
+		if err != nil && !failed && ctx.Err() == nil && !httpapi.Unavailable(err) { // the store logs an outage
+			w.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
-		blind = err != nil
+		failed = err != nil
 		for _, id := range done {
-			s.waiters.wake(id)
+			w.watches.wake(id)
 		}
 	}
 }
 
-// await answers with the final object, however long it takes up to the deadline. ended is of the watch that began before the row was
-// there, or was read: a word that came since is not missed.
-func (s *server) await(x *httpapi.Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
-	id := n.ID
-	late := time.NewTimer(n.Timeout + slack)
+// LookUp reads a request of a tenant.
+func (w *Waiters) LookUp(ctx context.Context, tenant string, id uuid.UUID) (*store.Answer, error) {
+	ctx, cancel := query.WithTimeout(ctx)
+	defer cancel()
+	return query.Retry(ctx, w.tasks, func(ctx context.Context) (*store.Answer, error) { return w.store.Answer(ctx, tenant, id) })
+}
+
+// Await returns the request when it has ended, at the latest at its deadline.
+// ended is the channel of Watch. If the client hangs up, Await cancels the
+// request, unless it has an Idempotency-Key, and returns httpapi.ErrHungUp.
+func (w *Waiters) Await(ctx context.Context, n store.NewRequest, ended <-chan struct{}) (*store.Answer, error) {
+	late := time.NewTimer(n.Timeout + Slack)
 	defer late.Stop()
 	for {
 		select {
 		case <-ended:
 		case <-late.C:
-			return s.leave(n, 0)
-		case <-r.Context().Done():
-			if errors.Is(context.Cause(r.Context()), process.ErrDraining) {
-				return s.leave(n, httpapi.RetryAfter)
+			return nil, w.GiveUp(n, 0)
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), process.ErrDraining) {
+				return nil, w.GiveUp(n, httpapi.RetryAfter)
 			}
-			if n.Once.Key == "" { // else it may come back for its answer
-				s.hangUp(x.Who.Tenant, id)
+			if n.Once.Key == "" { // with a key the client may send it again
+				w.canceller.HangUp(n.Tenant, n.ID)
 			}
-			return httpapi.ErrHungUp
+			return nil, httpapi.ErrHungUp
 		}
-		ended = s.waiters.ended(id) // before the read: an end between the two is not missed
-		a, err := s.lookUp(r.Context(), x.Who.Tenant, id)
+		ended = w.watches.ended(n.ID) // before the read, so that an end between the two is not missed
+		a, err := w.LookUp(ctx, n.Tenant, n.ID)
 		switch {
 		case err == nil && a.Status.Terminal():
-			return s.show(x, a)
-		case err != nil && !httpapi.Unavailable(err) && r.Context().Err() == nil:
-			return err
+			return a, nil
+		case err != nil && !httpapi.Unavailable(err) && ctx.Err() == nil:
+			return nil, err
 		}
-		// A hint that was not true, or a database that is away: the poll gives the word again.
+		// The hint was wrong, or the database is away: Poll wakes the wait again.
 	}
 }
 
-// hangUp cancels the request of a client that has gone.
-func (s *server) hangUp(tenant string, id uuid.UUID) {
-	ctx, cancel := query.WithTimeout(context.Background()) // the client's context has ended
-	defer cancel()
-	err := s.settleCancelled(ctx, tenant, id)
-	switch {
-	case err == nil || errors.Is(err, store.ErrStale):
-	case httpapi.Unavailable(err):
-		s.orphans.add(tenant, id)
-	default:
-		s.log.Error("request of a client that hung up not cancelled",
-			zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
-	}
-}
-
-// leave ends a wait that the server cannot go on with. What is not stored and has no key has no reader but this one, so it is
-// cancelled, and the client is asked to send it again.
-func (s *server) leave(n store.NewRequest, after time.Duration) *fault.Error {
+// GiveUp ends a wait that the server cannot continue, and returns the error for
+// the client. A request that is not stored and has no key has no other reader:
+// it is cancelled, and the client has to send it again.
+func (w *Waiters) GiveUp(n store.NewRequest, after time.Duration) *fault.Error {
 	if n.Once.Key != "" {
 		f := pending(n.ID, after)
 		f.Message = "The request was accepted and is still being processed, but this server can no longer wait for it. " +
@@ -166,17 +127,17 @@ func (s *server) leave(n store.NewRequest, after time.Duration) *fault.Error {
 		return f
 	}
 	if n.Unstored {
-		s.hangUp(n.Tenant, n.ID)
+		w.canceller.HangUp(n.Tenant, n.ID)
 		return fault.Unavailable(after)
 	}
 	return pending(n.ID, after)
 }
 
-// pending tells a client that waits no longer where its answer will be.
+// pending names the response for a client that waits no longer.
 func pending(id uuid.UUID, after time.Duration) *fault.Error {
 	f := fault.Unavailable(after)
 	f.Code = "response_pending"
 	f.Message = fmt.Sprintf("The response '%s' was accepted and is still being processed, but this server can no longer wait "+
-		"for it. Retrieve it with GET /v1/responses/%[1]s.", Response(id))
+		"for it. Retrieve it with GET /v1/responses/%[1]s.", publicid.Response(id))
 	return f
 }

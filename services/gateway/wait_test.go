@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -150,8 +149,8 @@ func TestDrainTellsWaitersWhereTheirAnswerWillBe(t *testing.T) {
 	s.drain(process.ErrDraining)
 	r := receive(t, answers)
 	message, _ := r.fault(t)["message"].(string)
-	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, Response(row.ID)) {
-		t.Errorf("answer %d %q, want 503 and %s", r.status, message, Response(row.ID))
+	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, publicid.Response(row.ID)) {
+		t.Errorf("answer %d %q, want 503 and %s", r.status, message, publicid.Response(row.ID))
 	}
 	if r.header.Get("Retry-After") != "1" || r.header.Get("X-Should-Retry") != "true" {
 		t.Errorf("headers %v, want Retry-After 1, X-Should-Retry true", r.header)
@@ -180,35 +179,4 @@ func TestDrainLetsWaitersWaitWithinItsGrace(t *testing.T) {
 	s.finish(row, store.Completed, `{"late":true}`)
 	same(t, "answer", receive(t, answers).body, `{"late":true}`)
 	s.waitEnd()
-}
-
-func TestWaitersMissNothing(t *testing.T) {
-	t.Parallel()
-	w, id := newWaiters(), uuid.Must(uuid.NewV7())
-	w.wake(id) // a word finds nobody
-	w.watch(id)
-	w.watch(id)
-	first := w.ended(id)
-	if second := w.ended(id); first != second {
-		t.Error("two waits before the word have two channels")
-	}
-	w.wake(id)
-	select {
-	case <-first:
-	default:
-		t.Error("the word did not arrive")
-	}
-	select {
-	case <-w.ended(id):
-		t.Error("the next word came before it was given")
-	default:
-	}
-	w.forget(id)
-	if len(w.ids()) != 1 {
-		t.Errorf("%d requests watched after one of two waits has ended, want 1", len(w.ids()))
-	}
-	w.forget(id)
-	if len(w.ids()) != 0 {
-		t.Errorf("%d requests watched after forget, want 0", len(w.ids()))
-	}
 }

@@ -1,6 +1,6 @@
 // Package publicid writes and reads ids as clients see them, each in one
 // spelling.
-package gateway
+package publicid
 
 import (
 	"strings"
