@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
@@ -54,13 +55,13 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	r.Header.Set("Traceparent", trace)
 	s.send(r)
 	row := s.claim()
-	if row.Tenant != DefaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
-		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, DefaultTenant, trace)
+	if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
+		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, auth.DefaultTenant, trace)
 	}
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
 	}
-	a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -158,7 +159,7 @@ func overTheLimit(t *testing.T, in *inputs) {
 // aTenantsLimit is told by OpenAI's headers, with every answer. The tests of limits have the rest.
 func aTenantsLimit(t *testing.T, in *inputs) {
 	t.Helper()
-	s := raise(t, tenanted(t, registry.Tenant{Name: DefaultTenant, RequestsPerMinute: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	in.judge(t, bad{message: hint}, s.call("POST", create, `{`)) // takes nothing of the limit
 	if first := s.call("POST", create, backgroundBody); first.status != http.StatusOK || first.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
 		t.Fatalf("the first was answered %d %v", first.status, first.header)

@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -31,7 +32,7 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f = Misplaced(string(e), body, nil, f); f != nil {
+		if f = hints.Misplaced(string(e), body, nil, f); f != nil {
 			return f
 		}
 		model, f := s.catalog.Find(x.Who, c.Model)

@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -61,7 +62,7 @@ func TestWhoSeesACall(t *testing.T) {
 func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	n := store.NewRequest{ID: [16]byte{7}, Tenant: DefaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
+	n := store.NewRequest{ID: [16]byte{7}, Tenant: auth.DefaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
 	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -33,7 +34,7 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	x.Header().Set(callHeader, publicid.Request(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+Slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
 	defer cancel()
 	switch err := f.follow(ctx); {
 	case err == nil:
@@ -61,7 +62,7 @@ func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 	}
 	defer reader.Close()
 	f := s.followCall(x, a.Tenant, a.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+Slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+wait.Slack, errLate)
 	defer cancel()
 	_ = f.look(ctx) // what is not found now is after a silence
 	if err := f.follow(ctx); err != nil {

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -257,7 +258,7 @@ func (timeless) SetWriteDeadline(time.Time) error { return nil }
 // retold is what whoever may have the answer again is told of it.
 func (c *chunks) retold(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), DefaultTenant, c.row.ID)
+	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}

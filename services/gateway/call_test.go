@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -41,10 +42,10 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 	} {
 		answers := s.later("POST", path, body)
 		row := s.claim()
-		if row.Tenant != DefaultTenant || row.Model != "m" || row.Endpoint != strings.TrimPrefix(path, "/v1/") {
+		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint != strings.TrimPrefix(path, "/v1/") {
 			t.Errorf("%s: the row is %+v", path, row)
 		}
-		a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", path, a, err)
 		}
@@ -143,7 +144,7 @@ func TestACancelledCallIsA503(t *testing.T) {
 	s := raise(t)
 	answers := s.later("POST", chatPath, chatBody)
 	row := s.claim()
-	if err := s.store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: DefaultTenant, Status: store.Cancelled}); err != nil {
+	if err := s.store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: auth.DefaultTenant, Status: store.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	s.bus.DoneHint(dispatch.BusID(row.ID))
@@ -194,14 +195,14 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	n := store.NewRequest{
-		ID: [16]byte{1}, Tenant: DefaultTenant, Endpoint: "chat/completions", Model: "m", Lane: "m", Body: []byte(chatBody), Timeout: time.Hour, Unstored: true,
+		ID: [16]byte{1}, Tenant: auth.DefaultTenant, Endpoint: "chat/completions", Model: "m", Lane: "m", Body: []byte(chatBody), Timeout: time.Hour, Unstored: true,
 	}
 	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	row := s.claim()
 	s.end(row, failedCall(transcript.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
-	a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

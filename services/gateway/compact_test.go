@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -42,11 +43,11 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 	} {
 		answers := s.later("POST", compactPath, body)
 		row := s.claim()
-		if row.Tenant != DefaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
+		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
 			parent != "" && publicid.Response(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}
@@ -101,7 +102,7 @@ func TestACompactionThatFailedIsAnHTTPError(t *testing.T) {
 func TestCompactRefuses(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	good, foreign := sealed(t, testSeal, DefaultTenant), sealed(t, testSeal, "acme")
+	good, foreign := sealed(t, testSeal, auth.DefaultTenant), sealed(t, testSeal, "acme")
 	item := func(content string) string { return `{"type":"compaction","encrypted_content":"` + content + `"}` }
 	for name, tt := range map[string]struct{ path, fields, param, code string }{
 		"no model":                 {compactPath, `"model":null,"input":"hi"`, "model", "missing_required_parameter"},
@@ -116,7 +117,7 @@ func TestCompactRefuses(t *testing.T) {
 		"what no model can see":    {compactPath, `"input":[{"type":"web_search_call","id":"ws_1"}]`, "input[0]", "unsupported_value"},
 		"a forged item":            {compactPath, `"input":[{"role":"user","content":"hi"},` + item("AQAA") + `]`, "input[1].encrypted_content", "invalid_encrypted_content"},
 		"another tenant's item":    {"/v1/responses", `"input":[` + item(good) + `,` + item(foreign) + `]`, "input[1].encrypted_content", "invalid_encrypted_content"},
-		"an item of another key":   {"/v1/responses", `"input":[` + item(sealed(t, "another secret of 16", DefaultTenant)) + `]`, "input[0].encrypted_content", "invalid_encrypted_content"},
+		"an item of another key":   {"/v1/responses", `"input":[` + item(sealed(t, "another secret of 16", auth.DefaultTenant)) + `]`, "input[0].encrypted_content", "invalid_encrypted_content"},
 		"an item without content":  {"/v1/responses", `"input":[{"type":"compaction"}]`, "input[0].encrypted_content", "missing_required_parameter"},
 		"one for a conversation":   {"/v1/conversations", `"items":[` + item(good) + `,` + item(foreign) + `]`, "items[1].encrypted_content", "invalid_encrypted_content"},
 		"one a conversation holds": {"/v1/conversations/" + s.conversation() + "/items", `"items":[` + item(foreign) + `]`, "items[0].encrypted_content", "invalid_encrypted_content"},
@@ -139,7 +140,7 @@ func TestCompactRefuses(t *testing.T) {
 func TestACompactionItemComesBackAsItCame(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	content := sealed(t, testSeal, DefaultTenant)
+	content := sealed(t, testSeal, auth.DefaultTenant)
 	item := `{"type":"compaction","id":"cmp_1","encrypted_content":"` + content + `"}`
 	r := s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+item+`,{"role":"user","content":"hi"}]}`)
 	if r.status != http.StatusOK {
@@ -158,7 +159,7 @@ func TestACompactionItemComesBackAsItCame(t *testing.T) {
 
 func TestWithoutASealKeyNothingIsCompacted(t *testing.T) {
 	t.Parallel()
-	content := sealed(t, testSeal, DefaultTenant)
+	content := sealed(t, testSeal, auth.DefaultTenant)
 	s := raise(t, func(c *Config) { c.SealKeys = "" })
 	r := s.call("POST", compactPath, `{"model":"m","input":"hi"}`)
 	if r.status != http.StatusNotFound || r.fault(t)["code"] != "compaction_not_configured" {

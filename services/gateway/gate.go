@@ -16,6 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/tenants"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
 )
@@ -27,10 +29,10 @@ type Gate struct {
 	bus        *bus.Bus
 	publish    dispatch.Publisher
 	lanes      *lanes.Lanes
-	tenants    *Tenants
+	tenants    *tenants.Live
 	refusals   *RefusalCache
 	backlog    *backlog
-	canceller  *Canceller
+	canceller  *wait.Canceller
 	overLimits *prometheus.CounterVec
 	tasks      *sync.WaitGroup
 	log        *zap.Logger
@@ -41,10 +43,10 @@ type GateOptions struct {
 	Store      *store.Store
 	Bus        *bus.Bus
 	Lanes      *lanes.Lanes
-	Tenants    *Tenants
+	Tenants    *tenants.Live
 	Refusals   *RefusalCache
 	BacklogMax int // queued requests
-	Canceller  *Canceller
+	Canceller  *wait.Canceller
 	Metrics    prometheus.Registerer
 	Tasks      *sync.WaitGroup // counts what the Gate does in the background
 	Log        *zap.Logger

@@ -16,8 +16,13 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/adminapi"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
+	"windlass.dev/windlass/services/gateway/internal/tenants"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/lanes"
 )
@@ -90,19 +95,19 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
 	s := &server{cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife)}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
-	s.auth = NewChecker(CheckerOptions{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
-	s.keys = NewKeyServer(st, cfg.KeyPepper, &s.tasks, log)
+	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
+	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
 	refusals := NewRefusalCache()
-	s.tenants = NewTenants(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
+	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
 		defer refusals.Clear()
 		return st.ForgetTokens(ctx, limited)
 	})
-	s.catalog = NewModels(ModelsOptions{
+	s.catalog = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
 	s.rules = &Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
-	s.canceller = NewCanceller(st, b, &s.tasks, log)
-	s.waiters = NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
+	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
+	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
 	s.gate = NewGate(GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,

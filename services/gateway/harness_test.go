@@ -24,6 +24,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -331,7 +332,7 @@ func (s *stand) finish(row store.Row, outcome store.Status, final string) {
 	s.tb.Helper()
 	s.commit(row, store.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
 	err := s.store.Settle(s.tb.Context(), store.Settlement{
-		ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
 	})
 	if err != nil {
 		s.tb.Fatal(err)

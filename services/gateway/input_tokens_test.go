@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -30,7 +31,7 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && publicid.Response(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}

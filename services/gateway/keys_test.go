@@ -262,8 +262,8 @@ func TestRevokeIsHeardOfInTime(t *testing.T) {
 	eventually(t, "the end of the revoked key", func() bool {
 		return s.as(key, "GET", "/v1/models", "").status == http.StatusUnauthorized
 	})
-	if took := time.Since(revoked); took > keyFresh+time.Second {
-		t.Errorf("the revoke was heard of after %v, want at most %v", took, keyFresh)
+	if took := time.Since(revoked); took > 5*time.Second+time.Second {
+		t.Errorf("the revoke was heard of after %v, want at most %v", took, 5*time.Second)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -125,7 +126,7 @@ windlass_limit_refusals_total{limit="requests"} 7
 
 func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: DefaultTenant, RequestsPerMinute: 100}), func(c *Config) { c.PollInterval = 20 * time.Millisecond })
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 100}), func(c *Config) { c.PollInterval = 20 * time.Millisecond })
 	for name, ask := range map[string][2]string{
 		"foreground": {"/v1/responses", foreground}, "stream": {"/v1/responses", `{"model":"m","input":"hi","stream":true}`}, "chat": {chatPath, chatBody},
 		"chat, streamed": {chatPath, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`},
@@ -154,7 +155,7 @@ func TestBadRequestsAreNotCounted(t *testing.T) {
 
 func TestTokensPerMinute(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: DefaultTenant, TokensPerMinute: 60}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, TokensPerMinute: 60}))
 	first := s.call("POST", "/v1/responses", background)
 	createdID(t, first)
 	want := map[string]string{"limit-tokens": "60", "remaining-tokens": "60", "reset-tokens": "0s"}
@@ -164,7 +165,7 @@ func TestTokensPerMinute(t *testing.T) {
 	row := s.claim()
 	s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
 	err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +179,7 @@ func TestTokensPerMinute(t *testing.T) {
 
 func TestRequestsInFlight(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: DefaultTenant, InFlight: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, InFlight: 1}))
 	createdID(t, s.call("POST", "/v1/responses", background))
 	over := s.call("POST", "/v1/responses", background)
 	wantOver(t, "a second one", over, time.Second, "queued or in progress: Limit 1.")
@@ -192,7 +193,7 @@ func TestRequestsInFlight(t *testing.T) {
 // Two gateways on one database let through what one would.
 func TestGatewaysShareLimits(t *testing.T) {
 	t.Parallel()
-	limited := tenanted(t, registry.Tenant{Name: DefaultTenant, RequestsPerMinute: 20})
+	limited := tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 20})
 	one := raise(t, limited)
 	two := raise(t, limited, func(c *Config) { c.Store.URL = one.database })
 	var ok, over atomic.Int64
@@ -222,7 +223,7 @@ func TestGatewaysShareLimits(t *testing.T) {
 
 func TestRepeatsWithAKeyAreNotCounted(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: DefaultTenant, RequestsPerMinute: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	ask := func(key string) reply {
 		r := s.request(t.Context(), "POST", "/v1/responses", background)
 		r.Header.Set("Idempotency-Key", key)

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -98,7 +99,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 
 // asked tells whether the key was taken.
 func (s *stand) asked(key string) bool {
-	_, err := s.store.Seen(s.tb.Context(), DefaultTenant, key)
+	_, err := s.store.Seen(s.tb.Context(), auth.DefaultTenant, key)
 	return err == nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // honest is how long an outage may go unsaid: a second, and what a busy test machine adds.
@@ -154,7 +155,7 @@ func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	_, err = conn.Exec(t.Context(), `BEGIN; INSERT INTO idempotency (tenant, key, hash, made, expires_at)
-		VALUES ('`+DefaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
+		VALUES ('`+auth.DefaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
 	if err != nil {
 		t.Fatal(err)
 	}

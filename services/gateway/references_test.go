@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
@@ -52,7 +53,7 @@ func TestItemReferences(t *testing.T) {
 	} {
 		id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+tt.input+`],"user":"u"}`))
 		row := s.claim()
-		a, err := s.store.Answer(t.Context(), DefaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || publicid.Response(row.ID) != id {
 			t.Fatalf("%s: %v, %v", tt.name, row, err)
 		}

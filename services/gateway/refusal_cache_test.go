@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 func TestSpent(t *testing.T) {
@@ -80,7 +81,7 @@ func TestSpentIsBounded(t *testing.T) {
 // A flood that is over its tenant's limit costs the database nothing, and other tenants nothing.
 func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
 	t.Parallel()
-	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: DefaultTenant, RequestsPerMinute: 1}))
+	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	createdID(t, s.call("POST", "/v1/responses", background))
 	wantOver(t, "the first", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
 	tap.close()

@@ -11,6 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/carry"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -20,7 +22,7 @@ import (
 // Rules decide what a request may ask for. They are safe for concurrent use.
 type Rules struct {
 	Registry *registry.Registry
-	Models   *Models
+	Models   *catalog.Models
 	Seals    compaction.Keys
 	MaxBody  int64 // in bytes
 }
@@ -61,7 +63,7 @@ func (r *Rules) Narrow(who httpapi.Principal, body []byte) ([]byte, error) {
 // the model's lane.
 func (r *Rules) Understand(who httpapi.Principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f = Misplaced(store.Responses, body, c, f); f != nil {
+	if f = hints.Misplaced(store.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := r.Models.Find(who, c.Model)

@@ -11,21 +11,26 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/adminapi"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/tenants"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
 // server is one gateway. It is safe for concurrent use.
 type server struct {
 	cfg       Config
 	api       *httpapi.API
-	auth      *Checker
-	keys      *KeyServer
-	catalog   *Models
+	auth      *auth.Checker
+	keys      *adminapi.Server
+	catalog   *catalog.Models
 	rules     *Rules
 	gate      *Gate
-	canceller *Canceller
-	waiters   *Waiters
-	tenants   *Tenants
+	canceller *wait.Canceller
+	waiters   *wait.Waiters
+	tenants   *tenants.Live
 	store     *store.Store
 	bus       *bus.Bus
 	log       *zap.Logger

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -48,7 +49,7 @@ func (s *server) listOrUpgrade(x *httpapi.Exchange, r *http.Request) error {
 // upgrade opens the WebSocket mode of POST /v1/responses.
 func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
-		return MissingScope(x, r, apikey.ScopeResponses)
+		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
 	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Sec-WebSocket-Key") == "" {
 		x.Header().Set("Sec-WebSocket-Version", "13")

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // laneEvent is what tests look at in a message.
@@ -47,7 +48,7 @@ func inLane(message, lane string) string {
 func (s *stand) cancelled(public string) {
 	s.tb.Helper()
 	id := s.lookPublic(public).ID
-	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: DefaultTenant, Status: store.Cancelled})
+	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: auth.DefaultTenant, Status: store.Cancelled})
 	if err == nil {
 		err = s.store.Finish(s.tb.Context(), id)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
@@ -45,7 +46,7 @@ func TestTheTrailShowsWhatAContinuationContinues(t *testing.T) {
 	s.commit(s.claim(), store.TurnCommit{Outcome: store.Completed, Output: record("hello")})
 	row := s.lookPublic(first)
 	if err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -41,7 +42,7 @@ func (s *server) stream(
 		return s.left(ctx, n, err)
 	}
 	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, padding: paddingOf(n.ID, c), after: -1}
-	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+Slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+wait.Slack, errLate)
 	defer cancel()
 	if err := f.follow(ctx); err != nil {
 		out.cut()
@@ -118,7 +119,7 @@ func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c
 		return err
 	}
 	f.out = out
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+Slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+wait.Slack, errLate)
 	defer cancel()
 	if a.Status.Terminal() && !a.Live {
 		err = f.archived(ctx, a)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 const registryText = `
@@ -84,7 +85,7 @@ func TestTokensOfALimitThatIsGoneAreForgotten(t *testing.T) {
 		row := s.claim()
 		s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 600})
 		err := s.store.Settle(t.Context(), store.Settlement{
-			ID: row.ID, Tenant: DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+			ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package gateway
+package tenants
 
 import (
 	"bytes"
@@ -19,10 +19,10 @@ import (
 // tenant whose end is missing has no limits.
 const pollInterval = time.Second
 
-// Tenants are the tenants' limits and models, as the registry file has them now.
+// Live are the tenants' limits and models, as the registry file has them now.
 // Nothing else in the file changes without a restart, because all services read
 // it and have to agree. It is safe for concurrent use.
-type Tenants struct {
+type Live struct {
 	file   string // "": there is none to follow
 	log    *zap.Logger
 	forget func(ctx context.Context, limited []string) error // all tenants' used tokens, except those of limited
@@ -35,21 +35,21 @@ type Tenants struct {
 	missing     bool
 }
 
-// NewTenants returns the tenants of reg, and follows file unless it is "". forget
+// New returns the tenants of reg, and follows file unless it is "". forget
 // is called with the names of the tenants that have a limit of tokens.
-func NewTenants(
+func New(
 	reg *registry.Registry, file string, log *zap.Logger, forget func(ctx context.Context, limited []string) error,
-) *Tenants {
-	t := &Tenants{file: file, log: log, forget: forget}
+) *Live {
+	t := &Live{file: file, log: log, forget: forget}
 	t.current.Store(reg)
 	return t
 }
 
 // Find returns a tenant by its name.
-func (t *Tenants) Find(tenant string) registry.Tenant { return t.current.Load().Tenant(tenant) }
+func (t *Live) Find(tenant string) registry.Tenant { return t.current.Load().Tenant(tenant) }
 
 // Follow applies changes of the file until ctx ends.
-func (t *Tenants) Follow(ctx context.Context) {
+func (t *Live) Follow(ctx context.Context) {
 	forgotten := t.forgetTokens(ctx)
 	for process.Sleep(ctx, pollInterval) {
 		if t.file != "" && t.reload() {
@@ -62,7 +62,7 @@ func (t *Tenants) Follow(ctx context.Context) {
 }
 
 // reload reads the file and reports whether the tenants have changed.
-func (t *Tenants) reload() bool {
+func (t *Live) reload() bool {
 	data, err := os.ReadFile(t.file)
 	if err != nil {
 		if !t.missing {
@@ -81,7 +81,7 @@ func (t *Tenants) reload() bool {
 }
 
 // apply uses the tenants of a registry, unless there is a fault anywhere in it.
-func (t *Tenants) apply(data []byte) bool {
+func (t *Live) apply(data []byte) bool {
 	next, err := registry.Parse(t.file, data)
 	if err != nil {
 		t.log.Error("registry file refused, tenants stay as they were", zap.Error(err))
@@ -104,7 +104,7 @@ func (t *Tenants) apply(data []byte) bool {
 
 // forgetTokens ends the charging of tokens to tenants without a limit of them. It
 // reports whether it succeeded.
-func (t *Tenants) forgetTokens(ctx context.Context) bool {
+func (t *Live) forgetTokens(ctx context.Context) bool {
 	reg := t.current.Load()
 	limited := []string{}
 	for _, one := range reg.Tenants() {

@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type Checker struct {
 	keys   *keyring
 }
 
-// CheckerOptions are the keys that a Checker accepts.
-type CheckerOptions struct {
+// Options are the keys that a Checker accepts.
+type Options struct {
 	APIKey string                                                   // WINDLASS_API_KEY; "": there is no such key
 	Pepper string                                                   // WINDLASS_KEY_PEPPER; "": keys of the database are refused
 	Find   func(ctx context.Context, id string) (*store.Key, error) // reads a key from the database
@@ -37,8 +37,8 @@ type CheckerOptions struct {
 	Log    *zap.Logger
 }
 
-// NewChecker returns a Checker that remembers no key yet.
-func NewChecker(o CheckerOptions) *Checker {
+// New returns a Checker that remembers no key yet.
+func New(o Options) *Checker {
 	return &Checker{
 		apiKey: digest(o.APIKey), hasKey: o.APIKey != "", pepper: apikey.Pepper(o.Pepper), keys: newKeyring(o.Find, o.Tasks, o.Log),
 	}

@@ -1,4 +1,4 @@
-package gateway
+package adminapi
 
 import (
 	"context"
@@ -50,20 +50,20 @@ func showKey(k *store.Key) keyObject {
 
 // Server serves the routes of keys, for keys with the scope admin. It is safe for
 // concurrent use.
-type KeyServer struct {
+type Server struct {
 	store  *store.Store
 	pepper apikey.Pepper // empty: no key can be made
 	tasks  *sync.WaitGroup
 	log    *zap.Logger
 }
 
-// NewKeyServer returns a server of the routes of keys.
-func NewKeyServer(st *store.Store, pepper string, tasks *sync.WaitGroup, log *zap.Logger) *KeyServer {
-	return &KeyServer{store: st, pepper: apikey.Pepper(pepper), tasks: tasks, log: log}
+// New returns a server of the routes of keys.
+func New(st *store.Store, pepper string, tasks *sync.WaitGroup, log *zap.Logger) *Server {
+	return &Server{store: st, pepper: apikey.Pepper(pepper), tasks: tasks, log: log}
 }
 
 // Routes are the routes of keys.
-func (s *KeyServer) Routes() httpapi.Routes {
+func (s *Server) Routes() httpapi.Routes {
 	return httpapi.Routes{
 		"/v1/keys":      {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
 		"/v1/keys/{id}": {http.MethodGet: s.readKey, http.MethodDelete: s.revokeKey},
@@ -73,7 +73,7 @@ func (s *KeyServer) Routes() httpapi.Routes {
 // createKey is POST /v1/keys: a key of the caller's tenant, which may do no more
 // than the caller's key. Only this answer contains the key; a repeat with the
 // same Idempotency-Key gets the answer without it and makes no other key.
-func (s *KeyServer) createKey(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	if len(s.pepper) == 0 {
 		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
 	}
@@ -119,7 +119,7 @@ func (s *KeyServer) createKey(x *httpapi.Exchange, r *http.Request) error {
 
 // listKeys is GET /v1/keys: the tenant's keys, newest first, including revoked
 // and expired ones.
-func (s *KeyServer) listKeys(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 	p, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
@@ -142,14 +142,14 @@ func (s *KeyServer) listKeys(x *httpapi.Exchange, r *http.Request) error {
 }
 
 // readKey is GET /v1/keys/{id}.
-func (s *KeyServer) readKey(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
 // revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key. It
 // stays in lists.
-func (s *KeyServer) revokeKey(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	if _, err := s.queryKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
 		return s.store.RevokeKey(ctx, x.Who.Tenant, id)
@@ -160,7 +160,7 @@ func (s *KeyServer) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(map[string]any{"id": id, "object": "key.deleted", "deleted": true})
 }
 
-func (s *KeyServer) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
+func (s *Server) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
 	k, err := s.store.Key(ctx, id)
 	if err == nil && k.Tenant != tenant {
 		return nil, store.ErrNotFound
@@ -168,7 +168,7 @@ func (s *KeyServer) ownKey(ctx context.Context, tenant, id string) (*store.Key, 
 	return k, err
 }
 
-func (s *KeyServer) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
+func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
 	k, err := s.queryKey(ctx, id, find)
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *KeyServer) sendKey(ctx context.Context, x *httpapi.Exchange, id string,
 
 // queryKey runs a query about a key. It answers alike for an id that is
 // malformed, unknown or another tenant's.
-func (s *KeyServer) queryKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
+func (s *Server) queryKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
 	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", httpapi.Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing

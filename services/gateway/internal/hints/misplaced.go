@@ -1,4 +1,4 @@
-package gateway
+package hints
 
 import (
 	"encoding/json"

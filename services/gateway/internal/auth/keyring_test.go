@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"context"
@@ -21,7 +21,11 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// shelf is what a keyring asks.
+const keyOfTests = "wl-test-key"
+
+var pepperOfTests = apikey.Pepper("pepper of the tests")
+
+// shelf is the database of a keyring.
 type shelf struct {
 	mu    sync.Mutex
 	keys  map[string]store.Key
@@ -235,7 +239,7 @@ func TestRingIsBounded(t *testing.T) {
 func TestFloodIsCheap(t *testing.T) {
 	t.Parallel()
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
-		checker := &Checker{apiKey: digest(testKey), hasKey: true, pepper: testPepper, keys: ring}
+		checker := &Checker{apiKey: digest(keyOfTests), hasKey: true, pepper: pepperOfTests, keys: ring}
 		refuse := func(key string) {
 			t.Helper()
 			if who, err := checker.principal(t.Context(), key); !errors.Is(err, errKeyUnknown) {
@@ -248,12 +252,12 @@ func TestFloodIsCheap(t *testing.T) {
 			refuse(fmt.Sprint("wl_", i))
 		}
 		wantAsked(t, s, 0, "made-up keys")
-		kept := testPepper.New()
+		kept := pepperOfTests.New()
 		full := living(kept.ID)
-		full.Hash, full.Scopes, full.Models = testPepper.Hash(kept.Secret), []string{"read"}, []string{"m"}
+		full.Hash, full.Scopes, full.Models = pepperOfTests.Hash(kept.Secret), []string{"read"}, []string{"m"}
 		s.change(func(s *shelf) { s.keys[kept.ID] = full })
 		for range 10_000 {
-			refuse(apikey.Key{ID: kept.ID, Secret: testPepper.New().Secret}.String())
+			refuse(apikey.Key{ID: kept.ID, Secret: pepperOfTests.New().Secret}.String())
 		}
 		who, err := checker.principal(t.Context(), kept.String())
 		if err != nil || who.Tenant != "a" || who.KeyID != kept.ID || who.May(http.MethodPost) || !who.May(http.MethodGet) ||

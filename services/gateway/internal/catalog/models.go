@@ -1,4 +1,4 @@
-package gateway
+package catalog
 
 import (
 	"cmp"
@@ -17,9 +17,10 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/services/gateway/internal/catalog"
+
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/tenants"
 )
 
 // wildcard is the model that serves every name not configured.
@@ -40,15 +41,15 @@ const listWait = 2 * time.Second
 // use.
 type Models struct {
 	registry *registry.Registry
-	tenants  *Tenants
-	upstream *catalog.Catalog // of the wildcard; nil without a wildcard
+	tenants  *tenants.Live
+	upstream *Catalog // of the wildcard; nil without a wildcard
 	started  time.Time
 }
 
 // ModelsOptions is what Models needs.
 type ModelsOptions struct {
 	Registry *registry.Registry
-	Tenants  *Tenants
+	Tenants  *tenants.Live
 	Log      *zap.Logger
 	Metrics  prometheus.Registerer
 	Tasks    *sync.WaitGroup // counts the requests for an upstream's models
@@ -63,7 +64,7 @@ func NewModels(o ModelsOptions) *Models {
 	}))
 	for _, model := range o.Registry.Models() {
 		if model.Name == wildcard {
-			m.upstream = catalog.New(model.Upstream, o.Tasks, o.Leaving, logFailures(o.Log, failures))
+			m.upstream = New(model.Upstream, o.Tasks, o.Leaving, logFailures(o.Log, failures))
 		}
 	}
 	return m
@@ -94,7 +95,7 @@ func (s *Models) Routes() httpapi.Routes {
 // replaced by what its upstream lists. If the upstream does not answer, only its
 // models are missing.
 func (s *Models) list(x *httpapi.Exchange, r *http.Request) error {
-	var served []catalog.Entry
+	var served []Entry
 	if s.upstream != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), listWait)
 		defer cancel()
@@ -105,12 +106,12 @@ func (s *Models) list(x *httpapi.Exchange, r *http.Request) error {
 
 // visible returns the configured models and those of the wildcard's upstream that
 // a principal may use, by name.
-func (s *Models) visible(who httpapi.Principal, served []catalog.Entry) []modelObject {
+func (s *Models) visible(who httpapi.Principal, served []Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
 	for _, m := range s.registry.Models() {
 		if !seen[m.Name] && s.maySee(who, m.Name) {
-			all = append(all, s.modelObject(m.Name, catalog.Entry{}))
+			all = append(all, s.modelObject(m.Name, Entry{}))
 		}
 		seen[m.Name] = true
 	}
@@ -124,7 +125,7 @@ func (s *Models) visible(who httpapi.Principal, served []catalog.Entry) []modelO
 }
 
 // modelObject describes a model as its upstream does, and otherwise as ours.
-func (s *Models) modelObject(name string, e catalog.Entry) modelObject {
+func (s *Models) modelObject(name string, e Entry) modelObject {
 	return modelObject{
 		ID: name, Object: "model", Created: cmp.Or(e.Created, s.started.Unix()), OwnedBy: cmp.Or(e.OwnedBy, "windlass"),
 	}
@@ -137,20 +138,20 @@ func (s *Models) read(x *httpapi.Exchange, r *http.Request) error {
 	if _, f := s.Find(x.Who, name); f != nil {
 		return f
 	}
-	var entry catalog.Entry
+	var entry Entry
 	for _, e := range s.knownModels() {
 		if e.ID == name {
 			entry = e
 		}
 	}
 	if slices.ContainsFunc(s.registry.Models(), func(m registry.Model) bool { return m.Name == name }) {
-		entry = catalog.Entry{} // it may be another upstream's
+		entry = Entry{} // it may be another upstream's
 	}
 	return x.SendJSON(s.modelObject(name, entry))
 }
 
 // knownModels returns what the wildcard's upstream has listed so far.
-func (s *Models) knownModels() []catalog.Entry {
+func (s *Models) knownModels() []Entry {
 	if s.upstream == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"fmt"
@@ -31,15 +31,15 @@ func (nothingRead) Close() error { return nil }
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
 	shelved := &shelf{keys: map[string]store.Key{}}
-	checker := NewChecker(CheckerOptions{
-		APIKey: testKey, Pepper: string(testPepper), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
+	checker := New(Options{
+		APIKey: keyOfTests, Pepper: string(pepperOfTests), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
 	})
 	api := httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks})
 	api.Add(httpapi.Routes{"/v1/responses": {http.MethodPost: func(*httpapi.Exchange, *http.Request) error { return nil }}},
 		func(_, _ string, h httpapi.Handler) httpapi.Handler { return checker.Require(h) })
-	kept := testPepper.New()
+	kept := pepperOfTests.New()
 	full := living(kept.ID)
-	full.Hash = testPepper.Hash(kept.Secret)
+	full.Hash = pepperOfTests.Hash(kept.Secret)
 	shelved.keys[kept.ID] = full
 	h := api.Handler()
 	var forged []string
