@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -67,8 +68,8 @@ func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Cre
 	}
 	x.RequestID = dispatch.BusID(id)
 	return store.NewRequest{
-		ID: id, Endpoint: store.Responses, Model: c.Model, Tier: TierOf(c.ServiceTier), Background: c.Background, Body: body,
-		Timeout: s.cfg.Registry.Limits().Deadline, Trace: TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
+		ID: id, Endpoint: store.Responses, Model: c.Model, Tier: admission.TierOf(c.ServiceTier), Background: c.Background, Body: body,
+		Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
 		Metadata: c.Metadata,
 	}, nil
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -105,42 +104,6 @@ func TestEveryRouteWantsTheKey(t *testing.T) {
 		got := s.send(r)
 		if open := got.status != http.StatusUnauthorized; open == op.NeedsKey {
 			t.Errorf("%s %s without a key answered %d; it needs one: %v", op.Method, op.Path, got.status, op.NeedsKey)
-		}
-	}
-}
-
-func TestBacklogCountsOnceASecond(t *testing.T) {
-	t.Parallel()
-	counts := 0
-	b := &backlog{most: 3, count: func(context.Context, int) (int, error) { counts++; return 1, nil }}
-	var refused int
-	for range 5 {
-		if b.admit(t.Context()) != nil {
-			refused++
-		}
-	}
-	if counts != 1 || refused != 3 {
-		t.Errorf("5 requests on a queue of 1 of 3: %d counts, %d refused; want 1, 3", counts, refused)
-	}
-}
-
-func TestTraceOf(t *testing.T) {
-	t.Parallel()
-	const good = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-	for trace, want := range map[string]string{
-		good: good, "": "", good[1:]: "", strings.ToUpper(good): "", strings.Replace(good, "-", "_", 1): "", good[:54] + "-": "",
-	} {
-		if got := TraceOf(http.Header{"Traceparent": {trace}}); got != want {
-			t.Errorf("TraceOf(%q) = %q, want %q", trace, got, want)
-		}
-	}
-}
-
-func TestServiceTierIsTheQueuesTier(t *testing.T) {
-	t.Parallel()
-	for service, want := range map[string]int{"": tierDefault, "auto": tierDefault, "priority": tierPriority, "flex": tierFlex} {
-		if got := TierOf(service); got != want {
-			t.Errorf("TierOf(%q) = %d, want %d", service, got, want)
 		}
 	}
 }

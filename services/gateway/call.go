@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
@@ -45,8 +46,8 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 		}
 		x.RequestID = dispatch.BusID(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: TierOf(c.ServiceTier),
-			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: TraceOf(r.Header), Unstored: true,
+			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
+			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}
 		if c.Stream {

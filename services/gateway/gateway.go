@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -97,7 +98,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
 	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
 	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
-	refusals := NewRefusalCache()
+	refusals := admission.NewRefusalCache()
 	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
 		defer refusals.Clear()
 		return st.ForgetTokens(ctx, limited)
@@ -105,10 +106,10 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	s.catalog = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
-	s.rules = &Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
+	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
 	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
 	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
-	s.gate = NewGate(GateOptions{
+	s.gate = admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})

@@ -57,7 +57,7 @@ func wantOver(t *testing.T, what string, r reply, want time.Duration, words stri
 	if err != nil || err2 != nil || got > want || got < want-patienceOfTests || time.Duration(secs)*time.Second < got {
 		t.Errorf("%s is to come again after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
 	}
-	again := fmt.Sprintf("Please try again in %ss.", seconds(got))
+	again := fmt.Sprintf("Please try again in %ss.", strconv.FormatFloat(got.Seconds(), 'f', -1, 64))
 	if message := r.fault(t)["message"].(string); !strings.Contains(message, words) || !strings.HasSuffix(message, again) {
 		t.Errorf("%s is told %q, want %q and %q", what, message, words, again)
 	}
@@ -287,25 +287,6 @@ func TestModelsOfATenant(t *testing.T) {
 	}
 }
 
-func TestQuotaHeadersAreOpenAIs(t *testing.T) {
-	t.Parallel()
-	l := limitsOf(registry.Tenant{RequestsPerMinute: 60, TokensPerMinute: 150_000})
-	q := store.Quota{
-		Requests: store.Allowance{Remaining: 59, Reset: time.Second},
-		Tokens:   store.Allowance{Remaining: 149_984, Reset: 6*time.Minute + 500*time.Microsecond},
-	}
-	want := http.Header{
-		"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"},
-		"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0.001s"},
-	}
-	if diff := cmp.Diff(want, quotaHeaders(l, q)); diff != "" {
-		t.Errorf("headers differ (-want +got):\n%s", diff)
-	}
-	if got := quotaHeaders(store.Limits{InFlight: 1}, store.Quota{InFlight: 1}); len(got) != 0 {
-		t.Errorf("without rates the headers are %v, want none", got)
-	}
-}
-
 // Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is not a request.
 func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	t.Parallel()
@@ -350,4 +331,21 @@ func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	if n := s.backlog(); n != 1 {
 		t.Errorf("%d requests are queued, want 1", n)
 	}
+}
+
+// A flood that is over its tenant's limit costs the database nothing, and other tenants nothing.
+func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
+	createdID(t, s.call("POST", "/v1/responses", background))
+	wantOver(t, "the first", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
+	tap.close()
+	for range 20 {
+		began := time.Now()
+		wantOver(t, "another", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
+		if took := time.Since(began); took > honest/2 {
+			t.Errorf("it was refused after %v", took)
+		}
+	}
+	tap.open()
 }

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -26,8 +27,8 @@ type server struct {
 	auth      *auth.Checker
 	keys      *adminapi.Server
 	catalog   *catalog.Models
-	rules     *Rules
-	gate      *Gate
+	rules     *admission.Rules
+	gate      *admission.Gate
 	canceller *wait.Canceller
 	waiters   *wait.Waiters
 	tenants   *tenants.Live

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 func TestSpent(t *testing.T) {
@@ -76,21 +75,4 @@ func TestSpentIsBounded(t *testing.T) {
 			t.Errorf("%d tenants are remembered when their time has come, want the late one", len(s.tenants))
 		}
 	})
-}
-
-// A flood that is over its tenant's limit costs the database nothing, and other tenants nothing.
-func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
-	t.Parallel()
-	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
-	createdID(t, s.call("POST", "/v1/responses", background))
-	wantOver(t, "the first", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
-	tap.close()
-	for range 20 {
-		began := time.Now()
-		wantOver(t, "another", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
-		if took := time.Since(began); took > honest/2 {
-			t.Errorf("it was refused after %v", took)
-		}
-	}
-	tap.open()
 }
