@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Responses is the endpoint of requests that run the loop. A request of any other is one model call, and that step's output its answer.
@@ -81,7 +83,7 @@ accepted AS (
                         WHERE q.status = 'queued' AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
                         ORDER BY q.tenant DESC, q.lane DESC, q.tier DESC, q.vft DESC LIMIT 1) last
                       WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier), 0)) + n.place / n.weight END,
-         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + nobody + `), NOT n.unstored, n.streamed, n.keyed, n.talk,
+         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + postgres.NilID + `), NOT n.unstored, n.streamed, n.keyed, n.talk,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
     FROM n
@@ -111,7 +113,7 @@ SELECT n.ord FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progres
 // Refusals, with nothing written unless by an earlier call for the same id: a *LimitError; ErrRepeat for an idempotency key that was
 // used before; ErrStale when the request's conversation is no longer at the version seen, or gone, or another tenant's.
 func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
-	a, err := s.accepts.do(ctx, n)
+	a, err := s.accepts.Do(ctx, n)
 	if err == nil {
 		err = a.refusal
 	}
@@ -139,34 +141,34 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, err
 	if slices.ContainsFunc(all, NewRequest.guarded) {
 		return s.acceptGuarded(ctx, all)
 	}
-	rows, err := s.send(ctx, acceptSQL, acceptArgs(all))
+	rows, err := s.db.Send(ctx, acceptSQL, acceptArgs(all))
 	if err != nil {
 		return nil, err
 	}
 	started, err := turned(rows, len(all))
-	return column(started, func(ok bool) outcome { return outcome{started: ok} }), err
+	return postgres.Column(started, func(ok bool) outcome { return outcome{started: ok} }), err
 }
 
-func acceptArgs(all []NewRequest) args {
+func acceptArgs(all []NewRequest) postgres.Args {
 	labelled, labels := labelsOf(all)
-	return args{
+	return postgres.Args{
 		"labelled":    labelled,
 		"labels":      labels,
-		"ids":         ids(all, func(n NewRequest) uuid.UUID { return n.ID }),
-		"tenants":     column(all, func(n NewRequest) string { return n.Tenant }),
-		"endpoints":   column(all, func(n NewRequest) string { return n.Endpoint }),
-		"models":      column(all, func(n NewRequest) string { return n.Model }),
-		"lanes":       column(all, func(n NewRequest) string { return n.Lane }),
-		"tiers":       column(all, func(n NewRequest) int { return n.Tier }),
-		"weights":     column(all, func(n NewRequest) float64 { return cmp.Or(n.Weight, 1) }),
-		"backgrounds": column(all, func(n NewRequest) bool { return n.Background }),
-		"bodies":      column(all, func(n NewRequest) []byte { return n.Body }),
-		"timeouts":    column(all, func(n NewRequest) float64 { return n.Timeout.Seconds() }),
-		"traces":      column(all, func(n NewRequest) string { return n.Trace }),
-		"parents":     ids(all, func(n NewRequest) uuid.UUID { return n.Parent }),
-		"unstored":    column(all, func(n NewRequest) bool { return n.Unstored }),
-		"streamed":    column(all, func(n NewRequest) bool { return n.Streamed }),
-		"keyed":       column(all, func(n NewRequest) bool { return n.Unstored && n.Once.Key != "" }),
-		"admits":      column(all, func(n NewRequest) bool { return n.Admit }),
+		"ids":         postgres.IDs(all, func(n NewRequest) uuid.UUID { return n.ID }),
+		"tenants":     postgres.Column(all, func(n NewRequest) string { return n.Tenant }),
+		"endpoints":   postgres.Column(all, func(n NewRequest) string { return n.Endpoint }),
+		"models":      postgres.Column(all, func(n NewRequest) string { return n.Model }),
+		"lanes":       postgres.Column(all, func(n NewRequest) string { return n.Lane }),
+		"tiers":       postgres.Column(all, func(n NewRequest) int { return n.Tier }),
+		"weights":     postgres.Column(all, func(n NewRequest) float64 { return cmp.Or(n.Weight, 1) }),
+		"backgrounds": postgres.Column(all, func(n NewRequest) bool { return n.Background }),
+		"bodies":      postgres.Column(all, func(n NewRequest) []byte { return n.Body }),
+		"timeouts":    postgres.Column(all, func(n NewRequest) float64 { return n.Timeout.Seconds() }),
+		"traces":      postgres.Column(all, func(n NewRequest) string { return n.Trace }),
+		"parents":     postgres.IDs(all, func(n NewRequest) uuid.UUID { return n.Parent }),
+		"unstored":    postgres.Column(all, func(n NewRequest) bool { return n.Unstored }),
+		"streamed":    postgres.Column(all, func(n NewRequest) bool { return n.Streamed }),
+		"keyed":       postgres.Column(all, func(n NewRequest) bool { return n.Unstored && n.Once.Key != "" }),
+		"admits":      postgres.Column(all, func(n NewRequest) bool { return n.Admit }),
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // MaxAncestors bounds the requests that one request continues, directly and through others.
@@ -33,7 +35,7 @@ type Previous struct {
 
 const previousSQL = lineSQL + `
 SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
-       COALESCE((SELECT previous FROM line ORDER BY generation DESC LIMIT 1), ` + nobody + `),
+       COALESCE((SELECT previous FROM line ORDER BY generation DESC LIMIT 1), ` + postgres.NilID + `),
        (SELECT COALESCE(sum(octet_length(b.data)), 0) FROM bodies b
          WHERE b.request_id = ANY (ARRAY(SELECT id FROM line)) AND b.kind = 'request')::bigint +
        (SELECT COALESCE(sum(octet_length(s.output)), 0) FROM steps s
@@ -44,7 +46,7 @@ SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
 // Previous reads what decides whether a tenant's request can be continued. ErrNotFound: the tenant has no such request. What it
 // says of a terminal request stays true until something of the line is deleted.
 func (s *Store) Previous(ctx context.Context, tenant string, id uuid.UUID) (Previous, error) {
-	found, err := query(ctx, s, previousSQL, args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
+	found, err := postgres.Query(ctx, s.db, previousSQL, postgres.Args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
 		func(row pgx.CollectableRow) (p Previous, err error) {
 			return p, row.Scan(&p.Status, &p.Stored, &p.Final, &p.Length, &p.Gap, &p.Bytes)
 		})
@@ -69,17 +71,17 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
 // Ancestors reads what a request of the tenant continues, given its parent, oldest first. ErrNotFound: one of them was deleted; a
 // history with a gap is not given to anybody.
 func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]Chain, error) {
-	line, err := s.line(ctx, args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
+	line, err := s.line(ctx, postgres.Args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
 	if err != nil {
 		return nil, fmt.Errorf("load request %s and what it continues: %w", parent, err)
 	}
 	return line, nil
 }
 
-func (s *Store) line(ctx context.Context, a args, id uuid.UUID) ([]Chain, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
+func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]Chain, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, postgres.StatementTimeout, context.DeadlineExceeded)
 	defer cancel()
-	rows, err := s.send(ctx, ancestorsSQL, a)
+	rows, err := s.db.Send(ctx, ancestorsSQL, a)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -42,12 +43,12 @@ func TestAwait(t *testing.T) {
 		told := 0
 		g.set(refuses)
 		began := time.Now()
-		err := Await(t.Context(), tt.url, tt.limit, func(error) {
+		err := postgres.Await(t.Context(), tt.url, tt.limit, func(error) {
 			told++
 			g.set(passes) // of the one that waits for it
 		})
 		said := fmt.Sprint(err)
-		if (err == nil) != (tt.want == "") || !strings.Contains(said, tt.want) || errors.Is(err, ErrRefused) != tt.refused {
+		if (err == nil) != (tt.want == "") || !strings.Contains(said, tt.want) || errors.Is(err, postgres.ErrRefused) != tt.refused {
 			t.Errorf("%s: Await = %v, want %q, for good: %t", tt.name, err, tt.want, tt.refused)
 		}
 		if told < tt.told || tt.told == 0 && told > 0 {
@@ -56,13 +57,5 @@ func TestAwait(t *testing.T) {
 		if tt.refused && time.Since(began) > 5*time.Second {
 			t.Errorf("%s: waited %s for what does not pass", tt.name, time.Since(began))
 		}
-	}
-}
-
-func TestReasonIsOneLine(t *testing.T) {
-	t.Parallel()
-	cause := errors.New("failed to connect to `u`:\n\ta: refused\n\ta: refused\n\tb: timeout")
-	if got, want := connectReason(cause).Error(), "failed to connect to `u`: a: refused; b: timeout"; got != want {
-		t.Errorf("reason = %q, want %q", got, want)
 	}
 }

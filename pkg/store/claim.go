@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Slots says how many requests of a lane may be claimed.
@@ -37,9 +39,9 @@ SELECT * FROM claimed`
 // Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
 // first turn. The caller publishes a turn command for each.
 func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
-	claimed, err := query(ctx, s, claimSQL, args{
-		"lanes": column(slots, func(l Slots) string { return l.Lane }),
-		"free":  column(slots, func(l Slots) int { return l.Free }),
+	claimed, err := postgres.Query(ctx, s.db, claimSQL, postgres.Args{
+		"lanes": postgres.Column(slots, func(l Slots) string { return l.Lane }),
+		"free":  postgres.Column(slots, func(l Slots) int { return l.Free }),
 	}, scanRow)
 	if err != nil {
 		return nil, fmt.Errorf("claim queued requests: %w", err)

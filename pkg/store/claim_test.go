@@ -99,7 +99,12 @@ func TestClaimSkipsLockedRows(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	held, free := accepted(t, s), accepted(t, s)
-	tx, err := s.pool.Begin(t.Context())
+	conn, err := s.db.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

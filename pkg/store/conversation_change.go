@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // MaxConversationItems bounds the items of a conversation that a response may be made on.
@@ -32,7 +34,7 @@ type ItemLink struct {
 
 // One snapshot: a request that is terminal in it has added its items in it.
 const conversationStateSQL = `
-SELECT ` + conversationColumns + `, v.version, COALESCE(v.changed_by, ` + nobody + `), v.items, v.bytes,
+SELECT ` + conversationColumns + `, v.version, COALESCE(v.changed_by, ` + postgres.NilID + `), v.items, v.bytes,
        EXISTS (SELECT FROM requests r WHERE r.id = v.changed_by AND r.status IN ('queued', 'in_progress')),
        ARRAY(SELECT COALESCE(i.calls, i.answers) FROM conversation_items i
               WHERE i.conversation_id = v.id AND COALESCE(i.calls, i.answers) IS NOT NULL ORDER BY i.place),
@@ -46,7 +48,7 @@ SELECT ` + conversationColumns + `, v.version, COALESCE(v.changed_by, ` + nobody
 // ConversationState reads how a conversation of a tenant stands, and which of ids are of items in it. ErrNotFound: the tenant has no
 // such conversation.
 func (s *Store) ConversationState(ctx context.Context, tenant string, id uuid.UUID, ids []string) (ConversationState, error) {
-	found, err := query(ctx, s, conversationStateSQL, args{"id": id, "tenant": tenant, "ids": ids},
+	found, err := postgres.Query(ctx, s.db, conversationStateSQL, postgres.Args{"id": id, "tenant": tenant, "ids": ids},
 		func(row pgx.CollectableRow) (c ConversationState, err error) {
 			var calls [][]byte
 			var answers []bool
@@ -106,7 +108,7 @@ SELECT version = @seen OR changed_by = @id FROM locked`
 func (s *Store) ChangeItems(ctx context.Context, c ItemsChange) error {
 	a := itemArgs(c.Add)
 	a["id"], a["tenant"], a["conversation"], a["seen"], a["remove"] = c.ID, c.Tenant, c.Conversation, c.Seen, c.Remove
-	done, err := query(ctx, s, changeItemsSQL, a, pgx.RowTo[bool])
+	done, err := postgres.Query(ctx, s.db, changeItemsSQL, a, pgx.RowTo[bool])
 	switch {
 	case err != nil:
 	case len(done) == 0:

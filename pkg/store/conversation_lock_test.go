@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // adds is a settlement with n items, named after the request.
@@ -21,7 +23,7 @@ func adds(r Row, status Status, n int) Settlement {
 }
 
 func names(o Settlement) string {
-	return strings.Join(column(o.Items, func(i NewItem) string { return i.ID }), " ")
+	return strings.Join(postgres.Column(o.Items, func(i NewItem) string { return i.ID }), " ")
 }
 
 // The lock goes with whatever ends the response, and only a stored one that is completed or incomplete adds what it said.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // StoredItem is an item of a conversation.
@@ -48,7 +50,7 @@ func (s *Store) ConversationItems(ctx context.Context, p ItemsPage) ([]StoredIte
 		sql = pageUpSQL
 	}
 	known := true
-	rows, err := query(ctx, s, sql, args{"id": p.Conversation, "tenant": p.Tenant, "after": p.After, "limit": p.Limit},
+	rows, err := postgres.Query(ctx, s.db, sql, postgres.Args{"id": p.Conversation, "tenant": p.Tenant, "after": p.After, "limit": p.Limit},
 		func(row pgx.CollectableRow) (i StoredItem, err error) {
 			var id *string
 			if err = row.Scan(&known, &id, &i.Data); err == nil && id != nil {
@@ -79,7 +81,7 @@ SELECT i.item_id, i.data
 
 // ConversationItem reads one item. ErrNotFound: the tenant has no such conversation. ErrNoItem: there is no such item in it.
 func (s *Store) ConversationItem(ctx context.Context, tenant string, conversation uuid.UUID, item string) ([]byte, error) {
-	found, err := query(ctx, s, conversationItemSQL, args{"id": conversation, "tenant": tenant, "item": item},
+	found, err := postgres.Query(ctx, s.db, conversationItemSQL, postgres.Args{"id": conversation, "tenant": tenant, "item": item},
 		func(row pgx.CollectableRow) (data []byte, err error) {
 			var id *string
 			return data, row.Scan(&id, &data)
@@ -107,7 +109,7 @@ SELECT i.data
 // Spoken reads all items of a conversation, oldest first, for a response in flight on it: that was accepted while there were
 // [MaxConversationItems] at most, and nothing is added before it ends. ErrNotFound: the conversation was deleted.
 func (s *Store) Spoken(ctx context.Context, tenant string, conversation uuid.UUID) ([][]byte, error) {
-	all, err := query(ctx, s, spokenSQL, args{"id": conversation, "tenant": tenant, "most": MaxConversationItems}, pgx.RowTo[[]byte])
+	all, err := postgres.Query(ctx, s.db, spokenSQL, postgres.Args{"id": conversation, "tenant": tenant, "most": MaxConversationItems}, pgx.RowTo[[]byte])
 	if err == nil && len(all) == 0 {
 		err = ErrNotFound
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Conversation is a conversation as a client may see it.
@@ -30,12 +32,12 @@ type NewItem struct {
 	Data    []byte
 }
 
-func itemArgs(items []NewItem) args {
-	return args{
-		"i_ids":     column(items, func(i NewItem) string { return i.ID }),
-		"i_calls":   column(items, func(i NewItem) []byte { return i.Calls }),
-		"i_answers": column(items, func(i NewItem) []byte { return i.Answers }),
-		"i_data":    column(items, func(i NewItem) []byte { return i.Data }),
+func itemArgs(items []NewItem) postgres.Args {
+	return postgres.Args{
+		"i_ids":     postgres.Column(items, func(i NewItem) string { return i.ID }),
+		"i_calls":   postgres.Column(items, func(i NewItem) []byte { return i.Calls }),
+		"i_answers": postgres.Column(items, func(i NewItem) []byte { return i.Answers }),
+		"i_data":    postgres.Column(items, func(i NewItem) []byte { return i.Data }),
 	}
 }
 
@@ -63,9 +65,7 @@ SELECT made.id, i.place, made.tenant, i.id, i.calls, i.answers, i.data
 func (s *Store) CreateConversation(ctx context.Context, n NewConversation) error {
 	a := itemArgs(n.Items)
 	a["id"], a["tenant"], a["metadata"] = n.ID, n.Tenant, n.Metadata
-	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
-	defer cancel()
-	if _, err := s.exec(ctx, createConversationSQL, a); err != nil {
+	if _, err := s.db.Exec(ctx, createConversationSQL, a); err != nil {
 		return fmt.Errorf("create conversation %s: %w", n.ID, err)
 	}
 	return nil
@@ -76,7 +76,7 @@ SELECT ` + conversationColumns + ` FROM conversations v WHERE v.id = @id AND v.t
 
 // Conversation reads a conversation of a tenant. ErrNotFound: the tenant has no such conversation.
 func (s *Store) Conversation(ctx context.Context, tenant string, id uuid.UUID) (Conversation, error) {
-	return s.conversation(ctx, "read", conversationSQL, args{"id": id, "tenant": tenant})
+	return s.conversation(ctx, "read", conversationSQL, postgres.Args{"id": id, "tenant": tenant})
 }
 
 const setMetadataSQL = `
@@ -86,7 +86,7 @@ RETURNING ` + conversationColumns
 // SetMetadata replaces a conversation's metadata; a response that is in flight on it does not mind. ErrNotFound: the tenant has no
 // such conversation.
 func (s *Store) SetMetadata(ctx context.Context, tenant string, id uuid.UUID, metadata []byte) (Conversation, error) {
-	return s.conversation(ctx, "set the metadata of", setMetadataSQL, args{"id": id, "tenant": tenant, "metadata": metadata})
+	return s.conversation(ctx, "set the metadata of", setMetadataSQL, postgres.Args{"id": id, "tenant": tenant, "metadata": metadata})
 }
 
 // Its items go by the foreign key, those too that were committed after this statement began.
@@ -97,12 +97,12 @@ RETURNING ` + conversationColumns
 // DeleteConversation takes a conversation away with its items, whatever is in flight on it: that finds its history gone at its next
 // turn, and nothing to add its items to at its end. ErrNotFound: the tenant has no such conversation.
 func (s *Store) DeleteConversation(ctx context.Context, tenant string, id uuid.UUID) error {
-	_, err := s.conversation(ctx, "delete", deleteConversationSQL, args{"id": id, "tenant": tenant})
+	_, err := s.conversation(ctx, "delete", deleteConversationSQL, postgres.Args{"id": id, "tenant": tenant})
 	return err
 }
 
-func (s *Store) conversation(ctx context.Context, what, sql string, a args) (Conversation, error) {
-	found, err := query(ctx, s, sql, a, scanConversation)
+func (s *Store) conversation(ctx context.Context, what, sql string, a postgres.Args) (Conversation, error) {
+	found, err := postgres.Query(ctx, s.db, sql, a, scanConversation)
 	if err == nil && len(found) == 0 {
 		err = ErrNotFound
 	}

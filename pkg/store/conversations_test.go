@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 func newItem(id string) NewItem { return NewItem{ID: id, Data: []byte("data of " + id)} }
@@ -159,7 +161,7 @@ func TestConversationItems(t *testing.T) {
 		got, err := s.ConversationItems(t.Context(), ItemsPage{
 			Tenant: testTenant, Conversation: id, OldestFirst: tt.up, After: tt.after, Limit: tt.limit,
 		})
-		names := strings.Join(column(got, func(i StoredItem) string { return i.ID }), " ")
+		names := strings.Join(postgres.Column(got, func(i StoredItem) string { return i.ID }), " ")
 		if !errors.Is(err, tt.err) || names != tt.want {
 			t.Errorf("%+v: %q, %v", tt, names, err)
 		}

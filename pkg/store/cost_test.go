@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -165,7 +166,7 @@ func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 		t.Errorf("%d bytes of WAL a step, want 1,500 at most", perStep)
 	}
 
-	s.Close()
+	s.db.Close()
 	all, hot := updates(t, url, "requests")
 	// The claim, the settlement and the end of the after-work leave a partial index; every other update stays on its page.
 	inLoop := all - 3*costRequests
@@ -208,7 +209,7 @@ func TestLargeGroups(t *testing.T) {
 		t.Errorf("%d rows moved, want %d", len(rows), requests)
 	}
 	t.Logf("%d turns with %d calls each in %s, their %d results in %s", requests, calls, tookTurns, len(all), tookResults)
-	if limit := statementTimeout / 2; tookTurns > limit || tookResults > limit {
+	if limit := postgres.StatementTimeout / 2; tookTurns > limit || tookResults > limit {
 		t.Errorf("a full statement took %s and %s, want %s at most", tookTurns, tookResults, limit)
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 const deleteSQL = `
@@ -24,7 +26,7 @@ SELECT id FROM gone`
 // Delete takes a terminal request of a tenant away with all its payloads. Requests that continue it stay; they and what was to
 // continue them have lost their history. ErrStale: the tenant has no such request, or it is not terminal, or not stored.
 func (s *Store) Delete(ctx context.Context, tenant string, id uuid.UUID) error {
-	gone, err := query(ctx, s, deleteSQL, args{"id": id, "tenant": tenant}, pgx.RowTo[uuid.UUID])
+	gone, err := postgres.Query(ctx, s.db, deleteSQL, postgres.Args{"id": id, "tenant": tenant}, pgx.RowTo[uuid.UUID])
 	if err == nil && len(gone) == 0 {
 		err = ErrStale
 	}
@@ -41,7 +43,7 @@ SELECT b.data
 
 // Body reads a request of a tenant as it was accepted. ErrNotFound: the tenant has no such request, or it is not stored.
 func (s *Store) Body(ctx context.Context, tenant string, id uuid.UUID) ([]byte, error) {
-	found, err := query(ctx, s, bodySQL, args{"id": id, "tenant": tenant}, pgx.RowTo[[]byte])
+	found, err := postgres.Query(ctx, s.db, bodySQL, postgres.Args{"id": id, "tenant": tenant}, pgx.RowTo[[]byte])
 	if err == nil && len(found) == 0 {
 		err = ErrNotFound
 	}

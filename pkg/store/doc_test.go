@@ -5,15 +5,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"windlass.dev/windlass/pkg/localpg/pgbouncer"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -36,49 +35,6 @@ func block(tb testing.TB, language string) string {
 		tb.Fatalf("docs/postgres.md has no block of %s", language)
 	}
 	return text
-}
-
-// The documented table of transient codes is the one that is used.
-func TestDocumentedCodes(t *testing.T) {
-	t.Parallel()
-	text := documented(t)
-	rows := regexp.MustCompile("(?m)^\\| (`[0-9A-Zx`, ]+) \\|").FindAllStringSubmatch(text, -1)
-	var codes []string
-	for _, row := range rows {
-		for code := range strings.SplitSeq(row[1], ",") {
-			codes = append(codes, strings.Trim(code, "` "))
-		}
-	}
-	for _, code := range codes {
-		whole := strings.ReplaceAll(code, "xxx", "000")
-		if !Unavailable(&pgconn.PgError{Code: whole, Severity: "ERROR"}) {
-			t.Errorf("%s is documented as one that passes, and is not repeated", code)
-		}
-	}
-	for _, class := range transientClasses {
-		if !slices.Contains(codes, class+"xxx") {
-			t.Errorf("class %s is not documented", class)
-		}
-	}
-	for _, code := range transientCodes {
-		if !slices.Contains(codes, code) {
-			t.Errorf("%s is not documented", code)
-		}
-	}
-}
-
-func TestDocumentedURLs(t *testing.T) {
-	t.Parallel()
-	found := regexp.MustCompile(`postgres://\S+`).FindAllString(documented(t), -1)
-	for _, text := range found {
-		out := &outage{}
-		if _, err := poolConfig(text, out, &hosts{outage: out}); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-	if len(found) < 3 {
-		t.Errorf("%d URLs are documented, want at least 3", len(found))
-	}
 }
 
 // A role with the documented rights can do all that services do.
@@ -104,11 +60,12 @@ func TestDocumentedRole(t *testing.T) {
 		}
 	})
 	u.User = url.UserPassword(role, "PASSWORD")
-	s, err := Open(Config{URL: u.String(), MaxConns: 2})
+	db, err := postgres.Open(postgres.Config{URL: u.String(), MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer db.Close()
+	s := New(db)
 	for _, a := range attempts(t, s, s) {
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s: %v", a.name, err)
@@ -117,7 +74,7 @@ func TestDocumentedRole(t *testing.T) {
 	if _, err := s.Accept(t.Context(), guardedRequest()); err != nil {
 		t.Errorf("a request with a key and limits: %v", err)
 	}
-	if err := CheckSchema(t.Context(), u.String()); err != nil {
+	if err := migrations.Check(t.Context(), u.String()); err != nil {
 		t.Errorf("check the schema: %v", err)
 	}
 }
@@ -135,7 +92,7 @@ func TestDocumentedPooler(t *testing.T) {
 	direct := storetest.Database(t, migrateTemplate)
 	_, lines, _ := strings.Cut(block(t, "ini"), "\n") // the section's name is there
 	dbURL := pooler(t, direct, pgbouncer.Config{More: lines})
-	if _, err := Migrate(t.Context(), dbURL); err != nil {
+	if _, err := migrations.Apply(t.Context(), dbURL); err != nil {
 		t.Errorf("migrate: %v", err)
 	}
 	s := openAt(t, dbURL)

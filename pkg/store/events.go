@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 const archiveSQL = `
@@ -20,9 +22,7 @@ ON CONFLICT DO NOTHING`
 // Archive keeps the events of a terminal request that was streamed, and ends its after-work as Finish does. The first archive stays;
 // repeating it is harmless.
 func (s *Store) Archive(ctx context.Context, id uuid.UUID, events []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	if _, err := s.exec(ctx, archiveSQL, args{"id": id, "events": events}); err != nil {
+	if _, err := s.db.Exec(ctx, archiveSQL, postgres.Args{"id": id, "events": events}); err != nil {
 		return fmt.Errorf("archive the events of %s: %w", id, err)
 	}
 	return nil
@@ -35,7 +35,7 @@ SELECT b.data
 
 // Events reads the archived events of a tenant's request. ErrNotFound: there are none.
 func (s *Store) Events(ctx context.Context, tenant string, id uuid.UUID) ([]byte, error) {
-	found, err := query(ctx, s, eventsSQL, args{"id": id, "tenant": tenant}, pgx.RowTo[[]byte])
+	found, err := postgres.Query(ctx, s.db, eventsSQL, postgres.Args{"id": id, "tenant": tenant}, pgx.RowTo[[]byte])
 	if err == nil && len(found) == 0 {
 		err = ErrNotFound
 	}

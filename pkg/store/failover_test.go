@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -110,7 +111,7 @@ func patientAccept(ctx context.Context, s *Store) error {
 	n := newRequest()
 	for {
 		_, err := s.Accept(ctx, n)
-		if err == nil || !Unavailable(err) {
+		if err == nil || !postgres.Unavailable(err) {
 			return err
 		}
 		select {
@@ -159,7 +160,7 @@ func (l *load) one(ctx context.Context, s *Store) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case err != nil && !Unavailable(err):
+	case err != nil && !postgres.Unavailable(err):
 		l.failed = append(l.failed, fmt.Errorf("not known as an outage: %w", err))
 	case err != nil && after:
 		l.failed = append(l.failed, err)
@@ -242,7 +243,7 @@ func TestFailover(t *testing.T) {
 				t.Error("no request met the outage; the test means to make one")
 			}
 			wantYoung(t, admin, now)
-			if err := s.Ping(t.Context()); err != nil {
+			if err := s.db.Ping(t.Context()); err != nil {
 				t.Errorf("not ready: %v", err)
 			}
 			if tt.dies == silent {

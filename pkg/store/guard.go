@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // guarded tells whether the request may find its tenant's limits, its own idempotency key or its conversation in its way.
@@ -49,7 +51,7 @@ room AS (
                            CASE WHEN most > 0 THEN most - open END), 'infinity') AS n
     FROM counted),
 fitting AS (
-  SELECT *, NULLIF(conversation, ` + nobody + `) AS talk
+  SELECT *, NULLIF(conversation, ` + postgres.NilID + `) AS talk
     FROM asked WHERE nth = 0 OR nth <= (SELECT room.n FROM room WHERE room.tenant = asked.tenant)),
 free AS (
   SELECT held.id, min(a.ord) AS ord FROM held JOIN fitting a ON a.talk = held.id
@@ -78,7 +80,7 @@ charged AS (
    WHERE EXCLUDED.requests_until > now() OR EXCLUDED.token_cost <> b.token_cost)
 SELECT asked.ord, COALESCE(accepted.status, ''),
        COALESCE(asked.nth > room.n, false) AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
-       asked.conversation <> ` + nobody + ` AND asked.ord NOT IN (SELECT ord FROM free)
+       asked.conversation <> ` + postgres.NilID + ` AND asked.ord NOT IN (SELECT ord FROM free)
        AND NOT EXISTS (SELECT FROM held WHERE held.id = asked.conversation AND held.changed_by = asked.id)
        AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
        COALESCE(room.debt, 0), COALESCE(room.token_debt, 0), COALESCE(room.open, 0)
@@ -100,7 +102,7 @@ func (s *Store) openBudgets(ctx context.Context, limited []share) error {
 	if len(unmet) == 0 {
 		return nil
 	}
-	if _, err := s.exec(ctx, openBudgetsSQL, args{"tenants": unmet}); err != nil {
+	if _, err := s.db.Exec(ctx, openBudgetsSQL, postgres.Args{"tenants": unmet}); err != nil {
 		return err
 	}
 	for _, tenant := range unmet {
@@ -114,7 +116,7 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 	if err := s.openBudgets(ctx, limited); err != nil {
 		return nil, err
 	}
-	rows, err := s.send(ctx, acceptGuardedSQL, guardArgs(all, limited, spots))
+	rows, err := s.db.Send(ctx, acceptGuardedSQL, guardArgs(all, limited, spots))
 	if err != nil {
 		return nil, err
 	}
@@ -145,21 +147,21 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 	return out, err
 }
 
-func guardArgs(all []NewRequest, limited []share, spots []spot) args {
-	a := args{
-		"conversations": ids(all, func(n NewRequest) uuid.UUID { return n.Conversation }),
-		"seen":          column(all, func(n NewRequest) int64 { return n.Seen }),
+func guardArgs(all []NewRequest, limited []share, spots []spot) postgres.Args {
+	a := postgres.Args{
+		"conversations": postgres.IDs(all, func(n NewRequest) uuid.UUID { return n.Conversation }),
+		"seen":          postgres.Column(all, func(n NewRequest) int64 { return n.Seen }),
 
-		"keys":   column(all, func(n NewRequest) string { return n.Once.Key }),
-		"hashes": column(all, func(n NewRequest) []byte { return n.Once.Hash }),
-		"nths":   column(spots, func(at spot) int { return at.nth }),
+		"keys":   postgres.Column(all, func(n NewRequest) string { return n.Once.Key }),
+		"hashes": postgres.Column(all, func(n NewRequest) []byte { return n.Once.Hash }),
+		"nths":   postgres.Column(spots, func(at spot) int { return at.nth }),
 
-		"limited":      column(limited, func(s share) string { return s.tenant }),
-		"costs":        column(limited, func(s share) float64 { return s.Requests.cost() }),
-		"wholes":       column(limited, func(s share) float64 { return s.Requests.whole() }),
-		"token_costs":  column(limited, func(s share) float64 { return s.Tokens.cost() }),
-		"token_wholes": column(limited, func(s share) float64 { return s.Tokens.whole() }),
-		"mosts":        column(limited, func(s share) int { return s.InFlight }),
+		"limited":      postgres.Column(limited, func(s share) string { return s.tenant }),
+		"costs":        postgres.Column(limited, func(s share) float64 { return s.Requests.cost() }),
+		"wholes":       postgres.Column(limited, func(s share) float64 { return s.Requests.whole() }),
+		"token_costs":  postgres.Column(limited, func(s share) float64 { return s.Tokens.cost() }),
+		"token_wholes": postgres.Column(limited, func(s share) float64 { return s.Tokens.whole() }),
+		"mosts":        postgres.Column(limited, func(s share) int { return s.InFlight }),
 	}
 	maps.Copy(a, acceptArgs(all))
 	return a

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // NewKey is an API key to be kept. Who has its secret is who made it.
@@ -67,7 +69,7 @@ RETURNING ` + keyColumns
 // CreateKey keeps a new key and returns it. Repeating it is harmless. ErrRepeat: there is another key with this id; ErrTooLarge: the
 // tenant has n.Most keys.
 func (s *Store) CreateKey(ctx context.Context, n NewKey) (*Key, error) {
-	made, err := query(ctx, s, createKeySQL, args{
+	made, err := postgres.Query(ctx, s.db, createKeySQL, postgres.Args{
 		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "tools": n.Tools,
 		"ttl": n.TTL.Seconds(), "most": n.Most,
 	}, scanKey)
@@ -88,7 +90,7 @@ const keysByIDSQL = `SELECT ` + keyColumns + ` FROM keys k WHERE k.id = ANY (@id
 
 // Key reads one key, whatever its state, in a statement shared with other readers of the same moment. ErrNotFound: there is none.
 func (s *Store) Key(ctx context.Context, id string) (*Key, error) {
-	k, err := s.keys.do(ctx, id)
+	k, err := s.keys.Do(ctx, id)
 	if err == nil && k == nil {
 		err = ErrNotFound
 	}
@@ -99,7 +101,7 @@ func (s *Store) Key(ctx context.Context, id string) (*Key, error) {
 }
 
 func (s *Store) keysByID(ctx context.Context, all []string) ([]*Key, error) {
-	found, err := query(ctx, s, keysByIDSQL, args{"ids": all}, scanKey)
+	found, err := postgres.Query(ctx, s.db, keysByIDSQL, postgres.Args{"ids": all}, scanKey)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ func (s *Store) keysByID(ctx context.Context, all []string) ([]*Key, error) {
 	for i := range found {
 		byID[found[i].ID] = &found[i]
 	}
-	return column(all, func(id string) *Key { return byID[id] }), nil
+	return postgres.Column(all, func(id string) *Key { return byID[id] }), nil
 }
 
 const listKeysSQL = `
@@ -117,7 +119,7 @@ SELECT ` + keyColumns + `
 
 // ListKeys is every key of a tenant, or of all with "", by tenant and age, the revoked ones included. For people.
 func (s *Store) ListKeys(ctx context.Context, tenant string) ([]Key, error) {
-	keys, err := query(ctx, s, listKeysSQL, args{"tenant": tenant}, scanKey)
+	keys, err := postgres.Query(ctx, s.db, listKeysSQL, postgres.Args{"tenant": tenant}, scanKey)
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
@@ -131,7 +133,7 @@ RETURNING ` + keyColumns
 // RevokeKey ends a key of a tenant, or of whomever with "", for good and returns it. Repeating it is harmless and changes nothing.
 // ErrNotFound: there is none.
 func (s *Store) RevokeKey(ctx context.Context, tenant, id string) (*Key, error) {
-	keys, err := query(ctx, s, revokeKeySQL, args{"tenant": tenant, "id": id}, scanKey)
+	keys, err := postgres.Query(ctx, s.db, revokeKeySQL, postgres.Args{"tenant": tenant, "id": id}, scanKey)
 	if err == nil && len(keys) == 0 {
 		err = ErrNotFound
 	}
@@ -147,7 +149,7 @@ func scanKey(rows pgx.CollectableRow) (Key, error) {
 	err := rows.Scan(&k.ID, &k.Tenant, &k.Name, &k.Hash, &k.Scopes, &k.Models, &k.Tools, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &remaining)
 	k.Remaining = math.MaxInt64
 	if remaining != nil && *remaining < k.Remaining.Seconds() {
-		k.Remaining = seconds(*remaining)
+		k.Remaining = postgres.Duration(*remaining)
 	}
 	return k, err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 func newKey(id string, change ...func(*NewKey)) NewKey {
@@ -57,7 +59,7 @@ func TestKeyIsReadAsCreated(t *testing.T) {
 	if b := key(t, s, "b"); b.Models != nil || b.ExpiresAt != nil || b.Remaining != math.MaxInt64 || b.State() != "active" {
 		t.Errorf("a key without limits is %+v", b)
 	}
-	if _, err := s.Key(t.Context(), "c"); !errors.Is(err, ErrNotFound) || Unavailable(err) {
+	if _, err := s.Key(t.Context(), "c"); !errors.Is(err, ErrNotFound) || postgres.Unavailable(err) {
 		t.Errorf("Key of nobody = %v, want ErrNotFound", err)
 	}
 }
@@ -99,7 +101,7 @@ func TestKeyThatMayNotBeIsRefused(t *testing.T) {
 		"no model at all":  newKey("x", func(n *NewKey) { n.Models = []string{} }),
 		"short hash":       newKey("x", func(n *NewKey) { n.Hash = []byte{1} }),
 	} {
-		if _, err := s.CreateKey(t.Context(), n); err == nil || Unavailable(err) {
+		if _, err := s.CreateKey(t.Context(), n); err == nil || postgres.Unavailable(err) {
 			t.Errorf("%s: CreateKey = %v, want a refusal", name, err)
 		}
 	}
@@ -177,7 +179,7 @@ func TestKeysEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, column(keys, func(k Key) string { return k.ID + " " + k.State() })); diff != "" {
+		if diff := cmp.Diff(want, postgres.Column(keys, func(k Key) string { return k.ID + " " + k.State() })); diff != "" {
 			t.Errorf("ListKeys(%q) differs (-want +got):\n%s", tenant, diff)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Rate is an allowance that comes back evenly. The zero Rate is no limit.
@@ -47,7 +49,7 @@ func (r Rate) left(debt float64) Allowance {
 		return Allowance{}
 	}
 	left := math.Floor((r.whole()-debt)/r.cost() + rounding)
-	return Allowance{Remaining: max(int(left), 0), Reset: seconds(max(debt, 0))}
+	return Allowance{Remaining: max(int(left), 0), Reset: postgres.Duration(max(debt, 0))}
 }
 
 // Quota is what a tenant's limits leave, as the accept that was just made saw them.
@@ -96,9 +98,9 @@ func (l Limits) refusal(b budget, nth int) *LimitError {
 	case l.InFlight > 0 && b.open+nth > l.InFlight:
 		e.Limit = LimitInFlight
 	case l.Tokens.PerMinute > 0 && b.tokens >= l.Tokens.whole():
-		e.Limit, e.After = LimitTokens, seconds(b.tokens-l.Tokens.whole()+l.Tokens.cost())
+		e.Limit, e.After = LimitTokens, postgres.Duration(b.tokens-l.Tokens.whole()+l.Tokens.cost())
 	default:
-		e.Limit, e.After = LimitRequests, seconds(b.requests+float64(nth)*l.Requests.cost()-l.Requests.whole())
+		e.Limit, e.After = LimitRequests, postgres.Duration(b.requests+float64(nth)*l.Requests.cost()-l.Requests.whole())
 	}
 	return e
 }
@@ -146,12 +148,10 @@ func shares(all []NewRequest) (limited []share, spots []spot) {
 const forgetTokensSQL = `
 UPDATE budgets SET token_cost = 0, tokens_until = now() WHERE token_cost > 0 AND NOT tenant = ANY (@limited::text[])`
 
-// ForgetTokens ends the charging of all tenants but those that have a limit of tokens: nobody else tells those who settle that a limit
+// ForgetTokens ends the charging of all tenants but those that have a limit of tokens: postgres.NilID else tells those who settle that a limit
 // is gone, and what was used without one must not count once there is one again.
 func (s *Store) ForgetTokens(ctx context.Context, limited []string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout, context.DeadlineExceeded)
-	defer cancel()
-	if _, err := s.exec(ctx, forgetTokensSQL, args{"limited": append([]string{}, limited...)}); err != nil {
+	if _, err := s.db.Exec(ctx, forgetTokensSQL, postgres.Args{"limited": append([]string{}, limited...)}); err != nil {
 		return fmt.Errorf("forget tokens: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -27,7 +28,7 @@ func wantLimit(t *testing.T, s *Store, n NewRequest, want Limit) *LimitError {
 	before := dump(t, s)
 	_, err := s.Accept(t.Context(), n)
 	var limit *LimitError
-	if !errors.As(err, &limit) || limit.Limit != want || Unavailable(err) {
+	if !errors.As(err, &limit) || limit.Limit != want || postgres.Unavailable(err) {
 		t.Fatalf("Accept = %v, want the limit of %s", err, want)
 	}
 	if diff := cmp.Diff(before, dump(t, s)); diff != "" {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 const (
@@ -91,7 +93,7 @@ sized AS (
     LEFT JOIN LATERAL (SELECT data FROM bodies WHERE request_id = found.id AND kind = 'answer' LIMIT 1) a ON true
     LEFT JOIN LATERAL (SELECT data FROM bodies WHERE request_id = found.id AND kind = 'request' LIMIT 1) b ON true
   WINDOW up AS (ORDER BY found.key ASC))
-SELECT e.n, COALESCE(e.cut, ` + nobody + `), COALESCE(p.id, ` + nobody + `), COALESCE(p.status, ''), COALESCE(p.reason, ''),
+SELECT e.n, COALESCE(e.cut, ` + postgres.NilID + `), COALESCE(p.id, ` + postgres.NilID + `), COALESCE(p.status, ''), COALESCE(p.reason, ''),
        COALESCE(p.background, false), COALESCE(p.streamed, false), COALESCE(p.live, false), COALESCE(p.created_at, now()),
        p.finished_at, p.body, p.final
   FROM (SELECT count(*) AS n, CASE WHEN count(*) < @most THEN (SELECT c.id FROM ({source}) c OFFSET @budget - 1) END AS cut FROM found) e
@@ -139,7 +141,7 @@ func (s *Store) List(ctx context.Context, q ListQuery) (Listing, error) {
 }
 
 // listSource chooses the filter that the fewest responses match, and lets what the other filters look at be bounded.
-func (s *Store) listSource(ctx context.Context, q ListQuery, a args) (listSource, error) {
+func (s *Store) listSource(ctx context.Context, q ListQuery, a postgres.Args) (listSource, error) {
 	source := byStatus
 	if q.Model != "" {
 		source = byModel
@@ -149,7 +151,7 @@ func (s *Store) listSource(ctx context.Context, q ListQuery, a args) (listSource
 		return source, nil
 	}
 	a["budget"], a["probe"], a["broad"] = listBudget, listProbe, q.Model == "" && len(q.Statuses) == 0
-	nth, err := query(ctx, s, source.rarest, a, pgx.RowTo[int])
+	nth, err := postgres.Query(ctx, s.db, source.rarest, a, pgx.RowTo[int])
 	if err != nil {
 		return listSource{}, fmt.Errorf("find the rarest filter: %w", err)
 	}
@@ -159,14 +161,14 @@ func (s *Store) listSource(ctx context.Context, q ListQuery, a args) (listSource
 	return source, nil
 }
 
-func (s *Store) listFrom(ctx context.Context, source listSource, q ListQuery, a args) (l Listing, err error) {
+func (s *Store) listFrom(ctx context.Context, source listSource, q ListQuery, a postgres.Args) (l Listing, err error) {
 	sql := source.up
 	if q.NewestFirst {
 		sql = source.down
 	}
 	var found int
 	var cut uuid.UUID
-	all, err := query(ctx, s, sql, a, func(row pgx.CollectableRow) (*Answer, error) {
+	all, err := postgres.Query(ctx, s.db, sql, a, func(row pgx.CollectableRow) (*Answer, error) {
 		n := Answer{Tenant: q.Tenant, Endpoint: Responses, Stored: true}
 		return &n, row.Scan(&found, &cut, &n.ID, &n.Status, &n.Reason, &n.Background, &n.Streamed, &n.Live, &n.CreatedAt, &n.FinishedAt,
 			&n.Body, &n.Final)
@@ -186,8 +188,8 @@ func (s *Store) listFrom(ctx context.Context, source listSource, q ListQuery, a 
 	return l, nil
 }
 
-func (q ListQuery) args() args {
-	return args{
+func (q ListQuery) args() postgres.Args {
+	return postgres.Args{
 		"tenant": q.Tenant, "statuses": q.statuses(), "model": q.Model, "labels": labels(q.Tenant, q.Metadata, q.Parent, q.Conversation),
 		"above": q.Above[:], "below": q.Below[:], "most": q.Limit + 1, "budget": q.Limit + 1, "bytes": q.Bytes,
 	}
@@ -197,5 +199,5 @@ func (q ListQuery) statuses() []string {
 	if len(q.Statuses) == 0 {
 		return []string{"queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"}
 	}
-	return column(q.Statuses, func(s Status) string { return string(s) })
+	return postgres.Column(q.Statuses, func(s Status) string { return string(s) })
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // listed is a response as the tests of lists know it.
@@ -65,7 +67,7 @@ func (q ListQuery) matches(l listed) bool {
 
 // among is what the query finds among all, in its order.
 func (q ListQuery) among(all []listed) []uuid.UUID {
-	ids := column(slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !q.matches(l) }), func(l listed) uuid.UUID { return l.id })
+	ids := postgres.Column(slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !q.matches(l) }), func(l listed) uuid.UUID { return l.id })
 	slices.SortFunc(ids, func(a, b uuid.UUID) int {
 		if q.NewestFirst {
 			a, b = b, a
@@ -118,7 +120,7 @@ func pages(t *testing.T, q ListQuery, read func(ListQuery) (Listing, error), bet
 		if len(l.Answers) > q.Limit {
 			t.Fatalf("a page has %d answers, want %d at most", len(l.Answers), q.Limit)
 		}
-		ids = append(ids, column(l.Answers, func(a *Answer) uuid.UUID { return a.ID })...)
+		ids = append(ids, postgres.Column(l.Answers, func(a *Answer) uuid.UUID { return a.ID })...)
 		if !l.More {
 			return ids
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -110,7 +111,7 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 		endWaiting(t, other)
 		select {
 		case err := <-failed:
-			if !Unavailable(err) {
+			if !postgres.Unavailable(err) {
 				t.Errorf("%s with its session ended = %v, want an error that Unavailable knows", a.name, err)
 			}
 		case <-time.After(10 * time.Second):
@@ -134,14 +135,14 @@ func TestLockHeldTooLong(t *testing.T) {
 	start := time.Now()
 	for _, a := range all {
 		wg.Go(func() {
-			if err := a.do(t.Context()); !Unavailable(err) {
+			if err := a.do(t.Context()); !postgres.Unavailable(err) {
 				t.Errorf("%s beside a lock = %v, want an error that Unavailable knows", a.name, err)
 			}
 		})
 	}
 	wg.Wait()
-	if took := time.Since(start); took > 2*statementTimeout {
-		t.Errorf("the calls took %s, want less than %s", took, 2*statementTimeout)
+	if took := time.Since(start); took > 2*postgres.StatementTimeout {
+		t.Errorf("the calls took %s, want less than %s", took, 2*postgres.StatementTimeout)
 	}
 	run(t, other, `ROLLBACK`)
 	for _, a := range all {
@@ -232,11 +233,11 @@ func TestLostAnswerIsRepeated(t *testing.T) {
 			continue
 		}
 		before := dump(t, truth)
-		if err := s.Ping(t.Context()); err != nil { // a connection is there, and its first answer is past
+		if err := s.db.Ping(t.Context()); err != nil { // a connection is there, and its first answer is past
 			t.Fatal(err)
 		}
 		loser.armed.Store(true)
-		if err := a.do(t.Context()); !Unavailable(err) || loser.armed.Load() {
+		if err := a.do(t.Context()); !postgres.Unavailable(err) || loser.armed.Load() {
 			t.Errorf("%s with its answer lost: %v, want an error that Unavailable knows", a.name, err)
 		}
 		after := dump(t, truth)

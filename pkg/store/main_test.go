@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -24,7 +26,7 @@ const (
 )
 
 func migrateTemplate(ctx context.Context, url string) error {
-	_, err := Migrate(ctx, url)
+	_, err := migrations.Apply(ctx, url)
 	return err
 }
 
@@ -36,12 +38,12 @@ func open(tb testing.TB) *Store {
 
 func openAt(tb testing.TB, url string) *Store {
 	tb.Helper()
-	s, err := Open(Config{URL: url, MaxConns: 8})
+	db, err := postgres.Open(postgres.Config{URL: url, MaxConns: 8})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.Close)
-	return s
+	tb.Cleanup(db.Close)
+	return New(db)
 }
 
 func newRequest() NewRequest {
@@ -167,7 +169,7 @@ func resultOf(r Row, step Step) ToolResult {
 }
 
 func results(r Row) []ToolResult {
-	return column(r.Steps, func(step Step) ToolResult { return resultOf(r, step) })
+	return postgres.Column(r.Steps, func(step Step) ToolResult { return resultOf(r, step) })
 }
 
 func commitResults(tb testing.TB, s *Store, all ...ToolResult) []Row {
@@ -176,7 +178,7 @@ func commitResults(tb testing.TB, s *Store, all ...ToolResult) []Row {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return column(turned, func(p Progress) Row { return p.Row })
+	return postgres.Column(turned, func(p Progress) Row { return p.Row })
 }
 
 // dump is every row of every table, with the transaction and place of its version: a row that was rewritten with what it held
@@ -194,7 +196,12 @@ func dump(tb testing.TB, s *Store) string {
 // ask reads one column with a statement of the test's own.
 func ask[T any](tb testing.TB, s *Store, sql string, args ...any) []T {
 	tb.Helper()
-	rows, err := s.pool.Query(tb.Context(), sql, args...)
+	conn, err := s.db.Acquire(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Release()
+	rows, err := conn.Query(tb.Context(), sql, args...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -207,7 +214,12 @@ func ask[T any](tb testing.TB, s *Store, sql string, args ...any) []T {
 
 func exec(tb testing.TB, s *Store, sql string, args ...any) {
 	tb.Helper()
-	if _, err := s.pool.Exec(tb.Context(), sql, args...); err != nil {
+	conn, err := s.db.Acquire(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(tb.Context(), sql, args...); err != nil {
 		tb.Fatalf("%s: %v", sql, err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // modelStep and modelRow are what the rows of one request should say.
@@ -284,7 +286,7 @@ func (w *walk) compare() {
 	got := modelRow{
 		Status: r.Status, Stage: r.Stage, Live: r.Live, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt, Pending: r.Pending,
 		Failures: r.Failures, Crashes: r.Crashes, Outcome: r.Outcome,
-		Steps: column(all, func(st Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
+		Steps: postgres.Column(all, func(st Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
 	}
 	if diff := cmp.Diff(w.m, got, asRead); diff != "" {
 		w.t.Fatalf("the row differs from the model (-model +row):\n%s", diff)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // remembered is how long an idempotency key is good for, from the latest end of what was asked with it.
@@ -41,7 +43,7 @@ SELECT w.ord, i.made, i.hash, i.held_until IS NULL, COALESCE(i.status, 0), i.ans
 // Seen reads what was done with a tenant's idempotency key, in a statement shared with other readers of the same moment.
 // ErrNotFound: nothing.
 func (s *Store) Seen(ctx context.Context, tenant, key string) (*Seen, error) {
-	seen, err := s.seen.do(ctx, seenKey{tenant, key})
+	seen, err := s.seen.Do(ctx, seenKey{tenant, key})
 	if err == nil && seen == nil {
 		err = ErrNotFound
 	}
@@ -52,9 +54,9 @@ func (s *Store) Seen(ctx context.Context, tenant, key string) (*Seen, error) {
 }
 
 func (s *Store) seenAll(ctx context.Context, all []seenKey) ([]*Seen, error) {
-	rows, err := s.send(ctx, seenSQL, args{
-		"tenants": column(all, func(k seenKey) string { return k.tenant }),
-		"keys":    column(all, func(k seenKey) string { return k.key }),
+	rows, err := s.db.Send(ctx, seenSQL, postgres.Args{
+		"tenants": postgres.Column(all, func(k seenKey) string { return k.tenant }),
+		"keys":    postgres.Column(all, func(k seenKey) string { return k.key }),
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +67,7 @@ func (s *Store) seenAll(ctx context.Context, all []seenKey) ([]*Seen, error) {
 	var one Seen
 	_, err = pgx.ForEachRow(rows, []any{&place, &one.ID, &one.Hash, &one.Request, &one.Status, &one.Answer, &held}, func() error {
 		found := one
-		found.HeldFor = seconds(held)
+		found.HeldFor = postgres.Duration(held)
 		out[place-1] = &found
 		return nil
 	})
@@ -85,7 +87,7 @@ RETURNING made`
 // of a holder that did not come to its end within its time. The holder ends with Keep or Release. ErrRepeat: another holds the
 // key, or has come to an end with it, or it stands for something else; Seen tells.
 func (s *Store) Hold(ctx context.Context, tenant string, once Once, id uuid.UUID, hold time.Duration) (uuid.UUID, error) {
-	made, err := query(ctx, s, holdSQL, args{
+	made, err := postgres.Query(ctx, s.db, holdSQL, postgres.Args{
 		"tenant": tenant, "key": once.Key, "hash": once.Hash, "id": id, "hold": hold.Seconds(),
 	}, pgx.RowTo[uuid.UUID])
 	if err == nil && len(made) == 0 {
@@ -105,7 +107,7 @@ RETURNING made`
 // Keep ends a hold with the answer that every repeat of the key gets. ErrStale: the id does not hold the key, or an answer was kept
 // before.
 func (s *Store) Keep(ctx context.Context, tenant, key string, id uuid.UUID, status int, answer []byte) error {
-	kept, err := query(ctx, s, keepSQL, args{"tenant": tenant, "key": key, "id": id, "status": status, "answer": answer}, pgx.RowTo[uuid.UUID])
+	kept, err := postgres.Query(ctx, s.db, keepSQL, postgres.Args{"tenant": tenant, "key": key, "id": id, "status": status, "answer": answer}, pgx.RowTo[uuid.UUID])
 	if err == nil && len(kept) == 0 {
 		err = ErrStale
 	}
@@ -125,9 +127,7 @@ UPDATE idempotency SET held_until = now()
 // Release ends a hold without an answer. Where something may have been made, the next one who comes with the key goes on under the
 // same id; where nothing was, the key is as if it had never been used. Repeating it is harmless.
 func (s *Store) Release(ctx context.Context, tenant, key string, id uuid.UUID, maybeMade bool) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	if _, err := s.exec(ctx, releaseSQL, args{"tenant": tenant, "key": key, "id": id, "made": maybeMade}); err != nil {
+	if _, err := s.db.Exec(ctx, releaseSQL, postgres.Args{"tenant": tenant, "key": key, "id": id, "made": maybeMade}); err != nil {
 		return fmt.Errorf("release an idempotency key: %w", err)
 	}
 	return nil
@@ -146,7 +146,7 @@ SELECT made FROM gone`
 // Forget purges up to n idempotency keys whose time is over, and says how many there were. The payloads that were kept for their repeats
 // are Erase's from then on.
 func (s *Store) Forget(ctx context.Context, n int) (int, error) {
-	gone, err := query(ctx, s, forgetSQL, args{"n": n}, pgx.RowTo[uuid.UUID])
+	gone, err := postgres.Query(ctx, s.db, forgetSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return 0, fmt.Errorf("forget old idempotency keys: %w", err)
 	}

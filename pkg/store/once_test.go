@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -32,7 +33,7 @@ func accept(tb testing.TB, s *Store, n NewRequest) Acceptance {
 
 func wantErr(tb testing.TB, what string, got, want error) {
 	tb.Helper()
-	if !errors.Is(got, want) || Unavailable(got) {
+	if !errors.Is(got, want) || postgres.Unavailable(got) {
 		tb.Errorf("%s = %v, want %v", what, got, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // commonLabel is one that every response of tenant-1 has in the plan test.
@@ -16,8 +18,8 @@ func bytesOf(id uuid.UUID) []byte { return id[:] }
 func plannedLists() []planned {
 	common, rare := uuid.MustParse(commonLabel), uuid.New()
 	all := []string{"queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"}
-	list := func(change args) args {
-		a := args{
+	list := func(change postgres.Args) postgres.Args {
+		a := postgres.Args{
 			"tenant": "tenant-1", "statuses": all, "model": "", "labels": []uuid.UUID{}, "label": common, "above": bytesOf(uuid.Nil), "below": bytesOf(uuid.Max),
 			"most": 21, "budget": 21, "bytes": int64(1 << 20), "probe": 50, "broad": false,
 		}
@@ -29,15 +31,15 @@ func plannedLists() []planned {
 	return []planned{
 		{"list", byStatus.down, list(nil)},
 		{"list up", byStatus.up, list(nil)},
-		{"list middle", byStatus.down, list(args{"above": bytesOf(uuid.MustParse("40000000-0000-4000-8000-000000000000"))})},
-		{"list failed", byStatus.down, list(args{"statuses": failed})},
-		{"list model", byModel.down, list(args{"model": "m"})},
-		{"list another", byModel.down, list(args{"model": "x", "statuses": failed})},
-		{"list label", byLabel.down, list(args{"labels": matched, "budget": 50})},
-		{"list label up", byLabel.up, list(args{"labels": matched, "statuses": []string{"completed"}, "budget": 50})},
-		{"list none", byLabel.down, list(args{"labels": unmatched, "budget": 50})},
-		{"list none by", byModel.down, list(args{"labels": unmatched, "model": "m", "budget": 50})},
-		{"rarest", byStatus.rarest, list(args{"labels": unmatched})},
-		{"rarest model", byModel.rarest, list(args{"labels": unmatched, "model": "m"})},
+		{"list middle", byStatus.down, list(postgres.Args{"above": bytesOf(uuid.MustParse("40000000-0000-4000-8000-000000000000"))})},
+		{"list failed", byStatus.down, list(postgres.Args{"statuses": failed})},
+		{"list model", byModel.down, list(postgres.Args{"model": "m"})},
+		{"list another", byModel.down, list(postgres.Args{"model": "x", "statuses": failed})},
+		{"list label", byLabel.down, list(postgres.Args{"labels": matched, "budget": 50})},
+		{"list label up", byLabel.up, list(postgres.Args{"labels": matched, "statuses": []string{"completed"}, "budget": 50})},
+		{"list none", byLabel.down, list(postgres.Args{"labels": unmatched, "budget": 50})},
+		{"list none by", byModel.down, list(postgres.Args{"labels": unmatched, "model": "m", "budget": 50})},
+		{"rarest", byStatus.rarest, list(postgres.Args{"labels": unmatched})},
+		{"rarest model", byModel.rarest, list(postgres.Args{"labels": unmatched, "model": "m"})},
 	}
 }

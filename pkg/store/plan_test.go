@@ -9,13 +9,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // planned is a statement with arguments that touch a few rows.
 type planned struct {
 	name string
 	sql  string
-	args args
+	args postgres.Args
 }
 
 func plannedStatements(asked, ready, decided, last Row, talk uuid.UUID) []planned {
@@ -35,20 +37,20 @@ func plannedSteps(asked, ready, decided, last Row, talk uuid.UUID) []planned {
 	talking.Conversation = talk
 	bounded := []NewRequest{within, talking}
 	limited, spots := shares(bounded)
-	fence := args{
+	fence := postgres.Args{
 		"id": ready.ID, "epoch": ready.Epoch, "turn": ready.Turn, "attempt": ready.Attempt,
 		"crashed": true, "wait": 1.0, "error": []byte("{}"),
 	}
 	change := itemArgs([]NewItem{newItem("msg_added")})
 	change["id"], change["tenant"], change["conversation"], change["seen"], change["remove"] = uuid.New(), testTenant, talk, int64(0), "msg_2"
-	settlement := args{
+	settlement := postgres.Args{
 		"ids": []uuid.UUID{decided.ID}, "tenants": []string{""}, "epochs": []int{decided.Epoch}, "statuses": []string{"completed"},
 		"reasons": []string{""}, "answers": [][]byte{{0}}, "after": []bool{true}, "i_ords": []int64{1},
 	}
 	maps.Copy(settlement, itemArgs([]NewItem{newItem("msg_said")}))
 	made := itemArgs([]NewItem{newItem("msg_first")})
 	made["id"], made["tenant"], made["metadata"] = uuid.New(), testTenant, []byte("{}")
-	ofTalk := args{
+	ofTalk := postgres.Args{
 		"id": talk, "tenant": testTenant, "metadata": []byte("{}"), "ids": []string{"msg_1", "msg_9"}, "after": "msg_2", "limit": 20,
 		"item": "msg_1", "most": MaxConversationItems,
 	}
@@ -62,51 +64,51 @@ func plannedSteps(asked, ready, decided, last Row, talk uuid.UUID) []planned {
 		{"items down", pageDownSQL, ofTalk},
 		{"conversation item", conversationItemSQL, ofTalk},
 		{"spoken", spokenSQL, ofTalk},
-		{"find items", findItemsSQL, args{
+		{"find items", findItemsSQL, postgres.Args{
 			"tenant": testTenant, "most": 1000, "ids": []string{"msg_1", "msg_9"}, "requests": []uuid.UUID{uuid.Nil, last.ID},
 			"answers": []bool{false, true},
 		}},
 		{"delete conversation", deleteConversationSQL, ofTalk},
 		{"accept", acceptSQL, acceptArgs([]NewRequest{n})},
 		{"accept guarded", acceptGuardedSQL, guardArgs(bounded, limited, spots)},
-		{"claim", claimSQL, args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
-		{"load", loadChainSQL, args{"ids": []uuid.UUID{asked.ID}}},
+		{"claim", claimSQL, postgres.Args{"lanes": []string{testLane, "other"}, "free": []int{8, 8}}},
+		{"load", loadChainSQL, postgres.Args{"ids": []uuid.UUID{asked.ID}}},
 		{"raise", raiseSQL, fence},
 		{"retry turn", retryTurnSQL, fence},
 		{"commit turn", commitTurnSQL, turn},
-		{"commit results", commitResultsSQL, args{
+		{"commit results", commitResultsSQL, postgres.Args{
 			"ids": []uuid.UUID{result.ID}, "epochs": []int{result.Epoch}, "turns": []int{result.Turn}, "idx": []int{result.Index},
 			"attempts": []int{1}, "calls": []string{result.CallID}, "hashes": [][]byte{result.InputHash}, "outputs": [][]byte{{0}},
 			"errors": [][]byte{nil}, "took": []int64{1}, "retries": []bool{false}, "waits": []float64{0},
 		}},
 		{"settle", settleSQL, settlement},
-		{"finish", finishSQL, args{"id": decided.ID}},
-		{"archive", archiveSQL, args{"id": decided.ID, "events": []byte{0}}},
-		{"events", eventsSQL, args{"id": decided.ID, "tenant": testTenant}},
-		{"answer", lookupSQL, args{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
-		{"finished", finishedSQL, args{"ids": []uuid.UUID{asked.ID}}},
-		{"previous", previousSQL, args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors + 1}},
-		{"ancestors", ancestorsSQL, args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors}},
-		{"body", bodySQL, args{"id": last.ID, "tenant": testTenant}},
-		{"delete", deleteSQL, args{"id": last.ID, "tenant": testTenant}},
-		{"steps", stepsSQL, args{"id": asked.ID, "tenant": testTenant}},
-		{"call", callSQL, args{"id": asked.ID, "tenant": testTenant}},
-		{"backlog", backlogSQL, args{"most": 100}},
-		{"overdue", overdueSQL, args{"n": 100}},
-		{"open steps", openStepsSQL, args{"ids": []uuid.UUID{asked.ID}}},
+		{"finish", finishSQL, postgres.Args{"id": decided.ID}},
+		{"archive", archiveSQL, postgres.Args{"id": decided.ID, "events": []byte{0}}},
+		{"events", eventsSQL, postgres.Args{"id": decided.ID, "tenant": testTenant}},
+		{"answer", lookupSQL, postgres.Args{"ids": []uuid.UUID{asked.ID}, "tenants": []string{testTenant}}},
+		{"finished", finishedSQL, postgres.Args{"ids": []uuid.UUID{asked.ID}}},
+		{"previous", previousSQL, postgres.Args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors + 1}},
+		{"ancestors", ancestorsSQL, postgres.Args{"id": last.ID, "tenant": testTenant, "most": MaxAncestors}},
+		{"body", bodySQL, postgres.Args{"id": last.ID, "tenant": testTenant}},
+		{"delete", deleteSQL, postgres.Args{"id": last.ID, "tenant": testTenant}},
+		{"steps", stepsSQL, postgres.Args{"id": asked.ID, "tenant": testTenant}},
+		{"call", callSQL, postgres.Args{"id": asked.ID, "tenant": testTenant}},
+		{"backlog", backlogSQL, postgres.Args{"most": 100}},
+		{"overdue", overdueSQL, postgres.Args{"n": 100}},
+		{"open steps", openStepsSQL, postgres.Args{"ids": []uuid.UUID{asked.ID}}},
 		{"alarm", alarmSQL, nil},
-		{"postpone", postponeSQL, args{
+		{"postpone", postponeSQL, postgres.Args{
 			"ids": []uuid.UUID{ready.ID}, "epochs": []int{ready.Epoch}, "turns": []int{1}, "attempts": []int{1}, "stages": []string{"model"},
 		}},
-		{"overtime", overtimeSQL, args{"n": 100}},
-		{"key", keysByIDSQL, args{"ids": []string{"a"}}},
-		{"seen", seenSQL, args{"tenants": []string{"tenant-1"}, "keys": []string{"k"}}},
-		{"hold", holdSQL, args{"tenant": "tenant-1", "key": "h", "hash": once("h").Hash, "id": n.ID, "hold": 10.0}},
-		{"keep", keepSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "status": 200, "answer": []byte{0}}},
-		{"release", releaseSQL, args{"tenant": "tenant-1", "key": "h", "id": n.ID, "made": true}},
-		{"forget", forgetSQL, args{"n": 100}},
-		{"purge", purgeSQL, args{"kept": -60.0, "above": uuid.Nil, "n": 20}}, // of a minute to come: all that has ended is old
-		{"erase", eraseSQL, args{"kept": -60.0, "n": 20}},
+		{"overtime", overtimeSQL, postgres.Args{"n": 100}},
+		{"key", keysByIDSQL, postgres.Args{"ids": []string{"a"}}},
+		{"seen", seenSQL, postgres.Args{"tenants": []string{"tenant-1"}, "keys": []string{"k"}}},
+		{"hold", holdSQL, postgres.Args{"tenant": "tenant-1", "key": "h", "hash": once("h").Hash, "id": n.ID, "hold": 10.0}},
+		{"keep", keepSQL, postgres.Args{"tenant": "tenant-1", "key": "h", "id": n.ID, "status": 200, "answer": []byte{0}}},
+		{"release", releaseSQL, postgres.Args{"tenant": "tenant-1", "key": "h", "id": n.ID, "made": true}},
+		{"forget", forgetSQL, postgres.Args{"n": 100}},
+		{"purge", purgeSQL, postgres.Args{"kept": -60.0, "above": uuid.Nil, "n": 20}}, // of a minute to come: all that has ended is old
+		{"erase", eraseSQL, postgres.Args{"kept": -60.0, "n": 20}},
 	}
 }
 
@@ -121,7 +123,7 @@ func literal(v any) string {
 	}
 	switch v := v.(type) {
 	case [][16]byte:
-		return literal(column(v, func(id [16]byte) uuid.UUID { return id }))
+		return literal(postgres.Column(v, func(id [16]byte) uuid.UUID { return id }))
 	case []uuid.UUID:
 		return list(len(v), "uuid", func(i int) any { return v[i] })
 	case []string:
@@ -198,7 +200,7 @@ const analyzeSQL = `ANALYZE requests, steps, bodies, conversations, conversation
 // touch says how many pages each call touches.
 func touch(t *testing.T, conn *pgxpool.Conn, calls []string) []int {
 	t.Helper()
-	return column(calls, func(call string) int {
+	return postgres.Column(calls, func(call string) int {
 		pages, whole := explain(t, conn, call).touched()
 		if len(whole) > 0 {
 			t.Errorf("%v read whole by %s", whole, call)
@@ -269,7 +271,7 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			ready := claimed(t, s)
 			alarm(t, s) // so that one row is there to be postponed, and the others are there to be alarmed
 			all := plannedStatements(inTools(t, s, 2), ready, inSettle(t, s, Completed, on(talk(t, s, 1), 0)), line(t, s, 3)[2], talk(t, s, 3))
-			conn, err := s.pool.Acquire(t.Context())
+			conn, err := s.db.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/localpg/pgbouncer"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -63,10 +64,10 @@ func TestStatementsBehindAPooler(t *testing.T) {
 			t.Parallel()
 			direct := storetest.Database(t, func(context.Context, string) error { return nil })
 			url := pooler(t, direct, tt.cfg) + tt.query
-			if _, err := Migrate(t.Context(), url); err != nil {
+			if _, err := migrations.Apply(t.Context(), url); err != nil {
 				t.Fatalf("migrate: %v", err)
 			}
-			if err := CheckSchema(t.Context(), url); err != nil {
+			if err := migrations.Check(t.Context(), url); err != nil {
 				t.Errorf("check the schema: %v", err)
 			}
 			s := openAt(t, url)
@@ -77,54 +78,22 @@ func TestStatementsBehindAPooler(t *testing.T) {
 					}
 				}
 			}
-			if err := s.Ping(t.Context()); err != nil {
+			if err := s.db.Ping(t.Context()); err != nil {
 				t.Errorf("ping: %v", err)
 			}
 		})
 	}
 }
 
-const settingSQL = `SELECT setting FROM pg_settings WHERE name = @name`
-
 // A schema that is current needs one connection only, however many try.
 func TestMigrateThroughOneServerConnection(t *testing.T) {
 	t.Parallel()
 	url := pooler(t, storetest.Database(t, migrateTemplate), pgbouncer.Config{Size: 1})
-	if _, err := Migrate(t.Context(), url); err != nil {
+	if _, err := migrations.Apply(t.Context(), url); err != nil {
 		t.Errorf("migrate: %v", err)
 	}
 	accepted(t, openAt(t, url))
 }
-
-// A statement behind a pooler has the settings that a session of its own would
-// have, and leaves none behind for other clients of the pooler.
-func TestSettingsOfAStatement(t *testing.T) {
-	t.Parallel()
-	direct := storetest.Database(t, migrateTemplate)
-	pooled := pooler(t, direct, pgbouncer.Config{Size: 1})
-	for name, url := range map[string]string{"direct": direct, "pooled": pooled} {
-		s := openAt(t, url)
-		for _, want := range settings {
-			got, err := query(t.Context(), s, settingSQL, args{"name": want.name}, pgx.RowTo[string])
-			if err != nil || len(got) != 1 || got[0] != want.value {
-				t.Errorf("%s: %s is %v, %v, want %s", name, want.name, got, err, want.value)
-			}
-		}
-	}
-	conn, err := pgx.Connect(t.Context(), pooled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	var left int
-	err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_settings WHERE name = ANY ($1) AND source = 'session'`,
-		pgx.QueryExecModeExec, settingNames()).Scan(&left)
-	if err != nil || left != 0 {
-		t.Errorf("%d settings are left in the pooler's session, %v; want none", left, err)
-	}
-}
-
-func settingNames() []string { return column(settings, func(s setting) string { return s.name }) }
 
 // A failed statement behind a pooler writes nothing and reports its own error.
 func TestFailedStatementBehindAPooler(t *testing.T) {
@@ -135,7 +104,7 @@ func TestFailedStatementBehindAPooler(t *testing.T) {
 	exec(t, s, `ALTER TABLE requests ADD CONSTRAINT bug CHECK (lane <> 'broken')`)
 	n := newRequest()
 	n.Lane = "broken"
-	if _, err := s.Accept(t.Context(), n); codeOf(err) != "23514" || Unavailable(err) {
+	if _, err := s.Accept(t.Context(), n); codeOf(err) != "23514" || postgres.Unavailable(err) {
 		t.Errorf("a refused accept = %v, want the check violation, which is final", err)
 	}
 	if _, err := s.Look(t.Context(), n.ID); !errors.Is(err, ErrNotFound) {
@@ -156,17 +125,18 @@ func TestRefusedConnectionIsLoggedOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			core, logs := observer.New(zap.InfoLevel)
-			s, err := Open(Config{URL: tt.url, MaxConns: 2, Log: zap.New(core)})
+			db, err := postgres.Open(postgres.Config{URL: tt.url, MaxConns: 2, Log: zap.New(core)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(s.Close)
+			t.Cleanup(db.Close)
+			s := New(db)
 			for range 20 {
-				if _, err := s.Look(t.Context(), uuid.New()); !Unavailable(err) {
+				if _, err := s.Look(t.Context(), uuid.New()); !postgres.Unavailable(err) {
 					t.Fatalf("Look = %v, want an error that Unavailable knows", err)
 				}
 			}
-			if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if err := s.db.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Ping = %v, want it to name %q", err, tt.want)
 			}
 			lines := logs.All()

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Purged is a request that a purge has taken something of.
@@ -60,7 +62,7 @@ func (s *Store) Purge(ctx context.Context, kept time.Duration, behind uuid.UUID,
 		Purged
 		gone bool
 	}
-	all, err := query(ctx, s, purgeSQL, args{"kept": kept.Seconds(), "above": behind, "n": n}, func(row pgx.CollectableRow) (f found, err error) {
+	all, err := postgres.Query(ctx, s.db, purgeSQL, postgres.Args{"kept": kept.Seconds(), "above": behind, "n": n}, func(row pgx.CollectableRow) (f found, err error) {
 		return f, row.Scan(&f.ID, &f.gone, &f.Tools)
 	})
 	if err != nil {
@@ -102,7 +104,7 @@ SELECT done.id, COALESCE(t.tools, false)
 // Erase takes away the payloads of up to n requests that are not stored and ended longer ago than kept, but for those with an
 // idempotency key that is still remembered.
 func (s *Store) Erase(ctx context.Context, kept time.Duration, n int) ([]Purged, error) {
-	gone, err := query(ctx, s, eraseSQL, args{"kept": kept.Seconds(), "n": n}, func(row pgx.CollectableRow) (p Purged, err error) {
+	gone, err := postgres.Query(ctx, s.db, eraseSQL, postgres.Args{"kept": kept.Seconds(), "n": n}, func(row pgx.CollectableRow) (p Purged, err error) {
 		return p, row.Scan(&p.ID, &p.Tools)
 	})
 	if err != nil {

@@ -103,7 +103,12 @@ func TestPurgeSaysUpToWhereItIsClear(t *testing.T) {
 		old = append(old, aged(t, s, done(t, s)))
 	}
 	slices.SortFunc(old, compareIDs)
-	tx, err := s.pool.Begin(t.Context())
+	conn, err := s.db.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

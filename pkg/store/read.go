@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Answer is a request as a client may see it.
@@ -17,7 +19,7 @@ type Answer struct {
 	Status     Status
 	Reason     string
 	Background bool
-	Stored     bool // else nobody may read it but who waits for it
+	Stored     bool // else postgres.NilID may read it but who waits for it
 	Streamed   bool // its events are on the bus, or archived
 	Live       bool // it is not terminal, or its events are not archived yet
 	Erased     bool // it is not stored, and its payloads are gone: neither Body nor Final
@@ -51,7 +53,7 @@ SELECT w.ord, r.id, r.tenant, r.endpoint, r.status, COALESCE(r.reason, ''), r.ba
 // Answer reads one request of a tenant, in a statement shared with other readers of the same moment. ErrNotFound: the tenant has
 // no such request.
 func (s *Store) Answer(ctx context.Context, tenant string, id uuid.UUID) (*Answer, error) {
-	a, err := s.answers.do(ctx, lookup{id: id, tenant: tenant})
+	a, err := s.answers.Do(ctx, lookup{id: id, tenant: tenant})
 	if err == nil && a == nil {
 		err = ErrNotFound
 	}
@@ -62,9 +64,9 @@ func (s *Store) Answer(ctx context.Context, tenant string, id uuid.UUID) (*Answe
 }
 
 func (s *Store) lookupAll(ctx context.Context, all []lookup) ([]*Answer, error) {
-	rows, err := s.send(ctx, lookupSQL, args{
-		"ids":     ids(all, func(l lookup) uuid.UUID { return l.id }),
-		"tenants": column(all, func(l lookup) string { return l.tenant }),
+	rows, err := s.db.Send(ctx, lookupSQL, postgres.Args{
+		"ids":     postgres.IDs(all, func(l lookup) uuid.UUID { return l.id }),
+		"tenants": postgres.Column(all, func(l lookup) string { return l.tenant }),
 	})
 	if err != nil {
 		return nil, err
@@ -88,7 +90,7 @@ SELECT id FROM requests WHERE id = ANY (@ids::uuid[]) AND finished_at IS NOT NUL
 
 // Finished tells which of the requests are terminal: the one poll of a gateway for everybody who waits.
 func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	done, err := query(ctx, s, finishedSQL, args{"ids": ids}, pgx.RowTo[uuid.UUID])
+	done, err := postgres.Query(ctx, s.db, finishedSQL, postgres.Args{"ids": ids}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("poll %d waiting requests: %w", len(ids), err)
 	}
@@ -104,7 +106,7 @@ SELECT ` + trailStart + `, s.input, s.input_hash, s.output, ` + stepEnd + `
 // Steps is the audit trail of one request of a tenant; empty while it is queued, and when there is no such request or it is
 // not stored.
 func (s *Store) Steps(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
-	steps, err := query(ctx, s, stepsSQL, args{"id": id, "tenant": tenant}, scanStep)
+	steps, err := postgres.Query(ctx, s.db, stepsSQL, postgres.Args{"id": id, "tenant": tenant}, scanStep)
 	if err != nil {
 		return nil, fmt.Errorf("read the steps of %s: %w", id, err)
 	}
@@ -120,7 +122,7 @@ SELECT ` + trailStart + `, NULL::bytea, NULL::bytea, NULL::bytea, ` + stepEnd + 
 // Call is the audit trail of a tenant's request that is one model call, stored or not, without what was said: input, its hash and
 // output are nil. It is empty while the request is queued, and when there is no such request.
 func (s *Store) Call(ctx context.Context, tenant string, id uuid.UUID) ([]Step, error) {
-	steps, err := query(ctx, s, callSQL, args{"id": id, "tenant": tenant}, scanStep)
+	steps, err := postgres.Query(ctx, s.db, callSQL, postgres.Args{"id": id, "tenant": tenant}, scanStep)
 	if err != nil {
 		return nil, fmt.Errorf("read the call of %s: %w", id, err)
 	}
@@ -131,7 +133,7 @@ const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'q
 
 // Backlog counts queued requests, up to most.
 func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
-	n, err := query(ctx, s, backlogSQL, args{"most": most}, pgx.RowTo[int])
+	n, err := postgres.Query(ctx, s.db, backlogSQL, postgres.Args{"most": most}, pgx.RowTo[int])
 	if err != nil {
 		return 0, fmt.Errorf("count the backlog: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // TurnKey names a turn of a request.
@@ -34,8 +36,8 @@ func (s *Store) Recorded(ctx context.Context, tenant string, turns []TurnKey, pa
 		TurnKey
 		output []byte
 	}
-	a := args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
-	rows, err := query(ctx, s, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
+	a := postgres.Args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
+	rows, err := postgres.Query(ctx, s.db, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
 		return r, from.Scan(&r.Request, &r.Turn, &r.output)
 	})
 	if err != nil {

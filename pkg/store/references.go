@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // ItemRef is an item that is looked for by its id.
@@ -39,9 +41,9 @@ kept AS (
     SELECT i.data FROM conversation_items i WHERE i.tenant = @tenant AND i.item_id = q.id ORDER BY i.conversation_id DESC LIMIT 1) k),
 sources AS (
   SELECT DISTINCT request, answer FROM asked q
-   WHERE q.request <> ` + nobody + ` AND NOT EXISTS (SELECT FROM kept WHERE kept.id = q.id)),
+   WHERE q.request <> ` + postgres.NilID + ` AND NOT EXISTS (SELECT FROM kept WHERE kept.id = q.id)),
 found AS (
-  SELECT id, ` + nobody + ` AS request, false AS answer, data FROM kept
+  SELECT id, ` + postgres.NilID + ` AS request, false AS answer, data FROM kept
   UNION ALL
   SELECT '', r.id, s.answer, b.data
     FROM sources s
@@ -57,12 +59,12 @@ SELECT id, request, answer, CASE WHEN upto <= @most THEN data END FROM summed`
 func (s *Store) FindItems(ctx context.Context, tenant string, refs []ItemRef, most int64) (FoundItems, error) {
 	found := FoundItems{Items: map[string][]byte{}, Sources: map[Source][]byte{}}
 	tooLarge := false
-	_, err := query(ctx, s, findItemsSQL, args{
+	_, err := postgres.Query(ctx, s.db, findItemsSQL, postgres.Args{
 		"tenant":   tenant,
 		"most":     most,
-		"ids":      column(refs, func(r ItemRef) string { return r.ID }),
-		"requests": ids(refs, func(r ItemRef) uuid.UUID { return r.Request }),
-		"answers":  column(refs, func(r ItemRef) bool { return r.Answer }),
+		"ids":      postgres.Column(refs, func(r ItemRef) string { return r.ID }),
+		"requests": postgres.IDs(refs, func(r ItemRef) uuid.UUID { return r.Request }),
+		"answers":  postgres.Column(refs, func(r ItemRef) bool { return r.Answer }),
 	}, func(row pgx.CollectableRow) (none struct{}, err error) {
 		var id string
 		var source Source

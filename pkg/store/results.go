@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // ToolResult is what one attempt of a tool call came to.
@@ -40,7 +42,7 @@ func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress
 	var dueIn, remaining, age float64
 	err := rows.Scan(append(p.targets(&dueIn, &remaining, &age), &p.Done, &p.Failed)...)
-	p.DueIn, p.Remaining, p.Age = seconds(dueIn), seconds(remaining), seconds(age)
+	p.DueIn, p.Remaining, p.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return p, err
 }
 
@@ -94,19 +96,19 @@ SELECT ` + rowColumns + `,
 // input hash does not match its step, or whose step was turned before, turns nothing and is not reported. The rows
 // returned are those whose last step this group turned, each of which needs a message, and those of streamed requests.
 func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Progress, error) {
-	rows, err := query(ctx, s, commitResultsSQL, args{
-		"ids":      ids(all, func(t ToolResult) uuid.UUID { return t.ID }),
-		"epochs":   column(all, func(t ToolResult) int { return t.Epoch }),
-		"turns":    column(all, func(t ToolResult) int { return t.Turn }),
-		"idx":      column(all, func(t ToolResult) int { return t.Index }),
-		"attempts": column(all, func(t ToolResult) int { return t.Attempt }),
-		"calls":    column(all, func(t ToolResult) string { return t.CallID }),
-		"hashes":   column(all, func(t ToolResult) []byte { return t.InputHash }),
-		"outputs":  column(all, func(t ToolResult) []byte { return t.Output }),
-		"errors":   column(all, func(t ToolResult) []byte { return t.Error }),
-		"took":     column(all, func(t ToolResult) int64 { return t.Took.Microseconds() }),
-		"retries":  column(all, func(t ToolResult) bool { return t.Retry }),
-		"waits":    column(all, func(t ToolResult) float64 { return t.Wait.Seconds() }),
+	rows, err := postgres.Query(ctx, s.db, commitResultsSQL, postgres.Args{
+		"ids":      postgres.IDs(all, func(t ToolResult) uuid.UUID { return t.ID }),
+		"epochs":   postgres.Column(all, func(t ToolResult) int { return t.Epoch }),
+		"turns":    postgres.Column(all, func(t ToolResult) int { return t.Turn }),
+		"idx":      postgres.Column(all, func(t ToolResult) int { return t.Index }),
+		"attempts": postgres.Column(all, func(t ToolResult) int { return t.Attempt }),
+		"calls":    postgres.Column(all, func(t ToolResult) string { return t.CallID }),
+		"hashes":   postgres.Column(all, func(t ToolResult) []byte { return t.InputHash }),
+		"outputs":  postgres.Column(all, func(t ToolResult) []byte { return t.Output }),
+		"errors":   postgres.Column(all, func(t ToolResult) []byte { return t.Error }),
+		"took":     postgres.Column(all, func(t ToolResult) int64 { return t.Took.Microseconds() }),
+		"retries":  postgres.Column(all, func(t ToolResult) bool { return t.Retry }),
+		"waits":    postgres.Column(all, func(t ToolResult) float64 { return t.Wait.Seconds() }),
 	}, scanProgress)
 	if err != nil {
 		return nil, fmt.Errorf("commit %d tool results: %w", len(all), err)

@@ -4,15 +4,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-// nobody is uuid.Nil, which stands for no parent.
-const nobody = `'00000000-0000-0000-0000-000000000000'::uuid`
+	"windlass.dev/windlass/pkg/store/postgres"
+)
 
 // rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
-  COALESCE(r.previous, ` + nobody + `) AS previous, COALESCE(r.conversation, ` + nobody + `) AS conversation,
+  COALESCE(r.previous, ` + postgres.NilID + `) AS previous, COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,
   r.streamed, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
@@ -59,7 +58,7 @@ func scanRow(rows pgx.CollectableRow) (Row, error) {
 	var r Row
 	var dueIn, remaining, age float64
 	err := rows.Scan(r.targets(&dueIn, &remaining, &age)...)
-	r.DueIn, r.Remaining, r.Age = seconds(dueIn), seconds(remaining), seconds(age)
+	r.DueIn, r.Remaining, r.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return r, err
 }
 
@@ -68,8 +67,6 @@ func scanStep(rows pgx.CollectableRow) (Step, error) {
 	var dueIn float64
 	var took int64
 	err := rows.Scan(s.targets(&dueIn, &took)...)
-	s.DueIn, s.Took = seconds(dueIn), time.Duration(took)*time.Microsecond
+	s.DueIn, s.Took = postgres.Duration(dueIn), time.Duration(took)*time.Microsecond
 	return s, err
 }
-
-func seconds(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }

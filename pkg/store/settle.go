@@ -6,6 +6,8 @@ import (
 	"maps"
 
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Settlement is one request's way to a terminal status.
@@ -83,7 +85,7 @@ SELECT ord FROM settled`
 // Settle moves a request to a terminal status, with its answer, in one statement shared with other settlements of the same
 // moment. ErrStale: the row may not go there (any more); nothing was written.
 func (s *Store) Settle(ctx context.Context, o Settlement) error {
-	ok, err := s.settles.do(ctx, o)
+	ok, err := s.settles.Do(ctx, o)
 	if err == nil && !ok {
 		err = ErrStale
 	}
@@ -102,17 +104,17 @@ func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error)
 		}
 	}
 	a := itemArgs(items)
-	maps.Copy(a, args{
+	maps.Copy(a, postgres.Args{
 		"i_ords":   owners,
-		"ids":      ids(all, func(o Settlement) uuid.UUID { return o.ID }),
-		"tenants":  column(all, func(o Settlement) string { return o.Tenant }),
-		"epochs":   column(all, func(o Settlement) int { return o.Epoch }),
-		"statuses": column(all, func(o Settlement) string { return string(o.Status) }),
-		"reasons":  column(all, func(o Settlement) string { return o.Reason }),
-		"answers":  column(all, func(o Settlement) []byte { return o.Answer }),
-		"after":    column(all, func(o Settlement) bool { return o.AfterWork }),
+		"ids":      postgres.IDs(all, func(o Settlement) uuid.UUID { return o.ID }),
+		"tenants":  postgres.Column(all, func(o Settlement) string { return o.Tenant }),
+		"epochs":   postgres.Column(all, func(o Settlement) int { return o.Epoch }),
+		"statuses": postgres.Column(all, func(o Settlement) string { return string(o.Status) }),
+		"reasons":  postgres.Column(all, func(o Settlement) string { return o.Reason }),
+		"answers":  postgres.Column(all, func(o Settlement) []byte { return o.Answer }),
+		"after":    postgres.Column(all, func(o Settlement) bool { return o.AfterWork }),
 	})
-	rows, err := s.send(ctx, settleSQL, a)
+	rows, err := s.db.Send(ctx, settleSQL, a)
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +127,7 @@ UPDATE requests SET live = false, check_at = NULL
 
 // Finish ends a terminal request's after-work. Repeating it is harmless.
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	if _, err := s.exec(ctx, finishSQL, args{"id": id}); err != nil {
+	if _, err := s.db.Exec(ctx, finishSQL, postgres.Args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 func TestSettleStoresTheAnswer(t *testing.T) {
@@ -62,7 +64,7 @@ func TestSettleRacesCancelRacesExpire(t *testing.T) {
 	ends := []Status{Completed, Cancelled, Expired, Completed, Cancelled}
 	for i := range 40 {
 		r := inSettle(t, s, Completed, overdue)
-		all := column(ends, func(end Status) Settlement {
+		all := postgres.Column(ends, func(end Status) Settlement {
 			o := Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: end, AfterWork: true}
 			if end == Completed {
 				o.Answer = []byte("answer")

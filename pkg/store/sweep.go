@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 const overdueSQL = `
@@ -22,7 +24,7 @@ SELECT s.request_id, ` + stepColumns + `
 // Overdue returns up to n live rows whose check time has passed, tool steps included. The caller publishes what each needs and
 // then calls Postpone: a crash between the two only repeats a publish.
 func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
-	rows, err := query(ctx, s, overdueSQL, args{"n": n}, scanRow)
+	rows, err := postgres.Query(ctx, s.db, overdueSQL, postgres.Args{"n": n}, scanRow)
 	if err != nil {
 		return nil, fmt.Errorf("read overdue rows: %w", err)
 	}
@@ -34,7 +36,7 @@ func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
 
 // Look reads what a row needs now, tool steps included. ErrNotFound: there is no such row.
 func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
-	rows, err := query(ctx, s, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, args{"id": id}, scanRow)
+	rows, err := postgres.Query(ctx, s.db, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, postgres.Args{"id": id}, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
 	}
@@ -61,7 +63,7 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	for id := range at {
 		ids = append(ids, id)
 	}
-	_, err := query(ctx, s, openStepsSQL, args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
+	_, err := postgres.Query(ctx, s.db, openStepsSQL, postgres.Args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
 		var step Step
 		var dueIn float64
@@ -69,7 +71,7 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 		if err := r.Scan(append([]any{&id}, step.targets(&dueIn, &took)...)...); err != nil {
 			return struct{}{}, err
 		}
-		step.DueIn = seconds(dueIn)
+		step.DueIn = postgres.Duration(dueIn)
 		rows[at[id]].Steps = append(rows[at[id]].Steps, step)
 		return struct{}{}, nil
 	})
@@ -101,14 +103,12 @@ UPDATE requests r
 
 // Postpone moves the next check of rows that were published for. Rows that moved on meanwhile keep their own check time.
 func (s *Store) Postpone(ctx context.Context, rows []Row) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	_, err := s.exec(ctx, postponeSQL, args{
-		"ids":      ids(rows, func(r Row) uuid.UUID { return r.ID }),
-		"epochs":   column(rows, func(r Row) int { return r.Epoch }),
-		"turns":    column(rows, func(r Row) int { return r.Turn }),
-		"attempts": column(rows, func(r Row) int { return r.Attempt }),
-		"stages":   column(rows, func(r Row) string { return string(r.Stage) }),
+	_, err := s.db.Exec(ctx, postponeSQL, postgres.Args{
+		"ids":      postgres.IDs(rows, func(r Row) uuid.UUID { return r.ID }),
+		"epochs":   postgres.Column(rows, func(r Row) int { return r.Epoch }),
+		"turns":    postgres.Column(rows, func(r Row) int { return r.Turn }),
+		"attempts": postgres.Column(rows, func(r Row) int { return r.Attempt }),
+		"stages":   postgres.Column(rows, func(r Row) string { return string(r.Stage) }),
 	})
 	if err != nil {
 		return fmt.Errorf("postpone %d rows: %w", len(rows), err)
@@ -122,13 +122,11 @@ UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked
 
 // Alarm makes every live row due at once; for when a stream was found lost. It returns how many there were.
 func (s *Store) Alarm(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	tag, err := s.exec(ctx, alarmSQL, nil)
+	n, err := s.db.Exec(ctx, alarmSQL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("make every live row due: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return n, nil
 }
 
 const overtimeSQL = `
@@ -138,7 +136,7 @@ UNION ALL
 
 // Overtime returns requests past their deadline, but for those whose outcome is decided; the caller settles each as Expired.
 func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
-	ids, err := query(ctx, s, overtimeSQL, args{"n": n}, pgx.RowTo[uuid.UUID])
+	ids, err := postgres.Query(ctx, s.db, overtimeSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("read requests past their deadline: %w", err)
 	}
@@ -149,7 +147,7 @@ func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
 // than that concern nobody.
 func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
 	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
-	at, err := query(ctx, s, sql, nil, pgx.RowTo[time.Time])
+	at, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[time.Time])
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the oldest live request: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 func overdueRows(tb testing.TB, s *Store) []Row {
@@ -24,7 +26,7 @@ func overdueRows(tb testing.TB, s *Store) []Row {
 // checkIn is how long until the row's next check, by the database's clock.
 func checkIn(tb testing.TB, s *Store, id uuid.UUID) time.Duration {
 	tb.Helper()
-	return seconds(ask[float64](tb, s, `SELECT extract(epoch FROM check_at - now())::float8 FROM requests WHERE id = $1`, id)[0])
+	return postgres.Duration(ask[float64](tb, s, `SELECT extract(epoch FROM check_at - now())::float8 FROM requests WHERE id = $1`, id)[0])
 }
 
 func alarm(tb testing.TB, s *Store) int64 {
@@ -68,7 +70,7 @@ func TestAlarmMakesLiveRowsDue(t *testing.T) {
 	if n := alarm(t, s); n != int64(len(live)) {
 		t.Errorf("Alarm = %d, want %d", n, len(live))
 	}
-	got := column(overdueRows(t, s), func(r Row) uuid.UUID { return r.ID })
+	got := postgres.Column(overdueRows(t, s), func(r Row) uuid.UUID { return r.ID })
 	byText := cmpopts.SortSlices(func(a, b uuid.UUID) bool { return a.String() < b.String() })
 	if diff := cmp.Diff(live, got, byText); diff != "" {
 		t.Errorf("overdue after the alarm (-want +got):\n%s", diff)
@@ -92,7 +94,7 @@ func TestOverdueBringsOpenSteps(t *testing.T) {
 		if got.ID == r.ID {
 			want = []int{2, 3}
 		}
-		if diff := cmp.Diff(want, column(got.Steps, func(st Step) int { return st.Index })); diff != "" {
+		if diff := cmp.Diff(want, postgres.Column(got.Steps, func(st Step) int { return st.Index })); diff != "" {
 			t.Errorf("open steps (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(look(t, s, got.ID), got, asRead, cmpopts.IgnoreFields(Step{}, "DueIn")); diff != "" {
@@ -374,7 +376,7 @@ func TestLoadRebuildsTheChain(t *testing.T) {
 		Turn, Index   int
 		State, Output string
 	}
-	got := column(chain.Steps, func(st Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
+	got := postgres.Column(chain.Steps, func(st Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
 	want := []line{
 		{1, 0, StepDone, "first"},
 		{1, 1, StepDone, "found"},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Chain is a request as a worker needs it: the row, the body it was accepted with, and every step recorded so far, in order.
@@ -30,7 +32,7 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
 // Load reads a claimed request with its chain, in a statement shared with other loads of the same moment. ErrNotFound: it was
 // deleted, or never claimed.
 func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
-	chain, err := s.loads.do(ctx, id)
+	chain, err := s.loads.Do(ctx, id)
 	if err == nil && chain == nil {
 		err = ErrNotFound
 	}
@@ -41,7 +43,7 @@ func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
 }
 
 func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) {
-	rows, err := s.send(ctx, loadChainSQL, args{"ids": ids(all, func(id uuid.UUID) uuid.UUID { return id })})
+	rows, err := s.db.Send(ctx, loadChainSQL, postgres.Args{"ids": postgres.IDs(all, func(id uuid.UUID) uuid.UUID { return id })})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	if err != nil {
 		return nil, err
 	}
-	return column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
+	return postgres.Column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
 }
 
 // collectChains reads the rows of statements that select what loadChainSQL does.
@@ -65,13 +67,13 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 		chain := chains[row.ID]
 		if chain == nil {
 			chain = &Chain{Row: row}
-			chain.DueIn, chain.Remaining, chain.Age = seconds(dueIn), seconds(remaining), seconds(age)
+			chain.DueIn, chain.Remaining, chain.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 			chains[row.ID] = chain
 		}
 		if body != nil {
 			chain.Body = body
 		}
-		step.DueIn, step.Took = seconds(stepDueIn), time.Duration(took)*time.Microsecond
+		step.DueIn, step.Took = postgres.Duration(stepDueIn), time.Duration(took)*time.Microsecond
 		chain.Steps = append(chain.Steps, step)
 		return nil
 	})
@@ -110,7 +112,7 @@ RETURNING ` + rowColumns
 // commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
 // on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
 func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
-	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, args{"crashed": crashed})
+	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
 }
 
 const raiseToolsSQL = `
@@ -128,7 +130,7 @@ RETURNING s.idx`
 // RaiseTools gives every tool call of the turn that is due a new attempt, for when the bus lost sight of the old ones: whoever still
 // makes those can commit nothing any more. ErrStale: the turn is over or none of its calls is due.
 func (s *Store) RaiseTools(ctx context.Context, r Row) error {
-	raised, err := query(ctx, s, raiseToolsSQL, args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
+	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
 	if err == nil && len(raised) == 0 {
 		err = ErrStale
 	}
@@ -146,9 +148,9 @@ UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
 // ended without a result. A lower count than the last one changes nothing. The
 // fence's attempt is the step's.
 func (s *Store) CallsLost(ctx context.Context, f Fence, index, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	ctx, cancel := context.WithTimeout(ctx, postgres.StatementTimeout)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, callLostSQL, args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
+	_, err := s.db.Exec(ctx, callLostSQL, postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
 	if err != nil {
 		return fmt.Errorf("count the lost calls of %s: %w", f.ID, err)
 	}
@@ -175,12 +177,12 @@ func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, caus
 	if err != nil {
 		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
 	}
-	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, args{"wait": wait.Seconds(), "error": note})
+	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, postgres.Args{"wait": wait.Seconds(), "error": note})
 }
 
-func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a args) (Row, error) {
+func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a postgres.Args) (Row, error) {
 	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
-	rows, err := query(ctx, s, sql, a, scanRow)
+	rows, err := postgres.Query(ctx, s.db, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
 	}

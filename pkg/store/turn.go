@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // NewStep is a step that a turn's commit makes due, or records as failed at once.
@@ -130,7 +132,7 @@ SELECT ord FROM done`
 // with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
 // ErrStale: nothing was written, look at the row again.
 func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
-	turned, err := s.turns.do(ctx, t)
+	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
 		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, err)
 	}
@@ -154,29 +156,29 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	}
 	args := turnArgs(all)
 	addStepArgs(args, steps)
-	rows, err := s.send(ctx, commitTurnSQL, args)
+	rows, err := s.db.Send(ctx, commitTurnSQL, args)
 	if err != nil {
 		return nil, err
 	}
 	return turned(rows, len(all))
 }
 
-func turnArgs(all []TurnCommit) args {
-	return args{
-		"ids":        ids(all, func(t TurnCommit) uuid.UUID { return t.ID }),
-		"epochs":     column(all, func(t TurnCommit) int { return t.Epoch }),
-		"turns":      column(all, func(t TurnCommit) int { return t.Turn }),
-		"attempts":   column(all, func(t TurnCommit) int { return t.Attempt }),
-		"outputs":    column(all, func(t TurnCommit) []byte { return t.Output }),
-		"errors":     column(all, func(t TurnCommit) []byte { return t.Error }),
-		"tokens_in":  column(all, func(t TurnCommit) int64 { return t.InputTokens }),
-		"tokens_out": column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
-		"took":       column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
-		"stages":     column(all, func(t TurnCommit) string { return string(t.stage()) }),
-		"pendings":   column(all, TurnCommit.due),
-		"outcomes":   column(all, func(t TurnCommit) string { return string(t.Outcome) }),
-		"reasons":    column(all, func(t TurnCommit) string { return t.Reason }),
-		"states": column(all, func(t TurnCommit) string {
+func turnArgs(all []TurnCommit) postgres.Args {
+	return postgres.Args{
+		"ids":        postgres.IDs(all, func(t TurnCommit) uuid.UUID { return t.ID }),
+		"epochs":     postgres.Column(all, func(t TurnCommit) int { return t.Epoch }),
+		"turns":      postgres.Column(all, func(t TurnCommit) int { return t.Turn }),
+		"attempts":   postgres.Column(all, func(t TurnCommit) int { return t.Attempt }),
+		"outputs":    postgres.Column(all, func(t TurnCommit) []byte { return t.Output }),
+		"errors":     postgres.Column(all, func(t TurnCommit) []byte { return t.Error }),
+		"tokens_in":  postgres.Column(all, func(t TurnCommit) int64 { return t.InputTokens }),
+		"tokens_out": postgres.Column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
+		"took":       postgres.Column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
+		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.stage()) }),
+		"pendings":   postgres.Column(all, TurnCommit.due),
+		"outcomes":   postgres.Column(all, func(t TurnCommit) string { return string(t.Outcome) }),
+		"reasons":    postgres.Column(all, func(t TurnCommit) string { return t.Reason }),
+		"states": postgres.Column(all, func(t TurnCommit) string {
 			if t.Failed {
 				return StepFailed
 			}
@@ -185,17 +187,17 @@ func turnArgs(all []TurnCommit) args {
 	}
 }
 
-func addStepArgs(a args, steps []ownedStep) {
-	a["s_ords"] = column(steps, func(n ownedStep) int64 { return n.owner })
-	a["s_idx"] = column(steps, func(n ownedStep) int { return n.Index })
-	a["s_names"] = column(steps, func(n ownedStep) string { return n.Name })
-	a["s_pools"] = column(steps, func(n ownedStep) string { return n.Pool })
-	a["s_calls"] = column(steps, func(n ownedStep) string { return n.CallID })
-	a["s_inputs"] = column(steps, func(n ownedStep) []byte { return n.Input })
-	a["s_hashes"] = column(steps, func(n ownedStep) []byte { return n.InputHash })
-	a["s_places"] = column(steps, func(n ownedStep) int { return n.Place })
-	a["s_outputs"] = column(steps, func(n ownedStep) []byte { return n.Output })
-	a["s_errors"] = column(steps, func(n ownedStep) []byte { return n.Error })
+func addStepArgs(a postgres.Args, steps []ownedStep) {
+	a["s_ords"] = postgres.Column(steps, func(n ownedStep) int64 { return n.owner })
+	a["s_idx"] = postgres.Column(steps, func(n ownedStep) int { return n.Index })
+	a["s_names"] = postgres.Column(steps, func(n ownedStep) string { return n.Name })
+	a["s_pools"] = postgres.Column(steps, func(n ownedStep) string { return n.Pool })
+	a["s_calls"] = postgres.Column(steps, func(n ownedStep) string { return n.CallID })
+	a["s_inputs"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Input })
+	a["s_hashes"] = postgres.Column(steps, func(n ownedStep) []byte { return n.InputHash })
+	a["s_places"] = postgres.Column(steps, func(n ownedStep) int { return n.Place })
+	a["s_outputs"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Output })
+	a["s_errors"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Error })
 }
 
 // turned says for each of n items whether the statement returned its place.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // asRead drops what only a reader's clock decides, and a payload of no step.
@@ -68,7 +70,7 @@ func TestCommitTurn(t *testing.T) {
 			if diff := cmp.Diff(look(t, s, r.ID), got, asRead); diff != "" {
 				t.Errorf("the row read (-) and the row returned (+) differ:\n%s", diff)
 			}
-			states := column(steps(t, s, r.ID), func(st Step) string { return st.State })
+			states := postgres.Column(steps(t, s, r.ID), func(st Step) string { return st.State })
 			if diff := cmp.Diff(tt.wantStates, states); diff != "" {
 				t.Errorf("states of the steps (-want +got):\n%s", diff)
 			}

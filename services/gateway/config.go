@@ -9,7 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -17,7 +17,7 @@ import (
 
 // Config is read from the environment, but for the last four fields, which the caller of Run sets.
 type Config struct {
-	Store store.Config
+	Store postgres.Config
 	Bus   bus.Config
 	// RegistryFile names the models, the tools and the tenants, which are read again when it changes. With Registry set, only the
 	// tenants are read, and only when they change.

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
@@ -53,11 +54,12 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Registry = reg
 	}
 	cfg.Store.Log = cfg.Runtime.Log
-	st, err := store.Open(cfg.Store)
+	db, err := postgres.Open(cfg.Store)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
+	defer db.Close()
+	st := store.New(db)
 	b, err := bus.Connect(ctx, cfg.Bus, "gateway", cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {
 		return err
@@ -79,8 +81,8 @@ func Run(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("listen for the API: %w", err)
 		}
 	}
-	cfg.Runtime.Health.Check("gateway.postgres", st.Ping)
-	defer cfg.Runtime.DatabaseUp(st.Up)()
+	cfg.Runtime.Health.Check("gateway.postgres", db.Ping)
+	defer cfg.Runtime.DatabaseUp(db.Up)()
 	return s.serve(ctx, listener)
 }
 

@@ -23,6 +23,8 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
@@ -54,7 +56,7 @@ func TestMain(m *testing.M) {
 }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := store.Migrate(ctx, url)
+	_, err := migrations.Apply(ctx, url)
 	return err
 }
 
@@ -80,11 +82,12 @@ func raise(tb testing.TB, change ...func(*Config)) *stand {
 	broker := bustest.NewBroker(tb)
 	s := &stand{tb: tb, nats: broker, bus: bustest.Connect(tb, broker), ended: make(chan error, 1)}
 	cfg := s.config(change)
-	st, err := store.Open(cfg.Store)
+	db, err := postgres.Open(cfg.Store)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(st.Close)
+	tb.Cleanup(db.Close)
+	st := store.New(db)
 	s.store = st
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(tb.Context()))
 	s.drain = cancel
@@ -111,7 +114,7 @@ func (s *stand) config(change []func(*Config)) Config {
 	s.logs = logs
 	s.rt = process.NewRuntime("gateway", process.Config{}, zap.New(core))
 	cfg := Config{
-		Store: store.Config{MaxConns: 4}, Bus: bustest.Config(s.nats), Registry: models(s.tb, 0), Runtime: s.rt, APIKey: testKey,
+		Store: postgres.Config{MaxConns: 4}, Bus: bustest.Config(s.nats), Registry: models(s.tb, 0), Runtime: s.rt, APIKey: testKey,
 		KeyPepper: string(testPepper), SealKeys: testSeal,
 		MaxBody: 16 << 20, BacklogMax: 1000, PollInterval: time.Hour, DrainGrace: 50 * time.Millisecond, Listener: listener,
 	}

@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
@@ -31,11 +32,12 @@ type maker struct {
 
 func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID) error) *maker {
 	t.Helper()
-	st, err := store.Open(store.Config{URL: storetest.Database(t, migrate), MaxConns: 4})
+	db, err := postgres.Open(postgres.Config{URL: storetest.Database(t, migrate), MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(st.Close)
+	t.Cleanup(db.Close)
+	st := store.New(db)
 	cfg := Config{Registry: models(t, 0), Runtime: process.NewRuntime("gateway", process.Config{}, zap.NewNop()), MaxBody: 1 << 20}
 	s, err := newServer(cfg, st, bustest.Connect(t, bustest.NewBroker(t)))
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
@@ -114,11 +115,12 @@ func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	s := raise(t, append(change, func(c *Config) {
 		c.Store.URL, c.PollInterval = u.String(), 50*time.Millisecond
 	})...)
-	own, err := store.Open(store.Config{URL: direct, MaxConns: 2})
+	db, err := postgres.Open(postgres.Config{URL: direct, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(own.Close)
+	t.Cleanup(db.Close)
+	own := store.New(db)
 	s.store, s.database = own, direct
 	return s, tap
 }

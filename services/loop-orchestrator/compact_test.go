@@ -38,7 +38,7 @@ func (s *stand) says(text, finish string) {
 func TestACompactionIsOneStep(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
+	s.caller.Keys = seals(t)
 	s.says("They met.", "stop")
 	row := s.claimed(t, compacts(`{"model":"m","input":[{"role":"developer","content":"Be brief."},{"role":"user","content":"hi"},
 		{"role":"assistant","content":"ho"},{"id":"msg_own","role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"data:x"}]}]}`))
@@ -79,7 +79,7 @@ func TestACompactionIsOneStep(t *testing.T) {
 	if err := json.Unmarshal(got.Output[2], &item); err != nil || item.Type != "compaction" || item.ID != "cmp_"+id+"00010002" {
 		t.Errorf("the last item is %s, %v", got.Output[2], err)
 	}
-	content, err := s.keys.Open("default", item.Encrypted)
+	content, err := s.caller.Keys.Open("default", item.Encrypted)
 	if err != nil || content.Summary != "They met." || len(content.Kept) != 1 || content.Kept[0].Role != "developer" {
 		t.Errorf("it holds %+v, %v", content, err)
 	}
@@ -88,8 +88,8 @@ func TestACompactionIsOneStep(t *testing.T) {
 func TestWhatAModelIsShownOfACompaction(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
-	text, err := s.keys.Seal("default", compaction.Content{Summary: "They met."})
+	s.caller.Keys = seals(t)
+	text, err := s.caller.Keys.Seal("default", compaction.Content{Summary: "They met."})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,8 +150,8 @@ func TestWhatAModelIsShownOfACompaction(t *testing.T) {
 func TestCompactionsThatFail(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
-	text, err := s.keys.Seal("acme", compaction.Content{Summary: "They met."})
+	s.caller.Keys = seals(t)
+	text, err := s.caller.Keys.Seal("acme", compaction.Content{Summary: "They met."})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,23 +163,23 @@ func TestCompactionsThatFail(t *testing.T) {
 		code   string
 		calls  int32
 	}{
-		"a body that another version took": {compacts(`{"model":"m"}`), s.keys, "stop", "invalid_prompt", 0},
+		"a body that another version took": {compacts(`{"model":"m"}`), s.caller.Keys, "stop", "invalid_prompt", 0},
 		"a model that is gone": {func(n *store.NewRequest) {
 			compacts(`{"model":"gone","input":"x"}`)(n)
 			n.Model = "gone"
-		}, s.keys, "stop", "model_not_found", 0},
+		}, s.caller.Keys, "stop", "model_not_found", 0},
 		"no secret":             {hi, compaction.Keys{}, "stop", "server_error", 0},
-		"half a summary":        {hi, s.keys, "length", "max_output_tokens", 1},
-		"another tenant's item": {compacts(`{"model":"m","input":[{"type":"compaction","encrypted_content":"` + text + `"}]}`), s.keys, "stop", "invalid_encrypted_content", 0},
+		"half a summary":        {hi, s.caller.Keys, "length", "max_output_tokens", 1},
+		"another tenant's item": {compacts(`{"model":"m","input":[{"type":"compaction","encrypted_content":"` + text + `"}]}`), s.caller.Keys, "stop", "invalid_encrypted_content", 0},
 		"a response with such an item": {func(n *store.NewRequest) {
 			n.Body = []byte(`{"model":"m","input":[{"type":"compaction","encrypted_content":"` + text + `"}]}`)
-		}, s.keys, "stop", "invalid_encrypted_content", 0},
+		}, s.caller.Keys, "stop", "invalid_encrypted_content", 0},
 		"a response without a secret": {func(n *store.NewRequest) {
 			n.Body = []byte(`{"model":"m","input":[{"role":"user","content":"hi"},{"type":"compaction_trigger"}]}`)
 		}, compaction.Keys{}, "stop", "server_error", 0},
-		"a response that is not there": {func(n *store.NewRequest) { hi(n); n.Parent = n.ID }, s.keys, "stop", "previous_response_not_found", 0},
+		"a response that is not there": {func(n *store.NewRequest) { hi(n); n.Parent = n.ID }, s.caller.Keys, "stop", "previous_response_not_found", 0},
 	} {
-		s.keys = tt.keys
+		s.caller.Keys = tt.keys
 		s.says("They met.", tt.finish)
 		before := s.calls.Load()
 		row := s.claimed(t, tt.change)
@@ -195,7 +195,7 @@ func TestCompactionsThatFail(t *testing.T) {
 func TestAnEmptySummaryIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
+	s.caller.Keys = seals(t)
 	s.says(" ", "stop")
 	row := s.claimed(t, compacts(`{"model":"m","input":"hi"}`))
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
@@ -210,7 +210,7 @@ func TestAnEmptySummaryIsAskedForAgain(t *testing.T) {
 func TestARunShortensItsHistory(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
+	s.caller.Keys = seals(t)
 	answers := []string{
 		`{"choices":[{"message":{"tool_calls":[{"id":"c","type":"function","function":{"name":"nope","arguments":"{}"}}]}}],"usage":{"prompt_tokens":990,"completion_tokens":20}}`,
 		`{"choices":[{"message":{"content":"They met."}}],"usage":{"prompt_tokens":1100,"completion_tokens":500}}`,

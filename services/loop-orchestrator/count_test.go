@@ -30,15 +30,15 @@ func (s *stand) speaks(t *testing.T, dialect string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Registry = reg
+	s.Registry, s.caller.Registry = reg, reg
 }
 
 func TestTokensAreEstimatedWithoutACall(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.keys = seals(t)
+	s.caller.Keys = seals(t)
 	s.speaks(t, registry.Chat)
-	sealed, err := s.keys.Seal("default", compaction.Content{Summary: "They met."})
+	sealed, err := s.caller.Keys.Seal("default", compaction.Content{Summary: "They met."})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,7 +192,7 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 			s.streams(`{"model":"m","choices":[{"index":0,"finish_reason":"stop"}]}`, `[DONE]`)
 			row := s.claimed(t, chats)
 			if begun {
-				w := s.Bus.OpenLive(t.Context(), stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
+				w := s.Bus.OpenLive(t.Context(), dispatch.Identity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
 				w.Write(livestream.Snapshot(event.Event{Data: []byte(`{}`)}))
 				w.Close()
 			}

@@ -22,17 +22,21 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/turn"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := store.Migrate(ctx, url)
+	_, err := migrations.Apply(ctx, url)
 	return err
 }
 
@@ -67,11 +71,12 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	s.database = storetest.Database(t, migrate)
-	st, err := store.Open(store.Config{URL: s.database, MaxConns: 2})
+	db, err := postgres.Open(postgres.Config{URL: s.database, MaxConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(st.Close)
+	t.Cleanup(db.Close)
+	st := store.New(db)
 	b := bustest.Connect(t, s.broker)
 	if err := b.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, ResultsSince: time.Now()}); err != nil {
 		t.Fatal(err)
@@ -80,8 +85,9 @@ func newStand(t *testing.T) *stand {
 		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
-	s.orchestrator = &orchestrator{Worker: w, upstream: upstream.Client{HTTP: modelClient(4)}, now: time.Now}
-	t.Cleanup(s.upstream.HTTP.CloseIdleConnections)
+	client := newModelClient(4)
+	t.Cleanup(client.CloseIdleConnections)
+	s.orchestrator = newOrchestrator(w, compaction.Keys{}, upstream.Client{HTTP: client})
 	return s
 }
 
@@ -114,8 +120,8 @@ func (s *stand) look(t *testing.T, id uuid.UUID) store.Row {
 
 // deliver hands over the row's turn command.
 func (s *stand) deliver(ctx context.Context, row store.Row, delivered int, repeat bool) error {
-	return s.turn(ctx, bus.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
-		Lane: row.Lane, Repeat: repeat, Identity: stepIdentity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
+	return s.turns.Handle(ctx, bus.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
+		Lane: row.Lane, Repeat: repeat, Identity: dispatch.Identity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
 	}})
 }
 
@@ -187,14 +193,14 @@ func TestATurnThatKillsItsTakersIsQuarantined(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	row := s.claimed(t)
-	for range poisonCrashes {
+	for range turn.MaxCrashes {
 		if err := s.deliver(t.Context(), row, 2, false); err != nil {
 			t.Fatal(err)
 		}
 		row = s.look(t, row.ID)
 	}
 	if row.Stage != store.StageSettle || row.Outcome != store.Failed || row.Reason != "poison" || s.calls.Load() != 0 {
-		t.Errorf("after %d crashes the row is %+v, want it failed as poison", poisonCrashes, row)
+		t.Errorf("after %d crashes the row is %+v, want it failed as poison", turn.MaxCrashes, row)
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(s.broker))
 	if err != nil {

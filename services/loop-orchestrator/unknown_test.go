@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // sql changes the schema as a bug or an operator would.
@@ -92,7 +93,7 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	e := resultOf(s.question(bad))
 	e.GetToolCompleted().Output = []byte("poison")
 	batch := []bus.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}}
-	if err := errors.Join(s.results(t.Context(), batch)...); err != nil {
+	if err := errors.Join(s.results.Handle(t.Context(), batch)...); err != nil {
 		t.Fatalf("the batch ended with %v, want it to be handled", err)
 	}
 	for row, want := range map[*store.Row]string{&bad: "SQLSTATE 23514", &good: "fine"} {
@@ -113,7 +114,7 @@ func TestUnrecordableErrorIsReturned(t *testing.T) {
 	s := newStand(t)
 	row := s.claimed(t)
 	s.sql(t, raises("42703", "true"))
-	if err := s.deliver(t.Context(), row, 1, false); store.Reason(err) != "the database answered SQLSTATE 42703" {
+	if err := s.deliver(t.Context(), row, 1, false); postgres.Reason(err) != "the database answered SQLSTATE 42703" {
 		t.Errorf("the turn ended with %v, want the cause", err)
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/localpg"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/cli/internal/address"
 	"windlass.dev/windlass/services/cli/internal/datafolder"
 )
@@ -55,9 +56,9 @@ func (d *dev) usePostgres(ctx context.Context) error {
 			return err
 		}
 	}
-	err := store.Await(ctx, d.DatabaseURL, databaseWait, d.logDatabaseWait)
+	err := postgres.Await(ctx, d.DatabaseURL, databaseWait, d.logDatabaseWait)
 	if err == nil {
-		_, err = store.Migrate(ctx, d.DatabaseURL)
+		_, err = migrations.Apply(ctx, d.DatabaseURL)
 	}
 	if err != nil {
 		return d.explainDatabase(err)

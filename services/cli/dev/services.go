@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/cli/internal/datafolder"
 	"windlass.dev/windlass/services/finalizer"
@@ -36,7 +36,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := store.Config{URL: d.DatabaseURL, MaxConns: maxConns}
+	db := postgres.Config{URL: d.DatabaseURL, MaxConns: maxConns}
 	nats, err := d.busConfig()
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
 			return claimer.Run(ctx, claimer.Config{
-				Config: common("claimer"), Keep: claimer.Keep{Retention: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
+				Config: common("claimer"), Retention: claimer.Retention{Stored: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
 			})
 		},
 		func(ctx context.Context) error {

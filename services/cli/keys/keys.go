@@ -4,6 +4,7 @@ package keys
 
 import (
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Command makes, lists and revokes the API keys of tenants.
@@ -20,10 +21,11 @@ type database struct {
 
 // use opens the store for one command.
 func (d database) use(do func(*store.Store) error) error {
-	s, err := store.Open(store.Config{URL: d.DatabaseURL, MaxConns: 1})
+	db, err := postgres.Open(postgres.Config{URL: d.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer db.Close()
+	s := store.New(db)
 	return do(s)
 }

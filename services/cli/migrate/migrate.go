@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
 )
 
 // Command brings a database to this binary's schema.
@@ -23,9 +23,9 @@ run at once. Migrations only go forward, and one release works with the schema o
 // Run migrates or checks.
 func (c *Command) Run(ctx context.Context) error {
 	if c.Check {
-		return store.CheckSchema(ctx, c.DatabaseURL)
+		return migrations.Check(ctx, c.DatabaseURL)
 	}
-	version, err := store.Migrate(ctx, c.DatabaseURL)
+	version, err := migrations.Apply(ctx, c.DatabaseURL)
 	if err != nil {
 		return err
 	}

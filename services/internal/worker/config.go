@@ -8,14 +8,14 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // Config is read from the environment, except the last two fields, which the
 // caller of Run sets.
 type Config struct {
-	Store store.Config
+	Store postgres.Config
 	Bus   bus.Config
 	// RegistryFile names the models and tools. It is not read if Registry is set.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`

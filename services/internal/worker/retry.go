@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // RetryOutage repeats op while the database or the bus is unavailable, with full
@@ -46,5 +46,5 @@ func Retry[T any](ctx context.Context, w *Worker, op func(context.Context) (T, e
 // Unavailable reports whether an error means that the database or the bus is
 // unavailable. Such an error passes by itself; every other is final.
 func Unavailable(err error) bool {
-	return !errors.Is(err, bus.ErrTooLarge) && (store.Unavailable(err) || bus.Unavailable(err))
+	return !errors.Is(err, bus.ErrTooLarge) && (postgres.Unavailable(err) || bus.Unavailable(err))
 }

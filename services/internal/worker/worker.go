@@ -15,17 +15,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // Worker is safe for concurrent use.
 type Worker struct {
+	DB       *postgres.DB
 	Store    *store.Store
 	Bus      *bus.Bus
 	Publish  dispatch.Publisher
@@ -52,17 +55,17 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 	}
 	log := cfg.Runtime.Log
 	cfg.Store.Log = log
-	st, err := store.Open(cfg.Store)
+	db, err := postgres.Open(cfg.Store)
 	if err != nil {
 		return nil, err
 	}
 	b, err := bus.Connect(ctx, cfg.Bus, service, log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {
-		st.Close()
+		db.Close()
 		return nil, err
 	}
 	w := &Worker{
-		Store: st, Bus: b, Registry: reg, Log: log,
+		DB: db, Store: store.New(db), Bus: b, Registry: reg, Log: log,
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key(cfg.DispatchKey)},
 		Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
 	}
@@ -70,8 +73,8 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 		w.Close(ctx)
 		return nil, err
 	}
-	w.unregister = cfg.Runtime.DatabaseUp(st.Up)
-	cfg.Runtime.Health.Check(service+".postgres", st.Ping)
+	w.unregister = cfg.Runtime.DatabaseUp(db.Up)
+	cfg.Runtime.Health.Check(service+".postgres", db.Ping)
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	return w, nil
 }
@@ -94,7 +97,7 @@ func (w *Worker) Close(ctx context.Context) {
 	if w.unregister != nil {
 		w.unregister()
 	}
-	w.Store.Close()
+	w.DB.Close()
 }
 
 // Dispatch publishes what committed rows need, and retries while the bus is
@@ -112,4 +115,31 @@ func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) e
 		return nil
 	}
 	return err
+}
+
+// PublishDue publishes what a row needs now, as the answer to a command that the
+// row does not wait for: the worker that moved the row may have died before it
+// published. It returns bus.ErrStale once it has.
+func (w *Worker) PublishDue(ctx context.Context, row store.Row) error {
+	if err := w.Dispatch(ctx, true, row); err != nil {
+		return err
+	}
+	return bus.ErrStale
+}
+
+// CatchUp reads a request's row and publishes what it needs now; see PublishDue.
+func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
+	row, err := w.Look(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return bus.ErrStale
+	}
+	if err != nil {
+		return err
+	}
+	return w.PublishDue(ctx, row)
+}
+
+// Look reads a request's row.
+func (w *Worker) Look(ctx context.Context, id uuid.UUID) (store.Row, error) {
+	return Retry(ctx, w, func(ctx context.Context) (store.Row, error) { return w.Store.Look(ctx, id) })
 }

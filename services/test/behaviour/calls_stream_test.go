@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/mock"
@@ -111,11 +112,12 @@ func streamedCalls(t *testing.T, s *stack.Stack) {
 // archivedCalls: the chunks of a stream that came to its end are kept as long as the request is, for whoever may have them again; those
 // of one that failed are not.
 func archivedCalls(t *testing.T, s *stack.Stack) {
-	st, err := store.Open(store.Config{URL: s.DatabaseURL, MaxConns: 1})
+	db, err := postgres.Open(postgres.Config{URL: s.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
+	defer db.Close()
+	st := store.New(db)
 	for _, plan := range []mock.Plan{
 		{Seed: 9780, Text: "one two three"}, {Seed: 9781, Text: "one two three", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}},
 	} {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/localpg"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -62,7 +62,7 @@ func newWorldBehind(t *testing.T, front func(url string) string, more ...string)
 	w.startMock()
 	w.database = localpg.Config{DataDir: filepath.Join(dir, "postgres")}
 	w.startPostgres()
-	if _, err := store.Migrate(t.Context(), w.url); err != nil {
+	if _, err := migrations.Apply(t.Context(), w.url); err != nil {
 		t.Fatalf("migrate: %v", err)
 	}
 	w.nats = newBroker(t, dir)

@@ -26,7 +26,8 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -134,7 +135,7 @@ func (s *Stack) tellLogs(tb testing.TB) {
 }
 
 func migrate(ctx context.Context, url string) error {
-	_, err := store.Migrate(ctx, url)
+	_, err := migrations.Apply(ctx, url)
 	return err
 }
 
@@ -171,7 +172,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 
 // parts are the five services, told where everything is.
 func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Listener) []func(context.Context) error {
-	db, nats := store.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
+	db, nats := postgres.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
 	nats.AckWait = ackWait
 	s.change(&nats)
 	common := func(name string) worker.Config {

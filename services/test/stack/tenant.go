@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -12,11 +13,12 @@ func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) 
 	tb.Helper()
 	pepper := apikey.Pepper(keyPepper)
 	key := pepper.New()
-	db, err := store.Open(store.Config{URL: s.DatabaseURL, MaxConns: 1})
+	pool, err := postgres.Open(postgres.Config{URL: s.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer db.Close()
+	defer pool.Close()
+	db := store.New(pool)
 	n := store.NewKey{ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses}}
 	for _, c := range change {
 		c(&n)

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
@@ -100,7 +101,7 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 func (g *Gate) cleanUp(x *httpapi.Exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
-	case store.Unavailable(err):
+	case postgres.Unavailable(err):
 		if n.Once.Key == "" {
 			g.canceller.CancelLater(n.Tenant, n.ID)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -200,9 +201,9 @@ func TestKnownKeyOutlivesTheDatabaseForAMinute(t *testing.T) {
 func TestOutageIsNotAskedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
-		s.change(func(s *shelf) { s.err = store.ErrSchema }) // of a kind that is not repeated within one look
+		s.change(func(s *shelf) { s.err = migrations.ErrSchema }) // of a kind that is not repeated within one look
 		for range 1000 {
-			wantKey(t, ring, "k", store.ErrSchema, "without a database")
+			wantKey(t, ring, "k", migrations.ErrSchema, "without a database")
 		}
 		wantAsked(t, s, 1, "without a database")
 	})

@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // RetryAfter is how long clients are asked to wait for a dependency that is
@@ -78,7 +78,7 @@ func FaultOf(err error) *fault.Error {
 // Unavailable reports whether an error means that the database or the bus is
 // away: the same request may succeed in a second. Every other error is a bug or
 // a broken installation, and a client gets a 500 that names its log line.
-func Unavailable(err error) bool { return store.Unavailable(err) || bus.Unavailable(err) }
+func Unavailable(err error) bool { return postgres.Unavailable(err) || bus.Unavailable(err) }
 
 // Unsupported refuses a parameter that this server does not serve.
 func Unsupported(param, message string) *fault.Error {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Timeout bounds the queries of one request. With the database away, a client
@@ -44,7 +44,7 @@ func Retry[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.C
 	tasks.Go(func() {
 		for pause := firstPause; ; pause = min(2*pause, lastPause) {
 			value, err := ask(ctx)
-			if err == nil || !store.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
+			if err == nil || !postgres.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
 				answers <- answer{value, err}
 				return
 			}

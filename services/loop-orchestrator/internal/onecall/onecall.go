@@ -11,17 +11,18 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
 
-// Call is a loaded request and who answers it.
+// Call is one model call.
 type Call struct {
 	Upstream upstream.Client
-	Model    registry.Model
+	Headers  upstream.Headers
+	Model    registry.Model // serves the call
 	Endpoint relay.Endpoint
-	Chain    store.Chain
+	Name     string // of the model, as the client knows it
+	Body     []byte // as the client sent it
 }
 
 // Do makes the call and says what is to be committed; the fence is the caller's to fill in. A *model.CallError is the upstream's
@@ -59,14 +60,14 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 		}
 	}
 	return store.TurnCommit{
-		Output: answer.JSON(c.Chain.Model), Outcome: store.Completed,
+		Output: answer.JSON(c.Name), Outcome: store.Completed,
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
 }
 
 func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
 	at := c.Model.Upstream
-	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.headers(), request.Stream, hear)
+	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
 }
 
 // Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can
@@ -140,7 +141,7 @@ func malformed(err error) *model.CallError {
 }
 
 func (c Call) request() (*relay.Request, error) {
-	request, fault := relay.Decode(c.Endpoint, c.Chain.Body)
+	request, fault := relay.Decode(c.Endpoint, c.Body)
 	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
 		return nil, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
 	}
@@ -148,9 +149,3 @@ func (c Call) request() (*relay.Request, error) {
 }
 
 func (c Call) path() string { return "/" + string(c.Endpoint) }
-
-func (c Call) headers() upstream.Headers {
-	return upstream.Headers{
-		IdempotencyKey: dispatch.IdempotencyKey(c.Chain.ID, c.Chain.Turn, 0, ""), Traceparent: c.Chain.Trace,
-	}
-}

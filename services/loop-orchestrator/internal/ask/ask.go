@@ -1,0 +1,137 @@
+// Package ask answers the questions of tool-runners about commands that were
+// delivered or published before: is the call still due?
+//
+// It promises that a call is due only while its row waits for it and the step
+// stream holds no result of it, and that nothing a client of the bus can forge
+// makes a call due (TestAnswersFollowTheRowAndTheResults in loop-orchestrator).
+package ask
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/worker"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/results"
+)
+
+const (
+	// clockSkew is how far the clocks of Postgres and NATS may differ where their
+	// times are compared.
+	clockSkew = 10 * time.Minute
+	// markSkew is the same for the stream of marks. It is short: a call that began
+	// so soon after the stream was created again counts as uncertain.
+	markSkew = 10 * time.Second
+	// overlooked is the age from which a result that the stream holds is committed
+	// here instead of by the consumer of results.
+	overlooked = 30 * time.Second
+)
+
+// Answerer answers questions. Safe for concurrent use.
+type Answerer struct {
+	Worker *worker.Worker
+	// Commit commits a result that its consumer has overlooked.
+	Commit func(context.Context, []bus.Delivery) error
+	Now    func() time.Time
+}
+
+// Answer answers one question, from the row and, while the row waits, from the
+// results in the step stream.
+func (a *Answerer) Answer(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error) {
+	id := q.GetIdentity()
+	f, err := dispatch.Fence(id)
+	if err != nil || !a.Worker.Publish.Key.Holds(q.GetDispatchToken(), id, q.GetCallId()) {
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
+	}
+	row, err := a.Worker.Store.Look(ctx, f.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
+	case err != nil:
+		return nil, err
+	case row.Status != store.InProgress || row.Stage != store.StageTools || row.Epoch != f.Epoch || row.Turn != f.Turn:
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
+	}
+	step, open := openStep(row, int(id.GetIndex()))
+	switch {
+	case !open:
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_DONE), nil
+	case step.Attempt != f.Attempt || step.CallID != q.GetCallId():
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
+	}
+	stored, err := a.findResult(ctx, row, step, id)
+	if err != nil {
+		return nil, err
+	}
+	if stored {
+		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_DONE), nil
+	}
+	if n := int(q.GetDeliveries()) - 1; n > 0 {
+		if err := a.Worker.Store.CallsLost(ctx, f, step.Index, n); err != nil {
+			return nil, err
+		}
+	}
+	uncertain, err := a.uncertain(ctx, step)
+	return &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE, Uncertain: uncertain}, err
+}
+
+func verdict(v stepv1.ToolVerdict) *stepv1.ToolAnswer { return &stepv1.ToolAnswer{Verdict: v} }
+
+// openStep returns the row's tool step of an index if it waits for a result.
+func openStep(row store.Row, index int) (store.Step, bool) {
+	for _, s := range row.Steps {
+		if s.Index == index {
+			return s, true
+		}
+	}
+	return store.Step{}, false
+}
+
+// findResult reports whether the step stream holds the result of an attempt. It
+// commits a result that its consumer has overlooked.
+func (a *Answerer) findResult(ctx context.Context, row store.Row, step store.Step, id *stepv1.StepIdentity) (bool, error) {
+	var found *stepv1.StepEvent
+	var age time.Duration
+	err := a.Worker.Bus.ToolResults(ctx, row.Tenant, id.GetRequestId(), step.CreatedAt.Add(-clockSkew),
+		func(e *stepv1.StepEvent, stored time.Time) bool {
+			hash, token := results.Echo(e)
+			if proto.Equal(e.GetIdentity(), id) && e.GetCallId() == step.CallID && bytes.Equal(hash, step.InputHash) &&
+				a.Worker.Publish.Key.Holds(token, id, step.CallID) {
+				found, age = e, a.Now().Sub(stored)
+			}
+			return found == nil
+		})
+	if err != nil || found == nil {
+		return false, err
+	}
+	if age < overlooked {
+		return true, nil
+	}
+	// As a redelivery, because the request may need a message, too.
+	err = a.Commit(ctx, []bus.Delivery{{Event: found, Delivered: 2}})
+	if err != nil && !errors.Is(err, bus.ErrStale) {
+		return false, fmt.Errorf("commit an overlooked result: %w", err)
+	}
+	return true, nil
+}
+
+// uncertain reports whether a mark of the call may be lost.
+func (a *Answerer) uncertain(ctx context.Context, step store.Step) (bool, error) {
+	if tool, known := a.Worker.Registry.Tool(step.Name); known && tool.Effect != registry.AtMostOnce {
+		return false, nil
+	}
+	since, err := a.Worker.Bus.MarksSince(ctx)
+	if err != nil {
+		return false, err
+	}
+	return since.After(step.CreatedAt.Add(-markSkew)) || a.Now().Sub(step.CreatedAt) > bus.StepMaxAge-clockSkew, nil
+}

@@ -1,0 +1,161 @@
+// Package modelcall makes the model call of a turn and decides what the turn
+// commits, for every endpoint: a response, a token count, a compaction, or a
+// call whose bodies are passed through.
+//
+// It promises that a call ends with the request's deadline and with the model's
+// timeout, and that every attempt of a turn sends the same idempotency key. It
+// does not promise that a model is called once: a crash between the answer and
+// its commit repeats the call.
+package modelcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/counting"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/toolset"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/lineage"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/live"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/plan"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
+)
+
+// ErrDeadline is the cause of a call that ended with the request's deadline.
+var ErrDeadline = errors.New("the request's deadline passed")
+
+// Caller makes model calls. Safe for concurrent use.
+type Caller struct {
+	Registry *registry.Registry
+	Upstream upstream.Client
+	Keys     compaction.Keys
+	Lineage  lineage.Reader
+	Live     live.Streams
+}
+
+// Call makes the model call of a loaded turn and returns what to commit; the
+// caller fills in the fence. A *model.CallError is the model's failure; other
+// errors are causes of ctx or errors of the store.
+func (m *Caller) Call(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
+	if endpoint, ok := relay.Known(c.Endpoint); ok {
+		return m.relay(ctx, c, endpoint)
+	}
+	p, err := m.prepare(ctx, c)
+	switch {
+	case err != nil:
+		return store.TurnCommit{}, err
+	case c.Endpoint == compaction.Endpoint:
+		return m.compactHistory(ctx, p)
+	case c.Endpoint == counting.Endpoint:
+		return m.countTokens(ctx, p)
+	case p.compacts():
+		return m.compactTurn(ctx, p)
+	}
+	return m.respond(ctx, p)
+}
+
+// prepared is a turn whose model call can be made.
+type prepared struct {
+	chain  store.Chain
+	model  registry.Model // serves the request
+	state  plan.State
+	sealed model.Call // with its compaction items as they are stored
+	opened model.Call // with what those items hold
+}
+
+// prepare reads the request and its history. An error of the request is a
+// *model.CallError.
+func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
+	p := prepared{chain: c}
+	request, fault := responses.Decode(c.Body)
+	if fault != nil { // another version of the gateway accepted it
+		return p, invalidPrompt(fault.Message)
+	}
+	var err error
+	if p.model, err = m.findModel(c); err != nil {
+		return p, err
+	}
+	p.state = plan.State{
+		ID: c.ID, Turn: c.Turn, Request: request, Limits: m.Registry.Limits(), Origin: p.model.Upstream.Origin(),
+	}
+	if c.Endpoint != compaction.Endpoint { // a compaction offers no tools
+		if p.state.Tools, err = toolset.Resolve(request, m.Registry); err != nil {
+			return p, invalidPrompt(err.Error())
+		}
+	}
+	if p.state.Earlier, p.state.Turns, err = m.Lineage.Read(ctx, c); err != nil {
+		return p, err
+	}
+	p.sealed = callOf(p.state, p.model, c.Streamed)
+	if p.opened, err = compact.Open(m.Keys, c.Tenant, p.sealed); err != nil {
+		return p, compactionFailure(err)
+	}
+	return p, nil
+}
+
+func callOf(s plan.State, served registry.Model, streamed bool) model.Call {
+	return model.Call{
+		Model: served.Upstream.Model, Request: s.Request, Ancestors: s.Earlier, Turns: s.Turns,
+		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.Left(), Stream: streamed,
+		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
+	}
+}
+
+// findModel returns the model that serves a request, or a *model.CallError.
+func (m *Caller) findModel(c store.Chain) (registry.Model, error) {
+	served, ok := m.Registry.Model(c.Model)
+	if !ok {
+		message := fmt.Sprintf("The model %q is no longer configured.", c.Model)
+		return served, &model.CallError{Code: "model_not_found", Message: message}
+	}
+	return served, nil
+}
+
+// encode writes a call in the dialect of the model's upstream.
+func (p prepared) encode(call model.Call) ([]byte, error) {
+	body, err := dialect.Named(p.model.Upstream.Dialect).Encode(call)
+	if err != nil {
+		return nil, invalidPrompt(err.Error())
+	}
+	return body, nil
+}
+
+// complete sends an encoded call and reads its answer.
+func (m *Caller) complete(ctx context.Context, p prepared, body []byte, listen model.Listen) (model.Answer, error) {
+	ctx, cancel := withDeadlines(ctx, p.chain, p.model)
+	defer cancel()
+	speaks := dialect.Named(p.model.Upstream.Dialect)
+	return m.Upstream.Complete(ctx, p.model.Upstream, speaks, body, headers(p.chain), listen)
+}
+
+// withDeadlines bounds a call by the request's deadline and by the model's
+// timeout.
+func withDeadlines(ctx context.Context, c store.Chain, served registry.Model) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, ErrDeadline)
+	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
+	return ctx, func() {
+		cancelCall()
+		cancel()
+	}
+}
+
+// headers are the same for every attempt of a turn.
+func headers(c store.Chain) upstream.Headers {
+	return upstream.Headers{IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace}
+}
+
+func invalidPrompt(message string) *model.CallError {
+	return &model.CallError{Code: "invalid_prompt", Message: message}
+}
+
+// errUnstorable is the failure of a turn whose record cannot be encoded.
+var errUnstorable = &model.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}

@@ -1,0 +1,70 @@
+package turn
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/store"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/internal/worker"
+)
+
+// commit writes the turn and publishes what follows. A turn that the store
+// refuses to write for an unknown reason fails the request.
+func (h *Handler) commit(ctx context.Context, before store.Row, t store.TurnCommit) error {
+	err := h.commitOnce(ctx, before, t)
+	if worker.Unknown(ctx, err) {
+		return h.failUnknown(ctx, t.Fence, err)
+	}
+	return err
+}
+
+func (h *Handler) commitOnce(ctx context.Context, before store.Row, t store.TurnCommit) error {
+	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Row, error) {
+		return h.Store.CommitTurn(ctx, before, t)
+	})
+	if errors.Is(err, store.ErrStale) {
+		return h.CatchUp(ctx, t.ID)
+	}
+	if err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.TurnAfterCommit)
+	outcome := "done"
+	if t.Failed {
+		outcome = "failed"
+	}
+	h.Metrics.Step("model", outcome, t.Took)
+	h.logRefusedCalls(t)
+	h.Bus.Announce(turnEvent(before, t))
+	if err := h.Dispatch(ctx, false, row); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.TurnAfterPublish)
+	return nil
+}
+
+func failedTurn(f store.Fence, why transcript.Failure) store.TurnCommit {
+	return store.TurnCommit{Fence: f, Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
+}
+
+// turnEvent is the step stream's event of a committed turn.
+func turnEvent(row store.Row, t store.TurnCommit) bus.Message {
+	e := &stepv1.StepEvent{
+		Identity: dispatch.Identity(t.Fence), Tenant: row.Tenant, Name: row.Model, EventTime: timestamppb.Now(),
+	}
+	e.Event = &stepv1.StepEvent_ModelCompleted{ModelCompleted: &stepv1.ModelCompleted{
+		ToolCalls: uint32(len(t.Steps)), InputTokens: uint64(t.InputTokens), OutputTokens: uint64(t.OutputTokens),
+		TookUs: uint64(t.Took.Microseconds()),
+	}}
+	if t.Failed {
+		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{Code: t.Reason}}}
+	}
+	return bus.Event(e).WithTrace(row.Trace)
+}
