@@ -1,3 +1,7 @@
+// Package adminapi serves the routes of API keys, for keys with the scope admin.
+// Such a key manages the keys of its tenant and does nothing else. It makes none
+// that may use other models or tools than itself; a key without such bounds makes
+// any (TestKeysMakeNoStrongerKeys in package gateway).
 package adminapi
 
 import (

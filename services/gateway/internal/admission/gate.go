@@ -1,3 +1,19 @@
+// Package admission decides which requests are accepted, and commits them.
+//
+// A request over a limit of its tenant, or over the limit of the queue, is
+// refused with 429 and a time to send it again, before anything is written.
+// Limits hold over all gateways. Repeats with an Idempotency-Key do not count.
+//
+// Rules refuse what a request asks for and cannot have: what this server does not
+// do (responses.Create.Refusal), what the model's upstream cannot be given
+// (package carry), tools that cannot be called as demanded (package toolset).
+// Hints are accepted, and so are unknown fields and types of tools, because
+// agents send what is newer than this server. A tool that no runner has is echoed
+// and not offered to the model. Rules may be added here, not to responses.Decode,
+// which also reads requests that were accepted before.
+//
+// A key that may use some registered tools has them written into its requests:
+// the worker that runs a request does not know the key.
 package admission
 
 import (

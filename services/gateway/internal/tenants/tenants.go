@@ -1,3 +1,7 @@
+// Package tenants follows the tenants in the registry file. Of that file the
+// gateway reads only the tenants again when it changes: models and tools are read
+// by the other services too, and all have to agree. A file with a fault changes
+// nothing (TestTenantsAreReadAgain in package gateway).
 package tenants
 
 import (

@@ -1,3 +1,15 @@
+// Package wait waits for the ends of requests and cancels those whose clients
+// have gone.
+//
+// Every wait ends: with the answer, with the request's deadline and Slack, or
+// with the drain. A hint on the bus wakes a wait at once; if the hint is lost,
+// Poll finds the end within an interval (TestWaitersMissNothing).
+//
+// A foreground client that hangs up cancels its request, unless it sent an
+// Idempotency-Key: the client that lost its connection is the one that sends the
+// request again. An accept of unknown outcome is cancelled afterwards; if the
+// gateway is killed before that, the request runs to its end
+// (TestAcceptOfUnknownOutcomeIsCancelled in package gateway).
 package wait
 
 import (
