@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/hints"
@@ -26,14 +27,14 @@ const callHeader = "Windlass-Request-Id"
 
 // oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
 // answer.
-func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
+func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f = hints.Misplaced(string(e), body, nil, f); f != nil {
+		if f = hints.Misplaced(e, body, nil, f); f != nil {
 			return f
 		}
 		model, f := s.catalog.Find(x.Who, c.Model)
@@ -46,7 +47,7 @@ func (s *server) oneCall(e relay.Endpoint) httpapi.Handler {
 		}
 		x.RequestID = dispatch.BusID(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.Who.Tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
+			ID: id, Tenant: x.Who.Tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
 			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}

@@ -15,7 +15,6 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -116,7 +115,7 @@ func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.Kept(itemid.Added(change, items))}
+	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
 	added := make([]store.StoredItem, len(items))
 	ids := make([]string, len(items))
 	var size int64

@@ -10,12 +10,12 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -69,7 +69,7 @@ func (s *server) createConversation(x *httpapi.Exchange, r *http.Request) error 
 		return err
 	}
 	n := store.NewConversation{
-		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(itemid.Added(id, items)),
+		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(item.StoredAdditions(id, items)),
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()

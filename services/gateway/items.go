@@ -13,7 +13,6 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
@@ -44,7 +43,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	if f != nil {
 		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
 	}
-	some, err := httpapi.Cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
+	some, err := httpapi.Cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -63,7 +63,7 @@ func (r *Rules) Narrow(who httpapi.Principal, body []byte) ([]byte, error) {
 // the model's lane.
 func (r *Rules) Understand(who httpapi.Principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f = hints.Misplaced(store.Responses, body, c, f); f != nil {
+	if f = hints.Misplaced(run.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := r.Models.Find(who, c.Model)

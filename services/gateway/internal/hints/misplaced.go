@@ -6,22 +6,21 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/responses/relay"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // inputNames are the names of the input by endpoint, with the names that other
 // APIs have for it.
-var inputNames = map[string]struct {
+var inputNames = map[run.Endpoint]struct {
 	name   string
 	others []string
 	api    string
 }{
-	store.Responses: {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
-	string(relay.Chat): {
+	run.Responses: {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
+	run.ChatCompletions: {
 		"messages", []string{"input", "prompt"}, "In the Chat Completions API, this parameter is called 'messages'.",
 	},
-	string(relay.Embeddings): {
+	run.Embeddings: {
 		"input", []string{"prompt", "text", "texts", "messages"}, "In the Embeddings API, this parameter is called 'input'.",
 	},
 }
@@ -37,7 +36,7 @@ var routesByInput = map[string]string{
 // continue another one without an input of its own: its input under another name
 // would be lost. f is why the body was refused; Misplaced returns it if it has
 // nothing to add.
-func Misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
+func Misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
 	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"
 	absent := refused || f == nil && c != nil && c.Input == nil
@@ -53,7 +52,7 @@ func Misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error
 			continue
 		}
 		message := fmt.Sprintf("Unsupported parameter: '%s'. %s Try again with the new parameter.", name, input.api)
-		if route := routesByInput[name]; route != "" && endpoint != string(relay.Embeddings) {
+		if route := routesByInput[name]; route != "" && endpoint != run.Embeddings {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
 		return fault.Invalid(name, "unsupported_parameter", message)
