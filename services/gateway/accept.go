@@ -8,10 +8,10 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // create is POST /v1/responses.
@@ -66,9 +66,9 @@ func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Cre
 	if err != nil {
 		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
 	}
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	return store.NewRequest{
-		ID: id, Endpoint: store.Responses, Model: c.Model, Tier: admission.TierOf(c.ServiceTier), Background: c.Background, Body: body,
+		ID: id, Endpoint: run.Responses, Model: c.Model, Tier: admission.TierOf(c.ServiceTier), Background: c.Background, Body: body,
 		Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
 		Metadata: c.Metadata,
 	}, nil

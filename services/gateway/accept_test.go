@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
@@ -41,7 +42,7 @@ func TestBackgroundIsAnsweredAtOnceAndReadLater(t *testing.T) {
 	row := s.claim()
 	read("in_progress")
 	const final = `{"status":"completed","n":1}`
-	s.finish(row, store.Completed, final)
+	s.finish(row, run.Completed, final)
 	same(t, "final object", read("completed").body, final)
 }
 
@@ -114,8 +115,8 @@ func TestObjectOfEveryStatus(t *testing.T) {
 	if f != nil {
 		t.Fatal(f)
 	}
-	for status, want := range map[store.Status]string{
-		store.Queued: "queued", store.InProgress: "in_progress", store.Cancelled: "cancelled", store.Expired: "failed",
+	for status, want := range map[run.Status]string{
+		run.Queued: "queued", run.InProgress: "in_progress", run.Cancelled: "cancelled", run.Expired: "failed",
 	} {
 		// The time is in the id's first six bytes, in milliseconds.
 		o := reply{body: object(c, [16]byte{0, 0, 0, 0, 0x1b, 0x58}, status)}.object(t)
@@ -126,7 +127,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 			t.Errorf("object of %s has output %v, want []", status, o["output"])
 		}
 	}
-	if _, err := render(&store.Answer{Status: store.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
+	if _, err := render(&store.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
 		t.Error("a completed row without an answer was shown")
 	}
 }

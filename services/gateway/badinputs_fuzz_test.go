@@ -6,8 +6,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // FuzzID: what is taken for a response's id is written in one way only, and fits a subject, a query and a log line; what is not is
@@ -20,9 +20,9 @@ func FuzzID(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, public string) {
-		id, ok := publicid.ParseResponse(public)
-		if ok && (publicid.Response(id) != public || strings.Trim(public[len("resp_"):], "0123456789abcdef") != "" || len(public) != len(unknown)) {
-			t.Errorf("%q is taken for the id %s", public, publicid.Response(id))
+		id, ok := run.ResponseID.Parse(public)
+		if ok && (run.ResponseID.Format(id) != public || strings.Trim(public[len("resp_"):], "0123456789abcdef") != "" || len(public) != len(unknown)) {
+			t.Errorf("%q is taken for the id %s", public, run.ResponseID.Format(id))
 		}
 		if short := httpapi.Excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
 			t.Errorf("the excerpt of %q is %q", public, short)

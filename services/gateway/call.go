@@ -15,9 +15,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // callHeader names the request in every answer that comes from a model call,
@@ -45,7 +43,7 @@ func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
 		if err != nil {
 			return fmt.Errorf("make a request id: %w", err)
 		}
-		x.RequestID = dispatch.BusID(id)
+		x.RequestID = run.Hex(id)
 		n := store.NewRequest{
 			ID: id, Tenant: x.Who.Tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
 			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(r.Header), Unstored: true,
@@ -66,7 +64,7 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, publicid.Request(n.ID))
+	x.Header().Set(callHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	a, err := s.waiters.Await(r.Context(), n, ended)
 	if err != nil {
@@ -76,21 +74,21 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 }
 
 // isCall tells requests that are one model call from responses.
-func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
+func isCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
 
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
 // a request is not stored.
 func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
-	id, ok := publicid.ParseRequest(public)
+	id, ok := run.CallID.Parse(public)
 	if !ok {
 		return noRequest
 	}
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
 		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there

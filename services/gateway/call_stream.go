@@ -12,17 +12,16 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/wait"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
 func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
-	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, publicid.Request(n.ID))
+	x.Header().Set(callHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
@@ -56,7 +55,7 @@ func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
 	}
-	reader, err := s.bus.ReadLive(dispatch.BusID(a.ID))
+	reader, err := s.bus.ReadLive(run.Hex(a.ID))
 	if err != nil {
 		return err
 	}
@@ -131,7 +130,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 		return f.fail(chunksLost())
 	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
 		return errGoesOn
-	case a.Status != store.Completed:
+	case a.Status != run.Completed:
 		why, err := callFault(a)
 		if err != nil {
 			return f.fail(httpapi.FaultOf(err))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -27,7 +28,7 @@ func (s *server) cancel(x *httpapi.Exchange, r *http.Request) error {
 	defer stop()
 	switch err := s.canceller.Cancel(ctx, a.Tenant, a.ID); {
 	case err == nil:
-		a.Status = store.Cancelled
+		a.Status = run.Cancelled
 		return s.show(x, a)
 	case !errors.Is(err, store.ErrStale):
 		return err

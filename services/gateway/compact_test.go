@@ -7,12 +7,9 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/auth"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const shortened = `{"id":"resp_1","object":"response.compaction","created_at":1,"output":[],"usage":{}}`
@@ -34,7 +31,7 @@ func sealed(tb testing.TB, secret, tenant string) string {
 func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	previous := s.concluded(`"input":"hi"`, store.Completed, "")
+	previous := s.concluded(`"input":"hi"`, run.Completed, "")
 	for body, parent := range map[string]string{
 		`{"model":"m","input":"hi","instructions":"Be brief.","prompt_cache_key":"k","service_tier":"flex"}`: "",
 		`{"model":"m","previous_response_id":"` + previous + `"}`:                                            previous,
@@ -44,7 +41,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 		answers := s.later("POST", compactPath, body)
 		row := s.claim()
 		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
-			parent != "" && publicid.Response(row.Parent) != parent {
+			parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
 		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
@@ -56,21 +53,21 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, "stored body", c.Body, body)
-		s.end(row, store.TurnCommit{Output: []byte(shortened), Outcome: store.Completed})
+		s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, shortened)
 
-		if r := s.call("GET", "/v1/responses/"+publicid.Response(row.ID), ""); r.status != http.StatusNotFound {
+		if r := s.call("GET", "/v1/responses/"+run.ResponseID.Format(row.ID), ""); r.status != http.StatusNotFound {
 			t.Errorf("what was made is read: %d %s", r.status, r.body)
 		}
-		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+publicid.Response(row.ID)+`"}`)
+		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+run.ResponseID.Format(row.ID)+`"}`)
 		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != previousNotFound {
 			t.Errorf("what was made is continued: %d %s", again.status, again.body)
 		}
-		if r := s.call("GET", "/v1/requests/"+callPrefix+dispatch.BusID(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {
+		if r := s.call("GET", "/v1/requests/"+callPrefix+run.Hex(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {
 			t.Errorf("the trail is %d %s, want it without what was said", r.status, r.body)
 		}
 	}
@@ -80,15 +77,15 @@ func TestACompactionThatFailedIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	for _, tt := range []struct {
-		why          transcript.Failure
+		why          run.Failure
 		status       int
 		param, retry any
 	}{
-		{transcript.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
-		{transcript.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
-		{transcript.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
-		{transcript.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
-		{transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
+		{run.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
+		{run.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
+		{run.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
+		{run.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
+		{run.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
 	} {
 		answers := s.later("POST", compactPath, `{"model":"m","input":"hi"}`)
 		s.end(s.claim(), failedCall(tt.why))
@@ -184,14 +181,14 @@ func TestARepeatedCompactionIsTheSame(t *testing.T) {
 	first := s.laterSend(s.keyed("k", "POST", compactPath, body))
 	row := s.claim()
 	second := s.laterSend(s.keyed("k", "POST", compactPath, body))
-	s.end(row, store.TurnCommit{Output: []byte(shortened), Outcome: store.Completed})
+	s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 	for _, answers := range []<-chan reply{first, second} {
 		same(t, "the answer", receive(t, answers).body, shortened)
 	}
 	third := s.sendKeyed("k", compactPath, body)
 	wantReplayed(t, "the third", third, true)
 	same(t, "the third answer", third.body, shortened)
-	if third.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) || s.backlog() != 0 {
+	if third.header.Get(callHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
 		t.Errorf("%v, and %d more requests", third.header, s.backlog())
 	}
 	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusUnprocessableEntity {

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -23,20 +24,20 @@ func locked(param string) *fault.Error {
 
 // acceptOn is accept for a request that may continue a conversation: that is looked at first, and the accept is refused by the
 // database if it has moved on since.
-func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
+func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
 	if c.Conversation == "" {
 		return s.gate.Accept(ctx, x, n)
 	}
 	for range conversationTries {
 		state, err := s.conversationState(ctx, c, n.Tenant)
 		if err != nil {
-			return store.Row{}, err
+			return run.Row{}, err
 		}
 		if state.ChangedBy == n.ID { // by an accept whose answer was lost
-			return store.Row{Status: store.Queued}, nil
+			return run.Row{Status: run.Queued}, nil
 		}
 		if f := s.refuseConversation(c, state); f != nil {
-			return store.Row{}, f
+			return run.Row{}, f
 		}
 		n.Conversation, n.Seen = state.ID, state.Version
 		row, err := s.gate.Accept(ctx, x, n)
@@ -44,7 +45,7 @@ func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses
 			return row, err
 		}
 	}
-	return store.Row{}, locked("conversation")
+	return run.Row{}, locked("conversation")
 }
 
 func (s *server) conversationState(ctx context.Context, c *responses.Create, tenant string) (store.ConversationState, error) {

@@ -11,11 +11,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -33,7 +32,7 @@ func aboutConversation[T any](s *server, r *http.Request, ask func(ctx context.C
 
 func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
 	var none T
-	id, ok := publicid.ParseConversation(public)
+	id, ok := run.ConversationID.Parse(public)
 	if !ok {
 		return none, noConversation(public)
 	}
@@ -46,7 +45,7 @@ func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx
 
 func (s *server) sendConversation(x *httpapi.Exchange, id uuid.UUID, metadata []byte) {
 	x.Send(http.StatusOK, conversation.Conversation{
-		ID: publicid.Conversation(id), CreatedAt: dispatch.CreatedAt(id), Metadata: metadata,
+		ID: run.ConversationID.Format(id), CreatedAt: run.CreatedAt(id), Metadata: metadata,
 	}.JSON())
 }
 

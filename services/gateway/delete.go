@@ -11,11 +11,10 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 type deletion struct {
@@ -33,7 +32,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	public := publicid.Response(a.ID)
+	public := run.ResponseID.Format(a.ID)
 	if !a.Status.Terminal() {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
@@ -59,7 +58,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 func (s *server) erase(id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()
-	if err := s.bus.Erase(ctx, dispatch.BusID(id)); err != nil {
-		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+	if err := s.bus.Erase(ctx, run.Hex(id)); err != nil {
+		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", run.Hex(id)), zap.Error(err))
 	}
 }

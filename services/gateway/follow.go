@@ -15,11 +15,10 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -110,7 +109,7 @@ func (f *follower) read(ctx context.Context) error {
 // look looks for what the tail has missed.
 func (f *follower) look(ctx context.Context) error {
 	if err := f.reader.Backfill(ctx); err != nil && ctx.Err() == nil {
-		f.server.log.Debug("live stream not looked at", zap.String("request_id", dispatch.BusID(f.id)), zap.Error(err))
+		f.server.log.Debug("live stream not looked at", zap.String("request_id", run.Hex(f.id)), zap.Error(err))
 	}
 	return nil
 }
@@ -123,10 +122,10 @@ func (f *follower) finish(ctx context.Context, why error) error {
 	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(notFound(publicid.Response(f.id)))
+		return f.lose(notFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errGoesOn
-	case f.seq.Ended() && (f.seq.Whole() || a.Status != store.Completed && a.Status != store.Incomplete):
+	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
 		return f.terminal(a)
 	case !a.Status.Terminal() && lost(why):
 		return f.lose(f.gap())
@@ -200,7 +199,7 @@ func (f *follower) terminal(a *store.Answer) error {
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}
-	status := responses.Status(a.Status)
+	status := run.Status(a.Status)
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}
@@ -211,7 +210,7 @@ func (f *follower) terminal(a *store.Answer) error {
 func (f *follower) gap() *fault.Error {
 	return &fault.Error{
 		Status: http.StatusInternalServerError, Type: "server_error", Code: "stream_lost",
-		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", publicid.Response(f.id)),
+		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", run.ResponseID.Format(f.id)),
 	}
 }
 

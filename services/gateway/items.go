@@ -8,21 +8,20 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
 func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := publicid.ParseResponse(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		return notFound(public)
 	}
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err == nil {
 		err = httpapi.CheckInclude(r)

@@ -17,9 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/auth"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // tenanted is a configuration with tenants.
@@ -134,7 +134,7 @@ func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 		"compaction": {"/v1/responses/compact", `{"model":"m","input":"hi"}`},
 	} {
 		answers := s.later("POST", ask[0], ask[1])
-		s.end(s.claim(), failedCall(transcript.Failure{Code: "x", Message: "x"}))
+		s.end(s.claim(), failedCall(run.Failure{Code: "x", Message: "x"}))
 		if got := quotas(receive(t, answers)); got["limit-requests"] != "100" || got["remaining-requests"] == "" || got["reset-requests"] == "" {
 			t.Errorf("%s is told %v, want what is left of 100", name, got)
 		}
@@ -163,9 +163,9 @@ func TestTokensPerMinute(t *testing.T) {
 		t.Errorf("the headers differ (-want +got):\n%s", diff)
 	}
 	row := s.claim()
-	s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
+	s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
 	err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{}`), AfterWork: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestRequestsInFlight(t *testing.T) {
 	if len(quotas(over)) != 0 {
 		t.Errorf("it is told %v, of which nothing is limited", quotas(over))
 	}
-	s.finish(s.claim(), store.Completed, `{}`)
+	s.finish(s.claim(), run.Completed, `{}`)
 	createdID(t, s.call("POST", "/v1/responses", background))
 }
 

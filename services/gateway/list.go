@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
@@ -89,13 +89,13 @@ func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], 
 			return out, err
 		}
 		out.Data[i] = object
-		ids = append(ids, publicid.Response(a.ID))
+		ids = append(ids, run.ResponseID.Format(a.ID))
 	}
 	if n := len(ids); n > 0 {
 		out.FirstID, out.LastID = &ids[0], &ids[n-1]
 	}
 	if found.More { // the end that the client goes on from, which is the last entry unless the page ended early
-		next := publicid.Response(found.Next)
+		next := run.ResponseID.Format(found.Next)
 		out.LastID = &next
 	}
 	if reversed {

@@ -15,18 +15,18 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // lastSecond is the last one that ids can tell.
 const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
-var listedStatuses = map[string][]store.Status{
-	"queued": {store.Queued}, "in_progress": {store.InProgress}, "completed": {store.Completed}, "incomplete": {store.Incomplete},
-	"failed": {store.Failed, store.Expired}, "cancelled": {store.Cancelled},
+var listedStatuses = map[string][]run.Status{
+	"queued": {run.Queued}, "in_progress": {run.InProgress}, "completed": {run.Completed}, "incomplete": {run.Incomplete},
+	"failed": {run.Failed, run.Expired}, "cancelled": {run.Cancelled},
 }
 
 // readList reads what a client wants listed. reversed: it is to be looked for against the order that the client wants, from before on.
@@ -49,7 +49,7 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 		if cursor.id == "" {
 			continue
 		}
-		id, ok := publicid.ParseResponse(cursor.id)
+		id, ok := run.ResponseID.Parse(cursor.id)
 		if !ok {
 			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
@@ -122,7 +122,7 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 // readContinued reads what the responses are to continue.
 func readContinued(values url.Values, q *store.ListQuery) error {
 	if public := values.Get("previous_response_id"); public != "" {
-		id, ok := publicid.ParseResponse(public)
+		id, ok := run.ResponseID.Parse(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
 				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
@@ -130,7 +130,7 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
-		id, ok := publicid.ParseConversation(public)
+		id, ok := run.ConversationID.Parse(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
 				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))

@@ -6,9 +6,8 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // render is the response object of a row: the finalizer's bytes, or what follows from the request and the row.
@@ -17,7 +16,7 @@ func render(a *store.Answer) ([]byte, error) {
 		return a.Final, nil
 	}
 	switch a.Status {
-	case store.Queued, store.InProgress, store.Cancelled, store.Expired:
+	case run.Queued, run.InProgress, run.Cancelled, run.Expired:
 	default:
 		return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
 	}
@@ -29,11 +28,11 @@ func render(a *store.Answer) ([]byte, error) {
 }
 
 // object is the response object of a request without output. Expired, which clients don't know, is a failure.
-func object(c *responses.Create, id uuid.UUID, status store.Status) []byte {
-	r := responses.Response{ID: publicid.Response(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
-	if status == store.Expired {
-		r.Status = responses.Failed
-		r.Failure = &responses.Failure{
+func object(c *responses.Create, id uuid.UUID, status run.Status) []byte {
+	r := responses.Response{ID: run.ResponseID.Format(id), Request: c, Status: run.Status(status), CreatedAt: run.CreatedAt(id)}
+	if status == run.Expired {
+		r.Status = run.Failed
+		r.Failure = &run.Failure{
 			Code: "deadline_exceeded", Message: "The response was not completed before its deadline.",
 		}
 	}

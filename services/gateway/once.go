@@ -15,11 +15,10 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 const (
@@ -138,7 +137,7 @@ func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 // repeat answers for the request that was accepted with the same key: a stream from its first event on, one in the background as it
 // stands, one in the foreground at its end. Every repeat waits for itself, and none of them cancels the request when it hangs up.
 func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	x.Header().Set(replayedHeader, "true")
 	ended := s.waiters.Watch(id)
 	defer s.waiters.Forget(id)
@@ -150,7 +149,7 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		return err
 	}
 	if isCall(a) {
-		x.Header().Set(callHeader, publicid.Request(id))
+		x.Header().Set(callHeader, run.CallID.Format(id))
 	}
 	switch {
 	case a.Streamed && isCall(a):

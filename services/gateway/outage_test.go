@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
@@ -95,7 +96,7 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 		t.Errorf("cancel answered %d %s, want cancelled", r.status, r.body)
 	}
 	answers := s.later("POST", "/v1/responses", foreground)
-	s.finish(s.claim(), store.Completed, `{"n":2}`)
+	s.finish(s.claim(), run.Completed, `{"n":2}`)
 	same(t, "foreground answer", receive(t, answers).body, `{"n":2}`)
 	if err := s.rt.Health.Ready(t.Context()); err != nil {
 		t.Errorf("not ready without NATS: %v", err)
@@ -141,7 +142,7 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	eventually(t, "the commit nobody heard of", func() bool { return s.backlog() == 2 })
 	tap.open()
 	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
-	if got := s.lookPublic(kept).Status; got != store.Queued {
+	if got := s.lookPublic(kept).Status; got != run.Queued {
 		t.Errorf("the request that was answered is %s, want queued", got)
 	}
 }

@@ -11,9 +11,9 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
@@ -31,7 +31,7 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
 	}
-	id, ok := publicid.ParseResponse(c.PreviousResponseID)
+	id, ok := run.ResponseID.Parse(c.PreviousResponseID)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
@@ -69,17 +69,17 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 		return noPrevious(public)
 	case !p.Status.Terminal():
 		return refuse(previousNotReady, "Previous response with id '%s' is still %s. Continue it when it is completed.", public, p.Status)
-	case p.Status != store.Completed && p.Status != store.Incomplete:
+	case p.Status != run.Completed && p.Status != run.Incomplete:
 		status := p.Status
-		if status == store.Expired {
-			status = store.Failed
+		if status == run.Expired {
+			status = run.Failed
 		}
 		return refuse(previousFailed, "Previous response with id '%s' is %s and cannot be continued.", public, status)
 	case p.Length > store.MaxAncestors:
 		return refuse(previousTooLong, "Previous response with id '%s' continues too many responses: at most %d can be continued at once.",
 			public, store.MaxAncestors)
 	case p.Gap != uuid.Nil: // the model would be given half a conversation
-		return noPrevious(publicid.Response(p.Gap))
+		return noPrevious(run.ResponseID.Format(p.Gap))
 	case p.Bytes > s.cfg.MaxBody: // as if it had been sent as input
 		return refuse(previousTooLong, "Previous response with id '%s' has too long a history: at most %d bytes can be continued.",
 			public, s.cfg.MaxBody)

@@ -6,10 +6,9 @@ import (
 	"net/http"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
@@ -41,11 +40,11 @@ func notFound(id string) *fault.Error {
 // responses, are not told apart.
 func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
-	id, ok := publicid.ParseResponse(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		return nil, notFound(public)
 	}
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || isCall(a)) {
 		return nil, notFound(public)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
@@ -26,9 +27,9 @@ func TestStepsAreTheAuditTrail(t *testing.T) {
 	path := "/v1/responses/" + id + "/steps"
 	same(t, "trail of a queued request", s.call("GET", path, "").body, `{"object":"list","data":[],"has_more":false}`+"\n")
 	row := s.claim()
-	after := s.commit(row, store.TurnCommit{
+	after := s.commit(row, run.TurnCommit{
 		Output: []byte(`{"items":[{"type":"function_call","call_id":"call_1","name":"echo","arguments":"{}"}],"usage":{},"origin":"0123456789abcdef","own":{"0":{"secret":1}}}`), InputTokens: 3, OutputTokens: 4, Took: 1500 * time.Microsecond,
-		Steps: []store.NewStep{
+		Steps: []run.NewStep{
 			{Index: 1, Name: "echo", Pool: "default", CallID: "call_1", Input: []byte(`{"a":"<b>"}`), InputHash: []byte{1}},
 			{Index: 2, Name: "echo", Pool: "default", CallID: "call_2", Input: []byte(`{}`), InputHash: []byte{2}},
 		},

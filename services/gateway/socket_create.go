@@ -12,10 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -145,7 +144,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: publicid.Response(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
@@ -153,10 +152,10 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 // warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: publicid.Response(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
+		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
-	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))
+	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
 	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {

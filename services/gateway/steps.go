@@ -10,11 +10,9 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -53,7 +51,7 @@ type stepUsage struct {
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
 func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := publicid.ParseResponse(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		return notFound(public)
 	}
@@ -61,10 +59,10 @@ func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x.RequestID = dispatch.BusID(id)
+	x.RequestID = run.Hex(id)
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
 		return s.store.Steps(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
@@ -85,7 +83,7 @@ func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(shown)
 }
 
-func trail(steps []store.Step, object string) httpapi.List[stepObject] {
+func trail(steps []run.Step, object string) httpapi.List[stepObject] {
 	all := httpapi.List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
 	for i, step := range steps {
 		all.Data[i] = describe(step, object)
@@ -93,7 +91,7 @@ func trail(steps []store.Step, object string) httpapi.List[stepObject] {
 	return all
 }
 
-func describe(s store.Step, object string) stepObject {
+func describe(s run.Step, object string) stepObject {
 	o := stepObject{
 		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: string(s.State), Attempt: s.Attempt,
 		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
@@ -110,7 +108,7 @@ func describe(s store.Step, object string) stepObject {
 		at, took := s.FinishedAt.UTC().Format(stepTime), float64(s.Took)/float64(time.Millisecond)
 		o.FinishedAt, o.TookMS = &at, &took
 	}
-	if s.Kind == modelStep && s.State == store.StepDone {
+	if s.Kind == modelStep && s.State == run.StepDone {
 		u := responses.Usage{InputTokens: s.InputTokens, OutputTokens: s.OutputTokens}
 		o.Usage = &stepUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, TotalTokens: u.Total()}
 	}

@@ -15,11 +15,11 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/wait"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // stream accepts a request and sends its events to what open opens. An error that is not errHungUp was before the request was
@@ -27,7 +27,7 @@ import (
 func (s *server) stream(
 	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
 ) error {
-	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func obfuscates(q url.Values) (*bool, error) {
 func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
-		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {
+		if f.reader, err = s.bus.ReadLive(run.Hex(a.ID)); err != nil {
 			return err
 		}
 		defer f.reader.Close()

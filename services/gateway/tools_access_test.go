@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 )
 
 // tooled is a configuration with the registered tools a, b and c.
@@ -63,7 +63,7 @@ func TestToolsOfAKey(t *testing.T) {
 			}
 			continue
 		}
-		id, ok := publicid.ParseResponse(createdID(t, r))
+		id, ok := run.ResponseID.Parse(createdID(t, r))
 		body, err := s.store.Body(t.Context(), "t", id)
 		if want := `"tools":[` + tt.stored + `]`; !ok || err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s is kept, %v, want %s", tt.name, body, err, want)

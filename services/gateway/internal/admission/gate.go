@@ -29,6 +29,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -89,23 +90,23 @@ func NewGate(o GateOptions) *Gate {
 //
 // If the lane has a free slot and no queue, the row starts in progress. The
 // claimer would do the same, with one more commit and two more hops.
-func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequest) (store.Row, error) {
+func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequest) (run.Row, error) {
 	ctx, cancel := query.WithTimeout(context.WithoutCancel(ctx))
 	defer cancel()
 	tenant := g.tenants.Find(n.Tenant)
 	n.Limits, n.Weight = limitsOf(tenant), tenant.Weight
 	if limit := g.refusals.refuse(n.Tenant, n.Limits); limit != nil {
-		return store.Row{}, g.refuse(x, *n, limit)
+		return run.Row{}, g.refuse(x, *n, limit)
 	}
 	if err := g.backlog.admit(ctx); err != nil {
-		return store.Row{}, err
+		return run.Row{}, err
 	}
 	n.Once, n.Admit = x.Once, g.reserveSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	began := time.Now()
 	a, err := query.Retry(ctx, g.tasks, func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) })
 	if err != nil {
-		return store.Row{}, g.cleanUp(x, *n, began, err)
+		return run.Row{}, g.cleanUp(x, *n, began, err)
 	}
 	x.Accepted, x.Quota = true, quotaHeaders(n.Limits, a.Quota)
 	failpoint.Hit(failpoint.AcceptAfterCommit)
@@ -157,14 +158,14 @@ func (g *Gate) reserveSlot(lane string) bool {
 
 // Dispatch publishes the first turn of a request that was admitted, or wakes the
 // claimers for one that is queued. Losing either costs seconds.
-func (g *Gate) Dispatch(ctx context.Context, row store.Row) {
-	if row.Status == store.Queued {
+func (g *Gate) Dispatch(ctx context.Context, row run.Row) {
+	if row.Status == run.Queued {
 		g.bus.Wake()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), query.Timeout)
 	defer cancel()
 	if _, err := g.publish.Publish(ctx, false, row); err != nil {
-		g.log.Info("first turn not published, the sweep will", zap.String("request_id", dispatch.BusID(row.ID)), zap.Error(err))
+		g.log.Info("first turn not published, the sweep will", zap.String("request_id", run.Hex(row.ID)), zap.Error(err))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -42,15 +43,15 @@ func NewCanceller(st *store.Store, b *bus.Bus, tasks *sync.WaitGroup, log *zap.L
 func (c *Canceller) Cancel(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := query.Retry(ctx, c.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.store.Settle(ctx, store.Settlement{
-			ID: id, Tenant: tenant, Status: store.Cancelled, AfterWork: true,
+			ID: id, Tenant: tenant, Status: run.Cancelled, AfterWork: true,
 		})
 	})
 	if err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.CancelAfterCommit)
-	c.bus.CancelHint(dispatch.BusID(id))
-	c.bus.DoneHint(dispatch.BusID(id))
+	c.bus.CancelHint(run.Hex(id))
+	c.bus.DoneHint(run.Hex(id))
 	c.tasks.Go(func() { c.publishCancel(id) })
 	return nil
 }
@@ -65,10 +66,10 @@ func (c *Canceller) publishCancel(id uuid.UUID) {
 		_, err = c.publish.Publish(ctx, false, row)
 	}
 	if row.Epoch > 0 || err != nil { // a request that was never claimed has no commands
-		err = errors.Join(err, c.bus.Purge(ctx, dispatch.BusID(id)))
+		err = errors.Join(err, c.bus.Purge(ctx, run.Hex(id)))
 	}
 	if err != nil {
-		c.log.Warn("notice of a cancel left to the sweep", zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+		c.log.Warn("notice of a cancel left to the sweep", zap.String("request_id", run.Hex(id)), zap.Error(err))
 	}
 }
 
@@ -83,7 +84,7 @@ func (c *Canceller) HangUp(tenant string, id uuid.UUID) {
 		c.later.add(tenant, id)
 	default:
 		c.log.Error("request of a client that hung up not cancelled",
-			zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+			zap.String("request_id", run.Hex(id)), zap.Error(err))
 	}
 }
 
@@ -106,7 +107,7 @@ func (c *Canceller) cancelDue(ctx context.Context) {
 			case err != nil:
 				return
 			default:
-				c.log.Info("orphan cancelled", zap.String("request_id", dispatch.BusID(one.id)))
+				c.log.Info("orphan cancelled", zap.String("request_id", run.Hex(one.id)))
 			}
 			c.later.drop(one.id)
 		})

@@ -24,11 +24,10 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/publicid"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // Slack is how long a wait goes on beyond the request's deadline: the sweep needs
@@ -62,7 +61,7 @@ func (w *Waiters) Forget(id uuid.UUID) { w.watches.forget(id) }
 // HandleHint takes the hint that a request has ended. It may be about a request
 // that no client of this gateway waits for.
 func (w *Waiters) HandleHint(busID string) {
-	if id, err := dispatch.RequestID(busID); err == nil {
+	if id, err := run.ParseHex(busID); err == nil {
 		w.watches.wake(id)
 	}
 }
@@ -150,6 +149,6 @@ func pending(id uuid.UUID, after time.Duration) *fault.Error {
 	f := fault.Unavailable(after)
 	f.Code = "response_pending"
 	f.Message = fmt.Sprintf("The response '%s' was accepted and is still being processed, but this server can no longer wait "+
-		"for it. Retrieve it with GET /v1/responses/%[1]s.", publicid.Response(id))
+		"for it. Retrieve it with GET /v1/responses/%[1]s.", run.ResponseID.Format(id))
 	return f
 }
