@@ -18,8 +18,8 @@ import (
 const (
 	purgeInterval = 10 * time.Second
 	maxBatch      = 200
-	// longBatch is the time after which the next batch is smaller: payloads can be
-	// megabytes each.
+	// longBatch is the time after which the next batch is smaller: payloads can
+	// be megabytes each.
 	longBatch = 250 * time.Millisecond
 	// timeShare is the part of the time, one in so many, that purges take while
 	// there is something to purge.

@@ -86,7 +86,8 @@ windlass_purged_requests_total{kind="rows"} 37
 	}
 }
 
-// A purge that is ended in the middle has done whole batches, and the next one goes on.
+// A purge that is ended in the middle has done whole batches, and the next one
+// goes on.
 func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	t.Parallel()
 	url := claimertest.Database(t)
@@ -187,7 +188,8 @@ func TestBatchesOfAPurge(t *testing.T) {
 	}
 }
 
-// What tools gave a request is taken from the bus as well, while that may still hold it.
+// What tools gave a request is taken from the bus as well, while that may still
+// hold it.
 func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	t.Parallel()
 	w := claimertest.Worker(t, claimertest.Database(t))

@@ -14,7 +14,8 @@ import (
 
 const (
 	// stuckTurn is how long after its model's timeout a turn counts as stuck: a
-	// lane's queue is short, and a worker that had the turn would have answered.
+	// lane's queue is short, and a worker that had the turn would have
+	// answered.
 	stuckTurn = 2 * time.Minute
 	// stuckTool is the same for tool calls, whose pool can have a long queue.
 	stuckTool = 15 * time.Minute
@@ -22,8 +23,8 @@ const (
 
 // replaceStuck deletes the commands of rows that have not moved for longer than
 // any worker may take, and raises the rows' attempts. A work queue that keeps
-// such a message without delivering it would refuse every repeat. It returns the
-// other rows; the next sweep publishes those that it raised.
+// such a message without delivering it would refuse every repeat. It returns
+// the other rows; the next sweep publishes those that it raised.
 func (s *Sweep) replaceStuck(ctx context.Context, rows []store.Row) []store.Row {
 	moving := make([]store.Row, 0, len(rows))
 	for _, r := range rows {

@@ -16,8 +16,8 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// recordOf returns a request of two turns: three calls, of which one failed and one
-// is of the client's own tool, and the last step.
+// recordOf returns a request of two turns: three calls, of which one failed and
+// one is of the client's own tool, and the last step.
 func recordOf(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
 	tb.Helper()
 	record, err := transcript.Record{
@@ -164,7 +164,8 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 	}
 }
 
-// The answer of a request that is one model call is its step, whatever that holds.
+// The answer of a request that is one model call is its step, whatever that
+// holds.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []run.Endpoint{"chat/completions", "completions", "embeddings", "responses/compact"} {

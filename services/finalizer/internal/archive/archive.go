@@ -24,8 +24,8 @@ import (
 const (
 	// flushTimeout bounds how long Close waits until its own frames are stored.
 	flushTimeout = 5 * time.Second
-	// maxClosing bounds the streams that are closed at once, because each is read
-	// and compressed in a few megabytes of memory.
+	// maxClosing bounds the streams that are closed at once, because each is
+	// read and compressed in a few megabytes of memory.
 	maxClosing = 4
 	// maxReads bounds how often Close reads a stream to which a worker still
 	// writes.
@@ -43,8 +43,8 @@ func New(w *worker.Worker) *Archive {
 	return &Archive{Worker: w, closing: make(chan struct{}, maxClosing)}
 }
 
-// Close closes the live stream of a terminal request, archives it, takes the row
-// off the sweep, and deletes the stream from the bus.
+// Close closes the live stream of a terminal request, archives it, takes the
+// row off the sweep, and deletes the stream from the bus.
 func (a *Archive) Close(ctx context.Context, c store.Chain) error {
 	select {
 	case a.closing <- struct{}{}:

@@ -80,8 +80,8 @@ func (h *Handler) settle(ctx context.Context, c store.Chain) error {
 		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: object, AfterWork: c.Streamed, Items: items,
 	})
 	if err != nil {
-		// ErrStale may follow a commit of ours whose reply was lost, so that waiting
-		// clients are notified either way.
+		// ErrStale may follow a commit of ours whose reply was lost, so that
+		// waiting clients are notified either way.
 		h.Bus.DoneHint(dispatch.BusID(c.ID))
 		if errors.Is(err, store.ErrStale) {
 			return bus.ErrStale

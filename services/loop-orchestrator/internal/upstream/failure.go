@@ -19,7 +19,8 @@ import (
 // than the model's timeout.
 var ErrCallTimeout = errors.New("the model call took longer than its timeout")
 
-// failed tells a call that ended with its context from one that the network ended.
+// failed tells a call that ended with its context from one that the network
+// ended.
 func failed(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrCallTimeout):
@@ -38,16 +39,16 @@ func failed(ctx context.Context, err error) error {
 	return &model.CallError{Code: "connection_error", Message: message + ".", Retriable: !final}
 }
 
-// Interrupted reports whether the network ended a call. What came before that may
-// be whole: some servers reset the connection behind the last piece.
+// Interrupted reports whether the network ended a call. What came before that
+// may be whole: some servers reset the connection behind the last piece.
 func Interrupted(err error) bool {
 	var call *model.CallError
 	return errors.As(err, &call) && call.HTTPStatus == 0 && call.Code == "connection_error"
 }
 
 // reason is why the network failed, without addresses, which are not the
-// client's to know. final: the settings are at fault, so that every attempt would
-// fail alike.
+// client's to know. final: the settings are at fault, so that every attempt
+// would fail alike.
 func reason(err error) (why string, final bool) {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError

@@ -87,7 +87,8 @@ func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
 	}
 }
 
-// TestForms: whatever was asked for, and whatever the Content-Type says, what came is read for what it is.
+// TestForms: whatever was asked for, and whatever the Content-Type says, what
+// came is read for what it is.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []struct {
@@ -139,7 +140,8 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// The form of a body does not depend on how its bytes arrive: characters are cut, and marks.
+// The form of a body does not depend on how its bytes arrive: characters are
+// cut, and marks.
 func TestFormsByte(t *testing.T) {
 	t.Parallel()
 	for name, body := range forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
@@ -187,7 +189,8 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// An answer that is complete is not waited for: some servers keep the connection open behind it.
+// An answer that is complete is not waited for: some servers keep the
+// connection open behind it.
 func TestAnAnswerWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -273,7 +276,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// FuzzForms: a body of any bytes is an answer, a failure that another attempt can mend, or one that says why not.
+// FuzzForms: a body of any bytes is an answer, a failure that another attempt
+// can mend, or one that says why not.
 func FuzzForms(f *testing.F) {
 	for _, body := range forms(f, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
 		f.Add([]byte(body), "text/plain")

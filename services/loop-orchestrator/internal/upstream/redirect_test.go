@@ -43,7 +43,8 @@ func (v *visits) add(r *http.Request) {
 	v.all = append(v.all, r.Method+" "+r.URL.RequestURI()+" "+string(body)+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Idempotency-Key"))
 }
 
-// TestRedirects: a redirected call is sent again as it was, and its credential goes to the upstream's own host only.
+// TestRedirects: a redirected call is sent again as it was, and its credential
+// goes to the upstream's own host only.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -83,7 +84,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestRedirectsThatAreNotFollowed: the error names the redirect and where it leads; another attempt would meet it again.
+// TestRedirectsThatAreNotFollowed: the error names the redirect and where it
+// leads; another attempt would meet it again.
 func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	loop := upstream(t, 308, http.Header{"Location": {"/v1/x?key=" + secretKey + "#part"}}, "")
@@ -117,7 +119,8 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestAttempts: another attempt is made where it can succeed, and not earlier than the upstream asks for.
+// TestAttempts: another attempt is made where it can succeed, and not earlier
+// than the upstream asks for.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for status, retry := range map[int]bool{
@@ -139,7 +142,8 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestUnreachable: the error says why, without addresses; settings that are wrong are not tried again.
+// TestUnreachable: the error says why, without addresses; settings that are
+// wrong are not tried again.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	plain := upstream(t, 200, nil, "{}")

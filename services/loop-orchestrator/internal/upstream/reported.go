@@ -53,9 +53,9 @@ func isWhole(doc []byte) bool {
 	return given(h.choice["message"]) && !given(h.choice["delta"])
 }
 
-// findError finds an error in a document of an answer that came with status 200: in
-// OpenAI's envelope, as vLLM's object "error", in a choice, or as an event of that
-// name. Members that are there and say nothing are no error.
+// findError finds an error in a document of an answer that came with status
+// 200: in OpenAI's envelope, as vLLM's object "error", in a choice, or as an
+// event of that name. Members that are there and say nothing are no error.
 func findError(doc []byte, event string) (apierror.Words, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
 		return apierror.Words{}, false
@@ -88,8 +88,8 @@ func hasWords(w apierror.Words) bool {
 	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
 }
 
-// failureOf is the failure of a whole answer that cannot be understood: where it says
-// something in words it is an error that came with status 200.
+// failureOf is the failure of a whole answer that cannot be understood: where
+// it says something in words it is an error that came with status 200.
 func (a *answer) failureOf(doc []byte, err error) error {
 	var call *model.CallError
 	if errors.As(err, &call) {

@@ -9,7 +9,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestReportedErrors: an error that comes with status 200 is an error wherever it stands, with its words and its status.
+// TestReportedErrors: an error that comes with status 200 is an error wherever
+// it stands, with its words and its status.
 func TestReportedErrors(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -32,8 +32,9 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 		at.SetHeaders(to, secret)
 	}
 	to.Set("Content-Type", "application/json")
-	// The key without a value is not sent, and lets net/http send the call again on
-	// a new connection if the server closed the old one before it read anything.
+	// The key without a value is not sent, and lets net/http send the call
+	// again on a new connection if the server closed the old one before it read
+	// anything.
 	to["Idempotency-Key"] = nil
 	if at.Effective().IdempotencyKey == registry.On {
 		to.Set("Idempotency-Key", h.IdempotencyKey)
@@ -110,8 +111,8 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
-	// Said here, it leaves the body as it came: servers name encodings that they do
-	// not use, and use some that they do not name.
+	// Said here, it leaves the body as it came: servers name encodings that
+	// they do not use, and use some that they do not name.
 	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
@@ -133,8 +134,8 @@ func port(at *url.URL) string {
 	return cmp.Or(at.Port(), map[string]string{"http": "80", "https": "443"}[at.Scheme])
 }
 
-// target is where a call is to be sent again; nil if the answer is no redirect or
-// one that is not followed, which why says.
+// target is where a call is to be sent again; nil if the answer is no redirect
+// or one that is not followed, which why says.
 func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,

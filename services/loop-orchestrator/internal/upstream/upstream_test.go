@@ -77,7 +77,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// An upstream may tell of an error in an answer, too, and quote the credential there.
+// An upstream may tell of an error in an answer, too, and quote the credential
+// there.
 func TestErrorsOfResponses(t *testing.T) {
 	t.Parallel()
 	const secret = "sk-0123456789"

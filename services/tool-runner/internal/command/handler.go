@@ -1,5 +1,6 @@
-// Package command handles tool commands: it decides whether a call is due, makes
-// the call, and publishes the result. See package toolrunner for its promises.
+// Package command handles tool commands: it decides whether a call is due,
+// makes the call, and publishes the result. See package toolrunner for its
+// promises.
 package command
 
 import (
@@ -24,8 +25,8 @@ import (
 // each runner before has died in its call or lost it.
 const maxDeliveries = 5
 
-// outcome is how the handling of a command ended, as windlass_steps_total counts
-// it.
+// outcome is how the handling of a command ended, as windlass_steps_total
+// counts it.
 type outcome string
 
 const (
@@ -124,8 +125,8 @@ func (h *Handler) makeResult(ctx context.Context, d bus.Delivery, uncertain bool
 		return failedEvent(d.Tool, noCredential, 0), nil
 	}
 	if tool.Effect == registry.AtMostOnce {
-		// A repeat is published if a stream may have lost messages. A mark may be
-		// lost then, too: JetStream acknowledges before it syncs.
+		// A repeat is published if a stream may have lost messages. A mark may
+		// be lost then, too: JetStream acknowledges before it syncs.
 		if uncertain || d.Tool.GetRepeat() {
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}

@@ -200,7 +200,8 @@ func TestRedeliveryWithoutResultCallsAgain(t *testing.T) {
 	h.WantCalls(t, 1)
 }
 
-// TestTwoDeliveriesAtOnce holds that a message that comes back while its runner still has it is not called twice.
+// TestTwoDeliveriesAtOnce holds that a message that comes back while its runner
+// still has it is not called twice.
 func TestTwoDeliveriesAtOnce(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})

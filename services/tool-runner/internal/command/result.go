@@ -80,8 +80,8 @@ func completedEvent(c *stepv1.ToolCommand, o httptool.Output, took time.Duration
 	return e
 }
 
-// microseconds returns at least 1 for a call that was made, so that 0 means that
-// no call was made.
+// microseconds returns at least 1 for a call that was made, so that 0 means
+// that no call was made.
 func microseconds(took time.Duration) uint64 {
 	if took <= 0 {
 		return 0

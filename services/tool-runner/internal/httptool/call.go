@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// maxErrorBytes of a failed call's answer are read; a longer answer costs the connection.
+	// maxErrorBytes of a failed call's answer are read; a longer answer costs
+	// the connection.
 	maxErrorBytes = 16 << 10
-	// minSecret is the length from which a credential is looked for in what the tool says. A shorter one would take
-	// innocent text with it, and is none.
+	// minSecret is the length from which a credential is looked for in what the
+	// tool says. A shorter one would take innocent text with it, and is none.
 	minSecret = 8
 )
 
@@ -36,8 +37,9 @@ type Call struct {
 	// MaxOutputBytes is how much of the answer becomes output.
 	MaxOutputBytes int
 
-	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and Traceparent tell the tool which call it is. An
-	// empty Traceparent is not sent.
+	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and
+	// Traceparent tell the tool which call it is. An empty Traceparent is not
+	// sent.
 	IdempotencyKey string
 	RequestID      string
 	CallID         string
@@ -45,8 +47,10 @@ type Call struct {
 	Traceparent    string
 }
 
-// Do makes the call and returns its output, or else why there is none. The context bounds all of it. When the context was
-// cancelled rather than overdue, the failure says nothing about the tool, and the caller should look at the cause.
+// Do makes the call and returns its output, or else why there is none. The
+// context bounds all of it. When the context was cancelled rather than overdue,
+// the failure says nothing about the tool, and the caller should look at the
+// cause.
 func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // closes the connection of an answer that was not read to its end

@@ -242,8 +242,9 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestOnceIsSentOnce holds that a kept connection which the tool closes unanswered does not lead to a silent second
-// request, which net/http makes because of the Idempotency-Key.
+// TestOnceIsSentOnce holds that a kept connection which the tool closes
+// unanswered does not lead to a silent second request, which net/http makes
+// because of the Idempotency-Key.
 func TestOnceIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {

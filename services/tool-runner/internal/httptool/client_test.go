@@ -61,8 +61,9 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// FuzzGuard: of all addresses, in whatever form, only public ones are dialled, and with AllowPrivate loopback and private ones. An
-// address inside of another, as IPv6 has them, is judged as what it leads to.
+// FuzzGuard: of all addresses, in whatever form, only public ones are dialled,
+// and with AllowPrivate loopback and private ones. An address inside of
+// another, as IPv6 has them, is judged as what it leads to.
 func FuzzGuard(f *testing.F) {
 	for _, at := range []string{
 		"93.184.215.14", "127.0.0.1", "::1", "::ffff:169.254.169.254", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::", "100.64.0.1",
@@ -108,8 +109,8 @@ func harmless(addr netip.Addr, private bool) bool {
 	return addr.As16()[0]>>5 == 1 // 2000::/3, which is all that is given out
 }
 
-// FuzzURL: a tool's URL, whatever it says, is refused or leads to an http or https request that carries what the call says, each
-// header in one line.
+// FuzzURL: a tool's URL, whatever it says, is refused or leads to an http or
+// https request that carries what the call says, each header in one line.
 func FuzzURL(f *testing.F) {
 	for _, at := range []string{
 		"http://127.0.0.1:80/a?b#c", "https://[::ffff:7f00:1]/", "http://0x7f.1/", "http://2130706433/", "file:///etc/passwd", "gopher://x/", "http:///x",
@@ -227,8 +228,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestRedirectedCallsAreSentAsTheyWere holds that a redirect never makes another
-// call of a call.
+// TestRedirectedCallsAreSentAsTheyWere holds that a redirect never makes
+// another call of a call.
 func TestRedirectedCallsAreSentAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"", http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet} {
@@ -316,7 +317,8 @@ func TestPrivateAddressNamesTheSetting(t *testing.T) {
 	}
 }
 
-// TestCredentialStaysAway covers what net/http takes for the same place: subdomains, and the scheme's own port.
+// TestCredentialStaysAway covers what net/http takes for the same place:
+// subdomains, and the scheme's own port.
 func TestCredentialStaysAway(t *testing.T) {
 	t.Parallel()
 	at := func(url string) *http.Request {

@@ -16,7 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// The codes of failures without an HTTP status. One with a status is "http_404" and the like.
+// The codes of failures without an HTTP status. One with a status is "http_404"
+// and the like.
 const (
 	CodeTimeout         = run.CodeTimeout
 	CodeConnection      = run.CodeConnection
@@ -36,7 +37,8 @@ type Failure = run.Failure
 
 const addressRefused = "the tool's address is not one that may be called"
 
-// callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
+// callFailure names an error of net/http. Its text is not used: it holds URLs
+// and addresses.
 func callFailure(ctx context.Context, err error) *Failure {
 	var redirect redirectError
 	var timeout net.Error
@@ -103,7 +105,8 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
 	return f
 }
 
-// retryAfter reads a Retry-After header, in seconds or as a date, and brings it into [0, 1 h]. What is neither is 0.
+// retryAfter reads a Retry-After header, in seconds or as a date, and brings it
+// into [0, 1 h]. What is neither is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second

@@ -97,7 +97,8 @@ func call(tb testing.TB, input string, turns ...transcript.Turn) model.Call {
 	return model.Call{Model: "up", Request: r, Turns: turns}
 }
 
-// continued is a call of a response that continues others, oldest first, whose instructions are not to be seen.
+// continued is a call of a response that continues others, oldest first, whose
+// instructions are not to be seen.
 func continued(c model.Call, earlier ...model.Call) model.Call {
 	for _, e := range earlier {
 		e.Request.Instructions = "forget me"
