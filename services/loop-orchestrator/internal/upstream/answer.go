@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"time"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
@@ -51,7 +51,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 		a.drain()
 		return true, nil
 	}
-	var call *model.CallError
+	var call *run.Failure
 	switch {
 	case errors.As(err, &call):
 		return false, call
@@ -60,7 +60,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case a.broken != nil:
 		return false, failed(ctx, a.broken)
 	case err != nil:
-		return false, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
+		return false, &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
 	case a.pieces == 0 && a.note != "":
 		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -24,7 +25,7 @@ var ErrCallTimeout = errors.New("the model call took longer than its timeout")
 func failed(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrCallTimeout):
-		return &model.CallError{Code: "timeout", Message: "The upstream did not answer in time.", Retriable: true}
+		return &run.Failure{Code: run.CodeTimeout, Message: "The upstream did not answer in time.", Retriable: true}
 	case cause != nil:
 		return cause
 	}
@@ -36,13 +37,13 @@ func failed(ctx context.Context, err error) error {
 	if why != "" {
 		message += ": " + why
 	}
-	return &model.CallError{Code: "connection_error", Message: message + ".", Retriable: !final}
+	return &run.Failure{Code: run.CodeConnection, Message: message + ".", Retriable: !final}
 }
 
 // Interrupted reports whether the network ended a call. What came before that
 // may be whole: some servers reset the connection behind the last piece.
 func Interrupted(err error) bool {
-	var call *model.CallError
+	var call *run.Failure
 	return errors.As(err, &call) && call.HTTPStatus == 0 && call.Code == "connection_error"
 }
 
@@ -73,18 +74,18 @@ func reason(err error) (why string, final bool) {
 
 // incomplete is an answer that ended too early.
 func incomplete(ctx context.Context, err error) error {
-	var call *model.CallError
+	var call *run.Failure
 	if errors.As(err, &call) {
 		return call
 	}
 	if ctx.Err() != nil {
 		return failed(ctx, err)
 	}
-	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
+	return &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 }
 
 func malformed(why string) error { return fmt.Errorf("%w: %s", model.ErrMalformed, why) }
 
 func tooLarge(resp *http.Response) error {
-	return &model.CallError{Code: "server_error", Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
+	return &run.Failure{Code: run.CodeServerError, Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
 }

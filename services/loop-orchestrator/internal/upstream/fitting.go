@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
@@ -66,7 +66,7 @@ func (f *fitting) headers(h Headers) Headers {
 
 // again tells whether the call is worth sending again after err.
 func (f *fitting) again(err error) bool {
-	var refused *model.CallError
+	var refused *run.Failure
 	if !errors.As(err, &refused) || f.resends == maxResends {
 		return false
 	}

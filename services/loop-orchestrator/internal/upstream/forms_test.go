@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -268,7 +269,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				header.Set("Content-Encoding", tt.encoding)
 			}
 			_, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, listen)
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) || got.Message != tt.want || !got.Retriable || got.Code != "server_error" {
 				t.Errorf("%s: %+v, want %s", name, err, tt.want)
 			}
@@ -298,7 +299,7 @@ func FuzzForms(f *testing.F) {
 		if diff := cmp.Diff(docs, slowly); diff != "" || done != doneSlowly || (err == nil) != (errSlowly == nil) {
 			t.Fatalf("%v, %v (-at once +by bytes):\n%s", err, errSlowly, diff)
 		}
-		var call *model.CallError
+		var call *run.Failure
 		if err != nil && (!errors.As(err, &call) || call.Message == "" || call.Code == "") {
 			t.Fatalf("error %v, want a CallError that says why", err)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 )
 
 const secretKey = "sk-0123456789"
@@ -112,7 +112,7 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	} {
 		tt.at.Credential = credential(t)
 		_, err := Client{HTTP: tt.client}.Post(t.Context(), tt.at, "/x", []byte(`{}`), Headers{})
-		var got *model.CallError
+		var got *run.Failure
 		if !errors.As(err, &got) || got.Message != tt.want || got.Retriable || got.Code != tt.code || got.Own != nil {
 			t.Errorf("%s: %+v, want %s", name, err, tt.want)
 		}
@@ -131,7 +131,7 @@ func TestAttempts(t *testing.T) {
 		for header, want := range map[string]bool{"": retry, "true": true, "false": false} {
 			at := upstream(t, status, http.Header{"X-Should-Retry": {header}, "Retry-After-Ms": {"1500"}}, `{"error":{"message":"why"}}`)
 			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/x", []byte(`{}`), Headers{})
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) || got.Retriable != want || got.HTTPStatus != status || got.RetryAfter.Milliseconds() != 1500 {
 				t.Errorf("HTTP %d with x-should-retry %q: %+v, want another attempt: %v", status, header, err, want)
 			}
@@ -161,7 +161,7 @@ func TestUnreachable(t *testing.T) {
 		"no valid address": {"localhost:8080/v1", "The model's upstream URL is not valid.", false},
 	} {
 		_, err := Client{HTTP: freshClient()}.Post(t.Context(), registry.Upstream{URL: tt.url}, "/x", []byte(`{}`), Headers{})
-		var got *model.CallError
+		var got *run.Failure
 		if !errors.As(err, &got) || !strings.HasPrefix(got.Message, tt.want) || got.Retriable != tt.retry {
 			t.Errorf("%s: %+v, want %s", name, err, tt.want)
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
@@ -62,7 +62,7 @@ func (u Client) send(
 ) (*answer, error) {
 	text, err := at.Endpoint(path)
 	if err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
 	c := call{http: u.HTTP.Transport, at: at, body: body, header: h, accept: "application/json"}
 	if c.http == nil {
@@ -72,10 +72,10 @@ func (u Client) send(
 		c.accept = "text/event-stream, application/json;q=0.5"
 	}
 	if c.base, err = url.Parse(text); err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
 	if c.secret, err = at.Credential.Resolve(); err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's credential is not available.", Retriable: true}
 	}
 	return c.follow(ctx)
 }
@@ -163,7 +163,7 @@ func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL,
 }
 
 // refused reads an answer that is not 200.
-func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model.CallError {
+func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *run.Failure {
 	raw := unpackedError(resp)
 	e := apierror.Refused(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
 	e.Raw = raw

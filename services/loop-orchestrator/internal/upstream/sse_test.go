@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
@@ -81,7 +81,7 @@ func TestALineWithoutEnd(t *testing.T) {
 	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}
 	resp.Body = io.NopCloser(io.LimitReader(endless{}, maxLine+1<<20))
 	_, err := (&answer{resp: resp}).read(t.Context(), func([]byte, bool) error { return nil })
-	var call *model.CallError
+	var call *run.Failure
 	if !errors.As(err, &call) || call.Retriable || call.Message != "The upstream's answer is too large." {
 		t.Errorf("error %v, want that it is too large", err)
 	}

@@ -65,7 +65,7 @@ type ender interface{ Ended() bool }
 
 // Complete makes one model call with an encoded body. With listen the answer is
 // asked for in pieces, and listen gets each as it comes; an answer that comes
-// whole all the same is not passed to listen. A *model.CallError says how the
+// whole all the same is not passed to listen. A *run.Failure says how the
 // call failed; if ctx ended, its cause is returned instead.
 func (u Client) Complete(
 	ctx context.Context, at registry.Upstream, d model.Dialect, body []byte, h Headers, listen model.Listen,

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 	"windlass.dev/windlass/services/tool-runner/internal/inflight"
@@ -163,21 +164,29 @@ func (h *Handler) callTool(
 	once := tool.Effect == registry.AtMostOnce
 	failpoint.Hit(failpoint.ToolBeforeCall)
 	began := time.Now()
-	output, fault := h.Client.Do(bounded, httptool.Call{
+	output, failure := h.Client.Do(bounded, httptool.Call{
 		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
 		AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
-		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: "resp_" + d.Tool.GetIdentity().GetRequestId(),
+		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
 		CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
 	})
 	took := time.Since(began)
 	failpoint.Hit(failpoint.ToolAfterCall)
-	if fault == nil {
+	if failure == nil {
 		return completedEvent(d.Tool, output, took), nil
 	}
-	if fault.HTTPStatus == 0 && ctx.Err() != nil { // not the tool's fault
+	if failure.HTTPStatus == 0 && ctx.Err() != nil { // not the tool's fault
 		return nil, fmt.Errorf("call tool: %w", context.Cause(ctx))
 	}
-	return failedEvent(d.Tool, failureOf(fault, once), took), nil
+	if once {
+		return failedEvent(d.Tool, finalFailure(*failure), took), nil
+	}
+	return failedEvent(d.Tool, *failure, took), nil
+}
+
+// publicID returns the request id as clients know it.
+func publicID(c *stepv1.ToolCommand) string {
+	return string(run.ResponseID) + c.GetIdentity().GetRequestId()
 }
 
 // giveUp publishes that the command is given up.
@@ -187,7 +196,7 @@ func (h *Handler) giveUp(ctx context.Context, d bus.Delivery) error {
 	}
 	letter := bus.Dead(&stepv1.DeadLetter{
 		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
-		Failure: givenUp.proto(), EventTime: timestamppb.Now(),
+		Failure: encodeFailure(givenUp), EventTime: timestamppb.Now(),
 	})
 	return retryOutage(ctx, func(ctx context.Context) error {
 		_, err := h.Bus.Publish(ctx, letter)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 const (
@@ -51,7 +53,7 @@ type Call struct {
 // context bounds all of it. When the context was cancelled rather than overdue,
 // the failure says nothing about the tool, and the caller should look at the
 // cause.
-func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
+func (c *Client) Do(ctx context.Context, call Call) (Output, *run.Failure) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // closes the connection of an answer that was not read to its end
 
@@ -78,18 +80,18 @@ func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
 	return newOutput(resp.Header, call.redact(decodeText(resp.Header, raw)), len(raw), call.MaxOutputBytes), nil
 }
 
-func (call Call) request(ctx context.Context) (*http.Request, *Failure) {
+func (call Call) request(ctx context.Context) (*http.Request, *run.Failure) {
 	method := call.Method
 	if method == "" {
 		method = http.MethodPost
 	}
 	at, err := url.Parse(call.URL)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL is not an http or https one"}
+		return nil, &run.Failure{Code: run.CodeAddressRefused, Message: "the tool's URL is not an http or https one"}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, call.URL, bytes.NewReader(call.Arguments))
 	if err != nil {
-		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL or method cannot be used"}
+		return nil, &run.Failure{Code: run.CodeAddressRefused, Message: "the tool's URL or method cannot be used"}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "windlass-tool-runner")

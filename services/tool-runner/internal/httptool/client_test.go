@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestGuard(t *testing.T) {
@@ -122,7 +124,7 @@ func FuzzURL(f *testing.F) {
 		call := Call{URL: at, Method: method, Arguments: []byte(`{}`), IdempotencyKey: key, CallID: callID, Traceparent: trace}
 		req, failure := call.request(t.Context())
 		if failure != nil {
-			if failure.Code != CodeAddressRefused || failure.Retriable || strings.Contains(failure.Message, at) && at != "" && len(at) > 8 {
+			if failure.Code != run.CodeAddressRefused || failure.Retriable || strings.Contains(failure.Message, at) && at != "" && len(at) > 8 {
 				t.Errorf("%q is refused with %+v", at, failure)
 			}
 			return
@@ -154,13 +156,13 @@ func TestRefusedAddresses(t *testing.T) {
 			call := call
 			call.URL = "http://" + host + port
 			_, f := do(t, client(t), call)
-			wantCode(t, f, CodeAddressRefused, false)
+			wantCode(t, f, run.CodeAddressRefused, false)
 		})
 	}
 	for _, url := range []string{"file:///etc/passwd", "gopher://127.0.0.1/", "unix:///x", "http://", "//x/y", "\x00"} {
 		call.URL = url
 		_, f := do(t, client(t), call)
-		wantCode(t, f, CodeAddressRefused, false)
+		wantCode(t, f, run.CodeAddressRefused, false)
 	}
 	//nolint:paralleltest // one count for all
 	for _, host := range []string{"2130706433", "0x7f000001", "0177.0.0.1", "127.1"} { // names to Go, addresses to some
@@ -201,12 +203,12 @@ func TestRedirects(t *testing.T) {
 		{"three hops", "/to/x?/to/x?/end", `POST {"city":"Ulm"} auth=Bearer tok referer=`},
 		{"another host", elsewhere + "/end", `POST {"city":"Ulm"} auth= referer=`},
 		{"another host and back", elsewhere + "/to/x?" + base + "/end", `POST {"city":"Ulm"} auth= referer=`},
-		{"for ever", "/to/x?/to/x?/to/x?/end", CodeRedirectRefused},
-		{"another scheme", "https" + strings.TrimPrefix(base, "http") + "/end", CodeRedirectRefused},
-		{"a file", "file:///etc/passwd", CodeRedirectRefused},
-		{"another port", "http://127.0.0.1:1/end", CodeRedirectRefused},
-		{"cloud credentials", "http://169.254.169.254/latest", CodeAddressRefused},
-		{"any address", "http://0.0.0.0/", CodeAddressRefused},
+		{"for ever", "/to/x?/to/x?/to/x?/end", run.CodeRedirectRefused},
+		{"another scheme", "https" + strings.TrimPrefix(base, "http") + "/end", run.CodeRedirectRefused},
+		{"a file", "file:///etc/passwd", run.CodeRedirectRefused},
+		{"another port", "http://127.0.0.1:1/end", run.CodeRedirectRefused},
+		{"cloud credentials", "http://169.254.169.254/latest", run.CodeAddressRefused},
+		{"any address", "http://0.0.0.0/", run.CodeAddressRefused},
 	}
 	for _, tt := range tests { //nolint:paralleltest // they count calls of one server
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +250,7 @@ func TestRedirectedCallsAreSentAsTheyWere(t *testing.T) {
 			_, f := do(t, client(t), call)
 			name := method + " " + http.StatusText(status)
 			if status == 303 && method != http.MethodGet {
-				wantCode(t, f, CodeRedirectRefused, false)
+				wantCode(t, f, run.CodeRedirectRefused, false)
 				if len(seen) != 1 || f == nil || !strings.Contains(f.Message, "303") || !strings.Contains(f.Message, "redirect") {
 					t.Errorf("%s: %d requests, %+v; want one, and a failure that names the redirect", name, len(seen), f)
 				}
@@ -268,7 +270,7 @@ func TestRedirectsThatLeadNowhere(t *testing.T) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(http.StatusMovedPermanently)
 		})
-		if _, f := do(t, client(t), call); f == nil || f.Code != CodeRedirectRefused || !strings.Contains(f.Message, "redirect") {
+		if _, f := do(t, client(t), call); f == nil || f.Code != run.CodeRedirectRefused || !strings.Contains(f.Message, "redirect") {
 			t.Errorf("Location that is %s: %+v, want a failure that names the redirect", name, f)
 		}
 	}

@@ -36,3 +36,5 @@
 //   - To retry. Failure says whether another attempt may do better; the row
 //     decides.
 package httptool
+
+import ()

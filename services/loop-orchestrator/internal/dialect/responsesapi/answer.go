@@ -21,7 +21,7 @@ type response struct {
 }
 
 // Decode reads a response object. Errors: model.ErrMalformed, it is none or is
-// not at its end; *model.CallError, it tells of a failure.
+// not at its end; *run.Failure, it tells of a failure.
 func (Dialect) Decode(body []byte) (model.Answer, error) {
 	r, err := parse(body)
 	if err != nil {

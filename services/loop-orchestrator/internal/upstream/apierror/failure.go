@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // passing are the statuses after which another attempt can succeed. Besides
@@ -30,7 +30,7 @@ var codeShape = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 
 // Refused is the failure of a call that was answered with a status other than
 // 200.
-func Refused(status int, w Words) *model.CallError {
+func Refused(status int, w Words) *run.Failure {
 	e := failure(status, w)
 	prefix := "The upstream answered HTTP " + strconv.Itoa(status)
 	if w.Message == "" {
@@ -43,7 +43,7 @@ func Refused(status int, w Words) *model.CallError {
 
 // Reported is the failure that an upstream reports in an answer that came with
 // status 200.
-func Reported(w Words) *model.CallError {
+func Reported(w Words) *run.Failure {
 	status := cmp.Or(w.Status, statusOf(w.Code), statusOf(w.Type))
 	switch {
 	case status != 0:
@@ -74,8 +74,8 @@ func isNumber(code string) bool {
 	return err == nil
 }
 
-func failure(status int, w Words) *model.CallError {
-	e := &model.CallError{
+func failure(status int, w Words) *run.Failure {
+	e := &run.Failure{
 		HTTPStatus: status, Code: codeOf(status, w), RetryAfter: w.Wait,
 		Retriable: passing[status] && !spent(w) || status == http.StatusBadRequest && modelFailed(w),
 	}
