@@ -9,18 +9,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
-
-// Responses is the endpoint of requests that run the loop. A request of any other is one model call, and that step's output its answer.
-const Responses = "responses"
 
 // NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
 // repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // its path below the API's base: Responses, or one of an endpoint that is one model call
+	Endpoint   run.Endpoint
 	Model      string
 	Lane       string
 	Tier       int     // 0 is served first
@@ -156,7 +154,7 @@ func acceptArgs(all []NewRequest) postgres.Args {
 		"labels":      labels,
 		"ids":         postgres.IDs(all, func(n NewRequest) uuid.UUID { return n.ID }),
 		"tenants":     postgres.Column(all, func(n NewRequest) string { return n.Tenant }),
-		"endpoints":   postgres.Column(all, func(n NewRequest) string { return n.Endpoint }),
+		"endpoints":   postgres.Column(all, func(n NewRequest) string { return string(n.Endpoint) }),
 		"models":      postgres.Column(all, func(n NewRequest) string { return n.Model }),
 		"lanes":       postgres.Column(all, func(n NewRequest) string { return n.Lane }),
 		"tiers":       postgres.Column(all, func(n NewRequest) int { return n.Tier }),

@@ -36,7 +36,7 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 	}
 	for _, r := range rows {
 		if r.ID != queued && r.ID != late.ID {
-			t.Errorf("Claim took %s, which was admitted", r.ID)
+			t.Errorf("Claim took %s, which was admitted", uuid.UUID(r.ID))
 		}
 	}
 	again, err := s.Accept(t.Context(), n)
@@ -95,11 +95,11 @@ func TestAgeCountsFromTheLastMoveOrFromWhatWasParked(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	r := claimed(t, s)
-	exec(t, s, `UPDATE requests SET changed_at = now() - interval '1 hour' WHERE id = $1`, r.ID)
+	exec(t, s, `UPDATE requests SET changed_at = now() - interval '1 hour' WHERE id = $1`, uuid.UUID(r.ID))
 	if age := look(t, s, r.ID).Age; age < 59*time.Minute || age > 61*time.Minute {
 		t.Errorf("a row that has not moved for an hour is %s old", age)
 	}
-	exec(t, s, `UPDATE requests SET not_before = now() - interval '1 minute' WHERE id = $1`, r.ID)
+	exec(t, s, `UPDATE requests SET not_before = now() - interval '1 minute' WHERE id = $1`, uuid.UUID(r.ID))
 	if age := look(t, s, r.ID).Age; age < 50*time.Second || age > 70*time.Second {
 		t.Errorf("a row parked until a minute ago is %s old", age)
 	}
@@ -115,7 +115,7 @@ func TestAParkedTurnIsUnpublishedUntilItIsPostponed(t *testing.T) {
 	if _, err := s.RetryTurn(t.Context(), fenceOf(r), time.Millisecond, "x"); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, s, `UPDATE requests SET not_before = now(), check_at = now() WHERE id = $1`, r.ID)
+	exec(t, s, `UPDATE requests SET not_before = now(), check_at = now() WHERE id = $1`, uuid.UUID(r.ID))
 	rows, err := s.Overdue(t.Context(), 10)
 	if err != nil || len(rows) != 1 || !rows[0].Unpublished {
 		t.Fatalf("Overdue = %+v, %v, want the parked row, unpublished", rows, err)

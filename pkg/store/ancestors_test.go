@@ -17,7 +17,7 @@ func line(tb testing.TB, s *Store, n int) []Row {
 	for i := range rows {
 		r := claimed(tb, s, func(n *NewRequest) { n.Parent, n.Body = parent, fmt.Appendf(nil, "body %d", i) })
 		if r.Parent != parent {
-			tb.Fatalf("the claimed row continues %s, want %s", r.Parent, parent)
+			tb.Fatalf("the claimed row continues %s, want %s", uuid.UUID(r.Parent), parent)
 		}
 		commit(tb, s, r, TurnCommit{Outcome: Completed, Output: fmt.Appendf(nil, "output %d", i)})
 		o := Settlement{ID: r.ID, Epoch: r.Epoch, Status: Completed, Answer: fmt.Appendf(nil, "answer %d", i)}
@@ -51,7 +51,7 @@ func TestAncestorsAreReadOldestFirst(t *testing.T) {
 		}
 	}
 	if c, err := s.Load(t.Context(), rows[1].ID); err != nil || c.Parent != rows[0].ID {
-		t.Errorf("Load = parent %s, %v; want %s", c.Parent, err, rows[0].ID)
+		t.Errorf("Load = parent %s, %v; want %s", uuid.UUID(c.Parent), err, uuid.UUID(rows[0].ID))
 	}
 }
 
@@ -90,7 +90,7 @@ INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, 
 SELECT $2, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at, id FROM requests WHERE id = $1`
 	for n := 2; n <= MaxAncestors+3; n++ {
 		next := uuid.Must(uuid.NewV7())
-		exec(t, s, extendSQL, last, next)
+		exec(t, s, extendSQL, uuid.UUID(last), next)
 		last = next
 		got, err := s.Previous(t.Context(), testTenant, last)
 		tooLong := n > MaxAncestors
@@ -114,7 +114,7 @@ func TestAnotherTenantsRequestIsNotThere(t *testing.T) {
 		}
 	}
 	wantStale(t, "Delete for another tenant", s.Delete(t.Context(), other, rows[1].ID))
-	exec(t, s, `UPDATE requests SET tenant = 'other' WHERE id = $1`, rows[0].ID)
+	exec(t, s, `UPDATE requests SET tenant = 'other' WHERE id = $1`, uuid.UUID(rows[0].ID))
 	if _, err := s.Ancestors(t.Context(), testTenant, rows[1].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Ancestors across tenants = %v, want ErrNotFound", err)
 	}
@@ -138,7 +138,7 @@ func TestDeleteTakesEverythingOfOneRequest(t *testing.T) {
 SELECT count(*) FILTER (WHERE id = $1) || ' of ' || count(*) FROM
   (SELECT id FROM requests UNION ALL SELECT request_id FROM steps UNION ALL SELECT request_id FROM bodies
    UNION ALL SELECT request_id FROM labels) AS x(id)`
-	if got := ask[string](t, s, leftSQL, rows[1].ID); got[0] != "0 of 9" {
+	if got := ask[string](t, s, leftSQL, uuid.UUID(rows[1].ID)); got[0] != "0 of 9" {
 		t.Errorf("rows left are %s, want 0 of the 9 that two requests have", got[0])
 	}
 	wantStale(t, "a second Delete", s.Delete(t.Context(), testTenant, rows[1].ID))

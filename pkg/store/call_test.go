@@ -43,7 +43,7 @@ func TestTheAnswerOfOneCallIsItsStep(t *testing.T) {
 			if err != nil || a.Status != tt.status || string(a.Final) != tt.want || a.Stored {
 				t.Errorf("Answer = %s %s, %v; want %s %s", a.Status, a.Final, err, tt.status, tt.want)
 			}
-			if n := ask[int](t, s, `SELECT count(*) FROM bodies WHERE request_id = $1`, r.ID)[0]; n != 1 {
+			if n := ask[int](t, s, `SELECT count(*) FROM bodies WHERE request_id = $1`, uuid.UUID(r.ID))[0]; n != 1 {
 				t.Errorf("%d bodies, want the request's alone", n)
 			}
 		})

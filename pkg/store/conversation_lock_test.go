@@ -17,7 +17,7 @@ import (
 func adds(r Row, status Status, n int) Settlement {
 	o := Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: status, Answer: []byte("answer")}
 	for i := range n {
-		o.Items = append(o.Items, newItem(fmt.Sprintf("%s_%d", r.ID, i+1)))
+		o.Items = append(o.Items, newItem(fmt.Sprintf("%s_%d", uuid.UUID(r.ID), i+1)))
 	}
 	return o
 }
@@ -59,7 +59,7 @@ func TestEveryEndUnlocksAConversation(t *testing.T) {
 				r = inSettle(t, s, tt.end, change)
 			}
 			if c := state(t, s, id); !c.Locked || c.ChangedBy != r.ID || c.Version != 1 || r.Conversation != id {
-				t.Fatalf("in flight on %s, the state is %+v", r.Conversation, c)
+				t.Fatalf("in flight on %s, the state is %+v", uuid.UUID(r.Conversation), c)
 			}
 			o := adds(r, tt.end, 2)
 			if err := s.Settle(t.Context(), o); err != nil {
@@ -227,7 +227,7 @@ func TestConversationsAreLockedInOrder(t *testing.T) {
 					if _, err := s.CommitTurn(t.Context(), r, TurnCommit{Fence: fenceOf(r), Outcome: Completed}); err != nil {
 						t.Error(err)
 					}
-					n, _ := want.LoadOrStore(r.Conversation, new(int))
+					n, _ := want.LoadOrStore(uuid.UUID(r.Conversation), new(int))
 					*n.(*int) += 2 // its lock is ours
 					ends = append(ends, adds(r, Completed, 2))
 				}

@@ -78,7 +78,7 @@ func (c *costRun) drive(r Row) {
 		select {
 		case r = <-opened:
 		case <-time.After(20 * time.Second):
-			c.t.Errorf("%s: no turn was opened within 20 s", r.ID)
+			c.t.Errorf("%s: no turn was opened within 20 s", uuid.UUID(r.ID))
 			return
 		}
 	}
@@ -189,7 +189,7 @@ func TestLargeGroups(t *testing.T) {
 		r := claimed(t, s)
 		c := TurnCommit{Fence: fenceOf(r), Steps: newSteps(calls)}
 		turns = append(turns, c)
-		all = append(all, results(c.after(r))...)
+		all = append(all, results(c.After(r))...)
 	}
 	start := time.Now()
 	won, err := s.commitTurns(t.Context(), turns)

@@ -30,7 +30,7 @@ func blocker(t *testing.T, dbURL string) *pgx.Conn {
 	return conn
 }
 
-func run(t *testing.T, conn *pgx.Conn, sql string) {
+func execSQL(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -105,7 +105,7 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 	s := openAt(t, dbURL)
 	other := blocker(t, dbURL)
 	for _, a := range attempts(t, s, s) {
-		run(t, other, lockAllSQL)
+		execSQL(t, other, lockAllSQL)
 		failed := make(chan error, 1)
 		go func() { failed <- a.do(t.Context()) }()
 		endWaiting(t, other)
@@ -117,7 +117,7 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s has not returned 10 s after the end of its session", a.name)
 		}
-		run(t, other, `ROLLBACK`)
+		execSQL(t, other, `ROLLBACK`)
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)
 		}
@@ -130,7 +130,7 @@ func TestLockHeldTooLong(t *testing.T) {
 	s := openAt(t, dbURL)
 	all := attempts(t, s, s)[:8]
 	other := blocker(t, dbURL)
-	run(t, other, lockAllSQL)
+	execSQL(t, other, lockAllSQL)
 	var wg sync.WaitGroup
 	start := time.Now()
 	for _, a := range all {
@@ -144,7 +144,7 @@ func TestLockHeldTooLong(t *testing.T) {
 	if took := time.Since(start); took > 2*postgres.StatementTimeout {
 		t.Errorf("the calls took %s, want less than %s", took, 2*postgres.StatementTimeout)
 	}
-	run(t, other, `ROLLBACK`)
+	execSQL(t, other, `ROLLBACK`)
 	for _, a := range all {
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)

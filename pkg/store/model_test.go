@@ -15,7 +15,7 @@ import (
 // modelStep and modelRow are what the rows of one request should say.
 type modelStep struct {
 	Turn, Index, Attempt int
-	State                string
+	State                StepState
 }
 
 type modelRow struct {

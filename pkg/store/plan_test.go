@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -143,6 +144,8 @@ func literal(v any) string {
 			return "NULL"
 		}
 		return fmt.Sprintf(`'\x%x'`, v)
+	case run.ID:
+		return fmt.Sprintf("'%x'", v)
 	case uuid.UUID, string:
 		return fmt.Sprintf("'%s'", v)
 	default:

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -15,7 +16,7 @@ import (
 type Answer struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // as in NewRequest
+	Endpoint   run.Endpoint
 	Status     Status
 	Reason     string
 	Background bool

@@ -10,12 +10,6 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// TurnKey names a turn of a request.
-type TurnKey struct {
-	Request uuid.UUID
-	Turn    int
-}
-
 // The join with requests keeps out what other tenants said: ids of items may
 // name anything.
 const recordedSQL = `

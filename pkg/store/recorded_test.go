@@ -14,7 +14,7 @@ func TestRecorded(t *testing.T) {
 	foreign := claimed(t, s, func(n *NewRequest) { n.Tenant = "another" })
 	commit(t, s, foreign, TurnCommit{Outcome: Completed, Output: []byte("output 0")})
 	unsaid := claimed(t, s)
-	keys := []TurnKey{{rows[0].ID, 1}, {rows[1].ID, 1}, {rows[0].ID, 2}, {foreign.ID, 1}, {unsaid.ID, 1}, {uuid.New(), 1}, {rows[0].ID, 1}}
+	keys := []TurnKey{{Request: rows[0].ID, Turn: 1}, {Request: rows[1].ID, Turn: 1}, {Request: rows[0].ID, Turn: 2}, {Request: foreign.ID, Turn: 1}, {Request: unsaid.ID, Turn: 1}, {Request: uuid.New(), Turn: 1}, {Request: rows[0].ID, Turn: 1}}
 	for part, want := range map[string]map[TurnKey][]byte{
 		"output": {keys[0]: []byte("output 0"), keys[1]: []byte("output 1")},
 		" 1":     {keys[1]: []byte("output 1")},

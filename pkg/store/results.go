@@ -41,7 +41,7 @@ func (p Progress) Over() bool { return p.Stage != StageTools }
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress
 	var dueIn, remaining, age float64
-	err := rows.Scan(append(p.targets(&dueIn, &remaining, &age), &p.Done, &p.Failed)...)
+	err := rows.Scan(append(rowTargets(&p.Row, &dueIn, &remaining, &age), &p.Done, &p.Failed)...)
 	p.DueIn, p.Remaining, p.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return p, err
 }

@@ -64,7 +64,7 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 		}
 		states := map[string]int{}
 		for _, st := range steps(t, s, id) {
-			states[st.Kind+" "+st.State]++
+			states[st.Kind+" "+string(st.State)]++
 		}
 		want := map[string]int{"model done": 1, "tool done": len(r.Steps), "model dispatched": 1}
 		if diff := cmp.Diff(want, states); diff != "" {

@@ -68,7 +68,7 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 		var step Step
 		var dueIn float64
 		var took int64
-		if err := r.Scan(append([]any{&id}, step.targets(&dueIn, &took)...)...); err != nil {
+		if err := r.Scan(append([]any{&id}, stepTargets(&step, &dueIn, &took)...)...); err != nil {
 			return struct{}{}, err
 		}
 		step.DueIn = postgres.Duration(dueIn)

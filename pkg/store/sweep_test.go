@@ -373,8 +373,9 @@ func TestLoadRebuildsTheChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	type line struct {
-		Turn, Index   int
-		State, Output string
+		Turn, Index int
+		State       StepState
+		Output      string
 	}
 	got := postgres.Column(chain.Steps, func(st Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
 	want := []line{

@@ -12,13 +12,6 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Chain is a request as a worker needs it: the row, the body it was accepted with, and every step recorded so far, in order.
-type Chain struct {
-	Row
-	Body  []byte
-	Steps []Step
-}
-
 // The body rides on the first turn's model step, which every claimed row has, so that it is sent once.
 const loadChainSQL = `
 SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
@@ -62,7 +55,7 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 	var body []byte
 	var dueIn, remaining, age, stepDueIn float64
 	var took int64
-	targets := append(append(row.targets(&dueIn, &remaining, &age), &body), step.targets(&stepDueIn, &took)...)
+	targets := append(append(rowTargets(&row, &dueIn, &remaining, &age), &body), stepTargets(&step, &stepDueIn, &took)...)
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
@@ -81,23 +74,9 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 		return nil, err
 	}
 	for _, chain := range chains {
-		chain.Row.Steps = chain.dispatched()
+		chain.Row.Steps = chain.Dispatched()
 	}
 	return chains, nil
-}
-
-// dispatched are the current turn's tool steps that are not done.
-func (c Chain) dispatched() []Step {
-	if c.Stage != StageTools {
-		return nil
-	}
-	var open []Step
-	for _, s := range c.Steps {
-		if s.Turn == c.Turn && s.Index > 0 && s.State == StepDispatched {
-			open = append(open, s)
-		}
-	}
-	return open
 }
 
 const raiseSQL = `
@@ -135,7 +114,7 @@ func (s *Store) RaiseTools(ctx context.Context, r Row) error {
 		err = ErrStale
 	}
 	if err != nil {
-		return fmt.Errorf("raise the tool calls of %s: %w", r.ID, err)
+		return fmt.Errorf("raise the tool calls of %s: %w", uuid.UUID(r.ID), err)
 	}
 	return nil
 }
@@ -152,7 +131,7 @@ func (s *Store) CallsLost(ctx context.Context, f Fence, index, n int) error {
 	defer cancel()
 	_, err := s.db.Exec(ctx, callLostSQL, postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
 	if err != nil {
-		return fmt.Errorf("count the lost calls of %s: %w", f.ID, err)
+		return fmt.Errorf("count the lost calls of %s: %w", uuid.UUID(f.ID), err)
 	}
 	return nil
 }
@@ -175,19 +154,19 @@ SELECT ` + rowColumns + ` FROM r`
 func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, cause any) (Row, error) {
 	note, err := json.Marshal(cause)
 	if err != nil {
-		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
+		return Row{}, fmt.Errorf("encode the failure of %s: %w", uuid.UUID(f.ID), err)
 	}
 	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, postgres.Args{"wait": wait.Seconds(), "error": note})
 }
 
 func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a postgres.Args) (Row, error) {
-	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
+	a["id"], a["epoch"], a["turn"], a["attempt"] = uuid.UUID(f.ID), f.Epoch, f.Turn, f.Attempt
 	rows, err := postgres.Query(ctx, s.db, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
 	}
 	if err != nil {
-		return Row{}, fmt.Errorf("%s %s: %w", what, f.ID, err)
+		return Row{}, fmt.Errorf("%s %s: %w", what, uuid.UUID(f.ID), err)
 	}
 	return rows[0], nil
 }

@@ -3,86 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/store/postgres"
 )
-
-// NewStep is a step that a turn's commit makes due, or records as failed at once.
-type NewStep struct {
-	Index     int
-	Name      string
-	Pool      string
-	CallID    string
-	Input     []byte
-	InputHash []byte
-	Place     int // of its item in the response's output
-	// Output and Error are set when the call is not made at all: the model sees Output, the audit trail Error.
-	Output []byte
-	Error  []byte
-}
-
-// Due tells whether the step is to be run.
-func (n NewStep) Due() bool { return n.Error == nil }
-
-// TurnCommit is what a finished model call leaves behind.
-type TurnCommit struct {
-	Fence
-	Model        string
-	Failed       bool   // the model step failed for good; Error says how
-	Output       []byte // the turn's output items
-	Error        []byte
-	InputTokens  int64
-	OutputTokens int64
-	Took         time.Duration
-	Steps        []NewStep
-	// Outcome is what the request ends with once the turn's steps are done; empty: another turn follows.
-	Outcome Status
-	Reason  string
-}
-
-func (t TurnCommit) due() int {
-	n := 0
-	for _, s := range t.Steps {
-		if s.Due() {
-			n++
-		}
-	}
-	return n
-}
-
-func (t TurnCommit) stage() Stage {
-	switch {
-	case t.due() > 0:
-		return StageTools
-	case t.Outcome != "":
-		return StageSettle
-	default:
-		return StageModel
-	}
-}
-
-// after is the row as the commit leaves it, so that the caller can publish what is due without reading it again.
-func (t TurnCommit) after(before Row) Row {
-	r := before
-	r.Stage, r.Pending, r.Outcome, r.Reason = t.stage(), t.due(), t.Outcome, t.Reason
-	r.Attempt, r.Failures, r.Crashes, r.DueIn, r.Steps = 1, 0, 0, 0, nil
-	if r.Stage == StageModel {
-		r.Turn++
-	}
-	for _, n := range t.Steps {
-		if n.Due() {
-			r.Steps = append(r.Steps, Step{
-				Turn: t.Turn, Index: n.Index, Kind: "tool", Name: n.Name, Pool: n.Pool, CallID: n.CallID,
-				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash, Place: n.Place,
-			})
-		}
-	}
-	return r
-}
 
 // Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
 // planned, no plan reads more than the rows of these requests.
@@ -134,12 +60,12 @@ SELECT ord FROM done`
 func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
 	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, err)
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), err)
 	}
 	if !turned {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, ErrStale)
+		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), ErrStale)
 	}
-	return t.after(before), nil
+	return t.After(before), nil
 }
 
 type ownedStep struct {
@@ -174,15 +100,15 @@ func turnArgs(all []TurnCommit) postgres.Args {
 		"tokens_in":  postgres.Column(all, func(t TurnCommit) int64 { return t.InputTokens }),
 		"tokens_out": postgres.Column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
 		"took":       postgres.Column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
-		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.stage()) }),
-		"pendings":   postgres.Column(all, TurnCommit.due),
+		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.Stage()) }),
+		"pendings":   postgres.Column(all, TurnCommit.Due),
 		"outcomes":   postgres.Column(all, func(t TurnCommit) string { return string(t.Outcome) }),
 		"reasons":    postgres.Column(all, func(t TurnCommit) string { return t.Reason }),
 		"states": postgres.Column(all, func(t TurnCommit) string {
 			if t.Failed {
-				return StepFailed
+				return string(StepFailed)
 			}
-			return StepDone
+			return string(StepDone)
 		}),
 	}
 }

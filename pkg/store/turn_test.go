@@ -31,33 +31,33 @@ func TestCommitTurn(t *testing.T) {
 		wantTurn    int
 		wantPending int
 		wantNext    Next
-		wantStates  []string // of all step rows, in order
+		wantStates  []StepState // of all step rows, in order
 	}{
-		{"calls to run wait for their results", two, "", StageTools, 1, 2, RunTools, []string{StepDone, StepDispatched, StepDispatched}},
+		{"calls to run wait for their results", two, "", StageTools, 1, 2, RunTools, []StepState{StepDone, StepDispatched, StepDispatched}},
 		{
 			"calls that failed at once open the next turn",
 			[]NewStep{refused(1), refused(2)},
 			"", StageModel, 2, 0, RunTurn,
-			[]string{StepDone, StepFailed, StepFailed, StepDispatched},
+			[]StepState{StepDone, StepFailed, StepFailed, StepDispatched},
 		},
 		{
 			"only the calls to run are counted",
 			[]NewStep{two[0], refused(2)},
 			"", StageTools, 1, 1, RunTools,
-			[]string{StepDone, StepDispatched, StepFailed},
+			[]StepState{StepDone, StepDispatched, StepFailed},
 		},
 		{
 			"an outcome waits for the calls to run", two, Completed, StageTools, 1, 2, RunTools,
-			[]string{StepDone, StepDispatched, StepDispatched},
+			[]StepState{StepDone, StepDispatched, StepDispatched},
 		},
-		{"an outcome without calls is due to settle", nil, Completed, StageSettle, 1, 0, RunFinal, []string{StepDone}},
+		{"an outcome without calls is due to settle", nil, Completed, StageSettle, 1, 0, RunFinal, []StepState{StepDone}},
 		{
 			"an outcome with calls that failed at once is due to settle",
 			[]NewStep{refused(1)},
 			Incomplete, StageSettle, 1, 0, RunFinal,
-			[]string{StepDone, StepFailed},
+			[]StepState{StepDone, StepFailed},
 		},
-		{"neither outcome nor calls open the next turn", nil, "", StageModel, 2, 0, RunTurn, []string{StepDone, StepDispatched}},
+		{"neither outcome nor calls open the next turn", nil, "", StageModel, 2, 0, RunTurn, []StepState{StepDone, StepDispatched}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +70,7 @@ func TestCommitTurn(t *testing.T) {
 			if diff := cmp.Diff(look(t, s, r.ID), got, asRead); diff != "" {
 				t.Errorf("the row read (-) and the row returned (+) differ:\n%s", diff)
 			}
-			states := postgres.Column(steps(t, s, r.ID), func(st Step) string { return st.State })
+			states := postgres.Column(steps(t, s, r.ID), func(st Step) StepState { return st.State })
 			if diff := cmp.Diff(tt.wantStates, states); diff != "" {
 				t.Errorf("states of the steps (-want +got):\n%s", diff)
 			}

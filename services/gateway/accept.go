@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/carry"
@@ -139,7 +140,7 @@ func (s *server) narrow(who principal, body []byte) ([]byte, error) {
 // understand decodes a body, refuses what is not served to the principal, and finds the model's lane.
 func (s *server) understand(who principal, body []byte) (c *responses.Create, lane string, err error) {
 	c, f := responses.Decode(body)
-	if f = misplaced(store.Responses, body, c, f); f != nil {
+	if f = misplaced(run.Responses, body, c, f); f != nil {
 		return nil, "", f
 	}
 	model, f := s.model(who, c.Model)

@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -24,14 +25,14 @@ const (
 
 // oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
 // answer.
-func (s *server) oneCall(e relay.Endpoint) handler {
+func (s *server) oneCall(e run.Endpoint) handler {
 	return func(x *exchange, r *http.Request) error {
 		body, err := s.readBody(x, r)
 		if err != nil {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f = misplaced(string(e), body, nil, f); f != nil {
+		if f = misplaced(e, body, nil, f); f != nil {
 			return f
 		}
 		model, f := s.model(x.who, c.Model)
@@ -44,7 +45,7 @@ func (s *server) oneCall(e relay.Endpoint) handler {
 		}
 		x.requestID = dispatch.BusID(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.who.tenant, Endpoint: string(e), Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
+			ID: id, Tenant: x.who.tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
 			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
@@ -46,7 +45,7 @@ func callFault(a *store.Answer) (*fault.Error, error) {
 		if a.Final != nil {
 			why := transcript.ReadFailure(a.Final)
 			f := upstreamFault(why)
-			f.RetryAfter = time.Duration(why.RetryAfterMS) * time.Millisecond
+			f.RetryAfter = why.RetryAfter
 			return f, nil
 		}
 	case store.Expired:

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 	} {
 		answers := s.later("POST", path, body)
 		row := s.claim()
-		if row.Tenant != defaultTenant || row.Model != "m" || row.Endpoint != strings.TrimPrefix(path, "/v1/") {
+		if row.Tenant != defaultTenant || row.Model != "m" || row.Endpoint.Path() != path {
 			t.Errorf("%s: the row is %+v", path, row)
 		}
 		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
@@ -81,12 +80,12 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		{"the upstream's 404", transcript.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
 		{
 			"a limit of the upstream",
-			transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfterMS: 1500, Own: []byte(own)},
+			transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfter: 1500 * time.Millisecond, Own: []byte(own)},
 			429, "too_long", "BadRequestError", "false", "2", `{"error":` + own + `}`,
 		},
 		{"a limit without a word", transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},
 		{"the upstream's 500", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
-		{"the upstream's 503", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfterMS: 7000}, 502, "server_error", "server_error", "false", "7", ""},
+		{"the upstream's 503", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfter: 7000 * time.Millisecond}, 502, "server_error", "server_error", "false", "7", ""},
 		{"a refused credential", transcript.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
 		{"an answer that is none", transcript.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
 		{"nobody there", transcript.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},

@@ -8,10 +8,11 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-const compactPath = "/v1/" + compaction.Endpoint
+const compactPath = "/v1/" + string(run.Compact)
 
 // compact is POST /v1/responses/compact: a request of one model call, whose answer is a shorter history. It takes what create takes, as
 // far as it says which history and which model.
@@ -25,7 +26,7 @@ func (s *server) compact(x *exchange, r *http.Request) error {
 		f.Code = "compaction_not_configured"
 		return f
 	}
-	return s.callOnHistory(x, r, body, compaction.Endpoint, (*responses.Create).CompactRefusal)
+	return s.callOnHistory(x, r, body, run.Compact, (*responses.Create).CompactRefusal)
 }
 
 // refuseCompaction says what of a request's compactions cannot be had; nil when all can.

@@ -14,7 +14,6 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -124,7 +123,7 @@ func (s *server) addItems(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: transcript.Kept(itemid.Added(change, items))}
+	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
 	added := make([]store.StoredItem, len(items))
 	ids := make([]string, len(items))
 	var size int64

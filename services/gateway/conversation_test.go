@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -55,8 +56,8 @@ func TestResponseOnAConversation(t *testing.T) {
 			t.Errorf("the response's conversation (-want +got):\n%s", diff)
 		}
 		row := s.claim()
-		if row.Conversation.String() == "" || publicConversationID(row.Conversation) != id {
-			t.Errorf("the row is on %s, want %s", row.Conversation, id)
+		if row.Conversation == uuid.Nil || publicConversationID(row.Conversation) != id {
+			t.Errorf("the row is on %s, want %s", uuid.UUID(row.Conversation), id)
 		}
 		if diff := cmp.Diff(want, s.call("GET", "/v1/responses/"+publicID(row.ID), "").object(t)["conversation"]); diff != "" {
 			t.Errorf("the response's conversation, read (-want +got):\n%s", diff)

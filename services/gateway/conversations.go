@@ -11,9 +11,9 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -82,7 +82,7 @@ func (s *server) createConversation(x *exchange, r *http.Request) error {
 		return err
 	}
 	n := store.NewConversation{
-		ID: id, Tenant: x.who.tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(itemid.Added(id, items)),
+		ID: id, Tenant: x.who.tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(item.StoredAdditions(id, items)),
 	}
 	ctx, cancel := patient(r.Context())
 	defer cancel()

@@ -11,10 +11,10 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/counting"
+	"windlass.dev/windlass/pkg/run"
 )
 
-const inputTokensPath = "/v1/" + counting.Endpoint
+const inputTokensPath = "/v1/" + string(run.InputTokens)
 
 // inputTokens is POST /v1/responses/input_tokens: a request of one step, which counts what the model would be shown. It takes what create
 // takes, as far as it says which history and which model.
@@ -23,12 +23,12 @@ func (s *server) inputTokens(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.callOnHistory(x, r, body, counting.Endpoint, (*responses.Create).CountRefusal)
+	return s.callOnHistory(x, r, body, run.InputTokens, (*responses.Create).CountRefusal)
 }
 
 // callOnHistory accepts a request of one step about what a response would continue, unless refuse does not let it through.
 func (s *server) callOnHistory(
-	x *exchange, r *http.Request, body []byte, endpoint string, refuse func(*responses.Create) *fault.Error,
+	x *exchange, r *http.Request, body []byte, endpoint run.Endpoint, refuse func(*responses.Create) *fault.Error,
 ) error {
 	body, c, lane, err := s.resolve(r.Context(), x.who, body)
 	if err != nil {

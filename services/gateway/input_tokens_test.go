@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -66,7 +67,7 @@ func TestTokensOfAConversation(t *testing.T) {
 	}
 	body, f := responses.Decode(c.Body)
 	if f != nil || len(body.Input) != 3 || row.Conversation != [16]byte{} {
-		t.Errorf("counted is %s, %v, on the conversation %s", c.Body, f, row.Conversation)
+		t.Errorf("counted is %s, %v, on the conversation %s", c.Body, f, uuid.UUID(row.Conversation))
 	}
 	for i, want := range []string{"hello", "hi", "two"} {
 		if got := string(body.Input[i].JSON()); !strings.Contains(got, `"`+want+`"`) {

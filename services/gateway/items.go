@@ -10,7 +10,6 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
@@ -41,7 +40,7 @@ func (s *server) inputItems(x *exchange, r *http.Request) error {
 	if f != nil {
 		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
 	}
-	some, err := cut(wanted, itemid.Stored(id, c.Input), func(it item.Item) string { return it.ID })
+	some, err := cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
 		return err
 	}

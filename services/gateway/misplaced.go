@@ -6,22 +6,21 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/responses/relay"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // inputNames are the parameters by which the endpoints take what a model is to
 // answer, with the other APIs' names for it.
-var inputNames = map[string]struct {
+var inputNames = map[run.Endpoint]struct {
 	name   string
 	others []string
 	api    string
 }{
-	store.Responses: {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
-	string(relay.Chat): {
+	run.Responses: {"input", []string{"messages"}, "In the Responses API, this parameter has moved to 'input'."},
+	run.ChatCompletions: {
 		"messages", []string{"input", "prompt"}, "In the Chat Completions API, this parameter is called 'messages'.",
 	},
-	string(relay.Embeddings): {
+	run.Embeddings: {
 		"input", []string{"prompt", "text", "texts", "messages"}, "In the Embeddings API, this parameter is called 'input'.",
 	},
 }
@@ -36,7 +35,7 @@ var routesByInput = map[string]string{
 // may continue another one without an input of its own: what it says under
 // another name would be lost. f is why the body was refused, which is returned
 // unless there is more to say.
-func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
+func misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
 	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"
 	absent := refused || f == nil && c != nil && c.Input == nil
@@ -52,7 +51,7 @@ func misplaced(endpoint string, body []byte, c *responses.Create, f *fault.Error
 			continue
 		}
 		message := fmt.Sprintf("Unsupported parameter: '%s'. %s Try again with the new parameter.", name, input.api)
-		if route := routesByInput[name]; route != "" && endpoint != string(relay.Embeddings) {
+		if route := routesByInput[name]; route != "" && endpoint != run.Embeddings {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
 		return unsupported(name, message)

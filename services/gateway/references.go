@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
 )
 
 // maxReferences bounds the items that one request looks up.
@@ -168,7 +168,7 @@ func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
 		if f != nil {
 			return nil, fmt.Errorf("read the body of request %s: %w", source.Request, f)
 		}
-		return itemid.Stored(source.Request, c.Input), nil
+		return item.StoredInput(source.Request, c.Input), nil
 	}
 	items, err := outputOf(data)
 	if err != nil {

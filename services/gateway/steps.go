@@ -100,7 +100,7 @@ func trail(steps []store.Step, object string) list[stepObject] {
 
 func describe(s store.Step, object string) stepObject {
 	o := stepObject{
-		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: s.State, Attempt: s.Attempt,
+		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: string(s.State), Attempt: s.Attempt,
 		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
 	}
 	if s.Kind == modelStep {

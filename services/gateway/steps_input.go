@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/audit"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -56,7 +57,7 @@ func (s *server) showInputs(
 		return fmt.Errorf("show what request %s sent its model: its body is not what was accepted", id)
 	}
 	earlier, gap := s.continued(ctx, tenant, id, c)
-	c.Input = itemid.Stored(id, c.Input) // as input_items shows them
+	c.Input = item.StoredInput(id, c.Input) // as input_items shows them
 	run := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
 		content, err := s.seals.Open(tenant, it.Encrypted())
 		return err == nil && content.Whole
@@ -127,7 +128,7 @@ func (s *server) continued(
 		})
 		earlier, unreadable = transcript.Ancestors(line)
 		for i := range earlier {
-			earlier[i].Input = itemid.Stored(line[i].ID, earlier[i].Input)
+			earlier[i].Input = item.StoredInput(line[i].ID, earlier[i].Input)
 		}
 	case c.Conversation != "":
 		conversation, _ := parseConversationID(c.Conversation)
@@ -162,7 +163,7 @@ func before(id uuid.UUID, input []item.Item, items [][]byte) [][]byte {
 			continue
 		}
 		by, _, ok := itemid.Request(it.ID)
-		if own[it.ID] || ok && by.String() >= id.String() { // ids of requests grow with time
+		if own[it.ID] || ok && bytes.Compare(by[:], id[:]) >= 0 { // ids of requests grow with time
 			return items[:i]
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -25,7 +26,7 @@ func seals(t *testing.T) compaction.Keys {
 }
 
 func compacts(body string) func(*store.NewRequest) {
-	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = compaction.Endpoint, []byte(body), true }
+	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = run.Compact, []byte(body), true }
 }
 
 // says answers every call with a text that ends for a reason.

@@ -8,14 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func counts(body string) func(*store.NewRequest) {
-	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = counting.Endpoint, []byte(body), true }
+	return func(n *store.NewRequest) { n.Endpoint, n.Body, n.Unstored = run.InputTokens, []byte(body), true }
 }
 
 // speaks makes the model's upstream one of another dialect.

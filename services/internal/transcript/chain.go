@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
@@ -65,25 +65,25 @@ func ReadRecord(b []byte) (Record, error) {
 // Turn is one turn whose model call is recorded.
 type Turn struct {
 	Record
-	Tools map[string]store.Step // by call id; calls of the client's own tools have none
+	Tools map[string]run.Step // by call id; calls of the client's own tools have none
 }
 
 // Compacted tells whether the turn is one in which the history was compacted, and no more.
 func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
-func Turns(c store.Chain) ([]Turn, error) {
+func Turns(c run.Chain) ([]Turn, error) {
 	var turns []Turn
 	for _, s := range c.Steps {
 		switch {
 		case s.Index > 0 && len(turns) > 0:
 			turns[len(turns)-1].Tools[s.CallID] = s
-		case s.Index == 0 && s.State == store.StepDone:
+		case s.Index == 0 && s.State == run.StepDone:
 			r, err := ReadRecord(s.Output)
 			if err != nil {
 				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
 			}
-			turns = append(turns, Turn{Record: r, Tools: make(map[string]store.Step)})
+			turns = append(turns, Turn{Record: r, Tools: make(map[string]run.Step)})
 		}
 	}
 	return turns, nil
@@ -97,16 +97,16 @@ type Ancestor struct {
 }
 
 // Ancestors reads earlier responses, in the order they come in.
-func Ancestors(chains []store.Chain) ([]Ancestor, error) {
+func Ancestors(chains []run.Chain) ([]Ancestor, error) {
 	all := make([]Ancestor, len(chains))
 	for i, c := range chains {
 		request, fault := responses.Decode(c.Body)
 		if fault != nil {
-			return nil, fmt.Errorf("read the body of ancestor %s: %w", c.ID, fault)
+			return nil, fmt.Errorf("read the body of ancestor %s: %w", run.Hex(c.ID), fault)
 		}
 		turns, err := Turns(c)
 		if err != nil {
-			return nil, fmt.Errorf("read ancestor %s: %w", c.ID, err)
+			return nil, fmt.Errorf("read ancestor %s: %w", run.Hex(c.ID), err)
 		}
 		all[i] = Ancestor{Input: request.Input, Turns: turns}
 	}
@@ -122,41 +122,8 @@ func Usage(turns []Turn) responses.Usage {
 	return u
 }
 
-// Failure is why an attempt or a step failed, as stored beside it and shown in the audit trail.
-type Failure struct {
-	Code       string `json:"code"`
-	Message    string `json:"message"`
-	HTTPStatus int    `json:"http_status,omitempty"`
-	Attempt    int    `json:"attempt,omitempty"`
-	// RetryAfterMS is how long the one who failed asked to be left alone.
-	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
-	// Own is the failure in an upstream's own words, as OpenAI writes an error, where a client is to get those.
-	Own json.RawMessage `json:"own,omitempty"`
-}
+// Names of package run, for users that are not converted yet.
+type Failure = run.Failure
 
-// Encode is the failure as it is stored.
-func (f Failure) Encode() []byte {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic(err) // strings and integers always encode
-	}
-	return b
-}
-
-// ReadFailure reads what Encode wrote; unreadable bytes are a failure without a name.
-func ReadFailure(b []byte) Failure {
-	var f Failure
-	if err := json.Unmarshal(b, &f); err != nil || f.Code == "" {
-		return Failure{Code: "server_error", Message: "The step failed."}
-	}
-	return f
-}
-
-// ForModel is the text a model sees in place of a tool's output.
-func (f Failure) ForModel() []byte {
-	b, err := json.Marshal(map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return b
-}
+// ReadFailure is run.ReadFailure.
+var ReadFailure = run.ReadFailure

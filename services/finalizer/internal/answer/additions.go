@@ -8,7 +8,6 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -23,7 +22,7 @@ func Additions(c store.Chain) ([]store.NewItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	items := append(itemid.Stored(c.ID, request.Input), transcript.Output(turns)...)
+	items := append(item.StoredInput(c.ID, request.Input), transcript.Output(turns)...)
 	// A compaction trigger is for this request, not for later ones.
 	items = slices.DeleteFunc(items, func(it item.Item) bool { return it.Type == compaction.Trigger })
 	return transcript.Kept(items), nil

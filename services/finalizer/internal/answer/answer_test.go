@@ -10,14 +10,15 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// run returns a request of two turns: three calls, of which one failed and one
+// recordOf returns a request of two turns: three calls, of which one failed and one
 // is of the client's own tool, and the last step.
-func run(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
+func recordOf(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
 	tb.Helper()
 	record, err := transcript.Record{
 		Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
@@ -66,22 +67,22 @@ func TestAssemble(t *testing.T) {
 		says []string // types of the output items
 	}{
 		{
-			"completed", run(t, store.Completed, "", lastAnswer(t)),
+			"completed", recordOf(t, store.Completed, "", lastAnswer(t)),
 			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"incomplete", run(t, store.Incomplete, "max_turns", lastAnswer(t)),
+			"incomplete", recordOf(t, store.Incomplete, "max_turns", lastAnswer(t)),
 			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"failed", run(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
+			"failed", recordOf(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
 			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
 		{
-			"failed without a cause", run(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
+			"failed without a cause", recordOf(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
 			`{"status":"failed","completed_at":null,"error":{"code":"server_error","message":"The request failed."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
@@ -129,7 +130,7 @@ func TestAssemble(t *testing.T) {
 // A call that ran here is shown as a hosted one, with what the model saw of it.
 func TestHosted(t *testing.T) {
 	t.Parallel()
-	turns, err := transcript.Turns(run(t, store.Completed, "", lastAnswer(t)))
+	turns, err := transcript.Turns(recordOf(t, store.Completed, "", lastAnswer(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 		"record":  func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 		"outcome": func(c *store.Chain) { c.Outcome = store.Cancelled },
 	} {
-		c := run(t, store.Completed, "", lastAnswer(t))
+		c := recordOf(t, store.Completed, "", lastAnswer(t))
 		change(&c)
 		if b, err := Assemble(c, time.Now()); err == nil {
 			t.Errorf("a broken %s is assembled to %s", name, b)
@@ -166,7 +167,7 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 // The answer of a request that is one model call is its step, whatever that holds.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
-	for _, endpoint := range []string{"chat/completions", "completions", "embeddings", "responses/compact"} {
+	for _, endpoint := range []run.Endpoint{"chat/completions", "completions", "embeddings", "responses/compact"} {
 		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
 		c.Endpoint, c.Outcome = endpoint, store.Completed
 		if b, err := Assemble(c, time.Now()); b != nil || err != nil {
@@ -177,7 +178,7 @@ func TestACallIsNotAssembled(t *testing.T) {
 
 func TestAdditions(t *testing.T) {
 	t.Parallel()
-	c := run(t, store.Completed, "", lastAnswer(t))
+	c := recordOf(t, store.Completed, "", lastAnswer(t))
 	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""},{"type":"compaction_trigger"}]}`)
 	got, err := Additions(c)
 	if err != nil {
@@ -203,7 +204,7 @@ func TestAdditions(t *testing.T) {
 		"body":   func(c *store.Chain) { c.Body = []byte(`{`) },
 		"record": func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
 	} {
-		c := run(t, store.Completed, "", lastAnswer(t))
+		c := recordOf(t, store.Completed, "", lastAnswer(t))
 		change(&c)
 		if _, err := Additions(c); err == nil {
 			t.Errorf("a broken %s is added", name)

@@ -5,13 +5,12 @@ package model
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"time"
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -106,20 +105,5 @@ type Delta struct {
 // Listen hears an answer while it is being said. It does not wait.
 type Listen func(Delta)
 
-// CallError is a model call that failed.
-type CallError struct {
-	Code       string
-	Message    string // for the client; holds no credential
-	HTTPStatus int    // 0: no answer came
-	Retriable  bool
-	RetryAfter time.Duration
-	// Own is the error in the upstream's own words, as OpenAI writes one, where it finds fault with the request; else nil.
-	Own json.RawMessage
-	// Raw is the answer that refuses the request, as it came. It may quote the
-	// credential, so it is neither kept nor shown.
-	Raw []byte
-}
-
-func (e *CallError) Error() string {
-	return fmt.Sprintf("the model call failed (%s, HTTP %d): %s", e.Code, e.HTTPStatus, e.Message)
-}
+// CallError is run.Failure, for users that are not converted yet.
+type CallError = run.Failure

@@ -7,10 +7,10 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -41,7 +41,7 @@ func (m *Caller) compactHistory(ctx context.Context, p prepared) (store.TurnComm
 	if err != nil {
 		return store.TurnCommit{}, compactionFailure(err)
 	}
-	output := itemid.Stored(c.ID, users)
+	output := item.StoredInput(c.ID, users)
 	sealed, err := m.seal(c, len(output), content)
 	if err != nil {
 		return store.TurnCommit{}, err
@@ -108,7 +108,7 @@ func (m *Caller) seal(c store.Chain, place int, content compaction.Content) (ite
 	if err != nil {
 		return item.Item{}, compactionFailure(err)
 	}
-	return item.Compaction(itemid.Output("cmp", c.ID, c.Turn, place), sealed), nil
+	return item.Compaction(itemid.Output("compaction", c.ID, c.Turn, place), sealed), nil
 }
 
 // compactionFailure is the failure of a turn whose compaction items cannot be

@@ -16,9 +16,9 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/counting"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
@@ -53,9 +53,9 @@ func (m *Caller) Call(ctx context.Context, c store.Chain) (store.TurnCommit, err
 	switch {
 	case err != nil:
 		return store.TurnCommit{}, err
-	case c.Endpoint == compaction.Endpoint:
+	case c.Endpoint == run.Compact:
 		return m.compactHistory(ctx, p)
-	case c.Endpoint == counting.Endpoint:
+	case c.Endpoint == run.InputTokens:
 		return m.countTokens(ctx, p)
 	case p.compacts():
 		return m.compactTurn(ctx, p)
@@ -87,7 +87,7 @@ func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 	p.state = plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Limits: m.Registry.Limits(), Origin: p.model.Upstream.Origin(),
 	}
-	if c.Endpoint != compaction.Endpoint { // a compaction offers no tools
+	if c.Endpoint != run.Compact { // a compaction offers no tools
 		if p.state.Tools, err = toolset.Resolve(request, m.Registry); err != nil {
 			return p, invalidPrompt(err.Error())
 		}

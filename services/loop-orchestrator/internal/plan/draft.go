@@ -2,10 +2,10 @@ package plan
 
 import (
 	"encoding/json"
-	"strings"
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
@@ -71,27 +71,27 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	s := &spoken{place: d.base + n}
 	switch kind {
 	case model.Reasoning:
-		s.item = item.Reasoning{ID: d.itemID("rs", n)}.Item()
+		s.item = item.Reasoning{ID: d.itemID("reasoning", n)}.Item()
 	case model.Function, model.Custom:
 		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Namespace: clean(c.Space, 128), Name: clean(c.Name, 128)}
 		switch {
 		case kind == model.Custom && d.Tools.Custom(call.Namespace, call.Name):
-			call.ID = d.itemID("ctc", n)
+			call.ID = d.itemID("custom_tool_call", n)
 			s.item = call.Custom()
 		case kind == model.Function && d.Tools.Client(call.Namespace, call.Name):
-			call.ID = d.itemID("fc", n)
+			call.ID = d.itemID("function_call", n)
 			s.item = call.Function()
 		default: // a tool that was not offered is called here too: the model is told that there is none
 			s.hosted = true
 			if call.Namespace != "" { // the registered tools are in none
 				call.Namespace, call.Name = "", clean(call.Namespace+"__"+call.Name, 128)
 			}
-			call.ID, call.ServerLabel = d.itemID("mcp", n), toolset.ServerLabel
+			call.ID, call.ServerLabel = d.itemID("mcp_call", n), toolset.ServerLabel
 			s.item = call.MCP()
 			s.item.CallID = call.CallID // an mcp_call has none on the wire; its function_call in the record does
 		}
 	default:
-		s.item = item.Message(d.itemID("msg", n), "assistant", "in_progress")
+		s.item = item.Message(d.itemID("message", n), "assistant", "in_progress")
 	}
 	d.spoken = append(d.spoken, s)
 	var events []event.Event
@@ -193,7 +193,7 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	}
 	shown := call
 	shown.ServerLabel = toolset.ServerLabel
-	call.ID = "fc" + strings.TrimPrefix(call.ID, "mcp")
+	call.ID = itemid.Retype(call.ID, "mcp_call", "function_call")
 	d.record.Items = append(d.record.Items, call.Function())
 	if model.EmptyArguments(c.Arguments) {
 		c.Arguments = model.NoArguments

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -29,7 +29,7 @@ func (d *Draft) uniqueID(id string, n int) string {
 		unique = ""
 	}
 	for ; unique == "" || d.ids[unique]; n++ {
-		unique = fmt.Sprintf("call_%s%04x%04x", dispatch.BusID(d.ID)[16:], d.Turn, n)
+		unique = fmt.Sprintf("%s%s%04x%04x", run.ToolCallPrefix, run.Hex(d.ID)[16:], d.Turn, n)
 	}
 	d.ids[unique] = true
 	return unique

@@ -2,7 +2,7 @@ package plan
 
 import (
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
@@ -15,7 +15,7 @@ func (s State) list() (item.Item, bool) {
 	if len(s.spokenTurns()) > 0 || s.Tools.Listed == nil {
 		return item.Item{}, false
 	}
-	list := item.ToolList(itemid.Output("mcpl", s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)
+	list := item.ToolList(itemid.Output("mcp_list_tools", s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)
 	return list, !s.known().SameTools(list)
 }
 

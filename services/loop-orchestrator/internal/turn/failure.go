@@ -41,7 +41,7 @@ func (h *Handler) failCall(ctx context.Context, c store.Chain, f store.Fence, er
 	}
 	why := transcript.Failure{
 		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
-		RetryAfterMS: failed.RetryAfter.Milliseconds(), Own: failed.Own,
+		RetryAfter: failed.RetryAfter, Own: failed.Own,
 	}
 	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),

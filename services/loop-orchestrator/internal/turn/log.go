@@ -15,10 +15,10 @@ import (
 // the next attempt waits.
 func (h *Handler) logFailedCall(c store.Chain, why transcript.Failure, outcome string, took time.Duration) {
 	fields := []zap.Field{
-		zap.String("kind", c.Endpoint), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
+		zap.String("kind", string(c.Endpoint)), zap.String("request_id", dispatch.BusID(c.ID)), zap.Int("step_seq", c.Turn),
 		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome), zap.Duration("took", took),
 	}
-	h.Log.Info("model call failed", append(fields, why.LogFields(c)...)...)
+	h.Log.Info("model call failed", append(fields, transcript.LogFields(why, c)...)...)
 }
 
 // logRefusedCalls logs the tool calls of a turn that are not made. Their reasons

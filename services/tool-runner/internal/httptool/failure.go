@@ -12,14 +12,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 // The codes of failures without an HTTP status. One with a status is "http_404" and the like.
 const (
-	CodeTimeout         = "timeout"
-	CodeConnection      = "connection_error"
-	CodeAddressRefused  = "address_refused"
-	CodeRedirectRefused = "redirect_refused"
+	CodeTimeout         = run.CodeTimeout
+	CodeConnection      = run.CodeConnection
+	CodeAddressRefused  = run.CodeAddressRefused
+	CodeRedirectRefused = run.CodeRedirectRefused
 )
 
 const (
@@ -29,14 +31,8 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// Failure is why a call has no output.
-type Failure struct {
-	Code       string
-	Message    string // fit for the model
-	Retriable  bool
-	HTTPStatus int           // 0 when there was no answer
-	RetryAfter time.Duration // 0 when the tool did not say
-}
+// Failure is run.Failure.
+type Failure = run.Failure
 
 const addressRefused = "the tool's address is not one that may be called"
 

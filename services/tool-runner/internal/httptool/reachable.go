@@ -7,10 +7,10 @@ import (
 	"net/url"
 )
 
-// Reach connects to a tool's address as a call would, and sends no request:
-// tools may act on any method. nil: something listens there that may be called,
-// and its certificate is good.
-func Reach(ctx context.Context, address string, private bool) *Failure {
+// CheckReachable connects to a tool's address as a call does, and sends no
+// request, because tools may act on any method. It returns nil if a call may
+// connect there and the certificate is valid.
+func CheckReachable(ctx context.Context, address string, private bool) *Failure {
 	call := Call{URL: address}
 	req, failure := call.request(ctx)
 	if failure != nil {

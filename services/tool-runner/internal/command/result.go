@@ -1,4 +1,4 @@
-package toolrunner
+package command
 
 import (
 	"cmp"
@@ -10,10 +10,10 @@ import (
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
 
-// fault is a failure as it is reported.
+// fault is the failure of a call, as its result reports it.
 type fault struct {
 	code       string
-	message    string // fit for the model
+	message    string // shown to the model
 	retriable  bool
 	httpStatus int
 	retryAfter time.Duration
@@ -37,8 +37,9 @@ var (
 	}
 )
 
-// reported is a failed call as it is reported. One that must not be made twice is never one to try again.
-func reported(f *httptool.Failure, once bool) fault {
+// failureOf returns the fault of a call that was made. A call that must not be
+// made twice is never retriable.
+func failureOf(f *httptool.Failure, once bool) fault {
 	out := fault{
 		code: f.Code, message: f.Message, retriable: f.Retriable && !once, httpStatus: f.HTTPStatus, retryAfter: f.RetryAfter,
 	}
@@ -55,32 +56,33 @@ func (f fault) proto() *stepv1.Failure {
 	}
 }
 
-// event is the envelope of everything that is said about a command.
-func event(c *stepv1.ToolCommand) *stepv1.StepEvent {
+// newEvent returns an event about a command, without its content.
+func newEvent(c *stepv1.ToolCommand) *stepv1.StepEvent {
 	return &stepv1.StepEvent{
 		Identity: c.GetIdentity(), Tenant: c.GetTenant(), Name: c.GetTool(), CallId: c.GetCallId(), EventTime: timestamppb.Now(),
 	}
 }
 
-func failure(c *stepv1.ToolCommand, f fault, took time.Duration) *stepv1.StepEvent {
-	e := event(c)
+func failedEvent(c *stepv1.ToolCommand, f fault, took time.Duration) *stepv1.StepEvent {
+	e := newEvent(c)
 	e.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
-		Failure: f.proto(), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: micros(took),
+		Failure: f.proto(), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
 	}}
 	return e
 }
 
-func completed(c *stepv1.ToolCommand, o httptool.Output, took time.Duration) *stepv1.StepEvent {
-	e := event(c)
+func completedEvent(c *stepv1.ToolCommand, o httptool.Output, took time.Duration) *stepv1.StepEvent {
+	e := newEvent(c)
 	e.Event = &stepv1.StepEvent_ToolCompleted{ToolCompleted: &stepv1.ToolCompleted{
 		Output: o.Text, InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(),
-		Size: uint64(o.Size), Truncated: o.Truncated, TookUs: micros(took),
+		Size: uint64(o.Size), Truncated: o.Truncated, TookUs: microseconds(took),
 	}}
 	return e
 }
 
-// micros is at least 1 for a call that was made, so that 0 means none was.
-func micros(took time.Duration) uint64 {
+// microseconds returns at least 1 for a call that was made, so that 0 means that
+// no call was made.
+func microseconds(took time.Duration) uint64 {
 	if took <= 0 {
 		return 0
 	}
