@@ -1,3 +1,5 @@
+// Package script is the plan of a run: what the model asks for, what goes wrong, and
+// the answer that must come out.
 package script
 
 import (
