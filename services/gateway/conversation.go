@@ -16,14 +16,16 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// locked refuses what cannot be done while a response is in flight on a conversation, in OpenAI's words.
+// locked refuses what cannot be done while a response is in flight on a
+// conversation, in OpenAI's words.
 func locked(param string) *fault.Error {
 	return fault.Invalid(param, "conversation_locked",
 		"Another process is currently operating on this conversation. Please retry in a few seconds.")
 }
 
-// acceptOn is accept for a request that may continue a conversation: that is looked at first, and the accept is refused by the
-// database if it has moved on since.
+// acceptOn is accept for a request that may continue a conversation: that is
+// looked at first, and the accept is refused by the database if it has moved on
+// since.
 func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
 	if c.Conversation == "" {
 		return s.gate.Accept(ctx, x, n)
@@ -62,7 +64,8 @@ func (s *server) conversationState(ctx context.Context, c *responses.Create, ten
 	})
 }
 
-// refuseConversation says why a request cannot continue a conversation; nil when it can.
+// refuseConversation says why a request cannot continue a conversation; nil
+// when it can.
 func (s *server) refuseConversation(c *responses.Create, state store.ConversationState) *fault.Error {
 	switch {
 	case state.Locked:
@@ -85,7 +88,8 @@ func (s *server) refuseConversation(c *responses.Create, state store.Conversatio
 	return c.Answers(open)
 }
 
-// refuseLong says that a conversation is longer than a response's history may be; nil when it is not.
+// refuseLong says that a conversation is longer than a response's history may
+// be; nil when it is not.
 func (s *server) refuseLong(public string, items int, bytes int64) *fault.Error {
 	if items <= store.MaxConversationItems && bytes <= s.cfg.MaxBody {
 		return nil

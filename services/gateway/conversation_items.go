@@ -18,7 +18,8 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// conversationTries bounds how often a conversation that moves on under the hands of its user is looked at anew.
+// conversationTries bounds how often a conversation that moves on under the
+// hands of its user is looked at anew.
 const conversationTries = 5
 
 func noItem(id string) *fault.Error {
@@ -135,7 +136,8 @@ func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	return s.sendItems(x, added, false)
 }
 
-// deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the conversation.
+// deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the
+// conversation.
 func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("item")
 	change, err := uuid.NewV7()
@@ -160,8 +162,9 @@ func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	return nil
 }
 
-// changeItems makes a change of the conversation that the path names, unless a response is in flight on it or refuse says why not.
-// ids are what refuse wants to know the presence of.
+// changeItems makes a change of the conversation that the path names, unless a
+// response is in flight on it or refuse says why not. ids are what refuse wants
+// to know the presence of.
 func (s *server) changeItems(
 	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
 ) (store.ConversationState, error) {

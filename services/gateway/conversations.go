@@ -18,12 +18,14 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// noConversation answers alike for an id that is malformed, unknown or another's, wherever it stands.
+// noConversation answers alike for an id that is malformed, unknown or
+// another's, wherever it stands.
 func noConversation(id string) *fault.Error {
 	return fault.NotFound(fmt.Sprintf("Conversation with id '%s' not found.", httpapi.Excerpt(id)))
 }
 
-// aboutConversation asks the database about the conversation that the path names.
+// aboutConversation asks the database about the conversation that the path
+// names.
 func aboutConversation[T any](s *server, r *http.Request, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()

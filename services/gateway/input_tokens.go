@@ -18,8 +18,9 @@ import (
 
 const inputTokensPath = "/v1/" + string(run.InputTokens)
 
-// inputTokens is POST /v1/responses/input_tokens: a request of one step, which counts what the model would be shown. It takes what create
-// takes, as far as it says which history and which model.
+// inputTokens is POST /v1/responses/input_tokens: a request of one step, which
+// counts what the model would be shown. It takes what create takes, as far as
+// it says which history and which model.
 func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
@@ -28,7 +29,8 @@ func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	return s.callOnHistory(x, r, body, run.InputTokens, (*responses.Create).CountRefusal)
 }
 
-// callOnHistory accepts a request of one step about what a response would continue, unless refuse does not let it through.
+// callOnHistory accepts a request of one step about what a response would
+// continue, unless refuse does not let it through.
 func (s *server) callOnHistory(
 	x *httpapi.Exchange, r *http.Request, body []byte, endpoint run.Endpoint, refuse func(*responses.Create) *fault.Error,
 ) error {
@@ -57,8 +59,8 @@ func (s *server) callOnHistory(
 	return s.call(x, r, n)
 }
 
-// withConversation is a body with all that its conversation holds as its own input: whoever only counts does not lock it, and it may
-// move on meanwhile.
+// withConversation is a body with all that its conversation holds as its own
+// input: whoever only counts does not lock it, and it may move on meanwhile.
 func (s *server) withConversation(
 	ctx context.Context, who httpapi.Principal, body []byte, c *responses.Create,
 ) (whole []byte, all *responses.Create, lane string, err error) {

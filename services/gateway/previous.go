@@ -17,7 +17,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// The codes of a previous_response_id that cannot be continued. The first is OpenAI's, the others are ours.
+// The codes of a previous_response_id that cannot be continued. The first is
+// OpenAI's, the others are ours.
 const (
 	previousNotFound = "previous_response_not_found"
 	previousNotReady = "previous_response_not_ready"
@@ -25,8 +26,9 @@ const (
 	previousTooLong  = "previous_response_chain_too_long"
 )
 
-// parent finds the request that c continues and checks that it can; uuid.Nil when it continues none. Malformed, unknown, foreign,
-// deleted and unstored ones are not told apart.
+// parent finds the request that c continues and checks that it can; uuid.Nil
+// when it continues none. Malformed, unknown, foreign, deleted and unstored
+// ones are not told apart.
 func (s *server) parent(ctx context.Context, tenant string, c *responses.Create) (uuid.UUID, error) {
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
@@ -95,8 +97,9 @@ func noPrevious(id string) *fault.Error {
 	}
 }
 
-// openCalls are the calls that a final object leaves to the client. Those of its own input have their outputs, or it would not
-// have been accepted; those that ran here are items of another type.
+// openCalls are the calls that a final object leaves to the client. Those of
+// its own input have their outputs, or it would not have been accepted; those
+// that ran here are items of another type.
 func openCalls(final []byte) ([]string, error) {
 	var object struct {
 		Output []struct {

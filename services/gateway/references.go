@@ -21,8 +21,10 @@ const maxReferences = 500
 
 const reference = "item_reference"
 
-// dereference is the body with the items that its references name in their places, for good: nobody who reads the request later sees a
-// reference. It is to be understood anew, so that all rules hold for what was found. nil: there are no references.
+// dereference is the body with the items that its references name in their
+// places, for good: nobody who reads the request later sees a reference. It is
+// to be understood anew, so that all rules hold for what was found. nil: there
+// are no references.
 func (s *server) dereference(ctx context.Context, tenant string, body []byte, c *responses.Create) ([]byte, error) {
 	l := lookup{tenant: tenant, param: "input"}
 	for _, it := range c.Input {
@@ -47,8 +49,9 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 	return whole, nil
 }
 
-// itemsToKeep are the items that a conversation is given. References stand for what they name, and an item with the id of one that
-// the tenant has is that one, whatever it says itself; both as OpenAI does it.
+// itemsToKeep are the items that a conversation is given. References stand for
+// what they name, and an item with the id of one that the tenant has is that
+// one, whatever it says itself; both as OpenAI does it.
 func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
 	if err := s.rules.CheckSealed(tenant, "items", items); err != nil {
 		return nil, err
@@ -81,7 +84,8 @@ type lookup struct {
 	parsed map[store.Source]map[string]item.Item // items of the sources that were looked into, by id
 }
 
-// want adds an id. One of our own names the request that the item was made in; see package itemid.
+// want adds an id. One of our own names the request that the item was made in;
+// see package itemid.
 func (l *lookup) want(id string) {
 	if !item.IsID(id) {
 		l.bad = append(l.bad, id)
@@ -94,7 +98,8 @@ func (l *lookup) want(id string) {
 	l.refs = append(l.refs, ref)
 }
 
-// lookUpItems finds what was wanted and returns the items with what was found in its places.
+// lookUpItems finds what was wanted and returns the items with what was found
+// in its places.
 func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) ([]item.Item, error) {
 	switch {
 	case len(l.bad) > 0:
