@@ -19,9 +19,11 @@ const (
 	publishTimeout = 2 * time.Second
 	// apiTimeout bounds one question to the JetStream API.
 	apiTimeout = 2 * time.Second
-	// violationMemory is how long a refused permission keeps a service from being ready.
+	// violationMemory is how long a refused permission keeps a service from
+	// being ready.
 	violationMemory = 30 * time.Second
-	// syncQueue is more than the messages of one batched read. The default, 65,536, costs 512 kB for each read.
+	// syncQueue is more than the messages of one batched read. The default,
+	// 65,536, costs 512 kB for each read.
 	syncQueue = 1024
 	// maxUnacked bounds the publishes of a process that await their PubAck.
 	maxUnacked = 1 << 16
@@ -61,13 +63,15 @@ type options struct {
 	registerer prometheus.Registerer
 }
 
-// WithMetrics registers the bus's metrics. Several buses may share one registerer.
+// WithMetrics registers the bus's metrics. Several buses may share one
+// registerer.
 func WithMetrics(r prometheus.Registerer) Option {
 	return func(o *options) { o.registerer = r }
 }
 
-// Connect makes a Bus for one service, whose name appears in the connection's name and in its inbox prefix
-// (_INBOX_<service>). It does not wait for the server: the connection is tried for ever, and Ready says how it stands. The
+// Connect makes a Bus for one service, whose name appears in the connection's
+// name and in its inbox prefix (_INBOX_<service>). It does not wait for the
+// server: the connection is tried for ever, and Ready says how it stands. The
 // caller closes the Bus.
 func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, opts ...Option) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
@@ -103,8 +107,9 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 	return b, nil
 }
 
-// natsOptions are the connection's. A publish fails at once while the server is away (no reconnect buffer): the row's
-// check_at or the handler's own retry repeats it, which beats a flush of stale commands after the reconnect.
+// natsOptions are the connection's. A publish fails at once while the server is
+// away (no reconnect buffer): the row's check_at or the handler's own retry
+// repeats it, which beats a flush of stale commands after the reconnect.
 func (b *Bus) natsOptions() []nats.Option {
 	opts := []nats.Option{
 		nats.Name("windlass-" + b.service),
@@ -152,8 +157,8 @@ func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	b.log.Warn("NATS reported an error", zap.Error(err))
 }
 
-// Close sends what is buffered, acknowledgements above all, as far as ctx allows, and closes the connection. Every Run must
-// have ended before.
+// Close sends what is buffered, acknowledgements above all, as far as ctx
+// allows, and closes the connection. Every Run must have ended before.
 func (b *Bus) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -163,7 +168,8 @@ func (b *Bus) Close(ctx context.Context) {
 	b.nc.Close()
 }
 
-// Ready is nil when the server is connected and answers, and refused no permission in the last 30 s.
+// Ready is nil when the server is connected and answers, and refused no
+// permission in the last 30 s.
 func (b *Bus) Ready(ctx context.Context) error {
 	if s := b.nc.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("NATS is %v", s)

@@ -219,7 +219,8 @@ func TestEnsureChangesNothingTwice(t *testing.T) {
 	if err := f.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	// Advisories of the first Ensure may still be on their way, so the second is another client's.
+	// Advisories of the first Ensure may still be on their way, so the second
+	// is another client's.
 	began := time.Now()
 	if err := bustest.Connect(t, f.broker).Ensure(t.Context(), topology()); err != nil {
 		t.Fatal(err)

@@ -11,10 +11,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// A server that deletes a stream forgets its name first, ends its consumers, and moves its directory away last. Who makes the
-// stream again in between, as the pullers of those consumers may, gets one whose directory is then moved away under it. It looks
-// sound, and takes every message without a word: the server answers no publish that its files refuse, until it restarts. Repairs
-// therefore wait before they make anything, and a stream that leaves a publish without an answer is looked into here.
+// A server that deletes a stream forgets its name first, ends its consumers,
+// and moves its directory away last. Who makes the stream again in between, as
+// the pullers of those consumers may, gets one whose directory is then moved
+// away under it. It looks sound, and takes every message without a word: the
+// server answers no publish that its files refuse, until it restarts. Repairs
+// therefore wait before they make anything, and a stream that leaves a publish
+// without an answer is looked into here.
 
 // noFiles is in the server's error when a stream's directory is gone.
 const noFiles = "no such file or directory"
@@ -25,8 +28,9 @@ type remade struct {
 	yes bool
 }
 
-// remake makes a stream again if it can store nothing more and nothing is lost by it. It reports whether a publish that was not
-// answered is worth another try. Callers that come while one looks share its outcome.
+// remake makes a stream again if it can store nothing more and nothing is lost
+// by it. It reports whether a publish that was not answered is worth another
+// try. Callers that come while one looks share its outcome.
 func (b *Bus) remake(ctx context.Context, suffix string) bool {
 	if ctx.Err() != nil {
 		return false
@@ -56,7 +60,8 @@ func (b *Bus) remakeBroken(ctx context.Context, name string) (bool, error) {
 	if broken, err := b.isBroken(ctx, name); !broken || err != nil {
 		return false, err
 	}
-	// Other services may be here too, and one is to delete. A second one would delete the stream that the first one made.
+	// Other services may be here too, and one is to delete. A second one would
+	// delete the stream that the first one made.
 	if !sleep(ctx, repairGap) {
 		return false, context.Cause(ctx)
 	}
@@ -70,10 +75,12 @@ func (b *Bus) remakeBroken(ctx context.Context, name string) (bool, error) {
 	return true, b.ensure(ctx)
 }
 
-// isBroken reports whether a stream's files refuse messages for good, and it holds none that a restart of the server would bring
-// back: none at all, or its files are gone.
+// isBroken reports whether a stream's files refuse messages for good, and it
+// holds none that a restart of the server would bring back: none at all, or its
+// files are gone.
 func (b *Bus) isBroken(ctx context.Context, name string) (bool, error) {
-	// The server answers a purge, even of a subject without messages, by the write error that it kept.
+	// The server answers a purge, even of a subject without messages, by the
+	// write error that it kept.
 	err := b.askOnce(ctx, "STREAM.PURGE."+name, map[string]string{"filter": b.subject("nothing")}, nil)
 	var refusal *jetstream.APIError
 	if !errors.As(err, &refusal) || refusal.ErrorCode != codeGeneral {
@@ -92,7 +99,8 @@ func (b *Bus) isBroken(ctx context.Context, name string) (bool, error) {
 	return true, nil
 }
 
-// isUnanswered reports whether an error says that the server answered a publish with nothing.
+// isUnanswered reports whether an error says that the server answered a publish
+// with nothing.
 func isUnanswered(err error) bool {
 	return errors.Is(err, jetstream.ErrAsyncPublishTimeout) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, context.DeadlineExceeded)

@@ -11,7 +11,8 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// unlink takes the files of a stream away, as a server does that ends the deletion of an earlier stream of that name late.
+// unlink takes the files of a stream away, as a server does that ends the
+// deletion of an earlier stream of that name late.
 func (f *fixture) unlink(tb testing.TB, stream string) {
 	tb.Helper()
 	if _, err := os.Stat(filepath.Join(f.broker.Files(stream), "meta.inf")); err != nil {
@@ -40,7 +41,8 @@ func (f *fixture) made(tb testing.TB, stream string) time.Time {
 	return s.CachedInfo().Created
 }
 
-// leavePosition lets the position of the lane's consumer be all that the directory of a stream without files has.
+// leavePosition lets the position of the lane's consumer be all that the
+// directory of a stream without files has.
 func (f *fixture) leavePosition(tb testing.TB) {
 	tb.Helper()
 	if err := f.js.DeleteConsumer(tb.Context(), "WINDLASS_TURN", "turn_m1"); err != nil {
@@ -175,7 +177,8 @@ func TestALiveWriterGoesOnInAStreamMadeAgain(t *testing.T) {
 	}
 }
 
-// A stream with many consumers takes long to delete: the pullers of the first ones find it missing before its files are gone.
+// A stream with many consumers takes long to delete: the pullers of the first
+// ones find it missing before its files are gone.
 func TestAStreamIsNotMadeAgainIntoItsDeletion(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)

@@ -15,9 +15,9 @@ const watchEvery = time.Second
 // WatchStreams looks at every stream once a second until ctx ends, and sets the
 // gauges of streams and results. A stream that is missing, was made again (its
 // creation time changed) or went back (its last sequence fell) is repaired,
-// consumers included, and then reported once by its name; the caller makes every
-// row in progress due. WatchStreams returns nil when ctx ends. It does not
-// notice losses before its first look.
+// consumers included, and then reported once by its name; the caller makes
+// every row in progress due. WatchStreams returns nil when ctx ends. It does
+// not notice losses before its first look.
 func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error {
 	w := &watch{bus: b, seen: make(map[string]streamState)}
 	tick := time.NewTicker(watchEvery)
@@ -42,7 +42,8 @@ func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error 
 	}
 }
 
-// streamState is what a stream showed at the last look. The zero mark is that of a stream that was missing.
+// streamState is what a stream showed at the last look. The zero mark is that
+// of a stream that was missing.
 type streamState struct {
 	created time.Time
 	last    uint64
@@ -73,8 +74,8 @@ type watch struct {
 	seen map[string]streamState // by the stream's name after the prefix
 }
 
-// round looks at every stream and repairs what it finds, all at once. After an error the marks stay, so that the next round
-// finds the losses.
+// round looks at every stream and repairs what it finds, all at once. After an
+// error the marks stay, so that the next round finds the losses.
 func (w *watch) round(ctx context.Context) (lost []string, err error) {
 	var errs []error
 	var gone []string
@@ -104,7 +105,8 @@ func (w *watch) round(ctx context.Context) (lost []string, err error) {
 	return lost, errors.Join(errs...)
 }
 
-// look compares a stream with its mark, and sets the mark unless the stream was lost.
+// look compares a stream with its mark, and sets the mark unless the stream was
+// lost.
 func (w *watch) look(ctx context.Context, suffix string) (lost bool, err error) {
 	before, known := w.seen[suffix]
 	now, err := w.mark(ctx, suffix)
