@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"windlass.dev/windlass/pkg/bus/subject"
 )
 
 // Hints travel on core NATS, without a stream. One that is lost costs a poll interval.
@@ -18,13 +19,13 @@ const (
 func (b *Bus) Wake() { b.hint(hintWake) }
 
 // CancelHint tells runners that a request was cancelled, after the commit that cancelled it.
-func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + token(requestID)) }
+func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + subject.Token(requestID)) }
 
 // DoneHint tells gateways that a request reached its final status.
-func (b *Bus) DoneHint(requestID string) { b.hint(hintDone + token(requestID)) }
+func (b *Bus) DoneHint(requestID string) { b.hint(hintDone + subject.Token(requestID)) }
 
 func (b *Bus) hint(tail string) {
-	_ = b.nc.Publish(b.subject(tail), nil) // it fails while the server is away, and then a poll does its work
+	_ = b.conn.NATS.Publish(b.conn.Subject(tail), nil) // it fails while the server is away, and then a poll does its work
 }
 
 // OnWake calls f for every wake hint, one at a time, until stop. f must be quick; a call may still run when stop returns.
@@ -43,12 +44,12 @@ func (b *Bus) OnDone(f func(requestID string)) (stop func(), err error) {
 }
 
 func (b *Bus) onHint(tail string, f func(requestID string)) (stop func(), err error) {
-	subject := b.subject(tail)
+	subject := b.conn.Subject(tail)
 	pattern := subject
 	if strings.HasSuffix(subject, ".") {
 		pattern += "*"
 	}
-	sub, err := b.nc.Subscribe(pattern, func(m *nats.Msg) { f(strings.TrimPrefix(m.Subject, subject)) })
+	sub, err := b.conn.NATS.Subscribe(pattern, func(m *nats.Msg) { f(strings.TrimPrefix(m.Subject, subject)) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", pattern, err)
 	}

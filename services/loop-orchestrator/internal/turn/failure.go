@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -40,7 +40,7 @@ func (h *Handler) failCall(ctx context.Context, c run.Chain, f run.Fence, err er
 	}
 	why := *failed
 	why.Attempt = f.Attempt
-	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
+	h.Bus.Announce(message.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
 		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{
 			Code: why.Code, Retriable: why.Retriable, HttpStatus: uint32(why.HTTPStatus),

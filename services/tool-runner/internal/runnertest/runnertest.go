@@ -21,6 +21,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -81,7 +82,7 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 	}
 	s.RunUntilEnd(t, func(ctx context.Context) error { return s.Answer(ctx, 2, s.orchestrator) })
 	s.RunUntilEnd(t, func(ctx context.Context) error {
-		return s.Run(ctx, bus.RunConfig{Work: bus.ResultWork(), Slots: 1, Handle: func(_ context.Context, d bus.Delivery) error {
+		return s.Run(ctx, consume.Config{Work: consume.ResultWork(), Slots: 1, Handle: func(_ context.Context, d consume.Delivery) error {
 			s.Events <- d.Event
 			return nil
 		}})
@@ -181,8 +182,8 @@ func Command(tool string) *stepv1.ToolCommand {
 }
 
 // Delivery returns the nth delivery of a command.
-func Delivery(c *stepv1.ToolCommand, n int) bus.Delivery {
-	return bus.Delivery{Tool: c, Delivered: n, Subject: "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()}
+func Delivery(c *stepv1.ToolCommand, n int) consume.Delivery {
+	return consume.Delivery{Tool: c, Delivered: n, Subject: "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()}
 }
 
 // Answer is a tool that answers "sunny".
