@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/labels"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -39,14 +42,14 @@ type NewRequest struct {
 	Seen         int64
 	// Admit lets it start at once where its lane has no queue; the caller has seen a free slot in the lane.
 	Admit  bool
-	Once   Once   // no second request is accepted with it; the zero Once takes part in nothing
-	Limits Limits // of its tenant, as the caller wants them kept
+	Once   idempotency.Key // no second request is accepted with it; the zero Key is no key
+	Limits limits.Limits   // of its tenant
 }
 
 // Acceptance is what became of a request that was accepted.
 type Acceptance struct {
 	Row   Row // says which message is due
-	Quota Quota
+	Quota limits.Quota
 }
 
 // What both statements that accept requests have in common: what is asked, who may start at once, and what is written.
@@ -110,7 +113,7 @@ SELECT n.ord FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progres
 // Accept writes a request and its body in one commit, shared with other accepts of the same moment. Repeating it is harmless, and
 // reports a queued row whatever the first one did: the sweep finds what that one left. With Admit it is accept and claim in one.
 //
-// Refusals, with nothing written unless by an earlier call for the same id: a *LimitError; ErrRepeat for an idempotency key that was
+// Refusals, with nothing written unless by an earlier call for the same id: a *limits.Error; idempotency.ErrUsed for an idempotency key that was
 // used before; ErrStale when the request's conversation is no longer at the version seen, or gone, or another tenant's.
 func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 	a, err := s.accepts.Do(ctx, n)
@@ -134,7 +137,7 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 type outcome struct {
 	started bool
 	refusal error
-	quota   Quota
+	quota   limits.Quota
 }
 
 func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, error) {
@@ -150,7 +153,7 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, err
 }
 
 func acceptArgs(all []NewRequest) postgres.Args {
-	labelled, labels := labelsOf(all)
+	labelled, labels := requestLabels(all)
 	return postgres.Args{
 		"labelled":    labelled,
 		"labels":      labels,
@@ -171,4 +174,19 @@ func acceptArgs(all []NewRequest) postgres.Args {
 		"keyed":       postgres.Column(all, func(n NewRequest) bool { return n.Unstored && n.Once.Key != "" }),
 		"admits":      postgres.Column(all, func(n NewRequest) bool { return n.Admit }),
 	}
+}
+
+// requestLabels returns the labels of requests that lists show, each beside its
+// request's id.
+func requestLabels(all []NewRequest) (requests, names [][16]byte) {
+	requests, names = [][16]byte{}, [][16]byte{}
+	for _, n := range all {
+		if n.Unstored || n.Endpoint != Responses {
+			continue
+		}
+		for _, name := range labels.Of(n.Tenant, n.Metadata, n.Parent, n.Conversation) {
+			requests, names = append(requests, n.ID), append(names, name)
+		}
+	}
+	return requests, names
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -47,4 +49,15 @@ func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
 		return nil, fmt.Errorf("claim queued requests: %w", err)
 	}
 	return claimed, nil
+}
+
+const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'queued' LIMIT @most) q`
+
+// Backlog counts queued requests, up to most.
+func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
+	n, err := postgres.Query(ctx, s.db, backlogSQL, postgres.Args{"most": most}, pgx.RowTo[int])
+	if err != nil {
+		return 0, fmt.Errorf("count the backlog: %w", err)
+	}
+	return n[0], nil
 }

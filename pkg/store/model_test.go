@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"errors"
@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
 // modelStep and modelRow are what the rows of one request should say.
@@ -19,22 +21,22 @@ type modelStep struct {
 }
 
 type modelRow struct {
-	Status                        Status
-	Stage                         Stage
+	Status                        store.Status
+	Stage                         store.Stage
 	Live                          bool
 	Epoch, Turn, Attempt, Pending int
 	Failures, Crashes             int
-	Outcome                       Status
+	Outcome                       store.Status
 	Steps                         []modelStep
 }
 
-func (m *modelRow) holds(f Fence) bool {
-	return m.Status == InProgress && m.Stage == StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
+func (m *modelRow) holds(f store.Fence) bool {
+	return m.Status == store.InProgress && m.Stage == store.StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
 }
 
 func (m *modelRow) openTurn(turn int) {
-	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = StageModel, turn, 1, 0, 0
-	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: StepDispatched})
+	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = store.StageModel, turn, 1, 0, 0
+	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: store.StepDispatched})
 }
 
 // step finds a step's place; nil when there is none.
@@ -50,7 +52,7 @@ func (m *modelRow) step(turn, index int) *modelStep {
 // walk applies random operations to the store and to the model.
 type walk struct {
 	t       *testing.T
-	s       *Store
+	s       *runtest.World
 	r       *rand.Rand
 	id      uuid.UUID
 	overdue bool
@@ -60,18 +62,18 @@ type walk struct {
 
 func (w *walk) begin() {
 	w.overdue = w.r.IntN(3) == 0
-	w.id = accepted(w.t, w.s, func(n *NewRequest) {
+	w.id = runtest.Accepted(w.t, w.s, func(n *store.NewRequest) {
 		n.Lane = "lane-of-" + n.ID.String()
 		if w.overdue {
-			overdue(n)
+			runtest.Overdue(n)
 		}
 	})
-	w.m = modelRow{Status: Queued, Stage: StageModel}
+	w.m = modelRow{Status: store.Queued, Stage: store.StageModel}
 }
 
 // fence is the row's, or one that is off by one somewhere.
-func (w *walk) fence() Fence {
-	f := Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
+func (w *walk) fence() store.Fence {
+	f := store.Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
 	if w.r.IntN(4) == 0 {
 		part := []*int{&f.Epoch, &f.Turn, &f.Attempt}[w.r.IntN(3)]
 		*part += 1 - 2*w.r.IntN(2)
@@ -82,7 +84,7 @@ func (w *walk) fence() Fence {
 // check compares an operation's verdict with the model's.
 func (w *walk) check(op string, err error, want bool) {
 	w.t.Helper()
-	if err != nil && !errors.Is(err, ErrStale) {
+	if err != nil && !errors.Is(err, store.ErrStale) {
 		w.t.Fatalf("%s: %v", op, err)
 	}
 	if (err == nil) != want {
@@ -92,37 +94,37 @@ func (w *walk) check(op string, err error, want bool) {
 }
 
 func (w *walk) claim() {
-	rows, err := w.s.Claim(w.t.Context(), []Slots{{"lane-of-" + w.id.String(), 1}})
+	rows, err := w.s.Claim(w.t.Context(), []store.Slots{{"lane-of-" + w.id.String(), 1}})
 	if err == nil && len(rows) == 0 {
-		err = ErrStale
+		err = store.ErrStale
 	}
-	ok := w.m.Status == Queued
+	ok := w.m.Status == store.Queued
 	w.check("claim", err, ok)
 	if ok {
-		w.m.Status, w.m.Live, w.m.Epoch = InProgress, true, 1
+		w.m.Status, w.m.Live, w.m.Epoch = store.InProgress, true, 1
 		w.m.openTurn(1)
 	}
 }
 
 func (w *walk) commitTurn() {
-	c := TurnCommit{Fence: w.fence(), Steps: newSteps(w.r.IntN(4)), Outcome: []Status{"", "", Completed, Failed}[w.r.IntN(4)]}
+	c := store.TurnCommit{Fence: w.fence(), Steps: runtest.NewSteps(w.r.IntN(4)), Outcome: []store.Status{"", "", store.Completed, store.Failed}[w.r.IntN(4)]}
 	for i := range c.Steps {
 		if w.r.IntN(4) == 0 {
 			c.Steps[i].Error = []byte("{}")
 		}
 	}
 	ok := w.m.holds(c.Fence)
-	_, err := w.s.CommitTurn(w.t.Context(), Row{ID: w.id}, c)
+	_, err := w.s.CommitTurn(w.t.Context(), store.Row{ID: w.id}, c)
 	w.check("commit turn", err, ok)
 	if !ok {
 		return
 	}
-	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: StepDone}
+	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: store.StepDone}
 	due := 0
 	for _, n := range c.Steps {
-		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: StepFailed}
+		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: store.StepFailed}
 		if n.Error == nil {
-			st.State = StepDispatched
+			st.State = store.StepDispatched
 			due++
 		}
 		w.m.Steps = append(w.m.Steps, st)
@@ -130,7 +132,7 @@ func (w *walk) commitTurn() {
 	w.m.Pending, w.m.Outcome, w.m.Attempt, w.m.Failures, w.m.Crashes = due, c.Outcome, 1, 0, 0
 	switch {
 	case due > 0:
-		w.m.Stage = StageTools
+		w.m.Stage = store.StageTools
 	default:
 		w.m.follow()
 	}
@@ -139,7 +141,7 @@ func (w *walk) commitTurn() {
 // follow is what happens when nothing of the turn is pending.
 func (m *modelRow) follow() {
 	if m.Outcome != "" {
-		m.Stage = StageSettle
+		m.Stage = store.StageSettle
 		return
 	}
 	m.openTurn(m.Turn + 1)
@@ -173,8 +175,8 @@ func (w *walk) retryTurn() {
 
 // commitResults sends a few results, some of them twice, some of another attempt, epoch or turn.
 func (w *walk) commitResults() {
-	calls := newSteps(4)
-	var all []ToolResult
+	calls := runtest.NewSteps(4)
+	var all []store.ToolResult
 	used := map[int]bool{}
 	for range w.r.IntN(4) {
 		n := calls[w.r.IntN(len(calls))]
@@ -182,7 +184,7 @@ func (w *walk) commitResults() {
 			continue
 		}
 		used[n.Index] = true
-		o := ToolResult{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash}
+		o := store.ToolResult{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash}
 		if st := w.m.step(o.Turn, o.Index); st != nil {
 			o.Attempt = st.Attempt
 		}
@@ -203,7 +205,7 @@ func (w *walk) commitResults() {
 	rows, err := w.s.CommitResults(w.t.Context(), all)
 	turned, moved := w.m.commitResults(all)
 	if err == nil && len(rows) == 0 {
-		err = ErrStale
+		err = store.ErrStale
 	}
 	w.check("commit results", err, moved)
 	if turned > 0 {
@@ -211,14 +213,14 @@ func (w *walk) commitResults() {
 	}
 }
 
-func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
-	if m.Status != InProgress || m.Stage != StageTools {
+func (m *modelRow) commitResults(all []store.ToolResult) (turned int, moved bool) {
+	if m.Status != store.InProgress || m.Stage != store.StageTools {
 		return 0, false
 	}
 	seen := map[int]bool{} // one group turns a step once
 	for _, o := range all {
 		st := m.step(o.Turn, o.Index)
-		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
+		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != store.StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
 			continue
 		}
 		seen[o.Index] = true
@@ -228,9 +230,9 @@ func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
 			st.Attempt++
 			continue
 		case o.Error != nil:
-			st.State = StepFailed
+			st.State = store.StepFailed
 		default:
-			st.State = StepDone
+			st.State = store.StepDone
 		}
 		m.Pending--
 	}
@@ -242,19 +244,19 @@ func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
 }
 
 func (w *walk) settle() {
-	o := Settlement{ID: w.id, Tenant: testTenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: Completed}
+	o := store.Settlement{ID: w.id, Tenant: runtest.Tenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: store.Completed}
 	if w.r.IntN(4) == 0 {
-		o.Status = []Status{Failed, Incomplete, Cancelled, Expired}[w.r.IntN(4)]
+		o.Status = []store.Status{store.Failed, store.Incomplete, store.Cancelled, store.Expired}[w.r.IntN(4)]
 	}
-	open := w.m.Status == Queued || w.m.Status == InProgress
+	open := w.m.Status == store.Queued || w.m.Status == store.InProgress
 	var ok bool
 	switch o.Status {
-	case Cancelled:
+	case store.Cancelled:
 		ok = open
-	case Expired:
-		ok = open && w.overdue && (w.m.Status == Queued || w.m.Stage != StageSettle)
+	case store.Expired:
+		ok = open && w.overdue && (w.m.Status == store.Queued || w.m.Stage != store.StageSettle)
 	default:
-		ok = w.m.Status == InProgress && w.m.Stage == StageSettle && (o.Status == w.m.Outcome || o.Status == Failed)
+		ok = w.m.Status == store.InProgress && w.m.Stage == store.StageSettle && (o.Status == w.m.Outcome || o.Status == store.Failed)
 	}
 	w.check("settle as "+string(o.Status), w.s.Settle(w.t.Context(), o), ok)
 	if ok {
@@ -281,17 +283,17 @@ func (w *walk) sweep() {
 // compare reads the request and holds it against the model and against what is always true.
 func (w *walk) compare() {
 	w.t.Helper()
-	r := look(w.t, w.s, w.id)
-	all := steps(w.t, w.s, w.id)
+	r := runtest.Look(w.t, w.s, w.id)
+	all := runtest.Steps(w.t, w.s, w.id)
 	got := modelRow{
 		Status: r.Status, Stage: r.Stage, Live: r.Live, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt, Pending: r.Pending,
 		Failures: r.Failures, Crashes: r.Crashes, Outcome: r.Outcome,
-		Steps: postgres.Column(all, func(st Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
+		Steps: postgres.Column(all, func(st store.Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
 	}
 	if diff := cmp.Diff(w.m, got, asRead); diff != "" {
 		w.t.Fatalf("the row differs from the model (-model +row):\n%s", diff)
 	}
-	if r.Status == InProgress && r.Stage == StageTools && r.Pending != len(r.Steps) {
+	if r.Status == store.InProgress && r.Stage == store.StageTools && r.Pending != len(r.Steps) {
 		w.t.Fatalf("%d pending, but %d open steps", r.Pending, len(r.Steps))
 	}
 	turn, index := 0, 0
@@ -310,7 +312,7 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 	for name, seed := range map[string]uint64{"known seed": 1, "new seed": rand.Uint64()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &walk{t: t, s: open(t), r: rand.New(rand.NewPCG(seed, 0)), did: make(map[string]int)}
+			w := &walk{t: t, s: runtest.Open(t), r: rand.New(rand.NewPCG(seed, 0)), did: make(map[string]int)}
 			w.go2000()
 			t.Logf("seed %d, done (true) and refused: %v", seed, w.did)
 			for _, op := range []string{
@@ -329,19 +331,19 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 // go2000 does that many operations, on one request after the other; every other one is one that the row waits for.
 func (w *walk) go2000() {
 	all := []func(){w.claim, w.commitTurn, w.commitResults, w.raise, w.retryTurn, w.settle, w.finish, w.sweep}
-	fitting := map[Stage][]func(){
-		StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
-		StageTools:  {w.commitResults},
-		StageSettle: {w.settle},
+	fitting := map[store.Stage][]func(){
+		store.StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
+		store.StageTools:  {w.commitResults},
+		store.StageSettle: {w.settle},
 	}
 	w.begin()
 	for range 2000 {
 		ops := all
 		switch {
 		case w.r.IntN(2) == 0:
-		case w.m.Status == Queued:
+		case w.m.Status == store.Queued:
 			ops = []func(){w.claim}
-		case w.m.Status == InProgress:
+		case w.m.Status == store.InProgress:
 			ops = fitting[w.m.Stage]
 		case w.r.IntN(2) == 0:
 			w.begin()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -20,7 +21,7 @@ type Settlement struct {
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
 	// Items are what the request adds to its conversation, in order. Only a stored request that is Completed or Incomplete does, and
 	// only while the conversation is there.
-	Items []NewItem
+	Items []conversations.NewItem
 	// AfterWork keeps the row live for the finalizer's second look: purges, notices.
 	AfterWork bool
 }
@@ -96,14 +97,14 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
-	var items []NewItem
+	var items []conversations.NewItem
 	owners := []int64{} // the settlement's place in the statement, from 1
 	for i, o := range all {
 		for _, it := range o.Items {
 			items, owners = append(items, it), append(owners, int64(i+1))
 		}
 	}
-	a := itemArgs(items)
+	a := conversations.ItemArgs(items)
 	maps.Copy(a, postgres.Args{
 		"i_ords":   owners,
 		"ids":      postgres.IDs(all, func(o Settlement) uuid.UUID { return o.ID }),
@@ -129,6 +130,24 @@ UPDATE requests SET live = false, check_at = NULL
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
 	if _, err := s.db.Exec(ctx, finishSQL, postgres.Args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)
+	}
+	return nil
+}
+
+const archiveSQL = `
+WITH finished AS (
+  UPDATE requests SET live = false, check_at = NULL
+   WHERE id = @id AND live AND status NOT IN ('queued', 'in_progress')
+  RETURNING id)
+INSERT INTO bodies (request_id, kind, data)
+SELECT id, 'events', @events::bytea FROM finished
+ON CONFLICT DO NOTHING`
+
+// Archive stores the events of a terminal request that was streamed, and ends its
+// after-work as Finish does. The first archive stays; Archive can be repeated.
+func (s *Store) Archive(ctx context.Context, id uuid.UUID, events []byte) error {
+	if _, err := s.db.Exec(ctx, archiveSQL, postgres.Args{"id": id, "events": events}); err != nil {
+		return fmt.Errorf("archive the events of %s: %w", id, err)
 	}
 	return nil
 }
