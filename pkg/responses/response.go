@@ -6,27 +6,24 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// Status is the state of a response.
-type Status string
+// Status is run.Status, for users that are not converted yet.
+type Status = run.Status
 
-// The statuses that the API knows.
+// Names of package run, for users that are not converted yet.
 const (
-	Queued     Status = "queued"
-	InProgress Status = "in_progress"
-	Completed  Status = "completed"
-	Incomplete Status = "incomplete"
-	Failed     Status = "failed"
-	Cancelled  Status = "cancelled"
+	Queued     = run.Queued
+	InProgress = run.InProgress
+	Completed  = run.Completed
+	Incomplete = run.Incomplete
+	Failed     = run.Failed
+	Cancelled  = run.Cancelled
 )
 
-// Failure is the error of a failed response. Code is one that SDKs know, like
-// server_error, rate_limit_exceeded or invalid_prompt.
-type Failure struct {
-	Code    string
-	Message string
-}
+// Failure is run.Failure, for users that are not converted yet.
+type Failure = run.Failure
 
 // Response is the response object: what the client asked for, and how far it is.
 type Response struct {

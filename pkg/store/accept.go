@@ -9,21 +9,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/labels"
 	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Responses is the endpoint of requests that run the loop. A request of any other is one model call, and that step's output its answer.
-const Responses = "responses"
-
 // NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
 // repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // its path below the API's base: Responses, or one of an endpoint that is one model call
+	Endpoint   run.Endpoint
 	Model      string
 	Lane       string
 	Tier       int     // 0 is served first
@@ -48,7 +46,7 @@ type NewRequest struct {
 
 // Acceptance is what became of a request that was accepted.
 type Acceptance struct {
-	Row   Row // says which message is due
+	Row   run.Row // says which message is due
 	Quota limits.Quota
 }
 
@@ -123,12 +121,12 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 	if err != nil {
 		return Acceptance{}, fmt.Errorf("accept request %s: %w", n.ID, err)
 	}
-	row := Row{
-		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout,
+	row := run.Row{
+		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: run.Queued, Remaining: n.Timeout,
 		Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
 	}
 	if a.started {
-		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = InProgress, StageModel, true, 1, 1, 1
+		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = run.InProgress, run.StageModel, true, 1, 1, 1
 	}
 	return Acceptance{Row: row, Quota: a.quota}, nil
 }
@@ -159,7 +157,7 @@ func acceptArgs(all []NewRequest) postgres.Args {
 		"labels":      labels,
 		"ids":         postgres.IDs(all, func(n NewRequest) uuid.UUID { return n.ID }),
 		"tenants":     postgres.Column(all, func(n NewRequest) string { return n.Tenant }),
-		"endpoints":   postgres.Column(all, func(n NewRequest) string { return n.Endpoint }),
+		"endpoints":   postgres.Column(all, func(n NewRequest) string { return string(n.Endpoint) }),
 		"models":      postgres.Column(all, func(n NewRequest) string { return n.Model }),
 		"lanes":       postgres.Column(all, func(n NewRequest) string { return n.Lane }),
 		"tiers":       postgres.Column(all, func(n NewRequest) int { return n.Tier }),

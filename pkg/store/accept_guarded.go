@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -118,7 +119,7 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 		case status == "" && all[i].Once.Key != "": // it fits and was not written: a repeat, of its key or of itself
 			out[i].refusal = idempotency.ErrUsed
 		default:
-			out[i] = outcome{started: status == string(InProgress), quota: l.Remaining(u, at.nth)}
+			out[i] = outcome{started: status == string(run.InProgress), quota: l.Remaining(u, at.nth)}
 		}
 		return nil
 	})

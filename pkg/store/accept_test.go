@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -32,7 +33,7 @@ func TestAcceptRepeatedIsHarmless(t *testing.T) {
 		t.Errorf("the repeated accept wrote (-before +after):\n%s", diff)
 	}
 	got, err := s.Answers.Read(t.Context(), n.Tenant, n.ID)
-	if err != nil || string(got.Body) != string(n.Body) || got.Status != store.Queued || got.Final != nil {
+	if err != nil || string(got.Body) != string(n.Body) || got.Status != run.Queued || got.Final != nil {
 		t.Errorf("Answer = %+v, %v; want the queued request with body %q", got, err, n.Body)
 	}
 	if _, err := s.Answers.Read(t.Context(), "another tenant", n.ID); !errors.Is(err, store.ErrNotFound) {
@@ -55,7 +56,7 @@ func TestAcceptRepeatedAfterTheClaim(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := runtest.Look(t, s, n.ID); got.Status != store.InProgress || got.Epoch != 1 {
+	if got := runtest.Look(t, s, n.ID); got.Status != run.InProgress || got.Epoch != 1 {
 		t.Errorf("the row is %s in epoch %d, want in_progress in epoch 1", got.Status, got.Epoch)
 	}
 }

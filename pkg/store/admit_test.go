@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -17,11 +18,11 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 	n.Admit = true
 	a, err := s.Accept(t.Context(), n)
 	row := a.Row
-	if err != nil || row.Next() != store.RunTurn {
+	if err != nil || row.Next() != run.RunTurn {
 		t.Fatalf("Accept into a lane without a queue = %+v, %v, want a turn that is due", row, err)
 	}
 	got := runtest.Look(t, s, n.ID)
-	if got.Status != store.InProgress || got.Epoch != row.Epoch || got.Turn != row.Turn || got.Attempt != row.Attempt {
+	if got.Status != run.InProgress || got.Epoch != row.Epoch || got.Turn != row.Turn || got.Attempt != row.Attempt {
 		t.Errorf("the row is %+v, want what Accept reported: %+v", got, row)
 	}
 	if chain, err := s.Load(t.Context(), n.ID); err != nil || len(chain.Steps) != 1 || string(chain.Body) != string(n.Body) {
@@ -30,7 +31,7 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 	queued := runtest.Accepted(t, s)
 	late := runtest.NewRequest()
 	late.Admit = true
-	if a, err = s.Accept(t.Context(), late); err != nil || a.Row.Status != store.Queued || a.Row.Next() != store.Nothing {
+	if a, err = s.Accept(t.Context(), late); err != nil || a.Row.Status != run.Queued || a.Row.Next() != run.Nothing {
 		t.Errorf("Accept behind a queue = %+v, %v, want it queued", a, err)
 	}
 	rows, err := s.Claim(t.Context(), []store.Slots{{Lane: runtest.Lane, Free: 5}})
@@ -39,11 +40,11 @@ func TestAdmitSkipsAnEmptyQueueOnly(t *testing.T) {
 	}
 	for _, r := range rows {
 		if r.ID != queued && r.ID != late.ID {
-			t.Errorf("Claim took %s, which was admitted", r.ID)
+			t.Errorf("Claim took %s, which was admitted", uuid.UUID(r.ID))
 		}
 	}
 	again, err := s.Accept(t.Context(), n)
-	if err != nil || again.Row.Status != store.Queued || runtest.Look(t, s, n.ID).Epoch != 1 {
+	if err != nil || again.Row.Status != run.Queued || runtest.Look(t, s, n.ID).Epoch != 1 {
 		t.Errorf("a repeated Accept = %+v, %v, want no second start", again, err)
 	}
 }
@@ -62,7 +63,7 @@ func TestAdmitsAndAcceptsShareAStatement(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, one := range got {
-		if want := i%2 == 0; one.Started() != want || (runtest.Look(t, s, all[i].ID).Status == store.InProgress) != want {
+		if want := i%2 == 0; one.Started() != want || (runtest.Look(t, s, all[i].ID).Status == run.InProgress) != want {
 			t.Errorf("request %d: admitted %v, want %v", i, one.Started(), want)
 		}
 	}

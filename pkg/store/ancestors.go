@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -25,7 +26,7 @@ WITH RECURSIVE line AS (
 
 // Previous is a request as one needs it who wants to continue it.
 type Previous struct {
-	Status Status
+	Status run.Status
 	Stored bool
 	Final  []byte    // the final object; nil before the end, and for cancelled and expired requests
 	Length int       // requests of the line, this one included; at most MaxAncestors + 1, whatever there is beyond
@@ -70,7 +71,7 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
 
 // Ancestors reads what a request of the tenant continues, given its parent, oldest first. ErrNotFound: one of them was deleted; a
 // history with a gap is not given to anybody.
-func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]Chain, error) {
+func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]run.Chain, error) {
 	line, err := s.line(ctx, postgres.Args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
 	if err != nil {
 		return nil, fmt.Errorf("load request %s and what it continues: %w", parent, err)
@@ -78,7 +79,7 @@ func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) 
 	return line, nil
 }
 
-func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]Chain, error) {
+func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]run.Chain, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, postgres.StatementTimeout, context.DeadlineExceeded)
 	defer cancel()
 	rows, err := s.db.Send(ctx, ancestorsSQL, a)
@@ -89,7 +90,7 @@ func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]Chai
 	if err != nil {
 		return nil, err
 	}
-	line := make([]Chain, len(chains))
+	line := make([]run.Chain, len(chains))
 	for i := len(line) - 1; i >= 0; i-- {
 		c := chains[id]
 		if c == nil {

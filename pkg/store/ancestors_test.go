@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -34,7 +35,7 @@ func TestAncestorsAreReadOldestFirst(t *testing.T) {
 		}
 	}
 	if c, err := s.Load(t.Context(), rows[1].ID); err != nil || c.Parent != rows[0].ID {
-		t.Errorf("Load = parent %s, %v; want %s", c.Parent, err, rows[0].ID)
+		t.Errorf("Load = parent %s, %v; want %s", uuid.UUID(c.Parent), err, uuid.UUID(rows[0].ID))
 	}
 }
 
@@ -47,14 +48,14 @@ func TestPrevious(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := store.Previous{
-		Status: store.Completed, Stored: true, Final: []byte("answer 2"), Length: 3, Bytes: 3 * int64(len("body 0")+len("output 0")),
+		Status: run.Completed, Stored: true, Final: []byte("answer 2"), Length: 3, Bytes: 3 * int64(len("body 0")+len("output 0")),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a whole line (-want +got):\n%s", diff)
 	}
 	hidden := runtest.Accepted(t, s, func(n *store.NewRequest) { n.Unstored = true })
 	got, err = s.Previous(t.Context(), runtest.Tenant, hidden)
-	if err != nil || got.Stored || got.Status != store.Queued || got.Final != nil || got.Length != 1 {
+	if err != nil || got.Stored || got.Status != run.Queued || got.Final != nil || got.Length != 1 {
 		t.Errorf("Previous of a queued request that is not stored = %+v, %v", got, err)
 	}
 	a, err := s.Answers.Read(t.Context(), runtest.Tenant, hidden)
@@ -73,7 +74,7 @@ INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, 
 SELECT $2, tenant, endpoint, model, lane, tier, background, vft, deadline, status, finished_at, id FROM requests WHERE id = $1`
 	for n := 2; n <= store.MaxAncestors+3; n++ {
 		next := uuid.Must(uuid.NewV7())
-		runtest.Exec(t, s, extendSQL, last, next)
+		runtest.Exec(t, s, extendSQL, uuid.UUID(last), next)
 		last = next
 		got, err := s.Previous(t.Context(), runtest.Tenant, last)
 		tooLong := n > store.MaxAncestors

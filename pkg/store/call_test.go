@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -17,12 +18,12 @@ func TestTheAnswerOfOneCallIsItsStep(t *testing.T) {
 	s := runtest.Open(t)
 	for _, tt := range []struct {
 		name   string
-		commit store.TurnCommit
-		status store.Status
+		commit run.TurnCommit
+		status run.Status
 		want   string
 	}{
-		{"an answer", store.TurnCommit{Output: []byte(`{"data":[1]}`), Outcome: store.Completed}, store.Completed, `{"data":[1]}`},
-		{"a failure", store.TurnCommit{Failed: true, Error: []byte(`{"code":"x"}`), Outcome: store.Failed, Reason: "x"}, store.Failed, `{"code":"x"}`},
+		{"an answer", run.TurnCommit{Output: []byte(`{"data":[1]}`), Outcome: run.Completed}, run.Completed, `{"data":[1]}`},
+		{"a failure", run.TurnCommit{Failed: true, Error: []byte(`{"code":"x"}`), Outcome: run.Failed, Reason: "x"}, run.Failed, `{"code":"x"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,10 +61,10 @@ func TestACancelledCallHasNoAnswer(t *testing.T) {
 	if _, err := s.RetryTurn(t.Context(), runtest.FenceOf(r), 0, "an attempt that failed"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Settle(t.Context(), store.Settlement{ID: r.ID, Tenant: runtest.Tenant, Status: store.Cancelled}); err != nil {
+	if err := s.Settle(t.Context(), store.Settlement{ID: r.ID, Tenant: runtest.Tenant, Status: run.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := s.Answers.Read(t.Context(), runtest.Tenant, r.ID); err != nil || a.Status != store.Cancelled || a.Final != nil {
+	if a, err := s.Answers.Read(t.Context(), runtest.Tenant, r.ID); err != nil || a.Status != run.Cancelled || a.Final != nil {
 		t.Errorf("Answer = %+v, %v; want it cancelled and empty", a, err)
 	}
 }
@@ -72,8 +73,8 @@ func TestCallShowsWhatHappenedAndNotWhatWasSaid(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	r := runtest.Claimed(t, s, oneCall)
-	runtest.Commit(t, s, r, store.TurnCommit{Output: []byte("secret"), Error: []byte("why"), InputTokens: 3, OutputTokens: 4, Outcome: store.Completed})
-	trail := func(tenant string, id uuid.UUID) []store.Step {
+	runtest.Commit(t, s, r, run.TurnCommit{Output: []byte("secret"), Error: []byte("why"), InputTokens: 3, OutputTokens: 4, Outcome: run.Completed})
+	trail := func(tenant string, id uuid.UUID) []run.Step {
 		t.Helper()
 		all, err := s.Call(t.Context(), tenant, id)
 		if err != nil {
@@ -82,12 +83,12 @@ func TestCallShowsWhatHappenedAndNotWhatWasSaid(t *testing.T) {
 		return all
 	}
 	got := trail(runtest.Tenant, r.ID)
-	if len(got) != 1 || got[0].State != store.StepDone || got[0].InputTokens != 3 || got[0].OutputTokens != 4 || string(got[0].Error) != "why" ||
+	if len(got) != 1 || got[0].State != run.StepDone || got[0].InputTokens != 3 || got[0].OutputTokens != 4 || string(got[0].Error) != "why" ||
 		got[0].Input != nil || got[0].Output != nil {
 		t.Errorf("Call = %+v, want the step without its output", got)
 	}
-	response := runtest.InSettle(t, s, store.Completed)
-	for name, got := range map[string][]store.Step{
+	response := runtest.InSettle(t, s, run.Completed)
+	for name, got := range map[string][]run.Step{
 		"of another tenant": trail("another tenant", r.ID), "that is not there": trail(runtest.Tenant, uuid.New()),
 		"that is a response": trail(runtest.Tenant, response.ID), "that is queued": trail(runtest.Tenant, runtest.Accepted(t, s, oneCall)),
 	} {

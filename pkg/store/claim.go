@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -40,7 +41,7 @@ SELECT * FROM claimed`
 
 // Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
 // first turn. The caller publishes a turn command for each.
-func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
+func (s *Store) Claim(ctx context.Context, slots []Slots) ([]run.Row, error) {
 	claimed, err := postgres.Query(ctx, s.db, claimSQL, postgres.Args{
 		"lanes": postgres.Column(slots, func(l Slots) string { return l.Lane }),
 		"free":  postgres.Column(slots, func(l Slots) int { return l.Free }),

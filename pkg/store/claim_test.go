@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -39,14 +40,14 @@ func TestClaimOpensTheFirstTurn(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	r := runtest.Claimed(t, s)
-	if r.Status != store.InProgress || r.Stage != store.StageModel || !r.Live || r.Epoch != 1 || r.Turn != 1 || r.Attempt != 1 || r.Next() != store.RunTurn {
+	if r.Status != run.InProgress || r.Stage != run.StageModel || !r.Live || r.Epoch != 1 || r.Turn != 1 || r.Attempt != 1 || r.Next() != run.RunTurn {
 		t.Errorf("claimed row %+v, want in progress at epoch 1, turn 1, attempt 1", r)
 	}
 	if diff := cmp.Diff(runtest.Look(t, s, r.ID), r, asRead); diff != "" {
 		t.Errorf("the row read (-) and the row claimed (+) differ:\n%s", diff)
 	}
 	all := runtest.Steps(t, s, r.ID)
-	if len(all) != 1 || all[0].Kind != "model" || all[0].Index != 0 || all[0].Turn != 1 || all[0].State != store.StepDispatched {
+	if len(all) != 1 || all[0].Kind != "model" || all[0].Index != 0 || all[0].Turn != 1 || all[0].State != run.StepDispatched {
 		t.Errorf("steps %+v, want one dispatched model call", all)
 	}
 	chain, err := s.Load(t.Context(), r.ID)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
@@ -18,10 +19,10 @@ import (
 )
 
 // adds is a settlement with n items, named after the request.
-func adds(r store.Row, status store.Status, n int) store.Settlement {
+func adds(r run.Row, status run.Status, n int) store.Settlement {
 	o := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: status, Answer: []byte("answer")}
 	for i := range n {
-		o.Items = append(o.Items, runtest.NewItem(fmt.Sprintf("%s_%d", r.ID, i+1)))
+		o.Items = append(o.Items, runtest.NewItem(fmt.Sprintf("%s_%d", uuid.UUID(r.ID), i+1)))
 	}
 	return o
 }
@@ -35,35 +36,35 @@ func TestEveryEndUnlocksAConversation(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	for _, tt := range []struct {
-		end      store.Status
+		end      run.Status
 		unstored bool
 		adds     bool
 	}{
-		{store.Completed, false, true},
-		{store.Incomplete, false, true},
-		{store.Failed, false, false},
-		{store.Cancelled, false, false},
-		{store.Expired, false, false},
-		{store.Completed, true, false},
-		{store.Incomplete, true, false},
+		{run.Completed, false, true},
+		{run.Incomplete, false, true},
+		{run.Failed, false, false},
+		{run.Cancelled, false, false},
+		{run.Expired, false, false},
+		{run.Completed, true, false},
+		{run.Incomplete, true, false},
 	} {
 		t.Run(fmt.Sprintf("%s, unstored %v", tt.end, tt.unstored), func(t *testing.T) {
 			t.Parallel()
 			id := runtest.Conversation(t, s, 1)
 			change := func(n *store.NewRequest) {
 				runtest.On(id, 0)(n)
-				if n.Unstored = tt.unstored; tt.end == store.Expired {
+				if n.Unstored = tt.unstored; tt.end == run.Expired {
 					runtest.Overdue(n)
 				}
 			}
-			var r store.Row
-			if tt.end == store.Cancelled || tt.end == store.Expired {
+			var r run.Row
+			if tt.end == run.Cancelled || tt.end == run.Expired {
 				r = runtest.InTools(t, s, 1, change)
 			} else {
 				r = runtest.InSettle(t, s, tt.end, change)
 			}
 			if c := runtest.State(t, s, id); !c.Locked || c.ChangedBy != r.ID || c.Version != 1 || r.Conversation != id {
-				t.Fatalf("in flight on %s, the state is %+v", r.Conversation, c)
+				t.Fatalf("in flight on %s, the state is %+v", uuid.UUID(r.Conversation), c)
 			}
 			o := adds(r, tt.end, 2)
 			if err := s.Settle(t.Context(), o); err != nil {
@@ -119,7 +120,7 @@ func TestAcceptOnAConversationThatMovedOn(t *testing.T) {
 	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 		t.Errorf("a refused Accept wrote (-before +after):\n%s", diff)
 	}
-	runtest.Settle(t, s, store.Row{ID: first.ID, Tenant: runtest.Tenant}, store.Cancelled, false)
+	runtest.Settle(t, s, run.Row{ID: first.ID, Tenant: runtest.Tenant}, run.Cancelled, false)
 	second := runtest.NewRequest()
 	runtest.On(id, 1)(&second)
 	if a := runtest.Accept(t, s, second); a.Row.Conversation != id {
@@ -228,12 +229,12 @@ func TestConversationsAreLockedInOrder(t *testing.T) {
 						continue
 					}
 					r := runtest.Look(t, s, all[i].ID)
-					if _, err := s.CommitTurn(t.Context(), r, store.TurnCommit{Fence: runtest.FenceOf(r), Outcome: store.Completed}); err != nil {
+					if _, err := s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Outcome: run.Completed}); err != nil {
 						t.Error(err)
 					}
-					n, _ := want.LoadOrStore(r.Conversation, new(int))
+					n, _ := want.LoadOrStore(uuid.UUID(r.Conversation), new(int))
 					*n.(*int) += 2 // its lock is ours
-					ends = append(ends, adds(r, store.Completed, 2))
+					ends = append(ends, adds(r, run.Completed, 2))
 				}
 				if _, err := s.SettleAll(t.Context(), ends); err != nil {
 					t.Error(err)
@@ -255,8 +256,8 @@ func TestSettlementOnADeletedConversation(t *testing.T) {
 	s := runtest.Open(t)
 	for round := range 20 {
 		id := runtest.Conversation(t, s, 1)
-		r := runtest.InSettle(t, s, store.Completed, runtest.On(id, 0))
-		o := adds(r, store.Completed, 2)
+		r := runtest.InSettle(t, s, run.Completed, runtest.On(id, 0))
+		o := adds(r, run.Completed, 2)
 		if round == 0 { // once for certain, then as it comes
 			if err := s.Conversations.Delete(t.Context(), runtest.Tenant, id); err != nil {
 				t.Fatal(err)
@@ -292,8 +293,8 @@ func TestSettlementLeavesOutWhatIsThere(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	id := runtest.Conversation(t, s, 2)
-	r := runtest.InSettle(t, s, store.Incomplete, runtest.On(id, 0))
-	o := adds(r, store.Incomplete, 1)
+	r := runtest.InSettle(t, s, run.Incomplete, runtest.On(id, 0))
+	o := adds(r, run.Incomplete, 1)
 	o.Items = append([]conversations.NewItem{runtest.NewItem("msg_2")}, append(o.Items, runtest.NewItem("msg_3"))...)
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -308,8 +309,8 @@ func TestADeletedResponseLeavesItsItems(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	id := runtest.Conversation(t, s, 0)
-	r := runtest.InSettle(t, s, store.Completed, runtest.On(id, 0))
-	o := adds(r, store.Completed, 1)
+	r := runtest.InSettle(t, s, run.Completed, runtest.On(id, 0))
+	o := adds(r, run.Completed, 1)
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -30,7 +31,7 @@ type costRun struct {
 	s       *runtest.World
 	results chan store.ToolResult
 	mu      sync.Mutex
-	opened  map[uuid.UUID]chan store.Row // the driver of each request waits there for the row its last result moved
+	opened  map[uuid.UUID]chan run.Row // the driver of each request waits there for the row its last result moved
 	groups  atomic.Int64
 }
 
@@ -62,14 +63,14 @@ func (c *costRun) commitGroups() {
 	}
 }
 
-func (c *costRun) drive(r store.Row) {
+func (c *costRun) drive(r run.Row) {
 	ctx := c.t.Context()
-	opened := make(chan store.Row, 1)
+	opened := make(chan run.Row, 1)
 	c.mu.Lock()
 	c.opened[r.ID] = opened
 	c.mu.Unlock()
 	for range costTurns {
-		asked, err := c.s.CommitTurn(ctx, r, store.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Steps: runtest.NewSteps(costTools)})
+		asked, err := c.s.CommitTurn(ctx, r, run.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Steps: runtest.NewSteps(costTools)})
 		if err != nil {
 			c.t.Error(err)
 			return
@@ -80,13 +81,13 @@ func (c *costRun) drive(r store.Row) {
 		select {
 		case r = <-opened:
 		case <-time.After(20 * time.Second):
-			c.t.Errorf("%s: no turn was opened within 20 s", r.ID)
+			c.t.Errorf("%s: no turn was opened within 20 s", uuid.UUID(r.ID))
 			return
 		}
 	}
-	r, err := c.s.CommitTurn(ctx, r, store.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Outcome: store.Completed})
+	r, err := c.s.CommitTurn(ctx, r, run.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Outcome: run.Completed})
 	if err == nil {
-		err = c.s.Settle(ctx, store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: store.Completed, Answer: make([]byte, 100), AfterWork: true})
+		err = c.s.Settle(ctx, store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Completed, Answer: make([]byte, 100), AfterWork: true})
 	}
 	if err == nil {
 		err = c.s.Finish(ctx, r.ID)
@@ -150,7 +151,7 @@ func updates(t *testing.T, url, table string) (all, hot int) {
 func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 	url := storetest.Database(t, runtest.Migrate)
 	s := runtest.OpenAt(t, url)
-	run := &costRun{t: t, s: s, results: make(chan store.ToolResult, 256), opened: make(map[uuid.UUID]chan store.Row)}
+	run := &costRun{t: t, s: s, results: make(chan store.ToolResult, 256), opened: make(map[uuid.UUID]chan run.Row)}
 	before, start := wal(t, s), time.Now()
 	run.all()
 	bytes, took := wal(t, s)-before, time.Since(start)
@@ -185,11 +186,11 @@ func TestLargeGroups(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	const requests, calls = 128, 16
-	var turns []store.TurnCommit
+	var turns []run.TurnCommit
 	var all []store.ToolResult
 	for range requests {
 		r := runtest.Claimed(t, s)
-		c := store.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(calls)}
+		c := run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(calls)}
 		turns = append(turns, c)
 		all = append(all, runtest.Results(c.After(r))...)
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"sync/atomic"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
 	"windlass.dev/windlass/pkg/store/limits"
 )
 
 // Turns returns the queue of CommitTurn.
-func (s *Store) Turns() *batch.Queue[TurnCommit, bool] { return s.turns }
+func (s *Store) Turns() *batch.Queue[run.TurnCommit, bool] { return s.turns }
 
 // Accepts returns the queue of Accept, whose statements n counts from now on.
 func (s *Store) Accepts(n *atomic.Int32) *batch.Queue[NewRequest, outcome] {
@@ -30,7 +31,7 @@ func (o outcome) Refusal() error      { return o.refusal }
 func (o outcome) Quota() limits.Quota { return o.quota }
 
 // CommitTurns is one statement of CommitTurn.
-func (s *Store) CommitTurns(ctx context.Context, all []TurnCommit) ([]bool, error) {
+func (s *Store) CommitTurns(ctx context.Context, all []run.TurnCommit) ([]bool, error) {
 	return s.commitTurns(ctx, all)
 }
 
@@ -38,6 +39,3 @@ func (s *Store) CommitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 func (s *Store) SettleAll(ctx context.Context, all []Settlement) ([]bool, error) {
 	return s.settleAll(ctx, all)
 }
-
-// After is the row as the commit leaves it.
-func (t TurnCommit) After(before Row) Row { return t.after(before) }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -16,27 +17,27 @@ import (
 // place is a state a request may be in; the operations below are tried from each.
 type place struct {
 	name string
-	row  func(t *testing.T, s *runtest.World) store.Row
+	row  func(t *testing.T, s *runtest.World) run.Row
 }
 
 func places() []place {
 	in := []place{
-		{"queued", func(t *testing.T, s *runtest.World) store.Row { return runtest.Look(t, s, runtest.Accepted(t, s)) }},
-		{"queued overdue", func(t *testing.T, s *runtest.World) store.Row {
+		{"queued", func(t *testing.T, s *runtest.World) run.Row { return runtest.Look(t, s, runtest.Accepted(t, s)) }},
+		{"queued overdue", func(t *testing.T, s *runtest.World) run.Row {
 			return runtest.Look(t, s, runtest.Accepted(t, s, runtest.Overdue))
 		}},
-		{"model", func(t *testing.T, s *runtest.World) store.Row { return runtest.Claimed(t, s) }},
-		{"model overdue", func(t *testing.T, s *runtest.World) store.Row { return runtest.Claimed(t, s, runtest.Overdue) }},
-		{"tools", func(t *testing.T, s *runtest.World) store.Row { return runtest.InTools(t, s, 2) }},
-		{"tools overdue", func(t *testing.T, s *runtest.World) store.Row { return runtest.InTools(t, s, 2, runtest.Overdue) }},
+		{"model", func(t *testing.T, s *runtest.World) run.Row { return runtest.Claimed(t, s) }},
+		{"model overdue", func(t *testing.T, s *runtest.World) run.Row { return runtest.Claimed(t, s, runtest.Overdue) }},
+		{"tools", func(t *testing.T, s *runtest.World) run.Row { return runtest.InTools(t, s, 2) }},
+		{"tools overdue", func(t *testing.T, s *runtest.World) run.Row { return runtest.InTools(t, s, 2, runtest.Overdue) }},
 	}
-	for _, outcome := range []store.Status{store.Completed, store.Incomplete, store.Failed} {
-		in = append(in, place{"settle " + string(outcome), func(t *testing.T, s *runtest.World) store.Row { return runtest.InSettle(t, s, outcome) }})
+	for _, outcome := range []run.Status{run.Completed, run.Incomplete, run.Failed} {
+		in = append(in, place{"settle " + string(outcome), func(t *testing.T, s *runtest.World) run.Row { return runtest.InSettle(t, s, outcome) }})
 	}
-	for _, end := range []store.Status{store.Completed, store.Incomplete, store.Failed, store.Cancelled, store.Expired} {
+	for _, end := range []run.Status{run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired} {
 		in = append(in,
-			place{string(end), func(t *testing.T, s *runtest.World) store.Row { return runtest.Settled(t, s, end, false) }},
-			place{string(end) + " live", func(t *testing.T, s *runtest.World) store.Row { return runtest.Settled(t, s, end, true) }})
+			place{string(end), func(t *testing.T, s *runtest.World) run.Row { return runtest.Settled(t, s, end, false) }},
+			place{string(end) + " live", func(t *testing.T, s *runtest.World) run.Row { return runtest.Settled(t, s, end, true) }})
 	}
 	return in
 }
@@ -44,13 +45,13 @@ func places() []place {
 // operation is a write under the row's own fence, and the places it may leave.
 type operation struct {
 	name string
-	do   func(t *testing.T, s *runtest.World, r store.Row) error
+	do   func(t *testing.T, s *runtest.World, r run.Row) error
 	from []string
 }
 
 func operations() []operation {
-	settleAs := func(status store.Status, from ...string) operation {
-		return operation{"settle as " + string(status), func(t *testing.T, s *runtest.World, r store.Row) error {
+	settleAs := func(status run.Status, from ...string) operation {
+		return operation{"settle as " + string(status), func(t *testing.T, s *runtest.World, r run.Row) error {
 			return s.Settle(t.Context(), store.Settlement{
 				ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: status, Answer: []byte("{}"), AfterWork: true,
 			})
@@ -58,23 +59,23 @@ func operations() []operation {
 	}
 	running := []string{"model", "model overdue"}
 	return []operation{
-		{"commit turn", func(t *testing.T, s *runtest.World, r store.Row) error {
-			_, err := s.CommitTurn(t.Context(), r, store.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2), Output: []byte("x")})
+		{"commit turn", func(t *testing.T, s *runtest.World, r run.Row) error {
+			_, err := s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2), Output: []byte("x")})
 			return err
 		}, running},
-		{"raise", func(t *testing.T, s *runtest.World, r store.Row) error {
+		{"raise", func(t *testing.T, s *runtest.World, r run.Row) error {
 			_, err := s.Raise(t.Context(), runtest.FenceOf(r), true)
 			return err
 		}, running},
-		{"retry turn", func(t *testing.T, s *runtest.World, r store.Row) error {
+		{"retry turn", func(t *testing.T, s *runtest.World, r run.Row) error {
 			_, err := s.RetryTurn(t.Context(), runtest.FenceOf(r), time.Second, "busy")
 			return err
 		}, running},
-		{"commit results", func(t *testing.T, s *runtest.World, r store.Row) error {
+		{"commit results", func(t *testing.T, s *runtest.World, r run.Row) error {
 			of := r
 			of.Steps = nil
 			for _, n := range runtest.NewSteps(2) {
-				of.Steps = append(of.Steps, store.Step{Turn: max(r.Turn, 1), Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash})
+				of.Steps = append(of.Steps, run.Step{Turn: max(r.Turn, 1), Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash})
 			}
 			rows, err := s.CommitResults(t.Context(), runtest.Results(of))
 			if err == nil && len(rows) == 0 {
@@ -82,13 +83,13 @@ func operations() []operation {
 			}
 			return err
 		}, []string{"tools", "tools overdue"}},
-		settleAs(store.Completed, "settle completed"),
-		settleAs(store.Incomplete, "settle incomplete"),
-		settleAs(store.Failed, "settle completed", "settle incomplete", "settle failed"), // an answer may be impossible to assemble
-		settleAs(store.Cancelled, "queued", "queued overdue", "model", "model overdue", "tools", "tools overdue",
+		settleAs(run.Completed, "settle completed"),
+		settleAs(run.Incomplete, "settle incomplete"),
+		settleAs(run.Failed, "settle completed", "settle incomplete", "settle failed"), // an answer may be impossible to assemble
+		settleAs(run.Cancelled, "queued", "queued overdue", "model", "model overdue", "tools", "tools overdue",
 			"settle completed", "settle incomplete", "settle failed"),
-		settleAs(store.Expired, "queued overdue", "model overdue", "tools overdue"),
-		{"finish", func(t *testing.T, s *runtest.World, r store.Row) error {
+		settleAs(run.Expired, "queued overdue", "model overdue", "tools overdue"),
+		{"finish", func(t *testing.T, s *runtest.World, r run.Row) error {
 			if err := s.Finish(t.Context(), r.ID); err != nil {
 				return err
 			}
@@ -129,7 +130,7 @@ func TestTransitions(t *testing.T) {
 func TestTerminalRowKeepsItsStatus(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	for _, end := range []store.Status{store.Completed, store.Incomplete, store.Failed, store.Cancelled, store.Expired} {
+	for _, end := range []run.Status{run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired} {
 		r := runtest.Settled(t, s, end, true)
 		for _, op := range operations() {
 			if err := op.do(t, s, r); err != nil && !errors.Is(err, store.ErrStale) {
@@ -139,7 +140,7 @@ func TestTerminalRowKeepsItsStatus(t *testing.T) {
 		if _, err := s.Alarm(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := s.Postpone(t.Context(), []store.Row{r}); err != nil {
+		if err := s.Postpone(t.Context(), []run.Row{r}); err != nil {
 			t.Error(err)
 		}
 		after := runtest.Look(t, s, r.ID)
@@ -161,19 +162,19 @@ func TestWrongFenceWritesNothing(t *testing.T) {
 	before := runtest.Dump(t, s)
 	for _, tt := range []struct {
 		name   string
-		change func(*store.Fence)
+		change func(*run.Fence)
 	}{
-		{"older epoch", func(f *store.Fence) { f.Epoch-- }},
-		{"newer epoch", func(f *store.Fence) { f.Epoch++ }},
-		{"older turn", func(f *store.Fence) { f.Turn-- }},
-		{"newer turn", func(f *store.Fence) { f.Turn++ }},
-		{"older attempt", func(f *store.Fence) { f.Attempt-- }},
-		{"newer attempt", func(f *store.Fence) { f.Attempt++ }},
-		{"unknown request", func(f *store.Fence) { f.ID = uuid.New() }},
+		{"older epoch", func(f *run.Fence) { f.Epoch-- }},
+		{"newer epoch", func(f *run.Fence) { f.Epoch++ }},
+		{"older turn", func(f *run.Fence) { f.Turn-- }},
+		{"newer turn", func(f *run.Fence) { f.Turn++ }},
+		{"older attempt", func(f *run.Fence) { f.Attempt-- }},
+		{"newer attempt", func(f *run.Fence) { f.Attempt++ }},
+		{"unknown request", func(f *run.Fence) { f.ID = uuid.New() }},
 	} {
 		f := runtest.FenceOf(r2)
 		tt.change(&f)
-		_, err := s.CommitTurn(t.Context(), r2, store.TurnCommit{Fence: f, Steps: runtest.NewSteps(2), Output: []byte("x")})
+		_, err := s.CommitTurn(t.Context(), r2, run.TurnCommit{Fence: f, Steps: runtest.NewSteps(2), Output: []byte("x")})
 		wantStale(t, tt.name+": CommitTurn", err)
 		_, err = s.Raise(t.Context(), f, true)
 		wantStale(t, tt.name+": Raise", err)
@@ -225,21 +226,21 @@ func TestForeignResultsWriteNothing(t *testing.T) {
 func TestForeignSettlementsWriteNothing(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	r := runtest.InSettle(t, s, store.Completed)
+	r := runtest.InSettle(t, s, run.Completed)
 	before := runtest.Dump(t, s)
-	own := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: store.Completed, Answer: []byte("{}")}
+	own := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: run.Completed, Answer: []byte("{}")}
 	for _, tt := range []struct {
 		name   string
 		change func(*store.Settlement)
 	}{
 		{"older epoch", func(o *store.Settlement) { o.Epoch-- }},
 		{"newer epoch", func(o *store.Settlement) { o.Epoch++ }},
-		{"another outcome than decided", func(o *store.Settlement) { o.Status = store.Incomplete }},
+		{"another outcome than decided", func(o *store.Settlement) { o.Status = run.Incomplete }},
 		{"unknown request", func(o *store.Settlement) { o.ID = uuid.New() }},
-		{"cancelled by another tenant", func(o *store.Settlement) { o.Status, o.Tenant = store.Cancelled, "eve" }},
-		{"expired before its deadline", func(o *store.Settlement) { o.Status = store.Expired }},
-		{"back to the queue", func(o *store.Settlement) { o.Status = store.Queued }},
-		{"still in progress", func(o *store.Settlement) { o.Status = store.InProgress }},
+		{"cancelled by another tenant", func(o *store.Settlement) { o.Status, o.Tenant = run.Cancelled, "eve" }},
+		{"expired before its deadline", func(o *store.Settlement) { o.Status = run.Expired }},
+		{"back to the queue", func(o *store.Settlement) { o.Status = run.Queued }},
+		{"still in progress", func(o *store.Settlement) { o.Status = run.InProgress }},
 	} {
 		o := own
 		tt.change(&o)

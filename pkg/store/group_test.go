@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -39,11 +39,11 @@ func together[In, Out any](t *testing.T, q *batch.Queue[In, Out], calls ...func(
 func TestBadTurnFailsAlone(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	rows := []store.Row{runtest.Claimed(t, s), runtest.Claimed(t, s), runtest.Claimed(t, s)}
+	rows := []run.Row{runtest.Claimed(t, s), runtest.Claimed(t, s), runtest.Claimed(t, s)}
 	errs := make([]error, len(rows))
 	var calls []func()
 	for i, r := range rows {
-		c := store.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2)}
+		c := run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2)}
 		if i == 1 {
 			c.Steps = append(c.Steps, c.Steps[0]) // the same index twice
 		}
@@ -53,7 +53,7 @@ func TestBadTurnFailsAlone(t *testing.T) {
 	for i, r := range rows {
 		bad := i == 1
 		got := runtest.Look(t, s, r.ID)
-		if (errs[i] != nil) != bad || postgres.Unavailable(errs[i]) || (got.Stage == store.StageModel) != bad {
+		if (errs[i] != nil) != bad || postgres.Unavailable(errs[i]) || (got.Stage == run.StageModel) != bad {
 			t.Errorf("commit %d: %v, the row is at %s; want it refused: %v", i, errs[i], got.Stage, bad)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/idempotency"
@@ -64,10 +65,10 @@ func TestGuardsInOppositeOrders(t *testing.T) {
 			if err := s.Conversations.Create(t.Context(), conversations.NewConversation{ID: id, Tenant: tenant, Metadata: []byte("{}")}); err != nil {
 				t.Fatal(err)
 			}
-			r := runtest.Commit(t, s, runtest.Claimed(t, s, runtest.On(id, 0), func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), store.TurnCommit{Outcome: store.Completed, InputTokens: 5})
+			r := runtest.Commit(t, s, runtest.Claimed(t, s, runtest.On(id, 0), func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), run.TurnCommit{Outcome: run.Completed, InputTokens: 5})
 			talks = append(talks, id)
 			running = append(running, store.Settlement{
-				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: store.Completed, Items: []conversations.NewItem{runtest.NewItem("msg_said")},
+				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: run.Completed, Items: []conversations.NewItem{runtest.NewItem("msg_said")},
 			})
 		}
 		var wg sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/limits"
@@ -147,13 +148,13 @@ func TestRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	l := func(n *store.NewRequest) { n.Limits = limits.Limits{InFlight: 2} }
-	running := runtest.InSettle(t, s, store.Completed, l)
+	running := runtest.InSettle(t, s, run.Completed, l)
 	runtest.Accepted(t, s, l)
 	over := within(limits.Limits{InFlight: 2})
 	if got := wantLimit(t, s, over, limits.InFlight); got.After != 0 || got.Quota.InFlight != 2 {
 		t.Errorf("refused with %+v, want 2 in flight and no time", got)
 	}
-	runtest.Settle(t, s, running, store.Completed, true)
+	runtest.Settle(t, s, running, run.Completed, true)
 	if got := runtest.Accept(t, s, over).Quota.InFlight; got != 2 {
 		t.Errorf("%d in flight, want 2 with this one", got)
 	}
@@ -169,17 +170,17 @@ func TestTokensAreChargedAtTheEnd(t *testing.T) {
 	s := runtest.Open(t)
 	l := limits.Limits{Tokens: limits.Rate{PerMinute: 60, Burst: 100}} // one comes back every second
 	limited := func(n *store.NewRequest) { n.Limits = l }
-	first := runtest.Commit(t, s, runtest.Claimed(t, s, limited), store.TurnCommit{Outcome: store.Completed, InputTokens: 30, OutputTokens: 20})
-	second := runtest.Commit(t, s, runtest.Claimed(t, s, limited), store.TurnCommit{Steps: runtest.NewSteps(1), InputTokens: 100, OutputTokens: 10})
+	first := runtest.Commit(t, s, runtest.Claimed(t, s, limited), run.TurnCommit{Outcome: run.Completed, InputTokens: 30, OutputTokens: 20})
+	second := runtest.Commit(t, s, runtest.Claimed(t, s, limited), run.TurnCommit{Steps: runtest.NewSteps(1), InputTokens: 100, OutputTokens: 10})
 	if got := runtest.Accept(t, s, within(l)).Quota.Tokens; got.Remaining != 100 || got.Reset != 0 {
 		t.Errorf("before anything has ended %+v is left, want all 100", got)
 	}
-	runtest.Settle(t, s, first, store.Completed, false)
+	runtest.Settle(t, s, first, run.Completed, false)
 	got := runtest.Accept(t, s, within(l)).Quota.Tokens
 	if got.Remaining < 50 || got.Remaining > 55 || !about(got.Reset, 50*time.Second) {
 		t.Errorf("after 50 tokens %+v is left, want 50", got)
 	}
-	runtest.Settle(t, s, second, store.Cancelled, false) // what a cancelled request used was used
+	runtest.Settle(t, s, second, run.Cancelled, false) // what a cancelled request used was used
 	refused := wantLimit(t, s, within(l), limits.Tokens)
 	if !about(refused.After, 61*time.Second) || refused.Quota.Tokens.Remaining != 0 {
 		t.Errorf("after 160 tokens of 100 refused with %+v, want a try in 61 s", refused)
@@ -211,17 +212,17 @@ func TestOnlyLimitedTenantsAreCharged(t *testing.T) {
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 60, Burst: 60}}
 	runtest.Accept(t, s, within(l))
 	before := runtest.Ask[time.Time](t, s, `SELECT tokens_until FROM budgets`)
-	r := runtest.Commit(t, s, runtest.Claimed(t, s), store.TurnCommit{Outcome: store.Completed, InputTokens: 30})
-	runtest.Settle(t, s, r, store.Completed, false)
-	free := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "free" }), store.TurnCommit{Outcome: store.Completed, InputTokens: 30})
-	runtest.Settle(t, s, free, store.Completed, false)
+	r := runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Outcome: run.Completed, InputTokens: 30})
+	runtest.Settle(t, s, r, run.Completed, false)
+	free := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "free" }), run.TurnCommit{Outcome: run.Completed, InputTokens: 30})
+	runtest.Settle(t, s, free, run.Completed, false)
 	if after := runtest.Ask[time.Time](t, s, `SELECT tokens_until FROM budgets`); len(after) != 1 || !after[0].Equal(before[0]) {
 		t.Errorf("budgets %v became %v, want the one as it was", before, after)
 	}
 	l.Tokens = limits.Rate{PerMinute: 60, Burst: 60}
 	runtest.Accept(t, s, within(l)) // a limit that is new is heard of
-	r = runtest.Commit(t, s, runtest.Claimed(t, s), store.TurnCommit{Outcome: store.Completed, InputTokens: 30})
-	runtest.Settle(t, s, r, store.Completed, false)
+	r = runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Outcome: run.Completed, InputTokens: 30})
+	runtest.Settle(t, s, r, run.Completed, false)
 	if after := runtest.Ask[time.Time](t, s, `SELECT tokens_until FROM budgets`); !after[0].After(before[0].Add(20 * time.Second)) {
 		t.Errorf("30 tokens moved the budget from %v to %v", before, after)
 	}
@@ -236,8 +237,8 @@ func TestChargesInOppositeOrders(t *testing.T) {
 	var forth, back []store.Settlement
 	for i := range 40 {
 		for _, list := range []*[]store.Settlement{&forth, &back} {
-			r := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant, n.Limits = tenant(i), l }), store.TurnCommit{Outcome: store.Completed, InputTokens: 5})
-			*list = append(*list, store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: store.Completed})
+			r := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant, n.Limits = tenant(i), l }), run.TurnCommit{Outcome: run.Completed, InputTokens: 5})
+			*list = append(*list, store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: run.Completed})
 		}
 	}
 	for i := range back[:20] {
@@ -290,7 +291,7 @@ func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
 	n := within(l)
 	runtest.Accept(t, s, n)
 	before := runtest.Dump(t, s)
-	if got := runtest.Accept(t, s, n); got.Row.ID != n.ID || got.Row.Status != store.Queued {
+	if got := runtest.Accept(t, s, n); got.Row.ID != n.ID || got.Row.Status != run.Queued {
 		t.Errorf("repeated, it is %+v, want it queued", got.Row)
 	}
 	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
@@ -305,8 +306,8 @@ func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
 	l := limits.Limits{Tokens: limits.Rate{PerMinute: 60, Burst: 60}}
 	use := func(tenant string) {
 		t.Helper()
-		r := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), store.TurnCommit{Outcome: store.Completed, InputTokens: 600})
-		runtest.Settle(t, s, r, store.Completed, false)
+		r := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), run.TurnCommit{Outcome: run.Completed, InputTokens: 600})
+		runtest.Settle(t, s, r, run.Completed, false)
 	}
 	use("kept")
 	use("freed")
@@ -315,8 +316,8 @@ func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	free := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "freed" }), store.TurnCommit{Outcome: store.Completed, InputTokens: 600})
-	runtest.Settle(t, s, free, store.Completed, false)
+	free := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "freed" }), run.TurnCommit{Outcome: run.Completed, InputTokens: 600})
+	runtest.Settle(t, s, free, run.Completed, false)
 	for tenant, want := range map[string]error{"kept": &limits.Error{}, "freed": nil} {
 		n := within(l)
 		n.Tenant = tenant

@@ -9,15 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
-
-// Chain is a request as a worker needs it: the row, the body it was accepted with, and every step recorded so far, in order.
-type Chain struct {
-	Row
-	Body  []byte
-	Steps []Step
-}
 
 // The body rides on the first turn's model step, which every claimed row has, so that it is sent once.
 const loadChainSQL = `
@@ -31,18 +25,18 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
 
 // Load reads a claimed request with its chain, in a statement shared with other loads of the same moment. ErrNotFound: it was
 // deleted, or never claimed.
-func (s *Store) Load(ctx context.Context, id uuid.UUID) (Chain, error) {
+func (s *Store) Load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 	chain, err := s.loads.Do(ctx, id)
 	if err == nil && chain == nil {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return Chain{}, fmt.Errorf("load request %s: %w", id, err)
+		return run.Chain{}, fmt.Errorf("load request %s: %w", id, err)
 	}
 	return *chain, nil
 }
 
-func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) {
+func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*run.Chain, error) {
 	rows, err := s.db.Send(ctx, loadChainSQL, postgres.Args{"ids": postgres.IDs(all, func(id uuid.UUID) uuid.UUID { return id })})
 	if err != nil {
 		return nil, err
@@ -51,22 +45,22 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*Chain, error) 
 	if err != nil {
 		return nil, err
 	}
-	return postgres.Column(all, func(id uuid.UUID) *Chain { return chains[id] }), nil
+	return postgres.Column(all, func(id uuid.UUID) *run.Chain { return chains[id] }), nil
 }
 
 // collectChains reads the rows of statements that select what loadChainSQL does.
-func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
-	chains := make(map[uuid.UUID]*Chain)
-	var row Row
-	var step Step
+func collectChains(rows pgx.Rows) (map[uuid.UUID]*run.Chain, error) {
+	chains := make(map[uuid.UUID]*run.Chain)
+	var row run.Row
+	var step run.Step
 	var body []byte
 	var dueIn, remaining, age, stepDueIn float64
 	var took int64
-	targets := append(append(row.targets(&dueIn, &remaining, &age), &body), step.targets(&stepDueIn, &took)...)
+	targets := append(append(rowTargets(&row, &dueIn, &remaining, &age), &body), stepTargets(&step, &stepDueIn, &took)...)
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
-			chain = &Chain{Row: row}
+			chain = &run.Chain{Row: row}
 			chain.DueIn, chain.Remaining, chain.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 			chains[row.ID] = chain
 		}
@@ -81,23 +75,9 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*Chain, error) {
 		return nil, err
 	}
 	for _, chain := range chains {
-		chain.Row.Steps = chain.dispatched()
+		chain.Row.Steps = chain.Dispatched()
 	}
 	return chains, nil
-}
-
-// dispatched are the current turn's tool steps that are not done.
-func (c Chain) dispatched() []Step {
-	if c.Stage != StageTools {
-		return nil
-	}
-	var open []Step
-	for _, s := range c.Steps {
-		if s.Turn == c.Turn && s.Index > 0 && s.State == StepDispatched {
-			open = append(open, s)
-		}
-	}
-	return open
 }
 
 const raiseSQL = `
@@ -111,7 +91,7 @@ RETURNING ` + rowColumns
 // Raise is what a worker does first with a turn that was or may have been given to another: whoever held the old attempt can
 // commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
 // on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
-func (s *Store) Raise(ctx context.Context, f Fence, crashed bool) (Row, error) {
+func (s *Store) Raise(ctx context.Context, f run.Fence, crashed bool) (run.Row, error) {
 	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
 }
 
@@ -129,13 +109,13 @@ RETURNING s.idx`
 
 // RaiseTools gives every tool call of the turn that is due a new attempt, for when the bus lost sight of the old ones: whoever still
 // makes those can commit nothing any more. ErrStale: the turn is over or none of its calls is due.
-func (s *Store) RaiseTools(ctx context.Context, r Row) error {
+func (s *Store) RaiseTools(ctx context.Context, r run.Row) error {
 	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
 	if err == nil && len(raised) == 0 {
 		err = ErrStale
 	}
 	if err != nil {
-		return fmt.Errorf("raise the tool calls of %s: %w", r.ID, err)
+		return fmt.Errorf("raise the tool calls of %s: %w", uuid.UUID(r.ID), err)
 	}
 	return nil
 }
@@ -147,12 +127,12 @@ UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
 // CallsLost records for the audit trail that n calls of a tool step's attempt
 // ended without a result. A lower count than the last one changes nothing. The
 // fence's attempt is the step's.
-func (s *Store) CallsLost(ctx context.Context, f Fence, index, n int) error {
+func (s *Store) CallsLost(ctx context.Context, f run.Fence, index, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, postgres.StatementTimeout)
 	defer cancel()
 	_, err := s.db.Exec(ctx, callLostSQL, postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
 	if err != nil {
-		return fmt.Errorf("count the lost calls of %s: %w", f.ID, err)
+		return fmt.Errorf("count the lost calls of %s: %w", uuid.UUID(f.ID), err)
 	}
 	return nil
 }
@@ -172,22 +152,22 @@ SELECT ` + rowColumns + ` FROM r`
 
 // RetryTurn records a failed attempt of the model call and parks the turn: the sweep publishes its next attempt when wait has
 // passed. cause is stored as JSON beside the step. ErrStale: look at the row again.
-func (s *Store) RetryTurn(ctx context.Context, f Fence, wait time.Duration, cause any) (Row, error) {
+func (s *Store) RetryTurn(ctx context.Context, f run.Fence, wait time.Duration, cause any) (run.Row, error) {
 	note, err := json.Marshal(cause)
 	if err != nil {
-		return Row{}, fmt.Errorf("encode the failure of %s: %w", f.ID, err)
+		return run.Row{}, fmt.Errorf("encode the failure of %s: %w", uuid.UUID(f.ID), err)
 	}
 	return s.fenced(ctx, "retry the turn of", retryTurnSQL, f, postgres.Args{"wait": wait.Seconds(), "error": note})
 }
 
-func (s *Store) fenced(ctx context.Context, what, sql string, f Fence, a postgres.Args) (Row, error) {
-	a["id"], a["epoch"], a["turn"], a["attempt"] = f.ID, f.Epoch, f.Turn, f.Attempt
+func (s *Store) fenced(ctx context.Context, what, sql string, f run.Fence, a postgres.Args) (run.Row, error) {
+	a["id"], a["epoch"], a["turn"], a["attempt"] = uuid.UUID(f.ID), f.Epoch, f.Turn, f.Attempt
 	rows, err := postgres.Query(ctx, s.db, sql, a, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrStale
 	}
 	if err != nil {
-		return Row{}, fmt.Errorf("%s %s: %w", what, f.ID, err)
+		return run.Row{}, fmt.Errorf("%s %s: %w", what, uuid.UUID(f.ID), err)
 	}
 	return rows[0], nil
 }

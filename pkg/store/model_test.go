@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -17,26 +18,26 @@ import (
 // modelStep and modelRow are what the rows of one request should say.
 type modelStep struct {
 	Turn, Index, Attempt int
-	State                string
+	State                run.StepState
 }
 
 type modelRow struct {
-	Status                        store.Status
-	Stage                         store.Stage
+	Status                        run.Status
+	Stage                         run.Stage
 	Live                          bool
 	Epoch, Turn, Attempt, Pending int
 	Failures, Crashes             int
-	Outcome                       store.Status
+	Outcome                       run.Status
 	Steps                         []modelStep
 }
 
-func (m *modelRow) holds(f store.Fence) bool {
-	return m.Status == store.InProgress && m.Stage == store.StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
+func (m *modelRow) holds(f run.Fence) bool {
+	return m.Status == run.InProgress && m.Stage == run.StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
 }
 
 func (m *modelRow) openTurn(turn int) {
-	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = store.StageModel, turn, 1, 0, 0
-	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: store.StepDispatched})
+	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = run.StageModel, turn, 1, 0, 0
+	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: run.StepDispatched})
 }
 
 // step finds a step's place; nil when there is none.
@@ -68,12 +69,12 @@ func (w *walk) begin() {
 			runtest.Overdue(n)
 		}
 	})
-	w.m = modelRow{Status: store.Queued, Stage: store.StageModel}
+	w.m = modelRow{Status: run.Queued, Stage: run.StageModel}
 }
 
 // fence is the row's, or one that is off by one somewhere.
-func (w *walk) fence() store.Fence {
-	f := store.Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
+func (w *walk) fence() run.Fence {
+	f := run.Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
 	if w.r.IntN(4) == 0 {
 		part := []*int{&f.Epoch, &f.Turn, &f.Attempt}[w.r.IntN(3)]
 		*part += 1 - 2*w.r.IntN(2)
@@ -98,33 +99,33 @@ func (w *walk) claim() {
 	if err == nil && len(rows) == 0 {
 		err = store.ErrStale
 	}
-	ok := w.m.Status == store.Queued
+	ok := w.m.Status == run.Queued
 	w.check("claim", err, ok)
 	if ok {
-		w.m.Status, w.m.Live, w.m.Epoch = store.InProgress, true, 1
+		w.m.Status, w.m.Live, w.m.Epoch = run.InProgress, true, 1
 		w.m.openTurn(1)
 	}
 }
 
 func (w *walk) commitTurn() {
-	c := store.TurnCommit{Fence: w.fence(), Steps: runtest.NewSteps(w.r.IntN(4)), Outcome: []store.Status{"", "", store.Completed, store.Failed}[w.r.IntN(4)]}
+	c := run.TurnCommit{Fence: w.fence(), Steps: runtest.NewSteps(w.r.IntN(4)), Outcome: []run.Status{"", "", run.Completed, run.Failed}[w.r.IntN(4)]}
 	for i := range c.Steps {
 		if w.r.IntN(4) == 0 {
 			c.Steps[i].Error = []byte("{}")
 		}
 	}
 	ok := w.m.holds(c.Fence)
-	_, err := w.s.CommitTurn(w.t.Context(), store.Row{ID: w.id}, c)
+	_, err := w.s.CommitTurn(w.t.Context(), run.Row{ID: w.id}, c)
 	w.check("commit turn", err, ok)
 	if !ok {
 		return
 	}
-	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: store.StepDone}
+	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: run.StepDone}
 	due := 0
 	for _, n := range c.Steps {
-		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: store.StepFailed}
+		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: run.StepFailed}
 		if n.Error == nil {
-			st.State = store.StepDispatched
+			st.State = run.StepDispatched
 			due++
 		}
 		w.m.Steps = append(w.m.Steps, st)
@@ -132,7 +133,7 @@ func (w *walk) commitTurn() {
 	w.m.Pending, w.m.Outcome, w.m.Attempt, w.m.Failures, w.m.Crashes = due, c.Outcome, 1, 0, 0
 	switch {
 	case due > 0:
-		w.m.Stage = store.StageTools
+		w.m.Stage = run.StageTools
 	default:
 		w.m.follow()
 	}
@@ -141,7 +142,7 @@ func (w *walk) commitTurn() {
 // follow is what happens when nothing of the turn is pending.
 func (m *modelRow) follow() {
 	if m.Outcome != "" {
-		m.Stage = store.StageSettle
+		m.Stage = run.StageSettle
 		return
 	}
 	m.openTurn(m.Turn + 1)
@@ -214,13 +215,13 @@ func (w *walk) commitResults() {
 }
 
 func (m *modelRow) commitResults(all []store.ToolResult) (turned int, moved bool) {
-	if m.Status != store.InProgress || m.Stage != store.StageTools {
+	if m.Status != run.InProgress || m.Stage != run.StageTools {
 		return 0, false
 	}
 	seen := map[int]bool{} // one group turns a step once
 	for _, o := range all {
 		st := m.step(o.Turn, o.Index)
-		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != store.StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
+		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != run.StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
 			continue
 		}
 		seen[o.Index] = true
@@ -230,9 +231,9 @@ func (m *modelRow) commitResults(all []store.ToolResult) (turned int, moved bool
 			st.Attempt++
 			continue
 		case o.Error != nil:
-			st.State = store.StepFailed
+			st.State = run.StepFailed
 		default:
-			st.State = store.StepDone
+			st.State = run.StepDone
 		}
 		m.Pending--
 	}
@@ -244,19 +245,19 @@ func (m *modelRow) commitResults(all []store.ToolResult) (turned int, moved bool
 }
 
 func (w *walk) settle() {
-	o := store.Settlement{ID: w.id, Tenant: runtest.Tenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: store.Completed}
+	o := store.Settlement{ID: w.id, Tenant: runtest.Tenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: run.Completed}
 	if w.r.IntN(4) == 0 {
-		o.Status = []store.Status{store.Failed, store.Incomplete, store.Cancelled, store.Expired}[w.r.IntN(4)]
+		o.Status = []run.Status{run.Failed, run.Incomplete, run.Cancelled, run.Expired}[w.r.IntN(4)]
 	}
-	open := w.m.Status == store.Queued || w.m.Status == store.InProgress
+	open := w.m.Status == run.Queued || w.m.Status == run.InProgress
 	var ok bool
 	switch o.Status {
-	case store.Cancelled:
+	case run.Cancelled:
 		ok = open
-	case store.Expired:
-		ok = open && w.overdue && (w.m.Status == store.Queued || w.m.Stage != store.StageSettle)
+	case run.Expired:
+		ok = open && w.overdue && (w.m.Status == run.Queued || w.m.Stage != run.StageSettle)
 	default:
-		ok = w.m.Status == store.InProgress && w.m.Stage == store.StageSettle && (o.Status == w.m.Outcome || o.Status == store.Failed)
+		ok = w.m.Status == run.InProgress && w.m.Stage == run.StageSettle && (o.Status == w.m.Outcome || o.Status == run.Failed)
 	}
 	w.check("settle as "+string(o.Status), w.s.Settle(w.t.Context(), o), ok)
 	if ok {
@@ -288,12 +289,12 @@ func (w *walk) compare() {
 	got := modelRow{
 		Status: r.Status, Stage: r.Stage, Live: r.Live, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt, Pending: r.Pending,
 		Failures: r.Failures, Crashes: r.Crashes, Outcome: r.Outcome,
-		Steps: postgres.Column(all, func(st store.Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
+		Steps: postgres.Column(all, func(st run.Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
 	}
 	if diff := cmp.Diff(w.m, got, asRead); diff != "" {
 		w.t.Fatalf("the row differs from the model (-model +row):\n%s", diff)
 	}
-	if r.Status == store.InProgress && r.Stage == store.StageTools && r.Pending != len(r.Steps) {
+	if r.Status == run.InProgress && r.Stage == run.StageTools && r.Pending != len(r.Steps) {
 		w.t.Fatalf("%d pending, but %d open steps", r.Pending, len(r.Steps))
 	}
 	turn, index := 0, 0
@@ -331,19 +332,19 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 // go2000 does that many operations, on one request after the other; every other one is one that the row waits for.
 func (w *walk) go2000() {
 	all := []func(){w.claim, w.commitTurn, w.commitResults, w.raise, w.retryTurn, w.settle, w.finish, w.sweep}
-	fitting := map[store.Stage][]func(){
-		store.StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
-		store.StageTools:  {w.commitResults},
-		store.StageSettle: {w.settle},
+	fitting := map[run.Stage][]func(){
+		run.StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
+		run.StageTools:  {w.commitResults},
+		run.StageSettle: {w.settle},
 	}
 	w.begin()
 	for range 2000 {
 		ops := all
 		switch {
 		case w.r.IntN(2) == 0:
-		case w.m.Status == store.Queued:
+		case w.m.Status == run.Queued:
 			ops = []func(){w.claim}
-		case w.m.Status == store.InProgress:
+		case w.m.Status == run.InProgress:
 			ops = fitting[w.m.Stage]
 		case w.r.IntN(2) == 0:
 			w.begin()

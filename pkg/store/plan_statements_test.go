@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
@@ -67,7 +68,7 @@ func record(t *testing.T, name string, pass int, do func(context.Context) error)
 
 // subjects are the rows that the planned statements touch.
 type subjects struct {
-	waiting, ready, decided, last store.Row
+	waiting, ready, decided, last run.Row
 	conversation                  uuid.UUID
 }
 
@@ -134,10 +135,10 @@ func plannedRuns(t *testing.T, w *runtest.World, s subjects, one recordOne) []pl
 		return func(ctx context.Context) error { _, err := w.Accept(ctx, n); return err }
 	}
 	settlement := store.Settlement{
-		ID: s.decided.ID, Epoch: s.decided.Epoch, Status: store.Completed, Answer: []byte{0}, AfterWork: true,
+		ID: s.decided.ID, Epoch: s.decided.Epoch, Status: run.Completed, Answer: []byte{0}, AfterWork: true,
 		Items: []conversations.NewItem{runtest.NewItem("msg_said")},
 	}
-	turn := store.TurnCommit{Fence: runtest.FenceOf(s.ready), Steps: runtest.NewSteps(1)}
+	turn := run.TurnCommit{Fence: runtest.FenceOf(s.ready), Steps: runtest.NewSteps(1)}
 	fence := runtest.FenceOf(s.ready)
 	return []planned{
 		one("accept", accept(n)),
@@ -166,7 +167,7 @@ func plannedRuns(t *testing.T, w *runtest.World, s subjects, one recordOne) []pl
 		one("overdue", func(ctx context.Context) error { _, err := w.Overdue(ctx, 100); return err }),
 		record(t, "open steps", 1, func(ctx context.Context) error { _, err := w.Look(ctx, s.waiting.ID); return err }),
 		one("alarm", func(ctx context.Context) error { _, err := w.Alarm(ctx); return err }),
-		one("postpone", func(ctx context.Context) error { return w.Postpone(ctx, []store.Row{s.ready}) }),
+		one("postpone", func(ctx context.Context) error { return w.Postpone(ctx, []run.Row{s.ready}) }),
 		one("overtime", func(ctx context.Context) error { _, err := w.Overtime(ctx, 100); return err }),
 		one("backlog", func(ctx context.Context) error { _, err := w.Backlog(ctx, 100); return err }),
 	}
@@ -190,7 +191,7 @@ func plannedReads(w *runtest.World, s subjects, one recordOne) []planned {
 		one("previous", func(ctx context.Context) error { _, err := w.Previous(ctx, runtest.Tenant, s.last.ID); return err }),
 		one("ancestors", func(ctx context.Context) error { _, err := w.Ancestors(ctx, runtest.Tenant, s.last.ID); return err }),
 		one("recorded", func(ctx context.Context) error {
-			_, err := w.Recorded(ctx, runtest.Tenant, []store.TurnKey{{Request: s.last.ID, Turn: 1}}, []byte("x"))
+			_, err := w.Recorded(ctx, runtest.Tenant, []run.TurnKey{{Request: s.last.ID, Turn: 1}}, []byte("x"))
 			return err
 		}),
 		one("steps", func(ctx context.Context) error { _, err := w.Steps(ctx, runtest.Tenant, s.waiting.ID); return err }),
@@ -246,7 +247,7 @@ func plannedLists(t *testing.T, w *runtest.World) []planned {
 	model := answers.Query{NewestFirst: true, Model: "m"}
 	label := answers.Query{NewestFirst: true, Metadata: common}
 	unmatched := answers.Query{NewestFirst: true, Metadata: both}
-	failed := []store.Status{store.Failed, store.Expired}
+	failed := []run.Status{run.Failed, run.Expired}
 	rareLabels := labels.Of("tenant-1", both, uuid.Nil, uuid.Nil)
 	middle := uuid.MustParse("40000000-0000-4000-8000-000000000000")
 	noneByModel := postgres.Args{"labels": rareLabels, "budget": 50}

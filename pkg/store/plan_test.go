@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -176,7 +176,7 @@ func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 			alarm(t, s) // so that one row can be postponed, and the others can be alarmed
 			all := plannedStatements(t, s, subjects{
 				waiting: runtest.InTools(t, s, 2), ready: ready,
-				decided:      runtest.InSettle(t, s, store.Completed, runtest.On(runtest.Conversation(t, s, 1), 0)),
+				decided:      runtest.InSettle(t, s, run.Completed, runtest.On(runtest.Conversation(t, s, 1), 0)),
 				last:         runtest.Line(t, s, 3)[2],
 				conversation: runtest.Conversation(t, s, 3),
 			})

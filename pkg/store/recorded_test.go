@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -15,10 +16,10 @@ func TestRecorded(t *testing.T) {
 	s := runtest.Open(t)
 	rows := runtest.Line(t, s, 2)
 	foreign := runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "another" })
-	runtest.Commit(t, s, foreign, store.TurnCommit{Outcome: store.Completed, Output: []byte("output 0")})
+	runtest.Commit(t, s, foreign, run.TurnCommit{Outcome: run.Completed, Output: []byte("output 0")})
 	unsaid := runtest.Claimed(t, s)
-	keys := []store.TurnKey{{rows[0].ID, 1}, {rows[1].ID, 1}, {rows[0].ID, 2}, {foreign.ID, 1}, {unsaid.ID, 1}, {uuid.New(), 1}, {rows[0].ID, 1}}
-	for part, want := range map[string]map[store.TurnKey][]byte{
+	keys := []run.TurnKey{{Request: rows[0].ID, Turn: 1}, {Request: rows[1].ID, Turn: 1}, {Request: rows[0].ID, Turn: 2}, {Request: foreign.ID, Turn: 1}, {Request: unsaid.ID, Turn: 1}, {Request: uuid.New(), Turn: 1}, {Request: rows[0].ID, Turn: 1}}
+	for part, want := range map[string]map[run.TurnKey][]byte{
 		"output": {keys[0]: []byte("output 0"), keys[1]: []byte("output 1")},
 		" 1":     {keys[1]: []byte("output 1")},
 		"%":      {},

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -31,17 +32,17 @@ type ToolResult struct {
 // Progress is what a group of results made of one request. Done and Failed are the places of the calls it turned in the response's
 // output, if the request is streamed.
 type Progress struct {
-	Row
+	run.Row
 	Done, Failed []int32
 }
 
 // Over tells whether the turn's last call was among them, so that the row needs a message.
-func (p Progress) Over() bool { return p.Stage != StageTools }
+func (p Progress) Over() bool { return p.Stage != run.StageTools }
 
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress
 	var dueIn, remaining, age float64
-	err := rows.Scan(append(p.targets(&dueIn, &remaining, &age), &p.Done, &p.Failed)...)
+	err := rows.Scan(append(rowTargets(&p.Row, &dueIn, &remaining, &age), &p.Done, &p.Failed)...)
 	p.DueIn, p.Remaining, p.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return p, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -18,7 +19,7 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	var all []store.ToolResult
-	rows := make(map[uuid.UUID]store.Row)
+	rows := make(map[uuid.UUID]run.Row)
 	for _, n := range []int{128, 17, 5, 1, 1} {
 		r := runtest.InTools(t, s, n)
 		rows[r.ID] = r
@@ -62,12 +63,12 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 			t.Errorf("the row with %d calls was reported %d times, want once", len(r.Steps), reported[id])
 		}
 		got := runtest.Look(t, s, id)
-		if got.Pending != 0 || got.Stage != store.StageModel || got.Turn != 2 || got.Attempt != 1 || got.Next() != store.RunTurn {
+		if got.Pending != 0 || got.Stage != run.StageModel || got.Turn != 2 || got.Attempt != 1 || got.Next() != run.RunTurn {
 			t.Errorf("after %d results: %+v, want turn 2 due", len(r.Steps), got)
 		}
 		states := map[string]int{}
 		for _, st := range runtest.Steps(t, s, id) {
-			states[st.Kind+" "+st.State]++
+			states[st.Kind+" "+string(st.State)]++
 		}
 		want := map[string]int{"model done": 1, "tool done": len(r.Steps), "model dispatched": 1}
 		if diff := cmp.Diff(want, states); diff != "" {
@@ -96,10 +97,10 @@ func TestResultsReportTheRowTheyMoved(t *testing.T) {
 		t.Errorf("the row read (-) and the row reported (+) differ:\n%s", diff)
 	}
 	got := runtest.Steps(t, s, r.ID)
-	if got[1].State != store.StepDone || got[1].Error != nil || got[1].Took != time.Millisecond || got[1].FinishedAt == nil {
+	if got[1].State != run.StepDone || got[1].Error != nil || got[1].Took != time.Millisecond || got[1].FinishedAt == nil {
 		t.Errorf("the step that answered: %+v", got[1])
 	}
-	if got[2].State != store.StepFailed || string(got[2].Output) != string(all[1].Output) || string(got[2].Error) != string(all[1].Error) {
+	if got[2].State != run.StepFailed || string(got[2].Output) != string(all[1].Output) || string(got[2].Error) != string(all[1].Error) {
 		t.Errorf("the step that failed: %+v", got[2])
 	}
 	before := runtest.Dump(t, s)
@@ -114,15 +115,15 @@ func TestResultsReportTheRowTheyMoved(t *testing.T) {
 func TestResultsSettleWhenAnOutcomeIsDecided(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	r := runtest.Commit(t, s, runtest.Claimed(t, s), store.TurnCommit{Steps: runtest.NewSteps(2), Outcome: store.Completed})
+	r := runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Steps: runtest.NewSteps(2), Outcome: run.Completed})
 	rows := runtest.CommitResults(t, s, runtest.Results(r)...)
-	if len(rows) != 1 || rows[0].Next() != store.RunFinal || rows[0].Turn != 1 || rows[0].Outcome != store.Completed || rows[0].Pending != 0 {
+	if len(rows) != 1 || rows[0].Next() != run.RunFinal || rows[0].Turn != 1 || rows[0].Outcome != run.Completed || rows[0].Pending != 0 {
 		t.Errorf("reported %+v, want the row due to settle as completed at turn 1", rows)
 	}
 	if got := len(runtest.Steps(t, s, r.ID)); got != 3 {
 		t.Errorf("%d steps, want the 3 of the only turn", got)
 	}
-	runtest.Settle(t, s, rows[0], store.Completed, false)
+	runtest.Settle(t, s, rows[0], run.Completed, false)
 }
 
 func TestResultRetriedThenAnswered(t *testing.T) {
@@ -146,10 +147,10 @@ func TestResultRetriedThenAnswered(t *testing.T) {
 		t.Errorf("a late answer of the first attempt reported %v, want nothing", rows)
 	}
 	rows := runtest.CommitResults(t, s, runtest.ResultOf(got, got.Steps[0]))
-	if len(rows) != 1 || rows[0].Next() != store.RunTurn || rows[0].Turn != 2 {
+	if len(rows) != 1 || rows[0].Next() != run.RunTurn || rows[0].Turn != 2 {
 		t.Errorf("the second attempt's answer reported %v, want turn 2", rows)
 	}
-	if st := runtest.Steps(t, s, r.ID)[1]; st.State != store.StepDone || st.Attempt != 2 || st.DueIn != 0 {
+	if st := runtest.Steps(t, s, r.ID)[1]; st.State != run.StepDone || st.Attempt != 2 || st.DueIn != 0 {
 		t.Errorf("the step is %+v, want done at attempt 2", st)
 	}
 }
@@ -164,11 +165,11 @@ func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := store.TurnCommit{Fence: runtest.FenceOf(before), Output: []byte("old"), Steps: runtest.NewSteps(1)}
-		own := store.TurnCommit{Fence: runtest.FenceOf(raised), Output: []byte("own"), Steps: runtest.NewSteps(3)}
-		group := []store.TurnCommit{old, own, own}
+		old := run.TurnCommit{Fence: runtest.FenceOf(before), Output: []byte("old"), Steps: runtest.NewSteps(1)}
+		own := run.TurnCommit{Fence: runtest.FenceOf(raised), Output: []byte("own"), Steps: runtest.NewSteps(3)}
+		group := []run.TurnCommit{old, own, own}
 		if i%3 == 1 {
-			group = []store.TurnCommit{own, old}
+			group = []run.TurnCommit{own, old}
 		}
 		won := make([]bool, len(group))
 		if i%3 == 2 {
@@ -208,10 +209,10 @@ func TestRaise(t *testing.T) {
 		t.Errorf("Raise after a hand-back = %+v, %v; want attempt 2, no crash", handed, err)
 	}
 	crashed, err := s.Raise(t.Context(), runtest.FenceOf(handed), true)
-	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != store.RunTurn {
+	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != run.RunTurn {
 		t.Errorf("Raise after a crash = %+v, %v; want attempt 3, one crash", crashed, err)
 	}
-	next := runtest.Commit(t, s, crashed, store.TurnCommit{})
+	next := runtest.Commit(t, s, crashed, run.TurnCommit{})
 	if next.Attempt != 1 || next.Crashes != 0 || next.Turn != 2 {
 		t.Errorf("the next turn is %+v, want attempt 1 without crashes", next)
 	}

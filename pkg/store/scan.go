@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -39,7 +40,7 @@ const trailStart = stepName + `CASE
   WHEN s.idx > 0 THEN s.attempt + s.lost
   WHEN s.state = 'dispatched' AND s.turn = r.turn THEN GREATEST(s.attempt, r.attempt) ELSE s.attempt END`
 
-func (r *Row) targets(dueIn, remaining, age *float64) []any {
+func rowTargets(r *run.Row, dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
 		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Conversation,
@@ -47,26 +48,26 @@ func (r *Row) targets(dueIn, remaining, age *float64) []any {
 	}
 }
 
-func (s *Step) targets(dueIn *float64, tookMicros *int64) []any {
+func stepTargets(s *run.Step, dueIn *float64, tookMicros *int64) []any {
 	return []any{
 		&s.Turn, &s.Index, &s.Kind, &s.Name, &s.Pool, &s.CallID, &s.State, &s.Attempt, &s.Input, &s.InputHash,
 		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros, &s.Place,
 	}
 }
 
-func scanRow(rows pgx.CollectableRow) (Row, error) {
-	var r Row
+func scanRow(rows pgx.CollectableRow) (run.Row, error) {
+	var r run.Row
 	var dueIn, remaining, age float64
-	err := rows.Scan(r.targets(&dueIn, &remaining, &age)...)
+	err := rows.Scan(rowTargets(&r, &dueIn, &remaining, &age)...)
 	r.DueIn, r.Remaining, r.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return r, err
 }
 
-func scanStep(rows pgx.CollectableRow) (Step, error) {
-	var s Step
+func scanStep(rows pgx.CollectableRow) (run.Step, error) {
+	var s run.Step
 	var dueIn float64
 	var took int64
-	err := rows.Scan(s.targets(&dueIn, &took)...)
+	err := rows.Scan(stepTargets(&s, &dueIn, &took)...)
 	s.DueIn, s.Took = postgres.Duration(dueIn), time.Duration(took)*time.Microsecond
 	return s, err
 }

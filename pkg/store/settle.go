@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -16,7 +17,7 @@ type Settlement struct {
 	ID     uuid.UUID
 	Tenant string // Cancelled: whose request it must be
 	Epoch  int    // Completed, Incomplete, Failed: the epoch the finalizer assembled
-	Status Status
+	Status run.Status
 	Reason string
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
 	// Items are what the request adds to its conversation, in order. Only a stored request that is Completed or Incomplete does, and

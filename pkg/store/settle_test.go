@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -16,18 +17,18 @@ import (
 func TestSettleStoresTheAnswer(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	r := runtest.InSettle(t, s, store.Incomplete)
+	r := runtest.InSettle(t, s, run.Incomplete)
 	final := []byte("final \x00")
-	o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: store.Incomplete, Answer: final, AfterWork: true}
+	o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Incomplete, Answer: final, AfterWork: true}
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.Answers.Read(t.Context(), runtest.Tenant, r.ID)
-	if err != nil || a.Status != store.Incomplete || string(a.Final) != string(final) || a.Body != nil || a.FinishedAt == nil || a.Reason != "because" {
+	if err != nil || a.Status != run.Incomplete || string(a.Final) != string(final) || a.Body != nil || a.FinishedAt == nil || a.Reason != "because" {
 		t.Errorf("Answer = %+v, %v; want the final body, the reason that was decided, and no request body", a, err)
 	}
 	after := runtest.Look(t, s, r.ID)
-	if after.Next() != store.RunFinal {
+	if after.Next() != run.RunFinal {
 		t.Errorf("a settled row with after-work needs %d, want a final", after.Next())
 	}
 	if err := s.Finish(t.Context(), r.ID); err != nil {
@@ -40,7 +41,7 @@ func TestSettleStoresTheAnswer(t *testing.T) {
 	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 		t.Errorf("the repeated Finish wrote (-before +after):\n%s", diff)
 	}
-	if got := runtest.Look(t, s, r.ID); got.Next() != store.Nothing {
+	if got := runtest.Look(t, s, r.ID); got.Next() != run.Nothing {
 		t.Errorf("a finished row needs %d, want nothing", got.Next())
 	}
 }
@@ -49,12 +50,12 @@ func TestCancelFromTheQueueIsNeverClaimed(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	id := runtest.Accepted(t, s)
-	runtest.Settle(t, s, store.Row{ID: id, Tenant: runtest.Tenant}, store.Cancelled, false)
+	runtest.Settle(t, s, run.Row{ID: id, Tenant: runtest.Tenant}, run.Cancelled, false)
 	if rows, err := s.Claim(t.Context(), []store.Slots{{runtest.Lane, 5}}); len(rows) != 0 || err != nil {
 		t.Errorf("Claim = %v, %v; want nothing", rows, err)
 	}
 	a, err := s.Answers.Read(t.Context(), runtest.Tenant, id)
-	if err != nil || a.Status != store.Cancelled || a.Final != nil || string(a.Body) != string(runtest.NewRequest().Body) {
+	if err != nil || a.Status != run.Cancelled || a.Final != nil || string(a.Body) != string(runtest.NewRequest().Body) {
 		t.Errorf("Answer = %+v, %v; want cancelled with the request body", a, err)
 	}
 }
@@ -63,12 +64,12 @@ func TestCancelFromTheQueueIsNeverClaimed(t *testing.T) {
 func TestSettleRacesCancelRacesExpire(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	ends := []store.Status{store.Completed, store.Cancelled, store.Expired, store.Completed, store.Cancelled}
+	ends := []run.Status{run.Completed, run.Cancelled, run.Expired, run.Completed, run.Cancelled}
 	for i := range 40 {
-		r := runtest.InSettle(t, s, store.Completed, runtest.Overdue)
-		all := postgres.Column(ends, func(end store.Status) store.Settlement {
+		r := runtest.InSettle(t, s, run.Completed, runtest.Overdue)
+		all := postgres.Column(ends, func(end run.Status) store.Settlement {
 			o := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: end, AfterWork: true}
-			if end == store.Completed {
+			if end == run.Completed {
 				o.Answer = []byte("answer")
 			}
 			return o
@@ -91,14 +92,14 @@ func TestSettleRacesCancelRacesExpire(t *testing.T) {
 			}
 			wg.Wait()
 		}
-		var winners []store.Status
+		var winners []run.Status
 		for j, ok := range won {
 			if ok {
 				winners = append(winners, ends[j])
 			}
 		}
 		a, err := s.Answers.Read(t.Context(), r.Tenant, r.ID)
-		if err != nil || len(winners) != 1 || a.Status != winners[0] || (a.Final != nil) != (a.Status == store.Completed) {
+		if err != nil || len(winners) != 1 || a.Status != winners[0] || (a.Final != nil) != (a.Status == run.Completed) {
 			t.Fatalf("round %d: winners %v, row %+v, %v; want one winner and its status", i, winners, a, err)
 		}
 	}
@@ -133,7 +134,7 @@ func TestCancelRacesTheLoop(t *testing.T) {
 	cancelled := make([]bool, total)
 	for i := range ids {
 		wg.Go(func() {
-			err := s.Settle(t.Context(), store.Settlement{ID: ids[i], Tenant: runtest.Tenant, Status: store.Cancelled, AfterWork: true})
+			err := s.Settle(t.Context(), store.Settlement{ID: ids[i], Tenant: runtest.Tenant, Status: run.Cancelled, AfterWork: true})
 			if cancelled[i] = err == nil; err != nil && !errors.Is(err, store.ErrStale) {
 				t.Error(err)
 			}
@@ -141,9 +142,9 @@ func TestCancelRacesTheLoop(t *testing.T) {
 	}
 	wg.Wait()
 	for i, id := range ids {
-		want := store.Completed
+		want := run.Completed
 		if cancelled[i] {
-			want = store.Cancelled
+			want = run.Cancelled
 		}
 		if got := runtest.Look(t, s, id); got.Status != want || got.Pending != 0 {
 			t.Errorf("request %d is %s with %d pending; its cancel won: %v", i, got.Status, got.Pending, cancelled[i])
@@ -152,15 +153,15 @@ func TestCancelRacesTheLoop(t *testing.T) {
 }
 
 // loopOnce drives a request through one round of tools to its end, unless it is cancelled on the way.
-func loopOnce(t *testing.T, s *runtest.World, r store.Row) {
-	asked, err := s.CommitTurn(t.Context(), r, store.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(3)})
+func loopOnce(t *testing.T, s *runtest.World, r run.Row) {
+	asked, err := s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(3)})
 	if err == nil {
 		var turned []store.Progress
 		if turned, err = s.CommitResults(t.Context(), runtest.Results(asked)); err == nil && len(turned) == 1 {
 			r = turned[0].Row
-			r, err = s.CommitTurn(t.Context(), r, store.TurnCommit{Fence: runtest.FenceOf(r), Outcome: store.Completed})
+			r, err = s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Outcome: run.Completed})
 			if err == nil {
-				err = s.Settle(t.Context(), store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: store.Completed, Answer: []byte("a"), AfterWork: true})
+				err = s.Settle(t.Context(), store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Completed, Answer: []byte("a"), AfterWork: true})
 			}
 		}
 	}

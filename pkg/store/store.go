@@ -3,6 +3,7 @@ package store
 import (
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
 	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -21,9 +22,9 @@ type Store struct {
 	db      *postgres.DB
 	budgets *limits.Budgets
 	accepts *batch.Queue[NewRequest, outcome]
-	turns   *batch.Queue[TurnCommit, bool]
+	turns   *batch.Queue[run.TurnCommit, bool]
 	settles *batch.Queue[Settlement, bool]
-	loads   *batch.Queue[uuid.UUID, *Chain]
+	loads   *batch.Queue[uuid.UUID, *run.Chain]
 }
 
 // New returns a store on the pool, which the caller closes.

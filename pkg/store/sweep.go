@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -23,7 +24,7 @@ SELECT s.request_id, ` + stepColumns + `
 
 // Overdue returns up to n live rows whose check time has passed, tool steps included. The caller publishes what each needs and
 // then calls Postpone: a crash between the two only repeats a publish.
-func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
+func (s *Store) Overdue(ctx context.Context, n int) ([]run.Row, error) {
 	rows, err := postgres.Query(ctx, s.db, overdueSQL, postgres.Args{"n": n}, scanRow)
 	if err != nil {
 		return nil, fmt.Errorf("read overdue rows: %w", err)
@@ -35,7 +36,7 @@ func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
 }
 
 // Look reads what a row needs now, tool steps included. ErrNotFound: there is no such row.
-func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
+func (s *Store) Look(ctx context.Context, id uuid.UUID) (run.Row, error) {
 	rows, err := postgres.Query(ctx, s.db, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, postgres.Args{"id": id}, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
@@ -44,15 +45,15 @@ func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
 		err = s.addOpenSteps(ctx, rows)
 	}
 	if err != nil {
-		return Row{}, fmt.Errorf("look at request %s: %w", id, err)
+		return run.Row{}, fmt.Errorf("look at request %s: %w", id, err)
 	}
 	return rows[0], nil
 }
 
-func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
+func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 	at := make(map[uuid.UUID]int)
 	for i, r := range rows {
-		if r.Status == InProgress && r.Stage == StageTools {
+		if r.Status == run.InProgress && r.Stage == run.StageTools {
 			at[r.ID] = i
 		}
 	}
@@ -65,10 +66,10 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	}
 	_, err := postgres.Query(ctx, s.db, openStepsSQL, postgres.Args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
-		var step Step
+		var step run.Step
 		var dueIn float64
 		var took int64
-		if err := r.Scan(append([]any{&id}, step.targets(&dueIn, &took)...)...); err != nil {
+		if err := r.Scan(append([]any{&id}, stepTargets(&step, &dueIn, &took)...)...); err != nil {
 			return struct{}{}, err
 		}
 		step.DueIn = postgres.Duration(dueIn)
@@ -102,13 +103,13 @@ UPDATE requests r
  WHERE r.id = ANY (ARRAY(SELECT id FROM locked))`
 
 // Postpone moves the next check of rows that were published for. Rows that moved on meanwhile keep their own check time.
-func (s *Store) Postpone(ctx context.Context, rows []Row) error {
+func (s *Store) Postpone(ctx context.Context, rows []run.Row) error {
 	_, err := s.db.Exec(ctx, postponeSQL, postgres.Args{
-		"ids":      postgres.IDs(rows, func(r Row) uuid.UUID { return r.ID }),
-		"epochs":   postgres.Column(rows, func(r Row) int { return r.Epoch }),
-		"turns":    postgres.Column(rows, func(r Row) int { return r.Turn }),
-		"attempts": postgres.Column(rows, func(r Row) int { return r.Attempt }),
-		"stages":   postgres.Column(rows, func(r Row) string { return string(r.Stage) }),
+		"ids":      postgres.IDs(rows, func(r run.Row) uuid.UUID { return r.ID }),
+		"epochs":   postgres.Column(rows, func(r run.Row) int { return r.Epoch }),
+		"turns":    postgres.Column(rows, func(r run.Row) int { return r.Turn }),
+		"attempts": postgres.Column(rows, func(r run.Row) int { return r.Attempt }),
+		"stages":   postgres.Column(rows, func(r run.Row) string { return string(r.Stage) }),
 	})
 	if err != nil {
 		return fmt.Errorf("postpone %d rows: %w", len(rows), err)

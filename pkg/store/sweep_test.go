@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-func overdueRows(tb testing.TB, s *runtest.World) []store.Row {
+func overdueRows(tb testing.TB, s *runtest.World) []run.Row {
 	tb.Helper()
 	rows, err := s.Overdue(tb.Context(), 100)
 	if err != nil {
@@ -41,7 +42,7 @@ func alarm(tb testing.TB, s *runtest.World) int64 {
 }
 
 // untilOverdue waits until the sweep would find the row.
-func untilOverdue(t *testing.T, s *runtest.World, id uuid.UUID) store.Row {
+func untilOverdue(t *testing.T, s *runtest.World, id uuid.UUID) run.Row {
 	t.Helper()
 	limit := time.After(10 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -64,15 +65,15 @@ func TestAlarmMakesLiveRowsDue(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	runtest.Accepted(t, s)
-	runtest.Settled(t, s, store.Completed, false)
-	live := []uuid.UUID{runtest.Claimed(t, s).ID, runtest.InTools(t, s, 1).ID, runtest.InSettle(t, s, store.Failed).ID, runtest.Settled(t, s, store.Cancelled, true).ID}
+	runtest.Settled(t, s, run.Completed, false)
+	live := []uuid.UUID{runtest.Claimed(t, s).ID, runtest.InTools(t, s, 1).ID, runtest.InSettle(t, s, run.Failed).ID, runtest.Settled(t, s, run.Cancelled, true).ID}
 	if rows := overdueRows(t, s); len(rows) != 0 {
 		t.Errorf("overdue before their time: %v", rows)
 	}
 	if n := alarm(t, s); n != int64(len(live)) {
 		t.Errorf("Alarm = %d, want %d", n, len(live))
 	}
-	got := postgres.Column(overdueRows(t, s), func(r store.Row) uuid.UUID { return r.ID })
+	got := postgres.Column(overdueRows(t, s), func(r run.Row) uuid.UUID { return r.ID })
 	byText := cmpopts.SortSlices(func(a, b uuid.UUID) bool { return a.String() < b.String() })
 	if diff := cmp.Diff(live, got, byText); diff != "" {
 		t.Errorf("overdue after the alarm (-want +got):\n%s", diff)
@@ -96,10 +97,10 @@ func TestOverdueBringsOpenSteps(t *testing.T) {
 		if got.ID == r.ID {
 			want = []int{2, 3}
 		}
-		if diff := cmp.Diff(want, postgres.Column(got.Steps, func(st store.Step) int { return st.Index })); diff != "" {
+		if diff := cmp.Diff(want, postgres.Column(got.Steps, func(st run.Step) int { return st.Index })); diff != "" {
 			t.Errorf("open steps (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(runtest.Look(t, s, got.ID), got, asRead, cmpopts.IgnoreFields(store.Step{}, "DueIn")); diff != "" {
+		if diff := cmp.Diff(runtest.Look(t, s, got.ID), got, asRead, cmpopts.IgnoreFields(run.Step{}, "DueIn")); diff != "" {
 			t.Errorf("Look (-) and Overdue (+) differ:\n%s", diff)
 		}
 	}
@@ -117,33 +118,33 @@ func TestParkedTurnBecomesDue(t *testing.T) {
 		t.Fatal(err)
 	}
 	alarm(t, s)
-	if got := untilOverdue(t, s, parked.ID); got.Next() != store.WaitUntil || got.Failures != 1 || got.Attempt != 2 {
+	if got := untilOverdue(t, s, parked.ID); got.Next() != run.WaitUntil || got.Failures != 1 || got.Attempt != 2 {
 		t.Errorf("a parked row that was alarmed: %+v, want attempt 2 that waits", got)
 	}
 	if err := s.Postpone(t.Context(), overdueRows(t, s)); err != nil {
 		t.Fatal(err)
 	}
 
-	runtest.Commit(t, s, held, store.TurnCommit{}) // by a worker that saw no reason to wait
-	if got := runtest.Look(t, s, held.ID); got.Next() != store.RunTurn || got.Turn != 2 {
+	runtest.Commit(t, s, held, run.TurnCommit{}) // by a worker that saw no reason to wait
+	if got := runtest.Look(t, s, held.ID); got.Next() != run.RunTurn || got.Turn != 2 {
 		t.Errorf("the turn after a parked one is %+v, want it due", got)
 	}
 
 	soon := runtest.Claimed(t, s)
 	before := time.Now()
 	r, err := s.RetryTurn(t.Context(), runtest.FenceOf(soon), 300*time.Millisecond, map[string]string{"code": "busy"})
-	if err != nil || r.Next() != store.WaitUntil {
+	if err != nil || r.Next() != run.WaitUntil {
 		t.Fatalf("RetryTurn = %+v, %v; want a row that waits", r, err)
 	}
 	got := untilOverdue(t, s, soon.ID)
-	if waited := time.Since(before); waited < 290*time.Millisecond || got.Next() != store.RunTurn || got.Attempt != 2 {
+	if waited := time.Since(before); waited < 290*time.Millisecond || got.Next() != run.RunTurn || got.Attempt != 2 {
 		t.Errorf("after %s: %+v, want attempt 2 due after 300 ms", waited, got)
 	}
-	if st := runtest.Steps(t, s, soon.ID)[0]; string(st.Error) != `{"code":"busy"}` || st.Attempt != 2 || st.State != store.StepDispatched {
+	if st := runtest.Steps(t, s, soon.ID)[0]; string(st.Error) != `{"code":"busy"}` || st.Attempt != 2 || st.State != run.StepDispatched {
 		t.Errorf("the step is %+v, want the failure beside it", st)
 	}
-	next := runtest.Commit(t, s, got, store.TurnCommit{})
-	if next.Failures != 0 || runtest.Look(t, s, next.ID).Next() != store.RunTurn {
+	next := runtest.Commit(t, s, got, run.TurnCommit{})
+	if next.Failures != 0 || runtest.Look(t, s, next.ID).Next() != run.RunTurn {
 		t.Errorf("the next turn is %+v, want it due without failures", next)
 	}
 }
@@ -159,7 +160,7 @@ func TestParkedToolBecomesDue(t *testing.T) {
 		t.Errorf("next check in %s, want it when the step is due", in)
 	}
 	got := untilOverdue(t, s, r.ID)
-	if got.Next() != store.RunTools || len(got.Steps) != 2 || got.Steps[0].DueIn != 0 || got.Steps[0].Attempt != 2 {
+	if got.Next() != run.RunTools || len(got.Steps) != 2 || got.Steps[0].DueIn != 0 || got.Steps[0].Attempt != 2 {
 		t.Errorf("overdue %+v, want its first step due at attempt 2", got)
 	}
 }
@@ -203,25 +204,25 @@ func TestPostponeLeavesRowsThatMovedOn(t *testing.T) {
 	s := runtest.Open(t)
 	for _, tt := range []struct {
 		name string
-		row  func() store.Row
-		move func(store.Row)
+		row  func() run.Row
+		move func(run.Row)
 	}{
-		{"turn committed", func() store.Row { return runtest.Claimed(t, s) }, func(r store.Row) { runtest.Commit(t, s, r, store.TurnCommit{Steps: runtest.NewSteps(1)}) }},
-		{"turn committed, and due again", func() store.Row { return runtest.Claimed(t, s) }, func(r store.Row) {
-			runtest.Commit(t, s, r, store.TurnCommit{})
+		{"turn committed", func() run.Row { return runtest.Claimed(t, s) }, func(r run.Row) { runtest.Commit(t, s, r, run.TurnCommit{Steps: runtest.NewSteps(1)}) }},
+		{"turn committed, and due again", func() run.Row { return runtest.Claimed(t, s) }, func(r run.Row) {
+			runtest.Commit(t, s, r, run.TurnCommit{})
 			alarm(t, s)
 		}},
-		{"attempt raised", func() store.Row { return runtest.Claimed(t, s) }, func(r store.Row) {
+		{"attempt raised", func() run.Row { return runtest.Claimed(t, s) }, func(r run.Row) {
 			if _, err := s.Raise(t.Context(), runtest.FenceOf(r), false); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"cancelled", func() store.Row { return runtest.InTools(t, s, 1) }, func(r store.Row) { runtest.Settle(t, s, r, store.Cancelled, true) }},
-		{"done with", func() store.Row { return runtest.InSettle(t, s, store.Completed) }, func(r store.Row) { runtest.Settle(t, s, r, store.Completed, false) }},
+		{"cancelled", func() run.Row { return runtest.InTools(t, s, 1) }, func(r run.Row) { runtest.Settle(t, s, r, run.Cancelled, true) }},
+		{"done with", func() run.Row { return runtest.InSettle(t, s, run.Completed) }, func(r run.Row) { runtest.Settle(t, s, r, run.Completed, false) }},
 	} {
 		r := tt.row()
 		alarm(t, s)
-		rows := slices.DeleteFunc(overdueRows(t, s), func(o store.Row) bool { return o.ID != r.ID })
+		rows := slices.DeleteFunc(overdueRows(t, s), func(o run.Row) bool { return o.ID != r.ID })
 		tt.move(r)
 		before := runtest.Dump(t, s)
 		if err := s.Postpone(t.Context(), rows); err != nil || len(rows) != 1 {
@@ -283,7 +284,7 @@ func TestSweepBesideResultsDoesNotDeadlock(t *testing.T) {
 	wg.Go(func() {
 		for range 30 {
 			rows, err := s.Overdue(t.Context(), 100)
-			slices.SortFunc(rows, func(a, b store.Row) int { return slices.Compare(b.ID[:], a.ID[:]) })
+			slices.SortFunc(rows, func(a, b run.Row) int { return slices.Compare(b.ID[:], a.ID[:]) })
 			if err == nil {
 				err = s.Postpone(t.Context(), rows)
 			}
@@ -300,7 +301,7 @@ func TestOvertime(t *testing.T) {
 	s := runtest.Open(t)
 	runtest.Accepted(t, s)
 	runtest.Claimed(t, s)
-	runtest.Settled(t, s, store.Expired, true)
+	runtest.Settled(t, s, run.Expired, true)
 	want := []uuid.UUID{runtest.Accepted(t, s, runtest.Overdue), runtest.Claimed(t, s, runtest.Overdue).ID, runtest.InTools(t, s, 1, runtest.Overdue).ID}
 	got, err := s.Overtime(t.Context(), 10)
 	byText := cmpopts.SortSlices(func(a, b uuid.UUID) bool { return a.String() < b.String() })
@@ -308,7 +309,7 @@ func TestOvertime(t *testing.T) {
 		t.Errorf("Overtime: %v (-want +got):\n%s", err, diff)
 	}
 	for _, id := range got {
-		runtest.Settle(t, s, store.Row{ID: id}, store.Expired, false)
+		runtest.Settle(t, s, run.Row{ID: id}, run.Expired, false)
 	}
 	if got, err := s.Overtime(t.Context(), 10); len(got) != 0 || err != nil {
 		t.Errorf("Overtime after they were settled = %v, %v; want none", got, err)
@@ -332,12 +333,12 @@ func TestOldestLive(t *testing.T) {
 	if got := oldest(); got > time.Minute {
 		t.Errorf("with nothing live the oldest is %s old, want now", got)
 	}
-	r := runtest.InSettle(t, s, store.Completed)
+	r := runtest.InSettle(t, s, run.Completed)
 	runtest.Exec(t, s, `UPDATE requests SET created_at = now() - interval '1 hour'`)
 	if got := oldest(); got < 59*time.Minute {
 		t.Errorf("the oldest live request is %s old, want an hour", got)
 	}
-	runtest.Settle(t, s, r, store.Completed, false)
+	runtest.Settle(t, s, r, run.Completed, false)
 	if got := oldest(); got > time.Minute {
 		t.Errorf("after its end the oldest is %s old, want now", got)
 	}
@@ -367,24 +368,25 @@ func TestLoadRebuildsTheChain(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	r := runtest.Claimed(t, s)
-	r = runtest.Commit(t, s, r, store.TurnCommit{Output: []byte("first"), Steps: runtest.NewSteps(2), InputTokens: 5})
+	r = runtest.Commit(t, s, r, run.TurnCommit{Output: []byte("first"), Steps: runtest.NewSteps(2), InputTokens: 5})
 	r = runtest.CommitResults(t, s, runtest.Results(r)...)[0]
-	r = runtest.Commit(t, s, r, store.TurnCommit{Output: []byte("second"), Steps: runtest.NewSteps(1)})
+	r = runtest.Commit(t, s, r, run.TurnCommit{Output: []byte("second"), Steps: runtest.NewSteps(1)})
 	chain, err := s.Load(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	type line struct {
-		Turn, Index   int
-		State, Output string
+		Turn, Index int
+		State       run.StepState
+		Output      string
 	}
-	got := postgres.Column(chain.Steps, func(st store.Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
+	got := postgres.Column(chain.Steps, func(st run.Step) line { return line{st.Turn, st.Index, st.State, string(st.Output)} })
 	want := []line{
-		{1, 0, store.StepDone, "first"},
-		{1, 1, store.StepDone, "found"},
-		{1, 2, store.StepDone, "found"},
-		{2, 0, store.StepDone, "second"},
-		{2, 1, store.StepDispatched, ""},
+		{1, 0, run.StepDone, "first"},
+		{1, 1, run.StepDone, "found"},
+		{1, 2, run.StepDone, "found"},
+		{2, 0, run.StepDone, "second"},
+		{2, 1, run.StepDispatched, ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("chain (-want +got):\n%s", diff)

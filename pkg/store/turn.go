@@ -3,86 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
-
-// NewStep is a step that a turn's commit makes due, or records as failed at once.
-type NewStep struct {
-	Index     int
-	Name      string
-	Pool      string
-	CallID    string
-	Input     []byte
-	InputHash []byte
-	Place     int // of its item in the response's output
-	// Output and Error are set when the call is not made at all: the model sees Output, the audit trail Error.
-	Output []byte
-	Error  []byte
-}
-
-// Due tells whether the step is to be run.
-func (n NewStep) Due() bool { return n.Error == nil }
-
-// TurnCommit is what a finished model call leaves behind.
-type TurnCommit struct {
-	Fence
-	Model        string
-	Failed       bool   // the model step failed for good; Error says how
-	Output       []byte // the turn's output items
-	Error        []byte
-	InputTokens  int64
-	OutputTokens int64
-	Took         time.Duration
-	Steps        []NewStep
-	// Outcome is what the request ends with once the turn's steps are done; empty: another turn follows.
-	Outcome Status
-	Reason  string
-}
-
-func (t TurnCommit) due() int {
-	n := 0
-	for _, s := range t.Steps {
-		if s.Due() {
-			n++
-		}
-	}
-	return n
-}
-
-func (t TurnCommit) stage() Stage {
-	switch {
-	case t.due() > 0:
-		return StageTools
-	case t.Outcome != "":
-		return StageSettle
-	default:
-		return StageModel
-	}
-}
-
-// after is the row as the commit leaves it, so that the caller can publish what is due without reading it again.
-func (t TurnCommit) after(before Row) Row {
-	r := before
-	r.Stage, r.Pending, r.Outcome, r.Reason = t.stage(), t.due(), t.Outcome, t.Reason
-	r.Attempt, r.Failures, r.Crashes, r.DueIn, r.Steps = 1, 0, 0, 0, nil
-	if r.Stage == StageModel {
-		r.Turn++
-	}
-	for _, n := range t.Steps {
-		if n.Due() {
-			r.Steps = append(r.Steps, Step{
-				Turn: t.Turn, Index: n.Index, Kind: "tool", Name: n.Name, Pool: n.Pool, CallID: n.CallID,
-				State: StepDispatched, Attempt: 1, Input: n.Input, InputHash: n.InputHash, Place: n.Place,
-			})
-		}
-	}
-	return r
-}
 
 // Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
 // planned, no plan reads more than the rows of these requests.
@@ -131,23 +58,23 @@ SELECT ord FROM done`
 // CommitTurn records the model step, writes the rows of the calls it asked for and says what follows, in one statement shared
 // with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
 // ErrStale: nothing was written, look at the row again.
-func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
+func (s *Store) CommitTurn(ctx context.Context, before run.Row, t run.TurnCommit) (run.Row, error) {
 	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, err)
+		return run.Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), err)
 	}
 	if !turned {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, t.ID, ErrStale)
+		return run.Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), ErrStale)
 	}
-	return t.after(before), nil
+	return t.After(before), nil
 }
 
 type ownedStep struct {
-	NewStep
+	run.NewStep
 	owner int64 // the commit's place in the statement, from 1
 }
 
-func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, error) {
+func (s *Store) commitTurns(ctx context.Context, all []run.TurnCommit) ([]bool, error) {
 	var steps []ownedStep
 	for i, t := range all {
 		for _, n := range t.Steps {
@@ -163,26 +90,26 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	return turned(rows, len(all))
 }
 
-func turnArgs(all []TurnCommit) postgres.Args {
+func turnArgs(all []run.TurnCommit) postgres.Args {
 	return postgres.Args{
-		"ids":        postgres.IDs(all, func(t TurnCommit) uuid.UUID { return t.ID }),
-		"epochs":     postgres.Column(all, func(t TurnCommit) int { return t.Epoch }),
-		"turns":      postgres.Column(all, func(t TurnCommit) int { return t.Turn }),
-		"attempts":   postgres.Column(all, func(t TurnCommit) int { return t.Attempt }),
-		"outputs":    postgres.Column(all, func(t TurnCommit) []byte { return t.Output }),
-		"errors":     postgres.Column(all, func(t TurnCommit) []byte { return t.Error }),
-		"tokens_in":  postgres.Column(all, func(t TurnCommit) int64 { return t.InputTokens }),
-		"tokens_out": postgres.Column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
-		"took":       postgres.Column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
-		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.stage()) }),
-		"pendings":   postgres.Column(all, TurnCommit.due),
-		"outcomes":   postgres.Column(all, func(t TurnCommit) string { return string(t.Outcome) }),
-		"reasons":    postgres.Column(all, func(t TurnCommit) string { return t.Reason }),
-		"states": postgres.Column(all, func(t TurnCommit) string {
+		"ids":        postgres.IDs(all, func(t run.TurnCommit) uuid.UUID { return t.ID }),
+		"epochs":     postgres.Column(all, func(t run.TurnCommit) int { return t.Epoch }),
+		"turns":      postgres.Column(all, func(t run.TurnCommit) int { return t.Turn }),
+		"attempts":   postgres.Column(all, func(t run.TurnCommit) int { return t.Attempt }),
+		"outputs":    postgres.Column(all, func(t run.TurnCommit) []byte { return t.Output }),
+		"errors":     postgres.Column(all, func(t run.TurnCommit) []byte { return t.Error }),
+		"tokens_in":  postgres.Column(all, func(t run.TurnCommit) int64 { return t.InputTokens }),
+		"tokens_out": postgres.Column(all, func(t run.TurnCommit) int64 { return t.OutputTokens }),
+		"took":       postgres.Column(all, func(t run.TurnCommit) int64 { return t.Took.Microseconds() }),
+		"stages":     postgres.Column(all, func(t run.TurnCommit) string { return string(t.Stage()) }),
+		"pendings":   postgres.Column(all, run.TurnCommit.Due),
+		"outcomes":   postgres.Column(all, func(t run.TurnCommit) string { return string(t.Outcome) }),
+		"reasons":    postgres.Column(all, func(t run.TurnCommit) string { return t.Reason }),
+		"states": postgres.Column(all, func(t run.TurnCommit) string {
 			if t.Failed {
-				return StepFailed
+				return string(run.StepFailed)
 			}
-			return StepDone
+			return string(run.StepDone)
 		}),
 	}
 }

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/services/bench/internal/client"
+	"windlass.dev/windlass/services/bench/internal/load"
+	"windlass.dev/windlass/services/bench/internal/report"
+	"windlass.dev/windlass/services/bench/internal/stack"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -26,24 +30,24 @@ func TestCostOfOneCall(t *testing.T) {
 			defer cancel()
 			s := startInProcess(t)
 			do := func(ctx context.Context, seed int64) error { return s.chat(ctx, seed, tt.stream) }
-			first, _ := load{workers: 1, first: 1_000_000, most: 1, until: time.Now().Add(gateLimit)}.drive(ctx, do)
-			if len(first) != 1 || first[0].err != nil {
+			first, _ := load.Load{Workers: 1, First: 1_000_000, Most: 1, Until: time.Now().Add(gateLimit)}.Drive(ctx, do)
+			if len(first) != 1 || first[0].Err != nil {
 				t.Fatalf("first run = %+v, want one that succeeds", first)
 			}
 			s.mock.Reset()
 
-			before := reading{pg: s.postgres(t), nats: s.traffic(t)}
-			runs, took := load{workers: 1, first: 1, most: gateRuns, until: time.Now().Add(gateLimit)}.drive(ctx, do)
-			after := reading{nats: s.traffic(t)}
+			before := stack.Reading{PG: s.postgres(t), NATS: s.traffic(t)}
+			runs, took := load.Load{Workers: 1, First: 1, Most: gateRuns, Until: time.Now().Add(gateLimit)}.Drive(ctx, do)
+			after := stack.Reading{NATS: s.traffic(t)}
 			s.end()
-			after.pg = s.published(t)
+			after.PG = s.published(t)
 
 			for _, r := range runs {
-				if r.err != nil {
-					t.Fatal(r.err)
+				if r.Err != nil {
+					t.Fatal(r.Err)
 				}
 			}
-			cost := perStep(after.sub(before), len(runs))
+			cost := report.NewPerStep(after.Sub(before), len(runs))
 			// Write transactions and WAL are the whole server's: they mean something when the test runs alone.
 			t.Logf("%d calls in %s: one took %.2f commits, %.2f write transactions, %.2f statements, %.0f bytes of WAL, %.1f NATS messages of %.0f bytes",
 				len(runs), took.Round(time.Millisecond), cost.Commits, cost.Writes, cost.Statements, cost.WALBytes, cost.Messages, cost.MessageBytes)
@@ -65,17 +69,17 @@ func TestCostOfOneCall(t *testing.T) {
 func (s *inProcess) chat(ctx context.Context, seed int64, stream bool) error {
 	plan := mock.Plan{Seed: seed}
 	body, err := json.Marshal(map[string]any{
-		"model": modelName, "messages": []any{map[string]any{"role": "user", "content": plan.Prompt()}}, "stream": stream,
+		"model": client.ModelName, "messages": []any{map[string]any{"role": "user", "content": plan.Prompt()}}, "stream": stream,
 	})
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.api.url+"/v1/chat/completions", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.api.URL+"/v1/chat/completions", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + s.api.key}}
-	resp, err := s.api.http.Do(r)
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + client.APIKey}}
+	resp, err := s.api.HTTP.Do(r)
 	if err != nil {
 		return err
 	}
@@ -93,5 +97,5 @@ func (s *inProcess) chat(ctx context.Context, seed int64, stream bool) error {
 			text += c.Choices[0].Message.Content + c.Choices[0].Delta.Content
 		}
 	}
-	return compare(plan, text)
+	return client.Compare(plan, text)
 }

@@ -5,52 +5,62 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/store/pgstat"
+	"windlass.dev/windlass/services/bench/internal/audit"
+	"windlass.dev/windlass/services/bench/internal/disk"
+	"windlass.dev/windlass/services/bench/internal/load"
+	"windlass.dev/windlass/services/bench/internal/processes"
+	"windlass.dev/windlass/services/bench/internal/report"
+	"windlass.dev/windlass/services/bench/internal/scenario"
+	"windlass.dev/windlass/services/bench/internal/stack"
 )
 
-// windlass is one run of the scenario through the services.
-func (b *bench) windlass(s Scenario) func(context.Context, int64) error {
-	return func(ctx context.Context, seed int64) error { return b.stack.api.run(ctx, s.plan(seed, b.Think)) }
+// settleTime is for work that follows an answer: it belongs to the run.
+const settleTime = 250 * time.Millisecond
+
+// runWindlass makes one run of the scenario through the services.
+func (b *bench) runWindlass(s scenario.Scenario) func(context.Context, int64) error {
+	return func(ctx context.Context, seed int64) error { return b.stack.API.Run(ctx, s.Plan(seed, b.Think)) }
 }
 
-// plain is the same run by the plain loop.
-func (b *bench) plain(s Scenario) func(context.Context, int64) error {
-	return func(ctx context.Context, seed int64) error { return b.stack.direct.run(ctx, s.plan(seed, b.Think)) }
+// runDirect makes the same run by the plain loop.
+func (b *bench) runDirect(s scenario.Scenario) func(context.Context, int64) error {
+	return func(ctx context.Context, seed int64) error { return b.stack.Direct.Run(ctx, s.Plan(seed, b.Think)) }
 }
 
 // cell measures one scenario with one number of workers: first the services, then the plain loop with the same seeds.
-func (b *bench) cell(ctx context.Context, s Scenario, workers int) (Cell, error) {
-	if err := b.stack.forget(ctx); err != nil {
-		return Cell{}, err
+func (b *bench) cell(ctx context.Context, s scenario.Scenario, workers int) (report.Cell, error) {
+	if err := b.stack.ClearLedger(ctx); err != nil {
+		return report.Cell{}, err
 	}
-	l := load{workers: workers, first: b.seed, most: b.Runs}
-	if l.most == 0 {
-		l.most = maxRuns
+	l := load.Load{Workers: workers, First: b.seed, Most: b.Runs}
+	if l.Most == 0 {
+		l.Most = maxRuns
 	}
-	c := Cell{Scenario: s.Name, Concurrency: workers}
+	c := report.Cell{Scenario: s.Name, Concurrency: workers}
 	runs, after, err := b.loop(ctx, s, l, &c)
 	if err != nil {
-		return Cell{}, err
+		return report.Cell{}, err
 	}
 	b.seed += int64(len(runs))
 
-	l.most = len(runs)
-	cpu := b.stack.ids.cpu()
-	l.until = time.Now().Add(b.Time + runLimit)
-	direct, took := l.drive(ctx, b.plain(s))
-	spent := reading{cpu: b.stack.ids.cpu()}.sub(reading{cpu: cpu}).cpu
-	delete(spent, servicesGroup) // they idle
-	delete(spent, postgresGroup)
-	delete(spent, natsGroup)
-	c.Direct = speed(direct, took, s.Steps(), spent)
-	more := added(runs, direct)
-	c.AddedP50, c.AddedP99 = ms(quantile(more, 0.5)), ms(quantile(more, 0.99))
+	l.Most = len(runs)
+	cpu := b.stack.IDs.CPU()
+	l.Until = time.Now().Add(b.Time + load.RunLimit)
+	direct, took := l.Drive(ctx, b.runDirect(s))
+	spent := stack.Reading{CPU: b.stack.IDs.CPU()}.Sub(stack.Reading{CPU: cpu}).CPU
+	delete(spent, processes.Services) // they idle
+	delete(spent, processes.Postgres)
+	delete(spent, processes.NATS)
+	c.Direct = report.NewSpeed(direct, took, s.Steps(), spent)
+	more := load.AddedLatencies(runs, direct)
+	c.AddedP50, c.AddedP99 = report.Milliseconds(load.Quantile(more, 0.5)), report.Milliseconds(load.Quantile(more, 0.99))
 
 	if err := b.finish(ctx, &c, s, runs, after); err != nil {
-		return Cell{}, err
+		return report.Cell{}, err
 	}
 	for _, d := range direct {
-		if d.err != nil {
-			c.Audit.violate("the plain loop, seed %d: %v", d.seed, d.err)
+		if d.Err != nil {
+			c.Audit.Violate("the plain loop, seed %d: %v", d.Seed, d.Err)
 		}
 	}
 	return c, nil
@@ -58,66 +68,66 @@ func (b *bench) cell(ctx context.Context, s Scenario, workers int) (Cell, error)
 
 // loop runs the closed loop against the services and reads what it cost. The commits, page images and syncs among it come from
 // finish.
-func (b *bench) loop(ctx context.Context, s Scenario, l load, c *Cell) (runs []run, after reading, err error) {
-	before, err := b.stack.read(ctx)
+func (b *bench) loop(ctx context.Context, s scenario.Scenario, l load.Load, c *report.Cell) (runs []load.Run, after stack.Reading, err error) {
+	before, err := b.stack.Read(ctx)
 	if err != nil {
-		return nil, reading{}, err
+		return nil, stack.Reading{}, err
 	}
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
-	peaks := b.stack.ids.watch(watched)
-	l.until = time.Now().Add(b.Time)
-	runs, took := l.drive(ctx, b.windlass(s))
+	peaks := b.stack.IDs.WatchMemory(watched)
+	l.Until = time.Now().Add(b.Time)
+	runs, took := l.Drive(ctx, b.runWindlass(s))
 	stop()
 	c.MemoryPeak = peaks()
-	if err := wait(ctx, time.Now().Add(settle)); err != nil {
-		return nil, reading{}, err
+	if err := wait(ctx, time.Now().Add(settleTime)); err != nil {
+		return nil, stack.Reading{}, err
 	}
-	if after, err = b.stack.read(ctx); err != nil {
-		return nil, reading{}, err
+	if after, err = b.stack.Read(ctx); err != nil {
+		return nil, stack.Reading{}, err
 	}
-	did := after.sub(before)
-	c.Sessions, c.Others = after.pg.Sessions, did.others(after.pg.At.Sub(before.pg.At))
-	c.Windlass = speed(runs, took, s.Steps(), did.cpu)
-	c.PerStep = perStep(did, len(runs)*s.Steps())
-	after.pg.Commits, after.pg.PageImages, after.pg.WALSyncs = before.pg.Commits, before.pg.PageImages, before.pg.WALSyncs
+	did := after.Sub(before)
+	c.Sessions, c.Others = after.PG.Sessions, did.OtherPrograms(after.PG.At.Sub(before.PG.At))
+	c.Windlass = report.NewSpeed(runs, took, s.Steps(), did.CPU)
+	c.PerStep = report.NewPerStep(did, len(runs)*s.Steps())
+	after.PG.Commits, after.PG.PageImages, after.PG.WALSyncs = before.PG.Commits, before.PG.PageImages, before.PG.WALSyncs
 	return runs, after, nil
 }
 
 // finish waits until Postgres has published all counts, takes what it did idle off them, and audits the ledger, where a call made
 // twice has had the time to show up. after holds the lagging counts from before the loop.
-func (b *bench) finish(ctx context.Context, c *Cell, s Scenario, runs []run, after reading) error {
-	took, err := flushes(ctx, b.stack.dir)
+func (b *bench) finish(ctx context.Context, c *report.Cell, s scenario.Scenario, runs []load.Run, after stack.Reading) error {
+	took, err := disk.Flushes(ctx, b.stack.Dir)
 	if err != nil {
 		return err
 	}
 	b.flush = append(b.flush, took...)
-	if err := wait(ctx, after.pg.At.Add(b.Quiet)); err != nil {
+	if err := wait(ctx, after.PG.At.Add(b.Quiet)); err != nil {
 		return err
 	}
-	quiet, err := pgstat.Snapshot(ctx, b.stack.pg.URL())
+	quiet, err := pgstat.Snapshot(ctx, b.stack.PG.URL())
 	if err != nil {
 		return err
 	}
-	late := quiet.Sub(after.pg)
+	late := quiet.Sub(after.PG)
 	steps := len(runs) * s.Steps()
 	// Idle, a statement is a transaction.
-	idle := b.report.Idle.Statements * quiet.At.Sub(after.pg.At).Seconds()
-	c.PerStep.Commits = ratio(max(0, float64(late.Commits)-idle), steps)
-	c.PerStep.PageImages = ratio(float64(late.PageImages), steps)
-	c.PerStep.WALSyncs = ratio(float64(late.WALSyncs), steps)
+	idle := b.report.Idle.Statements * quiet.At.Sub(after.PG.At).Seconds()
+	c.PerStep.Commits = report.Ratio(max(0, float64(late.Commits)-idle), steps)
+	c.PerStep.PageImages = report.Ratio(float64(late.PageImages), steps)
+	c.PerStep.WALSyncs = report.Ratio(float64(late.WALSyncs), steps)
 
-	entries, err := b.stack.ledger(ctx)
+	entries, err := b.stack.Ledger(ctx)
 	if err != nil {
 		return err
 	}
-	c.Audit = audit(s, runs, entries)
+	c.Audit = audit.Of(s, runs, entries)
 	return nil
 }
 
 // rateFlushes writes the added latencies in the unit of the disk, once all cells have measured it.
 func (b *bench) rateFlushes() {
-	f, f99 := ms(quantile(b.flush, 0.5)), ms(quantile(b.flush, 0.99))
+	f, f99 := report.Milliseconds(load.Quantile(b.flush, 0.5)), report.Milliseconds(load.Quantile(b.flush, 0.99))
 	b.report.FlushP50, b.report.FlushP99, b.report.Flushes = f, f99, len(b.flush)
 	if f == 0 {
 		return

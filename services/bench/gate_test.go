@@ -20,6 +20,12 @@ import (
 	"windlass.dev/windlass/pkg/store/pgstat"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/bench/internal/audit"
+	"windlass.dev/windlass/services/bench/internal/client"
+	"windlass.dev/windlass/services/bench/internal/load"
+	"windlass.dev/windlass/services/bench/internal/report"
+	"windlass.dev/windlass/services/bench/internal/scenario"
+	"windlass.dev/windlass/services/bench/internal/stack"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
 	"windlass.dev/windlass/services/gateway"
@@ -39,11 +45,11 @@ const (
 
 // gate is what B3 may cost a step. The design wants 0.4 write transactions, 1.5 statements and 5 messages; the limits leave room
 // for a machine that groups less because it flushes faster.
-var gate = Limits{Commits: 1.3, Statements: 3, Messages: 12}
+var gate = report.Limits{Commits: 1.3, Statements: 3, Messages: 12}
 
 // inProcess is the five services in this process, on a real NATS server and a database of their own.
 type inProcess struct {
-	api   *api
+	api   *client.Windlass
 	mock  *mock.Server
 	nats  *server.Server
 	dbURL string
@@ -61,7 +67,7 @@ func startInProcess(t *testing.T) *inProcess {
 	}
 	scripted := httptest.NewServer(s.mock)
 	t.Cleanup(scripted.Close)
-	reg, err := registry.Parse("registry.yaml", []byte(registryFile(scripted.URL, registry.Chat)))
+	reg, err := registry.Parse("registry.yaml", []byte(stack.RegistryFile(scripted.URL, registry.Chat)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +77,9 @@ func startInProcess(t *testing.T) *inProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newHTTP()
-	t.Cleanup(client.CloseIdleConnections)
-	s.api = &api{url: "http://" + listener.Addr().String(), key: apiKey, http: client}
+	http := client.NewHTTP()
+	t.Cleanup(http.CloseIdleConnections)
+	s.api = &client.Windlass{URL: "http://" + listener.Addr().String(), HTTP: http}
 	s.run(t, broker, reg, listener)
 	return s
 }
@@ -103,7 +109,7 @@ func (s *inProcess) run(t *testing.T, broker *bustest.Broker, reg *registry.Regi
 	})
 	all.Go(func() error {
 		return gateway.Run(ctx, gateway.Config{
-			Store: db, Bus: nats, APIKey: apiKey, MaxBody: 1 << 20, BacklogMax: 1000, PollInterval: time.Second,
+			Store: db, Bus: nats, APIKey: client.APIKey, MaxBody: 1 << 20, BacklogMax: 1000, PollInterval: time.Second,
 			DrainGrace: time.Second, Registry: reg, Runtime: rt.For("gateway"), Listener: listener,
 		})
 	})
@@ -121,13 +127,13 @@ func (s *inProcess) run(t *testing.T, broker *bustest.Broker, reg *registry.Regi
 	t.Cleanup(s.end)
 }
 
-func (s *inProcess) traffic(t *testing.T) traffic {
+func (s *inProcess) traffic(t *testing.T) stack.Traffic {
 	t.Helper()
 	seen, err := s.nats.Varz(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return traffic{seen.InMsgs + seen.OutMsgs, seen.InBytes + seen.OutBytes}
+	return stack.Traffic{Messages: seen.InMsgs + seen.OutMsgs, Bytes: seen.InBytes + seen.OutBytes}
 }
 
 func (s *inProcess) postgres(t *testing.T) pgstat.Counters {
@@ -159,26 +165,26 @@ func TestCostOfAStep(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), gateLimit)
 	defer cancel()
 	s := startInProcess(t)
-	b3, err := ParseScenario("b3")
+	b3, err := scenario.Parse("b3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	do := func(ctx context.Context, seed int64) error { return s.api.run(ctx, b3.plan(seed, 0)) }
+	do := func(ctx context.Context, seed int64) error { return s.api.Run(ctx, b3.Plan(seed, 0)) }
 	// The services come up and take one run before it counts.
-	first, _ := load{workers: 1, first: 1_000_000, most: 1, until: time.Now().Add(gateLimit)}.drive(ctx, do)
-	if len(first) != 1 || first[0].err != nil {
+	first, _ := load.Load{Workers: 1, First: 1_000_000, Most: 1, Until: time.Now().Add(gateLimit)}.Drive(ctx, do)
+	if len(first) != 1 || first[0].Err != nil {
 		t.Fatalf("first run = %+v, want one that succeeds", first)
 	}
 	s.mock.Reset()
 
-	before := reading{pg: s.postgres(t), nats: s.traffic(t)}
-	runs, took := load{workers: gateWorkers, first: 1, most: gateRuns, until: time.Now().Add(gateLimit)}.drive(ctx, do)
-	after := reading{nats: s.traffic(t)}
+	before := stack.Reading{PG: s.postgres(t), NATS: s.traffic(t)}
+	runs, took := load.Load{Workers: gateWorkers, First: 1, Most: gateRuns, Until: time.Now().Add(gateLimit)}.Drive(ctx, do)
+	after := stack.Reading{NATS: s.traffic(t)}
 	s.end()
-	after.pg = s.published(t)
+	after.PG = s.published(t)
 
-	got := audit(b3, runs, s.mock.Ledger())
-	cost := perStep(after.sub(before), len(runs)*b3.Steps())
+	got := audit.Of(b3, runs, s.mock.Ledger())
+	cost := report.NewPerStep(after.Sub(before), len(runs)*b3.Steps())
 	t.Logf("%d runs of %d steps in %s: a step took %.3f commits, %.3f write transactions, %.3f statements, %.2f NATS messages of %.0f bytes, "+
 		"%.3f calls for each tool call", len(runs), b3.Steps(), took.Round(time.Millisecond), cost.Commits, cost.Writes, cost.Statements,
 		cost.Messages, cost.MessageBytes, got.CallsPerTool)

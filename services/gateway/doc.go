@@ -70,7 +70,7 @@
 //   - Deleting a conversation deletes its items there and then. A response in flight on it fails with conversation_not_found at its
 //     next model call; one that makes no more is completed, and adds nothing. Deleting a response, on the other hand, leaves its items
 //     in the conversation: the two live independently, as OpenAI has it.
-//   - A conversation of more than store.MaxConversationItems items, the input included, or with more bytes than a body may have is
+//   - A conversation of more than conversations.MaxItems items, the input included, or with more bytes than a body may have is
 //     continued by nobody (400 conversation_too_long), and not added to; items can be taken out of it. Calls that are open in it need their
 //     outputs, in the input or before as items of their own; an output without a call, as the removal of an item leaves it, is refused.
 //   - An item is in a conversation once. Adding it again answers 400 item_already_in_conversation, in a request's input 400 in OpenAI's

@@ -16,7 +16,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -40,7 +41,8 @@ func (s *stand) dial(key string) *websocket.Conn {
 	return conn
 }
 
-// say sends a message and, where want is not empty, reads one that has to contain it.
+// say sends a message and, where want is not empty, reads one that has to
+// contain it.
 func say(tb testing.TB, conn *websocket.Conn, message, want string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
@@ -81,7 +83,7 @@ const (
 func TestUpgradesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	reader, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
+	reader, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
 	handshake := map[string]string{
 		"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
 		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Authorization": "Bearer " + testKey,
@@ -119,7 +121,7 @@ func TestARevokedKeyOnAWebSocket(t *testing.T) {
 	conn := s.dial(key)
 	say(t, conn, warmUp, "response.created")
 	say(t, conn, "", "response.completed")
-	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
+	if _, err := s.apiKeys.Revoke(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a refusal", func() bool {
@@ -199,7 +201,8 @@ func TestAHistoryThatIsTooLong(t *testing.T) {
 	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), previousTooLong)
 }
 
-// A drain closes WebSockets that are idle at once; one with a response in flight when that has ended, or the grace.
+// A drain closes WebSockets that are idle at once; one with a response in
+// flight when that has ended, or the grace.
 func TestADrainOfWebSockets(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = time.Second })
@@ -219,7 +222,7 @@ func TestADrainOfWebSockets(t *testing.T) {
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &exchange{id: "x"}}
+	broken := &socket{server: &server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

@@ -2,32 +2,8 @@ package item
 
 import (
 	"windlass.dev/windlass/pkg/responses/internal/check"
+	"windlass.dev/windlass/pkg/run/itemid"
 )
-
-// Prefix is what the ids of items of that type start with, before an underscore.
-func Prefix(typ string) string {
-	switch typ {
-	case "message":
-		return "msg"
-	case "function_call":
-		return "fc"
-	case "function_call_output":
-		return "fco"
-	case "custom_tool_call":
-		return "ctc"
-	case "custom_tool_call_output":
-		return "ctco"
-	case "reasoning":
-		return "rs"
-	case "mcp_call":
-		return "mcp"
-	case "mcp_list_tools":
-		return "mcpl"
-	case "compaction":
-		return "cmp"
-	}
-	return "item"
-}
 
 // IsID tells whether s can be the id of a stored item: up to 64 letters, digits,
 // dashes and underscores.
@@ -41,7 +17,7 @@ func CheckIDs(items []Item) *check.Problem {
 		prefix := ""
 		switch it.Type {
 		case "message", "function_call", "reasoning":
-			prefix = Prefix(it.Type)
+			prefix = itemid.Prefix(it.Type)
 		case "item_reference":
 			continue
 		}

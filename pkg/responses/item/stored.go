@@ -2,6 +2,8 @@ package item
 
 import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
 )
 
 // Stored is a client's item in the form that the API gives it back: with its
@@ -94,4 +96,24 @@ func appendStoredPart(b []byte, v raw.Value) []byte {
 		lack("detail", `"auto"`)
 	}
 	return append(b, '}')
+}
+
+// StoredInput gives the items of a request's input the form in which they are
+// read, with ids that are the same each time.
+func StoredInput(request run.ID, input []Item) []Item {
+	return stored(input, request, itemid.Input)
+}
+
+// StoredAdditions gives the items that one change adds to a conversation the
+// form in which they are read.
+func StoredAdditions(change run.ID, items []Item) []Item {
+	return stored(items, change, itemid.Added)
+}
+
+func stored(items []Item, by run.ID, name func(typ string, by run.ID, place int) string) []Item {
+	all := make([]Item, len(items))
+	for i, it := range items {
+		all[i] = it.Stored(name(it.Type, by, i))
+	}
+	return all
 }

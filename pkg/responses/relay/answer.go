@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // ErrMalformed says that an upstream's answer is none of the endpoint's; another attempt may do better.
@@ -23,13 +24,13 @@ type Answer struct {
 }
 
 // ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not an answer of the endpoint. The result aliases body.
-func ReadAnswer(e Endpoint, body []byte) (Answer, error) {
+func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	v, err := parse(body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %d bytes: %w", ErrMalformed, len(body), err)
 	}
 	list := "choices"
-	if e == Embeddings {
+	if e == run.Embeddings {
 		list = "data"
 	}
 	if entries := v.Field(list); entries.Kind() != raw.Array || entries.Len() == 0 {
@@ -37,7 +38,7 @@ func ReadAnswer(e Endpoint, body []byte) (Answer, error) {
 	}
 	a := Answer{body: v}
 	a.InputTokens, a.OutputTokens = used(v.Field("usage"))
-	if e == Embeddings { // some upstreams count what they return there, which nobody pays for
+	if e == run.Embeddings { // some upstreams count what they return there, which nobody pays for
 		a.OutputTokens = 0
 	}
 	return a, nil
@@ -81,7 +82,7 @@ func (a Answer) JSON(model string) []byte {
 // all that it says and then its end, and the usage at last if the request wants it.
 func (a Answer) Chunks(r *Request) [][]byte {
 	base := a.body.With("model", raw.AppendText(nil, r.Model)).With("usage", nil)
-	if r.Endpoint == Chat {
+	if r.Endpoint == run.ChatCompletions {
 		base = base.With("object", raw.Value(`"chat.completion.chunk"`))
 	}
 	var all [][]byte
@@ -92,7 +93,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 		if c.Field("index").Kind() != raw.Int {
 			c = c.With("index", raw.Value(strconv.Itoa(i)))
 		}
-		if r.Endpoint != Chat {
+		if r.Endpoint != run.ChatCompletions {
 			all = append(all, base.With("choices", list(c)))
 			continue
 		}

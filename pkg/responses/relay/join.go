@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // maxChoices bounds the choices of an answer, and the calls of a choice: more is a
@@ -15,7 +16,7 @@ const maxChoices = 4096
 // Joined is the answer that chunks make together, for a client that did not ask
 // for a stream. It is not safe for concurrent use.
 type Joined struct {
-	endpoint Endpoint
+	endpoint run.Endpoint
 	head     raw.Value
 	usage    raw.Value
 	choices  []*joinedChoice
@@ -31,7 +32,7 @@ type joinedChoice struct {
 }
 
 // Join is an answer before its first chunk.
-func Join(e Endpoint) *Joined { return &Joined{endpoint: e} }
+func Join(e run.Endpoint) *Joined { return &Joined{endpoint: e} }
 
 // Add takes one chunk in. ErrMalformed: it is none.
 func (j *Joined) Add(data []byte) error {
@@ -76,7 +77,7 @@ func (j *Joined) choice(i int, v raw.Value) error {
 	if finish := v.Field("finish_reason"); finish.Text() != "" {
 		c.finish = slices.Clone(finish)
 	}
-	if j.endpoint != Chat {
+	if j.endpoint != run.ChatCompletions {
 		c.said.add("text", v.Field("text"))
 		return nil
 	}
@@ -116,7 +117,7 @@ func (j *Joined) Answer() (Answer, error) {
 		choices = append(choices, c.json(j.endpoint)...)
 	}
 	body := j.head.With("choices", append(choices, ']'))
-	if j.endpoint == Chat {
+	if j.endpoint == run.ChatCompletions {
 		body = body.With("object", raw.Value(`"chat.completion"`))
 	}
 	if j.usage != nil {
@@ -127,9 +128,9 @@ func (j *Joined) Answer() (Answer, error) {
 	return a, nil
 }
 
-func (c *joinedChoice) json(e Endpoint) raw.Value {
+func (c *joinedChoice) json(e run.Endpoint) raw.Value {
 	v := raw.Value(`{"index":` + c.index)
-	if e == Chat {
+	if e == run.ChatCompletions {
 		message := c.said
 		if !message.has("content") {
 			message.add("content", raw.Value("null"))

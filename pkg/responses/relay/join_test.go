@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestJoin(t *testing.T) {
@@ -23,7 +24,7 @@ func TestJoin(t *testing.T) {
 		whole  bool
 	}{
 		{
-			"text", Chat,
+			"text", run.ChatCompletions,
 			[]string{
 				`{"id":"c","object":"chat.completion.chunk","created":1,"model":"up","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`,
 				`{"id":"c","choices":[{"index":0,"delta":{"content":"hel"},"logprobs":{"content":[{"token":"hel"}]}}]}`, `{"id":"c","choices":[{"index":0,"delta":{"content":"lo"},"logprobs":{"content":[{"token":"lo"}]}}]}`,
@@ -34,7 +35,7 @@ func TestJoin(t *testing.T) {
 			true,
 		},
 		{
-			"reasoning, a refusal and members of a server", Chat,
+			"reasoning, a refusal and members of a server", run.ChatCompletions,
 			[]string{
 				`{"choices":[{"index":0,"delta":{"reasoning_content":"h","refusal":null,"annotations":[{"a":1}]}}]}`, `{"choices":[{"index":0,"delta":{"reasoning_content":"m","refusal":"no","annotations":[{"b":2}],"annotations":[]}}]}`,
 				`{"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":"content_filter"}]}`,
@@ -44,42 +45,42 @@ func TestJoin(t *testing.T) {
 			true,
 		},
 		{
-			"choices side by side", Chat,
+			"choices side by side", run.ChatCompletions,
 			[]string{`{"choices":[{"index":1,"delta":{"content":"b"}},{"index":0,"delta":{"content":"a"},"finish_reason":"length"}]}`, `{"choices":[{"index":1,"delta":{"content":"c"},"finish_reason":"stop"}]}`},
 			`{"choices":[{"index":1,"message":{"content":"bc","role":"assistant"},"logprobs":null,"finish_reason":"stop"},{"index":0,"message":{"content":"a","role":"assistant"},"logprobs":null,"finish_reason":"length"}],"object":"chat.completion","model":"mine"}`,
 			[2]int64{},
 			true,
 		},
 		{
-			"calls by their places", Chat,
+			"calls by their places", run.ChatCompletions,
 			[]string{piece(`{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}`), piece(`{"index":0,"function":{"arguments":"{\"a\""}}`), piece(`{"index":1,"id":"c2","function":{"name":"g"}}`), piece(`{"index":0,"function":{"arguments":":1}"}}`)},
 			withCalls,
 			[2]int64{},
 			false,
 		},
 		{
-			"calls by their ids at one place", Chat,
+			"calls by their ids at one place", run.ChatCompletions,
 			[]string{piece(`{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}},{"index":0,"id":"c2","function":{"name":"g","arguments":{}}}`)},
 			withCalls,
 			[2]int64{},
 			false,
 		},
 		{
-			"names in pieces, and once more", Chat,
+			"names in pieces, and once more", run.ChatCompletions,
 			[]string{piece(`{"index":0,"id":"c1","function":{}}`), piece(`{"index":0,"function":{"name":"f"}}`), piece(`{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}}`), piece(`{"id":"c2","function":{"name":"g","arguments":null}}`)},
 			withCalls,
 			[2]int64{},
 			false,
 		},
 		{
-			"calls that have only names", Chat,
+			"calls that have only names", run.ChatCompletions,
 			[]string{piece(`{"index":0,"function":{"name":"f","arguments":"{}"}}`), piece(`{"index":0,"function":{"name":"f","arguments":"{}"},"extra":{"x":1}}`)},
 			`{"choices":[{"index":0,"message":{"content":null,"role":"assistant","tool_calls":[{"id":"","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"","type":"function","function":{"name":"f","arguments":"{}"},"extra":{"x":1}}]},"logprobs":null,"finish_reason":"tool_calls"}],"object":"chat.completion","model":"mine"}`,
 			[2]int64{},
 			false,
 		},
 		{
-			"a completion", Completions,
+			"a completion", run.Completions,
 			[]string{`{"id":"c","object":"text_completion","choices":[{"index":0,"text":"a"}]}`, `{"choices":[{"index":0,"text":"b","finish_reason":"length"}]}`},
 			`{"id":"c","object":"text_completion","choices":[{"index":0,"text":"ab","logprobs":null,"finish_reason":"length"}],"model":"mine"}`,
 			[2]int64{},
@@ -104,7 +105,7 @@ func TestJoin(t *testing.T) {
 		})
 	}
 	for _, chunks := range [][]string{nil, {`{"id":"c"}`}, {`{"id":"c","choices":[]}`}} {
-		j := Join(Chat)
+		j := Join(run.ChatCompletions)
 		for _, c := range chunks {
 			if err := j.Add([]byte(c)); err != nil {
 				t.Error(err)
@@ -115,7 +116,7 @@ func TestJoin(t *testing.T) {
 		}
 	}
 	for _, chunk := range []string{``, `x`, `[]`, `{"choices":`} {
-		if err := Join(Chat).Add([]byte(chunk)); !errors.Is(err, ErrMalformed) {
+		if err := Join(run.ChatCompletions).Add([]byte(chunk)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q is a chunk: %v", chunk, err)
 		}
 	}
@@ -132,7 +133,7 @@ func TestChunks(t *testing.T) {
 		want []string
 	}{
 		{
-			"text", Chat, `,"stream_options":{"include_usage":true}`,
+			"text", run.ChatCompletions, `,"stream_options":{"include_usage":true}`,
 			`{"id":"c","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"logprobs":{"content":[]},"finish_reason":"stop"}],` + usage + `}`,
 			[]string{
 				`{"id":"c","object":"chat.completion.chunk","created":1,"model":"mine","choices":[{"index":0,"logprobs":{"content":[]},"finish_reason":null,"delta":{"role":"assistant","content":"hi"}}]}`,
@@ -141,7 +142,7 @@ func TestChunks(t *testing.T) {
 			},
 		},
 		{
-			"calls, and usage that nobody asked for", Chat, ``,
+			"calls, and usage that nobody asked for", run.ChatCompletions, ``,
 			`{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a","function":{"name":"f"}},{"id":"b","index":7,"function":{"name":"g"}}]},"finish_reason":null}],` + usage + `}`,
 			[]string{
 				`{"choices":[{"finish_reason":null,"index":0,"delta":{"content":null,"tool_calls":[{"id":"a","function":{"name":"f"},"index":0},{"id":"b","index":1,"function":{"name":"g"}}],"role":"assistant"}}],"model":"mine","object":"chat.completion.chunk"}`,
@@ -149,14 +150,14 @@ func TestChunks(t *testing.T) {
 			},
 		},
 		{
-			"choices without messages", Chat, ``, `{"choices":[{"index":1,"finish_reason":"length"},7]}`,
+			"choices without messages", run.ChatCompletions, ``, `{"choices":[{"index":1,"finish_reason":"length"},7]}`,
 			[]string{
 				`{"choices":[{"index":1,"finish_reason":null,"delta":{"role":"assistant"}}],"model":"mine","object":"chat.completion.chunk"}`,
 				`{"choices":[{"index":1,"finish_reason":"length","delta":{}}],"model":"mine","object":"chat.completion.chunk"}`,
 			},
 		},
 		{
-			"a completion", Completions, `,"stream_options":{"include_usage":true}`, `{"object":"text_completion","choices":[{"text":"a","index":0,"finish_reason":"stop"},{"text":"b","finish_reason":"stop"}]}`,
+			"a completion", run.Completions, `,"stream_options":{"include_usage":true}`, `{"object":"text_completion","choices":[{"text":"a","index":0,"finish_reason":"stop"},{"text":"b","finish_reason":"stop"}]}`,
 			[]string{
 				`{"object":"text_completion","choices":[{"text":"a","index":0,"finish_reason":"stop"}],"model":"mine"}`, `{"object":"text_completion","choices":[{"text":"b","finish_reason":"stop","index":1}],"model":"mine"}`,
 			},
@@ -185,7 +186,7 @@ func FuzzJoin(f *testing.F) {
 		`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":"3"}}`))
 	f.Add([]byte(`{"choices":[{"delta":{"a":[1],"b":{"c":null}},"logprobs":{"content":[{}]}}]}` + "\n" + `{"choices":[{"delta":{"a":[],"b":"x"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		j := Join(Chat)
+		j := Join(run.ChatCompletions)
 		for line := range strings.Lines(string(data)) {
 			if j.Add([]byte(line)) != nil {
 				return
@@ -199,12 +200,12 @@ func FuzzJoin(f *testing.F) {
 		if !json.Valid(text) || strings.ContainsAny(string(text), "\r\n") {
 			t.Fatalf("%q make %q", data, text)
 		}
-		whole, err := ReadAnswer(Chat, text)
+		whole, err := ReadAnswer(run.ChatCompletions, text)
 		if err != nil {
 			t.Fatalf("%q make %s: %v", data, text, err)
 		}
-		again := Join(Chat)
-		for _, c := range whole.Chunks(&Request{Endpoint: Chat, Model: "m", Stream: true}) {
+		again := Join(run.ChatCompletions)
+		for _, c := range whole.Chunks(&Request{Endpoint: run.ChatCompletions, Model: "m", Stream: true}) {
 			if !json.Valid(c) {
 				t.Fatalf("%s has the chunk %q", text, c)
 			}

@@ -6,27 +6,25 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/internal/check"
 	"windlass.dev/windlass/pkg/responses/internal/raw"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// Endpoint is one of the endpoints of this package, as its path below the API's base, here and upstream.
-type Endpoint string
+// Endpoint is run.Endpoint, for users that are not converted yet.
+type Endpoint = run.Endpoint
 
-// The endpoints.
+// Names of package run, for users that are not converted yet.
 const (
-	Chat        Endpoint = "chat/completions"
-	Completions Endpoint = "completions"
-	Embeddings  Endpoint = "embeddings"
+	Chat        = run.ChatCompletions
+	Completions = run.Completions
+	Embeddings  = run.Embeddings
 )
 
-// Known tells whether a request's endpoint is one of this package.
-func Known(name string) (Endpoint, bool) {
-	e := Endpoint(name)
-	return e, e == Chat || e == Completions || e == Embeddings
-}
+// Known is for users that are not converted yet.
+func Known(name run.Endpoint) (run.Endpoint, bool) { return name, name.Relayed() }
 
 // Request is a body as far as it is read here.
 type Request struct {
-	Endpoint    Endpoint
+	Endpoint    run.Endpoint
 	Model       string
 	Stream      bool
 	Usage       bool   // of a stream: a last chunk is to tell it
@@ -37,7 +35,7 @@ type Request struct {
 
 // Decode reads the body of a POST to the endpoint. The error is always a 400 and names the first field at fault; nil means
 // success. The result aliases body.
-func Decode(e Endpoint, body []byte) (*Request, *fault.Error) {
+func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
 		return nil, err
@@ -73,18 +71,18 @@ func Decode(e Endpoint, body []byte) (*Request, *fault.Error) {
 }
 
 // known are the members that are looked at.
-var known = map[Endpoint][]string{
-	Chat:        {"model", "messages", "stream", "stream_options", "service_tier"},
-	Completions: {"model", "prompt", "stream", "stream_options", "service_tier"},
-	Embeddings:  {"model", "input", "service_tier"},
+var known = map[run.Endpoint][]string{
+	run.ChatCompletions: {"model", "messages", "stream", "stream_options", "service_tier"},
+	run.Completions:     {"model", "prompt", "stream", "stream_options", "service_tier"},
+	run.Embeddings:      {"model", "input", "service_tier"},
 }
 
 // required are the members that have to be there and not null. A completion without a prompt is one of whatever the upstream
 // starts with.
-var required = map[Endpoint][]string{
-	Chat:        {"model", "messages"},
-	Completions: {"model"},
-	Embeddings:  {"model", "input"},
+var required = map[run.Endpoint][]string{
+	run.ChatCompletions: {"model", "messages"},
+	run.Completions:     {"model"},
+	run.Embeddings:      {"model", "input"},
 }
 
 func (r *Request) read(name string, v raw.Value) (p *check.Problem) {
@@ -104,9 +102,6 @@ func (r *Request) read(name string, v raw.Value) (p *check.Problem) {
 	}
 	return p
 }
-
-// streams tells whether stream is a parameter of the endpoint; elsewhere it is an unknown field like any other.
-func (e Endpoint) streams() bool { return e != Embeddings }
 
 func messages(v raw.Value) *check.Problem {
 	if v.Kind() != raw.Array {
@@ -167,7 +162,7 @@ func includeUsage(v raw.Value) (bool, *check.Problem) {
 // whether the client wants to see it or not.
 func (r *Request) Upstream(model string) []byte {
 	body := r.body.With("model", raw.AppendText(nil, model))
-	if !r.Stream && r.Endpoint.streams() {
+	if !r.Stream && r.Endpoint.Streams() {
 		return body.With("stream", nil)
 	}
 	if r.Stream {

@@ -5,9 +5,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"windlass.dev/windlass/pkg/run"
 )
 
-func streamed(tb testing.TB, e Endpoint, body string) *Request {
+func streamed(tb testing.TB, e run.Endpoint, body string) *Request {
 	tb.Helper()
 	r, f := Decode(e, []byte(body))
 	if f != nil {
@@ -43,7 +44,7 @@ func TestUpstreamOfAStream(t *testing.T) {
 			`{"model":"up/1","messages":[{}],"stream_options":{"include_usage":true}}`,
 		},
 	} {
-		if got := string(streamed(t, Chat, tt.in).Upstream("up/1")); got != tt.want {
+		if got := string(streamed(t, run.ChatCompletions, tt.in).Upstream("up/1")); got != tt.want {
 			t.Errorf("%s: the upstream gets\n%s\nwant\n%s", tt.name, got, tt.want)
 		}
 	}
@@ -51,11 +52,11 @@ func TestUpstreamOfAStream(t *testing.T) {
 		`{"model":"m","messages":[{}],"stream":true,"stream_options":[]}`:                    "stream_options",
 		`{"model":"m","messages":[{}],"stream":true,"stream_options":{"include_usage":"y"}}`: "stream_options.include_usage",
 	} {
-		if _, f := Decode(Chat, []byte(body)); f == nil || f.Param != param || f.Code != "invalid_type" {
+		if _, f := Decode(run.ChatCompletions, []byte(body)); f == nil || f.Param != param || f.Code != "invalid_type" {
 			t.Errorf("%s is refused by %+v, want %s", body, f, param)
 		}
 	}
-	if r := streamed(t, Embeddings, `{"model":"m","input":"x","stream_options":1}`); r.Usage {
+	if r := streamed(t, run.Embeddings, `{"model":"m","input":"x","stream_options":1}`); r.Usage {
 		t.Errorf("embeddings have %+v", r)
 	}
 }
@@ -112,7 +113,7 @@ func TestStream(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := NewStream(streamed(t, Chat, tt.body))
+			s := NewStream(streamed(t, run.ChatCompletions, tt.body))
 			var got []string
 			told := int64(0)
 			for _, data := range tt.in {
@@ -131,7 +132,7 @@ func TestStream(t *testing.T) {
 		})
 	}
 	for _, data := range []string{``, `x`, `[]`, `{"error":{"message":"no"}}`} {
-		if chunk, err := NewStream(streamed(t, Chat, `{"model":"m","messages":[{}]}`)).Chunk([]byte(data)); !errors.Is(err, ErrMalformed) {
+		if chunk, err := NewStream(streamed(t, run.ChatCompletions, `{"model":"m","messages":[{}]}`)).Chunk([]byte(data)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q is the chunk %s, %v; want ErrMalformed", data, chunk, err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -30,8 +30,8 @@ func New(db *postgres.DB) *Store {
 type Answer struct {
 	ID         uuid.UUID
 	Tenant     string
-	Endpoint   string // as in store.NewRequest
-	Status     store.Status
+	Endpoint   run.Endpoint
+	Status     run.Status
 	Reason     string
 	Background bool
 	Stored     bool // else postgres.NilID may read it but who waits for it

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
@@ -17,8 +18,8 @@ func TestFindItems(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	rows := runtest.Line(t, s, 2)
-	hidden := runtest.InSettle(t, s, store.Completed, func(n *store.NewRequest) { n.Unstored = true })
-	runtest.Settle(t, s, hidden, store.Completed, false)
+	hidden := runtest.InSettle(t, s, run.Completed, func(n *store.NewRequest) { n.Unstored = true })
+	runtest.Settle(t, s, hidden, run.Completed, false)
 	queued := runtest.Accepted(t, s)
 	runtest.Conversation(t, s, 2)
 	newest := conversations.NewConversation{ID: uuid.Must(uuid.NewV7()), Tenant: runtest.Tenant, Metadata: []byte(`{}`), Items: []conversations.NewItem{{ID: "msg_2", Data: []byte("newest")}}}

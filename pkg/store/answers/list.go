@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/labels"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -25,7 +25,7 @@ const (
 // id between Above and Below that match every filter.
 type Query struct {
 	Tenant   string
-	Statuses []store.Status    // any of them; nil: all
+	Statuses []run.Status      // any of them; nil: all
 	Model    string            // empty: all
 	Metadata map[string]string // every pair
 	Parent   uuid.UUID         // what they continue directly; uuid.Nil: anything
@@ -180,7 +180,7 @@ func (s *Store) readPage(ctx context.Context, source listSource, q Query, a post
 	var found int
 	var cut uuid.UUID
 	all, err := postgres.Query(ctx, s.db, sql, a, func(row pgx.CollectableRow) (*Answer, error) {
-		n := Answer{Tenant: q.Tenant, Endpoint: store.Responses, Stored: true}
+		n := Answer{Tenant: q.Tenant, Endpoint: run.Responses, Stored: true}
 		return &n, row.Scan(&found, &cut, &n.ID, &n.Status, &n.Reason, &n.Background, &n.Streamed, &n.Live,
 			&n.CreatedAt, &n.FinishedAt, &n.Body, &n.Final)
 	})
@@ -211,5 +211,5 @@ func (q Query) statuses() []string {
 	if len(q.Statuses) == 0 {
 		return []string{"queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"}
 	}
-	return postgres.Column(q.Statuses, func(s store.Status) string { return string(s) })
+	return postgres.Column(q.Statuses, func(s run.Status) string { return string(s) })
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/labels"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -57,16 +57,16 @@ func BenchmarkListOfAMillion(b *testing.B) {
 		"newest":                func(*answers.Query) {},
 		"oldest":                func(q *answers.Query) { q.NewestFirst = false },
 		"hundred":               func(q *answers.Query) { q.Limit = 100 },
-		"failed":                func(q *answers.Query) { q.Statuses = []store.Status{store.Failed, store.Expired} },
+		"failed":                func(q *answers.Query) { q.Statuses = []run.Status{run.Failed, run.Expired} },
 		"model":                 func(q *answers.Query) { q.Model = "model-1" },
-		"failed of model":       func(q *answers.Query) { q.Model, q.Statuses = "model-1", []store.Status{store.Failed} },
-		"queued":                func(q *answers.Query) { q.Statuses = []store.Status{store.Queued} },
+		"failed of model":       func(q *answers.Query) { q.Model, q.Statuses = "model-1", []run.Status{run.Failed} },
+		"queued":                func(q *answers.Query) { q.Statuses = []run.Status{run.Queued} },
 		"common label":          func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod"} },
 		"rare label":            func(q *answers.Query) { q.Metadata = map[string]string{"customer": "\x05"} },
 		"common and rare label": func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod", "customer": "\x05"} },
 		"label nobody has":      func(q *answers.Query) { q.Metadata = map[string]string{"env": "test"} },
 		"failed with label": func(q *answers.Query) {
-			q.Metadata, q.Statuses = map[string]string{"env": "prod"}, []store.Status{store.Failed}
+			q.Metadata, q.Statuses = map[string]string{"env": "prod"}, []run.Status{run.Failed}
 		},
 		"two labels nobody has both of": func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod", "env ": "prod"} },
 	} {

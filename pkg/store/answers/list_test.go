@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -20,14 +21,14 @@ type listed struct {
 	id       uuid.UUID
 	tenant   string
 	model    string
-	status   store.Status
+	status   run.Status
 	metadata map[string]string
 	parent   uuid.UUID
 }
 
 var someParents = []uuid.UUID{uuid.New(), uuid.New()}
 
-var everyStatus = []store.Status{store.Queued, store.InProgress, store.Completed, store.Incomplete, store.Failed, store.Cancelled, store.Expired}
+var everyStatus = []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired}
 
 // addListed writes one that is drawn at random: few models and labels, so that many match.
 func addListed(t *testing.T, s *runtest.World, r *rand.Rand) listed {
@@ -49,9 +50,9 @@ func addListed(t *testing.T, s *runtest.World, r *rand.Rand) listed {
 	})
 	l.id = row.ID
 	switch l.status {
-	case store.Queued:
+	case run.Queued:
 		runtest.Exec(t, s, `UPDATE requests SET status = 'queued', live = false, check_at = NULL WHERE id = $1`, l.id)
-	case store.InProgress:
+	case run.InProgress:
 	default:
 		runtest.Exec(t, s, `UPDATE requests SET status = $2, finished_at = now(), live = false, check_at = NULL WHERE id = $1`, l.id, string(l.status))
 	}
@@ -206,11 +207,11 @@ func TestListedAnswers(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	queued := runtest.Accepted(t, s, func(n *store.NewRequest) { n.Background = true })
-	done := runtest.InSettle(t, s, store.Completed)
-	if err := s.Settle(t.Context(), store.Settlement{ID: done.ID, Epoch: done.Epoch, Status: store.Completed, Answer: []byte("answer")}); err != nil {
+	done := runtest.InSettle(t, s, run.Completed)
+	if err := s.Settle(t.Context(), store.Settlement{ID: done.ID, Epoch: done.Epoch, Status: run.Completed, Answer: []byte("answer")}); err != nil {
 		t.Fatal(err)
 	}
-	cancelled := runtest.Settled(t, s, store.Cancelled, true)
+	cancelled := runtest.Settled(t, s, run.Cancelled, true)
 	runtest.Accepted(t, s, func(n *store.NewRequest) { n.Unstored, n.Metadata = true, map[string]string{"a": "1"} })
 	runtest.Accepted(t, s, func(n *store.NewRequest) { n.Endpoint, n.Metadata = "chat/completions", map[string]string{"a": "1"} })
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/limits"
@@ -131,8 +132,8 @@ func TestAKeyOutlivesItsRequest(t *testing.T) {
 
 func settledWith(t *testing.T, s *runtest.World, key string) uuid.UUID {
 	t.Helper()
-	r := runtest.InSettle(t, s, store.Completed, func(n *store.NewRequest) { n.Once = runtest.Key(key) })
-	runtest.Settle(t, s, r, store.Completed, false)
+	r := runtest.InSettle(t, s, run.Completed, func(n *store.NewRequest) { n.Once = runtest.Key(key) })
+	runtest.Settle(t, s, r, run.Completed, false)
 	return r.ID
 }
 

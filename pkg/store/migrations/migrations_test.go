@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -48,7 +48,7 @@ func TestMigrate(t *testing.T) {
 	if _, err := migrations.Apply(t.Context(), url); err != nil {
 		t.Errorf("Migrate once more: %v", err)
 	}
-	if got := runtest.Look(t, s, id); got.Status != store.Queued {
+	if got := runtest.Look(t, s, id); got.Status != run.Queued {
 		t.Errorf("after the repeated migration the request is %s, want queued", got.Status)
 	}
 	if err := migrations.Check(t.Context(), url); err != nil {

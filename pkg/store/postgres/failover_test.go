@@ -225,7 +225,7 @@ func TestFailover(t *testing.T) {
 			readOnly(t, admin, true)
 			first.set(tt.dies)
 			if tt.cut {
-				run(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				execSQL(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 					WHERE datname = current_database() AND application_name = 'windlass'`)
 			}
 			<-time.After(1500 * time.Millisecond) // the outage: longer than a request is kept waiting
@@ -260,13 +260,13 @@ func TestFailover(t *testing.T) {
 func readOnly(t *testing.T, admin *pgx.Conn, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "on", false: "off"}[on]
-	run(t, admin, `DO $$ BEGIN
+	execSQL(t, admin, `DO $$ BEGIN
 		EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+state+`', current_database()); END $$`)
 	if on {
-		run(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '25006'; END $$;
+		execSQL(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '25006'; END $$;
 			CREATE TRIGGER refuse BEFORE INSERT ON requests FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	} else {
-		run(t, admin, `DROP FUNCTION refuse CASCADE`)
+		execSQL(t, admin, `DROP FUNCTION refuse CASCADE`)
 	}
 }
 

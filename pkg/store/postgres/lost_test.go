@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -32,7 +33,7 @@ func blocker(t *testing.T, dbURL string) *pgx.Conn {
 	return conn
 }
 
-func run(t *testing.T, conn *pgx.Conn, sql string) {
+func execSQL(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -70,12 +71,15 @@ type attempt struct {
 func attempts(t *testing.T, s, other *runtest.World) []attempt {
 	n := runtest.NewRequest()
 	turn, raised, retried := runtest.Claimed(t, other), runtest.Claimed(t, other), runtest.Claimed(t, other)
-	tools, decided, done := runtest.InTools(t, other, 1), runtest.InSettle(t, other, store.Completed), runtest.Settled(t, other, store.Failed, true)
+	tools, decided, done := runtest.InTools(t, other, 1), runtest.InSettle(t, other, run.Completed), runtest.Settled(t, other, run.Failed, true)
 	return []attempt{
 		{"Accept", func(ctx context.Context) error { _, err := s.Accept(ctx, n); return err }},
-		{"Claim", func(ctx context.Context) error { _, err := s.Claim(ctx, []store.Slots{{"none", 1}}); return err }},
+		{"Claim", func(ctx context.Context) error {
+			_, err := s.Claim(ctx, []store.Slots{{Lane: "none", Free: 1}})
+			return err
+		}},
 		{"CommitTurn", func(ctx context.Context) error {
-			_, err := s.CommitTurn(ctx, turn, store.TurnCommit{Fence: runtest.FenceOf(turn), Steps: runtest.NewSteps(2)})
+			_, err := s.CommitTurn(ctx, turn, run.TurnCommit{Fence: runtest.FenceOf(turn), Steps: runtest.NewSteps(2)})
 			return err
 		}},
 		{"Raise", func(ctx context.Context) error { _, err := s.Raise(ctx, runtest.FenceOf(raised), true); return err }},
@@ -91,14 +95,14 @@ func attempts(t *testing.T, s, other *runtest.World) []attempt {
 			return err
 		}},
 		{"Settle", func(ctx context.Context) error {
-			return s.Settle(ctx, store.Settlement{ID: decided.ID, Epoch: decided.Epoch, Status: store.Completed, Answer: []byte("{}")})
+			return s.Settle(ctx, store.Settlement{ID: decided.ID, Epoch: decided.Epoch, Status: run.Completed, Answer: []byte("{}")})
 		}},
 		{"Finish", func(ctx context.Context) error { return s.Finish(ctx, done.ID) }},
 		{"Answer", func(ctx context.Context) error { _, err := s.Answers.Read(ctx, runtest.Tenant, tools.ID); return err }},
 		{"Load", func(ctx context.Context) error { _, err := s.Load(ctx, tools.ID); return err }},
 		{"Look", func(ctx context.Context) error { _, err := s.Look(ctx, tools.ID); return err }},
 		{"Overdue", func(ctx context.Context) error { _, err := s.Overdue(ctx, 10); return err }},
-		{"Postpone", func(ctx context.Context) error { return s.Postpone(ctx, []store.Row{tools}) }},
+		{"Postpone", func(ctx context.Context) error { return s.Postpone(ctx, []run.Row{tools}) }},
 		{"Alarm", func(ctx context.Context) error { _, err := s.Alarm(ctx); return err }},
 		{"Finished", func(ctx context.Context) error { _, err := s.Answers.Finished(ctx, nil); return err }},
 	}
@@ -110,7 +114,7 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 	s := runtest.OpenAt(t, dbURL)
 	other := blocker(t, dbURL)
 	for _, a := range attempts(t, s, s) {
-		run(t, other, lockAllSQL)
+		execSQL(t, other, lockAllSQL)
 		failed := make(chan error, 1)
 		go func() { failed <- a.do(t.Context()) }()
 		endWaiting(t, other)
@@ -122,7 +126,7 @@ func TestLostConnectionIsRepeated(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s has not returned 10 s after the end of its session", a.name)
 		}
-		run(t, other, `ROLLBACK`)
+		execSQL(t, other, `ROLLBACK`)
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)
 		}
@@ -135,7 +139,7 @@ func TestLockHeldTooLong(t *testing.T) {
 	s := runtest.OpenAt(t, dbURL)
 	all := attempts(t, s, s)[:8]
 	other := blocker(t, dbURL)
-	run(t, other, lockAllSQL)
+	execSQL(t, other, lockAllSQL)
 	var wg sync.WaitGroup
 	start := time.Now()
 	for _, a := range all {
@@ -149,7 +153,7 @@ func TestLockHeldTooLong(t *testing.T) {
 	if took := time.Since(start); took > 2*postgres.StatementTimeout {
 		t.Errorf("the calls took %s, want less than %s", took, 2*postgres.StatementTimeout)
 	}
-	run(t, other, `ROLLBACK`)
+	execSQL(t, other, `ROLLBACK`)
 	for _, a := range all {
 		if err := a.do(t.Context()); err != nil {
 			t.Errorf("%s, repeated: %v", a.name, err)

@@ -73,7 +73,7 @@ func TestDocumentedRole(t *testing.T) {
 // guardedRequest is one with an idempotency key and limits.
 func guardedRequest() store.NewRequest {
 	n := runtest.NewRequest()
-	n.Once, n.Limits = runtest.Key("k"), limits.Limits{Requests: limits.Rate{60, 60}, InFlight: 10}
+	n.Once, n.Limits = runtest.Key("k"), limits.Limits{Requests: limits.Rate{PerMinute: 60, Burst: 60}, InFlight: 10}
 	return n
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/runtest"
 )
@@ -41,10 +42,10 @@ SELECT count(*) FILTER (WHERE id = $1) || ' of ' || count(*) FROM
 func TestDeleteLeavesWhatIsNotToBeDeleted(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
-	hidden := runtest.InSettle(t, s, store.Completed, func(n *store.NewRequest) { n.Unstored = true })
-	runtest.Settle(t, s, hidden, store.Completed, false)
+	hidden := runtest.InSettle(t, s, run.Completed, func(n *store.NewRequest) { n.Unstored = true })
+	runtest.Settle(t, s, hidden, run.Completed, false)
 	all := map[string]uuid.UUID{
-		"queued": runtest.Accepted(t, s), "in progress": runtest.InTools(t, s, 1).ID, "decided": runtest.InSettle(t, s, store.Completed).ID,
+		"queued": runtest.Accepted(t, s), "in progress": runtest.InTools(t, s, 1).ID, "decided": runtest.InSettle(t, s, run.Completed).ID,
 		"not stored": hidden.ID, "unknown": uuid.New(),
 	}
 	before := runtest.Dump(t, s)

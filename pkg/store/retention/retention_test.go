@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/pkg/store/runtest"
@@ -40,8 +41,8 @@ func done(t *testing.T, s *runtest.World, change ...func(*store.NewRequest)) uui
 	t.Helper()
 	r := runtest.InTools(t, s, 1, append(change, func(n *store.NewRequest) { n.Streamed, n.Metadata = true, map[string]string{"a": "1"} })...)
 	r = runtest.CommitResults(t, s, runtest.Results(r)...)[0]
-	r = runtest.Commit(t, s, r, store.TurnCommit{Outcome: store.Completed, Output: []byte("said")})
-	o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: store.Completed, Answer: []byte("answer"), AfterWork: true}
+	r = runtest.Commit(t, s, r, run.TurnCommit{Outcome: run.Completed, Output: []byte("said")})
+	o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Completed, Answer: []byte("answer"), AfterWork: true}
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestPurgeTakesWhatEndedLongAgo(t *testing.T) {
 	// Old, but not to be purged yet: what has not ended, what has after-work to be done, what ended a moment ago.
 	late := aged(t, s, done(t, s))
 	runtest.Exec(t, s, `UPDATE requests SET finished_at = now() WHERE id = $1`, late)
-	left = append(left, aged(t, s, runtest.Accepted(t, s)), aged(t, s, runtest.Claimed(t, s).ID), aged(t, s, runtest.Settled(t, s, store.Completed, true).ID), late)
+	left = append(left, aged(t, s, runtest.Accepted(t, s)), aged(t, s, runtest.Claimed(t, s).ID), aged(t, s, runtest.Settled(t, s, run.Completed, true).ID), late)
 	left = append(left, done(t, s))
 	slices.SortFunc(left, compareIDs)
 	w := retention.Page{}
@@ -176,8 +177,8 @@ func TestEraseTakesPayloadsOfWhatIsNotStored(t *testing.T) {
 	done(t, s, unstored)
 	keyed := finishedBefore(t, s, done(t, s, unstored, func(n *store.NewRequest) { n.Once = runtest.Key("k") }))
 	runtest.Claimed(t, s, unstored)
-	waiting := runtest.InSettle(t, s, store.Completed, unstored)
-	runtest.Settle(t, s, waiting, store.Completed, true)
+	waiting := runtest.InSettle(t, s, run.Completed, unstored)
+	runtest.Settle(t, s, waiting, run.Completed, true)
 	finishedBefore(t, s, waiting.ID)
 	const payloadsSQL = `
 SELECT count(*) FROM (SELECT request_id FROM bodies UNION ALL

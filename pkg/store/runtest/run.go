@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/idempotency"
@@ -47,7 +48,7 @@ func Accepted(tb testing.TB, w *World, change ...func(*store.NewRequest)) uuid.U
 func Overdue(n *store.NewRequest) { n.Timeout = -time.Second }
 
 // Claimed returns a request whose first model call is due.
-func Claimed(tb testing.TB, w *World, change ...func(*store.NewRequest)) store.Row {
+func Claimed(tb testing.TB, w *World, change ...func(*store.NewRequest)) run.Row {
 	tb.Helper()
 	id := Accepted(tb, w, append(change, func(n *store.NewRequest) { n.Lane = "lane-of-" + n.ID.String() })...)
 	rows, err := w.Claim(tb.Context(), []store.Slots{{Lane: "lane-of-" + id.String(), Free: 1}})
@@ -58,27 +59,27 @@ func Claimed(tb testing.TB, w *World, change ...func(*store.NewRequest)) store.R
 }
 
 // InTools returns a request whose turn waits for n tool calls.
-func InTools(tb testing.TB, w *World, n int, change ...func(*store.NewRequest)) store.Row {
+func InTools(tb testing.TB, w *World, n int, change ...func(*store.NewRequest)) run.Row {
 	tb.Helper()
 	r := Claimed(tb, w, change...)
-	return Commit(tb, w, r, store.TurnCommit{Steps: NewSteps(n)})
+	return Commit(tb, w, r, run.TurnCommit{Steps: NewSteps(n)})
 }
 
 // InSettle returns a request whose outcome is decided.
-func InSettle(tb testing.TB, w *World, outcome store.Status, change ...func(*store.NewRequest)) store.Row {
+func InSettle(tb testing.TB, w *World, outcome run.Status, change ...func(*store.NewRequest)) run.Row {
 	tb.Helper()
 	r := Claimed(tb, w, change...)
-	return Commit(tb, w, r, store.TurnCommit{Outcome: outcome, Reason: "because"})
+	return Commit(tb, w, r, run.TurnCommit{Outcome: outcome, Reason: "because"})
 }
 
 // Settled returns a request in a terminal status, whose after-work is due if live.
-func Settled(tb testing.TB, w *World, status store.Status, live bool) store.Row {
+func Settled(tb testing.TB, w *World, status run.Status, live bool) run.Row {
 	tb.Helper()
-	var r store.Row
+	var r run.Row
 	switch status {
-	case store.Cancelled:
+	case run.Cancelled:
 		r = InTools(tb, w, 2)
-	case store.Expired:
+	case run.Expired:
 		r = InTools(tb, w, 2, Overdue)
 	default:
 		r = InSettle(tb, w, status)
@@ -88,7 +89,7 @@ func Settled(tb testing.TB, w *World, status store.Status, live bool) store.Row 
 }
 
 // Settle settles a request.
-func Settle(tb testing.TB, w *World, r store.Row, status store.Status, live bool) {
+func Settle(tb testing.TB, w *World, r run.Row, status run.Status, live bool) {
 	tb.Helper()
 	o := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: status, AfterWork: live}
 	if err := w.Settle(tb.Context(), o); err != nil {
@@ -97,7 +98,7 @@ func Settle(tb testing.TB, w *World, r store.Row, status store.Status, live bool
 }
 
 // Commit commits a turn of a request.
-func Commit(tb testing.TB, w *World, r store.Row, t store.TurnCommit) store.Row {
+func Commit(tb testing.TB, w *World, r run.Row, t run.TurnCommit) run.Row {
 	tb.Helper()
 	t.Fence, t.Model = FenceOf(r), r.Model
 	after, err := w.CommitTurn(tb.Context(), r, t)
@@ -108,7 +109,7 @@ func Commit(tb testing.TB, w *World, r store.Row, t store.TurnCommit) store.Row 
 }
 
 // Look reads a row.
-func Look(tb testing.TB, w *World, id uuid.UUID) store.Row {
+func Look(tb testing.TB, w *World, id uuid.UUID) run.Row {
 	tb.Helper()
 	r, err := w.Look(tb.Context(), id)
 	if err != nil {
@@ -118,7 +119,7 @@ func Look(tb testing.TB, w *World, id uuid.UUID) store.Row {
 }
 
 // Steps reads the audit trail of a request of [Tenant].
-func Steps(tb testing.TB, w *World, id uuid.UUID) []store.Step {
+func Steps(tb testing.TB, w *World, id uuid.UUID) []run.Step {
 	tb.Helper()
 	all, err := w.Steps(tb.Context(), Tenant, id)
 	if err != nil {
@@ -128,17 +129,17 @@ func Steps(tb testing.TB, w *World, id uuid.UUID) []store.Step {
 }
 
 // FenceOf returns the fence of a row's turn.
-func FenceOf(r store.Row) store.Fence {
-	return store.Fence{ID: r.ID, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt}
+func FenceOf(r run.Row) run.Fence {
+	return run.Fence{ID: r.ID, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt}
 }
 
 // NewSteps returns n tool calls with indexes from 1.
-func NewSteps(n int) []store.NewStep {
-	out := make([]store.NewStep, n)
+func NewSteps(n int) []run.NewStep {
+	out := make([]run.NewStep, n)
 	for i := range out {
 		input := fmt.Appendf(nil, `{"n":%d}`, i+1)
 		sum := sha256.Sum256(input)
-		out[i] = store.NewStep{
+		out[i] = run.NewStep{
 			Index: i + 1, Name: "search", Pool: "default", CallID: fmt.Sprintf("call_%d", i+1), Input: input, InputHash: sum[:],
 		}
 	}
@@ -146,7 +147,7 @@ func NewSteps(n int) []store.NewStep {
 }
 
 // ResultOf returns the result of one tool call.
-func ResultOf(r store.Row, step store.Step) store.ToolResult {
+func ResultOf(r run.Row, step run.Step) store.ToolResult {
 	return store.ToolResult{
 		ID: r.ID, Epoch: r.Epoch, Turn: step.Turn, Index: step.Index, Attempt: step.Attempt, CallID: step.CallID,
 		InputHash: step.InputHash, Output: []byte("found"), Took: time.Millisecond,
@@ -154,18 +155,18 @@ func ResultOf(r store.Row, step store.Step) store.ToolResult {
 }
 
 // Results returns the results of all tool calls of a row.
-func Results(r store.Row) []store.ToolResult {
-	return postgres.Column(r.Steps, func(step store.Step) store.ToolResult { return ResultOf(r, step) })
+func Results(r run.Row) []store.ToolResult {
+	return postgres.Column(r.Steps, func(step run.Step) store.ToolResult { return ResultOf(r, step) })
 }
 
 // CommitResults commits results and returns the rows that they moved.
-func CommitResults(tb testing.TB, w *World, all ...store.ToolResult) []store.Row {
+func CommitResults(tb testing.TB, w *World, all ...store.ToolResult) []run.Row {
 	tb.Helper()
 	turned, err := w.CommitResults(tb.Context(), all)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return postgres.Column(turned, func(p store.Progress) store.Row { return p.Row })
+	return postgres.Column(turned, func(p store.Progress) run.Row { return p.Row })
 }
 
 // WantErr fails the test unless got is want and no outage.
@@ -251,17 +252,17 @@ func State(tb testing.TB, w *World, id uuid.UUID, ids ...string) conversations.S
 
 // Line returns n completed requests of one turn each, each continuing the one
 // before.
-func Line(tb testing.TB, w *World, n int) []store.Row {
+func Line(tb testing.TB, w *World, n int) []run.Row {
 	tb.Helper()
-	rows := make([]store.Row, n)
+	rows := make([]run.Row, n)
 	parent := uuid.Nil
 	for i := range rows {
 		r := Claimed(tb, w, func(n *store.NewRequest) { n.Parent, n.Body = parent, fmt.Appendf(nil, "body %d", i) })
 		if r.Parent != parent {
-			tb.Fatalf("the claimed row continues %s, want %s", r.Parent, parent)
+			tb.Fatalf("the claimed row continues %s, want %s", uuid.UUID(r.Parent), parent)
 		}
-		Commit(tb, w, r, store.TurnCommit{Outcome: store.Completed, Output: fmt.Appendf(nil, "output %d", i)})
-		o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: store.Completed, Answer: fmt.Appendf(nil, "answer %d", i)}
+		Commit(tb, w, r, run.TurnCommit{Outcome: run.Completed, Output: fmt.Appendf(nil, "output %d", i)})
+		o := store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Completed, Answer: fmt.Appendf(nil, "answer %d", i)}
 		if err := w.Settle(tb.Context(), o); err != nil {
 			tb.Fatal(err)
 		}

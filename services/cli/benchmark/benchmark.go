@@ -45,6 +45,7 @@ func (c *Command) Run(ctx context.Context) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	cfg := bench.Config{
+		Scenarios:   c.Scenario,
 		Concurrency: c.Concurrency, Runs: c.Runs, Time: time.Duration(c.Seconds * float64(time.Second)), Think: c.Think, Dialect: c.Dialect,
 		JSON: c.Out, Dir: c.Data, PGBin: c.PGBin, CPUProfile: c.CPUProfile, PgBouncer: c.PgBouncer,
 		Self: []string{self, "bench-part"}, Progress: os.Stderr,
@@ -53,13 +54,6 @@ func (c *Command) Run(ctx context.Context) error {
 		return bench.RunStreams(ctx, bench.Streams{
 			Config: cfg, Streams: c.Streams, Rate: c.Rate, Time: cfg.Time, Slow: c.SlowReaders,
 		}, os.Stdout)
-	}
-	for _, name := range c.Scenario {
-		s, err := bench.ParseScenario(name)
-		if err != nil {
-			return err
-		}
-		cfg.Scenarios = append(cfg.Scenarios, s)
 	}
 	return bench.Run(ctx, cfg, os.Stdout)
 }

@@ -24,16 +24,12 @@ func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b3, err := bench.ParseScenario("B3")
-	if err != nil {
-		t.Fatal(err)
-	}
 	report := filepath.Join(t.TempDir(), "report.json")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
 	err = bench.Run(ctx, bench.Config{
-		Scenarios: []bench.Scenario{b3}, Concurrency: []int{2}, Runs: 4, Time: time.Minute, JSON: report, Dir: dir,
+		Scenarios: []string{"B3"}, Concurrency: []int{2}, Runs: 4, Time: time.Minute, JSON: report, Dir: dir,
 		Quiet: 100 * time.Millisecond,
 		Self:  []string{os.Args[0], "bench-part"},
 	}, &out)
@@ -70,15 +66,9 @@ func TestScenariosBehindPgBouncer(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := bench.Config{
+		Scenarios:   []string{"B1", "B2", "B3"},
 		Concurrency: []int{4}, Runs: 8, Time: time.Minute, Dir: dir, Quiet: 100 * time.Millisecond, PgBouncer: true,
 		Self: []string{os.Args[0], "bench-part"},
-	}
-	for _, name := range []string{"B1", "B2", "B3"} {
-		s, err := bench.ParseScenario(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Scenarios = append(cfg.Scenarios, s)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

@@ -16,8 +16,6 @@
 package compaction
 
 const (
-	// Endpoint is that of requests that compact a history, as in store.NewRequest.
-	Endpoint = "responses/compact"
 	// Item is the type of a compaction item.
 	Item = "compaction"
 	// Trigger is the type of an input item that asks for a compaction. It comes last, and says nothing to a model.

@@ -7,16 +7,13 @@ package dispatch
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -28,7 +25,7 @@ type Publisher struct {
 
 // Publish publishes what each row needs. repeat marks the commands as published before; it is false only for who has just
 // committed the row. accepted counts the commands that were not queued or in flight already.
-func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) (accepted int, err error) {
+func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (accepted int, err error) {
 	var msgs []bus.Message
 	for _, r := range rows {
 		msgs = append(msgs, p.due(r, repeat)...)
@@ -44,18 +41,18 @@ func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...store.Row) 
 }
 
 // due is the row's messages.
-func (p Publisher) due(r store.Row, repeat bool) []bus.Message {
+func (p Publisher) due(r run.Row, repeat bool) []bus.Message {
 	deadline := timestamppb.New(time.Now().Add(r.Remaining))
 	switch r.Next() {
-	case store.RunTurn:
+	case run.RunTurn:
 		return []bus.Message{bus.Turn(&stepv1.TurnCommand{
 			Identity: identity(r, 0, r.Attempt), Lane: r.Lane, Repeat: repeat, DeadlineTime: deadline,
 		}).WithTrace(r.Trace)}
-	case store.RunFinal:
+	case run.RunFinal:
 		return []bus.Message{bus.Final(&stepv1.FinalCommand{
-			RequestId: BusID(r.ID), Epoch: uint32(r.Epoch), Repeat: repeat,
+			RequestId: run.Hex(r.ID), Epoch: uint32(r.Epoch), Repeat: repeat,
 		}).WithTrace(r.Trace)}
-	case store.RunTools:
+	case run.RunTools:
 		var msgs []bus.Message
 		for _, s := range r.Steps {
 			if s.DueIn > 0 {
@@ -64,36 +61,27 @@ func (p Publisher) due(r store.Row, repeat bool) []bus.Message {
 			id := identity(r, s.Index, s.Attempt)
 			msgs = append(msgs, bus.Tool(&stepv1.ToolCommand{
 				Identity: id, Tenant: r.Tenant, Pool: s.Pool, Tool: s.Name, CallId: s.CallID, Arguments: s.Input,
-				InputHash: s.InputHash, IdempotencyKey: IdempotencyKey(r.ID, s.Turn, s.Index, s.CallID),
+				InputHash: s.InputHash, IdempotencyKey: run.IdempotencyKey(r.ID, s.Turn, s.Index, s.CallID),
 				DispatchToken: p.Key.Token(id, s.CallID), Repeat: repeat, DeadlineTime: deadline,
 			}).WithTrace(r.Trace))
 		}
 		return msgs
-	case store.Nothing, store.WaitUntil:
+	case run.Nothing, run.WaitUntil:
 	}
 	return nil
 }
 
-func identity(r store.Row, index, attempt int) *stepv1.StepIdentity {
+func identity(r run.Row, index, attempt int) *stepv1.StepIdentity {
 	return &stepv1.StepIdentity{
-		RequestId: BusID(r.ID), Epoch: uint32(r.Epoch), Turn: uint32(r.Turn), Index: uint32(index), Attempt: uint32(attempt),
+		RequestId: run.Hex(r.ID), Epoch: uint32(r.Epoch), Turn: uint32(r.Turn), Index: uint32(index), Attempt: uint32(attempt),
 	}
 }
 
-// BusID is a request's id in subjects and messages: 32 hexadecimal digits.
-func BusID(id uuid.UUID) string { return hex.EncodeToString(id[:]) }
-
-// CreatedAt is when the request was accepted, by the clock of the gateway that made its id: the time clients see, the same in every
-// answer and before any row is read.
-func CreatedAt(id uuid.UUID) time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(append([]byte{0, 0}, id[:6]...))))
-}
-
-// RequestID reads what BusID wrote.
-func RequestID(s string) (uuid.UUID, error) {
-	var id uuid.UUID
-	if b, err := hex.DecodeString(s); err != nil || copy(id[:], b) != len(id) || len(b) != len(id) {
-		return id, fmt.Errorf("request id %q is not 32 hexadecimal digits", s)
-	}
-	return id, nil
-}
+// Names of package run, for users that are not converted yet.
+var (
+	BusID          = run.Hex
+	RequestID      = run.ParseHex
+	CreatedAt      = run.CreatedAt
+	IdempotencyKey = run.IdempotencyKey
+	InputHash      = run.InputHash
+)

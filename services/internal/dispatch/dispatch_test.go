@@ -1,13 +1,9 @@
 package dispatch
 
 import (
-	"bytes"
-	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -35,40 +31,20 @@ func TestKeyHoldsOnlyItsOwnTokens(t *testing.T) {
 	}
 }
 
-func TestIdempotencyKeyNamesTheCallAndNotTheAttempt(t *testing.T) {
-	t.Parallel()
-	id := uuid.Must(uuid.NewV7())
-	key := IdempotencyKey(id, 1, 2, "call_1")
-	if key != IdempotencyKey(id, 1, 2, "call_1") || !strings.HasPrefix(key, "wl_") {
-		t.Errorf("key %q is not stable", key)
-	}
-	for _, other := range []string{
-		IdempotencyKey(id, 2, 2, "call_1"), IdempotencyKey(id, 1, 3, "call_1"),
-		IdempotencyKey(id, 1, 2, "call_2"), IdempotencyKey(uuid.Must(uuid.NewV7()), 1, 2, "call_1"),
-	} {
-		if other == key {
-			t.Error("two calls share a key")
-		}
-	}
-	if bytes.Equal(InputHash("a", []byte("bc")), InputHash("ab", []byte("c"))) {
-		t.Error("two inputs share a hash")
-	}
-}
-
 func TestDueFollowsTheRow(t *testing.T) {
 	t.Parallel()
-	row := store.Row{ID: uuid.Must(uuid.NewV7()), Status: store.InProgress, Live: true, Epoch: 1, Turn: 2, Attempt: 1}
+	row := run.Row{ID: run.ID{1}, Status: run.InProgress, Live: true, Epoch: 1, Turn: 2, Attempt: 1}
 	for name, tt := range map[string]struct {
-		change func(*store.Row)
+		change func(*run.Row)
 		want   int
 	}{
-		"a model turn is one command":          {func(r *store.Row) { r.Stage = store.StageModel }, 1},
-		"a parked turn is none":                {func(r *store.Row) { r.Stage, r.DueIn = store.StageModel, 5 }, 0},
-		"tools are one each, but parked ones":  {func(r *store.Row) { r.Stage, r.Steps = store.StageTools, []store.Step{{}, {}, {DueIn: 1}} }, 2},
-		"a decided row is a final":             {func(r *store.Row) { r.Stage = store.StageSettle }, 1},
-		"a terminal row with after-work":       {func(r *store.Row) { r.Status = store.Cancelled }, 1},
-		"a terminal row without after-work":    {func(r *store.Row) { r.Status, r.Live = store.Completed, false }, 0},
-		"a queued row is the claim's business": {func(r *store.Row) { r.Status, r.Live = store.Queued, false }, 0},
+		"a model turn is one command":          {func(r *run.Row) { r.Stage = run.StageModel }, 1},
+		"a parked turn is none":                {func(r *run.Row) { r.Stage, r.DueIn = run.StageModel, 5 }, 0},
+		"tools are one each, but parked ones":  {func(r *run.Row) { r.Stage, r.Steps = run.StageTools, []run.Step{{}, {}, {DueIn: 1}} }, 2},
+		"a decided row is a final":             {func(r *run.Row) { r.Stage = run.StageSettle }, 1},
+		"a terminal row with after-work":       {func(r *run.Row) { r.Status = run.Cancelled }, 1},
+		"a terminal row without after-work":    {func(r *run.Row) { r.Status, r.Live = run.Completed, false }, 0},
+		"a queued row is the claim's business": {func(r *run.Row) { r.Status, r.Live = run.Queued, false }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,33 +55,4 @@ func TestDueFollowsTheRow(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestRequestIDReadsWhatBusIDWrote(t *testing.T) {
-	t.Parallel()
-	id := uuid.Must(uuid.NewV7())
-	if got, err := RequestID(BusID(id)); err != nil || got != id {
-		t.Errorf("RequestID(BusID(%s)) = %s, %v", id, got, err)
-	}
-	for _, bad := range []string{"", "zz", BusID(id)[:30], BusID(id) + "00"} {
-		if _, err := RequestID(bad); err == nil {
-			t.Errorf("RequestID(%q) is no error", bad)
-		}
-	}
-}
-
-// FuzzRequestID: an id is what BusID wrote, in either case, and nothing else is one.
-func FuzzRequestID(f *testing.F) {
-	for _, s := range []string{"01890a5dac96774bbcceb302099a8057", "", "*", "01890A5DAC96774BBCCEB302099A8057", "01890a5d-ac96-774b-bcce-b302099a8057", "0x"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		id, err := RequestID(text)
-		if err == nil && !strings.EqualFold(BusID(id), text) {
-			t.Errorf("%q is read as %s", text, BusID(id))
-		}
-		if err != nil && (len(text) == 32 && strings.Trim(text, "0123456789abcdef") == "") {
-			t.Errorf("%q is refused: %v", text, err)
-		}
-	})
 }

@@ -4,10 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
-
-	"github.com/google/uuid"
 
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
@@ -43,23 +40,4 @@ func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
 // Holds tells whether token was made with this key for this attempt.
 func (k Key) Holds(token []byte, id *stepv1.StepIdentity, callID string) bool {
 	return hmac.Equal(token, k.Token(id, callID))
-}
-
-// IdempotencyKey is the key a tool sees. It is the same for every attempt of a call, whatever the epoch.
-func IdempotencyKey(request uuid.UUID, turn, index int, callID string) string {
-	h := sha256.New()
-	h.Write(request[:])
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(turn)))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(index)))
-	h.Write([]byte(callID))
-	return "wl_" + hex.EncodeToString(h.Sum(nil)[:24])
-}
-
-// InputHash is what a result must echo to be committed to a step: the hash of tool name and arguments.
-func InputHash(tool string, arguments []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte(tool))
-	h.Write([]byte{0})
-	h.Write(arguments)
-	return h.Sum(nil)
 }

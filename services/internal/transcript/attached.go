@@ -2,11 +2,9 @@ package transcript
 
 import (
 	"encoding/json"
-	"strings"
 
-	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
 )
 
 // AttachedMark is in every record of a turn to whose items an upstream attached
@@ -14,8 +12,8 @@ import (
 var AttachedMark = []byte(`"own":{`)
 
 // Said names the turns that a conversation's items were said in.
-func Said(conversation []Ancestor) []store.TurnKey {
-	var keys []store.TurnKey
+func Said(conversation []Ancestor) []run.TurnKey {
+	var keys []run.TurnKey
 	for _, a := range conversation {
 		for _, t := range a.Turns {
 			if k, ok := t.key(); ok {
@@ -26,7 +24,7 @@ func Said(conversation []Ancestor) []store.TurnKey {
 	return keys
 }
 
-func (t Turn) key() (k store.TurnKey, ok bool) {
+func (t Turn) key() (k run.TurnKey, ok bool) {
 	if len(t.Items) == 0 {
 		return k, false
 	}
@@ -38,7 +36,7 @@ func (t Turn) key() (k store.TurnKey, ok bool) {
 // records of its turns have. An item that is not in its turn's record gets
 // nothing, and neither does a turn whose record cannot be read: what was said is
 // there in any case.
-func Attach(conversation []Ancestor, records map[store.TurnKey][]byte) {
+func Attach(conversation []Ancestor, records map[run.TurnKey][]byte) {
 	for _, a := range conversation {
 		for i := range a.Turns {
 			k, ok := a.Turns[i].key()
@@ -55,17 +53,13 @@ func Attach(conversation []Ancestor, records map[store.TurnKey][]byte) {
 // attach takes over what a record has of the turn's items. An item has the same
 // place in both; a hosted call's type differs, so only the place is compared.
 func (t *Turn) attach(r Record) {
-	place := func(it item.Item) string {
-		_, place, _ := strings.Cut(it.ID, "_")
-		return place
-	}
 	at := make(map[string]int, len(r.Items))
 	for i, it := range r.Items {
-		at[place(it)] = i
+		at[itemid.Place(it.ID)] = i
 	}
 	t.Origin, t.Own = r.Origin, make(map[int]json.RawMessage, len(r.Own))
 	for i, it := range t.Items {
-		if from, ok := at[place(it)]; ok && r.Own[from] != nil {
+		if from, ok := at[itemid.Place(it.ID)]; ok && r.Own[from] != nil {
 			t.Own[i] = r.Own[from]
 		}
 	}

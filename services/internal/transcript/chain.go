@@ -1,5 +1,6 @@
-// Package transcript is what a request has become so far: its turns, each with what the model said and what the tools answered. The
-// orchestrator rebuilds the next model call from it, the finalizer the answer.
+// Package transcript is what a request has become so far: its turns, each with
+// what the model said and what the tools answered. The orchestrator rebuilds
+// the next model call from it, the finalizer the answer.
 package transcript
 
 import (
@@ -8,16 +9,17 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// Record is what a model step leaves as its output: the turn's items, with call ids unique in the request, and its usage.
+// Record is what a model step leaves as its output: the turn's items, with call
+// ids unique in the request, and its usage.
 type Record struct {
 	Items []item.Item
 	Usage responses.Usage
-	// Origin is the upstream that the turn came from (registry.Upstream.Origin);
-	// empty in records of older versions.
+	// Origin is the upstream that the turn came from
+	// (registry.Upstream.Origin); empty in records of older versions.
 	Origin string
 	// Own is what the upstream attached to the items, by index in Items: see
 	// model.Output.Own. Items without have no entry.
@@ -65,53 +67,25 @@ func ReadRecord(b []byte) (Record, error) {
 // Turn is one turn whose model call is recorded.
 type Turn struct {
 	Record
-	Tools map[string]store.Step // by call id; calls of the client's own tools have none
+	Tools map[string]run.Step // by call id; calls of the client's own tools have none
 }
 
-// Compacted tells whether the turn is one in which the history was compacted, and no more.
+// Compacted tells whether the turn is one in which the history was compacted,
+// and no more.
 func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
-func Turns(c store.Chain) ([]Turn, error) {
-	var turns []Turn
-	for _, s := range c.Steps {
-		switch {
-		case s.Index > 0 && len(turns) > 0:
-			turns[len(turns)-1].Tools[s.CallID] = s
-		case s.Index == 0 && s.State == store.StepDone:
-			r, err := ReadRecord(s.Output)
-			if err != nil {
-				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
-			}
-			turns = append(turns, Turn{Record: r, Tools: make(map[string]store.Step)})
-		}
-	}
-	return turns, nil
-}
+func Turns(c run.Chain) ([]Turn, error) { return (*Memo)(nil).Turns(c) }
 
-// Ancestor is an earlier response that the request continues, as a model sees it. Its instructions are not part of it: those
-// hold for one response.
+// Ancestor is an earlier response that the request continues, as a model sees
+// it. Its instructions are not part of it: those hold for one response.
 type Ancestor struct {
 	Input []item.Item
 	Turns []Turn
 }
 
-// Ancestors reads earlier responses, in the order they come in.
-func Ancestors(chains []store.Chain) ([]Ancestor, error) {
-	all := make([]Ancestor, len(chains))
-	for i, c := range chains {
-		request, fault := responses.Decode(c.Body)
-		if fault != nil {
-			return nil, fmt.Errorf("read the body of ancestor %s: %w", c.ID, fault)
-		}
-		turns, err := Turns(c)
-		if err != nil {
-			return nil, fmt.Errorf("read ancestor %s: %w", c.ID, err)
-		}
-		all[i] = Ancestor{Input: request.Input, Turns: turns}
-	}
-	return all, nil
-}
+// Ancestors reads earlier responses, in the order given.
+func Ancestors(chains []run.Chain) ([]Ancestor, error) { return (*Memo)(nil).Ancestors(chains) }
 
 // Usage is the sum over the turns.
 func Usage(turns []Turn) responses.Usage {
@@ -122,41 +96,8 @@ func Usage(turns []Turn) responses.Usage {
 	return u
 }
 
-// Failure is why an attempt or a step failed, as stored beside it and shown in the audit trail.
-type Failure struct {
-	Code       string `json:"code"`
-	Message    string `json:"message"`
-	HTTPStatus int    `json:"http_status,omitempty"`
-	Attempt    int    `json:"attempt,omitempty"`
-	// RetryAfterMS is how long the one who failed asked to be left alone.
-	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
-	// Own is the failure in an upstream's own words, as OpenAI writes an error, where a client is to get those.
-	Own json.RawMessage `json:"own,omitempty"`
-}
+// Names of package run, for users that are not converted yet.
+type Failure = run.Failure
 
-// Encode is the failure as it is stored.
-func (f Failure) Encode() []byte {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic(err) // strings and integers always encode
-	}
-	return b
-}
-
-// ReadFailure reads what Encode wrote; unreadable bytes are a failure without a name.
-func ReadFailure(b []byte) Failure {
-	var f Failure
-	if err := json.Unmarshal(b, &f); err != nil || f.Code == "" {
-		return Failure{Code: "server_error", Message: "The step failed."}
-	}
-	return f
-}
-
-// ForModel is the text a model sees in place of a tool's output.
-func (f Failure) ForModel() []byte {
-	b, err := json.Marshal(map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return b
-}
+// ReadFailure is run.ReadFailure.
+var ReadFailure = run.ReadFailure

@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 func encode(tb testing.TB, r Record) []byte {
@@ -20,8 +20,8 @@ func encode(tb testing.TB, r Record) []byte {
 	return b
 }
 
-func model(tb testing.TB, turn int, r Record) store.Step {
-	return store.Step{Turn: turn, Kind: "model", State: store.StepDone, Output: encode(tb, r)}
+func model(tb testing.TB, turn int, r Record) run.Step {
+	return run.Step{Turn: turn, Kind: "model", State: run.StepDone, Output: encode(tb, r)}
 }
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
@@ -63,12 +63,12 @@ func TestTurns(t *testing.T) {
 	t.Parallel()
 	first := Record{Usage: responses.Usage{InputTokens: 1, OutputTokens: 2}}
 	second := Record{Usage: responses.Usage{InputTokens: 10, OutputTokens: 20}}
-	tool := func(turn, index int, id string) store.Step {
-		return store.Step{Turn: turn, Index: index, Kind: "tool", CallID: id, State: store.StepDone, Output: []byte(id)}
+	tool := func(turn, index int, id string) run.Step {
+		return run.Step{Turn: turn, Index: index, Kind: "tool", CallID: id, State: run.StepDone, Output: []byte(id)}
 	}
-	turns, err := Turns(store.Chain{Steps: []store.Step{
+	turns, err := Turns(run.Chain{Steps: []run.Step{
 		model(t, 1, first), tool(1, 1, "a"), tool(1, 2, "b"), model(t, 2, second), tool(2, 1, "c"),
-		{Turn: 3, Kind: "model", State: store.StepDispatched},
+		{Turn: 3, Kind: "model", State: run.StepDispatched},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestTurns(t *testing.T) {
 func TestTurnsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, output := range []string{``, `{`, `[]`, `{"items":[{"type":"message"}],"usage":{}}`, `{"items":{},"usage":{}}`} {
-		c := store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: []byte(output)}}}
+		c := run.Chain{Steps: []run.Step{{Turn: 1, State: run.StepDone, Output: []byte(output)}}}
 		if turns, err := Turns(c); err == nil {
 			t.Errorf("%s is read as %+v", output, turns)
 		}
@@ -104,40 +104,19 @@ func TestTurnsThatCannotBeRead(t *testing.T) {
 func TestAncestors(t *testing.T) {
 	t.Parallel()
 	said := Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "a"})}}
-	good := store.Chain{Body: []byte(`{"model":"m","instructions":"no","input":"hi"}`), Steps: []store.Step{model(t, 1, said)}}
-	all, err := Ancestors([]store.Chain{good, good})
+	good := run.Chain{Body: []byte(`{"model":"m","instructions":"no","input":"hi"}`), Steps: []run.Step{model(t, 1, said)}}
+	all, err := Ancestors([]run.Chain{good, good})
 	if err != nil || len(all) != 2 || len(all[1].Input) != 1 || len(all[1].Turns) != 1 || len(all[1].Turns[0].Items) != 1 {
 		t.Errorf("Ancestors = %+v, %v; want two with an input and a turn each", all, err)
 	}
-	for what, change := range map[string]func(*store.Chain){
-		"body": func(c *store.Chain) { c.Body = []byte(`{`) },
-		"turn": func(c *store.Chain) { c.Steps = []store.Step{{Turn: 1, State: store.StepDone, Output: []byte(`{`)}} },
+	for what, change := range map[string]func(*run.Chain){
+		"body": func(c *run.Chain) { c.Body = []byte(`{`) },
+		"turn": func(c *run.Chain) { c.Steps = []run.Step{{Turn: 1, State: run.StepDone, Output: []byte(`{`)}} },
 	} {
 		bad := good
 		change(&bad)
-		if all, err := Ancestors([]store.Chain{good, bad}); err == nil {
+		if all, err := Ancestors([]run.Chain{good, bad}); err == nil {
 			t.Errorf("a broken %s is read as %+v", what, all)
 		}
-	}
-}
-
-func TestFailures(t *testing.T) {
-	t.Parallel()
-	f := Failure{
-		Code: "http_500", Message: "a \"b\"\u0000", HTTPStatus: 500, Attempt: 2, RetryAfterMS: 3, Own: []byte(`{"message":"a"}`),
-	}
-	if diff := cmp.Diff(f, ReadFailure(f.Encode())); diff != "" {
-		t.Errorf("a failure is read as another (-written +read):\n%s", diff)
-	}
-	for _, b := range []string{``, `null`, `{}`, `{"message":"x"}`, `oops`} {
-		if got := ReadFailure([]byte(b)); got.Code != "server_error" || got.Message == "" {
-			t.Errorf("%q is read as %+v, want a server_error with a message", b, got)
-		}
-	}
-	var seen struct {
-		Error struct{ Code, Message string }
-	}
-	if err := json.Unmarshal(f.ForModel(), &seen); err != nil || seen.Error.Code != f.Code || seen.Error.Message != f.Message {
-		t.Errorf("the model sees %s (%v)", f.ForModel(), err)
 	}
 }

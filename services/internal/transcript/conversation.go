@@ -6,8 +6,9 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
+	"windlass.dev/windlass/pkg/store/conversations"
 )
 
 // Conversation reads what a conversation holds, as a model sees it: as the earlier responses that said it. What one turn said stays
@@ -29,7 +30,7 @@ func Conversation(data [][]byte) ([]Ancestor, error) {
 		case !said:
 			a.Input = append(a.Input, it)
 		case turn != last:
-			a.Turns = append(a.Turns, Turn{Tools: make(map[string]store.Step)})
+			a.Turns = append(a.Turns, Turn{Tools: make(map[string]run.Step)})
 			fallthrough
 		default:
 			a.Turns[len(a.Turns)-1].add(it)
@@ -49,10 +50,10 @@ func (t *Turn) add(it item.Item) {
 	call := item.Call{
 		ID: it.ID, Status: "completed", CallID: CallID(it.ID), Name: it.Name, Arguments: it.Arguments(),
 	}
-	step := store.Step{Kind: "tool", Name: it.Name, CallID: call.CallID, State: store.StepDone}
+	step := run.Step{Kind: "tool", Name: it.Name, CallID: call.CallID, State: run.StepDone}
 	text, ok := it.Output()
 	if step.Output = []byte(text); !ok {
-		step.State, step.Output = store.StepFailed, []byte(it.Error())
+		step.State, step.Output = run.StepFailed, []byte(it.Error())
 	}
 	t.Items = append(t.Items, call.Function())
 	t.Tools[call.CallID] = step
@@ -62,14 +63,14 @@ func (t *Turn) add(it item.Item) {
 // is longer.
 func CallID(itemID string) string {
 	sum := sha256.Sum256([]byte(itemID))
-	return "call_" + hex.EncodeToString(sum[:12])
+	return string(run.ToolCallPrefix) + hex.EncodeToString(sum[:12])
 }
 
 // Kept is items as a conversation keeps them. Each has an id.
-func Kept(items []item.Item) []store.NewItem {
-	all := make([]store.NewItem, len(items))
+func Kept(items []item.Item) []conversations.NewItem {
+	all := make([]conversations.NewItem, len(items))
 	for i, it := range items {
-		all[i] = store.NewItem{ID: it.ID, Data: it.JSON()}
+		all[i] = conversations.NewItem{ID: it.ID, Data: it.JSON()}
 		switch it.Type {
 		case "function_call":
 			all[i].Calls = []byte(it.CallID)

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run/itemid"
+	"windlass.dev/windlass/pkg/store/conversations"
 )
 
 // sketch writes ancestors down in one line each.
@@ -41,7 +41,7 @@ func TestConversation(t *testing.T) {
 	first, second := uuid.New(), uuid.New()
 	output := "four"
 	hosted := func(r uuid.UUID, turn, place int, failure string) item.Item {
-		c := item.Call{ID: itemid.Output("mcp", r, turn, place), Status: "completed", ServerLabel: "windlass", Name: "add", Arguments: "{}"}
+		c := item.Call{ID: itemid.Output("mcp_call", r, turn, place), Status: "completed", ServerLabel: "windlass", Name: "add", Arguments: "{}"}
 		if c.Error = failure; failure == "" {
 			c.Output = &output
 		}
@@ -50,13 +50,13 @@ func TestConversation(t *testing.T) {
 	message := func(id, role string) item.Item {
 		return item.Message(id, role, "completed", item.Part{Type: "output_text", Text: "x"})
 	}
-	function := item.Call{ID: itemid.Output("fc", first, 1, 3), Status: "completed", CallID: "c", Name: "ask"}.Function()
+	function := item.Call{ID: itemid.Output("function_call", first, 1, 3), Status: "completed", CallID: "c", Name: "ask"}.Function()
 	all := []item.Item{
 		message("msg_own", "user"),
-		item.Reasoning{ID: itemid.Output("rs", first, 1, 0), Text: "hm"}.Item(), hosted(first, 1, 1, ""), hosted(first, 1, 2, "No."), function,
-		hosted(first, 2, 0, ""), message(itemid.Output("msg", first, 3, 0), "assistant"),
+		item.Reasoning{ID: itemid.Output("reasoning", first, 1, 0), Text: "hm"}.Item(), hosted(first, 1, 1, ""), hosted(first, 1, 2, "No."), function,
+		hosted(first, 2, 0, ""), message(itemid.Output("message", first, 3, 0), "assistant"),
 		item.FunctionOutput("fco_own", "c", "completed", "1"), message("msg_"+strings.Repeat("0", 32)+"_in0001", "user"),
-		message(itemid.Output("msg", second, 1, 0), "assistant"),
+		message(itemid.Output("message", second, 1, 0), "assistant"),
 	}
 	var data [][]byte
 	for _, it := range all {
@@ -97,7 +97,7 @@ func TestKept(t *testing.T) {
 	t.Parallel()
 	call := item.Call{ID: "fc_1", Status: "completed", CallID: "a\x00", Name: "f"}.Function()
 	output := item.FunctionOutput("fco_1", "a\x00", "completed", "1")
-	want := []store.NewItem{{ID: "fc_1", Calls: []byte("a\x00"), Data: call.JSON()}, {ID: "fco_1", Answers: []byte("a\x00"), Data: output.JSON()}}
+	want := []conversations.NewItem{{ID: "fc_1", Calls: []byte("a\x00"), Data: call.JSON()}, {ID: "fco_1", Answers: []byte("a\x00"), Data: output.JSON()}}
 	if diff := cmp.Diff(want, Kept([]item.Item{call, output})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

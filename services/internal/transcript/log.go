@@ -7,8 +7,7 @@ import (
 	"unicode"
 
 	"go.uber.org/zap"
-
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 const (
@@ -22,17 +21,17 @@ const (
 	maxSearched = 2 << 20
 )
 
-// LogFields returns the failure as fields of a log line: code, status and
+// LogFields returns a failure as fields of a log line: code, status and
 // error. Upstreams like to quote what they refuse, and logs hold no prompts and
 // no outputs, so what the error's text has in common with the request is left
 // out.
-func (f Failure) LogFields(c store.Chain) []zap.Field {
+func LogFields(f run.Failure, c run.Chain) []zap.Field {
 	return []zap.Field{
 		zap.String("code", f.Code), zap.Int("status", f.HTTPStatus), zap.String("error", withoutQuotes(f.Message, c)),
 	}
 }
 
-func withoutQuotes(message string, c store.Chain) string {
+func withoutQuotes(message string, c run.Chain) string {
 	size := len(c.Body)
 	for _, s := range c.Steps {
 		size += len(s.Output)
@@ -57,7 +56,7 @@ func oneLine(text string) string {
 }
 
 // said is every text of the request that a client, a model or a tool wrote.
-func said(c store.Chain) []byte {
+func said(c run.Chain) []byte {
 	var all bytes.Buffer
 	var body map[string]any
 	if json.Unmarshal(c.Body, &body) == nil {

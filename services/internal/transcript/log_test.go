@@ -5,15 +5,14 @@ import (
 	"testing"
 
 	"go.uber.org/zap/zapcore"
-
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestLogsOfFailuresQuoteNoRequest(t *testing.T) {
 	t.Parallel()
-	c := store.Chain{
+	c := run.Chain{
 		Body:  []byte(`{"model":"m","max_output_tokens":5,"instructions":"Keep the launch code.","input":[{"role":"user","content":[{"type":"input_text","text":"my \"PIN\" is 4711 0815 1234"}]}]}`),
-		Steps: []store.Step{{Output: []byte(`{"items":[{"text":"the vault is behind the painting"}]}`)}},
+		Steps: []run.Step{{Output: []byte(`{"items":[{"text":"the vault is behind the painting"}]}`)}},
 	}
 	for _, tt := range []struct{ name, message, want string }{
 		{"plain words", "Unsupported parameter: 'max_output_tokens' is not supported.", "Unsupported parameter: 'max_output_tokens' is not supported."},
@@ -28,7 +27,7 @@ func TestLogsOfFailuresQuoteNoRequest(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			enc := zapcore.NewMapObjectEncoder()
-			for _, f := range (Failure{Code: "invalid_prompt", HTTPStatus: 400, Message: tt.message}).LogFields(c) {
+			for _, f := range LogFields(run.Failure{Code: "invalid_prompt", HTTPStatus: 400, Message: tt.message}, c) {
 				f.AddTo(enc)
 			}
 			if got := enc.Fields["error"]; got != tt.want {
@@ -36,7 +35,7 @@ func TestLogsOfFailuresQuoteNoRequest(t *testing.T) {
 			}
 		})
 	}
-	huge := store.Chain{Body: []byte(`{"input":"` + strings.Repeat("a", maxSearched) + `"}`)}
+	huge := run.Chain{Body: []byte(`{"input":"` + strings.Repeat("a", maxSearched) + `"}`)}
 	if got := withoutQuotes("words", huge); got != "" {
 		t.Errorf("the error of a huge request is logged as %q, want no text", got)
 	}

@@ -2,14 +2,13 @@ package transcript
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/itemid"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
@@ -28,20 +27,20 @@ func Output(turns []Turn) []item.Item {
 }
 
 // ran is the step of a call that ran here.
-func (t Turn) ran(it item.Item) (store.Step, bool) {
+func (t Turn) ran(it item.Item) (run.Step, bool) {
 	step, ok := t.Tools[it.CallID]
 	return step, ok && it.Type == "function_call"
 }
 
-func hosted(it item.Item, s store.Step) item.Item {
+func hosted(it item.Item, s run.Step) item.Item {
 	call := item.Call{
-		ID: "mcp" + strings.TrimPrefix(it.ID, "fc"), Status: "completed", ServerLabel: toolset.ServerLabel,
+		ID: itemid.Retype(it.ID, "function_call", "mcp_call"), Status: "completed", ServerLabel: toolset.ServerLabel,
 		Name: it.Name, Arguments: it.Arguments(),
 	}
 	switch {
 	case it.Status == "incomplete":
 		call.Status = "incomplete"
-	case s.State == store.StepFailed:
+	case s.State == run.StepFailed:
 		call.Status, call.Error = "failed", ReadFailure(s.Error).Message
 	default:
 		text := string(s.Output)
@@ -58,7 +57,7 @@ type Keyed struct {
 
 // Progress is the event that a hosted call has come to its end, given the place of its item.
 func Progress(request uuid.UUID, turn, place int, failed bool) Keyed {
-	at := event.Place{ItemID: itemid.Output("mcp", request, turn, place), Output: place}
+	at := event.Place{ItemID: itemid.Output("mcp_call", request, turn, place), Output: place}
 	return Keyed{fmt.Sprintf("ran-%d", place), event.Progress(at, failed)}
 }
 
@@ -75,7 +74,7 @@ func Ran(turns []Turn) []Keyed {
 	last := turns[len(turns)-1]
 	for i, it := range last.Items {
 		step, ran := last.ran(it)
-		if !ran || step.State == store.StepDispatched { // a request that was cancelled ends with open calls
+		if !ran || step.State == run.StepDispatched { // a request that was cancelled ends with open calls
 			continue
 		}
 		it = hosted(it, step)

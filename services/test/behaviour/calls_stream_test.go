@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -117,7 +118,7 @@ func archivedCalls(t *testing.T, s *stack.Stack) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	st := store.New(db)
+	st := answers.New(db)
 	for _, plan := range []mock.Plan{
 		{Seed: 9780, Text: "one two three"}, {Seed: 9781, Text: "one two three", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}},
 	} {
@@ -127,7 +128,7 @@ func archivedCalls(t *testing.T, s *stack.Stack) {
 			t.Fatal(err)
 		}
 		eventually(t, "the end of the after-work", func() bool {
-			a, err := st.Answer(t.Context(), "default", id)
+			a, err := st.Read(t.Context(), "default", id)
 			return err == nil && a.Status.Terminal() && !a.Live
 		})
 		archive, err := st.Events(t.Context(), "default", id)

@@ -54,8 +54,13 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		},
 		{"tool-runner has no database", imports{toolMain: {store}}, []string{toolMain + " -> " + store}},
 		{
-			"responses imports the standard library only",
-			imports{responses: {"encoding/json", responses + "/event", "golang.org/x/text/language", own + "pkg/registry"}},
+			"run imports the standard library only",
+			imports{vocabulary + "/itemid": {vocabulary, "github.com/google/uuid"}},
+			[]string{vocabulary + "/itemid -> github.com/google/uuid"},
+		},
+		{
+			"responses imports the standard library and run only",
+			imports{responses: {"encoding/json", responses + "/event", vocabulary, "golang.org/x/text/language", own + "pkg/registry"}},
 			[]string{responses + " -> golang.org/x/text/language", responses + " -> " + own + "pkg/registry"},
 		},
 		{

@@ -9,6 +9,7 @@ const (
 	bus        = own + "pkg/bus"
 	store      = own + "pkg/store"
 	responses  = own + "pkg/responses"
+	vocabulary = own + "pkg/run"
 	gateway    = own + "services/gateway"
 	toolRunner = own + "services/tool-runner"
 	toolMain   = own + "services/cmd/tool-runner"
@@ -40,6 +41,7 @@ var support = []string{
 // pure packages decide and translate. They reach neither NATS nor Postgres.
 var pure = []string{
 	responses,
+	vocabulary,
 	own + "pkg/registry",
 	own + "pkg/near",
 	own + "services/internal/openapi",
@@ -55,7 +57,15 @@ var pure = []string{
 // package imports only packages of the layers before its own, so that the
 // packages of one layer do not import each other.
 var layers = [][]string{
-	{"hints", "origins", "catalog", "audit"},
+	{"audit", "hints", "origins", "query", "tenants"},
+	{"httpapi"},
+	{"auth", "catalog", "wait"},
+	{"adminapi", "admission", "render"},
+	{"history", "stream"},
+	{"answer"},
+	{"chatapi", "conversationapi", "idempotency"},
+	{"responseapi"},
+	{"socket"},
 }
 
 // rule is one thing that ARCHITECTURE.md says about who may import whom. A path
@@ -72,7 +82,8 @@ var rules = []rule{
 	{"only bus and dev import the NATS server", importedBy(natsServer, append(commands, bus)...)},
 	{"only store imports pgx", importedBy(pgx, store)},
 	{"tool-runner has no database", unreachable([]string{toolRunner, toolMain}, store, pgx)},
-	{"responses imports the standard library only", standardOnly(responses)},
+	{"run imports the standard library only", standardOnly(vocabulary)},
+	{"responses imports the standard library and run only", standardOnly(responses, vocabulary)},
 	{"pure packages reach neither NATS nor Postgres", unreachable(pure, bus, store, natsClient, natsServer, pgx)},
 	{"services do not import each other", separate(services)},
 	{"services/internal imports no service", unreachable([]string{internal}, services...)},

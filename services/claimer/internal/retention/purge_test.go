@@ -14,10 +14,11 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -32,7 +33,7 @@ func ended(t *testing.T, w *worker.Worker, url string, change ...func(*store.New
 		id[i] = byte(ms >> (40 - 8*i))
 	}
 	claimertest.Accept(t, w, append(change, func(n *store.NewRequest) { n.ID = id })...)
-	if err := w.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: store.Cancelled}); err != nil {
+	if err := w.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: run.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	var n1 int
@@ -86,7 +87,8 @@ windlass_purged_requests_total{kind="rows"} 37
 	}
 }
 
-// A purge that is ended in the middle has done whole batches, and the next one goes on.
+// A purge that is ended in the middle has done whole batches, and the next one
+// goes on.
 func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	t.Parallel()
 	url := claimertest.Database(t)
@@ -97,7 +99,7 @@ func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	ctx, kill := context.WithCancel(t.Context())
 	p := newPurges(w, Periods{Stored: time.Hour})[0]
 	step, steps := p.deleteBatch, 0
-	p.batch, p.deleteBatch = 4, func(ctx context.Context, most int) ([]store.Purged, bool, error) {
+	p.batch, p.deleteBatch = 4, func(ctx context.Context, most int) ([]retention.Purged, bool, error) {
 		if steps++; steps == 3 {
 			kill()
 		}
@@ -135,12 +137,12 @@ func TestWalksComeBack(t *testing.T) {
 	}
 	oldest := ids[0]
 	for _, id := range ids {
-		if dispatch.BusID(id) < dispatch.BusID(oldest) {
+		if run.Hex(id) < run.Hex(oldest) {
 			oldest = id
 		}
 	}
 	set("0", oldest)
-	rows := &walk{store: w.Store, period: time.Hour}
+	rows := &walk{store: retention.New(w.DB), period: time.Hour}
 	purged := 0
 	round := func() {
 		t.Helper()
@@ -179,7 +181,7 @@ func TestBatchesOfAPurge(t *testing.T) {
 			t.Errorf("after %d in %s come %d, want %d", tt.batch, tt.took, got, tt.want)
 		}
 	}
-	failing := &purge{Worker: claimertest.Worker(t, claimertest.Database(t)), kind: "rows", batch: 8, deleteBatch: func(context.Context, int) ([]store.Purged, bool, error) {
+	failing := &purge{Worker: claimertest.Worker(t, claimertest.Database(t)), kind: "rows", batch: 8, deleteBatch: func(context.Context, int) ([]retention.Purged, bool, error) {
 		return nil, true, errors.New("it took too long")
 	}}
 	if failing.run(t.Context()); failing.batch != 4 {
@@ -187,7 +189,8 @@ func TestBatchesOfAPurge(t *testing.T) {
 	}
 }
 
-// What tools gave a request is taken from the bus as well, while that may still hold it.
+// What tools gave a request is taken from the bus as well, while that may still
+// hold it.
 func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	t.Parallel()
 	w := claimertest.Worker(t, claimertest.Database(t))
@@ -198,12 +201,12 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	}{{time.Hour, true, 0}, {time.Hour, false, 1}, {bus.StepMaxAge + 1, true, 1}} {
 		row := claimertest.Claim(t, w) // its command is what the bus holds here
 		p := &purge{Worker: w, kind: "payloads", period: tt.kept}
-		p.eraseFromBus(t.Context(), []store.Purged{{ID: row.ID, Tools: tt.tools}})
+		p.eraseFromBus(t.Context(), []retention.Purged{{ID: row.ID, Tools: tt.tools}})
 		waiting, _, err := w.Bus.LaneLoad(t.Context(), "m")
 		if err != nil || waiting != tt.left {
 			t.Errorf("kept for %s, tools %v: the bus holds %d, %v, want %d", tt.kept, tt.tools, waiting, err, tt.left)
 		}
-		if err := w.Bus.Erase(t.Context(), dispatch.BusID(row.ID)); err != nil {
+		if err := w.Bus.Erase(t.Context(), run.Hex(row.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}
