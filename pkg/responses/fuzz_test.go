@@ -7,6 +7,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // maxFault bounds an error's envelope: it quotes what was sent, and never all of it.
@@ -39,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 		if open, err := Open(links(c.Input)); err == nil {
 			_ = c.Answers(open) // must not panic
 		}
-		got := Response{ID: "resp_1", Request: c, Status: Completed, CreatedAt: at, Output: c.Input}.JSON()
+		got := Response{ID: "resp_1", Request: c, Status: run.Completed, CreatedAt: at, Output: c.Input}.JSON()
 		if !json.Valid(got) || bytes.ContainsAny(got, "\r\n") {
 			t.Fatalf("Decode(%q) is echoed as %q", b, got)
 		}

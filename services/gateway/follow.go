@@ -197,7 +197,7 @@ func (f *follower) terminal(a *store.Answer) error {
 	if err != nil {
 		return f.lose(faultOf(err))
 	}
-	status := responses.Status(a.Status)
+	status := a.Status
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -45,10 +46,10 @@ func render(a *store.Answer) ([]byte, error) {
 
 // object is the response object of a request without output. Expired, which clients don't know, is a failure.
 func object(c *responses.Create, id uuid.UUID, status store.Status) []byte {
-	r := responses.Response{ID: publicID(id), Request: c, Status: responses.Status(status), CreatedAt: dispatch.CreatedAt(id)}
+	r := responses.Response{ID: publicID(id), Request: c, Status: status, CreatedAt: dispatch.CreatedAt(id)}
 	if status == store.Expired {
-		r.Status = responses.Failed
-		r.Failure = &responses.Failure{
+		r.Status = run.Failed
+		r.Failure = &run.Failure{
 			Code: "deadline_exceeded", Message: "The response was not completed before its deadline.",
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
@@ -64,9 +64,9 @@ func (s *server) routes() map[string]map[string]handler {
 		"/v1/responses/{id}/cancel":      {http.MethodPost: s.cancel},
 		"/v1/responses/{id}/input_items": {http.MethodGet: s.inputItems},
 		"/v1/responses/{id}/steps":       {http.MethodGet: s.steps},
-		"/v1/chat/completions":           {http.MethodPost: s.oneCall(relay.Chat)},
-		"/v1/completions":                {http.MethodPost: s.oneCall(relay.Completions)},
-		"/v1/embeddings":                 {http.MethodPost: s.oneCall(relay.Embeddings)},
+		"/v1/chat/completions":           {http.MethodPost: s.oneCall(run.ChatCompletions)},
+		"/v1/completions":                {http.MethodPost: s.oneCall(run.Completions)},
+		"/v1/embeddings":                 {http.MethodPost: s.oneCall(run.Embeddings)},
 		"/v1/requests/{id}/steps":        {http.MethodGet: s.callSteps},
 		"/v1/conversations":              {http.MethodPost: s.createConversation},
 		"/v1/conversations/{id}": {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -179,10 +180,10 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 // warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: publicID(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
+		ID: publicID(n.ID), Request: c, Status: run.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
-	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))
+	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
 	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {

@@ -29,16 +29,13 @@ func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %d bytes: %w", ErrMalformed, len(body), err)
 	}
-	list := "choices"
-	if e == run.Embeddings {
-		list = "data"
-	}
-	if entries := v.Field(list); entries.Kind() != raw.Array || entries.Len() == 0 {
-		return Answer{}, fmt.Errorf("%w: it has no %s", ErrMalformed, list)
+	form := forms[e]
+	if entries := v.Field(form.list); entries.Kind() != raw.Array || entries.Len() == 0 {
+		return Answer{}, fmt.Errorf("%w: it has no %s", ErrMalformed, form.list)
 	}
 	a := Answer{body: v}
 	a.InputTokens, a.OutputTokens = used(v.Field("usage"))
-	if e == run.Embeddings { // some upstreams count what they return there, which nobody pays for
+	if !form.outputs {
 		a.OutputTokens = 0
 	}
 	return a, nil
@@ -82,7 +79,7 @@ func (a Answer) JSON(model string) []byte {
 // all that it says and then its end, and the usage at last if the request wants it.
 func (a Answer) Chunks(r *Request) [][]byte {
 	base := a.body.With("model", raw.AppendText(nil, r.Model)).With("usage", nil)
-	if r.Endpoint == run.ChatCompletions {
+	if forms[r.Endpoint].messages {
 		base = base.With("object", raw.Value(`"chat.completion.chunk"`))
 	}
 	var all [][]byte
@@ -93,7 +90,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 		if c.Field("index").Kind() != raw.Int {
 			c = c.With("index", raw.Value(strconv.Itoa(i)))
 		}
-		if r.Endpoint != run.ChatCompletions {
+		if !forms[r.Endpoint].messages {
 			all = append(all, base.With("choices", list(c)))
 			continue
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
-	"windlass.dev/windlass/pkg/run"
 )
 
 // Stream is an upstream's answer that comes in chunks. The counts are those of the last chunk that told some. It is not safe for
@@ -64,7 +63,7 @@ func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 		if i > 0 {
 			all = append(all, ',')
 		}
-		if s.request.Endpoint == run.ChatCompletions && c.Kind() == raw.Object && c.Field("delta").Kind() != raw.Object {
+		if forms[s.request.Endpoint].messages && c.Kind() == raw.Object && c.Field("delta").Kind() != raw.Object {
 			mended = true
 			delta := raw.Value("{}")
 			if message := c.Field("message"); message.Kind() == raw.Object {

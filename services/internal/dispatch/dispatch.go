@@ -76,12 +76,3 @@ func identity(r run.Row, index, attempt int) *stepv1.StepIdentity {
 		RequestId: run.Hex(r.ID), Epoch: uint32(r.Epoch), Turn: uint32(r.Turn), Index: uint32(index), Attempt: uint32(attempt),
 	}
 }
-
-// Names of package run, for users that are not converted yet.
-var (
-	BusID          = run.Hex
-	RequestID      = run.ParseHex
-	CreatedAt      = run.CreatedAt
-	IdempotencyKey = run.IdempotencyKey
-	InputHash      = run.InputHash
-)

@@ -6,6 +6,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
@@ -13,12 +14,12 @@ import (
 // client sees them at once.
 func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 	r := responses.Response{
-		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),
+		ID: "resp_" + dispatch.BusID(id), Request: request, Status: run.InProgress, CreatedAt: dispatch.CreatedAt(id),
 	}
 	if !request.Background {
 		return []event.Event{event.Response("response.created", r.JSON())}
 	}
-	r.Status = responses.Queued
+	r.Status = run.Queued
 	object := r.JSON()
 	return []event.Event{event.Response("response.created", object), event.Response("response.queued", object)}
 }
@@ -27,7 +28,7 @@ func Opening(id uuid.UUID, request *responses.Create) []event.Event {
 // final object.
 func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event.Event {
 	r := responses.Response{
-		ID: "resp_" + dispatch.BusID(id), Request: request, Status: responses.InProgress, CreatedAt: dispatch.CreatedAt(id),
+		ID: "resp_" + dispatch.BusID(id), Request: request, Status: run.InProgress, CreatedAt: dispatch.CreatedAt(id),
 	}
 	events := append(Opening(id, request), event.Response("response.in_progress", r.JSON()))
 	for i, it := range output {
@@ -37,9 +38,9 @@ func Replay(id uuid.UUID, request *responses.Create, output []item.Item) []event
 }
 
 // Terminal is the last event of a stream: the final object, under the name that clients know for its status.
-func Terminal(status responses.Status, object []byte) event.Event {
+func Terminal(status run.Status, object []byte) event.Event {
 	switch status {
-	case responses.Completed, responses.Incomplete:
+	case run.Completed, run.Incomplete:
 		return event.Response("response."+string(status), object)
 	}
 	return event.Response("response.failed", object) // there is no response.cancelled

@@ -41,7 +41,7 @@ func hosted(it item.Item, s run.Step) item.Item {
 	case it.Status == "incomplete":
 		call.Status = "incomplete"
 	case s.State == run.StepFailed:
-		call.Status, call.Error = "failed", ReadFailure(s.Error).Message
+		call.Status, call.Error = "failed", run.ReadFailure(s.Error).Message
 	default:
 		text := string(s.Output)
 		call.Output = &text

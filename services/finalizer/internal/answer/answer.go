@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -28,7 +29,7 @@ func Assemble(c store.Chain, now time.Time) ([]byte, error) {
 	}
 	usage := transcript.Usage(turns)
 	r := responses.Response{
-		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
+		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: c.Outcome,
 		CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
@@ -38,7 +39,7 @@ func Assemble(c store.Chain, now time.Time) ([]byte, error) {
 		r.Reason = c.Reason
 	case store.Failed:
 		f := LastFailure(c)
-		r.Failure = &responses.Failure{Code: f.Code, Message: f.Message}
+		r.Failure = &run.Failure{Code: f.Code, Message: f.Message}
 	default:
 		return nil, fmt.Errorf("the outcome %q is not one that the finalizer settles", c.Outcome)
 	}
@@ -59,8 +60,8 @@ func LastFailure(c store.Chain) transcript.Failure {
 // read.
 func Unreadable(c store.Chain) []byte {
 	return responses.Response{
-		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
+		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: run.Failed,
 		CreatedAt: dispatch.CreatedAt(c.ID),
-		Failure:   &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
+		Failure:   &run.Failure{Code: "server_error", Message: "The request's record cannot be read."},
 	}.JSON()
 }

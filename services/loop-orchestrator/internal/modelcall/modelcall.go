@@ -15,7 +15,6 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -46,16 +45,23 @@ type Caller struct {
 // caller fills in the fence. A *model.CallError is the model's failure; other
 // errors are causes of ctx or errors of the store.
 func (m *Caller) Call(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
-	if endpoint, ok := relay.Known(c.Endpoint); ok {
-		return m.relay(ctx, c, endpoint)
+	work := c.Endpoint.Work()
+	switch work {
+	case run.WorkRelay:
+		return m.relay(ctx, c, c.Endpoint)
+	case run.WorkUnknown: // another version of the gateway accepted it
+		return store.TurnCommit{}, &run.Failure{
+			Code: run.CodeServerError, Message: fmt.Sprintf("The endpoint %q is not served.", c.Endpoint), Retriable: true,
+		}
+	case run.WorkLoop, run.WorkCompact, run.WorkCount:
 	}
 	p, err := m.prepare(ctx, c)
 	switch {
 	case err != nil:
 		return store.TurnCommit{}, err
-	case c.Endpoint == run.Compact:
+	case work == run.WorkCompact:
 		return m.compactHistory(ctx, p)
-	case c.Endpoint == run.InputTokens:
+	case work == run.WorkCount:
 		return m.countTokens(ctx, p)
 	case p.compacts():
 		return m.compactTurn(ctx, p)
@@ -87,7 +93,7 @@ func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 	p.state = plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Limits: m.Registry.Limits(), Origin: p.model.Upstream.Origin(),
 	}
-	if c.Endpoint != run.Compact { // a compaction offers no tools
+	if c.Endpoint.Work() != run.WorkCompact { // a compaction offers no tools
 		if p.state.Tools, err = toolset.Resolve(request, m.Registry); err != nil {
 			return p, invalidPrompt(err.Error())
 		}

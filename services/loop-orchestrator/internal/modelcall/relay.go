@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -14,7 +14,7 @@ import (
 
 // relay serves a request that is one model call: it has no history and nothing
 // to plan.
-func (m *Caller) relay(ctx context.Context, c store.Chain, e relay.Endpoint) (store.TurnCommit, error) {
+func (m *Caller) relay(ctx context.Context, c store.Chain, e run.Endpoint) (store.TurnCommit, error) {
 	served, err := m.findModel(c)
 	if err != nil {
 		return store.TurnCommit{}, err

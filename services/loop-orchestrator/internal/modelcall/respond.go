@@ -5,6 +5,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -52,7 +53,7 @@ func (m *Caller) openStream(ctx context.Context, p prepared, before []event.Even
 	stream.Write(livestream.Keyed(transcript.Ran(p.state.Turns))...)
 	if c.Turn == 1 || c.Attempt > 1 {
 		stream.Write(livestream.Snapshot(event.Response("response.in_progress", responses.Response{
-			ID: "resp_" + dispatch.BusID(c.ID), Request: p.state.Request, Status: responses.InProgress,
+			ID: "resp_" + dispatch.BusID(c.ID), Request: p.state.Request, Status: run.InProgress,
 			CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(p.state.Turns),
 		}.JSON())))
 	}

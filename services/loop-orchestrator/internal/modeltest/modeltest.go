@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -77,7 +78,7 @@ func (l Listener) Whole(t *testing.T, body []byte) {
 
 func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
 	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin})
-	r := responses.Response{ID: "resp_1", Request: l.request, Status: responses.InProgress}
+	r := responses.Response{ID: "resp_1", Request: l.request, Status: run.InProgress}
 	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
 }
 
@@ -96,7 +97,7 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	if len(commit.Steps) > 0 {
 		return // calls of tools that nobody offered are closed by the next turn
 	}
-	r.Status, r.Output = responses.Completed, transcript.Output(turns)
+	r.Status, r.Output = run.Completed, transcript.Output(turns)
 	told = append(append(told, rest...), event.Response("response.completed", r.JSON()))
 	var raw []byte
 	for n, e := range told {

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/relay"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
@@ -20,7 +21,7 @@ type Call struct {
 	Upstream upstream.Client
 	Headers  upstream.Headers
 	Model    registry.Model // serves the call
-	Endpoint relay.Endpoint
+	Endpoint run.Endpoint
 	Name     string // of the model, as the client knows it
 	Body     []byte // as the client sent it
 }
@@ -35,7 +36,7 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	var answer relay.Answer
 	joined := relay.Join(c.Endpoint)
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
-		if !whole && c.Endpoint != relay.Embeddings {
+		if !whole && c.Endpoint.Streams() {
 			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
 				err = upstream.ErrWhole
 			}

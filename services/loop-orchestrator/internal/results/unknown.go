@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/worker"
@@ -35,7 +36,9 @@ func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause er
 	failed := proto.CloneOf(d.Event)
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
-		Failure: &stepv1.Failure{Code: "server_error", Message: "The server could not record the result: " + postgres.Reason(cause) + "."},
+		Failure: bus.EncodeFailure(run.Failure{
+			Code: run.CodeServerError, Message: "The server could not record the result: " + postgres.Reason(cause) + ".",
+		}),
 	}}
 	d.Event = failed
 	err := c.Commit(ctx, []bus.Delivery{d})

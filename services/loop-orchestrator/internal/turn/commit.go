@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -64,7 +65,7 @@ func turnEvent(row store.Row, t store.TurnCommit) bus.Message {
 		TookUs: uint64(t.Took.Microseconds()),
 	}}
 	if t.Failed {
-		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{Code: t.Reason}}}
+		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: bus.EncodeFailure(run.Failure{Code: t.Reason})}}
 	}
 	return bus.Event(e).WithTrace(row.Trace)
 }

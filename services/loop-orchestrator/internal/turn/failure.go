@@ -39,16 +39,13 @@ func (h *Handler) failCall(ctx context.Context, c store.Chain, f store.Fence, er
 	default:
 		return err // cancelled or draining
 	}
-	why := transcript.Failure{
-		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
-		RetryAfter: failed.RetryAfter, Own: failed.Own,
-	}
+	why := *failed
+	why.Attempt = f.Attempt
+	said := why
+	said.Message = "" // it may quote the prompt, and events are kept for people
 	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
-		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{
-			Code: why.Code, Retriable: failed.Retriable, HttpStatus: uint32(why.HTTPStatus),
-			RetryAfterMs: uint64(failed.RetryAfter.Milliseconds()),
-		}}},
+		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: bus.EncodeFailure(said)}},
 	}))
 	attempts := 1
 	if model, ok := h.Registry.Model(c.Model); ok {

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -48,13 +49,13 @@ func (h *Handler) raise(ctx context.Context, f store.Fence, crashed bool) error 
 // quarantine fails a request whose turn crashed MaxCrashes workers.
 func (h *Handler) quarantine(ctx context.Context, row store.Row) error {
 	why := transcript.Failure{
-		Code: "poison", Attempt: row.Attempt,
+		Code: run.CodePoison, Attempt: row.Attempt,
 		Message: fmt.Sprintf("The step was given up after %d workers ended while they held it.", row.Crashes),
 	}
 	h.Log.Error("request quarantined", zap.String("request_id", dispatch.BusID(row.ID)), zap.Int("attempt", row.Attempt))
-	f := store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}
+	f := row.Fence()
 	letter := bus.Dead(&stepv1.DeadLetter{
-		Identity: dispatch.Identity(f), Tenant: row.Tenant, Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
+		Identity: dispatch.Identity(f), Tenant: row.Tenant, Failure: bus.EncodeFailure(run.Failure{Code: why.Code, Message: why.Message}),
 	})
 	if _, err := h.Bus.Publish(ctx, letter); err != nil {
 		return fmt.Errorf("publish the dead letter: %w", err)
