@@ -11,25 +11,28 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// Config is what a tool-runner can be told.
+// Config configures a tool-runner.
 type Config struct {
 	Bus bus.Config
-	// RegistryFile is the path of the registry. Unused when Registry is set.
+	// RegistryFile is the path of the registry. It is not read if Registry is
+	// set.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
-	// Pools to serve, by default all of the registry.
+	// Pools are the pools to serve, by default all of the registry.
 	Pools []string `env:"WINDLASS_POOLS"`
-	// Slots is the number of calls at the same time, for each pool.
+	// Slots bounds the calls of each pool at the same time.
 	Slots int `env:"WINDLASS_TOOL_SLOTS, default=64"`
-	// Grace is how long calls may go on after a drain began. It ends before the process's own.
+	// Grace is how long calls may continue after a drain began. It is shorter
+	// than the grace of the process.
 	Grace time.Duration `env:"WINDLASS_TOOL_GRACE, default=18s"`
 
-	// Registry, if set, is used in place of the file.
+	// Registry replaces the file if it is set.
 	Registry *registry.Registry `env:"-"`
-	// Runtime is the process it runs in.
+	// Runtime is the process that it runs in.
 	Runtime *process.Runtime `env:"-"`
 }
 
-// Validate reports every fault of c. That a registry was named is checked by Run, which may have been given one.
+// Validate reports all faults. Run checks that a registry is named, because the
+// caller may set one.
 func (c *Config) Validate() error {
 	errs := []error{c.Bus.Validate()}
 	if slices.Contains(c.Pools, "") {
@@ -39,7 +42,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("WINDLASS_TOOL_SLOTS is %d, want at least 1", c.Slots))
 	}
 	if c.Grace < 0 {
-		errs = append(errs, fmt.Errorf("WINDLASS_TOOL_GRACE is %v, want none negative", c.Grace))
+		errs = append(errs, fmt.Errorf("WINDLASS_TOOL_GRACE is %v, want at least 0", c.Grace))
 	}
 	return errors.Join(errs...)
 }

@@ -8,14 +8,16 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/services/tool-runner/internal/command"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
 
 const service = "tool-runner"
 
-// Run serves cfg's pools until ctx ends, then lets the calls in flight end within the grace and returns nil. It returns an
-// error when it cannot begin: a wrong configuration, a credential that leads to no secret, or a ctx that ended before the bus answered. The caller serves the
-// admin endpoints.
+// Run serves the pools until ctx ends, lets the calls in flight finish within
+// the grace, and returns nil. It returns an error if it cannot start: a wrong
+// configuration, a credential without a secret, or a ctx that ends before the
+// bus answers. The caller serves the admin endpoints.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("check configuration: %w", err)
@@ -40,15 +42,15 @@ func Run(ctx context.Context, cfg Config) error {
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	client := httptool.New(cfg.Slots)
 	defer client.Close()
-	r := &runner{
-		bus: b, tools: tools, client: client, flights: newFlights(),
-		log: cfg.Runtime.Log, metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
+	h := &command.Handler{
+		Bus: b, Tools: tools, Client: client,
+		Log: cfg.Runtime.Log, Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	for _, pool := range pools {
 		work.Go(func() error {
 			return b.Run(ctx, bus.RunConfig{
-				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: r.handle, Confirm: r.cancelled,
+				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: h.Handle, Confirm: h.ConfirmCancel,
 			})
 		})
 	}

@@ -1,6 +1,7 @@
 package toolrunner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,45 +12,48 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/tool-runner/internal/runnertest"
 )
 
-func (h *harness) publish(t *testing.T, c *stepv1.ToolCommand, traceparent string) {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func publish(t *testing.T, h *runnertest.Stand, c *stepv1.ToolCommand, traceparent string) {
 	t.Helper()
 	if refused, err := h.Publish(t.Context(), bus.Tool(c).WithTrace(traceparent)); err != nil || refused != 0 {
 		t.Fatalf("Publish = %d, %v", refused, err)
 	}
 }
 
-func receive[T any](t *testing.T, c <-chan T, what string) T {
+// serve runs the service.
+func serve(t *testing.T, s *runnertest.Stand, grace time.Duration) (stop func()) {
 	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s: nothing came", what)
-		panic("unreachable")
-	}
+	return s.RunUntilEnd(t, func(ctx context.Context) error {
+		return Run(ctx, Config{
+			Bus: bustest.Config(s.Broker), Pools: []string{runnertest.Pool}, Slots: 8, Grace: grace, Registry: s.Tools, Runtime: s.Runtime,
+		})
+	})
 }
 
 func TestRun(t *testing.T) {
 	t.Parallel()
 	headers := make(chan http.Header, 1)
-	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+	h := runnertest.New(t, func(w http.ResponseWriter, r *http.Request) {
 		headers <- r.Header
-		answer(w, r)
+		runnertest.Answer(w, r)
 	})
-	stop := h.serve(t, time.Second)
-	c := command("plain")
+	stop := serve(t, h, time.Second)
+	c := runnertest.Command("plain")
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	h.publish(t, c, trace)
-	h.wantEvent(t, sunny(c))
-	got := receive(t, headers, "call")
+	publish(t, h, c, trace)
+	h.WantEvent(t, runnertest.Sunny(c))
+	got := runnertest.Receive(t, headers, "call")
 	for name, want := range map[string]string{
 		"Windlass-Request-Id": "resp_" + c.GetIdentity().GetRequestId(), "Windlass-Call-Id": "call_1", "Windlass-Attempt": "1",
 		"Idempotency-Key": c.GetIdempotencyKey(), "Traceparent": trace, "Content-Type": "application/json",
@@ -58,17 +62,17 @@ func TestRun(t *testing.T) {
 			t.Errorf("header %s = %q, want %q", name, got.Get(name), want)
 		}
 	}
-	if err := h.rt.Health.Ready(t.Context()); err != nil {
+	if err := h.Runtime.Health.Ready(t.Context()); err != nil {
 		t.Errorf("Ready = %v, want nil", err)
 	}
 	stop()
-	h.wantCalls(t, 1)
-	if got := h.outcomes(t); !cmp.Equal(got, map[string]float64{"done": 1}) {
+	h.WantCalls(t, 1)
+	if got := outcomes(t, h); !cmp.Equal(got, map[string]float64{"done": 1}) {
 		t.Errorf("outcomes = %v, want one done", got)
 	}
-	h.publish(t, c, "") // refused if the command were not acknowledged
-	h.logged(t, "message handled")
-	for _, line := range h.logs.All() {
+	publish(t, h, c, "") // refused if the command were not acknowledged
+	h.WaitForLog(t, "message handled")
+	for _, line := range h.Logs.All() {
 		if text := fmt.Sprint(line.Message, line.ContextMap()); strings.Contains(text, "sunny") || strings.Contains(text, `"n"`) {
 			t.Errorf("log line holds arguments or output: %s", text)
 		}
@@ -76,9 +80,9 @@ func TestRun(t *testing.T) {
 }
 
 // outcomes reads windlass_steps_total.
-func (h *harness) outcomes(t *testing.T) map[string]float64 {
+func outcomes(t *testing.T, h *runnertest.Stand) map[string]float64 {
 	t.Helper()
-	families, err := h.rt.Metrics.Gather()
+	families, err := h.Runtime.Metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,74 +102,76 @@ func (h *harness) outcomes(t *testing.T) map[string]float64 {
 	return found
 }
 
-// TestOutageKeepsTheResult holds that a result waits for the broker, and that its message is not called again meanwhile.
+// TestOutageKeepsTheResult holds that a result waits for the broker, and that
+// its message is not called again meanwhile.
 func TestOutageKeepsTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})
-	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+	h := runnertest.New(t, func(w http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
 		<-release
-		answer(w, r)
+		runnertest.Answer(w, r)
 	})
-	stop := h.serve(t, time.Second)
-	c := command("plain")
-	h.publish(t, c, "")
-	receive(t, began, "call")
-	h.broker.Stop()
+	stop := serve(t, h, time.Second)
+	c := runnertest.Command("plain")
+	publish(t, h, c, "")
+	runnertest.Receive(t, began, "call")
+	h.Broker.Stop()
 	close(release)
-	h.logged(t, "result kept")
-	h.broker.Start()
-	h.wantEvent(t, sunny(c))
-	h.logged(t, "result published late")
+	h.WaitForLog(t, "result kept")
+	h.Broker.Start()
+	h.WantEvent(t, runnertest.Sunny(c))
+	h.WaitForLog(t, "result published late")
 	stop()
-	h.wantCalls(t, 1)
+	h.WantCalls(t, 1)
 }
 
-// TestLostStreamsKeepTheResult holds that a result outlives the loss of everything the broker held.
+// TestLostStreamsKeepTheResult holds that a result outlives the loss of
+// everything the broker held.
 func TestLostStreamsKeepTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 1), make(chan struct{})
-	h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+	h := runnertest.New(t, func(w http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
 		<-release
-		answer(w, r)
+		runnertest.Answer(w, r)
 	})
-	h.serve(t, time.Second)
-	c := command("plain")
-	h.publish(t, c, "")
-	receive(t, began, "call")
-	h.broker.Stop()
-	h.broker.Wipe()
+	serve(t, h, time.Second)
+	c := runnertest.Command("plain")
+	publish(t, h, c, "")
+	runnertest.Receive(t, began, "call")
+	h.Broker.Stop()
+	h.Broker.Wipe()
 	close(release)
-	h.logged(t, "result kept")
-	h.broker.Start()
-	h.wantEvent(t, sunny(c))
-	h.wantCalls(t, 1)
+	h.WaitForLog(t, "result kept")
+	h.Broker.Start()
+	h.WantEvent(t, runnertest.Sunny(c))
+	h.WantCalls(t, 1)
 }
 
 func TestCancelBreaksTheCallOff(t *testing.T) {
 	t.Parallel()
 	began, gone := make(chan struct{}, 1), make(chan struct{}, 1)
-	h := setUp(t, func(_ http.ResponseWriter, r *http.Request) {
+	h := runnertest.New(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the server notices a client that left only then
 		began <- struct{}{}
 		<-r.Context().Done()
 		gone <- struct{}{}
 	})
-	stop := h.serve(t, time.Second)
-	c := command("plain")
-	h.publish(t, c, "")
-	receive(t, began, "call")
+	stop := serve(t, h, time.Second)
+	c := runnertest.Command("plain")
+	publish(t, h, c, "")
+	runnertest.Receive(t, began, "call")
 	h.CancelHint(c.GetIdentity().GetRequestId()) // forged: the row waits for the call
-	for h.asked.Load() == 0 {
+	for h.Asked.Load() == 0 {
 		<-time.After(time.Millisecond)
 	}
-	h.answer.Store(&stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_GONE})
+	h.FixedAnswer.Store(&stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_GONE})
 	h.CancelHint(c.GetIdentity().GetRequestId())
-	receive(t, gone, "end of the call")
+	runnertest.Receive(t, gone, "end of the call")
 	stop()
-	h.wantNoEvent(t)
-	if got := h.outcomes(t); !cmp.Equal(got, map[string]float64{"cancelled": 1}) {
+	h.WantNoEvent(t)
+	if got := outcomes(t, h); !cmp.Equal(got, map[string]float64{"cancelled": 1}) {
 		t.Errorf("outcomes = %v, want one cancelled", got)
 	}
 }
@@ -175,42 +181,42 @@ func TestDrain(t *testing.T) {
 	t.Run("lets a call end", func(t *testing.T) {
 		t.Parallel()
 		began, release := make(chan struct{}, 1), make(chan struct{})
-		h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+		h := runnertest.New(t, func(w http.ResponseWriter, r *http.Request) {
 			began <- struct{}{}
 			<-release
-			answer(w, r)
+			runnertest.Answer(w, r)
 		})
-		stop := h.serve(t, patience)
-		c := command("plain")
-		h.publish(t, c, "")
-		receive(t, began, "call")
+		stop := serve(t, h, runnertest.Timeout)
+		c := runnertest.Command("plain")
+		publish(t, h, c, "")
+		runnertest.Receive(t, began, "call")
 		time.AfterFunc(50*time.Millisecond, func() { close(release) }) // after the drain began
 		stop()
-		h.wantEvent(t, sunny(c))
-		h.wantCalls(t, 1)
+		h.WantEvent(t, runnertest.Sunny(c))
+		h.WantCalls(t, 1)
 	})
 	t.Run("hands back what outlasts the grace", func(t *testing.T) {
 		t.Parallel()
 		keys, first := make(chan string, 2), make(chan struct{}, 1)
 		first <- struct{}{}
-		h := setUp(t, func(w http.ResponseWriter, r *http.Request) {
+		h := runnertest.New(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			keys <- r.Header.Get("Idempotency-Key")
 			select {
 			case <-first:
 				<-r.Context().Done()
 			default:
-				answer(w, r)
+				runnertest.Answer(w, r)
 			}
 		})
-		stop := h.serve(t, 50*time.Millisecond)
-		c := command("plain")
-		h.publish(t, c, "")
-		key := receive(t, keys, "call")
+		stop := serve(t, h, 50*time.Millisecond)
+		c := runnertest.Command("plain")
+		publish(t, h, c, "")
+		key := runnertest.Receive(t, keys, "call")
 		stop()
-		h.serve(t, time.Second)
-		h.wantEvent(t, sunny(c))
-		if again := receive(t, keys, "second call"); again != key || key != c.GetIdempotencyKey() {
+		serve(t, h, time.Second)
+		h.WantEvent(t, runnertest.Sunny(c))
+		if again := runnertest.Receive(t, keys, "second call"); again != key || key != c.GetIdempotencyKey() {
 			t.Errorf("keys are %q and %q, want %q twice", key, again, c.GetIdempotencyKey())
 		}
 	})
@@ -218,8 +224,8 @@ func TestDrain(t *testing.T) {
 
 func TestRunRefusesAPoolWhoseCredentialIsUnset(t *testing.T) {
 	t.Parallel()
-	h := setUp(t, answer)
-	err := Run(t.Context(), Config{Bus: bustest.Config(h.broker), Slots: 1, Registry: h.tools, Runtime: h.rt})
+	h := runnertest.New(t, runnertest.Answer)
+	err := Run(t.Context(), Config{Bus: bustest.Config(h.Broker), Slots: 1, Registry: h.Tools, Runtime: h.Runtime})
 	if !errors.Is(err, registry.ErrNoSecret) || !strings.Contains(err.Error(), `tool "locked"`) {
 		t.Errorf("Run = %v, want ErrNoSecret of the tool locked", err)
 	}
@@ -243,7 +249,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("tools = %v, %v, want pools a and b", pools, err)
 	}
 	cfg.Pools = nil
-	if _, pools, err := cfg.tools(); err != nil || !slices.Equal(pools, []string{pool}) {
+	if _, pools, err := cfg.tools(); err != nil || !slices.Equal(pools, []string{runnertest.Pool}) {
 		t.Errorf("tools = %v, %v, want the registry's pools", pools, err)
 	}
 	cfg.Registry, cfg.RegistryFile = nil, ""

@@ -79,7 +79,7 @@ func (c Checker) Check(ctx context.Context, reg *registry.Registry, skip func(na
 }
 
 func (c Checker) tool(ctx context.Context, t registry.Tool) []Finding {
-	err := toolrunner.Reach(ctx, t)
+	err := toolrunner.CheckReachable(ctx, t)
 	var why *toolrunner.Unreachable
 	if !errors.As(err, &why) {
 		return nil

@@ -1,0 +1,205 @@
+// Package command handles tool commands: it decides whether a call is due,
+// makes the call, and publishes the result. See package toolrunner for its
+// promises.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/tool-runner/internal/httptool"
+	"windlass.dev/windlass/services/tool-runner/internal/inflight"
+)
+
+// maxDeliveries is the number of deliveries after which a command is given up:
+// each runner before has died in its call or lost it.
+const maxDeliveries = 5
+
+// outcome is how the handling of a command ended, as windlass_steps_total
+// counts it.
+type outcome string
+
+const (
+	done       outcome = "done"        // the tool answered
+	failed     outcome = "failed"      // the tool failed or was not called, and the result says so
+	repeated   outcome = "repeated"    // the call has a result
+	superseded outcome = "superseded"  // nothing waits for the call any more
+	poison     outcome = "poison"      // given up
+	cancelled  outcome = "cancelled"   // the request was cancelled
+	handedBack outcome = "handed_back" // another runner has to make the call
+)
+
+// Handler handles the commands of all pools. It is safe for concurrent use.
+type Handler struct {
+	Bus     *bus.Bus
+	Tools   *registry.Registry
+	Client  *httptool.Client
+	Log     *zap.Logger
+	Metrics *process.Metrics
+
+	inflight inflight.Commands
+}
+
+// Handle handles one delivery of a command.
+func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
+	start := time.Now()
+	result, err := h.handleOnce(ctx, d)
+	if result == "" {
+		result = handedBack
+		if errors.Is(context.Cause(ctx), bus.ErrCancelled) {
+			result, err = cancelled, bus.ErrCancelled
+		}
+	}
+	h.Metrics.Step("tool", string(result), time.Since(start))
+	return err
+}
+
+// handleOnce makes the command's call if it is due, and publishes the result.
+// The outcome is empty if an error ended it early.
+func (h *Handler) handleOnce(ctx context.Context, d bus.Delivery) (outcome, error) {
+	waited, leave, err := h.inflight.Enter(ctx, d.Subject)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted {
+		if answer, err = h.askIfDue(ctx, d); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
+		return repeated, &bus.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
+		return superseded, bus.ErrStale
+	case d.Delivered > maxDeliveries:
+		if err := h.giveUp(ctx, d); err != nil {
+			return "", err
+		}
+		return poison, bus.ErrPoison
+	}
+	result, err := h.makeResult(ctx, d, answer.GetUncertain())
+	if err != nil {
+		return "", err
+	}
+	if err := h.publishResult(ctx, d, result); err != nil {
+		return "", err
+	}
+	failpoint.Hit(failpoint.ToolAfterPublish)
+	if f := result.GetToolFailed(); f != nil {
+		return failed, &bus.Handled{Outcome: string(failed), Reason: f.GetFailure().GetCode()}
+	}
+	return done, nil
+}
+
+// makeResult makes the call if it may be made, and returns its result. An error
+// means that no call was made, or that ctx ended it. uncertain reports that the
+// mark of an earlier delivery may be lost.
+func (h *Handler) makeResult(ctx context.Context, d bus.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
+	tool, ok := h.Tools.Tool(d.Tool.GetTool())
+	if !ok {
+		return failedEvent(d.Tool, unknownTool, 0), nil
+	}
+	now := time.Now()
+	end := now.Add(tool.Timeout)
+	if t := d.Tool.GetDeadlineTime(); t != nil && t.AsTime().Before(end) {
+		end = t.AsTime()
+	}
+	if !end.After(now) {
+		return failedEvent(d.Tool, tooLate, 0), nil
+	}
+	secret, err := tool.Credential.Resolve()
+	if err != nil {
+		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
+		return failedEvent(d.Tool, noCredential, 0), nil
+	}
+	if tool.Effect == registry.AtMostOnce {
+		// A repeat is published if a stream may have lost messages. A mark may
+		// be lost then, too: JetStream acknowledges before it syncs.
+		if uncertain || d.Tool.GetRepeat() {
+			return failedEvent(d.Tool, unknownOutcome, 0), nil
+		}
+		first, err := h.storeMark(ctx, d)
+		switch {
+		case errors.Is(err, bus.ErrFull):
+			return failedEvent(d.Tool, markRefused, 0), nil
+		case err != nil:
+			return nil, err
+		case !first:
+			return failedEvent(d.Tool, unknownOutcome, 0), nil
+		}
+	}
+	return h.callTool(ctx, d, tool, secret, end)
+}
+
+// storeMark stores the mark of an at_most_once call. It reports whether this
+// delivery is the one that may make the call.
+func (h *Handler) storeMark(ctx context.Context, d bus.Delivery) (first bool, err error) {
+	mark := newEvent(d.Tool)
+	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
+	err = retryOutage(ctx, func(ctx context.Context) (err error) {
+		first, err = h.Bus.Begin(ctx, d.Tool.GetPool(), mark, d.Trace)
+		return err
+	})
+	return first, err
+}
+
+func (h *Handler) callTool(
+	ctx context.Context, d bus.Delivery, tool registry.Tool, secret string, end time.Time,
+) (*stepv1.StepEvent, error) {
+	bounded, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	once := tool.Effect == registry.AtMostOnce
+	failpoint.Hit(failpoint.ToolBeforeCall)
+	began := time.Now()
+	output, failure := h.Client.Do(bounded, httptool.Call{
+		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
+		AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
+		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
+		CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
+	})
+	took := time.Since(began)
+	failpoint.Hit(failpoint.ToolAfterCall)
+	if failure == nil {
+		return completedEvent(d.Tool, output, took), nil
+	}
+	if failure.HTTPStatus == 0 && ctx.Err() != nil { // not the tool's fault
+		return nil, fmt.Errorf("call tool: %w", context.Cause(ctx))
+	}
+	if once {
+		return failedEvent(d.Tool, finalFailure(*failure), took), nil
+	}
+	return failedEvent(d.Tool, *failure, took), nil
+}
+
+// publicID returns the request id as clients know it.
+func publicID(c *stepv1.ToolCommand) string {
+	return string(run.ResponseID) + c.GetIdentity().GetRequestId()
+}
+
+// giveUp publishes that the command is given up.
+func (h *Handler) giveUp(ctx context.Context, d bus.Delivery) error {
+	if err := h.publishResult(ctx, d, failedEvent(d.Tool, givenUp, 0)); err != nil {
+		return err
+	}
+	letter := bus.Dead(&stepv1.DeadLetter{
+		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
+		Failure: encodeFailure(givenUp), EventTime: timestamppb.Now(),
+	})
+	return retryOutage(ctx, func(ctx context.Context) error {
+		_, err := h.Bus.Publish(ctx, letter)
+		return err
+	})
+}
