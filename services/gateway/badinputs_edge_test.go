@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -91,7 +92,11 @@ func served(tb testing.TB) http.Handler {
 	cfg := s.config(nil)
 	tb.Cleanup(func() { _ = cfg.Listener.Close() })
 	cfg.Runtime = process.NewRuntime("gateway", process.Config{}, zap.NewNop())
-	return newServer(cfg, s.store, s.bus).handler()
+	gateway, err := newServer(cfg, s.store, s.bus)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return gateway.handler()
 }
 
 // cost is the best time of a few, for other tests run beside it, that a request takes.
@@ -154,7 +159,7 @@ func overTheLimit(t *testing.T, in *inputs) {
 // aTenantsLimit is told by OpenAI's headers, with every answer. The tests of limits have the rest.
 func aTenantsLimit(t *testing.T, in *inputs) {
 	t.Helper()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	in.judge(t, bad{message: hint}, s.call("POST", create, `{`)) // takes nothing of the limit
 	if first := s.call("POST", create, backgroundBody); first.status != http.StatusOK || first.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
 		t.Fatalf("the first was answered %d %v", first.status, first.header)
@@ -229,7 +234,7 @@ func slowClients(t *testing.T, _ *inputs) {
 	const many = 400
 	open := func(text string) net.Conn {
 		t.Helper()
-		conn := dial(t, s.url, headerTimeout+bodyGrace+patienceOfTests)
+		conn := dial(t, s.url, headerTimeout+15*time.Second+patienceOfTests)
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}

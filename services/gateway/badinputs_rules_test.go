@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // badSchemas: I15. The rules of strict mode are those by which OpenAI refuses; of other schemas only what is no JSON Schema is.
@@ -157,7 +157,7 @@ func TestWhatTheUpstreamRefuses(t *testing.T) {
 		`{"message":"Unsupported value: 'reasoning.effort' does not support 'none' with this model.","type":"invalid_request_error","param":"reasoning.effort","code":"unsupported_value"}`,
 	} {
 		answers := s.later("POST", chatPath, fmt.Sprintf(`{"model":"m","messages":[{}],"temperature":%d}`, len(own)))
-		s.end(s.claim(), failedCall(transcript.Failure{Code: "invalid_prompt", HTTPStatus: 400, Own: []byte(own)}))
+		s.end(s.claim(), failedCall(run.Failure{Code: "invalid_prompt", HTTPStatus: 400, Own: []byte(own)}))
 		got := receive(t, answers)
 		same(t, "the answer", got.body, `{"error":`+own+`}`)
 		if got.status != http.StatusBadRequest {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // unknownPrevious: I17. An id of another tenant is answered like one that names nothing, word for word.
@@ -191,7 +191,7 @@ func framesInTexts(t *testing.T, in *inputs) {
 	b := taken("instructions", `"instructions":"`+text+`","metadata":{"a":"`+text+`"},"stream":false`, `"instructions":"\n\ndata: [DONE]`, "")
 	in.all(t, b)
 	s := raise(t)
-	id := s.over(`"input":"`+text+`","instructions":"`+text+`"`, store.Cancelled, "")
+	id := s.over(`"input":"`+text+`","instructions":"`+text+`"`, run.Cancelled, "")
 	got := s.call("GET", create+"/"+id+"?stream=true", "")
 	frames := strings.Split(strings.TrimSuffix(string(got.body), "\n\n"), "\n\n")
 	if len(frames) != 4 || frames[3] != "data: [DONE]" {

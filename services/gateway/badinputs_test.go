@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap/zapcore"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // TestBadInputs is what bad input is answered, row by row: I1 to I27, and of those after it I46 to I48, as far as a gateway meets
@@ -119,14 +119,14 @@ func newInputs(t *testing.T) *inputs {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	in.conn = conn
-	ended := func(outcome store.Status, output string) string { return in.over(`"input":"x"`, outcome, output) }
+	ended := func(outcome run.Status, output string) string { return in.over(`"input":"x"`, outcome, output) }
 	in.ids = map[string]string{
 		"unknown": unknown, "malformed": "resp_1", "unstored": in.unstored(),
-		"completed": ended(store.Completed, ""), "incomplete": ended(store.Incomplete, ""), "failed": ended(store.Failed, ""),
-		"cancelled": ended(store.Cancelled, ""), "expired": ended(store.Cancelled, ""), "open": ended(store.Completed, call),
-		"foreign": ended(store.Completed, ""), "foreground": ended(store.Completed, ""), "deleted": ended(store.Completed, ""),
+		"completed": ended(run.Completed, ""), "incomplete": ended(run.Incomplete, ""), "failed": ended(run.Failed, ""),
+		"cancelled": ended(run.Cancelled, ""), "expired": ended(run.Cancelled, ""), "open": ended(run.Completed, call),
+		"foreign": ended(run.Completed, ""), "foreground": ended(run.Completed, ""), "deleted": ended(run.Completed, ""),
 	}
-	in.ids["orphan"] = in.over(`"input":"x","previous_response_id":"`+in.ids["deleted"]+`"`, store.Completed, "")
+	in.ids["orphan"] = in.over(`"input":"x","previous_response_id":"`+in.ids["deleted"]+`"`, run.Completed, "")
 	in.call("DELETE", create+"/"+in.ids["deleted"], "")
 	in.move(in.ids["foreign"], `UPDATE requests SET tenant = 'other' WHERE id = $1`)
 	in.move(in.ids["foreground"], `UPDATE requests SET background = false WHERE id = $1`)
@@ -140,7 +140,7 @@ func newInputs(t *testing.T) *inputs {
 }
 
 // over is concluded, with nothing left to do for the finalizer.
-func (s *stand) over(fields string, outcome store.Status, output string) string {
+func (s *stand) over(fields string, outcome run.Status, output string) string {
 	s.tb.Helper()
 	id := s.concluded(fields, outcome, output)
 	if err := s.store.Finish(s.tb.Context(), s.lookPublic(id).ID); err != nil {
@@ -271,9 +271,9 @@ func (in *inputs) everything() string {
 func (in *inputs) othersGoOn(t *testing.T) {
 	t.Helper()
 	running := in.lookPublic(in.ids["running"])
-	in.finish(running, store.Completed, `{"n":1}`)
+	in.finish(running, run.Completed, `{"n":1}`)
 	same(t, "the response that was in flight", in.call("GET", create+"/"+in.ids["running"], "").body, `{"n":1}`)
-	if got := in.lookPublic(in.ids["queued"]).Status; got != store.Queued {
+	if got := in.lookPublic(in.ids["queued"]).Status; got != run.Queued {
 		t.Errorf("the response that was queued is %s", got)
 	}
 	for _, line := range in.logs.All() {

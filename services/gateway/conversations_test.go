@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // conversation creates a conversation of messages with the ids and returns its id.
@@ -188,7 +188,7 @@ func TestItemsAreKnownByTheirIDs(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	s.conversation("msg_1")
-	done := s.concluded(`"input":"asked"`, store.Completed, `{"type":"message","id":"msg_?","status":"completed","role":"assistant","content":[]}`)
+	done := s.concluded(`"input":"asked"`, run.Completed, `{"type":"message","id":"msg_?","status":"completed","role":"assistant","content":[]}`)
 	asked := "msg_" + strings.TrimPrefix(done, idPrefix) + "_in0000"
 	id := s.conversation()
 	r := s.call("POST", "/v1/conversations/"+id+"/items", `{"items":[{"id":"msg_1","role":"user","content":"another"},

@@ -15,26 +15,28 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // lastSecond is the last one that ids can tell.
 const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
-var listedStatuses = map[string][]store.Status{
-	"queued": {store.Queued}, "in_progress": {store.InProgress}, "completed": {store.Completed}, "incomplete": {store.Incomplete},
-	"failed": {store.Failed, store.Expired}, "cancelled": {store.Cancelled},
+var listedStatuses = map[string][]run.Status{
+	"queued": {run.Queued}, "in_progress": {run.InProgress}, "completed": {run.Completed}, "incomplete": {run.Incomplete},
+	"failed": {run.Failed, run.Expired}, "cancelled": {run.Cancelled},
 }
 
 // readList reads what a client wants listed. reversed: it is to be looked for against the order that the client wants, from before on.
 func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
-	p, err := readPaging(values)
+	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
 		return q, false, err
 	}
-	reversed = p.before != "" && p.after == ""
-	q = store.ListQuery{Below: uuid.Max, Limit: p.limit}
+	reversed = p.Before != "" && p.After == ""
+	q = store.ListQuery{Below: uuid.Max, Limit: p.Limit}
 	for _, read := range []func(url.Values, *store.ListQuery) error{readModel, readStatuses, readPairs, readContinued, readTimes} {
 		if err := read(values, &q); err != nil {
 			return q, false, err
@@ -43,17 +45,17 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 	for _, cursor := range []struct {
 		param, id string
 		cut       func(store.ListQuery, uuid.UUID) store.ListQuery
-	}{{"after", p.after, either(p.oldestFirst, above, below)}, {"before", p.before, either(p.oldestFirst, below, above)}} {
+	}{{"after", p.After, either(p.OldestFirst, above, below)}, {"before", p.Before, either(p.OldestFirst, below, above)}} {
 		if cursor.id == "" {
 			continue
 		}
-		id, ok := parseID(cursor.id)
+		id, ok := run.ResponseID.Parse(cursor.id)
 		if !ok {
-			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", excerpt(cursor.id)))
+			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
 		q = cursor.cut(q, id)
 	}
-	q.NewestFirst = p.oldestFirst == reversed
+	q.NewestFirst = p.OldestFirst == reversed
 	return q, reversed, nil
 }
 
@@ -78,7 +80,7 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 		some, ok := listedStatuses[name]
 		if !ok {
 			return fault.Invalid("status", "invalid_value", fmt.Sprintf("Invalid value: '%s'. Supported values are: '%s'.",
-				excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
+				httpapi.Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
 		}
 		for _, status := range some {
 			if !slices.Contains(q.Statuses, status) {
@@ -120,18 +122,18 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 // readContinued reads what the responses are to continue.
 func readContinued(values url.Values, q *store.ListQuery) error {
 	if public := values.Get("previous_response_id"); public != "" {
-		id, ok := parseID(public)
+		id, ok := run.ResponseID.Parse(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
-				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", excerpt(public)))
+				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
 		}
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
-		id, ok := parseConversationID(public)
+		id, ok := run.ConversationID.Parse(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
-				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", excerpt(public)))
+				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))
 		}
 		q.Conversation = id
 	}
@@ -154,7 +156,7 @@ func readTimes(values url.Values, q *store.ListQuery) error {
 		switch {
 		case err != nil:
 			return fault.Invalid(name, "invalid_type",
-				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, excerpt(text)))
+				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, httpapi.Excerpt(text)))
 		case second < 0:
 			return fault.Invalid(name, "integer_below_min_value",
 				fmt.Sprintf("Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.", name, second))

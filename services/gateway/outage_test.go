@@ -14,9 +14,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // honest is how long an outage may go unsaid: a second, and what a busy test machine adds.
@@ -94,7 +96,7 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 		t.Errorf("cancel answered %d %s, want cancelled", r.status, r.body)
 	}
 	answers := s.later("POST", "/v1/responses", foreground)
-	s.finish(s.claim(), store.Completed, `{"n":2}`)
+	s.finish(s.claim(), run.Completed, `{"n":2}`)
 	same(t, "foreground answer", receive(t, answers).body, `{"n":2}`)
 	if err := s.rt.Health.Ready(t.Context()); err != nil {
 		t.Errorf("not ready without NATS: %v", err)
@@ -140,7 +142,7 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	eventually(t, "the commit nobody heard of", func() bool { return s.backlog() == 2 })
 	tap.open()
 	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
-	if got := s.lookPublic(kept).Status; got != store.Queued {
+	if got := s.lookPublic(kept).Status; got != run.Queued {
 		t.Errorf("the request that was answered is %s, want queued", got)
 	}
 }
@@ -156,7 +158,7 @@ func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	_, err = conn.Exec(t.Context(), `BEGIN; INSERT INTO idempotency (tenant, key, hash, made, expires_at)
-		VALUES ('`+defaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
+		VALUES ('`+auth.DefaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 // maxReferences bounds the items that one request looks up.
@@ -48,7 +50,7 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 // itemsToKeep are the items that a conversation is given. References stand for what they name, and an item with the id of one that
 // the tenant has is that one, whatever it says itself; both as OpenAI does it.
 func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
-	if err := s.opens(tenant, "items", items); err != nil {
+	if err := s.rules.CheckSealed(tenant, "items", items); err != nil {
 		return nil, err
 	}
 	l := lookup{tenant: tenant, param: "items"}
@@ -101,9 +103,9 @@ func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) 
 		return nil, fault.Invalid(l.param, "array_above_max_length", fmt.Sprintf(
 			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", maxReferences, len(l.refs)))
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
+	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
 		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.cfg.MaxBody)
 	})
 	if errors.Is(err, store.ErrTooLarge) {
@@ -182,7 +184,7 @@ func (l *lookup) notFound(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusNotFound, Type: "invalid_request_error", Param: l.param,
 		Message: fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. "+
-			"Try again with `store` set to true, or remove this item from your input.", excerpt(id)),
+			"Try again with `store` set to true, or remove this item from your input.", httpapi.Excerpt(id)),
 	}
 }
 

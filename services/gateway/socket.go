@@ -13,6 +13,9 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/internal/apikey"
 )
 
 const (
@@ -25,7 +28,7 @@ const (
 // socket is the WebSocket of one client: requests in, events out, one response at a time on each lane.
 type socket struct {
 	server   *server
-	x        *exchange
+	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
 	patience time.Duration           // for one write
@@ -36,7 +39,7 @@ type socket struct {
 }
 
 // listOrUpgrade is GET /v1/responses.
-func (s *server) listOrUpgrade(x *exchange, r *http.Request) error {
+func (s *server) listOrUpgrade(x *httpapi.Exchange, r *http.Request) error {
 	if asksFor(r.Header, "Upgrade", "websocket") {
 		return s.upgrade(x, r)
 	}
@@ -44,15 +47,15 @@ func (s *server) listOrUpgrade(x *exchange, r *http.Request) error {
 }
 
 // upgrade opens the WebSocket mode of POST /v1/responses.
-func (s *server) upgrade(x *exchange, r *http.Request) error {
-	if !x.who.may(http.MethodPost) {
-		return forbidden(x, r)
+func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
+	if !x.Who.May(http.MethodPost) {
+		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
 	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Sec-WebSocket-Key") == "" {
 		x.Header().Set("Sec-WebSocket-Version", "13")
 		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
 	}
-	if err := s.checkOrigin(r); err != nil {
+	if err := s.api.CheckOrigin(r); err != nil {
 		return err
 	}
 	s.sockets.Add(1) // before the connection is out of the HTTP server's sight
@@ -62,7 +65,7 @@ func (s *server) upgrade(x *exchange, r *http.Request) error {
 		CompressionMode:    websocket.CompressionNoContextTakeover,
 	})
 	if err != nil { // Accept has answered
-		x.err = err
+		x.Err = err
 		return nil
 	}
 	conn.SetReadLimit(s.cfg.MaxBody)
@@ -170,11 +173,11 @@ func (k *socket) read(ctx context.Context) error {
 	for {
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
-			return errHungUp
+			return httpapi.ErrHungUp
 		}
 		if typ != websocket.MessageText {
 			k.close(websocket.StatusUnsupportedData, "messages are text")
-			return errHungUp
+			return httpapi.ErrHungUp
 		}
 		a := arrival{size: int64(len(message))}
 		a.Message, a.fault = responses.ReadMessage(message)

@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // socketEvents is the sink of one response: each event is one message. The end of a response is its last event.
@@ -43,7 +44,7 @@ func (o *socketEvents) settle(message []byte) {
 	}
 	if err != nil { // ours are read everywhere else, too
 		o.forget()
-		o.server.log.Error("answer not read", zap.String("request_id", o.x.requestID), zap.Error(err))
+		o.server.log.Error("answer not read", zap.String("request_id", o.x.RequestID), zap.Error(err))
 	}
 }
 
@@ -62,7 +63,7 @@ func (o *socketEvents) cut() {}
 
 // refuse sends an error, with what HTTP has in the head of a refusal.
 func (t *socketTurn) refuse(f *fault.Error) error {
-	return t.write(errorMessage(f, t.x.quota, retryHeaders(f)))
+	return t.write(errorMessage(f, t.x.Quota, httpapi.RetryHeaders(f)))
 }
 
 // errorMessage is an error in the form that it has over a WebSocket, where each has a code. Headers are in two places: OpenAI's SDKs
@@ -107,7 +108,7 @@ func (k *socket) write(message []byte) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.patience, func() {
-		k.end(fmt.Errorf("%w: %w", errHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()
@@ -116,7 +117,7 @@ func (k *socket) write(message []byte) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", errHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }

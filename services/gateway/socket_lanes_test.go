@@ -11,8 +11,10 @@ import (
 	"github.com/coder/websocket"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // laneEvent is what tests look at in a message.
@@ -47,7 +49,7 @@ func inLane(message, lane string) string {
 func (s *stand) cancelled(public string) {
 	s.tb.Helper()
 	id := s.lookPublic(public).ID
-	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: defaultTenant, Status: store.Cancelled})
+	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: auth.DefaultTenant, Status: run.Cancelled})
 	if err == nil {
 		err = s.store.Finish(s.tb.Context(), id)
 	}
@@ -201,6 +203,6 @@ func TestAHangUpOfLanes(t *testing.T) {
 	}
 	_ = conn.CloseNow()
 	for _, id := range ids {
-		eventually(t, "the cancel of "+id, func() bool { return s.lookPublic(id).Status == store.Cancelled })
+		eventually(t, "the cancel of "+id, func() bool { return s.lookPublic(id).Status == run.Cancelled })
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -219,7 +220,7 @@ func TestADrainOfWebSockets(t *testing.T) {
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &exchange{id: "x"}}
+	broken := &socket{server: &server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

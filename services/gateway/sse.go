@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 const (
@@ -20,14 +21,14 @@ const (
 
 // sse writes server-sent events, each frame in one write: there are clients that drop a frame which arrives in pieces.
 type sse struct {
-	x     *exchange
+	x     *httpapi.Exchange
 	conn  *http.ResponseController
 	buf   []byte
 	wrote time.Time
 }
 
 // openSSE sends the head of a stream.
-func openSSE(x *exchange) (*sse, error) {
+func openSSE(x *httpapi.Exchange) (*sse, error) {
 	h := x.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
@@ -61,7 +62,7 @@ func (s *sse) keep() error {
 func (s *sse) write(frame []byte) error {
 	s.wrote = time.Now()
 	if err := s.conn.SetWriteDeadline(s.wrote.Add(streamWrite)); err != nil {
-		return errHungUp
+		return httpapi.ErrHungUp
 	}
 	if _, err := s.x.Write(frame); err != nil {
 		return gone(err)
@@ -77,9 +78,9 @@ func gone(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%w: %w", errHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }
 
 // errSlow is of a client that did not read in time.

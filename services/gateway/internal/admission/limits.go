@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // limitsOf are a tenant's limits as the store keeps them.
@@ -44,7 +45,7 @@ func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error 
 	case store.LimitTokens:
 		what = fmt.Sprintf("tokens per min (TPM): Limit %d", l.Tokens.PerMinute)
 	case store.LimitInFlight:
-		after = retryAfter
+		after = httpapi.RetryAfter
 		what = fmt.Sprintf("requests that are queued or in progress: Limit %d", l.InFlight)
 	}
 	return fault.RateLimited(

@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -30,15 +31,17 @@ func (nothingRead) Close() error { return nil }
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
 	shelved := &shelf{keys: map[string]store.Key{}}
-	s := &server{
-		cfg: Config{APIKey: testKey, KeyPepper: string(testPepper), MaxBody: 1 << 20}, key: digest(testKey), log: zap.NewNop(),
-		keys: newKeyring(shelved.find, &tasks, zap.NewNop()), metrics: newMetrics(prometheus.NewRegistry()),
-	}
-	kept := testPepper.New()
+	checker := New(Options{
+		APIKey: keyOfTests, Pepper: string(pepperOfTests), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
+	})
+	api := httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks})
+	api.Add(httpapi.Routes{"/v1/responses": {http.MethodPost: func(*httpapi.Exchange, *http.Request) error { return nil }}},
+		func(_, _ string, h httpapi.Handler) httpapi.Handler { return checker.Require(h) })
+	kept := pepperOfTests.New()
 	full := living(kept.ID)
-	full.Hash = testPepper.Hash(kept.Secret)
+	full.Hash = pepperOfTests.Hash(kept.Secret)
 	shelved.keys[kept.ID] = full
-	h := s.handler()
+	h := api.Handler()
 	var forged []string
 	for i := range 1000 {
 		forged = append(forged, apikey.Pepper(fmt.Sprintf("another pepper %d", i)).New().String())
