@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
@@ -34,7 +35,7 @@ func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, 
 		return nil, f
 	}
 	if int64(len(whole)) > most {
-		return nil, fault.Invalid("previous_response_id", previousTooLong, fmt.Sprintf(
+		return nil, fault.Invalid("previous_response_id", run.CodePreviousTooLong, fmt.Sprintf(
 			"Previous response with id '%s' has too long a history: at most %d bytes can be continued.", m.id, most))
 	}
 	return whole, nil
