@@ -67,9 +67,9 @@ func (rt *Runtime) DatabaseUp(up func() bool) (remove func()) {
 	})
 }
 
-// Register registers a collector, or returns the one of the same name that another
-// service of this process has registered. It panics if r holds another kind of
-// collector under the name: that is a bug found at start-up.
+// Register registers a collector, or returns the one of the same name that
+// another service of this process has registered. It panics if r holds another
+// kind of collector under the name: that is a bug found at start-up.
 func Register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	var taken prometheus.AlreadyRegisteredError

@@ -60,7 +60,8 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	return s.show(x, a)
 }
 
-// newRequest is the row that a request will have, but for whose it is, its lane and what it continues.
+// newRequest is the row that a request will have, but for whose it is, its lane
+// and what it continues.
 func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -74,7 +75,8 @@ func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Cre
 	}, nil
 }
 
-// resolve understands a body, and anew what it becomes with the items that its references name.
+// resolve understands a body, and anew what it becomes with the items that its
+// references name.
 func (s *server) resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
 	body, err := s.rules.Narrow(who, body)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// badKeys: I23. Without a key nobody's body is read, and a refusal costs next to nothing; BenchmarkRefusedKey has the figure.
+// badKeys: I23. Without a key nobody's body is read, and a refusal costs next
+// to nothing; BenchmarkRefusedKey has the figure.
 func badKeys(t *testing.T, in *inputs) {
 	madeUp := apikey.Pepper("another pepper of tests").New().String()
 	const none, wrong = "You didn't provide an API key.", "Incorrect API key provided."
@@ -99,7 +100,8 @@ func served(tb testing.TB) http.Handler {
 	return gateway.handler()
 }
 
-// cost is the best time of a few, for other tests run beside it, that a request takes.
+// cost is the best time of a few, for other tests run beside it, that a request
+// takes.
 func cost(tb testing.TB, h http.Handler, key, method, path, body string, want int) time.Duration {
 	tb.Helper()
 	best := time.Hour
@@ -128,7 +130,8 @@ func BenchmarkRefusedKey(b *testing.B) {
 	}
 }
 
-// overTheLimit: I24. A full queue, and a tenant at its limit, refuse every request that accepts one, and say when to come again.
+// overTheLimit: I24. A full queue, and a tenant at its limit, refuse every
+// request that accepts one, and say when to come again.
 func overTheLimit(t *testing.T, in *inputs) {
 	aTenantsLimit(t, in)
 	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
@@ -156,7 +159,8 @@ func overTheLimit(t *testing.T, in *inputs) {
 	eventually(t, "room in the queue", func() bool { return s.call("POST", create, backgroundBody).status == http.StatusOK })
 }
 
-// aTenantsLimit is told by OpenAI's headers, with every answer. The tests of limits have the rest.
+// aTenantsLimit is told by OpenAI's headers, with every answer. The tests of
+// limits have the rest.
 func aTenantsLimit(t *testing.T, in *inputs) {
 	t.Helper()
 	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
@@ -182,8 +186,8 @@ func aTenantsLimit(t *testing.T, in *inputs) {
 	}
 }
 
-// onceKeys: I25. OpenAI ignores the header; here it is a promise, which its own tests hold to. A key for another request is a 422:
-// SDKs send a 409 again.
+// onceKeys: I25. OpenAI ignores the header; here it is a promise, which its own
+// tests hold to. A key for another request is a 422: SDKs send a 409 again.
 func onceKeys(t *testing.T, in *inputs) {
 	keyed := func(name, key, body string, b bad) bad {
 		b.name, b.body, b.header = name, body, http.Header{"Idempotency-Key": {key}}
@@ -227,7 +231,8 @@ func onceKeys(t *testing.T, in *inputs) {
 	in.before = in.everything()
 }
 
-// slowClients: I26. Clients that send their headers or bodies by drops are cut off, and harm nobody meanwhile.
+// slowClients: I26. Clients that send their headers or bodies by drops are cut
+// off, and harm nobody meanwhile.
 func slowClients(t *testing.T, _ *inputs) {
 	t.Parallel()
 	s := raise(t)

@@ -10,8 +10,9 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// FuzzID: what is taken for a response's id is written in one way only, and fits a subject, a query and a log line; what is not is
-// answered without a byte of it that JSON could not carry.
+// FuzzID: what is taken for a response's id is written in one way only, and
+// fits a subject, a query and a log line; what is not is answered without a
+// byte of it that JSON could not carry.
 func FuzzID(f *testing.F) {
 	for _, s := range []string{
 		unknown, "resp_", "resp_*", "resp_>.", strings.ToUpper(unknown), "resp_01234567-89ab-cdef-0123-456789abcdef", "rеsp_0123456789abcdef0123456789abcdef",

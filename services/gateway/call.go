@@ -23,8 +23,8 @@ import (
 // the one of GET /v1/requests/{id}/steps.
 const callHeader = "Windlass-Request-Id"
 
-// oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
-// answer.
+// oneCall is POST of an endpoint that is one model call. The request is not
+// stored: nobody but the client that waits gets its answer.
 func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
@@ -76,8 +76,8 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 // isCall tells requests that are one model call from responses.
 func isCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
 
-// callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
-// a request is not stored.
+// callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that
+// is one model call. What was said is not shown: such a request is not stored.
 func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))

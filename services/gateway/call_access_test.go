@@ -11,7 +11,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// A call is nobody's to read: not under the routes of responses, and of its trail only its tenant sees what happened.
+// A call is nobody's to read: not under the routes of responses, and of its
+// trail only its tenant sees what happened.
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -81,7 +82,8 @@ func TestCallsOfAKeysModels(t *testing.T) {
 	for path, body := range map[string]string{chatPath: chatBody, "/v1/embeddings": `{"model":"m","input":"x"}`, "/v1/completions": `{"model":"m"}`} {
 		wantRefused(t, path, s.as(key, "POST", path, body), http.StatusNotFound, "model_not_found")
 	}
-	// Whichever of two names an upstream would take, the key was asked about the one that is sent.
+	// Whichever of two names an upstream would take, the key was asked about
+	// the one that is sent.
 	wantRefused(t, "a model named twice", s.as(key, "POST", chatPath, `{"model":"b","messages":[{}],"model":"m"}`), http.StatusNotFound, "model_not_found")
 	if n := s.backlog(); n != 0 {
 		t.Errorf("%d requests queued, want none", n)

@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
-// HTTP error.
+// showCall answers with the end of a request that is one model call: the
+// upstream's answer, its chunks if it was streamed, or an HTTP error.
 func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 	if a.Status == run.Completed && a.Streamed {
 		return s.retellCall(x, a)
@@ -33,7 +33,8 @@ func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 func (s *server) sendCallFault(x *httpapi.Exchange, f *fault.Error) {
 	x.SetRetryHeaders(f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
-		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
+		// SDKs repeat these unless told otherwise, and all attempts that the
+		// model's upstream is to be given were made.
 		x.Header().Set("X-Should-Retry", "false")
 	}
 	x.Send(f.Status, f.JSON())
@@ -58,8 +59,10 @@ func callFault(a *store.Answer) (*fault.Error, error) {
 	return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
 }
 
-// upstreamFault is a failed call as HTTP says it. Where the request is at fault, or a limit was hit, the upstream's own error is
-// the answer. What is between us and the upstream is a gateway's error: the client can't do anything about it.
+// upstreamFault is a failed call as HTTP says it. Where the request is at
+// fault, or a limit was hit, the upstream's own error is the answer. What is
+// between us and the upstream is a gateway's error: the client can't do
+// anything about it.
 func upstreamFault(why run.Failure) *fault.Error {
 	var own struct{ Message, Type, Param, Code string }
 	switch {

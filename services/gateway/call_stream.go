@@ -19,7 +19,8 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
+// streamCall accepts a request that is one model call and sends the upstream's
+// chunks as they come.
 func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
 	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
@@ -50,7 +51,8 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	return httpapi.ErrHungUp
 }
 
-// replayCall sends the chunks of a streamed request from the first on, to a client that has its Idempotency-Key.
+// replayCall sends the chunks of a streamed request from the first on, to a
+// client that has its Idempotency-Key.
 func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
@@ -71,7 +73,8 @@ func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 	return nil
 }
 
-// retellCall sends the chunks of a request that has ended, and was streamed, once more.
+// retellCall sends the chunks of a request that has ended, and was streamed,
+// once more.
 func (s *server) retellCall(x *httpapi.Exchange, a *store.Answer) error {
 	f := s.followCall(x, a.Tenant, a.ID, nil)
 	err := f.archived(context.Background(), a) // what it asks of the database is bounded
@@ -81,7 +84,8 @@ func (s *server) retellCall(x *httpapi.Exchange, a *store.Answer) error {
 	return err
 }
 
-// callFollower sends one request's chunks to the one client that waits for them.
+// callFollower sends one request's chunks to the one client that waits for
+// them.
 type callFollower struct {
 	follower
 
@@ -95,7 +99,8 @@ func (s *server) followCall(x *httpapi.Exchange, tenant string, id uuid.UUID, re
 	}}
 }
 
-// follow sends chunks until the request has ended, and says how. Its error is one of the client's context, or errHungUp.
+// follow sends chunks until the request has ended, and says how. Its error is
+// one of the client's context, or errHungUp.
 func (f *callFollower) follow(ctx context.Context) error {
 	for {
 		err := f.read(ctx)
@@ -118,8 +123,9 @@ func (f *callFollower) follow(ctx context.Context) error {
 	}
 }
 
-// finish ends the stream if the row has. errGoesOn: it has not, or nobody knows. Where chunks are lost it cancels a request whose
-// answer nobody can be given any more.
+// finish ends the stream if the row has. errGoesOn: it has not, or nobody
+// knows. Where chunks are lost it cancels a request whose answer nobody can be
+// given any more.
 func (f *callFollower) finish(ctx context.Context, why error) error {
 	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
@@ -161,7 +167,8 @@ func chunksLost() *fault.Error {
 	return serverFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
 }
 
-// fail ends the stream with an error: as HTTP has it while nothing was sent, and as a chunk from then on.
+// fail ends the stream with an error: as HTTP has it while nothing was sent,
+// and as a chunk from then on.
 func (f *callFollower) fail(why *fault.Error) error {
 	if f.out.sse == nil {
 		f.server.sendCallFault(f.out.x, why)
@@ -185,8 +192,10 @@ func (f *callFollower) chunk(why *fault.Error) error {
 	return f.out.done()
 }
 
-// lateSSE is a stream whose head is sent with its first chunk, because clients of these endpoints expect what goes wrong before as an
-// HTTP error; or when nothing has come for so long that somebody on the way might give the connection up.
+// lateSSE is a stream whose head is sent with its first chunk, because clients
+// of these endpoints expect what goes wrong before as an HTTP error; or when
+// nothing has come for so long that somebody on the way might give the
+// connection up.
 type lateSSE struct {
 	*sse // nil until then
 

@@ -25,7 +25,8 @@ import (
 
 const streamBody = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}`
 
-// chunks is a streamed call on both ends: the client that reads, and the orchestrator and the finalizer that the test plays.
+// chunks is a streamed call on both ends: the client that reads, and the
+// orchestrator and the finalizer that the test plays.
 type chunks struct {
 	*stand
 	row    run.Row
@@ -79,7 +80,8 @@ func next(data string) *stepv1.LiveFrame {
 
 var complete = livestream.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE)
 
-// settle commits and settles; last says whether the stream gets its last frame as well.
+// settle commits and settles; last says whether the stream gets its last frame
+// as well.
 func (c *chunks) settle(t run.TurnCommit, last bool) {
 	c.tb.Helper()
 	c.commit(c.row, t)
@@ -313,7 +315,8 @@ func TestADrainEndsAStreamedCall(t *testing.T) {
 	}
 }
 
-// A client that is kept waiting is shown that somebody is there; what goes wrong from then on is told by a chunk.
+// A client that is kept waiting is shown that somebody is there; what goes
+// wrong from then on is told by a chunk.
 func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -17,7 +17,8 @@ const (
 	chatBody = `{"model":"m","messages":[{"role":"user","content":"hi"}],"service_tier":"flex","vendor":{"x":1}}`
 )
 
-// end settles a claimed request of one call as orchestrator and finalizer do, and gives the word.
+// end settles a claimed request of one call as orchestrator and finalizer do,
+// and gives the word.
 func (s *stand) end(row run.Row, t run.TurnCommit) {
 	s.tb.Helper()
 	s.commit(row, t)
@@ -171,7 +172,8 @@ func TestACallWhoseClientHangsUpIsCancelled(t *testing.T) {
 	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == run.Cancelled })
 }
 
-// A gateway that drains cannot wait on, and nobody else could give the answer out.
+// A gateway that drains cannot wait on, and nobody else could give the answer
+// out.
 func TestADrainAsksForACallAgain(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

@@ -11,8 +11,9 @@ import (
 
 const compactPath = "/v1/" + string(run.Compact)
 
-// compact is POST /v1/responses/compact: a request of one model call, whose answer is a shorter history. It takes what create takes, as
-// far as it says which history and which model.
+// compact is POST /v1/responses/compact: a request of one model call, whose
+// answer is a shorter history. It takes what create takes, as far as it says
+// which history and which model.
 func (s *server) compact(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {

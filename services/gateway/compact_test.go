@@ -217,7 +217,8 @@ func TestAHangUpCancelsACompaction(t *testing.T) {
 	eventually(t, "the cancel", func() bool { return s.backlog() == 0 })
 }
 
-// What a WebSocket remembers of a response is the input of the next one, but for what asked only the first.
+// What a WebSocket remembers of a response is the input of the next one, but
+// for what asked only the first.
 func TestATriggerIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	c, f := responses.Decode([]byte(`{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`))

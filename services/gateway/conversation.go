@@ -11,8 +11,9 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// acceptOn accepts a request that may continue a conversation. It checks the conversation first; the insert is refused with
-// store.ErrStale if the conversation has changed since.
+// acceptOn accepts a request that may continue a conversation. It checks the
+// conversation first; the insert is refused with store.ErrStale if the
+// conversation has changed since.
 func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
 	if c.Conversation == "" {
 		return s.gate.Accept(ctx, x, n)

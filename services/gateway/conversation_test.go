@@ -15,7 +15,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// speaks creates a background response on a conversation and returns its row, claimed.
+// speaks creates a background response on a conversation and returns its row,
+// claimed.
 func (s *stand) speaks(conversation, fields string) run.Row {
 	s.tb.Helper()
 	id := createdID(s.tb, s.call("POST", "/v1/responses", `{"model":"m","background":true,"conversation":"`+conversation+`",`+fields+`}`))
@@ -26,7 +27,8 @@ func (s *stand) speaks(conversation, fields string) run.Row {
 	return row
 }
 
-// says settles a response as the finalizer does, with items of the ids that it adds to its conversation.
+// says settles a response as the finalizer does, with items of the ids that it
+// adds to its conversation.
 func (s *stand) says(row run.Row, outcome run.Status, items ...store.NewItem) {
 	s.tb.Helper()
 	s.commit(row, run.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
@@ -132,7 +134,8 @@ func TestResponseOnAConversationIsRefused(t *testing.T) {
 	}
 }
 
-// One response after the other, and whatever ends one frees the conversation at once.
+// One response after the other, and whatever ends one frees the conversation at
+// once.
 func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// conversation creates a conversation of messages with the ids and returns its id.
+// conversation creates a conversation of messages with the ids and returns its
+// id.
 func (s *stand) conversation(ids ...string) string {
 	s.tb.Helper()
 	var items []string
@@ -183,7 +184,8 @@ func TestItemsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Items that the tenant has already are given to a conversation as they are, whatever is said of them.
+// Items that the tenant has already are given to a conversation as they are,
+// whatever is said of them.
 func TestItemsAreKnownByTheirIDs(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

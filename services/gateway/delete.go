@@ -54,7 +54,8 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(deletion{ID: public, Object: "response", Deleted: true})
 }
 
-// erase takes away what the bus still holds of a deleted request. What cannot be erased now ends with the streams' own limits.
+// erase takes away what the bus still holds of a deleted request. What cannot
+// be erased now ends with the streams' own limits.
 func (s *server) erase(id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()

@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
-// TestEveryRouteIsDescribed: the OpenAPI document and the router say the same. Package openapi tells how to add a route.
+// TestEveryRouteIsDescribed: the OpenAPI document and the router say the same.
+// Package openapi tells how to add a route.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	s := &server{}

@@ -23,7 +23,8 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// silence is how long a live stream may say nothing before the row is looked at.
+// silence is how long a live stream may say nothing before the row is looked
+// at.
 const silence = 2 * time.Second
 
 // sink is where a stream's events go: a client's connection of whatever kind.
@@ -35,8 +36,9 @@ type sink interface {
 	cut()
 }
 
-// follower sends one response's events to one client, from wherever they are: the live stream while the request runs, the archive
-// afterwards. All followers of a response send the same bytes, those with padding and those without.
+// follower sends one response's events to one client, from wherever they are:
+// the live stream while the request runs, the archive afterwards. All followers
+// of a response send the same bytes, those with padding and those without.
 type follower struct {
 	server  *server
 	tenant  string
@@ -53,7 +55,8 @@ type follower struct {
 // errFollowed ends the reading of a stream that is at its end.
 var errFollowed = errors.New("the stream is at its end")
 
-// follow sends events until the response has ended. Its error is one of the client's context, or errHungUp.
+// follow sends events until the response has ended. Its error is one of the
+// client's context, or errHungUp.
 func (f *follower) follow(ctx context.Context) error {
 	if err := f.send(livestream.Opening(f.id, f.request)); err != nil {
 		return err
@@ -84,7 +87,8 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// read sends what comes live until there is silence, or an end: its error says which.
+// read sends what comes live until there is silence, or an end: its error says
+// which.
 func (f *follower) read(ctx context.Context) error {
 	for !f.seq.Ended() {
 		wait, cancel := context.WithTimeout(ctx, silence)
@@ -118,7 +122,8 @@ func (f *follower) look(ctx context.Context) error {
 // errGoesOn says that the response has not ended.
 var errGoesOn = errors.New("the response goes on")
 
-// finish ends the stream if the row has. errGoesOn: it has not, or nobody knows.
+// finish ends the stream if the row has. errGoesOn: it has not, or nobody
+// knows.
 func (f *follower) finish(ctx context.Context, why error) error {
 	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
@@ -140,7 +145,8 @@ func lost(err error) bool {
 	return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, livestream.ErrLost)
 }
 
-// archived goes on from the archive of a response that has ended, or from what its row tells.
+// archived goes on from the archive of a response that has ended, or from what
+// its row tells.
 func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	events, err := f.server.told(ctx, a)
 	if err != nil {

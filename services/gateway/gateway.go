@@ -42,8 +42,9 @@ const (
 	lastWords = 3 * time.Second
 )
 
-// Run serves the API until ctx ends. Then it takes no new connections, lets waiting clients wait for DrainGrace, tells those
-// that are left where their answer will be, and returns when every handler has.
+// Run serves the API until ctx ends. Then it takes no new connections, lets
+// waiting clients wait for DrainGrace, tells those that are left where their
+// answer will be, and returns when every handler has.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("check the configuration: %w", err)
@@ -122,7 +123,8 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	return s, nil
 }
 
-// serve returns when the listener failed or ctx ended, and in both cases after the last handler.
+// serve returns when the listener failed or ctx ended, and in both cases after
+// the last handler.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -155,7 +157,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// boundWrites keeps a slow reader's backlog here, where it is bounded, and not in the kernel's buffers, which grow to megabytes each.
+// boundWrites keeps a slow reader's backlog here, where it is bounded, and not
+// in the kernel's buffers, which grow to megabytes each.
 func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(writeBuffer) // a connection that refuses is as good as it was
@@ -163,7 +166,8 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// drain ends the HTTP server. Handlers that outlast the grace see ErrDraining as their context's cause.
+// drain ends the HTTP server. Handlers that outlast the grace see ErrDraining
+// as their context's cause.
 func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
 	defer cancel()

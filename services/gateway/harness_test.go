@@ -33,7 +33,8 @@ import (
 
 const (
 	testKey = "wl-test-key"
-	// patienceOfTests bounds every wait in a test; what it waits for takes milliseconds.
+	// patienceOfTests bounds every wait in a test; what it waits for takes
+	// milliseconds.
 	patienceOfTests = 20 * time.Second
 )
 
@@ -60,7 +61,8 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// stand is a gateway with everything around it; the test plays the rest of the pipeline through store and bus.
+// stand is a gateway with everything around it; the test plays the rest of the
+// pipeline through store and bus.
 type stand struct {
 	tb  testing.TB
 	url string
@@ -76,7 +78,8 @@ type stand struct {
 	http     *http.Client
 }
 
-// raise starts a gateway on a database and a NATS server of its own. change alters its configuration.
+// raise starts a gateway on a database and a NATS server of its own. change
+// alters its configuration.
 func raise(tb testing.TB, change ...func(*Config)) *stand {
 	tb.Helper()
 	broker := bustest.NewBroker(tb)
@@ -302,7 +305,8 @@ func (s *stand) background() string {
 	return r.object(s.tb)["id"].(string)
 }
 
-// claim waits for a queued request and opens its first turn, as the claimer does.
+// claim waits for a queued request and opens its first turn, as the claimer
+// does.
 func (s *stand) claim() run.Row {
 	s.tb.Helper()
 	var row run.Row
@@ -330,7 +334,8 @@ func (s *stand) commit(row run.Row, t run.TurnCommit) run.Row {
 	return after
 }
 
-// finish decides a claimed request and settles it, as the finalizer does, without a word to anybody.
+// finish decides a claimed request and settles it, as the finalizer does,
+// without a word to anybody.
 func (s *stand) finish(row run.Row, outcome run.Status, final string) {
 	s.tb.Helper()
 	s.commit(row, run.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
@@ -369,7 +374,8 @@ func (s *stand) lookPublic(public string) run.Row {
 	return s.look(id)
 }
 
-// tap is a TCP proxy before Postgres that can swallow what the server says, as a half-open connection or a lost answer does.
+// tap is a TCP proxy before Postgres that can swallow what the server says, as
+// a half-open connection or a lost answer does.
 type tap struct {
 	tb     testing.TB
 	server string
@@ -442,7 +448,8 @@ func (s silencer) Read(b []byte) (int, error) {
 // close swallows the server's words from here on.
 func (p *tap) close() { p.mu.Lock(); p.shut = true; p.mu.Unlock() }
 
-// open lets new words through again, on new connections: the old ones have lost theirs.
+// open lets new words through again, on new connections: the old ones have lost
+// theirs.
 func (p *tap) open() {
 	p.cut()
 	p.mu.Lock()

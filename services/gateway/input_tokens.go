@@ -11,8 +11,9 @@ import (
 
 const inputTokensPath = "/v1/" + string(run.InputTokens)
 
-// inputTokens is POST /v1/responses/input_tokens: a request of one step, which counts what the model would be shown. It takes what create
-// takes, as far as it says which history and which model.
+// inputTokens is POST /v1/responses/input_tokens: a request of one step, which
+// counts what the model would be shown. It takes what create takes, as far as
+// it says which history and which model.
 func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
@@ -21,7 +22,8 @@ func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	return s.callOnHistory(x, r, body, run.InputTokens, (*responses.Create).CountRefusal)
 }
 
-// callOnHistory accepts a request of one step about what a response would continue, unless refuse does not let it through.
+// callOnHistory accepts a request of one step about what a response would
+// continue, unless refuse does not let it through.
 func (s *server) callOnHistory(
 	x *httpapi.Exchange, r *http.Request, body []byte, endpoint run.Endpoint, refuse func(*responses.Create) *fault.Error,
 ) error {

@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
+// inputItems is GET /v1/responses/{id}/input_items: what the request itself
+// brought, not what it continues.
 func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)

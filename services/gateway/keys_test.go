@@ -32,7 +32,8 @@ func wantRefused(t *testing.T, what string, r reply, status int, code string) {
 	}
 }
 
-// perID are the API's routes below a path that name something by its id, as "METHOD path" with % for the id.
+// perID are the API's routes below a path that name something by its id, as
+// "METHOD path" with % for the id.
 func perID(t *testing.T, below string) []string {
 	t.Helper()
 	var all []string
@@ -49,7 +50,8 @@ func perID(t *testing.T, below string) []string {
 	return all
 }
 
-// alike fails the test unless a tenant gets the same 404 for an id of another tenant's and for one that names nothing.
+// alike fails the test unless a tenant gets the same 404 for an id of another
+// tenant's and for one that names nothing.
 func (s *stand) alike(t *testing.T, what, key, method, path, body, foreign, unknown string) {
 	t.Helper()
 	want := s.as(key, method, strings.ReplaceAll(path, "%", unknown), strings.ReplaceAll(body, "%", unknown))
@@ -292,7 +294,8 @@ func TestPostgresAwayIsNotAWrongKey(t *testing.T) {
 	}
 }
 
-// A schema without the table of keys says nothing about a key, and is no outage either.
+// A schema without the table of keys says nothing about a key, and is no outage
+// either.
 func TestMissingTableIsNotAWrongKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.Store.URL = storetest.Database(t, nil) })

@@ -287,7 +287,8 @@ func TestModelsOfATenant(t *testing.T) {
 	}
 }
 
-// Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is not a request.
+// Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is
+// not a request.
 func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}))
@@ -333,7 +334,8 @@ func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	}
 }
 
-// A flood that is over its tenant's limit costs the database nothing, and other tenants nothing.
+// A flood that is over its tenant's limit costs the database nothing, and other
+// tenants nothing.
 func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))

@@ -46,7 +46,8 @@ func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(some)
 }
 
-// look reads a page, and the next one in its place while nothing is on it: clients take an empty page for the end.
+// look reads a page, and the next one in its place while nothing is on it:
+// clients take an empty page for the end.
 func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
 	for began := time.Now(); ; {
 		found, err = s.store.List(ctx, q)
@@ -79,7 +80,8 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 	return q
 }
 
-// pageOf shows what was found, the other way round if it was looked for against the order that the client wants.
+// pageOf shows what was found, the other way round if it was looked for against
+// the order that the client wants.
 func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string

@@ -29,7 +29,8 @@ var listedStatuses = map[string][]run.Status{
 	"failed": {run.Failed, run.Expired}, "cancelled": {run.Cancelled},
 }
 
-// readList reads what a client wants listed. reversed: it is to be looked for against the order that the client wants, from before on.
+// readList reads what a client wants listed. reversed: it is to be looked for
+// against the order that the client wants, from before on.
 func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
@@ -66,7 +67,8 @@ func either[T any](which bool, yes, no T) T {
 	return no
 }
 
-// readModel refuses what the database would not take. Models that were are asked for, too, so that others are no fault.
+// readModel refuses what the database would not take. Models that were are
+// asked for, too, so that others are no fault.
 func readModel(values url.Values, q *store.ListQuery) error {
 	q.Model = values.Get("model")
 	if !utf8.ValidString(q.Model) || strings.Contains(q.Model, "\x00") {
@@ -91,7 +93,8 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-// readPairs reads metadata[key]=value, as OpenAI's SDKs write an object in a query.
+// readPairs reads metadata[key]=value, as OpenAI's SDKs write an object in a
+// query.
 func readPairs(values url.Values, q *store.ListQuery) error {
 	pairs := map[string]string{}
 	for name, given := range values {
@@ -140,7 +143,8 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-// readTimes reads created_at[gt], [gte], [lt] and [lte], in Unix seconds. Ids are in the order of the times that clients see.
+// readTimes reads created_at[gt], [gte], [lt] and [lte], in Unix seconds. Ids
+// are in the order of the times that clients see.
 func readTimes(values url.Values, q *store.ListQuery) error {
 	for _, bound := range []struct {
 		name string
@@ -166,7 +170,8 @@ func readTimes(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-// firstID is ahead of all ids of responses that were created in that second, and behind all earlier ones.
+// firstID is ahead of all ids of responses that were created in that second,
+// and behind all earlier ones.
 func firstID(second int64) (id uuid.UUID) {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(second)*1000)

@@ -153,7 +153,8 @@ func TestListedResponses(t *testing.T) {
 	}
 }
 
-// Nobody is listed what only the client that waited may see, and no request that is no response.
+// Nobody is listed what only the client that waited may see, and no request
+// that is no response.
 func TestListOfWhatIsNotStored(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -171,7 +172,8 @@ func TestListOfWhatIsNotStored(t *testing.T) {
 	}
 }
 
-// A response that a gateway without labels has accepted is listed, and not found by its metadata.
+// A response that a gateway without labels has accepted is listed, and not
+// found by its metadata.
 func TestListOfResponsesWithoutLabels(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -255,7 +257,8 @@ func TestTimesOfLists(t *testing.T) {
 	}
 }
 
-// A page that ended before its limit was reached says where to go on, in both directions.
+// A page that ended before its limit was reached says where to go on, in both
+// directions.
 func TestPagesThatEndedEarly(t *testing.T) {
 	t.Parallel()
 	next := uuid.MustParse("0190a0b0-c0d0-7000-8000-00000000dead")

@@ -10,7 +10,8 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// render is the response object of a row: the finalizer's bytes, or what follows from the request and the row.
+// render is the response object of a row: the finalizer's bytes, or what
+// follows from the request and the row.
 func render(a *store.Answer) ([]byte, error) {
 	if a.Final != nil {
 		return a.Final, nil
@@ -27,7 +28,8 @@ func render(a *store.Answer) ([]byte, error) {
 	return object(c, a.ID, a.Status), nil
 }
 
-// object is the response object of a request without output. Expired, which clients don't know, is a failure.
+// object is the response object of a request without output. Expired, which
+// clients don't know, is a failure.
 func object(c *responses.Create, id uuid.UUID, status run.Status) []byte {
 	r := responses.Response{ID: run.ResponseID.Format(id), Request: c, Status: run.Status(status), CreatedAt: run.CreatedAt(id)}
 	if status == run.Expired {

@@ -26,16 +26,20 @@ const (
 	replayedHeader = "Idempotent-Replayed"
 	maxOnceKey     = 255
 
-	// onceHold is how long one POST that accepts no request may take before a repeat of it takes it for dead.
+	// onceHold is how long one POST that accepts no request may take before a
+	// repeat of it takes it for dead.
 	onceHold = 10 * time.Second
-	// oncePause is the time between two looks at a key that another exchange holds.
+	// oncePause is the time between two looks at a key that another exchange
+	// holds.
 	oncePause = 50 * time.Millisecond
-	// maxKept bounds an answer that is kept for repeats. A longer one is made again, under the same id.
+	// maxKept bounds an answer that is kept for repeats. A longer one is made
+	// again, under the same id.
 	maxKept = 256 << 10
 )
 
-// accepting are the routes whose POST accepts a request: it takes its Idempotency-Key in the commit that accepts it, and repeats
-// are answered from its row.
+// accepting are the routes whose POST accepts a request: it takes its
+// Idempotency-Key in the commit that accepts it, and repeats are answered from
+// its row.
 var accepting = map[string]bool{
 	"/v1/responses":        true,
 	compactPath:            true,
@@ -45,11 +49,14 @@ var accepting = map[string]bool{
 	"/v1/embeddings":       true,
 }
 
-// once makes a POST happen once for each Idempotency-Key of a tenant. Without the header it does nothing.
+// once makes a POST happen once for each Idempotency-Key of a tenant. Without
+// the header it does nothing.
 //
-// A handler of an accepting route has to accept by [server.accept]. Any other takes the id of what it makes from
-// [exchange.newID], writes it so that writing it twice is harmless, and answers by [server.send]: if it dies with the key held, the
-// repeat runs it again under the same id.
+// A handler of an accepting route has to accept by [server.accept]. Any other
+// takes the id of what it makes from
+// [exchange.newID], writes it so that writing it twice is harmless, and answers
+// by [server.send]: if it dies with the key held, the repeat runs it again
+// under the same id.
 func (s *server) once(pattern string, h httpapi.Handler) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		keys := r.Header.Values(onceHeader)
@@ -99,8 +106,10 @@ func onceReused(x *httpapi.Exchange) *fault.Error {
 	}
 }
 
-// acceptOnce looks before it runs the handler, so that a repeat is neither refused for what has changed since nor held against a
-// limit. Of two that both find nothing, one accepts; the other may be refused for what the first has done, and looks again.
+// acceptOnce looks before it runs the handler, so that a repeat is neither
+// refused for what has changed since nor held against a limit. Of two that both
+// find nothing, one accepts; the other may be refused for what the first has
+// done, and looks again.
 func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.seen(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
@@ -134,8 +143,10 @@ func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 	})
 }
 
-// repeat answers for the request that was accepted with the same key: a stream from its first event on, one in the background as it
-// stands, one in the foreground at its end. Every repeat waits for itself, and none of them cancels the request when it hangs up.
+// repeat answers for the request that was accepted with the same key: a stream
+// from its first event on, one in the background as it stands, one in the
+// foreground at its end. Every repeat waits for itself, and none of them
+// cancels the request when it hangs up.
 func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
 	x.RequestID = run.Hex(id)
 	x.Header().Set(replayedHeader, "true")
@@ -176,7 +187,8 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 	return s.show(x, a)
 }
 
-// makeOnce runs a handler that accepts no request while it holds the key, and keeps its answer for repeats. Refusals are not kept.
+// makeOnce runs a handler that accepts no request while it holds the key, and
+// keeps its answer for repeats. Refusals are not kept.
 func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.hold(r.Context(), x)
 	switch {
@@ -194,7 +206,8 @@ func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handle
 	return err
 }
 
-// hold takes the exchange's key, or returns what was done with it. It waits for another that holds it.
+// hold takes the exchange's key, or returns what was done with it. It waits for
+// another that holds it.
 func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -307,7 +307,8 @@ func TestConcurrentRepeatsOverTwoGateways(t *testing.T) {
 	}
 }
 
-// Every POST of the API, by its pattern, with a body that it takes. A route that is missing here fails the test below.
+// Every POST of the API, by its pattern, with a body that it takes. A route
+// that is missing here fails the test below.
 var onceBodies = map[string]string{
 	"/v1/responses":                backgroundBody,
 	"/v1/responses/compact":        `{"model":"m","input":"hi"}`,
@@ -399,7 +400,8 @@ func events(r reply) string {
 	return strings.Join(out, "")
 }
 
-// Of two that come at once on one conversation, the second would find it locked by the first.
+// Of two that come at once on one conversation, the second would find it locked
+// by the first.
 func TestConcurrentRepeatsOnAConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

@@ -21,7 +21,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// honest is how long an outage may go unsaid: a second, and what a busy test machine adds.
+// honest is how long an outage may go unsaid: a second, and what a busy test
+// machine adds.
 const honest = 1500 * time.Millisecond
 
 var everyRead = []string{
@@ -103,7 +104,8 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 	}
 }
 
-// behindTap is a gateway whose database is behind a tap; the stand's own store goes past it.
+// behindTap is a gateway whose database is behind a tap; the stand's own store
+// goes past it.
 func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	t.Helper()
 	direct := storetest.Database(t, migrate)
@@ -126,7 +128,8 @@ func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	return s, tap
 }
 
-// The commit happens and its answer is lost: the client hears 503, so the request must not run.
+// The commit happens and its answer is lost: the client hears 503, so the
+// request must not run.
 func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -147,9 +150,11 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	}
 }
 
-// holdKey takes an idempotency key in a transaction that is still open. An accept with that key waits for its end, in the middle of
-// its execution. A lock of the table would not do: a connection that has not prepared the statement yet waits for it at the Parse,
-// and the loss of that answer means that the accept was never executed.
+// holdKey takes an idempotency key in a transaction that is still open. An
+// accept with that key waits for its end, in the middle of its execution. A
+// lock of the table would not do: a connection that has not prepared the
+// statement yet waits for it at the Parse, and the loss of that answer means
+// that the accept was never executed.
 func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.database)
@@ -174,7 +179,8 @@ func counts(t *testing.T, conn *pgx.Conn, sql string) func() bool {
 	}
 }
 
-// The same with an Idempotency-Key: the client that comes again finds the request that was accepted, and nothing cancels it.
+// The same with an Idempotency-Key: the client that comes again finds the
+// request that was accepted, and nothing cancels it.
 func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -199,8 +205,9 @@ func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 	}
 }
 
-// An accept whose connection was lost before it was executed has made nothing: the client that comes again makes the request, once,
-// and that answer is no replay.
+// An accept whose connection was lost before it was executed has made nothing:
+// the client that comes again makes the request, once, and that answer is no
+// replay.
 func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -229,7 +236,8 @@ func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
 	}
 }
 
-// twoAnswers repeats a POST until it was answered twice, and checks the replay mark of each answer.
+// twoAnswers repeats a POST until it was answered twice, and checks the replay
+// mark of each answer.
 func (s *stand) twoAnswers(t *testing.T, key string, replayed ...bool) (ids []string) {
 	t.Helper()
 	eventually(t, "two answers", func() bool {
@@ -243,8 +251,8 @@ func (s *stand) twoAnswers(t *testing.T, key string, replayed ...bool) (ids []st
 	return ids
 }
 
-// A bug or a broken schema is no outage: the client is answered at once, by a 500 that names the log line and asks for no repeat,
-// and nothing is accepted.
+// A bug or a broken schema is no outage: the client is answered at once, by a
+// 500 that names the log line and asks for no repeat, and nothing is accepted.
 func TestUnknownErrorIsAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, break_, code string }{

@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// concluded creates a background response, brings it to its end and returns its public id.
+// concluded creates a background response, brings it to its end and returns its
+// public id.
 func (s *stand) concluded(fields string, outcome run.Status, output string) string {
 	s.tb.Helper()
 	r := s.call("POST", "/v1/responses", `{"model":"m","background":true,`+fields+`}`)
@@ -48,7 +49,8 @@ func (s *stand) move(public, sql string) {
 	}
 }
 
-// unstored is the id of a response that ended, read from the database: the API does not tell it before.
+// unstored is the id of a response that ended, read from the database: the API
+// does not tell it before.
 func (s *stand) unstored() string {
 	s.tb.Helper()
 	answers := s.later("POST", "/v1/responses", `{"model":"m","input":"x","store":false}`)

@@ -36,8 +36,9 @@ func notFound(id string) *fault.Error {
 	return fault.NotFound(fmt.Sprintf("Response with id '%s' not found.", httpapi.Excerpt(id)))
 }
 
-// find reads the response that the path names. Malformed, unknown, foreign and unstored ids, and those of requests that are no
-// responses, are not told apart.
+// find reads the response that the path names. Malformed, unknown, foreign and
+// unstored ids, and those of requests that are no responses, are not told
+// apart.
 func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)

@@ -48,7 +48,8 @@ type server struct {
 	leaving    chan struct{}  // closed when the drain begins
 }
 
-// routes are the API: patterns, and who answers which method. Each is described in package openapi, whose comment says how.
+// routes are the API: patterns, and who answers which method. Each is described
+// in package openapi, whose comment says how.
 func (s *server) routes() httpapi.Routes {
 	all := httpapi.Routes{
 		"/v1/responses":                  {http.MethodPost: s.create, http.MethodGet: s.listOrUpgrade},

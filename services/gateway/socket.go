@@ -19,13 +19,15 @@ import (
 )
 
 const (
-	// socketLife is how long a WebSocket lives, by the specification. A response in flight is told to its end.
+	// socketLife is how long a WebSocket lives, by the specification. A
+	// response in flight is told to its end.
 	socketLife = time.Hour
 	// socketIdle is how long one may be without a request.
 	socketIdle = 15 * time.Minute
 )
 
-// socket is the WebSocket of one client: requests in, events out, one response at a time on each lane.
+// socket is the WebSocket of one client: requests in, events out, one response
+// at a time on each lane.
 type socket struct {
 	server   *server
 	x        *httpapi.Exchange
@@ -108,8 +110,9 @@ type ended struct {
 	err  error
 }
 
-// schedule begins turns until the connection is to be ended, and returns how. When its time is up, or the server's, no turn is begun
-// any more, and those that were go on to their ends; ctx sees to it that they have one.
+// schedule begins turns until the connection is to be ended, and returns how.
+// When its time is up, or the server's, no turn is begun any more, and those
+// that were go on to their ends; ctx sees to it that they have one.
 func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
 	life := time.NewTimer(k.server.socketLife)
 	defer life.Stop()
@@ -168,7 +171,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// read takes messages in until the client hangs up. It never waits for a response, or it would not see that.
+// read takes messages in until the client hangs up. It never waits for a
+// response, or it would not see that.
 func (k *socket) read(ctx context.Context) error {
 	for {
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
@@ -189,8 +193,9 @@ func (k *socket) read(ctx context.Context) error {
 	}
 }
 
-// ping keeps what lies between us and the client from forgetting the connection. A client need not answer: those that read only
-// while they wait for a response are silent for as long as their tools run.
+// ping keeps what lies between us and the client from forgetting the
+// connection. A client need not answer: those that read only while they wait
+// for a response are silent for as long as their tools run.
 func (k *socket) ping(ctx context.Context) {
 	for process.Sleep(ctx, keepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepAlive) // given up, it may tear the connection
@@ -214,7 +219,8 @@ func (k *socket) overrun(context.Context) {
 
 func (k *socket) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }
 
-// leave ends a connection whose response could not be told to its end, or whose client has gone.
+// leave ends a connection whose response could not be told to its end, or whose
+// client has gone.
 func (k *socket) leave(ctx context.Context) {
 	if drained(ctx) {
 		k.goAway(ctx)

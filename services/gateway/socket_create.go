@@ -19,7 +19,8 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// socketTurn is a message of the client while it is answered. Turns of several lanes are at the same time.
+// socketTurn is a message of the client while it is answered. Turns of several
+// lanes are at the same time.
 type socketTurn struct {
 	*socket
 	arrival
@@ -31,7 +32,8 @@ func (k *socket) turn(a arrival) *socketTurn {
 	return &socketTurn{socket: k, arrival: a, x: k.x.ForMessage()}
 }
 
-// run is handle, and makes an error of a panic, which would end the process from here.
+// run is handle, and makes an error of a panic, which would end the process
+// from here.
 func (t *socketTurn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -42,7 +44,8 @@ func (t *socketTurn) run(ctx context.Context) (err error) {
 	return t.handle(ctx)
 }
 
-// handle answers the message and logs how. An error: the connection cannot go on.
+// handle answers the message and logs how. An error: the connection cannot go
+// on.
 func (t *socketTurn) handle(ctx context.Context) error {
 	began := time.Now()
 	err := t.create(ctx)
@@ -74,7 +77,8 @@ func (t *socketTurn) handle(ctx context.Context) error {
 // forget is for what the message wanted to continue, and could not.
 func (t *socketTurn) forget() { t.memories.forget(t.Lane, t.Previous) }
 
-// create answers the message with the events of a response. An error that is not errHungUp is to be told instead of them.
+// create answers the message with the events of a response. An error that is
+// not errHungUp is to be told instead of them.
 func (t *socketTurn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
@@ -95,8 +99,8 @@ func (t *socketTurn) create(ctx context.Context) error {
 	return t.warmUp(c, n)
 }
 
-// understand makes a request of the message as create does of a body; one that continues what only this connection knows has all of it
-// as its input.
+// understand makes a request of the message as create does of a body; one that
+// continues what only this connection knows has all of it as its input.
 func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
@@ -130,7 +134,8 @@ func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.N
 	return t.server.stream(ctx, t.x, c, n, func() (sink, error) { return out, nil })
 }
 
-// remember keeps what a response that is not stored has said. One that is takes the place of what was kept.
+// remember keeps what a response that is not stored has said. One that is takes
+// the place of what was kept.
 func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
 	if c.Store {
 		t.memories.keep(t.Lane, nil)
@@ -150,7 +155,8 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 	return nil
 }
 
-// warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
+// warmUp answers a request that asks for nothing but to be continued. No row is
+// made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
 		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),

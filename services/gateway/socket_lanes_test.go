@@ -68,7 +68,8 @@ func created(tb testing.TB, conn *websocket.Conn) laneEvent {
 	}
 }
 
-// As many responses as may be are in flight; the others begin, in their order, when one ends.
+// As many responses as may be are in flight; the others begin, in their order,
+// when one ends.
 func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -97,7 +98,8 @@ func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	}
 }
 
-// A name too many is refused by its name, and the other lanes go on; a name that is none is refused without one.
+// A name too many is refused by its name, and the other lanes go on; a name
+// that is none is refused without one.
 func TestNamesOfLanes(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -134,7 +136,8 @@ func TestNamesOfLanes(t *testing.T) {
 	}
 }
 
-// When the time of a WebSocket is up nothing more begins, and what is in flight is told to its end before the client is told.
+// When the time of a WebSocket is up nothing more begins, and what is in flight
+// is told to its end before the client is told.
 func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.SocketLife = time.Second })
@@ -166,7 +169,8 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	closed(t, conn, websocket.StatusNormalClosure)
 }
 
-// A drain begins nothing that waits, and leaves what is in flight the grace, on every lane.
+// A drain begins nothing that waits, and leaves what is in flight the grace, on
+// every lane.
 func TestADrainOfLanes(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = 5 * time.Second })

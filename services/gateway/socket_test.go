@@ -42,7 +42,8 @@ func (s *stand) dial(key string) *websocket.Conn {
 	return conn
 }
 
-// say sends a message and, where want is not empty, reads one that has to contain it.
+// say sends a message and, where want is not empty, reads one that has to
+// contain it.
 func say(tb testing.TB, conn *websocket.Conn, message, want string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
@@ -201,7 +202,8 @@ func TestAHistoryThatIsTooLong(t *testing.T) {
 	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), run.CodePreviousTooLong)
 }
 
-// A drain closes WebSockets that are idle at once; one with a response in flight when that has ended, or the grace.
+// A drain closes WebSockets that are idle at once; one with a response in
+// flight when that has ended, or the grace.
 func TestADrainOfWebSockets(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = time.Second })

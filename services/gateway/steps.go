@@ -19,9 +19,11 @@ import (
 // stepTime is RFC 3339 in UTC with milliseconds.
 const stepTime = "2006-01-02T15:04:05.000Z07:00"
 
-// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1 and up are the calls it asked for. Of a tool, input and
-// output are text: its arguments and what the model saw of its result; bytes that are not text, and U+0000, are shown as U+FFFD.
-// Of a model they are lists of items: what it was shown and what it said. Nulls: not yet, not for this kind, or not kept.
+// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1
+// and up are the calls it asked for. Of a tool, input and output are text: its
+// arguments and what the model saw of its result; bytes that are not text, and
+// U+0000, are shown as U+FFFD. Of a model they are lists of items: what it was
+// shown and what it said. Nulls: not yet, not for this kind, or not kept.
 type stepObject struct {
 	Object     string           `json:"object"`
 	Turn       int              `json:"turn"`
@@ -38,7 +40,8 @@ type stepObject struct {
 	Input      any              `json:"input"`
 	Output     any              `json:"output"`
 	Error      *json.RawMessage `json:"error"` // of the last attempt that failed
-	// InputNotice says what is missing in a model's input, and why; null: nothing.
+	// InputNotice says what is missing in a model's input, and why; null:
+	// nothing.
 	InputNotice *string `json:"input_notice"`
 }
 
@@ -118,7 +121,8 @@ func describe(s run.Step, object string) stepObject {
 // modelStep is the kind of a step that is a turn's model call.
 const modelStep = "model"
 
-// said is the items of a model's answer, without what is kept beside them for its upstream.
+// said is the items of a model's answer, without what is kept beside them for
+// its upstream.
 func said(output []byte) any {
 	if output == nil {
 		return nil

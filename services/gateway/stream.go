@@ -21,8 +21,9 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
-// stream accepts a request and sends its events to what open opens. An error that is not errHungUp was before the request was
-// accepted, and is for the caller to tell; from then on the stream tells it.
+// stream accepts a request and sends its events to what open opens. An error
+// that is not errHungUp was before the request was accepted, and is for the
+// caller to tell; from then on the stream tells it.
 func (s *server) stream(
 	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
 ) error {
@@ -63,7 +64,8 @@ func (s *server) left(ctx context.Context, n store.NewRequest, err error) error 
 
 var errLate = errors.New("the response has not ended long after its deadline")
 
-// resume is GET /v1/responses/{id}?stream=true: the events from the first on, or from the one behind starting_after.
+// resume is GET /v1/responses/{id}?stream=true: the events from the first on,
+// or from the one behind starting_after.
 func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
@@ -81,8 +83,8 @@ func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) e
 	return s.replay(x, r, a, c, after)
 }
 
-// paddingOf is the padding of a request's deltas; nil where it wants none. It does unless it says that it does not, as the
-// specification has it.
+// paddingOf is the padding of a request's deltas; nil where it wants none. It
+// does unless it says that it does not, as the specification has it.
 func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
 	if c.IncludeObfuscation != nil && !*c.IncludeObfuscation {
 		return nil
@@ -103,7 +105,8 @@ func obfuscates(q url.Values) (*bool, error) {
 	return &pads, nil
 }
 
-// replay sends the events of a response that has a row, from the one behind after on.
+// replay sends the events of a response that has a row, from the one behind
+// after on.
 func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
@@ -151,7 +154,8 @@ func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create,
 	return c, nil
 }
 
-// startingAfter reads the number of the last event that a client has; -1: it has none.
+// startingAfter reads the number of the last event that a client has; -1: it
+// has none.
 func startingAfter(q url.Values) (int, error) {
 	text := q.Get("starting_after")
 	if text == "" {
@@ -172,7 +176,8 @@ func startingAfter(q url.Values) (int, error) {
 // maxAsk bounds the body of a GET that is looked at.
 const maxAsk = 1 << 10
 
-// wantsStream reads the stream parameter: from the query or, without one there, from a small JSON body, where openai-go puts it.
+// wantsStream reads the stream parameter: from the query or, without one there,
+// from a small JSON body, where openai-go puts it.
 func (s *server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
 	text := r.URL.Query().Get("stream")
 	switch {

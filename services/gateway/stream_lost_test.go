@@ -15,7 +15,8 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// A stream that cannot be whole any more says so, in the words of both dialects, and is over; its response is not.
+// A stream that cannot be whole any more says so, in the words of both
+// dialects, and is over; its response is not.
 func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(cfg *Config) { cfg.PollInterval = 20e6 })

@@ -73,7 +73,8 @@ func TestTenantsAreReadAgain(t *testing.T) {
 	wantRefused(t, "a model that the tenant lost", r, http.StatusNotFound, "model_not_found")
 }
 
-// What a tenant uses while its tokens are not limited is not held against it when they are again.
+// What a tenant uses while its tokens are not limited is not held against it
+// when they are again.
 func TestTokensOfALimitThatIsGoneAreForgotten(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "registry.yaml")

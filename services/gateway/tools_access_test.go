@@ -92,7 +92,8 @@ func TestToolsOfAKeyInCapitals(t *testing.T) {
 	}
 }
 
-// TestToolsOfAKeyAreThoseOfTheModel: asking for all of them is no fault where some are for other models.
+// TestToolsOfAKeyAreThoseOfTheModel: asking for all of them is no fault where
+// some are for other models.
 func TestToolsOfAKeyAreThoseOfTheModel(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) {

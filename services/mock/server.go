@@ -1,14 +1,15 @@
 package mock
 
 import (
-	"bytes"
-	"fmt"
 	"net/http"
 	"sync"
-)
 
-// maxRequest is the largest body read; a history of tool results may be long.
-const maxRequest = 64 << 20
+	"windlass.dev/windlass/services/mock/internal/embedding"
+	"windlass.dev/windlass/services/mock/internal/exchange"
+	"windlass.dev/windlass/services/mock/internal/ledger"
+	"windlass.dev/windlass/services/mock/internal/model"
+	"windlass.dev/windlass/services/mock/internal/tool"
+)
 
 // Server is the scripted model and its tools behind one HTTP handler. It starts
 // nothing of its own and is safe for concurrent use.
@@ -24,7 +25,7 @@ const maxRequest = 64 << 20
 //	GET    /healthz              the process answers
 type Server struct {
 	mux    *http.ServeMux
-	ledger ledger
+	ledger *ledger.Ledger
 	closed chan struct{}
 	once   sync.Once
 }
@@ -32,30 +33,31 @@ type Server struct {
 // Option adjusts a new Server.
 type Option func(*Server)
 
-// LedgerCap bounds the entries kept, and the places whose attempts are counted;
-// two million when not given.
+// LedgerCap bounds the entries kept, and the places whose attempts are counted.
+// The default is two million.
 func LedgerCap(entries int) Option {
-	return func(s *Server) { s.ledger.limit = entries }
+	return func(s *Server) { s.ledger = ledger.New(entries) }
 }
 
 // New makes a server. Close ends the waits of its open calls.
 func New(options ...Option) *Server {
-	s := &Server{mux: http.NewServeMux(), closed: make(chan struct{})}
-	s.ledger.limit = defaultLedgerCap
+	s := &Server{mux: http.NewServeMux(), closed: make(chan struct{}), ledger: ledger.New(ledger.DefaultLimit)}
 	for _, option := range options {
 		option(s)
 	}
-	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
-	s.mux.HandleFunc("POST /v1/responses", s.respond)
-	s.mux.HandleFunc("POST /v1/embeddings", s.embed)
-	s.mux.HandleFunc("POST /v1/completions", s.complete)
-	s.mux.HandleFunc("POST /tools/{name}", s.tool)
+	recorder := &exchange.Recorder{Ledger: s.ledger, Closed: s.closed}
+	models := model.Server{Recorder: recorder}
+	s.mux.HandleFunc("POST /v1/chat/completions", models.Chat)
+	s.mux.HandleFunc("POST /v1/responses", models.Respond)
+	s.mux.HandleFunc("POST /v1/completions", models.Complete)
+	s.mux.Handle("POST /v1/embeddings", embedding.Server{Recorder: recorder})
+	s.mux.Handle("POST /tools/{name}", tool.Server{Recorder: recorder})
 	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"object":"list","data":[]}`))
 	})
-	s.mux.HandleFunc("GET /ledger", s.readLedger)
-	s.mux.HandleFunc("DELETE /ledger", s.deleteLedger)
+	s.mux.HandleFunc("GET /ledger", s.ledger.ServeEntries)
+	s.mux.HandleFunc("DELETE /ledger", s.ledger.ServeReset)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n"))
 	})
@@ -69,21 +71,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // server around it can close.
 func (s *Server) Close() { s.once.Do(func() { close(s.closed) }) }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// Ledger copies the calls since the last reset, in order of arrival.
+func (s *Server) Ledger() []Entry { return s.ledger.Entries() }
 
-// withBody reads a request's body into a shared buffer and hands it to use,
-// which must not keep it.
-func withBody(w http.ResponseWriter, r *http.Request, use func([]byte)) error {
-	buf := buffers.Get().(*bytes.Buffer)
-	defer func() {
-		if buf.Cap() < 1<<20 {
-			buffers.Put(buf)
-		}
-	}()
-	buf.Reset()
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, maxRequest)); err != nil {
-		return fmt.Errorf("read body of %s: %w", r.URL.Path, err)
-	}
-	use(buf.Bytes())
-	return nil
-}
+// Dropped is the number of calls that did not fit into the ledger.
+func (s *Server) Dropped() int { return s.ledger.Dropped() }
+
+// Reset empties the ledger and the attempt counts: faults start again.
+func (s *Server) Reset() { s.ledger.Reset() }

@@ -43,11 +43,11 @@ func upstreamFailures(t *testing.T, s *stack.Stack) {
 		calls   int  // attempts
 		hidden  bool // the mock does not see them all
 	}{
-		{"500 always", mock.Fault{Times: always}, "server_error", "The mock was told to answer 500.", "failed", 3, false},
+		{"500 always", mock.Fault{Times: always}, "server_error", "The plan has the mock answer 500.", "failed", 3, false},
 		{"500 twice", mock.Fault{Times: twice}, "server_error", "", "completed", 3, false},
 		{"429 always", mock.Fault{Status: 429}, "rate_limit_exceeded", "answer 429", "failed", 3, false},
 		{"408 twice", mock.Fault{Status: 408, Times: twice}, "timeout", "", "completed", 3, false},
-		{"400", mock.Fault{Status: 400}, "invalid_prompt", "The mock was told to answer 400.", "failed", 1, false},
+		{"400", mock.Fault{Status: 400}, "invalid_prompt", "The plan has the mock answer 400.", "failed", 1, false},
 		{
 			"400 with a code",
 			mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","code":"context_length_exceeded"}}`},

@@ -18,7 +18,7 @@ var spelledPrefix = regexp.MustCompile(`^(resp|conv|wl|msg|fc|fco|ctc|ctco|rs|mc
 // prefixesOfOthers are the packages that spell the prefixes of somebody else's
 // ids, or what only looks like a prefix.
 var prefixesOfOthers = map[string]string{
-	"services/mock": "the ids of an upstream are its own",
+	"services/mock/internal/model": "the ids of an upstream are its own",
 }
 
 // TestPrefixes finds string literals outside pkg/run that start an id. Tests

@@ -1,7 +1,7 @@
-// Package adminapi serves the routes of API keys, for keys with the scope admin.
-// Such a key manages the keys of its tenant and does nothing else. It makes none
-// that may use other models or tools than itself; a key without such bounds makes
-// any (TestKeysMakeNoStrongerKeys in package gateway).
+// Package adminapi serves the routes of API keys, for keys with the scope
+// admin. Such a key manages the keys of its tenant and does nothing else. It
+// makes none that may use other models or tools than itself; a key without such
+// bounds makes any (TestKeysMakeNoStrongerKeys in package gateway).
 package adminapi
 
 import (
@@ -52,8 +52,8 @@ func showKey(k *store.Key) keyObject {
 	}
 }
 
-// Server serves the routes of keys, for keys with the scope admin. It is safe for
-// concurrent use.
+// Server serves the routes of keys, for keys with the scope admin. It is safe
+// for concurrent use.
 type Server struct {
 	store  *store.Store
 	pepper apikey.Pepper // empty: no key can be made
@@ -74,9 +74,9 @@ func (s *Server) Routes() httpapi.Routes {
 	}
 }
 
-// createKey is POST /v1/keys: a key of the caller's tenant, which may do no more
-// than the caller's key. Only this answer contains the key; a repeat with the
-// same Idempotency-Key gets the answer without it and makes no other key.
+// createKey is POST /v1/keys: a key of the caller's tenant, which may do no
+// more than the caller's key. Only this answer contains the key; a repeat with
+// the same Idempotency-Key gets the answer without it and makes no other key.
 func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	if len(s.pepper) == 0 {
 		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
@@ -151,8 +151,8 @@ func (s *Server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
-// revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key. It
-// stays in lists.
+// revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key.
+// It stays in lists.
 func (s *Server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	if _, err := s.queryKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {

@@ -14,8 +14,8 @@ import (
 const recount = time.Second
 
 // backlog bounds the queue. It counts the queue at most once a second, and
-// between two counts it adds what this gateway accepts, so that one gateway alone
-// never exceeds the limit. It is safe for concurrent use.
+// between two counts it adds what this gateway accepts, so that one gateway
+// alone never exceeds the limit. It is safe for concurrent use.
 type backlog struct {
 	most  int
 	count func(ctx context.Context, most int) (int, error)

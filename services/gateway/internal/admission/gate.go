@@ -4,13 +4,13 @@
 // refused with 429 and a time to send it again, before anything is written.
 // Limits hold over all gateways. Repeats with an Idempotency-Key do not count.
 //
-// Rules refuse what a request asks for and cannot have: what this server does not
-// do (responses.Create.Refusal), what the model's upstream cannot be given
+// Rules refuse what a request asks for and cannot have: what this server does
+// not do (responses.Create.Refusal), what the model's upstream cannot be given
 // (package carry), tools that cannot be called as demanded (package toolset).
 // Hints are accepted, and so are unknown fields and types of tools, because
-// agents send what is newer than this server. A tool that no runner has is echoed
-// and not offered to the model. Rules may be added here, not to responses.Decode,
-// which also reads requests that were accepted before.
+// agents send what is newer than this server. A tool that no runner has is
+// echoed and not offered to the model. Rules may be added here, not to
+// responses.Decode, which also reads requests that were accepted before.
 //
 // A key that may use some registered tools has them written into its requests:
 // the worker that runs a request does not know the key.
@@ -85,8 +85,8 @@ func NewGate(o GateOptions) *Gate {
 // Accept commits the request's row, with the exchange's Idempotency-Key, within
 // query.Timeout. It goes on if the client hangs up, because the caller needs to
 // know whether there is a row. If that stays unknown the request is cancelled
-// later, unless its key leads to it. Accept returns store.ErrRepeat if the key was
-// used before; package idempotency answers that.
+// later, unless its key leads to it. Accept returns store.ErrRepeat if the key
+// was used before; package idempotency answers that.
 //
 // If the lane has a free slot and no queue, the row starts in progress. The
 // claimer would do the same, with one more commit and two more hops.
@@ -113,8 +113,8 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 	return a.Row, nil
 }
 
-// cleanUp returns what a request without a row had reserved, and cancels one that
-// may have a row.
+// cleanUp returns what a request without a row had reserved, and cancels one
+// that may have a row.
 func (g *Gate) cleanUp(x *httpapi.Exchange, n store.NewRequest, began time.Time, err error) error {
 	var limit *store.LimitError
 	switch {
@@ -156,8 +156,8 @@ func (g *Gate) reserveSlot(lane string) bool {
 	return free
 }
 
-// Dispatch publishes the first turn of a request that was admitted, or wakes the
-// claimers for one that is queued. Losing either costs seconds.
+// Dispatch publishes the first turn of a request that was admitted, or wakes
+// the claimers for one that is queued. Losing either costs seconds.
 func (g *Gate) Dispatch(ctx context.Context, row run.Row) {
 	if row.Status == run.Queued {
 		g.bus.Wake()

@@ -35,7 +35,8 @@ func quotaHeaders(l store.Limits, q store.Quota) http.Header {
 	return h
 }
 
-// overLimit refuses what goes over a limit of its tenant, in OpenAI's words: there are clients that read the time out of them.
+// overLimit refuses what goes over a limit of its tenant, in OpenAI's words:
+// there are clients that read the time out of them.
 func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error {
 	after := wholeMillis(e.After)
 	var what string

@@ -10,11 +10,11 @@ import (
 // maxRefusals bounds the tenants in the cache. The database refuses the others.
 const maxRefusals = 10_000
 
-// RefusalCache refuses throttled tenants without a query until their rate allows
-// another request. Without it the database would get every body of a flood,
-// together with other tenants' requests. Limits of requests in flight are not
-// cached, because any end of a request may change them. It is safe for concurrent
-// use.
+// RefusalCache refuses throttled tenants without a query until their rate
+// allows another request. Without it the database would get every body of a
+// flood, together with other tenants' requests. Limits of requests in flight
+// are not cached, because any end of a request may change them. It is safe for
+// concurrent use.
 type RefusalCache struct {
 	mu      sync.Mutex
 	tenants map[string]refusal

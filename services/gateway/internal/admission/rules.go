@@ -105,8 +105,8 @@ func (r *Rules) checkCompaction(who httpapi.Principal, c *responses.Create) erro
 	return r.CheckSealed(who.Tenant, "input", c.Input)
 }
 
-// CheckSealed refuses compaction items that were not sealed for the tenant. Their
-// content stays sealed until a model is called.
+// CheckSealed refuses compaction items that were not sealed for the tenant.
+// Their content stays sealed until a model is called.
 func (r *Rules) CheckSealed(tenant, param string, items []item.Item) error {
 	for i, it := range items {
 		if it.Type != compaction.Item {

@@ -1,16 +1,16 @@
 // Package auth checks API keys.
 //
 // A key is checked before the body is read. A revoke is effective within 5 s
-// (TestRevokeIsHeardOfInTime in package gateway). A key that is not
-// known to be bad is never answered with 401. With Postgres away, a key that this
-// gateway has read stays valid for 65 s after that, revoked or not; then, and for
-// every other key, the answer is 503 (TestKnownKeyOutlivesTheDatabaseForAMinute).
+// (TestRevokeIsHeardOfInTime in package gateway). A key that is not known to be
+// bad is never answered with 401. With Postgres away, a key that this gateway
+// has read stays valid for 65 s after that, revoked or not; then, and for every
+// other key, the answer is 503 (TestKnownKeyOutlivesTheDatabaseForAMinute).
 // Waiting for the lookup of such a key may add 250 ms to the second in which
 // handlers answer. The same holds while the database takes longer than 0.9 s to
 // read a key.
 //
-// The ids of keys prove that they were made with the pepper, so that made-up keys
-// are refused without a query (package apikey, TestFloodIsCheap).
+// The ids of keys prove that they were made with the pepper, so that made-up
+// keys are refused without a query (package apikey, TestFloodIsCheap).
 package auth
 
 import (

@@ -26,8 +26,10 @@ func (b nothingRead) Read([]byte) (int, error) {
 
 func (nothingRead) Close() error { return nil }
 
-// BenchmarkBadKeys is what a flood of keys costs, without the network: everything the gateway does for one of them, its log line and
-// its metrics too. At least 10,000 have to be refused a second and core, which is 100 µs for each.
+// BenchmarkBadKeys is what a flood of keys costs, without the network:
+// everything the gateway does for one of them, its log line and its metrics
+// too. At least 10,000 have to be refused a second and core, which is 100 µs
+// for each.
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
 	shelved := &shelf{keys: map[string]store.Key{}}

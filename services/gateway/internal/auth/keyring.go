@@ -34,9 +34,10 @@ const (
 // errKeyUnknown reports that no active key matches.
 var errKeyUnknown = errors.New("no such key")
 
-// keyring caches keys for seconds, so that most requests do not read theirs from
-// the database and a flood of one id reads it at most once a second. Lookups of
-// the same moment are one statement of the store. It is safe for concurrent use.
+// keyring caches keys for seconds, so that most requests do not read theirs
+// from the database and a flood of one id reads it at most once a second.
+// Lookups of the same moment are one statement of the store. It is safe for
+// concurrent use.
 //
 // The cache is golang-lru's, without its expirable variant and without
 // singleflight: an expired entry is still used while the database is away, each

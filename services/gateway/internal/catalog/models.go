@@ -91,9 +91,9 @@ func (s *Models) Routes() httpapi.Routes {
 	}
 }
 
-// list is GET /v1/models: the models that the key may use, by name. A wildcard is
-// replaced by what its upstream lists. If the upstream does not answer, only its
-// models are missing.
+// list is GET /v1/models: the models that the key may use, by name. A wildcard
+// is replaced by what its upstream lists. If the upstream does not answer, only
+// its models are missing.
 func (s *Models) list(x *httpapi.Exchange, r *http.Request) error {
 	var served []Entry
 	if s.upstream != nil {
@@ -104,8 +104,8 @@ func (s *Models) list(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(httpapi.List[modelObject]{Object: "list", Data: s.visible(x.Who, served)})
 }
 
-// visible returns the configured models and those of the wildcard's upstream that
-// a principal may use, by name.
+// visible returns the configured models and those of the wildcard's upstream
+// that a principal may use, by name.
 func (s *Models) visible(who httpapi.Principal, served []Entry) []modelObject {
 	all := []modelObject{}
 	seen := map[string]bool{wildcard: true}
@@ -164,8 +164,8 @@ func (s *Models) maySee(who httpapi.Principal, model string) bool {
 	return who.MaySee(model) && (all == nil || slices.Contains(all, model))
 }
 
-// Find returns the model that a principal asks for. It answers alike for a model
-// that does not exist and one that the principal may not use.
+// Find returns the model that a principal asks for. It answers alike for a
+// model that does not exist and one that the principal may not use.
 func (s *Models) Find(who httpapi.Principal, name string) (registry.Model, *fault.Error) {
 	m, ok := s.registry.Model(name)
 	if !ok || name == wildcard || !s.maySee(who, name) { // a wildcard serves other names than its own
@@ -178,8 +178,8 @@ func (s *Models) Find(who httpapi.Principal, name string) (registry.Model, *faul
 	return m, nil
 }
 
-// modelHint names models that a principal may use: those near to the given name,
-// or else the first ones.
+// modelHint names models that a principal may use: those near to the given
+// name, or else the first ones.
 func (s *Models) modelHint(who httpapi.Principal, name string) string {
 	const most = 5
 	var names []string

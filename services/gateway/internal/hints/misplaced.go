@@ -31,11 +31,11 @@ var routesByInput = map[string]string{
 	"input": "/v1/responses", "messages": "/v1/chat/completions", "prompt": "/v1/completions",
 }
 
-// Misplaced explains a missing input by a parameter of another API that is there
-// instead, in OpenAI's words. c is the decoded request of a response, which may
-// continue another one without an input of its own: its input under another name
-// would be lost. f is why the body was refused; Misplaced returns it if it has
-// nothing to add.
+// Misplaced explains a missing input by a parameter of another API that is
+// there instead, in OpenAI's words. c is the decoded request of a response,
+// which may continue another one without an input of its own: its input under
+// another name would be lost. f is why the body was refused; Misplaced returns
+// it if it has nothing to add.
 func Misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
 	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"

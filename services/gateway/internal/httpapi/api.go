@@ -1,11 +1,11 @@
-// Package httpapi is the HTTP side of the gateway that all routes share: routing
-// by method, exchanges with their log line and metrics, bodies, errors, pages and
-// origins.
+// Package httpapi is the HTTP side of the gateway that all routes share:
+// routing by method, exchanges with their log line and metrics, bodies, errors,
+// pages and origins.
 //
 // A body is read to its limit and no further. A path or method that does not
-// exist is answered with what was probably meant (package hints). Prompts, outputs
-// and keys are not logged, and neither is what an error message quotes of a
-// request (TestLoggedRefusalsQuoteNoRequest).
+// exist is answered with what was probably meant (package hints). Prompts,
+// outputs and keys are not logged, and neither is what an error message quotes
+// of a request (TestLoggedRefusalsQuoteNoRequest).
 //
 // Pages of other origins may call the API if WINDLASS_CORS_ORIGINS lists them
 // (package origins). Preflights are answered before the key is checked. Cookies

@@ -25,7 +25,8 @@ type Page[T any] struct {
 	HasMore bool    `json:"has_more"`
 }
 
-// PageQuery is which piece a client wants: up to limit entries behind after, or the last ones ahead of before.
+// PageQuery is which piece a client wants: up to limit entries behind after, or
+// the last ones ahead of before.
 type PageQuery struct {
 	Limit         int
 	OldestFirst   bool

@@ -1,7 +1,7 @@
 // Package tenants follows the tenants in the registry file. Of that file the
-// gateway reads only the tenants again when it changes: models and tools are read
-// by the other services too, and all have to agree. A file with a fault changes
-// nothing (TestTenantsAreReadAgain in package gateway).
+// gateway reads only the tenants again when it changes: models and tools are
+// read by the other services too, and all have to agree. A file with a fault
+// changes nothing (TestTenantsAreReadAgain in package gateway).
 package tenants
 
 import (
@@ -106,8 +106,8 @@ func (t *Live) apply(data []byte) bool {
 	return true
 }
 
-// forgetTokens ends the charging of tokens to tenants without a limit of them. It
-// reports whether it succeeded.
+// forgetTokens ends the charging of tokens to tenants without a limit of them.
+// It reports whether it succeeded.
 func (t *Live) forgetTokens(ctx context.Context) bool {
 	reg := t.current.Load()
 	limited := []string{}

@@ -32,14 +32,15 @@ type Canceller struct {
 	later   *uncancelled
 }
 
-// NewCanceller returns a Canceller. tasks counts what it does in the background.
+// NewCanceller returns a Canceller. tasks counts what it does in the
+// background.
 func NewCanceller(st *store.Store, b *bus.Bus, tasks *sync.WaitGroup, log *zap.Logger) *Canceller {
 	return &Canceller{store: st, bus: b, publish: dispatch.Publisher{Bus: b}, tasks: tasks, log: log, later: newUncancelled()}
 }
 
-// Cancel commits a cancel and then publishes it. It returns store.ErrStale if the
-// request does not exist or has ended. If the answer to the commit is lost, the
-// repeated commit is stale too; the sweep then publishes the cancel.
+// Cancel commits a cancel and then publishes it. It returns store.ErrStale if
+// the request does not exist or has ended. If the answer to the commit is lost,
+// the repeated commit is stale too; the sweep then publishes the cancel.
 func (c *Canceller) Cancel(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := query.Retry(ctx, c.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.store.Settle(ctx, store.Settlement{
@@ -56,8 +57,8 @@ func (c *Canceller) Cancel(ctx context.Context, tenant string, id uuid.UUID) err
 	return nil
 }
 
-// publishCancel publishes what is due for a cancelled row and removes its queued
-// commands. The client has its answer already.
+// publishCancel publishes what is due for a cancelled row and removes its
+// queued commands. The client has its answer already.
 func (c *Canceller) publishCancel(id uuid.UUID) {
 	ctx, stop := context.WithTimeout(context.Background(), noticeLimit) // outlives the request on purpose
 	defer stop()

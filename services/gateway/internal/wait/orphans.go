@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// acceptLimit is how long an accept that the gateway gave up may still be on
-	// its way: the statement timeout and a little.
+	// acceptLimit is how long an accept that the gateway gave up may still be
+	// on its way: the statement timeout and a little.
 	acceptLimit = 6 * time.Second
-	// maxUncancelled bounds what an outage leaves behind. Requests beyond it run
-	// to their end, though no client waits for them.
+	// maxUncancelled bounds what an outage leaves behind. Requests beyond it
+	// run to their end, though no client waits for them.
 	maxUncancelled  = 10_000
 	cancelledAtOnce = 100
 )

@@ -6,9 +6,9 @@
 // Poll finds the end within an interval (TestWaitersMissNothing).
 //
 // A foreground client that hangs up cancels its request, unless it sent an
-// Idempotency-Key: the client that lost its connection is the one that sends the
-// request again. An accept of unknown outcome is cancelled afterwards; if the
-// gateway is killed before that, the request runs to its end
+// Idempotency-Key: the client that lost its connection is the one that sends
+// the request again. An accept of unknown outcome is cancelled afterwards; if
+// the gateway is killed before that, the request runs to its end
 // (TestAcceptOfUnknownOutcomeIsCancelled in package gateway).
 package wait
 
@@ -30,8 +30,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// Slack is how long a wait goes on beyond the request's deadline: the sweep needs
-// a moment to make it a status.
+// Slack is how long a wait goes on beyond the request's deadline: the sweep
+// needs a moment to make it a status.
 const Slack = 10 * time.Second
 
 // Waiters wait for the ends of requests, for the clients of this gateway. They
@@ -50,9 +50,9 @@ func NewWaiters(st *store.Store, c *Canceller, poll time.Duration, tasks *sync.W
 	return &Waiters{watches: newWatches(), canceller: c, store: st, tasks: tasks, log: log, poll: poll}
 }
 
-// Watch begins a wait, which Forget ends. The channel is closed at the next hint
-// that the request has ended. Begin before the row is written or read: then no
-// end is missed.
+// Watch begins a wait, which Forget ends. The channel is closed at the next
+// hint that the request has ended. Begin before the row is written or read:
+// then no end is missed.
 func (w *Waiters) Watch(id uuid.UUID) (ended <-chan struct{}) { return w.watches.watch(id) }
 
 // Forget ends a wait.
@@ -67,8 +67,8 @@ func (w *Waiters) HandleHint(busID string) {
 }
 
 // Poll reads the rows of all waits, with one statement an interval, for ends
-// whose hint was lost, and cancels requests that no client waits for. It returns
-// when ctx ends.
+// whose hint was lost, and cancels requests that no client waits for. It
+// returns when ctx ends.
 func (w *Waiters) Poll(ctx context.Context) {
 	failed := false
 	for process.Sleep(ctx, w.poll) {
@@ -123,7 +123,8 @@ func (w *Waiters) Await(ctx context.Context, n store.NewRequest, ended <-chan st
 		case err != nil && !httpapi.Unavailable(err) && ctx.Err() == nil:
 			return nil, err
 		}
-		// The hint was wrong, or the database is away: Poll wakes the wait again.
+		// The hint was wrong, or the database is away: Poll wakes the wait
+		// again.
 	}
 }
 

@@ -21,8 +21,8 @@ type watch struct {
 
 func newWatches() watches { return watches{mu: new(sync.Mutex), all: map[uuid.UUID]*watch{}} }
 
-// watch begins a wait, which forget ends. The channel is closed at the next hint
-// that the request has ended.
+// watch begins a wait, which forget ends. The channel is closed at the next
+// hint that the request has ended.
 func (w watches) watch(id uuid.UUID) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"time"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
@@ -51,7 +51,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 		a.drain()
 		return true, nil
 	}
-	var call *model.CallError
+	var call *run.Failure
 	switch {
 	case errors.As(err, &call):
 		return false, call
@@ -60,7 +60,7 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case a.broken != nil:
 		return false, failed(ctx, a.broken)
 	case err != nil:
-		return false, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
+		return false, &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
 	case a.pieces == 0 && a.note != "":
 		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
 	}
@@ -128,9 +128,9 @@ func (a *answer) form(body *bufio.Reader) form {
 	return other
 }
 
-// json reads a body that begins as a JSON text: documents one after the other, or
-// a list of them. What follows and is none is read as lines, each a document or an
-// event of its own.
+// json reads a body that begins as a JSON text: documents one after the other,
+// or a list of them. What follows and is none is read as lines, each a document
+// or an event of its own.
 func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 	a.limited.N = min(a.limited.N, maxAnswer)
 	d := json.NewDecoder(body)
@@ -226,8 +226,8 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 	return a.redacted(err)
 }
 
-// drain reads the rest of a body for a moment, so that the connection can be used
-// again.
+// drain reads the rest of a body for a moment, so that the connection can be
+// used again.
 func (a *answer) drain() {
 	a.endIn(linger)
 	_, _ = io.CopyN(io.Discard, a.resp.Body, maxError)

@@ -6,9 +6,9 @@ import (
 )
 
 // mend joins characters that a server cut between two pieces of a stream: it
-// takes half a character off the end of each text in doc, and puts the half that
-// the piece before ended with, cut, before its other half. Servers cut texts by
-// bytes, or by UTF-16 units as JavaScript counts them.
+// takes half a character off the end of each text in doc, and puts the half
+// that the piece before ended with, cut, before its other half. Servers cut
+// texts by bytes, or by UTF-16 units as JavaScript counts them.
 func mend(doc, cut []byte) (mended, rest []byte) {
 	half := len(cut) > 0 || !utf8.Valid(doc) || bytes.Contains(doc, []byte(`\ud`)) || bytes.Contains(doc, []byte(`\uD`))
 	if !half {
@@ -41,8 +41,8 @@ func mend(doc, cut []byte) (mended, rest []byte) {
 	return out, rest
 }
 
-// surrogate tells whether b is the escape of one half of a character: high is the
-// first one.
+// surrogate tells whether b is the escape of one half of a character: high is
+// the first one.
 func surrogate(b []byte) (is, high bool) {
 	if len(b) != 6 || b[0] != '\\' || b[1] != 'u' || b[2]|0x20 != 'd' {
 		return false, false
@@ -56,8 +56,8 @@ func surrogate(b []byte) (is, high bool) {
 	return false, false
 }
 
-// halfAtEnd is the length of half a character at the end of a text; 0 if it ends
-// with a whole one.
+// halfAtEnd is the length of half a character at the end of a text; 0 if it
+// ends with a whole one.
 func halfAtEnd(text []byte) int {
 	if n := len(text); n >= 6 {
 		if is, high := surrogate(text[n-6:]); is && high && !escaped(text[:n-6]) {
@@ -75,7 +75,8 @@ func halfAtEnd(text []byte) int {
 	return 0
 }
 
-// escaped tells whether what follows a text is escaped by a backslash at its end.
+// escaped tells whether what follows a text is escaped by a backslash at its
+// end.
 func escaped(text []byte) bool {
 	n := len(text) - len(bytes.TrimRight(text, `\`))
 	return n%2 == 1

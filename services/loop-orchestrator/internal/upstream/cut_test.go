@@ -10,7 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestCutCharacters: a text is whole though the server cut a character of it between two pieces.
+// TestCutCharacters: a text is whole though the server cut a character of it
+// between two pieces.
 func TestCutCharacters(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -38,7 +39,8 @@ func TestCutCharacters(t *testing.T) {
 	}
 }
 
-// FuzzMend: what is mended is JSON if the piece was, and a text that was not cut stays as it is.
+// FuzzMend: what is mended is JSON if the piece was, and a text that was not
+// cut stays as it is.
 func FuzzMend(f *testing.F) {
 	f.Add([]byte(`{"a":"x\ud83d","b":["\ude00"]}`), []byte(`\ud83d`))
 	f.Add([]byte("{\"a\":\"\xe2\x82\"}"), []byte("\xe2"))

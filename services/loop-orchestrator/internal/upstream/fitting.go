@@ -9,23 +9,24 @@ import (
 	"slices"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
-// maxResends bounds how often one call is sent again because of what its refusal
-// says. Some servers name one unknown parameter at a time.
+// maxResends bounds how often one call is sent again because of what its
+// refusal says. Some servers name one unknown parameter at a time.
 const maxResends = 8
 
-// Passing is a client for bodies that an application wrote. given tells whether it
-// wrote that member: what an application wrote is never left out after a refusal.
+// Passing is a client for bodies that an application wrote. given tells whether
+// it wrote that member: what an application wrote is never left out after a
+// refusal.
 func (u Client) Passing(given func(member string) bool) Client {
 	u.given = given
 	return u
 }
 
-// fitting is a call's body on its way to being accepted. Sending it again costs no
-// attempt of the run.
+// fitting is a call's body on its way to being accepted. Sending it again costs
+// no attempt of the run.
 type fitting struct {
 	client   Client
 	at       registry.Upstream
@@ -49,8 +50,9 @@ func (f *fitting) body() []byte {
 	return f.sent
 }
 
-// headers gives a body that was changed by what was learnt an idempotency key of
-// its own: a server may keep the refusal of the other body under the first key.
+// headers gives a body that was changed by what was learnt an idempotency key
+// of its own: a server may keep the refusal of the other body under the first
+// key.
 func (f *fitting) headers(h Headers) Headers {
 	changes := slices.Concat(f.learnt, f.fresh)
 	if len(changes) == 0 || h.IdempotencyKey == "" {
@@ -64,7 +66,7 @@ func (f *fitting) headers(h Headers) Headers {
 
 // again tells whether the call is worth sending again after err.
 func (f *fitting) again(err error) bool {
-	var refused *model.CallError
+	var refused *run.Failure
 	if !errors.As(err, &refused) || f.resends == maxResends {
 		return false
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
@@ -53,9 +53,9 @@ func isWhole(doc []byte) bool {
 	return given(h.choice["message"]) && !given(h.choice["delta"])
 }
 
-// findError finds an error in a document of an answer that came with status 200: in
-// OpenAI's envelope, as vLLM's object "error", in a choice, or as an event of that
-// name. Members that are there and say nothing are no error.
+// findError finds an error in a document of an answer that came with status
+// 200: in OpenAI's envelope, as vLLM's object "error", in a choice, or as an
+// event of that name. Members that are there and say nothing are no error.
 func findError(doc []byte, event string) (apierror.Words, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
 		return apierror.Words{}, false
@@ -88,10 +88,10 @@ func hasWords(w apierror.Words) bool {
 	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
 }
 
-// failureOf is the failure of a whole answer that cannot be understood: where it says
-// something in words it is an error that came with status 200.
+// failureOf is the failure of a whole answer that cannot be understood: where
+// it says something in words it is an error that came with status 200.
 func (a *answer) failureOf(doc []byte, err error) error {
-	var call *model.CallError
+	var call *run.Failure
 	if errors.As(err, &call) {
 		return a.redacted(err)
 	}
@@ -102,7 +102,7 @@ func (a *answer) failureOf(doc []byte, err error) error {
 	return a.redacted(err)
 }
 
-func (a *answer) reported(w apierror.Words, doc []byte) *model.CallError {
+func (a *answer) reported(w apierror.Words, doc []byte) *run.Failure {
 	e := apierror.Reported(w)
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
 	e.Raw = doc
@@ -114,7 +114,7 @@ func (a *answer) reported(w apierror.Words, doc []byte) *model.CallError {
 
 // redacted keeps the credential out of a failure that a dialect read.
 func (a *answer) redacted(err error) error {
-	var call *model.CallError
+	var call *run.Failure
 	if errors.As(err, &call) {
 		call.Message = apierror.Redact(call.Message, a.secret)
 		if apierror.Redact(call.Code, a.secret) != call.Code {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
@@ -32,8 +32,9 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 		at.SetHeaders(to, secret)
 	}
 	to.Set("Content-Type", "application/json")
-	// The key without a value is not sent, and lets net/http send the call again on
-	// a new connection if the server closed the old one before it read anything.
+	// The key without a value is not sent, and lets net/http send the call
+	// again on a new connection if the server closed the old one before it read
+	// anything.
 	to["Idempotency-Key"] = nil
 	if at.Effective().IdempotencyKey == registry.On {
 		to.Set("Idempotency-Key", h.IdempotencyKey)
@@ -61,7 +62,7 @@ func (u Client) send(
 ) (*answer, error) {
 	text, err := at.Endpoint(path)
 	if err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
 	c := call{http: u.HTTP.Transport, at: at, body: body, header: h, accept: "application/json"}
 	if c.http == nil {
@@ -71,10 +72,10 @@ func (u Client) send(
 		c.accept = "text/event-stream, application/json;q=0.5"
 	}
 	if c.base, err = url.Parse(text); err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's upstream URL is not valid."}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
 	if c.secret, err = at.Credential.Resolve(); err != nil {
-		return nil, &model.CallError{Code: "server_error", Message: "The model's credential is not available.", Retriable: true}
+		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's credential is not available.", Retriable: true}
 	}
 	return c.follow(ctx)
 }
@@ -110,8 +111,8 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	}
 	c.header.set(req.Header, c.at, c.secret, c.own(at))
 	req.Header.Set("Accept", c.accept)
-	// Said here, it leaves the body as it came: servers name encodings that they do
-	// not use, and use some that they do not name.
+	// Said here, it leaves the body as it came: servers name encodings that
+	// they do not use, and use some that they do not name.
 	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
@@ -133,8 +134,8 @@ func port(at *url.URL) string {
 	return cmp.Or(at.Port(), map[string]string{"http": "80", "https": "443"}[at.Scheme])
 }
 
-// target is where a call is to be sent again; nil if the answer is no redirect or
-// one that is not followed, which why says.
+// target is where a call is to be sent again; nil if the answer is no redirect
+// or one that is not followed, which why says.
 func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
@@ -162,7 +163,7 @@ func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL,
 }
 
 // refused reads an answer that is not 200.
-func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *model.CallError {
+func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *run.Failure {
 	raw := unpackedError(resp)
 	e := apierror.Refused(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
 	e.Raw = raw

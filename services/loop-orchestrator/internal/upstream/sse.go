@@ -8,18 +8,19 @@ import (
 )
 
 const (
-	// maxLine bounds one line of a stream: no piece of an answer is larger than an
-	// answer.
+	// maxLine bounds one line of a stream: no piece of an answer is larger than
+	// an answer.
 	maxLine = maxAnswer
-	// maxJoined bounds the lines of data that are tried as one document before a
-	// blank line comes.
+	// maxJoined bounds the lines of data that are tried as one document before
+	// a blank line comes.
 	maxJoined = 64
 )
 
 // sseReader reads server-sent events as far as their data goes, more liberally
 // than browsers do: lines end in LF, CR or CRLF, comments and other fields are
 // passed over. A document is complete with its last line, whether a blank line
-// follows or not, and a line that is a JSON object without a field's name is one.
+// follows or not, and a line that is a JSON object without a field's name is
+// one.
 type sseReader struct {
 	lines *bufio.Scanner
 	after bool // the last line ended in a CR: a LF that follows belongs to it
@@ -37,8 +38,8 @@ func newSSEReader(from io.Reader) *sseReader {
 	return r
 }
 
-// next is the data of the next event that has any, and the event's name. io.EOF:
-// there are no more; bufio.ErrTooLong: a line is too long.
+// next is the data of the next event that has any, and the event's name.
+// io.EOF: there are no more; bufio.ErrTooLong: a line is too long.
 func (r *sseReader) next() (data []byte, event string, err error) {
 	for r.lines.Scan() {
 		line := r.lines.Bytes()
@@ -81,7 +82,8 @@ func (r *sseReader) take() (data []byte, event string) {
 	return data, event
 }
 
-// complete tells whether the data are a document already, or the mark of the end.
+// complete tells whether the data are a document already, or the mark of the
+// end.
 func (r *sseReader) complete() bool {
 	data := bytes.TrimSpace(r.data)
 	if len(data) == 0 || r.count > maxJoined {
@@ -90,8 +92,9 @@ func (r *sseReader) complete() bool {
 	return data[0] == '{' && data[len(data)-1] == '}' && json.Valid(data) || isDone(data)
 }
 
-// line is a bufio.SplitFunc. It does not wait for what follows a CR, which may be
-// long in coming, and looks at every byte once: a long line comes in many pieces.
+// line is a bufio.SplitFunc. It does not wait for what follows a CR, which may
+// be long in coming, and looks at every byte once: a long line comes in many
+// pieces.
 func (r *sseReader) line(b []byte, end bool) (advance int, token []byte, err error) {
 	from := 0
 	if r.after && len(b) > 0 {

@@ -9,8 +9,8 @@ import (
 	"net/http"
 )
 
-// unpacked is a body without compression, white space and byte order mark at its
-// beginning. Servers compress without saying so.
+// unpacked is a body without compression, white space and byte order mark at
+// its beginning. Servers compress without saying so.
 func unpacked(from io.Reader) (*bufio.Reader, error) {
 	body := bufio.NewReader(from)
 	magic, _ := body.Peek(2)

@@ -1,15 +1,16 @@
-// Package upstream calls model servers. It knows HTTP, the forms in which answers
-// come, and how servers fail; what an answer says is a dialect's.
+// Package upstream calls model servers. It knows HTTP, the forms in which
+// answers come, and how servers fail; what an answer says is a dialect's.
 //
 // Promised: what came is read for what it is. The first bytes of a body decide,
-// not its Content-Type, nor what was asked for: events, JSON, JSON in lines, JSON
-// with something behind it, compressed or not (TestForms). An error is found
-// wherever a server puts it (TestReportedErrors, and package apierror). A redirected
-// call is sent again as it was, without the credential where another host takes
-// it (TestRedirects). A server that asks to wait is not called earlier
-// (TestWaits in package apierror).
+// not its Content-Type, nor what was asked for: events, JSON, JSON in lines,
+// JSON with something behind it, compressed or not (TestForms). An error is
+// found wherever a server puts it (TestReportedErrors, and package apierror). A
+// redirected call is sent again as it was, without the credential where another
+// host takes it (TestRedirects). A server that asks to wait is not called
+// earlier (TestWaits in package apierror).
 //
-// Not promised: that a stream which was cut is completed. It fails as broken off.
+// Not promised: that a stream which was cut is completed. It fails as broken
+// off.
 package upstream
 
 import (
@@ -26,16 +27,17 @@ import (
 const (
 	// maxAnswer bounds what is read of an upstream's answer in one piece.
 	maxAnswer = 32 << 20
-	// maxStream bounds what is read of an answer that comes in pieces, each with an
-	// envelope of some hundred bytes.
+	// maxStream bounds what is read of an answer that comes in pieces, each
+	// with an envelope of some hundred bytes.
 	maxStream = 256 << 20
 	// maxError bounds what is read of an upstream's error.
 	maxError = 256 << 10
-	// linger bounds how long the end of a body is waited for when the answer in it
-	// is complete: a body that was read to its end leaves its connection usable.
+	// linger bounds how long the end of a body is waited for when the answer in
+	// it is complete: a body that was read to its end leaves its connection
+	// usable.
 	linger = time.Second
-	// settle bounds the silence behind pieces that make a whole answer. Some servers
-	// send neither a mark nor the end of the body behind them.
+	// settle bounds the silence behind pieces that make a whole answer. Some
+	// servers send neither a mark nor the end of the body behind them.
 	settle = 5 * time.Second
 )
 
@@ -44,7 +46,8 @@ type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
 	// Memory is what is known about upstreams. nil: each call learns by itself.
 	Memory *compat.Memory
-	// Learnt is called for each change that a refusal has taught. nil: it is not.
+	// Learnt is called for each change that a refusal has taught. nil: it is
+	// not.
 	Learnt func(at registry.Upstream, c compat.Change)
 
 	given func(member string) bool // see Passing
@@ -53,8 +56,8 @@ type Client struct {
 // ErrComplete is what a Hear returns after the last document of an answer.
 var ErrComplete = errors.New("the answer is complete")
 
-// ErrWhole is what a Hear returns when the pieces so far are a whole answer, behind
-// which only its usage may come.
+// ErrWhole is what a Hear returns when the pieces so far are a whole answer,
+// behind which only its usage may come.
 var ErrWhole = errors.New("the answer is whole")
 
 // ender is a model.Stream that knows by itself when nothing follows.
@@ -62,8 +65,8 @@ type ender interface{ Ended() bool }
 
 // Complete makes one model call with an encoded body. With listen the answer is
 // asked for in pieces, and listen gets each as it comes; an answer that comes
-// whole all the same is not passed to listen. A *model.CallError says how the call
-// failed; if ctx ended, its cause is returned instead.
+// whole all the same is not passed to listen. A *run.Failure says how the
+// call failed; if ctx ended, its cause is returned instead.
 func (u Client) Complete(
 	ctx context.Context, at registry.Upstream, d model.Dialect, body []byte, h Headers, listen model.Listen,
 ) (model.Answer, error) {
@@ -131,16 +134,16 @@ func (u Client) Post(ctx context.Context, at registry.Upstream, path string, bod
 	return doc, err
 }
 
-// Hear takes the documents of an answer in their order. whole tells an answer in
-// one piece from a piece of a stream. An error ends the call; ErrComplete ends it
-// well, and ErrWhole after a silence.
+// Hear takes the documents of an answer in their order. whole tells an answer
+// in one piece from a piece of a stream. An error ends the call; ErrComplete
+// ends it well, and ErrWhole after a silence.
 type Hear func(doc []byte, whole bool) error
 
 // Call makes a call to a path below the upstream's base and passes what is
-// answered to hear, whatever form it has. streamed says that the body asks for a
-// stream. done: the upstream said that nothing follows, or sent a whole answer.
-// The body is changed to what the upstream accepts, and after a refusal that says
-// what it does not accept the request is sent again (package compat).
+// answered to hear, whatever form it has. streamed says that the body asks for
+// a stream. done: the upstream said that nothing follows, or sent a whole
+// answer. The body is changed to what the upstream accepts, and after a refusal
+// that says what it does not accept the request is sent again (package compat).
 func (u Client) Call(
 	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
 ) (done bool, err error) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
@@ -61,8 +62,8 @@ func finishError(reason string) error {
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
-	return &model.CallError{
-		Code: "server_error", Message: fmt.Sprintf("The upstream ended its answer with the reason %q.", reason),
+	return &run.Failure{
+		Code: run.CodeServerError, Message: fmt.Sprintf("The upstream ended its answer with the reason %q.", reason),
 		HTTPStatus: http.StatusOK, Retriable: true,
 	}
 }
@@ -76,7 +77,7 @@ func readError(v json.RawMessage) error {
 	if !rawjson.Given(v) || vacant(v) || string(v) == "false" {
 		return nil
 	}
-	e := &model.CallError{Code: "server_error", Message: readText(v, maxNested), Retriable: true}
+	e := &run.Failure{Code: run.CodeServerError, Message: readText(v, maxNested), Retriable: true}
 	for _, name := range []string{"error", "detail", "message"} {
 		if text := readText(rawjson.Member(v, name), maxNested); text != "" {
 			e.Message = text

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -200,7 +201,7 @@ func TestFailures(t *testing.T) {
 		_, streamed := hear(t, choice("delta"), "[DONE]")
 		_, whole := Dialect{}.Decode([]byte(choice("message")))
 		for how, err := range map[string]error{"streamed": streamed, "whole": whole} {
-			var e *model.CallError
+			var e *run.Failure
 			if !errors.As(err, &e) {
 				t.Errorf("%s, %s: error %v", name, how, err)
 			} else if e.HTTPStatus != tt.status || e.Code != tt.code || e.Retriable != tt.retriable || !strings.Contains(e.Message, tt.message) {
@@ -215,7 +216,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{"error":{"message":"Overloaded."}}`, `{"choices":[],"error":"Overloaded."}`, `{"choices":[{"error":{"message":"Overloaded."}}]}`} {
-		var e *model.CallError
+		var e *run.Failure
 		if _, err := (Dialect{}).Decode([]byte(body)); !errors.As(err, &e) || e.Message != "Overloaded." || !e.Retriable {
 			t.Errorf("%s: error %v", body, err)
 		}

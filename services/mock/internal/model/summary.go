@@ -1,8 +1,10 @@
-package mock
+package model
 
 import (
 	"fmt"
 	"strings"
+
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
 // summaryMark is in the message by which Windlass asks a model to sum a history up.
@@ -17,8 +19,8 @@ func asksSummary(messages []message) bool {
 	return last.Role == "user" && strings.Contains(last.text(), summaryMark)
 }
 
-// summary is what a model says that is asked for one: the plan's text, or how much it was shown.
-func (p Plan) summary(messages []message) reply {
+// summarize returns what a model says that is asked for one: the plan's text, or how much it was shown.
+func summarize(p script.Plan, messages []message) reply {
 	if p.Text != "" {
 		return reply{text: p.Text, finish: "stop"}
 	}
@@ -33,7 +35,7 @@ func demoSummary(messages []message) reply {
 			said = append(said, fmt.Sprintf("%.200q", text))
 		}
 	}
-	rep := Plan{}.summary(messages)
+	rep := summarize(script.Plan{}, messages)
 	if len(said) > 0 {
 		rep.text += " The user said: " + strings.Join(said, ", then ") + "."
 	}

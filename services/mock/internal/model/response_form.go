@@ -1,4 +1,4 @@
-package mock
+package model
 
 import (
 	"encoding/json"
@@ -44,7 +44,7 @@ func (f responseForm) response(rep *reply, items []object) object {
 	}
 	switch o["status"] = f.status(rep); o["status"] {
 	case "failed":
-		o["error"] = object{"code": "server_error", "message": "The mock was told to fail."}
+		o["error"] = object{"code": "server_error", "message": "The plan has the mock fail."}
 	case "incomplete":
 		reason := rep.finish
 		if reason == "length" {

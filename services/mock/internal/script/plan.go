@@ -1,10 +1,14 @@
-package mock
+// Package script is the plan of a run: what the model asks for, what goes wrong, and
+// the answer that must come out.
+package script
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
 // Limits on what a plan may ask for, so that a typing error in one does not
@@ -13,7 +17,7 @@ const (
 	maxRounds   = 100_000
 	maxWidth    = 10_000
 	maxTokens   = 10_000_000
-	maxMillis   = 24 * 60 * 60 * 1000
+	MaxMillis   = 24 * 60 * 60 * 1000
 	maxMentions = 16 // occurrences of "plan:" looked at in one text
 )
 
@@ -42,8 +46,8 @@ type Plan struct {
 	Text      string `json:"text,omitempty" help:"the final text" default:"follows from the run"`
 	Reasoning string `json:"reasoning,omitempty" help:"of every turn; a response's next turn has to bring it back"`
 
-	ModelFaults []Fault `json:"model_faults,omitempty" help:"what goes wrong with the model; see below"`
-	ToolFaults  []Fault `json:"tool_faults,omitempty" help:"what goes wrong with tools; see below"`
+	ModelFaults []fault.Fault `json:"model_faults,omitempty" help:"what goes wrong with the model; see below"`
+	ToolFaults  []fault.Fault `json:"tool_faults,omitempty" help:"what goes wrong with tools; see below"`
 
 	CallIDs        string `json:"call_ids,omitempty" help:"dup, empty or reuse" default:"unique ids"`
 	RawArguments   string `json:"raw_arguments,omitempty" help:"arguments of every call, verbatim"`
@@ -57,38 +61,6 @@ type Plan struct {
 	Child *Plan `json:"child,omitempty" help:"every call carries this plan, as {\"input\": …}"`
 }
 
-// Fault is one thing that goes wrong. The first fault of a list that matches the
-// round, the index and the attempt is the one that happens.
-type Fault struct {
-	Round int `json:"round" help:"model round from 0; -1 for any"`
-	Index int `json:"index" help:"tool call in the round from 0; -1 for any; not for models"`
-	Times int `json:"times,omitempty" help:"first attempts that fail" default:"0, all of them"`
-
-	Status     int    `json:"status,omitempty" help:"HTTP status" default:"500; 307 to redirect; 200 with a mode"`
-	RetryAfter string `json:"retry_after,omitempty" help:"the header, verbatim"`
-
-	Mode  string `json:"mode,omitempty" help:"how it fails; see below" default:"an API error"`
-	Body  string `json:"body,omitempty" help:"instead of what the mode would send"`
-	Bytes int    `json:"bytes,omitempty" help:"size or rate for the modes that have one"`
-}
-
-// modes are the values of a fault's mode.
-var modes = [][2]string{
-	{"", "answer status with body, or with an API error"},
-	{"hang", "send nothing until the client leaves"},
-	{"reset", "reset the connection after bytes of the reply, or before any"},
-	{"malformed", "a reply that is not JSON"},
-	{"truncate", "half of the reply: JSON breaks off, a stream ends without [DONE]"},
-	{"empty", "no choices, or no body"},
-	{"html", "an error page"},
-	{"nul", "the right reply, with a NUL in its text"},
-	{"big", "the right reply, made bytes long (10 MB; -1: endless, tools only)"},
-	{"drip", "the right reply, bytes a second (1)"},
-	{"redirect", "to body, or to itself"},
-	{"binary", "bytes that are not text (256)"},
-	{"headers", "the right reply, with bytes of headers (64 kB) and cookies"},
-}
-
 // Prompt renders the plan as the text of a user message.
 func (p Plan) Prompt() string {
 	raw, err := json.Marshal(p)
@@ -98,10 +70,10 @@ func (p Plan) Prompt() string {
 	return "plan: " + string(raw)
 }
 
-// ParsePlan finds the first plan in a text: "plan:" followed by a JSON object.
+// Parse finds the first plan in a text: "plan:" followed by a JSON object.
 // What follows the object is not looked at. It reports false if there is none
 // or if it asks for what no plan may.
-func ParsePlan(text string) (Plan, bool) {
+func Parse(text string) (Plan, bool) {
 	for range maxMentions {
 		_, rest, found := strings.Cut(text, "plan:")
 		if !found {
@@ -135,9 +107,9 @@ func (p Plan) check() error {
 		{"rounds", p.Rounds, maxRounds},
 		{"width", p.Width, maxWidth},
 		{"tokens", p.Tokens, maxTokens},
-		{"think_ms", p.ThinkMS, maxMillis},
-		{"tool_ms", p.ToolMS, maxMillis},
-		{"slow_ms", p.SlowMS, maxMillis},
+		{"think_ms", p.ThinkMS, MaxMillis},
+		{"tool_ms", p.ToolMS, MaxMillis},
+		{"slow_ms", p.SlowMS, MaxMillis},
 		{"slow_every", p.SlowEvery, maxRounds * maxWidth},
 		{"tool_bytes", p.ToolBytes, 1 << 30},
 	} {
@@ -154,7 +126,7 @@ func (p Plan) check() error {
 		return fmt.Errorf("plan's call_ids %q is unknown", p.CallIDs)
 	}
 	for _, f := range append(p.ModelFaults[:len(p.ModelFaults):len(p.ModelFaults)], p.ToolFaults...) {
-		if err := f.check(); err != nil {
+		if err := f.Check(); err != nil {
 			return err
 		}
 	}
@@ -164,14 +136,14 @@ func (p Plan) check() error {
 	return nil
 }
 
-func (p Plan) width() int {
+func (p Plan) Calls() int {
 	if p.Width == 0 && (p.Rounds > 0 || p.Loop) {
 		return 1
 	}
 	return p.Width
 }
 
-func (p Plan) toolName(round, index int) string {
+func (p Plan) ToolName(round, index int) string {
 	switch {
 	case p.unknownAt(round, index):
 		return p.UnknownTool
@@ -188,7 +160,7 @@ func (p Plan) unknownAt(round, index int) bool {
 	return p.UnknownTool != "" && index == 0 && round == max(0, min(1, p.Rounds-1))
 }
 
-func (p Plan) callID(round, index int) string {
+func (p Plan) CallID(round, index int) string {
 	switch p.CallIDs {
 	case "empty":
 		return ""
@@ -202,18 +174,18 @@ func (p Plan) callID(round, index int) string {
 }
 
 func (p Plan) toolTime(round, index int) int {
-	if p.SlowEvery > 0 && (round*p.width()+index+1)%p.SlowEvery == 0 {
+	if p.SlowEvery > 0 && (round*p.Calls()+index+1)%p.SlowEvery == 0 {
 		return p.SlowMS
 	}
 	return p.ToolMS
 }
 
-func (p Plan) thinkTime() time.Duration { return time.Duration(p.ThinkMS) * time.Millisecond }
+func (p Plan) ThinkTime() time.Duration { return time.Duration(p.ThinkMS) * time.Millisecond }
 
 // child is the plan of the sub-agent called at one place, under a seed that no
 // other place has.
 func (p Plan) child(round, index int) Plan {
 	c := *p.Child
-	c.Seed = int64(value(p.Seed, round, index))
+	c.Seed = int64(Value(p.Seed, round, index))
 	return c
 }

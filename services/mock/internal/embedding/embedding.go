@@ -1,4 +1,5 @@
-package mock
+// Package embedding serves embeddings that follow from the texts.
+package embedding
 
 import (
 	"crypto/sha256"
@@ -9,8 +10,12 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"windlass.dev/windlass/services/mock/internal/exchange"
+	"windlass.dev/windlass/services/mock/internal/jsontext"
+	"windlass.dev/windlass/services/mock/internal/ledger"
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
 const (
@@ -28,45 +33,33 @@ type embeddingRequest struct {
 // embedding is one call understood: the texts to embed, the plan in the last of them that has one, and what is wrong.
 type embedding struct {
 	embeddingRequest
-	plan           Plan
+	plan           script.Plan
 	texts          []string
 	requestBytes   int
 	refusal, param string
 }
 
-// embed is POST /v1/embeddings. It needs no plan; one in an input says how long the call takes and what goes wrong.
-func (s *Server) embed(w http.ResponseWriter, r *http.Request) {
+// Server answers embedding calls.
+type Server struct{ *exchange.Recorder }
+
+// ServeHTTP is POST /v1/embeddings. It needs no plan; one in an input says how long the call takes and what goes wrong.
+func (s Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var e embedding
 	started := time.Now()
-	if err := withBody(w, r, func(body []byte) { e = readEmbedding(body) }); err != nil {
-		http.Error(w, "the body could not be read", http.StatusBadRequest)
+	if !exchange.WithBody(w, r, func(body []byte) { e = readEmbedding(body) }) {
 		return
 	}
-	x := s.begin(w, r, Entry{Kind: "embedding", Seed: e.plan.Seed, Started: started, RequestBytes: e.requestBytes})
-	defer x.end()
-	x.once(&e.plan, e.refusal, e.param, func() (answer, Entry) {
-		return answer{
-			contentType: jsonType, body: e.body(), empty: []byte(`{"object":"list","data":[]}`),
-		}, Entry{PromptTokens: e.tokens()}
+	x := s.Begin(w, r, ledger.Entry{Kind: "embedding", Seed: e.plan.Seed, Started: started, RequestBytes: e.requestBytes})
+	defer x.End()
+	if e.refusal != "" {
+		x.Refuse(e.refusal, e.param)
+		return
+	}
+	e.plan.AnswerCall(x, func() (exchange.Answer, script.Usage) {
+		return exchange.Answer{
+			ContentType: exchange.JSON, Body: e.body(), Empty: []byte(`{"object":"list","data":[]}`),
+		}, script.Usage{PromptTokens: e.tokens()}
 	})
-}
-
-// once answers a call of one round, unless the plan has it fail. What is right is only asked for when it is needed.
-func (x *exchange) once(p *Plan, refusal, param string, right func() (answer, Entry)) {
-	if refusal != "" {
-		x.refuse(refusal, param)
-		return
-	}
-	if !x.wait(p.thinkTime()) {
-		return
-	}
-	a, used := right()
-	if f := firstFault(p.ModelFaults, 0, anyIndex, x.entry.Attempt); f != nil {
-		x.misbehave(f, a)
-		return
-	}
-	x.outcome.PromptTokens, x.outcome.CompletionTokens = used.PromptTokens, used.CompletionTokens
-	x.send(http.StatusOK, a.contentType, a.body)
 }
 
 func readEmbedding(body []byte) embedding {
@@ -75,7 +68,7 @@ func readEmbedding(body []byte) embedding {
 		e.refusal = fmt.Sprintf("We could not parse the JSON body of your request: %v.", err)
 		return e
 	}
-	e.texts = readTexts(e.Input)
+	e.texts = jsontext.Texts(e.Input)
 	switch {
 	case e.Model == "":
 		e.refusal, e.param = "Missing required parameter: 'model'.", "model"
@@ -90,44 +83,17 @@ func readEmbedding(body []byte) embedding {
 		e.Dimensions = defaultDimensions
 	}
 	for _, text := range e.texts {
-		if p, ok := ParsePlan(text); ok {
+		if p, ok := script.Parse(text); ok {
 			e.plan = p
 		}
 	}
 	return e
 }
 
-// readTexts are the texts of an input or a prompt: one text, or tokens, or a list of either. Tokens are the text that shows them.
-func readTexts(input json.RawMessage) []string {
-	var one string
-	var tokens []int
-	var many []json.RawMessage
-	switch {
-	case json.Unmarshal(input, &one) == nil:
-		return []string{one}
-	case json.Unmarshal(input, &tokens) == nil:
-		if len(tokens) == 0 {
-			return nil
-		}
-		return []string{strings.Trim(fmt.Sprint(tokens), "[]")}
-	case json.Unmarshal(input, &many) != nil:
-		return nil
-	}
-	var texts []string
-	for _, part := range many {
-		inner := readTexts(part)
-		if len(inner) != 1 {
-			return nil
-		}
-		texts = append(texts, inner[0])
-	}
-	return texts
-}
-
 func (e *embedding) tokens() int {
 	n := 0
 	for _, text := range e.texts {
-		n += words(text)
+		n += script.CountTokens(text)
 	}
 	return n
 }
@@ -141,7 +107,7 @@ func (e *embedding) body() []byte {
 		b = strconv.AppendInt(append(b, `{"object":"embedding","index":`...), int64(i), 10)
 		b = append(e.appendVector(append(b, `,"embedding":`...), Vector(text, e.Dimensions)), '}')
 	}
-	b = appendString(append(b, `],"model":`...), e.Model)
+	b = jsontext.AppendString(append(b, `],"model":`...), e.Model)
 	b = strconv.AppendInt(append(b, `,"usage":{"prompt_tokens":`...), int64(e.tokens()), 10)
 	b = strconv.AppendInt(append(b, `,"total_tokens":`...), int64(e.tokens()), 10)
 	return append(b, `}}`...)
@@ -171,7 +137,7 @@ func Vector(text string, dimensions int) []float32 {
 	seed := binary.LittleEndian.Uint64(sum(text))
 	vector, square := make([]float64, dimensions), 0.0
 	for i := range vector {
-		vector[i] = float64(int64(mix(seed+uint64(i)))) / (1 << 63)
+		vector[i] = float64(int64(script.Mix(seed+uint64(i)))) / (1 << 63)
 		square += vector[i] * vector[i]
 	}
 	out := make([]float32, dimensions)

@@ -1,10 +1,12 @@
-package mock
+package model
 
 import (
-	"encoding/json"
 	"iter"
 	"strconv"
 	"strings"
+
+	"windlass.dev/windlass/services/mock/internal/jsontext"
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
 // created is the time on every completion: replies depend on nothing but the
@@ -23,18 +25,10 @@ type reply struct {
 
 type toolCall struct{ id, name, arguments string }
 
-func (rep *reply) reasoningTokens() int { return words(rep.reasoning) }
+func (rep *reply) reasoningTokens() int { return script.CountTokens(rep.reasoning) }
 
 func (rep *reply) completionTokens() int {
-	return words(rep.text) + rep.reasoningTokens() + len(rep.calls)
-}
-
-func words(text string) int {
-	n := 0
-	for range strings.FieldsSeq(text) {
-		n++
-	}
-	return n
+	return script.CountTokens(rep.text) + rep.reasoningTokens() + len(rep.calls)
 }
 
 // chatForm is chat completions. Streams end with the usage where it is asked for.
@@ -48,10 +42,10 @@ func (chatForm) body(rep *reply) []byte {
 	if rep.text == "" && len(rep.calls) > 0 {
 		b = append(b, "null"...)
 	} else {
-		b = appendString(b, rep.text)
+		b = jsontext.AppendString(b, rep.text)
 	}
 	if rep.reasoning != "" {
-		b = appendString(append(b, `,"reasoning_content":`...), rep.reasoning)
+		b = jsontext.AppendString(append(b, `,"reasoning_content":`...), rep.reasoning)
 	}
 	if len(rep.calls) > 0 {
 		b = append(b, `,"tool_calls":[`...)
@@ -59,14 +53,14 @@ func (chatForm) body(rep *reply) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(append(b, `{"id":`...), call.id)
-			b = appendString(append(b, `,"type":"function","function":{"name":`...), call.name)
-			b = appendString(append(b, `,"arguments":`...), call.arguments)
+			b = jsontext.AppendString(append(b, `{"id":`...), call.id)
+			b = jsontext.AppendString(append(b, `,"type":"function","function":{"name":`...), call.name)
+			b = jsontext.AppendString(append(b, `,"arguments":`...), call.arguments)
 			b = append(b, `}}`...)
 		}
 		b = append(b, ']')
 	}
-	b = appendString(append(b, `},"logprobs":null,"finish_reason":`...), rep.finish)
+	b = jsontext.AppendString(append(b, `},"logprobs":null,"finish_reason":`...), rep.finish)
 	b = append(b, `}],"usage":`...)
 	b = rep.appendUsage(b)
 	return append(b, '}')
@@ -96,7 +90,7 @@ func (f chatForm) events(rep *reply) iter.Seq[[]byte] {
 			if finish == "" {
 				buf = append(buf, "null}"...)
 			} else {
-				buf = append(appendString(buf, finish), '}')
+				buf = append(jsontext.AppendString(buf, finish), '}')
 			}
 			buf = append(buf, tail...)
 			return yield(buf)
@@ -124,7 +118,7 @@ func (f chatForm) events(rep *reply) iter.Seq[[]byte] {
 func (rep *reply) deltas() iter.Seq[func([]byte) []byte] {
 	return func(yield func(func([]byte) []byte) bool) {
 		field := func(name, text string) bool {
-			return yield(func(b []byte) []byte { return appendString(append(b, name...), text) })
+			return yield(func(b []byte) []byte { return jsontext.AppendString(append(b, name...), text) })
 		}
 		if !field(`"role":"assistant","content":`, "") {
 			return
@@ -164,9 +158,9 @@ func halves(arguments string) [2]string {
 func (call toolCall) opening(index int, arguments string) func([]byte) []byte {
 	return func(b []byte) []byte {
 		b = strconv.AppendInt(append(b, `"tool_calls":[{"index":`...), int64(index), 10)
-		b = appendString(append(b, `,"id":`...), call.id)
-		b = appendString(append(b, `,"type":"function","function":{"name":`...), call.name)
-		b = appendString(append(b, `,"arguments":`...), arguments)
+		b = jsontext.AppendString(append(b, `,"id":`...), call.id)
+		b = jsontext.AppendString(append(b, `,"type":"function","function":{"name":`...), call.name)
+		b = jsontext.AppendString(append(b, `,"arguments":`...), arguments)
 		return append(b, `}}]`...)
 	}
 }
@@ -174,16 +168,16 @@ func (call toolCall) opening(index int, arguments string) func([]byte) []byte {
 func (call toolCall) rest(index int, arguments string) func([]byte) []byte {
 	return func(b []byte) []byte {
 		b = strconv.AppendInt(append(b, `"tool_calls":[{"index":`...), int64(index), 10)
-		b = appendString(append(b, `,"function":{"arguments":`...), arguments)
+		b = jsontext.AppendString(append(b, `,"function":{"arguments":`...), arguments)
 		return append(b, `}}]`...)
 	}
 }
 
 func (rep *reply) appendHead(b []byte, object string) []byte {
-	b = appendString(append(b, `{"id":`...), rep.id)
-	b = appendString(append(b, `,"object":`...), object)
+	b = jsontext.AppendString(append(b, `{"id":`...), rep.id)
+	b = jsontext.AppendString(append(b, `,"object":`...), object)
 	b = append(b, `,"created":`+created+`,"model":`...)
-	return appendString(b, rep.model)
+	return jsontext.AppendString(b, rep.model)
 }
 
 func (rep *reply) appendUsage(b []byte) []byte {
@@ -194,20 +188,4 @@ func (rep *reply) appendUsage(b []byte) []byte {
 	b = append(b, `,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":`...)
 	b = strconv.AppendInt(b, int64(rep.reasoningTokens()), 10)
 	return append(b, `}}`...)
-}
-
-// appendString appends text as a JSON string. Most text here needs no escape,
-// and is copied without a detour.
-func appendString(b []byte, text string) []byte {
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			raw, err := json.Marshal(text)
-			if err != nil {
-				return append(b, `""`...)
-			}
-			return append(b, raw...)
-		}
-	}
-	b = append(append(b, '"'), text...)
-	return append(b, '"')
 }

@@ -1,10 +1,12 @@
-package mock
+package model
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
 // chatRequest is what the model looks at of a chat completion request.
@@ -58,16 +60,16 @@ func (m message) text() string {
 
 // findPlan is the plan of the last user message that has one, and the message's
 // place; -1 if none has.
-func findPlan(messages []message) (Plan, int) {
+func findPlan(messages []message) (script.Plan, int) {
 	for i := len(messages) - 1; i >= 0; i-- {
 		if messages[i].Role != "user" || !bytes.Contains(messages[i].Content, []byte("plan:")) {
 			continue
 		}
-		if p, ok := ParsePlan(messages[i].text()); ok {
+		if p, ok := script.Parse(messages[i].text()); ok {
 			return p, i
 		}
 	}
-	return Plan{}, -1
+	return script.Plan{}, -1
 }
 
 // round is one assistant message that asked for tools, with the tool message
@@ -141,47 +143,4 @@ func after(rounds []round, at int) []round {
 		}
 	}
 	return nil
-}
-
-// topLevel is the raw value of a key in the JSON object body, which must be
-// valid. It measures the messages without decoding them twice.
-func topLevel(body []byte, key string) []byte {
-	depth, start := 0, -1
-	var last []byte
-	for i := 0; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			end := stringEnd(body, i+1)
-			if depth == 1 && start < 0 {
-				last = body[i+1 : end]
-			}
-			i = end
-		case ':':
-			if depth == 1 && start < 0 && string(last) == key {
-				start = i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 && start >= 0 {
-				return bytes.TrimSpace(body[start:i])
-			}
-		case ',':
-			if depth == 1 && start >= 0 {
-				return bytes.TrimSpace(body[start:i])
-			}
-		}
-	}
-	return nil
-}
-
-// stringEnd is the place of the quote that closes the string whose text begins
-// at i.
-func stringEnd(body []byte, i int) int {
-	for ; i < len(body) && body[i] != '"'; i++ {
-		if body[i] == '\\' {
-			i++
-		}
-	}
-	return min(i, len(body)-1)
 }

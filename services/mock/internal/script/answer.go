@@ -1,4 +1,4 @@
-package mock
+package script
 
 import (
 	"crypto/sha256"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// failedValue stands in the digest for a call whose result was an error text.
-const failedValue = "error"
+// FailedValue stands in the digest for a call whose result was an error text.
+const FailedValue = "error"
 
 // Answer is the final text of the plan's run when every call that can succeed
 // did. Calls of an unknown tool and calls with unusable arguments cannot.
@@ -18,18 +18,18 @@ func (p Plan) Answer() string { return p.AnswerIf(nil) }
 // AnswerIf is the final text when, besides the calls that cannot succeed, those
 // failed which failed reports: the model was shown an error in their place.
 func (p Plan) AnswerIf(failed func(round, index int) bool) string {
-	width := p.width()
+	width := p.Calls()
 	values := make([]string, 0, p.Rounds*width)
 	for round := range p.Rounds {
 		for index := range width {
-			v := failedValue
+			v := FailedValue
 			if !p.hopeless(round, index) && (failed == nil || !failed(round, index)) {
 				v = p.expected(round, index)
 			}
 			values = append(values, v)
 		}
 	}
-	return p.finalText(values)
+	return p.FinalText(values)
 }
 
 func (p Plan) hopeless(round, index int) bool {
@@ -38,19 +38,19 @@ func (p Plan) hopeless(round, index int) bool {
 
 func (p Plan) expected(round, index int) string {
 	if p.Child != nil {
-		return seenValue(p.child(round, index).Answer())
+		return ReadValue(p.child(round, index).Answer())
 	}
-	return strconv.FormatUint(value(p.Seed, round, index), 10)
+	return strconv.FormatUint(Value(p.Seed, round, index), 10)
 }
 
-// finalText is what the model says at the end, given the value of every call in
+// FinalText is what the model says at the end, given the value of every call in
 // order.
-func (p Plan) finalText(values []string) string {
+func (p Plan) FinalText(values []string) string {
 	if p.Text != "" {
 		return p.Text
 	}
 	if p.Stamp {
-		return strings.Repeat(unstamped+" ", p.Tokens)
+		return strings.Repeat(Unstamped+" ", p.Tokens)
 	}
 	hash := sha256.New()
 	for _, v := range values {
@@ -59,7 +59,7 @@ func (p Plan) finalText(values []string) string {
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "seed=%d rounds=%d width=%d digest=%s",
-		p.Seed, p.Rounds, p.width(), hex.EncodeToString(hash.Sum(nil)[:8]))
+		p.Seed, p.Rounds, p.Calls(), hex.EncodeToString(hash.Sum(nil)[:8]))
 	for n := 4; n < p.Tokens; n++ {
 		text.WriteByte(' ')
 		text.WriteString(filler[n%len(filler)])
@@ -67,29 +67,29 @@ func (p Plan) finalText(values []string) string {
 	return text.String()
 }
 
-// unstamped stands where a token's time will be.
-const unstamped = "0000000000000000000"
+// Unstamped stands where a token's time will be.
+const Unstamped = "0000000000000000000"
 
 var filler = [...]string{"turn", "by", "turn", "the", "load", "goes", "up", "and", "never", "slips", "back"}
 
-// value is the number a tool answers at one place of one run. It has 52 bits, so
+// Value is the number a tool answers at one place of one run. It has 52 bits, so
 // that a JSON reader which keeps numbers as floats does not change it.
-func value(seed int64, round, index int) uint64 {
-	return mix(mix(uint64(seed))^uint64(round)<<32^uint64(index)) >> 12
+func Value(seed int64, round, index int) uint64 {
+	return Mix(Mix(uint64(seed))^uint64(round)<<32^uint64(index)) >> 12
 }
 
-// mix is the finalizer of SplitMix64.
-func mix(x uint64) uint64 {
+// Mix is the finalizer of SplitMix64.
+func Mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
 
-// seenValue reads the value out of a tool output: the number under "value", or a
+// ReadValue reads the value out of a tool output: the number under "value", or a
 // sub-agent's digest. It reads text rather than JSON because an output may
 // arrive cut off, with a note after it, or quoted once more.
-func seenValue(text string) string {
+func ReadValue(text string) string {
 	for rest := text; ; {
 		_, after, found := strings.Cut(rest, `value`)
 		if !found {
@@ -108,7 +108,7 @@ func seenValue(text string) string {
 			return digest
 		}
 	}
-	return failedValue
+	return FailedValue
 }
 
 // leading is the longest start of text made of the characters of set.

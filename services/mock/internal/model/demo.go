@@ -1,22 +1,21 @@
-package mock
+package model
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-)
 
-const weatherTool = "get_weather"
+	"windlass.dev/windlass/services/mock/internal/jsontext"
+	"windlass.dev/windlass/services/mock/internal/tool"
+)
 
 const (
 	demoGreeting = "Hello! I am the demo model of Windlass: a script that stands in for a real model. " +
 		"Ask me for the weather in two cities and I will look both up at once with a tool."
-	demoNoTool = "I could tell you about the weather if I were given the tool " + weatherTool + "."
+	demoNoTool = "I could tell you about the weather if I were given the tool " + tool.Weather + "."
 )
 
 // demoReply is the script of the model called demo for inputs without a plan,
@@ -34,13 +33,13 @@ func demoReply(req *chatRequest, rounds []round) (int, reply) {
 		return len(rounds), reply{text: demoGreeting, finish: "stop"}
 	case len(rounds) > 0:
 		return len(rounds), reply{text: forecast(rounds[len(rounds)-1].outputs), finish: "stop"}
-	case !offers(req.Tools, weatherTool):
+	case !offers(req.Tools, tool.Weather):
 		return 0, reply{text: demoNoTool, finish: "stop"}
 	}
 	rep := reply{finish: "tool_calls"}
 	for i, city := range cities(asked) {
-		arguments := string(appendString([]byte(`{"city":`), city)) + "}"
-		rep.calls = append(rep.calls, toolCall{fmt.Sprintf("call_weather_%d", i), weatherTool, arguments})
+		arguments := string(jsontext.AppendString([]byte(`{"city":`), city)) + "}"
+		rep.calls = append(rep.calls, toolCall{fmt.Sprintf("call_weather_%d", i), tool.Weather, arguments})
 	}
 	return 0, rep
 }
@@ -131,27 +130,4 @@ func forecast(outputs []message) string {
 	default:
 		return "Here is the weather: " + strings.Join(parts, ", and ") + "."
 	}
-}
-
-func readCity(body []byte) (string, error) {
-	var args struct {
-		City string `json:"city"`
-	}
-	if err := json.Unmarshal(body, &args); err != nil {
-		return "", fmt.Errorf("arguments of %s are not as its schema says: %w", weatherTool, err)
-	}
-	if args.City == "" {
-		return "", errors.New("arguments of " + weatherTool + " name no city")
-	}
-	return args.City, nil
-}
-
-// weather is the report on a city: always the same for the same name.
-func weather(city string) []byte {
-	skies := [...]string{"sunny", "cloudy", "rainy", "foggy", "windy"}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(strings.ToLower(city)))
-	sum := hash.Sum32()
-	b := appendString([]byte(`{"city":`), city)
-	return fmt.Appendf(b, `,"temperature_c":%d,"sky":"%s"}`, 4+sum%25, skies[sum/25%uint32(len(skies))])
 }

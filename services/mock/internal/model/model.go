@@ -1,4 +1,6 @@
-package mock
+// Package model answers model calls as their plans say: chat completions, responses
+// and text completions.
+package model
 
 import (
 	"bytes"
@@ -9,11 +11,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"windlass.dev/windlass/services/mock/internal/exchange"
+	"windlass.dev/windlass/services/mock/internal/fault"
+	"windlass.dev/windlass/services/mock/internal/jsontext"
+	"windlass.dev/windlass/services/mock/internal/ledger"
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
 // turn is one model call understood: where its run stands and what to answer.
 type turn struct {
-	plan           Plan
+	plan           script.Plan
 	round          int
 	stream         bool
 	reply          reply
@@ -29,35 +37,38 @@ type form interface {
 	events(*reply) iter.Seq[[]byte] // an event is only good until the next one
 }
 
-func (s *Server) chat(w http.ResponseWriter, r *http.Request) { s.model(w, r, readChat) }
+// Server answers model calls.
+type Server struct{ *exchange.Recorder }
 
-// model answers a model call. read keeps nothing of the body.
-func (s *Server) model(w http.ResponseWriter, r *http.Request, read func(body []byte) turn) {
+// Chat is POST /v1/chat/completions.
+func (s Server) Chat(w http.ResponseWriter, r *http.Request) { s.answer(w, r, readChat) }
+
+// answer answers a model call. read must not keep the body.
+func (s Server) answer(w http.ResponseWriter, r *http.Request, read func(body []byte) turn) {
 	var t turn
 	started := time.Now()
-	if err := withBody(w, r, func(body []byte) { t = read(body) }); err != nil {
-		http.Error(w, "the body could not be read", http.StatusBadRequest)
+	if !exchange.WithBody(w, r, func(body []byte) { t = read(body) }) {
 		return
 	}
-	x := s.begin(w, r, Entry{Kind: "model", Seed: t.plan.Seed, Round: t.round, Started: started, RequestBytes: t.requestBytes})
-	defer x.end()
+	x := s.Begin(w, r, ledger.Entry{Kind: "model", Seed: t.plan.Seed, Round: t.round, Started: started, RequestBytes: t.requestBytes})
+	defer x.End()
 	if t.refusal != "" {
-		x.refuse(t.refusal, t.param)
+		x.Refuse(t.refusal, t.param)
 		return
 	}
-	if !x.wait(t.plan.thinkTime()) {
+	if !x.Wait(t.plan.ThinkTime()) {
 		return
 	}
-	if f := firstFault(t.plan.ModelFaults, t.round, anyIndex, x.entry.Attempt); f != nil && !t.reply.spoil(f) {
-		x.misbehave(f, t.answer())
+	if f := fault.First(t.plan.ModelFaults, t.round, fault.AnyIndex, x.Attempt); f != nil && !t.reply.change(f) {
+		f.Answer(x, t.answer())
 		return
 	}
-	x.outcome.PromptTokens, x.outcome.CompletionTokens = t.reply.promptTokens, t.reply.completionTokens()
+	x.Outcome.PromptTokens, x.Outcome.CompletionTokens = t.reply.promptTokens, t.reply.completionTokens()
 	if t.stream {
-		x.streamReply(&t)
+		streamReply(x, &t)
 		return
 	}
-	x.send(http.StatusOK, jsonType, t.form.body(&t.reply))
+	x.Send(http.StatusOK, exchange.JSON, t.form.body(&t.reply))
 }
 
 func readChat(body []byte) turn {
@@ -68,7 +79,7 @@ func readChat(body []byte) turn {
 		return t
 	}
 	t.form = chatForm{usage: req.StreamOptions.IncludeUsage}
-	t.read(&req, "messages", len(topLevel(body, "messages")))
+	t.read(&req, "messages", len(jsontext.TopLevel(body, "messages")))
 	t.reply.id = "chatcmpl-" + strconv.FormatInt(t.plan.Seed, 10) + "-" + strconv.Itoa(t.round)
 	return t
 }
@@ -89,13 +100,13 @@ func (t *turn) read(req *chatRequest, param string, size int) {
 	}
 	switch {
 	case asksSummary(req.Messages) && (at >= 0 || req.Model != "demo"):
-		t.round, t.reply = len(after(rounds, at)), plan.summary(req.Messages)
+		t.round, t.reply = len(after(rounds, at)), summarize(plan, req.Messages)
 	case asksSummary(req.Messages):
 		t.reply = demoSummary(req.Messages)
 	case at >= 0:
 		rounds = after(rounds, at)
 		t.round = len(rounds)
-		t.reply, t.refusal = plan.reply(rounds)
+		t.reply, t.refusal = replyTo(plan, rounds)
 	case req.Model == "demo":
 		t.round, t.reply = demoReply(req, rounds)
 	default:
@@ -108,9 +119,9 @@ func (t *turn) read(req *chatRequest, param string, size int) {
 	t.reply.promptTokens = size / 4
 }
 
-// reply is what the model says after the rounds it was shown.
-func (p Plan) reply(rounds []round) (rep reply, refusal string) {
-	width := p.width()
+// replyTo returns what the model says after the rounds it was shown.
+func replyTo(p script.Plan, rounds []round) (rep reply, refusal string) {
+	width := p.Calls()
 	for n := range rounds {
 		if got := len(rounds[n].outputs); got > width {
 			return reply{}, fmt.Sprintf("Round %d has %d tool calls, the model made %d.", n, got, width)
@@ -121,7 +132,7 @@ func (p Plan) reply(rounds []round) (rep reply, refusal string) {
 		rep.finish = "tool_calls"
 		rep.calls = make([]toolCall, width)
 		for i := range rep.calls {
-			rep.calls[i] = toolCall{p.callID(now, i), p.toolName(now, i), p.arguments(now, i)}
+			rep.calls[i] = toolCall{p.CallID(now, i), p.ToolName(now, i), p.Arguments(now, i)}
 		}
 		if p.CutToolCalls && width > 0 {
 			last := &rep.calls[width-1]
@@ -132,20 +143,20 @@ func (p Plan) reply(rounds []round) (rep reply, refusal string) {
 	if p.FinishReason != "" {
 		rep.finish = p.FinishReason
 	}
-	rep.text = p.finalText(p.seen(rounds))
+	rep.text = p.FinalText(readValues(p, rounds))
 	return rep, ""
 }
 
-// seen is the value of every call, in order, as the conversation shows it. A
+// readValues returns the value of every call, in order, as the conversation shows it. A
 // call that was not echoed counts as failed.
-func (p Plan) seen(rounds []round) []string {
-	width := p.width()
+func readValues(p script.Plan, rounds []round) []string {
+	width := p.Calls()
 	values := make([]string, 0, p.Rounds*width)
 	for n := range min(p.Rounds, len(rounds)) {
 		for i := range width {
-			v := failedValue
+			v := script.FailedValue
 			if i < len(rounds[n].outputs) {
-				v = seenValue(rounds[n].outputs[i].text())
+				v = script.ReadValue(rounds[n].outputs[i].text())
 			}
 			values = append(values, v)
 		}
@@ -153,29 +164,23 @@ func (p Plan) seen(rounds []round) []string {
 	return values
 }
 
-// spoil makes the change of a fault that leaves the reply well-formed, and
-// reports whether it is one.
-func (rep *reply) spoil(f *Fault) bool {
-	switch f.Mode {
-	case "nul":
-		rep.text += "a\x00b"
-	case "big":
-		rep.text += strings.Repeat("x", max(0, f.bytes(10<<20)))
-		rep.whole = true
-	default:
-		return false
-	}
-	return true
+// change makes the change of a fault that leaves the reply well-formed. It
+// returns false for other faults.
+func (rep *reply) change(f *fault.Fault) bool {
+	add, size, changes := f.Change()
+	rep.text += add + strings.Repeat("x", max(0, size))
+	rep.whole = rep.whole || size != 0
+	return changes
 }
 
 // answer is the whole reply in the form that was asked for.
-func (t *turn) answer() answer {
+func (t *turn) answer() exchange.Answer {
 	if !t.stream {
-		return answer{contentType: jsonType, body: t.form.body(&t.reply), empty: t.form.empty(&t.reply)}
+		return exchange.Answer{ContentType: exchange.JSON, Body: t.form.body(&t.reply), Empty: t.form.empty(&t.reply)}
 	}
-	a := answer{contentType: streamType, empty: []byte("data: [DONE]\n\n")}
+	a := exchange.Answer{ContentType: exchange.Stream, Empty: []byte("data: [DONE]\n\n")}
 	for event := range t.form.events(&t.reply) {
-		a.body = append(a.body, event...)
+		a.Body = append(a.Body, event...)
 	}
 	return a
 }
@@ -183,9 +188,9 @@ func (t *turn) answer() answer {
 // streamReply sends the events at the plan's rate, measured from the start so
 // that waits which last too long do not add up. Events that are due together go
 // out together.
-func (x *exchange) streamReply(t *turn) {
+func streamReply(x *exchange.Exchange, t *turn) {
 	const most = 32 << 10
-	x.head(http.StatusOK, streamType, -1)
+	x.Head(http.StatusOK, exchange.Stream, -1)
 	start, sent := time.Now(), 0
 	var buf []byte
 	for event := range t.form.events(&t.reply) {
@@ -194,19 +199,19 @@ func (x *exchange) streamReply(t *turn) {
 			early = time.Until(start.Add(time.Duration(float64(sent) / t.plan.TokenRate * float64(time.Second))))
 		}
 		if (early > 0 || len(buf) > most) && len(buf) > 0 {
-			if !x.write(buf) || !x.flush() {
+			if !x.Write(buf) || !x.Flush() {
 				return
 			}
 			buf = buf[:0]
 		}
-		if !x.wait(early) {
+		if !x.Wait(early) {
 			return
 		}
 		if t.plan.Stamp {
-			event = bytes.Replace(event, []byte(unstamped), strconv.AppendInt(nil, time.Now().UnixNano(), 10), 1)
+			event = bytes.Replace(event, []byte(script.Unstamped), strconv.AppendInt(nil, time.Now().UnixNano(), 10), 1)
 		}
 		buf = append(buf, event...)
 		sent++
 	}
-	x.write(buf)
+	x.Write(buf)
 }

@@ -1,10 +1,12 @@
-package mock
+package script
 
 import (
 	"fmt"
 	"reflect"
 	"strings"
 	"text/tabwriter"
+
+	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
 // Describe lists every member of a plan and of a fault with its type, its
@@ -13,15 +15,15 @@ func Describe() string {
 	var out strings.Builder
 	describe(&out, reflect.TypeFor[Plan]())
 	out.WriteString("\nThe members of a fault, in model_faults and tool_faults; the first one that matches happens:\n\n")
-	describe(&out, reflect.TypeFor[Fault]())
+	describe(&out, reflect.TypeFor[fault.Fault]())
 	out.WriteString("\nThe modes of a fault:\n\n")
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	for _, m := range modes {
-		name := m[0]
+	for _, m := range fault.Modes() {
+		name := m.Name
 		if name == "" {
 			name = `""`
 		}
-		fmt.Fprintf(table, "  %s\t%s\n", name, m[1])
+		fmt.Fprintf(table, "  %s\t%s\n", name, m.Help)
 	}
 	_ = table.Flush() // to memory
 	return out.String()

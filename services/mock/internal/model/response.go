@@ -1,4 +1,4 @@
-package mock
+package model
 
 import (
 	"encoding/json"
@@ -6,11 +6,14 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"windlass.dev/windlass/services/mock/internal/jsontext"
+	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// respond is POST /v1/responses: the model, spoken to by the Responses API. It keeps nothing, so that an item that names itself by an id
+// Respond is POST /v1/responses: the model, spoken to by the Responses API. It keeps nothing, so that an item that names itself by an id
 // is one it does not know; and like OpenAI's it wants its reasoning back, sealed, before what followed from it.
-func (s *Server) respond(w http.ResponseWriter, r *http.Request) { s.model(w, r, readResponse) }
+func (s Server) Respond(w http.ResponseWriter, r *http.Request) { s.answer(w, r, readResponse) }
 
 type responseRequest struct {
 	Model     string          `json:"model"`
@@ -56,7 +59,7 @@ func readResponse(body []byte) turn {
 		t.refusal, t.param = refusal, "input"
 		return t
 	}
-	t.read(&chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}, "input", len(topLevel(body, "input")))
+	t.read(&chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}, "input", len(jsontext.TopLevel(body, "input")))
 	f := responseForm{
 		id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != "", tools: toolsOf(req.Tools),
 	}
@@ -69,7 +72,7 @@ func readResponse(body []byte) turn {
 	}
 	if t.plan.Stamp {
 		t.refusal, t.param = "A response repeats its text at its end: the plan cannot have it stamped.", "input"
-	} else if t.refusal = t.plan.missing(messages, f.sealed != ""); t.refusal != "" {
+	} else if t.refusal = findMissing(t.plan, messages, f.sealed != ""); t.refusal != "" {
 		t.param = "input"
 	}
 	return t
@@ -151,8 +154,8 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 	return all, ""
 }
 
-// missing says which round of the plan lacks the reasoning that came with it.
-func (p Plan) missing(messages []message, sealed bool) string {
+// findMissing says which round of the plan lacks the reasoning that came with it.
+func findMissing(p script.Plan, messages []message, sealed bool) string {
 	rounds, _ := pair(messages)
 	_, at := findPlan(messages)
 	if p.Reasoning == "" || !sealed || at < 0 {

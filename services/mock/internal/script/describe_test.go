@@ -1,15 +1,17 @@
-package mock
+package script
 
 import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
 func TestEveryMemberOfAPlanIsDescribed(t *testing.T) {
 	t.Parallel()
 	text := Describe()
-	for _, of := range []reflect.Type{reflect.TypeFor[Plan](), reflect.TypeFor[Fault]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[Plan](), reflect.TypeFor[fault.Fault]()} {
 		for i := range of.NumField() {
 			f := of.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -21,9 +23,9 @@ func TestEveryMemberOfAPlanIsDescribed(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range modes {
-		if err := (Fault{Mode: m[0]}).check(); err != nil || m[1] == "" {
-			t.Errorf("mode %q: %v, described as %q", m[0], err, m[1])
+	for _, m := range fault.Modes() {
+		if err := (fault.Fault{Mode: m.Name}).Check(); err != nil || m.Help == "" {
+			t.Errorf("mode %q: %v, described as %q", m.Name, err, m.Help)
 		}
 	}
 	for i, line := range strings.Split(text, "\n") {
