@@ -14,8 +14,8 @@ import (
 	"windlass.dev/windlass/services/internal/worker"
 )
 
-// commitEach commits each result of a batch that met an unknown error by itself,
-// so that one bad result does not fail its neighbours.
+// commitEach commits each result of a batch that met an unknown error by
+// itself, so that one bad result does not fail its neighbours.
 func (c *Committer) commitEach(ctx context.Context, batch []bus.Delivery) []error {
 	errs := make([]error, len(batch))
 	for i, d := range batch {
