@@ -10,39 +10,44 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// locked refuses what cannot be done while a response is in flight on a conversation, in OpenAI's words.
+// locked refuses what cannot be done while a response is in flight on a
+// conversation, in OpenAI's words.
 func locked(param string) *fault.Error {
 	return fault.Invalid(param, "conversation_locked",
 		"Another process is currently operating on this conversation. Please retry in a few seconds.")
 }
 
-// acceptOn is accept for a request that may continue a conversation: that is looked at first, and the accept is refused by the
-// database if it has moved on since.
-func (s *server) acceptOn(ctx context.Context, x *exchange, c *responses.Create, n *store.NewRequest) (store.Row, error) {
+// acceptOn is accept for a request that may continue a conversation: that is
+// looked at first, and the accept is refused by the database if it has moved on
+// since.
+func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
 	if c.Conversation == "" {
-		return s.accept(ctx, x, n)
+		return s.gate.Accept(ctx, x, n)
 	}
 	for range conversationTries {
 		state, err := s.conversationState(ctx, c, n.Tenant)
 		if err != nil {
-			return store.Row{}, err
+			return run.Row{}, err
 		}
 		if state.ChangedBy == n.ID { // by an accept whose answer was lost
-			return store.Row{Status: store.Queued}, nil
+			return run.Row{Status: run.Queued}, nil
 		}
 		if f := s.refuseConversation(c, state); f != nil {
-			return store.Row{}, f
+			return run.Row{}, f
 		}
 		n.Conversation, n.Seen = state.ID, state.Version
-		row, err := s.accept(ctx, x, n)
+		row, err := s.gate.Accept(ctx, x, n)
 		if !errors.Is(err, store.ErrStale) {
 			return row, err
 		}
 	}
-	return store.Row{}, locked("conversation")
+	return run.Row{}, locked("conversation")
 }
 
 func (s *server) conversationState(ctx context.Context, c *responses.Create, tenant string) (store.ConversationState, error) {
@@ -52,14 +57,15 @@ func (s *server) conversationState(ctx context.Context, c *responses.Create, ten
 			ids = append(ids, it.ID)
 		}
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	return askAbout(ctx, s, c.Conversation, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
 		return s.store.ConversationState(ctx, tenant, id, ids)
 	})
 }
 
-// refuseConversation says why a request cannot continue a conversation; nil when it can.
+// refuseConversation says why a request cannot continue a conversation; nil
+// when it can.
 func (s *server) refuseConversation(c *responses.Create, state store.ConversationState) *fault.Error {
 	switch {
 	case state.Locked:
@@ -82,12 +88,13 @@ func (s *server) refuseConversation(c *responses.Create, state store.Conversatio
 	return c.Answers(open)
 }
 
-// refuseLong says that a conversation is longer than a response's history may be; nil when it is not.
+// refuseLong says that a conversation is longer than a response's history may
+// be; nil when it is not.
 func (s *server) refuseLong(public string, items int, bytes int64) *fault.Error {
 	if items <= store.MaxConversationItems && bytes <= s.cfg.MaxBody {
 		return nil
 	}
 	return fault.Invalid("", "conversation_too_long", fmt.Sprintf(
 		"Conversation with id '%s' is too long: at most %d items and %d bytes can be continued.",
-		excerpt(public), store.MaxConversationItems, s.cfg.MaxBody))
+		httpapi.Excerpt(public), store.MaxConversationItems, s.cfg.MaxBody))
 }

@@ -9,85 +9,78 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// conversationTries bounds how often a conversation that moves on under the hands of its user is looked at anew.
+// conversationTries bounds how often a conversation that moves on under the
+// hands of its user is looked at anew.
 const conversationTries = 5
 
-// includes checks what a query wants to be included. Items and responses are read with all they hold, so that it changes nothing.
-func includes(r *http.Request) error {
-	q := r.URL.Query()
-	if f := responses.Includable(append(q["include"], q["include[]"]...)); f != nil {
-		return f
-	}
-	return nil
-}
-
 func noItem(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", excerpt(id)))
+	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", httpapi.Excerpt(id)))
 }
 
 // listItems is GET /v1/conversations/{id}/items.
-func (s *server) listItems(x *exchange, r *http.Request) error {
-	wanted, err := readPaging(r.URL.Query())
+func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
+	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	if err := includes(r); err != nil {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	items, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
-		if wanted.after != "" && !item.IsID(wanted.after) {
-			if _, err := s.store.Conversation(ctx, x.who.tenant, id); err != nil {
+		if wanted.After != "" && !item.IsID(wanted.After) {
+			if _, err := s.store.Conversation(ctx, x.Who.Tenant, id); err != nil {
 				return nil, err
 			}
 			return nil, store.ErrNoItem
 		}
 		return s.store.ConversationItems(ctx, store.ItemsPage{
-			Tenant: x.who.tenant, Conversation: id, OldestFirst: wanted.oldestFirst, After: wanted.after, Limit: wanted.limit + 1,
+			Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst, After: wanted.After, Limit: wanted.Limit + 1,
 		})
 	})
 	if errors.Is(err, store.ErrNoItem) {
-		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", excerpt(wanted.after)))
+		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", httpapi.Excerpt(wanted.After)))
 		f.Param = "after"
 		return f
 	}
 	if err != nil {
 		return err
 	}
-	more := len(items) > wanted.limit
-	return s.sendItems(x, items[:min(len(items), wanted.limit)], more)
+	more := len(items) > wanted.Limit
+	return s.sendItems(x, items[:min(len(items), wanted.Limit)], more)
 }
 
-func (s *server) sendItems(x *exchange, items []store.StoredItem, more bool) error {
-	out := page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
+func (s *server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more bool) error {
+	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
 	for i, it := range items {
 		out.Data[i] = it.Data
 	}
 	if n := len(items); n > 0 {
 		out.FirstID, out.LastID = &items[0].ID, &items[n-1].ID
 	}
-	return s.sendJSON(x, out)
+	return x.SendJSON(out)
 }
 
 // readItem is GET /v1/conversations/{id}/items/{item}.
-func (s *server) readItem(x *exchange, r *http.Request) error {
-	if err := includes(r); err != nil {
+func (s *server) readItem(x *httpapi.Exchange, r *http.Request) error {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	name := r.PathValue("item")
 	data, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]byte, error) {
 		if !item.IsID(name) {
-			_, err := s.store.Conversation(ctx, x.who.tenant, id)
+			_, err := s.store.Conversation(ctx, x.Who.Tenant, id)
 			return nil, err
 		}
-		data, err := s.store.ConversationItem(ctx, x.who.tenant, id, name)
+		data, err := s.store.ConversationItem(ctx, x.Who.Tenant, id, name)
 		if errors.Is(err, store.ErrNoItem) {
 			return nil, nil
 		}
@@ -99,13 +92,13 @@ func (s *server) readItem(x *exchange, r *http.Request) error {
 	case data == nil:
 		return noItem(name)
 	}
-	s.send(x, http.StatusOK, data)
+	x.Send(http.StatusOK, data)
 	return nil
 }
 
 // addItems is POST /v1/conversations/{id}/items.
-func (s *server) addItems(x *exchange, r *http.Request) error {
-	body, err := s.readBody(x, r)
+func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
@@ -113,17 +106,17 @@ func (s *server) addItems(x *exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	if err := includes(r); err != nil {
+	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
-	if items, err = s.itemsToKeep(r.Context(), x.who.tenant, items); err != nil {
+	if items, err = s.itemsToKeep(r.Context(), x.Who.Tenant, items); err != nil {
 		return err
 	}
-	change, err := x.newID()
+	change, err := x.NewID()
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.who.tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
+	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
 	added := make([]store.StoredItem, len(items))
 	ids := make([]string, len(items))
 	var size int64
@@ -143,14 +136,15 @@ func (s *server) addItems(x *exchange, r *http.Request) error {
 	return s.sendItems(x, added, false)
 }
 
-// deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the conversation.
-func (s *server) deleteItem(x *exchange, r *http.Request) error {
+// deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the
+// conversation.
+func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("item")
 	change, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make the id of a change: %w", err)
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.who.tenant}
+	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant}
 	var ids []string
 	if item.IsID(name) {
 		c.Remove, ids = name, []string{name}
@@ -168,13 +162,14 @@ func (s *server) deleteItem(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// changeItems makes a change of the conversation that the path names, unless a response is in flight on it or refuse says why not.
-// ids are what refuse wants to know the presence of.
+// changeItems makes a change of the conversation that the path names, unless a
+// response is in flight on it or refuse says why not. ids are what refuse wants
+// to know the presence of.
 func (s *server) changeItems(
 	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
 ) (store.ConversationState, error) {
 	public := r.PathValue("id")
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	for range conversationTries {
 		state, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {

@@ -5,67 +5,55 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-const conversationPrefix = "conv_"
-
-// publicConversationID is a conversation's id as clients see it.
-func publicConversationID(id uuid.UUID) string { return conversationPrefix + dispatch.BusID(id) }
-
-// parseConversationID reads what publicConversationID wrote, in that one spelling.
-func parseConversationID(public string) (uuid.UUID, bool) {
-	digits, ok := strings.CutPrefix(public, conversationPrefix)
-	if !ok {
-		return uuid.Nil, false
-	}
-	id, err := dispatch.RequestID(digits)
-	return id, err == nil && publicConversationID(id) == public
-}
-
-// noConversation answers alike for an id that is malformed, unknown or another's, wherever it stands.
+// noConversation answers alike for an id that is malformed, unknown or
+// another's, wherever it stands.
 func noConversation(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Conversation with id '%s' not found.", excerpt(id)))
+	return fault.NotFound(fmt.Sprintf("Conversation with id '%s' not found.", httpapi.Excerpt(id)))
 }
 
-// aboutConversation asks the database about the conversation that the path names.
+// aboutConversation asks the database about the conversation that the path
+// names.
 func aboutConversation[T any](s *server, r *http.Request, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	return askAbout(ctx, s, r.PathValue("id"), ask)
 }
 
 func askAbout[T any](ctx context.Context, s *server, public string, ask func(ctx context.Context, id uuid.UUID) (T, error)) (T, error) {
 	var none T
-	id, ok := parseConversationID(public)
+	id, ok := run.ConversationID.Parse(public)
 	if !ok {
 		return none, noConversation(public)
 	}
-	value, err := within(ctx, &s.tasks, func(ctx context.Context) (T, error) { return ask(ctx, id) })
+	value, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (T, error) { return ask(ctx, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return none, noConversation(public)
 	}
 	return value, err
 }
 
-func (s *server) sendConversation(x *exchange, id uuid.UUID, metadata []byte) {
-	s.send(x, http.StatusOK, conversation.Conversation{
-		ID: publicConversationID(id), CreatedAt: dispatch.CreatedAt(id), Metadata: metadata,
+func (s *server) sendConversation(x *httpapi.Exchange, id uuid.UUID, metadata []byte) {
+	x.Send(http.StatusOK, conversation.Conversation{
+		ID: run.ConversationID.Format(id), CreatedAt: run.CreatedAt(id), Metadata: metadata,
 	}.JSON())
 }
 
 // createConversation is POST /v1/conversations.
-func (s *server) createConversation(x *exchange, r *http.Request) error {
-	body, err := s.readBody(x, r)
+func (s *server) createConversation(x *httpapi.Exchange, r *http.Request) error {
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
@@ -73,20 +61,20 @@ func (s *server) createConversation(x *exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	id, err := x.newID()
+	id, err := x.NewID()
 	if err != nil {
 		return err
 	}
-	items, err := s.itemsToKeep(r.Context(), x.who.tenant, c.Items)
+	items, err := s.itemsToKeep(r.Context(), x.Who.Tenant, c.Items)
 	if err != nil {
 		return err
 	}
 	n := store.NewConversation{
-		ID: id, Tenant: x.who.tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(item.StoredAdditions(id, items)),
+		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata), Items: transcript.Kept(item.StoredAdditions(id, items)),
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	_, err = within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.store.CreateConversation(ctx, n)
 	})
 	if err != nil {
@@ -97,9 +85,9 @@ func (s *server) createConversation(x *exchange, r *http.Request) error {
 }
 
 // readConversation is GET /v1/conversations/{id}.
-func (s *server) readConversation(x *exchange, r *http.Request) error {
+func (s *server) readConversation(x *httpapi.Exchange, r *http.Request) error {
 	c, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) (store.Conversation, error) {
-		return s.store.Conversation(ctx, x.who.tenant, id)
+		return s.store.Conversation(ctx, x.Who.Tenant, id)
 	})
 	if err != nil {
 		return err
@@ -109,8 +97,8 @@ func (s *server) readConversation(x *exchange, r *http.Request) error {
 }
 
 // updateConversation is POST /v1/conversations/{id}.
-func (s *server) updateConversation(x *exchange, r *http.Request) error {
-	body, err := s.readBody(x, r)
+func (s *server) updateConversation(x *httpapi.Exchange, r *http.Request) error {
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
@@ -119,7 +107,7 @@ func (s *server) updateConversation(x *exchange, r *http.Request) error {
 		return f
 	}
 	c, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) (store.Conversation, error) {
-		return s.store.SetMetadata(ctx, x.who.tenant, id, conversation.EncodeMetadata(metadata))
+		return s.store.SetMetadata(ctx, x.Who.Tenant, id, conversation.EncodeMetadata(metadata))
 	})
 	if err != nil {
 		return err
@@ -129,11 +117,11 @@ func (s *server) updateConversation(x *exchange, r *http.Request) error {
 }
 
 // deleteConversation is DELETE /v1/conversations/{id}.
-func (s *server) deleteConversation(x *exchange, r *http.Request) error {
+func (s *server) deleteConversation(x *httpapi.Exchange, r *http.Request) error {
 	tries := 0
 	_, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) (struct{}, error) {
 		tries++
-		err := s.store.DeleteConversation(ctx, x.who.tenant, id)
+		err := s.store.DeleteConversation(ctx, x.Who.Tenant, id)
 		if tries > 1 && errors.Is(err, store.ErrNotFound) { // it was our own delete whose answer was lost
 			err = nil
 		}
@@ -142,6 +130,6 @@ func (s *server) deleteConversation(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.send(x, http.StatusOK, conversation.Deleted(r.PathValue("id")))
+	x.Send(http.StatusOK, conversation.Deleted(r.PathValue("id")))
 	return nil
 }

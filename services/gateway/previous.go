@@ -11,10 +11,14 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// The codes of a previous_response_id that cannot be continued. The first is OpenAI's, the others are ours.
+// The codes of a previous_response_id that cannot be continued. The first is
+// OpenAI's, the others are ours.
 const (
 	previousNotFound = "previous_response_not_found"
 	previousNotReady = "previous_response_not_ready"
@@ -22,19 +26,20 @@ const (
 	previousTooLong  = "previous_response_chain_too_long"
 )
 
-// parent finds the request that c continues and checks that it can; uuid.Nil when it continues none. Malformed, unknown, foreign,
-// deleted and unstored ones are not told apart.
+// parent finds the request that c continues and checks that it can; uuid.Nil
+// when it continues none. Malformed, unknown, foreign, deleted and unstored
+// ones are not told apart.
 func (s *server) parent(ctx context.Context, tenant string, c *responses.Create) (uuid.UUID, error) {
 	if c.PreviousResponseID == "" {
 		return uuid.Nil, nil
 	}
-	id, ok := parseID(c.PreviousResponseID)
+	id, ok := run.ResponseID.Parse(c.PreviousResponseID)
 	if !ok {
 		return uuid.Nil, noPrevious(c.PreviousResponseID)
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	p, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
+	p, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Previous, error) {
 		return s.store.Previous(ctx, tenant, id)
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -66,17 +71,17 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 		return noPrevious(public)
 	case !p.Status.Terminal():
 		return refuse(previousNotReady, "Previous response with id '%s' is still %s. Continue it when it is completed.", public, p.Status)
-	case p.Status != store.Completed && p.Status != store.Incomplete:
+	case p.Status != run.Completed && p.Status != run.Incomplete:
 		status := p.Status
-		if status == store.Expired {
-			status = store.Failed
+		if status == run.Expired {
+			status = run.Failed
 		}
 		return refuse(previousFailed, "Previous response with id '%s' is %s and cannot be continued.", public, status)
 	case p.Length > store.MaxAncestors:
 		return refuse(previousTooLong, "Previous response with id '%s' continues too many responses: at most %d can be continued at once.",
 			public, store.MaxAncestors)
 	case p.Gap != uuid.Nil: // the model would be given half a conversation
-		return noPrevious(publicID(p.Gap))
+		return noPrevious(run.ResponseID.Format(p.Gap))
 	case p.Bytes > s.cfg.MaxBody: // as if it had been sent as input
 		return refuse(previousTooLong, "Previous response with id '%s' has too long a history: at most %d bytes can be continued.",
 			public, s.cfg.MaxBody)
@@ -88,12 +93,13 @@ func (s *server) refuseParent(public string, p store.Previous) *fault.Error {
 func noPrevious(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: previousNotFound, Param: "previous_response_id",
-		Message: fmt.Sprintf("Previous response with id '%s' not found.", excerpt(id)),
+		Message: fmt.Sprintf("Previous response with id '%s' not found.", httpapi.Excerpt(id)),
 	}
 }
 
-// openCalls are the calls that a final object leaves to the client. Those of its own input have their outputs, or it would not
-// have been accepted; those that ran here are items of another type.
+// openCalls are the calls that a final object leaves to the client. Those of
+// its own input have their outputs, or it would not have been accepted; those
+// that ran here are items of another type.
 func openCalls(final []byte) ([]string, error) {
 	var object struct {
 		Output []struct {

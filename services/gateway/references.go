@@ -12,6 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 // maxReferences bounds the items that one request looks up.
@@ -19,8 +21,10 @@ const maxReferences = 500
 
 const reference = "item_reference"
 
-// dereference is the body with the items that its references name in their places, for good: nobody who reads the request later sees a
-// reference. It is to be understood anew, so that all rules hold for what was found. nil: there are no references.
+// dereference is the body with the items that its references name in their
+// places, for good: nobody who reads the request later sees a reference. It is
+// to be understood anew, so that all rules hold for what was found. nil: there
+// are no references.
 func (s *server) dereference(ctx context.Context, tenant string, body []byte, c *responses.Create) ([]byte, error) {
 	l := lookup{tenant: tenant, param: "input"}
 	for _, it := range c.Input {
@@ -45,10 +49,11 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 	return whole, nil
 }
 
-// itemsToKeep are the items that a conversation is given. References stand for what they name, and an item with the id of one that
-// the tenant has is that one, whatever it says itself; both as OpenAI does it.
+// itemsToKeep are the items that a conversation is given. References stand for
+// what they name, and an item with the id of one that the tenant has is that
+// one, whatever it says itself; both as OpenAI does it.
 func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
-	if err := s.opens(tenant, "items", items); err != nil {
+	if err := s.rules.CheckSealed(tenant, "items", items); err != nil {
 		return nil, err
 	}
 	l := lookup{tenant: tenant, param: "items"}
@@ -79,7 +84,8 @@ type lookup struct {
 	parsed map[store.Source]map[string]item.Item // items of the sources that were looked into, by id
 }
 
-// want adds an id. One of our own names the request that the item was made in; see package itemid.
+// want adds an id. One of our own names the request that the item was made in;
+// see package itemid.
 func (l *lookup) want(id string) {
 	if !item.IsID(id) {
 		l.bad = append(l.bad, id)
@@ -92,7 +98,8 @@ func (l *lookup) want(id string) {
 	l.refs = append(l.refs, ref)
 }
 
-// lookUpItems finds what was wanted and returns the items with what was found in its places.
+// lookUpItems finds what was wanted and returns the items with what was found
+// in its places.
 func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) ([]item.Item, error) {
 	switch {
 	case len(l.bad) > 0:
@@ -101,9 +108,9 @@ func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) 
 		return nil, fault.Invalid(l.param, "array_above_max_length", fmt.Sprintf(
 			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", maxReferences, len(l.refs)))
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
+	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
 		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.cfg.MaxBody)
 	})
 	if errors.Is(err, store.ErrTooLarge) {
@@ -182,7 +189,7 @@ func (l *lookup) notFound(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusNotFound, Type: "invalid_request_error", Param: l.param,
 		Message: fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. "+
-			"Try again with `store` set to true, or remove this item from your input.", excerpt(id)),
+			"Try again with `store` set to true, or remove this item from your input.", httpapi.Excerpt(id)),
 	}
 }
 

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // limitsOf are a tenant's limits as the store keeps them.
@@ -34,7 +35,8 @@ func quotaHeaders(l store.Limits, q store.Quota) http.Header {
 	return h
 }
 
-// overLimit refuses what goes over a limit of its tenant, in OpenAI's words: there are clients that read the time out of them.
+// overLimit refuses what goes over a limit of its tenant, in OpenAI's words:
+// there are clients that read the time out of them.
 func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error {
 	after := wholeMillis(e.After)
 	var what string
@@ -44,7 +46,7 @@ func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error 
 	case store.LimitTokens:
 		what = fmt.Sprintf("tokens per min (TPM): Limit %d", l.Tokens.PerMinute)
 	case store.LimitInFlight:
-		after = retryAfter
+		after = httpapi.RetryAfter
 		what = fmt.Sprintf("requests that are queued or in progress: Limit %d", l.InFlight)
 	}
 	return fault.RateLimited(

@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -25,20 +26,24 @@ func (b nothingRead) Read([]byte) (int, error) {
 
 func (nothingRead) Close() error { return nil }
 
-// BenchmarkBadKeys is what a flood of keys costs, without the network: everything the gateway does for one of them, its log line and
-// its metrics too. At least 10,000 have to be refused a second and core, which is 100 µs for each.
+// BenchmarkBadKeys is what a flood of keys costs, without the network:
+// everything the gateway does for one of them, its log line and its metrics
+// too. At least 10,000 have to be refused a second and core, which is 100 µs
+// for each.
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
 	shelved := &shelf{keys: map[string]store.Key{}}
-	s := &server{
-		cfg: Config{APIKey: testKey, KeyPepper: string(testPepper), MaxBody: 1 << 20}, key: digest(testKey), log: zap.NewNop(),
-		keys: newKeyring(shelved.find, &tasks, zap.NewNop()), metrics: newMetrics(prometheus.NewRegistry()),
-	}
-	kept := testPepper.New()
+	checker := New(Options{
+		APIKey: keyOfTests, Pepper: string(pepperOfTests), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
+	})
+	api := httpapi.New(httpapi.Options{Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), MaxBody: 1 << 20, Tasks: &tasks})
+	api.Add(httpapi.Routes{"/v1/responses": {http.MethodPost: func(*httpapi.Exchange, *http.Request) error { return nil }}},
+		func(_, _ string, h httpapi.Handler) httpapi.Handler { return checker.Require(h) })
+	kept := pepperOfTests.New()
 	full := living(kept.ID)
-	full.Hash = testPepper.Hash(kept.Secret)
+	full.Hash = pepperOfTests.Hash(kept.Secret)
 	shelved.keys[kept.ID] = full
-	h := s.handler()
+	h := api.Handler()
 	var forged []string
 	for i := range 1000 {
 		forged = append(forged, apikey.Pepper(fmt.Sprintf("another pepper %d", i)).New().String())

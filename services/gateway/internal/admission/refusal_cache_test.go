@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"fmt"
@@ -32,8 +32,8 @@ func TestSpent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := spent{tenants: map[string]refusal{}}
-				s.learn("a", l, time.Now(), tt.error)
+				s := NewRefusalCache()
+				s.add("a", l, time.Now(), tt.error)
 				if tt.want > 0 {
 					time.Sleep(tt.want - 5*time.Second) //nolint:forbidigo // in a bubble
 					want := *tt.error
@@ -61,35 +61,18 @@ func TestSpentIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limitsOf(registry.Tenant{RequestsPerMinute: 2})
-		s := spent{tenants: map[string]refusal{}}
+		s := NewRefusalCache()
 		over := &store.LimitError{Limit: store.LimitRequests, Quota: store.Quota{Requests: store.Allowance{Reset: time.Minute}}}
-		for i := range maxSpent + 10 {
-			s.learn(fmt.Sprint(i), l, time.Now(), over)
+		for i := range maxRefusals + 10 {
+			s.add(fmt.Sprint(i), l, time.Now(), over)
 		}
-		if len(s.tenants) != maxSpent {
-			t.Errorf("%d tenants are remembered, want %d", len(s.tenants), maxSpent)
+		if len(s.tenants) != maxRefusals {
+			t.Errorf("%d tenants are remembered, want %d", len(s.tenants), maxRefusals)
 		}
 		time.Sleep(30 * time.Second) //nolint:forbidigo // in a bubble
-		s.learn("late", l, time.Now(), over)
+		s.add("late", l, time.Now(), over)
 		if len(s.tenants) != 1 || s.refuse("late", l) == nil {
 			t.Errorf("%d tenants are remembered when their time has come, want the late one", len(s.tenants))
 		}
 	})
-}
-
-// A flood that is over its tenant's limit costs the database nothing, and other tenants nothing.
-func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
-	t.Parallel()
-	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
-	createdID(t, s.call("POST", "/v1/responses", background))
-	wantOver(t, "the first", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
-	tap.close()
-	for range 20 {
-		began := time.Now()
-		wantOver(t, "another", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
-		if took := time.Since(began); took > honest/2 {
-			t.Errorf("it was refused after %v", took)
-		}
-	}
-	tap.open()
 }

@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,10 +17,16 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// shelf is what a keyring asks.
+const keyOfTests = "wl-test-key"
+
+var pepperOfTests = apikey.Pepper("pepper of the tests")
+
+// shelf is the database of a keyring.
 type shelf struct {
 	mu    sync.Mutex
 	keys  map[string]store.Key
@@ -79,7 +84,7 @@ func inRing(t *testing.T, test func(t *testing.T, ring *keyring, s *shelf)) {
 
 func wantKey(t *testing.T, ring *keyring, id string, want error, when string) {
 	t.Helper()
-	key, err := ring.key(t.Context(), id)
+	key, err := ring.find(t.Context(), id)
 	if !errors.Is(err, want) || (err == nil) != (key != nil) {
 		t.Errorf("%s: key %s = %v, %v; want error %v", when, id, key, err, want)
 	}
@@ -171,17 +176,17 @@ func TestKnownKeyOutlivesTheDatabaseForAMinute(t *testing.T) {
 				for time.Since(began) < keyFresh+keyGrace-time.Second {
 					at := time.Now()
 					wantKey(t, ring, "k", nil, "in the grace")
-					if took := time.Since(at); took > keyImpatience {
-						t.Fatalf("a known key was waited for %v, want at most %v", took, keyImpatience)
+					if took := time.Since(at); took > keyRefreshWait {
+						t.Fatalf("a known key was waited for %v, want at most %v", took, keyRefreshWait)
 					}
 					time.Sleep(100 * time.Millisecond) //nolint:forbidigo // in a bubble
 				}
 				time.Sleep(keyGrace) //nolint:forbidigo // in a bubble
 				for _, id := range []string{"k", "gone", "never seen"} {
 					at := time.Now()
-					wantKey(t, ring, id, errAway, "after the grace")
-					if took := time.Since(at); took > patience {
-						t.Errorf("%s was waited for %v, want at most %v", id, took, patience)
+					wantKey(t, ring, id, query.ErrTimeout, "after the grace")
+					if took := time.Since(at); took > query.Timeout {
+						t.Errorf("%s was waited for %v, want at most %v", id, took, query.Timeout)
 					}
 				}
 				s.change(func(s *shelf) { s.err, s.takes = nil, 0 })
@@ -209,8 +214,8 @@ func TestClientThatHangsUpIsNotWaitedWith(t *testing.T) {
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
 		s.change(func(s *shelf) { s.takes = 100 * time.Millisecond })
 		ctx, cancel := context.WithCancelCause(t.Context())
-		cancel(errHungUp)
-		if _, err := ring.key(ctx, "k"); !errors.Is(err, errHungUp) {
+		cancel(httpapi.ErrHungUp)
+		if _, err := ring.find(ctx, "k"); !errors.Is(err, httpapi.ErrHungUp) {
 			t.Errorf("key = %v, want the context's cause", err)
 		}
 		wantKey(t, ring, "k", nil, "for the next client")
@@ -225,7 +230,7 @@ func TestRingIsBounded(t *testing.T) {
 			wantKey(t, ring, fmt.Sprint(i), errKeyUnknown, "in a crowd")
 		}
 		wantKey(t, ring, "k", nil, "after the crowd")
-		if got := len(ring.held); got != maxKeys {
+		if got := ring.held.Len(); got != maxKeys {
 			t.Errorf("the ring holds %d keys, want %d", got, maxKeys)
 		}
 	})
@@ -235,11 +240,10 @@ func TestRingIsBounded(t *testing.T) {
 func TestFloodIsCheap(t *testing.T) {
 	t.Parallel()
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
-		gateway := &server{cfg: Config{APIKey: testKey, KeyPepper: string(testPepper)}, key: digest(testKey), keys: ring}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/models", nil)
+		checker := &Checker{apiKey: digest(keyOfTests), hasKey: true, pepper: pepperOfTests, keys: ring}
 		refuse := func(key string) {
 			t.Helper()
-			if who, err := gateway.principal(r, key); !errors.Is(err, errKeyUnknown) {
+			if who, err := checker.principal(t.Context(), key); !errors.Is(err, errKeyUnknown) {
 				t.Fatalf("principal(%q) = %+v, %v; want errKeyUnknown", key, who, err)
 			}
 		}
@@ -249,16 +253,16 @@ func TestFloodIsCheap(t *testing.T) {
 			refuse(fmt.Sprint("wl_", i))
 		}
 		wantAsked(t, s, 0, "made-up keys")
-		kept := testPepper.New()
+		kept := pepperOfTests.New()
 		full := living(kept.ID)
-		full.Hash, full.Scopes, full.Models = testPepper.Hash(kept.Secret), []string{"read"}, []string{"m"}
+		full.Hash, full.Scopes, full.Models = pepperOfTests.Hash(kept.Secret), []string{"read"}, []string{"m"}
 		s.change(func(s *shelf) { s.keys[kept.ID] = full })
 		for range 10_000 {
-			refuse(apikey.Key{ID: kept.ID, Secret: testPepper.New().Secret}.String())
+			refuse(apikey.Key{ID: kept.ID, Secret: pepperOfTests.New().Secret}.String())
 		}
-		who, err := gateway.principal(r, kept.String())
-		if err != nil || who.tenant != "a" || who.keyID != kept.ID || who.may(http.MethodPost) || !who.may(http.MethodGet) ||
-			!who.maySee("m") || who.maySee("b") {
+		who, err := checker.principal(t.Context(), kept.String())
+		if err != nil || who.Tenant != "a" || who.KeyID != kept.ID || who.May(http.MethodPost) || !who.May(http.MethodGet) ||
+			!who.MaySee("m") || who.MaySee("b") {
 			t.Errorf("principal of the kept key = %+v, %v", who, err)
 		}
 		wantAsked(t, s, 1, "a real id with wrong secrets and the right one")

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"context"
@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// recount is how long a count of the queue is used again.
+// recount is how long a count of the queue is used.
 const recount = time.Second
 
-// backlog keeps the queue from growing without bound. It counts the queue at most once a second, and between two counts it adds
-// what this gateway admits, so that one gateway alone never goes over the limit. Safe for concurrent use.
+// backlog bounds the queue. It counts the queue at most once a second, and
+// between two counts it adds what this gateway accepts, so that one gateway
+// alone never exceeds the limit. It is safe for concurrent use.
 type backlog struct {
 	most  int
 	count func(ctx context.Context, most int) (int, error)
@@ -23,10 +25,10 @@ type backlog struct {
 	queued int
 }
 
-// admit takes a place in the queue, or refuses.
+// admit reserves a place in the queue, or refuses.
 func (b *backlog) admit(ctx context.Context) error {
 	if b.claimCount() {
-		// A database that does not count will not accept either, and says so itself.
+		// A database that fails to count fails to accept, too.
 		if n, err := b.count(ctx, b.most); err == nil {
 			b.mu.Lock()
 			b.queued = n
@@ -37,7 +39,7 @@ func (b *backlog) admit(ctx context.Context) error {
 	defer b.mu.Unlock()
 	if b.queued >= b.most {
 		return fault.RateLimited(
-			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), retryAfter)
+			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), httpapi.RetryAfter)
 	}
 	b.queued++
 	return nil
@@ -50,7 +52,7 @@ func (b *backlog) giveBack() {
 	b.queued = max(b.queued-1, 0)
 }
 
-// claimCount tells one caller a second to count.
+// claimCount returns true to one caller a second, which counts.
 func (b *backlog) claimCount() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import (
 	"errors"
@@ -14,55 +14,58 @@ import (
 )
 
 const (
-	// bodyGrace and bodyRate are the least a client has to deliver: so much time, and then so many bytes a second.
+	// A client has bodyGrace to begin and then has to deliver bodyRate bytes a
+	// second.
 	bodyGrace = 15 * time.Second
 	bodyRate  = 16 << 10
 )
 
-// readBody reads a JSON body to its limit and no further. It may be called again.
-func (s *server) readBody(x *exchange, r *http.Request) ([]byte, error) {
-	if x.body != nil {
-		return x.body, nil
+// ReadBody reads a JSON body to its limit and no further. After package
+// idempotency has set Body it returns that, any number of times.
+func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
+	if x.Body != nil {
+		return x.Body, nil
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, mediaFault(fmt.Sprintf("Unsupported Content-Encoding '%s': send the body as it is.", excerpt(encoding)))
+		return nil, mediaFault(fmt.Sprintf("Unsupported Content-Encoding '%s': send the body as it is.", Excerpt(encoding)))
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
-			return nil, mediaFault(fmt.Sprintf("Unsupported Content-Type '%s': use 'application/json'.", excerpt(kind)))
+			return nil, mediaFault(fmt.Sprintf("Unsupported Content-Type '%s': use 'application/json'.", Excerpt(kind)))
 		}
 	}
-	if r.ContentLength > s.cfg.MaxBody {
-		return nil, s.tooLarge()
+	if r.ContentLength > x.api.maxBody {
+		return nil, TooLarge(x.api.maxBody)
 	}
 	paced := &pacedReader{
-		from: http.MaxBytesReader(x.ResponseWriter, r.Body, s.cfg.MaxBody), conn: http.NewResponseController(x), began: time.Now(),
+		from: http.MaxBytesReader(x.ResponseWriter, r.Body, x.api.maxBody), conn: http.NewResponseController(x), began: time.Now(),
 	}
 	body, err := io.ReadAll(paced)
 	if err == nil {
-		err = paced.conn.SetReadDeadline(time.Time{}) // what is read from here on is only the client's hanging up
+		err = paced.conn.SetReadDeadline(time.Time{}) // later reads only notice that the client hangs up
 	}
 	var large *http.MaxBytesError
 	switch {
 	case err == nil:
 		return body, nil
 	case errors.As(err, &large):
-		return nil, s.tooLarge()
+		return nil, TooLarge(x.api.maxBody)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &fault.Error{
 			Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "request_timeout",
 			Message: "The body of your request came too slowly.",
 		}
 	case r.Context().Err() != nil:
-		return nil, errHungUp
+		return nil, ErrHungUp
 	}
 	return nil, fault.Invalid("", "", "The body of your request could not be read to its end.")
 }
 
-func (s *server) tooLarge() error {
+// TooLarge refuses a body of more than limit bytes.
+func TooLarge(limit int64) error {
 	return &fault.Error{
 		Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "request_too_large",
-		Message: fmt.Sprintf("The body of your request is too large: at most %d bytes are allowed.", s.cfg.MaxBody),
+		Message: fmt.Sprintf("The body of your request is too large: at most %d bytes are allowed.", limit),
 	}
 }
 

@@ -1,4 +1,4 @@
-package gateway
+package hints
 
 import (
 	"encoding/json"
@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// inputNames are the parameters by which the endpoints take what a model is to
-// answer, with the other APIs' names for it.
+// inputNames are the names of the input by endpoint, with the names that other
+// APIs have for it.
 var inputNames = map[run.Endpoint]struct {
 	name   string
 	others []string
@@ -25,17 +25,18 @@ var inputNames = map[run.Endpoint]struct {
 	},
 }
 
-// routesByInput are where a request with such a parameter can be sent as it is.
+// routesByInput are the routes that take a request with such a parameter as it
+// is.
 var routesByInput = map[string]string{
 	"input": "/v1/responses", "messages": "/v1/chat/completions", "prompt": "/v1/completions",
 }
 
-// misplaced explains the absence of an input by a parameter of another API in
-// its place, in OpenAI's words. c is the decoded request of a response, which
-// may continue another one without an input of its own: what it says under
-// another name would be lost. f is why the body was refused, which is returned
-// unless there is more to say.
-func misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
+// Misplaced explains a missing input by a parameter of another API that is
+// there instead, in OpenAI's words. c is the decoded request of a response,
+// which may continue another one without an input of its own: its input under
+// another name would be lost. f is why the body was refused; Misplaced returns
+// it if it has nothing to add.
+func Misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault.Error) *fault.Error {
 	input, ok := inputNames[endpoint]
 	refused := f != nil && f.Param == input.name && f.Code == "missing_required_parameter"
 	absent := refused || f == nil && c != nil && c.Input == nil
@@ -54,7 +55,7 @@ func misplaced(endpoint run.Endpoint, body []byte, c *responses.Create, f *fault
 		if route := routesByInput[name]; route != "" && endpoint != run.Embeddings {
 			message += fmt.Sprintf(" Or send the request as it is to %s.", route)
 		}
-		return unsupported(name, message)
+		return fault.Invalid(name, "unsupported_parameter", message)
 	}
 	return f
 }

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"sync"
@@ -7,13 +7,15 @@ import (
 	"windlass.dev/windlass/pkg/store"
 )
 
-// maxSpent bounds the tenants that are remembered. Others are refused as well, by the database.
-const maxSpent = 10_000
+// maxRefusals bounds the tenants in the cache. The database refuses the others.
+const maxRefusals = 10_000
 
-// spent are the tenants of which nothing can be accepted before a known time: what was used up comes back by time alone. They are
-// refused without the database, which would otherwise be sent every body of a flood, together with other tenants' requests. Safe for
+// RefusalCache refuses throttled tenants without a query until their rate
+// allows another request. Without it the database would get every body of a
+// flood, together with other tenants' requests. Limits of requests in flight
+// are not cached, because any end of a request may change them. It is safe for
 // concurrent use.
-type spent struct {
+type RefusalCache struct {
 	mu      sync.Mutex
 	tenants map[string]refusal
 }
@@ -26,8 +28,11 @@ type refusal struct {
 	wait   time.Duration // from at on
 }
 
-// learn notes a refusal of which the statement began at a time.
-func (s *spent) learn(tenant string, l store.Limits, at time.Time, e *store.LimitError) {
+// NewRefusalCache returns an empty cache.
+func NewRefusalCache() *RefusalCache { return &RefusalCache{tenants: map[string]refusal{}} }
+
+// add caches a refusal of a statement that began at a time.
+func (s *RefusalCache) add(tenant string, l store.Limits, at time.Time, e *store.LimitError) {
 	r := refusal{at: at, limits: l, error: *e}
 	switch e.Limit {
 	case store.LimitTokens:
@@ -42,23 +47,24 @@ func (s *spent) learn(tenant string, l store.Limits, at time.Time, e *store.Limi
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tenants) >= maxSpent {
-		s.forget()
+	if len(s.tenants) >= maxRefusals {
+		s.dropExpired()
 	}
-	if len(s.tenants) < maxSpent {
+	if len(s.tenants) < maxRefusals {
 		s.tenants[tenant] = r
 	}
 }
 
-// clear forgets everything: what was used may have been forgiven.
-func (s *spent) clear() {
+// Clear empties the cache. Call it when limits were raised or used tokens were
+// erased.
+func (s *RefusalCache) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tenants)
 }
 
-// forget drops those whose time has come.
-func (s *spent) forget() {
+// dropExpired drops refusals that have expired. The caller holds the lock.
+func (s *RefusalCache) dropExpired() {
 	for tenant, r := range s.tenants {
 		if time.Since(r.at) >= r.wait {
 			delete(s.tenants, tenant)
@@ -66,8 +72,9 @@ func (s *spent) forget() {
 	}
 }
 
-// refuse says what the database would, or nil: nobody knows. Other limits than were refused by are not known of.
-func (s *spent) refuse(tenant string, l store.Limits) *store.LimitError {
+// refuse returns the error that the database would return, or nil if it is not
+// known. A refusal by other limits does not count.
+func (s *RefusalCache) refuse(tenant string, l store.Limits) *store.LimitError {
 	s.mu.Lock()
 	r, ok := s.tenants[tenant]
 	s.mu.Unlock()
@@ -82,7 +89,7 @@ func (s *spent) refuse(tenant string, l store.Limits) *store.LimitError {
 	return &e
 }
 
-// later is what is left when so much time has passed. More may be: it is not less.
+// later returns a lower bound of the allowance after some time.
 func later(a store.Allowance, past time.Duration) store.Allowance {
 	a.Reset = max(a.Reset-past, 0)
 	return a

@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import "testing"
 
@@ -13,7 +13,7 @@ func TestLoggedRefusalsQuoteNoRequest(t *testing.T) {
 		{"The server's turn.", "The server's turn."},
 		{"'", "'"},
 	} {
-		if got := withoutQuotes(tt.message); got != tt.want {
+		if got := WithoutQuotes(tt.message); got != tt.want {
 			t.Errorf("withoutQuotes(%q) = %q, want %q", tt.message, got, tt.want)
 		}
 	}
