@@ -50,7 +50,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := newModelClient(cfg.Slots)
 	defer client.CloseIdleConnections()
 	o := newOrchestrator(w, keys, upstream.Client{
-		HTTP: client, Memory: &compat.Memory{}, Learnt: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
+		HTTP: client, Memory: &compat.Memory{}, OnLearn: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
 	})
 	return o.run(ctx, cfg)
 }

@@ -37,7 +37,7 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
 		if !whole && c.Endpoint != relay.Embeddings {
 			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
-				err = upstream.ErrWhole
+				err = upstream.ErrAwaitUsage
 			}
 			return err
 		}
@@ -46,7 +46,7 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 		}
 		return err
 	})
-	if joined != nil && joined.Whole() && upstream.Interrupted(err) {
+	if joined != nil && joined.Whole() && upstream.IsConnectionLost(err) {
 		err = nil
 	}
 	switch {
@@ -65,9 +65,9 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	}, nil
 }
 
-func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
+func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.OnDocument) (done bool, err error) {
 	at := c.Model.Upstream
-	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
+	return c.Upstream.ForClientBody(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
 }
 
 // Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can
@@ -91,11 +91,11 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 			pass(chunk)
 		}
 		if err == nil && answer.Whole() && !request.Several() {
-			err = upstream.ErrWhole
+			err = upstream.ErrAwaitUsage
 		}
 		return err
 	})
-	if answer.Whole() && upstream.Interrupted(err) {
+	if answer.Whole() && upstream.IsConnectionLost(err) {
 		err = nil
 	}
 	switch {
