@@ -69,6 +69,9 @@ const (
 	Responses = "responses" // the Responses API itself
 )
 
+// Dialects returns the names of all dialects.
+func Dialects() []string { return []string{Chat, Responses} }
+
 // Effect says what a repeated call of a tool does.
 type Effect string
 
