@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -192,7 +193,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := outputOf(a.Final)
+	output, err := history.OutputItems(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
