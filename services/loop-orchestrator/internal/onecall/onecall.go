@@ -69,7 +69,8 @@ func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 
 func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
 	at := c.Model.Upstream
-	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
+	body := request.Upstream(at.Model)
+	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), body, c.Headers, request.Stream, hear)
 }
 
 // Stream is Do for a streamed answer; send gets the chunks that the client is

@@ -301,7 +301,7 @@ func FuzzForms(f *testing.F) {
 		}
 		var call *run.Failure
 		if err != nil && (!errors.As(err, &call) || call.Message == "" || call.Code == "") {
-			t.Fatalf("error %v, want a CallError that says why", err)
+			t.Fatalf("error %v, want a run.Failure that says why", err)
 		}
 	})
 }
