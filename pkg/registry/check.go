@@ -72,7 +72,8 @@ func build(file File) (*Registry, []*Fault) {
 	return &c.Registry, nil
 }
 
-// laneWidths takes each lane's concurrency from the first model that states one.
+// laneWidths takes each lane's concurrency from the first model that states
+// one.
 func laneWidths(models []Model) map[string]int {
 	const standard = 64
 	lanes := map[string]int{}
