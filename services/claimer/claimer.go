@@ -1,10 +1,10 @@
 // Package claimer admits requests and watches over those in progress: it claims
-// queued rows within the lanes' free slots (internal/admission), publishes again
-// what was lost (internal/sweep), expires requests at their deadline
+// queued rows within the lanes' free slots (internal/admission), publishes
+// again what was lost (internal/sweep), expires requests at their deadline
 // (internal/expiry) and deletes old ones (internal/retention).
 //
-// Any number of claimers may run. Each does all of this, and what two of them do
-// twice has no effect.
+// Any number of claimers may run. Each does all of this, and what two of them
+// do twice has no effect.
 package claimer
 
 import (

@@ -1,11 +1,11 @@
 // Package finalizer ends requests whose outcome is decided: it assembles their
 // answer (internal/answer), settles them (internal/settlement), and archives
-// their live streams (internal/archive). It also does the after-work of requests
-// that were cancelled or that expired.
+// their live streams (internal/archive). It also does the after-work of
+// requests that were cancelled or that expired.
 //
-// An answer is written once and never changes. Clients may learn of it late: the
-// notice that a request has ended is a hint, and the poll of a waiting gateway
-// covers its loss.
+// An answer is written once and never changes. Clients may learn of it late:
+// the notice that a request has ended is a hint, and the poll of a waiting
+// gateway covers its loss.
 package finalizer
 
 import (

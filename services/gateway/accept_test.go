@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
@@ -41,7 +42,7 @@ func TestBackgroundIsAnsweredAtOnceAndReadLater(t *testing.T) {
 	row := s.claim()
 	read("in_progress")
 	const final = `{"status":"completed","n":1}`
-	s.finish(row, store.Completed, final)
+	s.finish(row, run.Completed, final)
 	same(t, "final object", read("completed").body, final)
 }
 
@@ -54,13 +55,13 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	r.Header.Set("Traceparent", trace)
 	s.send(r)
 	row := s.claim()
-	if row.Tenant != defaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
-		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, defaultTenant, trace)
+	if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Lane != "m" || row.Trace != trace {
+		t.Errorf("row %+v, want tenant %s, model and lane m, trace %s", row, auth.DefaultTenant, trace)
 	}
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
 	}
-	a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,50 +109,14 @@ func TestEveryRouteWantsTheKey(t *testing.T) {
 	}
 }
 
-func TestBacklogCountsOnceASecond(t *testing.T) {
-	t.Parallel()
-	counts := 0
-	b := &backlog{most: 3, count: func(context.Context, int) (int, error) { counts++; return 1, nil }}
-	var refused int
-	for range 5 {
-		if b.admit(t.Context()) != nil {
-			refused++
-		}
-	}
-	if counts != 1 || refused != 3 {
-		t.Errorf("5 requests on a queue of 1 of 3: %d counts, %d refused; want 1, 3", counts, refused)
-	}
-}
-
-func TestTraceOf(t *testing.T) {
-	t.Parallel()
-	const good = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-	for trace, want := range map[string]string{
-		good: good, "": "", good[1:]: "", strings.ToUpper(good): "", strings.Replace(good, "-", "_", 1): "", good[:54] + "-": "",
-	} {
-		if got := traceOf(http.Header{"Traceparent": {trace}}); got != want {
-			t.Errorf("traceOf(%q) = %q, want %q", trace, got, want)
-		}
-	}
-}
-
-func TestServiceTierIsTheQueuesTier(t *testing.T) {
-	t.Parallel()
-	for service, want := range map[string]int{"": tierDefault, "auto": tierDefault, "priority": tierPriority, "flex": tierFlex} {
-		if got := tierOf(service); got != want {
-			t.Errorf("tierOf(%q) = %d, want %d", service, got, want)
-		}
-	}
-}
-
 func TestObjectOfEveryStatus(t *testing.T) {
 	t.Parallel()
 	c, f := responses.Decode([]byte(`{"model":"m","input":"x"}`))
 	if f != nil {
 		t.Fatal(f)
 	}
-	for status, want := range map[store.Status]string{
-		store.Queued: "queued", store.InProgress: "in_progress", store.Cancelled: "cancelled", store.Expired: "failed",
+	for status, want := range map[run.Status]string{
+		run.Queued: "queued", run.InProgress: "in_progress", run.Cancelled: "cancelled", run.Expired: "failed",
 	} {
 		// The time is in the id's first six bytes, in milliseconds.
 		o := reply{body: object(c, [16]byte{0, 0, 0, 0, 0x1b, 0x58}, status)}.object(t)
@@ -162,7 +127,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 			t.Errorf("object of %s has output %v, want []", status, o["output"])
 		}
 	}
-	if _, err := render(&store.Answer{Status: store.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
+	if _, err := render(&store.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
 		t.Error("a completed row without an answer was shown")
 	}
 }

@@ -15,10 +15,12 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// badKeys: I23. Without a key nobody's body is read, and a refusal costs next to nothing; BenchmarkRefusedKey has the figure.
+// badKeys: I23. Without a key no body is read, and a refusal costs next
+// to nothing; BenchmarkRefusedKey has the figure.
 func badKeys(t *testing.T, in *inputs) {
 	madeUp := apikey.Pepper("another pepper of tests").New().String()
 	const none, wrong = "You didn't provide an API key.", "Incorrect API key provided."
@@ -38,7 +40,7 @@ func badKeys(t *testing.T, in *inputs) {
 			code: "invalid_api_key", message: h.message, headers: []string{"Www-Authenticate: Bearer"},
 		}
 		in.all(t, b)
-		b.name, b.method, b.path, b.body = name+", for what is not there", "GET", create+"/{unknown}", ""
+		b.name, b.method, b.path, b.body = name+", unknown id", "GET", create+"/{unknown}", ""
 		in.all(t, b)
 		if len(h.values) > 0 {
 			t.Run(name+", before the body", func(t *testing.T) { unread(t, in.url, h.values[0]) })
@@ -91,10 +93,15 @@ func served(tb testing.TB) http.Handler {
 	cfg := s.config(nil)
 	tb.Cleanup(func() { _ = cfg.Listener.Close() })
 	cfg.Runtime = process.NewRuntime("gateway", process.Config{}, zap.NewNop())
-	return newServer(cfg, s.store, s.bus).handler()
+	gateway, err := newServer(cfg, s.store, s.bus)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return gateway.handler()
 }
 
-// cost is the best time of a few, for other tests run beside it, that a request takes.
+// cost is the best time of a few, for other tests run beside it, that a request
+// takes.
 func cost(tb testing.TB, h http.Handler, key, method, path, body string, want int) time.Duration {
 	tb.Helper()
 	best := time.Hour
@@ -123,7 +130,8 @@ func BenchmarkRefusedKey(b *testing.B) {
 	}
 }
 
-// overTheLimit: I24. A full queue, and a tenant at its limit, refuse every request that accepts one, and say when to come again.
+// overTheLimit: I24. A full queue, and a tenant at its limit, refuse every
+// request that accepts one, and say when to send it again.
 func overTheLimit(t *testing.T, in *inputs) {
 	aTenantsLimit(t, in)
 	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
@@ -151,10 +159,11 @@ func overTheLimit(t *testing.T, in *inputs) {
 	eventually(t, "room in the queue", func() bool { return s.call("POST", create, backgroundBody).status == http.StatusOK })
 }
 
-// aTenantsLimit is told by OpenAI's headers, with every answer. The tests of limits have the rest.
+// aTenantsLimit is in OpenAI's headers of every answer. The tests of
+// limits have the rest.
 func aTenantsLimit(t *testing.T, in *inputs) {
 	t.Helper()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	in.judge(t, bad{message: hint}, s.call("POST", create, `{`)) // takes nothing of the limit
 	if first := s.call("POST", create, backgroundBody); first.status != http.StatusOK || first.header.Get("X-Ratelimit-Remaining-Requests") != "0" {
 		t.Fatalf("the first was answered %d %v", first.status, first.header)
@@ -168,7 +177,7 @@ func aTenantsLimit(t *testing.T, in *inputs) {
 				headers: []string{"X-Ratelimit-Limit-Requests: 1", "X-Ratelimit-Remaining-Requests: 0"},
 			}, got)
 			if got.header.Get("Retry-After") == "" || got.header.Get("Retry-After-Ms") == "" {
-				t.Errorf("%s: the headers are %v, want when to come again", b.name, got.header)
+				t.Errorf("%s: the headers are %v, want a time to retry", b.name, got.header)
 			}
 		}
 	}
@@ -177,8 +186,8 @@ func aTenantsLimit(t *testing.T, in *inputs) {
 	}
 }
 
-// onceKeys: I25. OpenAI ignores the header; here it is a promise, which its own tests hold to. A key for another request is a 422:
-// SDKs send a 409 again.
+// onceKeys: I25. OpenAI ignores the header; here it is a promise, which its own
+// tests hold to. A key for another request is a 422: SDKs send a 409 again.
 func onceKeys(t *testing.T, in *inputs) {
 	keyed := func(name, key, body string, b bad) bad {
 		b.name, b.body, b.header = name, body, http.Header{"Idempotency-Key": {key}}
@@ -222,14 +231,15 @@ func onceKeys(t *testing.T, in *inputs) {
 	in.before = in.everything()
 }
 
-// slowClients: I26. Clients that send their headers or bodies by drops are cut off, and harm nobody meanwhile.
+// slowClients: I26. Clients that send their headers or bodies by drops are cut
+// off, and harm no other client meanwhile.
 func slowClients(t *testing.T, _ *inputs) {
 	t.Parallel()
 	s := raise(t)
 	const many = 400
 	open := func(text string) net.Conn {
 		t.Helper()
-		conn := dial(t, s.url, headerTimeout+bodyGrace+patienceOfTests)
+		conn := dial(t, s.url, headerTimeout+15*time.Second+patienceOfTests)
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}

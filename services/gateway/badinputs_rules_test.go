@@ -6,10 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// badSchemas: I15. The rules of strict mode are those by which OpenAI refuses; of other schemas only what is no JSON Schema is.
+// badSchemas: I15. The rules of strict mode are those by which OpenAI refuses;
+// of other schemas only what is no JSON Schema is.
 func badSchemas() []bad {
 	format := func(name, more, reason string) bad {
 		return ask("format: "+name, `"text":{"format":{"type":"json_schema","name":"n",`+more+`}}`, "text.format.schema", "invalid_json_schema",
@@ -34,7 +35,7 @@ func badSchemas() []bad {
 		const at = "In context=('properties', 'a'), "
 		all = append(all,
 			loose("a list", `{"type":"array"}`, `schema must be a JSON Schema of 'type: "object"', got 'type: "array"'.`),
-			loose("a type that is none", `{"type":"object","properties":{"a":{"type":"str"}}}`, at+"'str' is not valid under any of the given schemas."),
+			loose("an unknown type", `{"type":"object","properties":{"a":{"type":"str"}}}`, at+"'str' is not valid under any of the given schemas."),
 			loose("a property that is no schema", `{"type":"object","properties":{"a":"string"}}`, at+`"string" is not of type 'object', 'boolean'.`),
 			loose("required is no list", `{"type":"object","required":true}`, "In context=(), true is not a valid 'required'."),
 			loose("a definition that is not there", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}}}`, at+"reference to component '#/$defs/x' which was not found in the schema."),
@@ -78,7 +79,8 @@ func nested(levels int) string {
 	return schema
 }
 
-// unsupportedByModel: I14, what is known before a model is asked. What its upstream refuses comes back as it said it: see
+// unsupportedByModel: I14, what is known before a model is asked. What its
+// upstream refuses comes back as it said it: see
 // [TestACallThatFailedIsAnHTTPError] and package behaviour.
 func unsupportedByModel() []bad {
 	value := func(path, what, fields string) bad {
@@ -148,7 +150,8 @@ func exclusiveParameters() []bad {
 	}
 }
 
-// TestWhatTheUpstreamRefuses: I14, the other half. What an upstream has against a parameter is told in its own words.
+// TestWhatTheUpstreamRefuses: I14, the other half. What an upstream has against
+// a parameter has its own message.
 func TestWhatTheUpstreamRefuses(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -157,7 +160,7 @@ func TestWhatTheUpstreamRefuses(t *testing.T) {
 		`{"message":"Unsupported value: 'reasoning.effort' does not support 'none' with this model.","type":"invalid_request_error","param":"reasoning.effort","code":"unsupported_value"}`,
 	} {
 		answers := s.later("POST", chatPath, fmt.Sprintf(`{"model":"m","messages":[{}],"temperature":%d}`, len(own)))
-		s.end(s.claim(), failedCall(transcript.Failure{Code: "invalid_prompt", HTTPStatus: 400, Own: []byte(own)}))
+		s.end(s.claim(), failedCall(run.Failure{Code: "invalid_prompt", HTTPStatus: 400, Own: []byte(own)}))
 		got := receive(t, answers)
 		same(t, "the answer", got.body, `{"error":`+own+`}`)
 		if got.status != http.StatusBadRequest {

@@ -6,10 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// unknownPrevious: I17. An id of another tenant is answered like one that names nothing, word for word.
+// unknownPrevious: I17. An id of another tenant is answered like one that names
+// nothing, word for word.
 func unknownPrevious(t *testing.T, in *inputs) {
 	for _, name := range []string{"unknown", "malformed", "foreign", "unstored", "deleted"} {
 		in.all(t, ask(name, `"previous_response_id":"{`+name+`}"`, "previous_response_id", "previous_response_not_found", "Previous response with id '{"+name+"}' not found."))
@@ -34,8 +35,9 @@ func unknownPrevious(t *testing.T, in *inputs) {
 	}
 }
 
-// unfitPrevious: I18. Nobody waits for what is in flight, and what failed or was cancelled, with calls that nobody will answer, is
-// not gone on with.
+// unfitPrevious: I18. A response in flight is not waited for, and one that
+// failed or was cancelled, with calls that will have no outputs, is not
+// continued.
 func unfitPrevious() []bad {
 	notReady := func(name, id, status string) bad {
 		return ask(name, `"previous_response_id":"{`+id+`}"`, "previous_response_id", "previous_response_not_ready",
@@ -65,7 +67,7 @@ func lostReferences() []bad {
 	}
 	of := func(id, tail string) string { return "msg_{digits of " + id + "}" + tail }
 	return []bad{
-		lost("of nobody", "rs_123"), lost("of a response that is not stored", of("unstored", "_in0000")),
+		lost("unknown", "rs_123"), lost("of a response that is not stored", of("unstored", "_in0000")),
 		lost("of another tenant's response", of("foreign", "_in0000")), lost("of a deleted response", of("deleted", "_in0000")),
 		lost("beyond the input", of("completed", "_in0009")), lost("a response", "{completed}"), lost("a subject", "msg_*.>"), lost("empty", ""),
 		ask("by its id alone", `"input":[{"id":"rs_123"}]`, "input", nil, "Item with id 'rs_123' not found.").as(http.StatusNotFound),
@@ -94,7 +96,8 @@ func unknownResponses(t *testing.T, in *inputs) {
 		bad{name: "the steps of a call", method: "GET", path: "/v1/requests/req_0123456789abcdef0123456789abcdef/steps", status: http.StatusNotFound, message: "Request with id 'req_0123456789abcdef0123456789abcdef' not found."},
 		bad{name: "a model", method: "GET", path: "/v1/models/gpt-x", status: http.StatusNotFound, param: "model", code: "model_not_found", message: "The model 'gpt-x' does not exist"},
 	)
-	// Cancel is idempotent, and of what has ended it returns the end: OpenAI's guide says so, Microsoft's answers 400.
+	// Cancel is idempotent, and of what has ended it returns the end: OpenAI's
+	// guide says so, Microsoft's answers 400.
 	for _, name := range []string{"cancelled", "completed", "failed", "incomplete"} {
 		for range 2 {
 			in.all(t, bad{name: "cancel of one that is " + name, path: create + "/{" + name + "}/cancel", status: http.StatusOK, echo: `"output":[`})
@@ -131,7 +134,8 @@ func startingAfterCases(t *testing.T, in *inputs) {
 	}
 }
 
-// images: I46. Pictures are passed on as they came, and never fetched: whether one is good is the upstream's to say.
+// images: I46. Pictures are passed on as they came, and never fetched: whether
+// one is good is the upstream's to say.
 func images(t *testing.T, in *inputs) {
 	picture := func(url string) string {
 		return `"input":[{"role":"user","content":[{"type":"input_image","image_url":"` + url + `"}]}]`
@@ -141,7 +145,7 @@ func images(t *testing.T, in *inputs) {
 		taken("bad base64", picture("data:image/png;base64,###"), ``, why),
 		taken("no picture", picture("data:text/plain,hello"), ``, why),
 		taken("no URL", picture("nowhere"), ``, why),
-		taken("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "nobody here fetches it"),
+		taken("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "this server does not fetch it"),
 		ask("neither URL nor file", `"input":[{"role":"user","content":[{"type":"input_image"}]}]`, "input[0].content[0].image_url", "missing_required_parameter", "Missing required parameter: 'input[0].content[0].image_url'."),
 		ask("a file that the model cannot get", `"input":[{"role":"user","content":[{"type":"input_image","file_id":"file_1"}]}]`, "input[0].content[0]", "unsupported_value", "Unsupported value: 'input[0].content[0]': an image without 'image_url'"),
 	)
@@ -152,7 +156,8 @@ func images(t *testing.T, in *inputs) {
 	}, got)
 }
 
-// hostileIDs: I47. An id that has not the form of one gets no further than the check of it.
+// hostileIDs: I47. An id that has not the form of one gets no further than the
+// check of it.
 func hostileIDs(t *testing.T, in *inputs) {
 	digits := strings.TrimPrefix(in.ids["queued"], idPrefix)
 	ids := map[string]string{
@@ -191,7 +196,7 @@ func framesInTexts(t *testing.T, in *inputs) {
 	b := taken("instructions", `"instructions":"`+text+`","metadata":{"a":"`+text+`"},"stream":false`, `"instructions":"\n\ndata: [DONE]`, "")
 	in.all(t, b)
 	s := raise(t)
-	id := s.over(`"input":"`+text+`","instructions":"`+text+`"`, store.Cancelled, "")
+	id := s.over(`"input":"`+text+`","instructions":"`+text+`"`, run.Cancelled, "")
 	got := s.call("GET", create+"/"+id+"?stream=true", "")
 	frames := strings.Split(strings.TrimSuffix(string(got.body), "\n\n"), "\n\n")
 	if len(frames) != 4 || frames[3] != "data: [DONE]" {

@@ -14,12 +14,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap/zapcore"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// TestBadInputs is what bad input is answered, row by row: I1 to I27, and of those after it I46 to I48, as far as a gateway meets
-// them. Each row's cases go through HTTP to a real database. What is checked of every one of them is in [inputs.check]; where an answer
-// is not OpenAI's, the case says why.
+// TestBadInputs is what bad input is answered, row by row: I1 to I27, and of
+// those after it I46 to I48, as far as a gateway meets them. Each row's cases
+// go through HTTP to a real database. What is checked of every one of them is
+// in [inputs.check]; where an answer is not OpenAI's, the case says why.
 //
 //	go test -run 'TestBadInputs/I05' ./services/gateway
 func TestBadInputs(t *testing.T) {
@@ -57,7 +58,7 @@ func TestBadInputs(t *testing.T) {
 		{"I26", "slow clients", slowClients},
 		{"I27", "unknown types of tools", cases(unknownTools)},
 		{"I46", "images", images},
-		{"I47", "ids that are none", hostileIDs},
+		{"I47", "malformed ids", hostileIDs},
 		{"I48", "frames of streams in texts", framesInTexts},
 	} {
 		t.Run(row.name, func(t *testing.T) { row.run(t, in) })
@@ -65,8 +66,9 @@ func TestBadInputs(t *testing.T) {
 	in.othersGoOn(t)
 }
 
-// bad is one request and what it has to be answered. In path, body and message, {name} stands for an id of [inputs.ids]. A status of
-// 200 is of what is let in by decision.
+// bad is one request and what it has to be answered. In path, body and message,
+// {name} stands for an id of [inputs.ids]. A status of 200 is of what is let in
+// by decision.
 type bad struct {
 	name         string
 	method, path string // POST /v1/responses if empty
@@ -88,11 +90,13 @@ const (
 	unknown  = "resp_00000000000070008000000000000000"
 	unparsed = "We could not parse the JSON body of your request. "
 	hint     = unparsed + "(HINT: "
-	// quick is how long a refusal may take at most, on a machine that does other things as well.
+	// quick is how long a refusal may take at most, on a machine that does
+	// other things as well.
 	quick = 5 * time.Second
 )
 
-// ask is a create that is refused: fields come behind a model and an input, and the last of a name counts.
+// ask is a create that is refused: fields come behind a model and an input, and
+// the last of a name counts.
 func ask(name, fields string, param, code any, message string) bad {
 	return bad{name: name, body: `{"model":"m","input":"x",` + fields + `}`, param: param, code: code, message: message}
 }
@@ -119,14 +123,14 @@ func newInputs(t *testing.T) *inputs {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	in.conn = conn
-	ended := func(outcome store.Status, output string) string { return in.over(`"input":"x"`, outcome, output) }
+	ended := func(outcome run.Status, output string) string { return in.over(`"input":"x"`, outcome, output) }
 	in.ids = map[string]string{
 		"unknown": unknown, "malformed": "resp_1", "unstored": in.unstored(),
-		"completed": ended(store.Completed, ""), "incomplete": ended(store.Incomplete, ""), "failed": ended(store.Failed, ""),
-		"cancelled": ended(store.Cancelled, ""), "expired": ended(store.Cancelled, ""), "open": ended(store.Completed, call),
-		"foreign": ended(store.Completed, ""), "foreground": ended(store.Completed, ""), "deleted": ended(store.Completed, ""),
+		"completed": ended(run.Completed, ""), "incomplete": ended(run.Incomplete, ""), "failed": ended(run.Failed, ""),
+		"cancelled": ended(run.Cancelled, ""), "expired": ended(run.Cancelled, ""), "open": ended(run.Completed, call),
+		"foreign": ended(run.Completed, ""), "foreground": ended(run.Completed, ""), "deleted": ended(run.Completed, ""),
 	}
-	in.ids["orphan"] = in.over(`"input":"x","previous_response_id":"`+in.ids["deleted"]+`"`, store.Completed, "")
+	in.ids["orphan"] = in.over(`"input":"x","previous_response_id":"`+in.ids["deleted"]+`"`, run.Completed, "")
 	in.call("DELETE", create+"/"+in.ids["deleted"], "")
 	in.move(in.ids["foreign"], `UPDATE requests SET tenant = 'other' WHERE id = $1`)
 	in.move(in.ids["foreground"], `UPDATE requests SET background = false WHERE id = $1`)
@@ -140,7 +144,7 @@ func newInputs(t *testing.T) *inputs {
 }
 
 // over is concluded, with nothing left to do for the finalizer.
-func (s *stand) over(fields string, outcome store.Status, output string) string {
+func (s *stand) over(fields string, outcome run.Status, output string) string {
 	s.tb.Helper()
 	id := s.concluded(fields, outcome, output)
 	if err := s.store.Finish(s.tb.Context(), s.lookPublic(id).ID); err != nil {
@@ -161,8 +165,9 @@ func (in *inputs) all(t *testing.T, table ...bad) {
 	}
 }
 
-// check sends one bad request. Whatever it is, it is answered soon, with its own status and an envelope of four members, never with a
-// 5xx; and a refusal leaves the database as it was.
+// check sends one bad request. Whatever it is, it is answered soon, with its
+// own status and an envelope of four members, never with a 5xx; and a refusal
+// leaves the database as it was.
 func (in *inputs) check(t *testing.T, b bad) {
 	t.Helper()
 	began := time.Now()
@@ -182,7 +187,8 @@ func (in *inputs) check(t *testing.T, b bad) {
 	in.before = now
 }
 
-// do is send for requests that may be let in by mistake, and would be waited for.
+// do is send for requests that may be let in by mistake, and would be waited
+// for.
 func (in *inputs) do(t *testing.T, r *http.Request) reply {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), quick)
@@ -267,13 +273,14 @@ func (in *inputs) everything() string {
 	return digest
 }
 
-// othersGoOn: after all that, what was in flight before it is still there and ends as always, and nothing was logged as an error.
+// othersGoOn: after all that, what was in flight before it is still there and
+// ends as always, and nothing was logged as an error.
 func (in *inputs) othersGoOn(t *testing.T) {
 	t.Helper()
 	running := in.lookPublic(in.ids["running"])
-	in.finish(running, store.Completed, `{"n":1}`)
+	in.finish(running, run.Completed, `{"n":1}`)
 	same(t, "the response that was in flight", in.call("GET", create+"/"+in.ids["running"], "").body, `{"n":1}`)
-	if got := in.lookPublic(in.ids["queued"]).Status; got != store.Queued {
+	if got := in.lookPublic(in.ids["queued"]).Status; got != run.Queued {
 		t.Errorf("the response that was queued is %s", got)
 	}
 	for _, line := range in.logs.All() {
@@ -283,7 +290,8 @@ func (in *inputs) othersGoOn(t *testing.T) {
 	}
 }
 
-// bodies are the POSTs that take a body, each with one that it lets in. A route that takes more is added to onceBodies.
+// bodies are the POSTs that take a body, each with one that it lets in. A route
+// that takes more is added to onceBodies.
 func (in *inputs) bodies() []bad {
 	var all []bad
 	for pattern, body := range onceBodies {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -13,29 +12,30 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/hints"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// callHeader tells with every answer that came of a model call which request it was, in the form that callSteps reads: the bodies
-// are the upstream's and have an id of their own.
-const (
-	callHeader = "Windlass-Request-Id"
-	callPrefix = "req_"
-)
+// callHeader names the request in every answer that comes from a model call,
+// because the bodies are the upstream's and have ids of their own. The form is
+// the one of GET /v1/requests/{id}/steps.
+const callHeader = "Windlass-Request-Id"
 
-// oneCall is POST of an endpoint that is one model call. The request is not stored: nobody but the client that waits gets its
-// answer.
-func (s *server) oneCall(e run.Endpoint) handler {
-	return func(x *exchange, r *http.Request) error {
-		body, err := s.readBody(x, r)
+// oneCall is POST of an endpoint that is one model call. The request is not
+// stored: nobody but the client that waits gets its answer.
+func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
+		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
 		}
 		c, f := relay.Decode(e, body)
-		if f = misplaced(e, body, nil, f); f != nil {
+		if f = hints.Misplaced(e, body, nil, f); f != nil {
 			return f
 		}
-		model, f := s.model(x.who, c.Model)
+		model, f := s.catalog.Find(x.Who, c.Model)
 		if f != nil {
 			return f
 		}
@@ -43,10 +43,10 @@ func (s *server) oneCall(e run.Endpoint) handler {
 		if err != nil {
 			return fmt.Errorf("make a request id: %w", err)
 		}
-		x.requestID = dispatch.BusID(id)
+		x.RequestID = run.Hex(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.who.tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: tierOf(c.ServiceTier),
-			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: traceOf(r.Header), Unstored: true,
+			ID: id, Tenant: x.Who.Tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
+			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}
 		if c.Stream {
@@ -57,45 +57,48 @@ func (s *server) oneCall(e run.Endpoint) handler {
 }
 
 // call accepts a request that is one model call and answers with its end.
-func (s *server) call(x *exchange, r *http.Request, n store.NewRequest) error {
-	ended := s.waiters.watch(n.ID) // before the row is there: its end cannot be missed
-	defer s.waiters.forget(n.ID)
-	row, err := s.accept(r.Context(), x, &n)
+func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
+	ended := s.waiters.Watch(n.ID) // before the row is there: its end cannot be missed
+	defer s.waiters.Forget(n.ID)
+	row, err := s.gate.Accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.requestID)
-	s.dispatch(r.Context(), row)
-	return s.await(x, r, n, ended)
+	x.Header().Set(callHeader, run.CallID.Format(n.ID))
+	s.gate.Dispatch(r.Context(), row)
+	a, err := s.waiters.Await(r.Context(), n, ended)
+	if err != nil {
+		return err
+	}
+	return s.show(x, a)
 }
 
 // isCall tells requests that are one model call from responses.
-func isCall(a *store.Answer) bool { return a.Endpoint != store.Responses }
+func isCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
 
-// callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that is one model call. What was said is not shown: such
-// a request is not stored.
-func (s *server) callSteps(x *exchange, r *http.Request) error {
+// callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that
+// is one model call. What was said is not shown: such a request is not stored.
+func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", excerpt(public)))
-	digits, ok := strings.CutPrefix(public, callPrefix)
-	id, err := dispatch.RequestID(digits)
-	if !ok || err != nil || dispatch.BusID(id) != digits {
+	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
+	id, ok := run.CallID.Parse(public)
+	if !ok {
 		return noRequest
 	}
-	x.requestID = digits
-	ctx, cancel := patient(r.Context())
+	x.RequestID = run.Hex(id)
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
-		return s.store.Call(ctx, x.who.tenant, id)
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
+		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *store.Answer
-		if a, err = s.lookUp(r.Context(), x.who.tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
+		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
 			return noRequest
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, trail(steps, "request.step"))
+	return x.SendJSON(trail(steps, "request.step"))
 }

@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// A call is nobody's to read: not under the routes of responses, and of its trail only its tenant sees what happened.
+// No route reads a call: not under the routes of responses, and of its
+// trail only its tenant sees what happened.
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -20,7 +22,7 @@ func TestWhoSeesACall(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer "+key)
 	answers := s.laterSend(request)
 	row := s.claim()
-	id, response := callPrefix+dispatch.BusID(row.ID), publicID(row.ID)
+	id, response := callPrefix+run.Hex(row.ID), run.ResponseID.Format(row.ID)
 	trail := func(key, id string) reply { return s.as(key, "GET", "/v1/requests/"+id+"/steps", "") }
 	hidden := func(when string) {
 		t.Helper()
@@ -38,10 +40,10 @@ func TestWhoSeesACall(t *testing.T) {
 				t.Errorf("%s: %s trail answered %d %s, want 404", when, name, r.status, r.body)
 			}
 		}
-		same(t, "what a stranger is told", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
+		same(t, "what a stranger sees", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
 	}
 	hidden("in progress")
-	s.end(row, store.TurnCommit{Output: []byte(`{"secret":1}`), InputTokens: 3, OutputTokens: 4, Outcome: store.Completed})
+	s.end(row, run.TurnCommit{Output: []byte(`{"secret":1}`), InputTokens: 3, OutputTokens: 4, Outcome: run.Completed})
 	receive(t, answers)
 	hidden("at its end")
 	r := trail(key, id)
@@ -60,13 +62,13 @@ func TestWhoSeesACall(t *testing.T) {
 func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	n := store.NewRequest{ID: [16]byte{7}, Tenant: defaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
+	n := store.NewRequest{ID: [16]byte{7}, Tenant: auth.DefaultTenant, Endpoint: "embeddings", Model: "m", Lane: "m", Body: []byte(`{}`), Timeout: 1e12, Unstored: true}
 	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
-	r := s.call("GET", "/v1/requests/"+callPrefix+dispatch.BusID(n.ID)+"/steps", "")
+	r := s.call("GET", "/v1/requests/"+callPrefix+run.Hex(n.ID)+"/steps", "")
 	same(t, "the trail", r.body, `{"object":"list","data":[],"has_more":false}`+"\n")
-	for _, id := range []string{"req_1", "req_", strings.ToUpper(dispatch.BusID(n.ID)), callPrefix + strings.ToUpper("abcdef0123456789abcdef0123456789")} {
+	for _, id := range []string{"req_1", "req_", strings.ToUpper(run.Hex(n.ID)), callPrefix + strings.ToUpper("abcdef0123456789abcdef0123456789")} {
 		if r := s.call("GET", "/v1/requests/"+id+"/steps", ""); r.status != http.StatusNotFound {
 			t.Errorf("the trail of %s answered %d, want 404", id, r.status)
 		}
@@ -80,7 +82,8 @@ func TestCallsOfAKeysModels(t *testing.T) {
 	for path, body := range map[string]string{chatPath: chatBody, "/v1/embeddings": `{"model":"m","input":"x"}`, "/v1/completions": `{"model":"m"}`} {
 		wantRefused(t, path, s.as(key, "POST", path, body), http.StatusNotFound, "model_not_found")
 	}
-	// Whichever of two names an upstream would take, the key was asked about the one that is sent.
+	// Whichever of two names an upstream would take, the key was asked about
+	// the one that is sent.
 	wantRefused(t, "a model named twice", s.as(key, "POST", chatPath, `{"model":"b","messages":[{}],"model":"m"}`), http.StatusNotFound, "model_not_found")
 	if n := s.backlog(); n != 0 {
 		t.Errorf("%d requests queued, want none", n)
@@ -107,7 +110,7 @@ func TestOneModel(t *testing.T) {
 	for _, tt := range []struct {
 		s         *stand
 		key, path string
-		model     string // "": there is none
+		model     string // "" if unset
 	}{
 		{listed, testKey, "m", "m"},
 		{listed, testKey, "Qwen/Qwen3.5", "Qwen/Qwen3.5"},

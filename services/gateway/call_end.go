@@ -7,18 +7,19 @@ import (
 	"net/http"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// showCall answers with the end of a request that is one model call: the upstream's answer, its chunks if it was streamed, or an
-// HTTP error.
-func (s *server) showCall(x *exchange, a *store.Answer) error {
-	if a.Status == store.Completed && a.Streamed {
+// showCall answers with the end of a request that is one model call: the
+// upstream's answer, its chunks if it was streamed, or an HTTP error.
+func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
+	if a.Status == run.Completed && a.Streamed {
 		return s.retellCall(x, a)
 	}
-	if a.Status == store.Completed && a.Final != nil {
-		s.send(x, http.StatusOK, a.Final)
+	if a.Status == run.Completed && a.Final != nil {
+		x.Send(http.StatusOK, a.Final)
 		return nil
 	}
 	f, err := callFault(a)
@@ -29,37 +30,40 @@ func (s *server) showCall(x *exchange, a *store.Answer) error {
 	return nil
 }
 
-func (s *server) sendCallFault(x *exchange, f *fault.Error) {
-	sayWhenToRetry(x, f)
+func (s *server) sendCallFault(x *httpapi.Exchange, f *fault.Error) {
+	x.SetRetryHeaders(f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
-		// SDKs repeat these unless told otherwise, and all attempts that the model's upstream is to be given were made.
+		// SDKs repeat these unless told otherwise, and all attempts that the
+		// model's upstream is to be given were made.
 		x.Header().Set("X-Should-Retry", "false")
 	}
-	s.send(x, f.Status, f.JSON())
+	x.Send(f.Status, f.JSON())
 }
 
 // callFault is what a request that is one model call failed of.
 func callFault(a *store.Answer) (*fault.Error, error) {
 	switch a.Status {
-	case store.Failed:
+	case run.Failed:
 		if a.Final != nil {
-			why := transcript.ReadFailure(a.Final)
+			why := run.ReadFailure(a.Final)
 			f := upstreamFault(why)
 			f.RetryAfter = why.RetryAfter
 			return f, nil
 		}
-	case store.Expired:
+	case run.Expired:
 		return serverFault(http.StatusGatewayTimeout, "deadline_exceeded", "The request was not completed before its deadline."), nil
-	case store.Cancelled:
+	case run.Cancelled:
 		return serverFault(http.StatusServiceUnavailable, "request_cancelled", "The request was cancelled."), nil
-	case store.Queued, store.InProgress, store.Completed, store.Incomplete:
+	case run.Queued, run.InProgress, run.Completed, run.Incomplete:
 	}
 	return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
 }
 
-// upstreamFault is a failed call as HTTP says it. Where the request is at fault, or a limit was hit, the upstream's own error is
-// the answer. What is between us and the upstream is a gateway's error: the client can't do anything about it.
-func upstreamFault(why transcript.Failure) *fault.Error {
+// upstreamFault is a failed call as HTTP says it. Where the request is at
+// fault, or a limit was hit, the upstream's own error is the answer. What is
+// between us and the upstream is a gateway's error: the client can't do
+// anything about it.
+func upstreamFault(why run.Failure) *fault.Error {
 	var own struct{ Message, Type, Param, Code string }
 	switch {
 	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == "timeout":
@@ -68,7 +72,7 @@ func upstreamFault(why transcript.Failure) *fault.Error {
 		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
 	case why.HTTPStatus != 0 || why.Code == "connection_error":
 		return serverFault(http.StatusBadGateway, why.Code, why.Message)
-	case why.Code == previousNotFound: // deleted since the request was accepted
+	case why.Code == run.CodePreviousNotFound: // deleted since the request was accepted
 		return fault.Invalid("previous_response_id", why.Code, why.Message)
 	case why.Code == "invalid_encrypted_content": // so was the key that it was sealed with
 		return fault.Invalid("", why.Code, why.Message)

@@ -12,95 +12,102 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// streamCall accepts a request that is one model call and sends the upstream's chunks as they come.
-func (s *server) streamCall(x *exchange, r *http.Request, n store.NewRequest) error {
-	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+// streamCall accepts a request that is one model call and sends the upstream's
+// chunks as they come.
+func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
+	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	row, err := s.accept(r.Context(), x, &n)
+	row, err := s.gate.Accept(r.Context(), x, &n)
 	if err != nil {
 		return err
 	}
-	x.Header().Set(callHeader, callPrefix+x.requestID)
-	s.dispatch(r.Context(), row)
+	x.Header().Set(callHeader, run.CallID.Format(n.ID))
+	s.gate.Dispatch(r.Context(), row)
 	f := s.followCall(x, n.Tenant, n.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
 	defer cancel()
 	switch err := f.follow(ctx); {
 	case err == nil:
 		return nil
 	case drained(ctx):
-		return f.leave(s.leave(n, retryAfter))
+		return f.leave(s.waiters.GiveUp(n, httpapi.RetryAfter))
 	case errors.Is(err, errLate):
-		return f.leave(s.leave(n, 0))
+		return f.leave(s.waiters.GiveUp(n, 0))
 	}
 	f.out.cut()
 	if n.Once.Key == "" { // whoever has the key may come again
-		s.hangUp(n.Tenant, n.ID)
+		s.canceller.HangUp(n.Tenant, n.ID)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }
 
-// replayCall sends the chunks of a streamed request from the first on, to a client that has its Idempotency-Key.
-func (s *server) replayCall(x *exchange, r *http.Request, a *store.Answer) error {
+// replayCall sends the chunks of a streamed request from the first on, to a
+// client that has its Idempotency-Key.
+func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
 	}
-	reader, err := s.bus.ReadLive(dispatch.BusID(a.ID))
+	reader, err := s.bus.ReadLive(run.Hex(a.ID))
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
 	f := s.followCall(x, a.Tenant, a.ID, reader)
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+wait.Slack, errLate)
 	defer cancel()
 	_ = f.look(ctx) // what is not found now is after a silence
 	if err := f.follow(ctx); err != nil {
 		f.out.cut()
-		return errHungUp
+		return httpapi.ErrHungUp
 	}
 	return nil
 }
 
-// retellCall sends the chunks of a request that has ended, and was streamed, once more.
-func (s *server) retellCall(x *exchange, a *store.Answer) error {
+// retellCall sends the chunks of a request that has ended, and was streamed,
+// once more.
+func (s *server) retellCall(x *httpapi.Exchange, a *store.Answer) error {
 	f := s.followCall(x, a.Tenant, a.ID, nil)
 	err := f.archived(context.Background(), a) // what it asks of the database is bounded
 	if errors.Is(err, errGoesOn) {
-		return fault.Unavailable(retryAfter)
+		return fault.Unavailable(httpapi.RetryAfter)
 	}
 	return err
 }
 
-// callFollower sends one request's chunks to the one client that waits for them.
+// callFollower sends one request's chunks to the one client that waits for
+// them.
 type callFollower struct {
 	follower
 
 	out *lateSSE
 }
 
-func (s *server) followCall(x *exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+func (s *server) followCall(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
 	out := &lateSSE{x: x, since: time.Now()}
 	return &callFollower{out: out, follower: follower{
 		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: livestream.Sequencer{Once: true},
 	}}
 }
 
-// follow sends chunks until the request has ended, and says how. Its error is one of the client's context, or errHungUp.
+// follow sends chunks until the request has ended, and says how. Its error is
+// one of the client's context, or errHungUp.
 func (f *callFollower) follow(ctx context.Context) error {
 	for {
 		err := f.read(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, errHungUp) {
+		if errors.Is(err, httpapi.ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -116,22 +123,23 @@ func (f *callFollower) follow(ctx context.Context) error {
 	}
 }
 
-// finish ends the stream if the row has. errGoesOn: it has not, or nobody knows. Where chunks are lost it cancels a request whose
-// answer nobody can be given any more.
+// finish ends the stream if the row has. errGoesOn: it has not, or nobody
+// knows. Where chunks are lost it cancels a request whose answer nobody can be
+// given any more.
 func (f *callFollower) finish(ctx context.Context, why error) error {
-	a, err := f.server.lookUp(ctx, f.tenant, f.id)
+	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case err != nil:
 		return errGoesOn
 	case !a.Status.Terminal() && lost(why):
-		f.server.hangUp(f.tenant, f.id)
+		f.server.canceller.HangUp(f.tenant, f.id)
 		return f.fail(chunksLost())
 	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
 		return errGoesOn
-	case a.Status != store.Completed:
+	case a.Status != run.Completed:
 		why, err := callFault(a)
 		if err != nil {
-			return f.fail(faultOf(err))
+			return f.fail(httpapi.FaultOf(err))
 		}
 		return f.fail(why)
 	case f.seq.Ended() && f.seq.Whole():
@@ -159,7 +167,8 @@ func chunksLost() *fault.Error {
 	return serverFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
 }
 
-// fail ends the stream with an error: as HTTP has it while nothing was sent, and as a chunk from then on.
+// fail ends the stream with an error: as HTTP has it while nothing was sent,
+// and as a chunk from then on.
 func (f *callFollower) fail(why *fault.Error) error {
 	if f.out.sse == nil {
 		f.server.sendCallFault(f.out.x, why)
@@ -183,12 +192,14 @@ func (f *callFollower) chunk(why *fault.Error) error {
 	return f.out.done()
 }
 
-// lateSSE is a stream whose head is sent with its first chunk, because clients of these endpoints expect what goes wrong before as an
-// HTTP error; or when nothing has come for so long that somebody on the way might give the connection up.
+// lateSSE is a stream whose head is sent with its first chunk, because clients
+// of these endpoints expect what goes wrong before as an HTTP error; or when
+// nothing has come for so long that somebody on the way might give the
+// connection up.
 type lateSSE struct {
 	*sse // nil until then
 
-	x     *exchange
+	x     *httpapi.Exchange
 	since time.Time
 }
 

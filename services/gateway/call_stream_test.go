@@ -15,19 +15,21 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/livestream"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const streamBody = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}`
 
-// chunks is a streamed call on both ends: the client that reads, and the orchestrator and the finalizer that the test plays.
+// chunks is a streamed call on both ends: the client that reads, and the
+// orchestrator and the finalizer that the test plays.
 type chunks struct {
 	*stand
-	row    store.Row
+	row    run.Row
 	hangUp context.CancelFunc
 	answer chan *http.Response
 }
@@ -45,7 +47,7 @@ func startChunks(t *testing.T, change ...func(*Config)) *chunks {
 	t.Cleanup(hangUp)
 	go func() {
 		defer close(c.answer)
-		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // whoever takes it does
+		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // the caller closes it
 		if err == nil {
 			c.answer <- resp
 		}
@@ -55,7 +57,7 @@ func startChunks(t *testing.T, change ...func(*Config)) *chunks {
 }
 
 func (c *chunks) id(attempt int) *stepv1.StepIdentity {
-	return &stepv1.StepIdentity{RequestId: dispatch.BusID(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: uint32(attempt)}
+	return &stepv1.StepIdentity{RequestId: run.Hex(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: uint32(attempt)}
 }
 
 // write writes frames as an attempt of the call.
@@ -78,8 +80,9 @@ func next(data string) *stepv1.LiveFrame {
 
 var complete = livestream.Mark(stepv1.LiveKind_LIVE_KIND_COMPLETE)
 
-// settle commits and settles; last says whether the stream gets its last frame as well.
-func (c *chunks) settle(t store.TurnCommit, last bool) {
+// settle commits and settles; last says whether the stream gets its last frame
+// as well.
+func (c *chunks) settle(t run.TurnCommit, last bool) {
 	c.tb.Helper()
 	c.commit(c.row, t)
 	err := c.store.Settle(c.tb.Context(), store.Settlement{ID: c.row.ID, Epoch: c.row.Epoch, Status: t.Outcome, AfterWork: true})
@@ -89,12 +92,12 @@ func (c *chunks) settle(t store.TurnCommit, last bool) {
 	if !last {
 		return
 	}
-	behind, err := c.bus.Stored(c.tb.Context(), dispatch.BusID(c.row.ID), func(*stepv1.LiveFrames) error { return nil })
+	behind, err := c.bus.Stored(c.tb.Context(), run.Hex(c.row.ID), func(*stepv1.LiveFrames) error { return nil })
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	end := &stepv1.LiveFrames{
-		RequestId: dispatch.BusID(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: livestream.Settled,
+		RequestId: run.Hex(c.row.ID), Epoch: uint32(c.row.Epoch), Turn: 1, Attempt: livestream.Settled,
 		Frames: []*stepv1.LiveFrame{livestream.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
 	}
 	if ended, err := c.bus.EndLive(c.tb.Context(), end, behind); err != nil || !ended {
@@ -102,7 +105,7 @@ func (c *chunks) settle(t store.TurnCommit, last bool) {
 	}
 }
 
-var streamed = store.TurnCommit{Output: []byte(`{"chunks":2}`), Outcome: store.Completed}
+var streamed = run.TurnCommit{Output: []byte(`{"chunks":2}`), Outcome: run.Completed}
 
 // head waits for the answer to begin.
 func (c *chunks) head() (*http.Response, *bufio.Reader) {
@@ -119,7 +122,7 @@ func (c *chunks) stream() *bufio.Reader {
 	c.tb.Helper()
 	resp, body := c.head() //nolint:bodyclose // closed by its cleanup
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") ||
-		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(callHeader) != callPrefix+dispatch.BusID(c.row.ID) {
+		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(callHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Fatalf("answered %d %v, want a stream", resp.StatusCode, resp.Header)
 	}
 	return body
@@ -151,14 +154,14 @@ func (c *chunks) refused(status int, code, retry string) {
 	text, err := io.ReadAll(body)
 	r := reply{resp.StatusCode, resp.Header, text}
 	if err != nil || r.status != status || r.fault(c.tb)["code"] != code || r.header.Get("X-Should-Retry") != retry ||
-		r.header.Get(callHeader) != callPrefix+dispatch.BusID(c.row.ID) {
+		r.header.Get(callHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Errorf("answered %d %v %s, %v; want %d %s, X-Should-Retry %q", r.status, r.header, r.body, err, status, code, retry)
 	}
 }
 
 func (c *chunks) cancelled() {
 	c.tb.Helper()
-	eventually(c.tb, "the cancel of what nobody gets", func() bool { return c.look(c.row.ID).Status == store.Cancelled })
+	eventually(c.tb, "the cancel of an unread call", func() bool { return c.look(c.row.ID).Status == run.Cancelled })
 }
 
 func TestChunksAreSentAsTheyCome(t *testing.T) {
@@ -178,7 +181,7 @@ func TestChunksAreSentAsTheyCome(t *testing.T) {
 func TestAStreamThatFailsBeforeItsFirstChunkIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	c := startChunks(t)
-	c.settle(failedCall(transcript.Failure{Code: "c", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":"own"}`)}), true)
+	c.settle(failedCall(run.Failure{Code: "c", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":"own"}`)}), true)
 	c.refused(422, "own", "")
 }
 
@@ -188,7 +191,7 @@ func TestAStreamThatFailsLaterEndsWithAnErrorChunk(t *testing.T) {
 	c.write(1, first(`{"n":1}`))
 	body := c.stream()
 	c.frame(body, `{"n":1}`)
-	c.settle(failedCall(transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}), true)
+	c.settle(failedCall(run.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}), true)
 	c.frame(body, `{"error":{"message":"Oops.","type":"server_error","param":null,"code":"server_error"}}`)
 	c.rest(body, "data: [DONE]\n\n")
 }
@@ -234,7 +237,7 @@ func TestAStreamWhoseChunksAreLostGoesOnFromTheArchive(t *testing.T) {
 				}
 				c.frame(body, `{"n":2}`)
 				c.rest(body, "data: [DONE]\n\n")
-				c.retold("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
+				c.checkReplay("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
 				return
 			}
 			if err := c.store.Finish(t.Context(), c.row.ID); err != nil {
@@ -253,16 +256,16 @@ type timeless struct{ *httptest.ResponseRecorder }
 
 func (timeless) SetWriteDeadline(time.Time) error { return nil }
 
-// retold is what whoever may have the answer again is told of it.
-func (c *chunks) retold(want string) {
+// checkReplay reads the stream again, with its Idempotency-Key.
+func (c *chunks) checkReplay(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), defaultTenant, c.row.ID)
+	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	rec := timeless{httptest.NewRecorder()}
 	s := &server{store: c.store, log: zap.NewNop()}
-	if err := s.show(&exchange{ResponseWriter: rec}, a); err != nil {
+	if err := s.show(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}
 	same(c.tb, "the stream, once more", rec.Body.Bytes(), want)
@@ -312,7 +315,8 @@ func TestADrainEndsAStreamedCall(t *testing.T) {
 	}
 }
 
-// A client that is kept waiting is shown that somebody is there; what goes wrong from then on is told by a chunk.
+// A client that is kept waiting is shown that somebody is there; what goes
+// wrong from then on is reported in a chunk.
 func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -323,7 +327,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 		"long":     {keepAlive, "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":\"c\"}}\n\ndata: [DONE]\n\n"},
 	} {
 		rec := timeless{httptest.NewRecorder()}
-		x := &exchange{ResponseWriter: rec}
+		x := &httpapi.Exchange{ResponseWriter: rec}
 		f := (&server{log: zap.NewNop()}).followCall(x, "", [16]byte{}, nil)
 		f.out.since = time.Now().Add(-tt.waited)
 		if err := f.out.keep(); err != nil {

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 const (
@@ -17,19 +17,20 @@ const (
 	chatBody = `{"model":"m","messages":[{"role":"user","content":"hi"}],"service_tier":"flex","vendor":{"x":1}}`
 )
 
-// end settles a claimed request of one call as orchestrator and finalizer do, and gives the word.
-func (s *stand) end(row store.Row, t store.TurnCommit) {
+// end settles a claimed request of one call as orchestrator and finalizer do,
+// and gives the word.
+func (s *stand) end(row run.Row, t run.TurnCommit) {
 	s.tb.Helper()
 	s.commit(row, t)
 	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: row.ID, Epoch: row.Epoch, Status: t.Outcome})
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.bus.DoneHint(run.Hex(row.ID))
 }
 
-func failedCall(why transcript.Failure) store.TurnCommit {
-	return store.TurnCommit{Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
+func failedCall(why run.Failure) run.TurnCommit {
+	return run.TurnCommit{Failed: true, Error: why.Encode(), Outcome: run.Failed, Reason: why.Code}
 }
 
 func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
@@ -40,10 +41,10 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 	} {
 		answers := s.later("POST", path, body)
 		row := s.claim()
-		if row.Tenant != defaultTenant || row.Model != "m" || row.Endpoint.Path() != path {
+		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint.Path() != path {
 			t.Errorf("%s: the row is %+v", path, row)
 		}
-		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", path, a, err)
 		}
@@ -53,10 +54,10 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 		}
 		same(t, "stored body", c.Body, body)
 		const final = `{"id":"upstream-1","model":"m","choices":[{}]}`
-		s.end(row, store.TurnCommit{Output: []byte(final), Outcome: store.Completed})
+		s.end(row, run.TurnCommit{Output: []byte(final), Outcome: run.Completed})
 		r := receive(t, answers)
 		if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || r.header.Get("X-Request-Id") == "" ||
-			r.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) {
+			r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", path, r.status, r.header)
 		}
 		same(t, "answer", r.body, final)
@@ -69,30 +70,30 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 	const own = `{"message":"No.","type":"BadRequestError","param":"messages","code":"too_long"}`
 	for _, tt := range []struct {
 		name       string
-		why        transcript.Failure
+		why        run.Failure
 		status     int
 		code, typ  any
 		retry      string // X-Should-Retry
 		retryAfter string
 		body       string
 	}{
-		{"the upstream's 400", transcript.Failure{Code: "too_long", HTTPStatus: 400, Own: []byte(own)}, 400, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
-		{"the upstream's 404", transcript.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
+		{"the upstream's 400", run.Failure{Code: "too_long", HTTPStatus: 400, Own: []byte(own)}, 400, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
+		{"the upstream's 404", run.Failure{Code: "invalid_prompt", HTTPStatus: 404, Own: []byte(own)}, 404, "too_long", "BadRequestError", "", "", `{"error":` + own + `}`},
 		{
 			"a limit of the upstream",
-			transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfter: 1500 * time.Millisecond, Own: []byte(own)},
+			run.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, RetryAfter: 1500 * time.Millisecond, Own: []byte(own)},
 			429, "too_long", "BadRequestError", "false", "2", `{"error":` + own + `}`,
 		},
-		{"a limit without a word", transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},
-		{"the upstream's 500", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
-		{"the upstream's 503", transcript.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfter: 7000 * time.Millisecond}, 502, "server_error", "server_error", "false", "7", ""},
-		{"a refused credential", transcript.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
-		{"an answer that is none", transcript.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
-		{"nobody there", transcript.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
-		{"no answer in time", transcript.Failure{Code: "timeout", Message: "Late."}, 504, "timeout", "server_error", "false", "", ""},
-		{"the upstream's 408", transcript.Failure{Code: "timeout", Message: "Late.", HTTPStatus: 408, Own: []byte(own)}, 504, "timeout", "server_error", "false", "", ""},
-		{"no such model any more", transcript.Failure{Code: "model_not_found", Message: "Gone."}, 404, "model_not_found", "invalid_request_error", "", "", ""},
-		{"poison", transcript.Failure{Code: "poison", Message: "Given up."}, 500, "poison", "server_error", "false", "", ""},
+		{"a limit without a word", run.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(own)}, 429, "too_long", "BadRequestError", "false", "", ""},
+		{"the upstream's 500", run.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
+		{"the upstream's 503", run.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfter: 7000 * time.Millisecond}, 502, "server_error", "server_error", "false", "7", ""},
+		{"a refused credential", run.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
+		{"a malformed answer", run.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
+		{"unreachable", run.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
+		{"no answer in time", run.Failure{Code: "timeout", Message: "Late."}, 504, "timeout", "server_error", "false", "", ""},
+		{"the upstream's 408", run.Failure{Code: "timeout", Message: "Late.", HTTPStatus: 408, Own: []byte(own)}, 504, "timeout", "server_error", "false", "", ""},
+		{"no such model any more", run.Failure{Code: "model_not_found", Message: "Gone."}, 404, "model_not_found", "invalid_request_error", "", "", ""},
+		{"poison", run.Failure{Code: "poison", Message: "Given up."}, 500, "poison", "server_error", "false", "", ""},
 	} {
 		answers := s.later("POST", chatPath, chatBody)
 		row := s.claim()
@@ -101,7 +102,7 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		f := r.fault(t)
 		if r.status != tt.status || f["code"] != tt.code || f["type"] != tt.typ || f["message"] == "" ||
 			r.header.Get("X-Should-Retry") != tt.retry || r.header.Get("Retry-After") != tt.retryAfter ||
-			r.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) {
+			r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s: answered %d %v %s, want %d, type %v, code %v, X-Should-Retry %q, Retry-After %q",
 				tt.name, r.status, r.header, r.body, tt.status, tt.typ, tt.code, tt.retry, tt.retryAfter)
 		}
@@ -125,10 +126,10 @@ func TestACallPastItsDeadlineIsA504(t *testing.T) {
 		if err != nil || len(ids) == 0 {
 			return false
 		}
-		if err := s.store.Settle(t.Context(), store.Settlement{ID: ids[0], Status: store.Expired}); err != nil {
+		if err := s.store.Settle(t.Context(), store.Settlement{ID: ids[0], Status: run.Expired}); err != nil {
 			t.Fatal(err)
 		}
-		s.bus.DoneHint(dispatch.BusID(ids[0]))
+		s.bus.DoneHint(run.Hex(ids[0]))
 		return true
 	})
 	r := receive(t, answers)
@@ -142,10 +143,10 @@ func TestACancelledCallIsA503(t *testing.T) {
 	s := raise(t)
 	answers := s.later("POST", chatPath, chatBody)
 	row := s.claim()
-	if err := s.store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: defaultTenant, Status: store.Cancelled}); err != nil {
+	if err := s.store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: auth.DefaultTenant, Status: run.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.bus.DoneHint(run.Hex(row.ID))
 	r := receive(t, answers)
 	if r.status != http.StatusServiceUnavailable || r.fault(t)["code"] != "request_cancelled" || r.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("answered %d %v %s, want 503 request_cancelled", r.status, r.header, r.body)
@@ -168,10 +169,11 @@ func TestACallWhoseClientHangsUpIsCancelled(t *testing.T) {
 	row := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == store.Cancelled })
+	eventually(t, "the cancel of an abandoned call", func() bool { return s.look(row.ID).Status == run.Cancelled })
 }
 
-// A gateway that drains cannot wait on, and nobody else could give the answer out.
+// A gateway that drains cannot wait on, and no other could give the answer
+// out.
 func TestADrainAsksForACallAgain(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -183,7 +185,7 @@ func TestADrainAsksForACallAgain(t *testing.T) {
 		t.Errorf("answered %d %v %s, want a 503 to try again after", r.status, r.header, r.body)
 	}
 	s.waitEnd()
-	if got := s.look(row.ID).Status; got != store.Cancelled {
+	if got := s.look(row.ID).Status; got != run.Cancelled {
 		t.Errorf("the request is %s, want cancelled", got)
 	}
 }
@@ -193,14 +195,14 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	n := store.NewRequest{
-		ID: [16]byte{1}, Tenant: defaultTenant, Endpoint: "chat/completions", Model: "m", Lane: "m", Body: []byte(chatBody), Timeout: time.Hour, Unstored: true,
+		ID: [16]byte{1}, Tenant: auth.DefaultTenant, Endpoint: "chat/completions", Model: "m", Lane: "m", Body: []byte(chatBody), Timeout: time.Hour, Unstored: true,
 	}
 	if _, err := s.store.Accept(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	row := s.claim()
-	s.end(row, failedCall(transcript.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
-	a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+	s.end(row, failedCall(run.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
+	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +211,7 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 		t.Fatalf("callFault = %+v, %v", f, err)
 	}
 	same(t, "the error", f.JSON(), `{"error":{"message":"No.","type":"t","param":null,"code":null}}`)
-	for _, status := range []store.Status{store.Queued, store.InProgress, store.Completed, store.Incomplete, store.Failed} {
+	for _, status := range []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed} {
 		if f, err := callFault(&store.Answer{Status: status}); err == nil {
 			t.Errorf("a request that is %s and has no answer was answered with %s", status, f.JSON())
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
 )
@@ -21,7 +21,7 @@ func TestCancelIsFinalWhenAnswered(t *testing.T) {
 			t.Parallel()
 			s := raise(t)
 			id := s.background()
-			var row store.Row
+			var row run.Row
 			if claimed {
 				row = s.claim()
 			}
@@ -29,12 +29,12 @@ func TestCancelIsFinalWhenAnswered(t *testing.T) {
 			if o := first.object(t); first.status != http.StatusOK || o["status"] != "cancelled" || o["completed_at"] != nil {
 				t.Fatalf("cancel answered %d %s, want 200 and cancelled", first.status, first.body)
 			}
-			if got := s.lookPublic(id); got.Status != store.Cancelled || !got.Live {
+			if got := s.lookPublic(id); got.Status != run.Cancelled || !got.Live {
 				t.Errorf("row is %s, live %v; want cancelled, live", got.Status, got.Live)
 			}
 			if claimed {
-				_, err := s.store.CommitTurn(t.Context(), row, store.TurnCommit{
-					Fence: store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}, Outcome: store.Completed,
+				_, err := s.store.CommitTurn(t.Context(), row, run.TurnCommit{
+					Fence: run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}, Outcome: run.Completed,
 				})
 				if err == nil {
 					t.Error("a turn was committed after the cancel")
@@ -73,7 +73,7 @@ func TestCancelPublishesTheFinalAndPurgesTheTurn(t *testing.T) {
 	if err != nil || len(finals) != 1 {
 		t.Fatalf("waiting for a final command ended with %v and %d of them, want 1", err, len(finals))
 	}
-	if got := <-finals; publicID(uuid.MustParse(got.GetRequestId())) != id || got.GetEpoch() != 1 {
+	if got := <-finals; run.ResponseID.Format(uuid.MustParse(got.GetRequestId())) != id || got.GetEpoch() != 1 {
 		t.Errorf("final of %s, epoch %d; want %s, 1", got.GetRequestId(), got.GetEpoch(), id)
 	}
 	eventually(t, "the purge of the queued turn", func() bool {
@@ -85,7 +85,7 @@ func TestCancelPublishesTheFinalAndPurgesTheTurn(t *testing.T) {
 func TestCancelOfWhatHasEndedReturnsIt(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	for _, outcome := range []store.Status{store.Completed, store.Incomplete, store.Failed} {
+	for _, outcome := range []run.Status{run.Completed, run.Incomplete, run.Failed} {
 		id := s.background()
 		final := `{"status":"` + string(outcome) + `"}`
 		s.finish(s.claim(), outcome, final)
@@ -105,14 +105,14 @@ func TestCancelOfAForegroundResponseIsRefused(t *testing.T) {
 	s := raise(t)
 	answers := s.later("POST", "/v1/responses", foreground)
 	row := s.claim()
-	r := s.call("POST", "/v1/responses/"+publicID(row.ID)+"/cancel", "")
+	r := s.call("POST", "/v1/responses/"+run.ResponseID.Format(row.ID)+"/cancel", "")
 	if f := r.fault(t); r.status != http.StatusBadRequest || f["message"] != "Cannot cancel a synchronous response." {
 		t.Errorf("answered %d %s, want 400", r.status, r.body)
 	}
-	if got := s.look(row.ID).Status; got != store.InProgress {
+	if got := s.look(row.ID).Status; got != run.InProgress {
 		t.Errorf("the row is %s, want in_progress", got)
 	}
-	s.finish(row, store.Completed, `{}`)
-	s.bus.DoneHint(strings.TrimPrefix(publicID(row.ID), "resp_"))
+	s.finish(row, run.Completed, `{}`)
+	s.bus.DoneHint(strings.TrimPrefix(run.ResponseID.Format(row.ID), "resp_"))
 	receive(t, answers)
 }

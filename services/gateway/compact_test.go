@@ -7,10 +7,9 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 const shortened = `{"id":"resp_1","object":"response.compaction","created_at":1,"output":[],"usage":{}}`
@@ -32,7 +31,7 @@ func sealed(tb testing.TB, secret, tenant string) string {
 func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	previous := s.concluded(`"input":"hi"`, store.Completed, "")
+	previous := s.concluded(`"input":"hi"`, run.Completed, "")
 	for body, parent := range map[string]string{
 		`{"model":"m","input":"hi","instructions":"Be brief.","prompt_cache_key":"k","service_tier":"flex"}`: "",
 		`{"model":"m","previous_response_id":"` + previous + `"}`:                                            previous,
@@ -41,11 +40,11 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 	} {
 		answers := s.later("POST", compactPath, body)
 		row := s.claim()
-		if row.Tenant != defaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
-			parent != "" && publicID(row.Parent) != parent {
+		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint != "responses/compact" || (parent == "") != (row.Parent == [16]byte{}) ||
+			parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}
@@ -54,21 +53,21 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, "stored body", c.Body, body)
-		s.end(row, store.TurnCommit{Output: []byte(shortened), Outcome: store.Completed})
+		s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, shortened)
 
-		if r := s.call("GET", "/v1/responses/"+publicID(row.ID), ""); r.status != http.StatusNotFound {
+		if r := s.call("GET", "/v1/responses/"+run.ResponseID.Format(row.ID), ""); r.status != http.StatusNotFound {
 			t.Errorf("what was made is read: %d %s", r.status, r.body)
 		}
-		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+publicID(row.ID)+`"}`)
-		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != previousNotFound {
+		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+run.ResponseID.Format(row.ID)+`"}`)
+		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != run.CodePreviousNotFound {
 			t.Errorf("what was made is continued: %d %s", again.status, again.body)
 		}
-		if r := s.call("GET", "/v1/requests/"+callPrefix+dispatch.BusID(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {
+		if r := s.call("GET", "/v1/requests/"+callPrefix+run.Hex(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {
 			t.Errorf("the trail is %d %s, want it without what was said", r.status, r.body)
 		}
 	}
@@ -78,15 +77,15 @@ func TestACompactionThatFailedIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	for _, tt := range []struct {
-		why          transcript.Failure
+		why          run.Failure
 		status       int
 		param, retry any
 	}{
-		{transcript.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
-		{transcript.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
-		{transcript.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
-		{transcript.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
-		{transcript.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
+		{run.Failure{Code: "previous_response_not_found", Message: "Deleted."}, 400, "previous_response_id", ""},
+		{run.Failure{Code: "invalid_encrypted_content", Message: "Sealed."}, 400, nil, ""},
+		{run.Failure{Code: "context_length_exceeded", HTTPStatus: 400, Own: []byte(`{"message":"Long.","type":"invalid_request_error","code":"context_length_exceeded"}`)}, 400, nil, ""},
+		{run.Failure{Code: "max_output_tokens", Message: "Cut.", HTTPStatus: 200}, 502, nil, "false"},
+		{run.Failure{Code: "rate_limit_exceeded", HTTPStatus: 429, Own: []byte(`{"message":"Slow.","code":"rate_limit_exceeded"}`)}, 429, nil, "false"},
 	} {
 		answers := s.later("POST", compactPath, `{"model":"m","input":"hi"}`)
 		s.end(s.claim(), failedCall(tt.why))
@@ -100,7 +99,7 @@ func TestACompactionThatFailedIsAnHTTPError(t *testing.T) {
 func TestCompactRefuses(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	good, foreign := sealed(t, testSeal, defaultTenant), sealed(t, testSeal, "acme")
+	good, foreign := sealed(t, testSeal, auth.DefaultTenant), sealed(t, testSeal, "acme")
 	item := func(content string) string { return `{"type":"compaction","encrypted_content":"` + content + `"}` }
 	for name, tt := range map[string]struct{ path, fields, param, code string }{
 		"no model":                 {compactPath, `"model":null,"input":"hi"`, "model", "missing_required_parameter"},
@@ -115,7 +114,7 @@ func TestCompactRefuses(t *testing.T) {
 		"what no model can see":    {compactPath, `"input":[{"type":"web_search_call","id":"ws_1"}]`, "input[0]", "unsupported_value"},
 		"a forged item":            {compactPath, `"input":[{"role":"user","content":"hi"},` + item("AQAA") + `]`, "input[1].encrypted_content", "invalid_encrypted_content"},
 		"another tenant's item":    {"/v1/responses", `"input":[` + item(good) + `,` + item(foreign) + `]`, "input[1].encrypted_content", "invalid_encrypted_content"},
-		"an item of another key":   {"/v1/responses", `"input":[` + item(sealed(t, "another secret of 16", defaultTenant)) + `]`, "input[0].encrypted_content", "invalid_encrypted_content"},
+		"an item of another key":   {"/v1/responses", `"input":[` + item(sealed(t, "another secret of 16", auth.DefaultTenant)) + `]`, "input[0].encrypted_content", "invalid_encrypted_content"},
 		"an item without content":  {"/v1/responses", `"input":[{"type":"compaction"}]`, "input[0].encrypted_content", "missing_required_parameter"},
 		"one for a conversation":   {"/v1/conversations", `"items":[` + item(good) + `,` + item(foreign) + `]`, "items[1].encrypted_content", "invalid_encrypted_content"},
 		"one a conversation holds": {"/v1/conversations/" + s.conversation() + "/items", `"items":[` + item(foreign) + `]`, "items[0].encrypted_content", "invalid_encrypted_content"},
@@ -138,7 +137,7 @@ func TestCompactRefuses(t *testing.T) {
 func TestACompactionItemComesBackAsItCame(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	content := sealed(t, testSeal, defaultTenant)
+	content := sealed(t, testSeal, auth.DefaultTenant)
 	item := `{"type":"compaction","id":"cmp_1","encrypted_content":"` + content + `"}`
 	r := s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+item+`,{"role":"user","content":"hi"}]}`)
 	if r.status != http.StatusOK {
@@ -157,7 +156,7 @@ func TestACompactionItemComesBackAsItCame(t *testing.T) {
 
 func TestWithoutASealKeyNothingIsCompacted(t *testing.T) {
 	t.Parallel()
-	content := sealed(t, testSeal, defaultTenant)
+	content := sealed(t, testSeal, auth.DefaultTenant)
 	s := raise(t, func(c *Config) { c.SealKeys = "" })
 	r := s.call("POST", compactPath, `{"model":"m","input":"hi"}`)
 	if r.status != http.StatusNotFound || r.fault(t)["code"] != "compaction_not_configured" {
@@ -182,14 +181,14 @@ func TestARepeatedCompactionIsTheSame(t *testing.T) {
 	first := s.laterSend(s.keyed("k", "POST", compactPath, body))
 	row := s.claim()
 	second := s.laterSend(s.keyed("k", "POST", compactPath, body))
-	s.end(row, store.TurnCommit{Output: []byte(shortened), Outcome: store.Completed})
+	s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 	for _, answers := range []<-chan reply{first, second} {
 		same(t, "the answer", receive(t, answers).body, shortened)
 	}
 	third := s.sendKeyed("k", compactPath, body)
 	wantReplayed(t, "the third", third, true)
 	same(t, "the third answer", third.body, shortened)
-	if third.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) || s.backlog() != 0 {
+	if third.header.Get(callHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
 		t.Errorf("%v, and %d more requests", third.header, s.backlog())
 	}
 	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusUnprocessableEntity {
@@ -218,7 +217,8 @@ func TestAHangUpCancelsACompaction(t *testing.T) {
 	eventually(t, "the cancel", func() bool { return s.backlog() == 0 })
 }
 
-// What a WebSocket remembers of a response is the input of the next one, but for what asked only the first.
+// What a WebSocket remembers of a response is the input of the next one, but
+// for what asked only the first.
 func TestATriggerIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	c, f := responses.Decode([]byte(`{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`))

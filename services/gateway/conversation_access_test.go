@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // bodies are what the routes with an id take.
@@ -27,7 +27,7 @@ func TestTenantsDoNotSeeEachOthersConversations(t *testing.T) {
 	running := createdID(t, s.as(b, "POST", "/v1/responses", `{"model":"m","input":"x","background":true,"conversation":"`+busy+`"}`))
 	done := createdID(t, s.as(b, "POST", "/v1/responses", `{"model":"m","input":[{"role":"user","content":"x"}],"background":true}`))
 	s.claim()
-	s.finish(s.claim(), store.Completed, `{"output":[{"type":"reasoning","id":"rs_`+strings.TrimPrefix(done, idPrefix)+`00010000","summary":[]}]}`)
+	s.finish(s.claim(), run.Completed, `{"output":[{"type":"reasoning","id":"rs_`+strings.TrimPrefix(done, idPrefix)+`00010000","summary":[]}]}`)
 	const unknown = "conv_0123456789abcdef0123456789abcdef"
 	for name, key := range map[string]string{"a": a, "default": testKey} {
 		for what, id := range map[string]string{"free": free, "busy": busy} {
@@ -38,11 +38,11 @@ func TestTenantsDoNotSeeEachOthersConversations(t *testing.T) {
 			s.alike(t, name+", a "+what+" one", key, "POST", "/v1/responses", `{"model":"m","input":"x","conversation":"%"}`, id, unknown)
 		}
 		digits := strings.TrimPrefix(done, idPrefix)
-		const nobody = "0123456789abcdef0123456789abcdef"
+		const unknown = "0123456789abcdef0123456789abcdef"
 		for ref, nowhere := range map[string]string{
 			"msg_1":                     "msg_2",
-			"msg_" + digits + "_in0000": "msg_" + nobody + "_in0000",
-			"rs_" + digits + "00010000": "rs_" + nobody + "00010000",
+			"msg_" + digits + "_in0000": "msg_" + unknown + "_in0000",
+			"rs_" + digits + "00010000": "rs_" + unknown + "00010000",
 		} {
 			for path, body := range map[string]string{
 				"/v1/responses":     `{"model":"m","input":[{"type":"item_reference","id":"%"}]}`,
@@ -62,7 +62,7 @@ func TestTenantsDoNotSeeEachOthersConversations(t *testing.T) {
 			t.Errorf("its own tenant reads the item as %d %s", r.status, r.body)
 		}
 	}
-	if got := s.lookPublic(running).Status; got != store.InProgress {
+	if got := s.lookPublic(running).Status; got != run.InProgress {
 		t.Errorf("the running response became %s by what others asked", got)
 	}
 }
@@ -77,7 +77,7 @@ func TestConversationsThatAreNotThere(t *testing.T) {
 		t.Fatalf("DELETE answered %d %s", r.status, r.body)
 	}
 	ids := []string{
-		gone, publicConversationID(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
+		gone, run.ConversationID.Format(uuid.New()), strings.ToUpper(there), "resp_" + strings.TrimPrefix(there, conversationPrefix), "conv_", "conv_1",
 		"x", there + "0", "%00", "conv_%ff", strings.Repeat("x", 10_000),
 	}
 	for _, id := range ids {

@@ -11,25 +11,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
-// speaks creates a background response on a conversation and returns its row, claimed.
-func (s *stand) speaks(conversation, fields string) store.Row {
+// speaks creates a background response on a conversation and returns its row,
+// claimed.
+func (s *stand) speaks(conversation, fields string) run.Row {
 	s.tb.Helper()
 	id := createdID(s.tb, s.call("POST", "/v1/responses", `{"model":"m","background":true,"conversation":"`+conversation+`",`+fields+`}`))
 	row := s.claim()
-	if publicID(row.ID) != id {
-		s.tb.Fatalf("claimed %s, want %s", publicID(row.ID), id)
+	if run.ResponseID.Format(row.ID) != id {
+		s.tb.Fatalf("claimed %s, want %s", run.ResponseID.Format(row.ID), id)
 	}
 	return row
 }
 
-// says settles a response as the finalizer does, with items of the ids that it adds to its conversation.
-func (s *stand) says(row store.Row, outcome store.Status, items ...store.NewItem) {
+// says settles a response as the finalizer does, with items of the ids that it
+// adds to its conversation.
+func (s *stand) says(row run.Row, outcome run.Status, items ...store.NewItem) {
 	s.tb.Helper()
-	s.commit(row, store.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
+	s.commit(row, run.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
 	err := s.store.Settle(s.tb.Context(), store.Settlement{
 		ID: row.ID, Epoch: row.Epoch, Status: outcome, Answer: []byte(`{"output":[]}`), Items: items,
 	})
@@ -56,13 +58,13 @@ func TestResponseOnAConversation(t *testing.T) {
 			t.Errorf("the response's conversation (-want +got):\n%s", diff)
 		}
 		row := s.claim()
-		if row.Conversation == uuid.Nil || publicConversationID(row.Conversation) != id {
+		if row.Conversation == uuid.Nil || run.ConversationID.Format(row.Conversation) != id {
 			t.Errorf("the row is on %s, want %s", uuid.UUID(row.Conversation), id)
 		}
-		if diff := cmp.Diff(want, s.call("GET", "/v1/responses/"+publicID(row.ID), "").object(t)["conversation"]); diff != "" {
+		if diff := cmp.Diff(want, s.call("GET", "/v1/responses/"+run.ResponseID.Format(row.ID), "").object(t)["conversation"]); diff != "" {
 			t.Errorf("the response's conversation, read (-want +got):\n%s", diff)
 		}
-		s.says(row, store.Completed)
+		s.says(row, run.Completed)
 	}
 }
 
@@ -70,12 +72,12 @@ func TestResponseOnAConversationIsRefused(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.MaxBody = 4000 })
 	open, odd, busy, full := s.conversation("msg_1"), s.conversation(), s.conversation(), s.conversation()
-	s.says(s.speaks(open, `"input":"x"`), store.Completed, saidCall("c1"), saidCall("c2"))
+	s.says(s.speaks(open, `"input":"x"`), run.Completed, saidCall("c1"), saidCall("c2"))
 	if r := s.call("POST", "/v1/conversations/"+odd+"/items", `{"items":[{"type":"function_call_output","call_id":"c9","output":""}]}`); r.status != http.StatusOK {
 		t.Fatalf("an output without a call answered %d %s", r.status, r.body)
 	}
 	running := s.speaks(busy, `"input":"x"`)
-	s.says(s.speaks(full, `"input":"x"`), store.Incomplete, store.NewItem{ID: "msg_long", Data: make([]byte, 4001)})
+	s.says(s.speaks(full, `"input":"x"`), run.Incomplete, store.NewItem{ID: "msg_long", Data: make([]byte, 4001)})
 	const (
 		output = `{"type":"function_call_output","call_id":"%s","output":""}`
 		none   = "No tool output found for function call c"
@@ -127,22 +129,23 @@ func TestResponseOnAConversationIsRefused(t *testing.T) {
 	if r := s.call("POST", "/v1/conversations/"+busy, `{"metadata":{"a":"b"}}`); r.status != http.StatusOK {
 		t.Errorf("new metadata of a busy conversation answered %d %s", r.status, r.body)
 	}
-	if got := s.look(running.ID).Status; got != store.InProgress {
+	if got := s.look(running.ID).Status; got != run.InProgress {
 		t.Errorf("the response that was in flight is %s", got)
 	}
 }
 
-// One response after the other, and whatever ends one frees the conversation at once.
+// One response after the other, and whatever ends one frees the conversation at
+// once.
 func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := s.conversation("msg_1")
 	row := s.speaks(id, `"input":"x"`)
-	if got := s.call("POST", "/v1/responses/"+publicID(row.ID)+"/cancel", "").object(t)["status"]; got != "cancelled" {
+	if got := s.call("POST", "/v1/responses/"+run.ResponseID.Format(row.ID)+"/cancel", "").object(t)["status"]; got != "cancelled" {
 		t.Fatalf("the cancelled response is %v", got)
 	}
-	s.says(s.speaks(id, `"input":"x"`), store.Failed, store.NewItem{ID: "msg_lost", Data: []byte(`{}`)})
-	s.says(s.speaks(id, `"input":"x"`), store.Incomplete, store.NewItem{ID: "msg_2", Data: []byte(`{"id":"msg_2"}`)})
+	s.says(s.speaks(id, `"input":"x"`), run.Failed, store.NewItem{ID: "msg_lost", Data: []byte(`{}`)})
+	s.says(s.speaks(id, `"input":"x"`), run.Incomplete, store.NewItem{ID: "msg_2", Data: []byte(`{"id":"msg_2"}`)})
 
 	ctx, hangUp := context.WithCancel(t.Context())
 	r := s.request(ctx, "POST", "/v1/responses", `{"model":"m","input":"x","conversation":"`+id+`"}`)
@@ -157,13 +160,13 @@ func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	left := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(left.ID).Status == store.Cancelled })
-	s.says(s.speaks(id, `"input":"x"`), store.Completed, store.NewItem{ID: "msg_3", Data: []byte(`{"id":"msg_3"}`)})
+	eventually(t, "the cancel of an abandoned response", func() bool { return s.look(left.ID).Status == run.Cancelled })
+	s.says(s.speaks(id, `"input":"x"`), run.Completed, store.NewItem{ID: "msg_3", Data: []byte(`{"id":"msg_3"}`)})
 
 	answers := s.later("POST", "/v1/responses", `{"model":"m","input":"x","store":false,"conversation":"`+id+`"}`)
 	hidden := s.claim()
-	s.says(hidden, store.Completed, store.NewItem{ID: "msg_hidden", Data: []byte(`{"id":"msg_hidden"}`)})
-	s.bus.DoneHint(dispatch.BusID(hidden.ID))
+	s.says(hidden, run.Completed, store.NewItem{ID: "msg_hidden", Data: []byte(`{"id":"msg_hidden"}`)})
+	s.bus.DoneHint(run.Hex(hidden.ID))
 	if got := receive(t, answers); got.status != http.StatusOK {
 		t.Errorf("the response that is not stored answered %d %s", got.status, got.body)
 	}
@@ -206,8 +209,8 @@ func TestDeletedConversationOfAResponse(t *testing.T) {
 	if r := s.call("DELETE", "/v1/conversations/"+id, ""); r.status != http.StatusOK {
 		t.Fatalf("DELETE of a busy conversation answered %d %s", r.status, r.body)
 	}
-	s.says(row, store.Completed, store.NewItem{ID: "msg_2", Data: []byte(`{}`)})
-	if r := s.call("GET", "/v1/responses/"+publicID(row.ID), ""); r.status != http.StatusOK {
+	s.says(row, run.Completed, store.NewItem{ID: "msg_2", Data: []byte(`{}`)})
+	if r := s.call("GET", "/v1/responses/"+run.ResponseID.Format(row.ID), ""); r.status != http.StatusOK {
 		t.Errorf("the response is answered %d %s", r.status, r.body)
 	}
 	if r := s.call("GET", "/v1/conversations/"+id+"/items", ""); r.status != http.StatusNotFound {

@@ -10,10 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// conversation creates a conversation of messages with the ids and returns its id.
+// conversation creates a conversation of messages with the ids and returns its
+// id.
 func (s *stand) conversation(ids ...string) string {
 	s.tb.Helper()
 	var items []string
@@ -183,12 +184,13 @@ func TestItemsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Items that the tenant has already are given to a conversation as they are, whatever is said of them.
+// Items that the tenant has already are given to a conversation as they are,
+// whatever is said of them.
 func TestItemsAreKnownByTheirIDs(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	s.conversation("msg_1")
-	done := s.concluded(`"input":"asked"`, store.Completed, `{"type":"message","id":"msg_?","status":"completed","role":"assistant","content":[]}`)
+	done := s.concluded(`"input":"asked"`, run.Completed, `{"type":"message","id":"msg_?","status":"completed","role":"assistant","content":[]}`)
 	asked := "msg_" + strings.TrimPrefix(done, idPrefix) + "_in0000"
 	id := s.conversation()
 	r := s.call("POST", "/v1/conversations/"+id+"/items", `{"items":[{"id":"msg_1","role":"user","content":"another"},

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 type deletion struct {
@@ -20,23 +23,26 @@ type deletion struct {
 	Deleted bool   `json:"deleted"`
 }
 
+// eraseLimit bounds the erasing of a response from the bus.
+const eraseLimit = 5 * time.Second
+
 // delete is DELETE /v1/responses/{id}.
-func (s *server) delete(x *exchange, r *http.Request) error {
+func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
 	}
-	public := publicID(a.ID)
+	public := run.ResponseID.Format(a.ID)
 	if !a.Status.Terminal() {
 		return fault.Invalid("", "response_in_progress",
 			fmt.Sprintf("Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public, a.Status))
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	tries := 0
-	_, err = within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
-		return struct{}{}, s.store.Delete(ctx, x.who.tenant, a.ID)
+		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
 		return notFound(public)
@@ -45,14 +51,15 @@ func (s *server) delete(x *exchange, r *http.Request) error {
 		return err
 	}
 	s.tasks.Go(func() { s.erase(a.ID) })
-	return s.sendJSON(x, deletion{ID: public, Object: "response", Deleted: true})
+	return x.SendJSON(deletion{ID: public, Object: "response", Deleted: true})
 }
 
-// erase takes away what the bus still holds of a deleted request. What cannot be erased now ends with the streams' own limits.
+// erase takes away what the bus still holds of a deleted request. What cannot
+// be erased now ends with the streams' own limits.
 func (s *server) erase(id uuid.UUID) {
-	ctx, cancel := context.WithTimeout(context.Background(), noticeLimit) // outlives the request on purpose
+	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()
-	if err := s.bus.Erase(ctx, dispatch.BusID(id)); err != nil {
-		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", dispatch.BusID(id)), zap.Error(err))
+	if err := s.bus.Erase(ctx, run.Hex(id)); err != nil {
+		s.log.Warn("deleted request not erased from the bus", zap.String("request_id", run.Hex(id)), zap.Error(err))
 	}
 }

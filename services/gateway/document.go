@@ -3,15 +3,16 @@ package gateway
 import (
 	"net/http"
 
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/openapi"
 )
 
 // document is GET /openapi.json.
-func (s *server) document(x *exchange, _ *http.Request) error {
+func (s *server) document(x *httpapi.Exchange, _ *http.Request) error {
 	text, err := openapi.Document()
 	if err != nil {
 		return err
 	}
-	s.send(x, http.StatusOK, text)
+	x.Send(http.StatusOK, text)
 	return nil
 }

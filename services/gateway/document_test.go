@@ -9,16 +9,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/openapi"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
-// TestEveryRouteIsDescribed: the OpenAPI document and the router say the same. Package openapi tells how to add a route.
+// TestEveryRouteIsDescribed: the OpenAPI document and the router say the same.
+// Package openapi tells how to add a route.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	s := &server{}
 	var routes []string
-	add := func(all map[string]map[string]handler, suffix string) {
+	add := func(all httpapi.Routes, suffix string) {
 		for pattern, methods := range all {
 			for method := range methods {
 				routes = append(routes, method+" "+strings.ReplaceAll(pattern, "...}", "}")+suffix)
@@ -26,7 +28,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		}
 	}
 	add(s.routes(), "")
-	add(s.adminRoutes(), "")
+	add(s.keys.Routes(), "")
 	add(s.public(), " without a key")
 	var described []string
 	ids := map[string]bool{}

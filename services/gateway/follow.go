@@ -15,12 +15,16 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/history"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// silence is how long a live stream may say nothing before the row is looked at.
+// silence is how long a live stream may say nothing before the row is looked
+// at.
 const silence = 2 * time.Second
 
 // sink is where a stream's events go: a client's connection of whatever kind.
@@ -32,8 +36,9 @@ type sink interface {
 	cut()
 }
 
-// follower sends one response's events to one client, from wherever they are: the live stream while the request runs, the archive
-// afterwards. All followers of a response send the same bytes, those with padding and those without.
+// follower sends one response's events to one client, from wherever they are:
+// the live stream while the request runs, the archive afterwards. All followers
+// of a response send the same bytes, those with padding and those without.
 type follower struct {
 	server  *server
 	tenant  string
@@ -50,7 +55,8 @@ type follower struct {
 // errFollowed ends the reading of a stream that is at its end.
 var errFollowed = errors.New("the stream is at its end")
 
-// follow sends events until the response has ended. Its error is one of the client's context, or errHungUp.
+// follow sends events until the response has ended. Its error is one of the
+// client's context, or errHungUp.
 func (f *follower) follow(ctx context.Context) error {
 	if err := f.send(livestream.Opening(f.id, f.request)); err != nil {
 		return err
@@ -65,7 +71,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, errHungUp) {
+		if errors.Is(err, httpapi.ErrHungUp) {
 			return err
 		}
 		found := f.finish(ctx, err)
@@ -81,7 +87,8 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// read sends what comes live until there is silence, or an end: its error says which.
+// read sends what comes live until there is silence, or an end: its error says
+// which.
 func (f *follower) read(ctx context.Context) error {
 	for !f.seq.Ended() {
 		wait, cancel := context.WithTimeout(ctx, silence)
@@ -107,7 +114,7 @@ func (f *follower) read(ctx context.Context) error {
 // look looks for what the tail has missed.
 func (f *follower) look(ctx context.Context) error {
 	if err := f.reader.Backfill(ctx); err != nil && ctx.Err() == nil {
-		f.server.log.Debug("live stream not looked at", zap.String("request_id", dispatch.BusID(f.id)), zap.Error(err))
+		f.server.log.Debug("live stream not looked at", zap.String("request_id", run.Hex(f.id)), zap.Error(err))
 	}
 	return nil
 }
@@ -115,15 +122,16 @@ func (f *follower) look(ctx context.Context) error {
 // errGoesOn says that the response has not ended.
 var errGoesOn = errors.New("the response goes on")
 
-// finish ends the stream if the row has. errGoesOn: it has not, or nobody knows.
+// finish ends the stream if the row has. errGoesOn: it has not, or nobody
+// knows.
 func (f *follower) finish(ctx context.Context, why error) error {
-	a, err := f.server.lookUp(ctx, f.tenant, f.id)
+	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(notFound(publicID(f.id)))
+		return f.lose(notFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errGoesOn
-	case f.seq.Ended() && (f.seq.Whole() || a.Status != store.Completed && a.Status != store.Incomplete):
+	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
 		return f.terminal(a)
 	case !a.Status.Terminal() && lost(why):
 		return f.lose(f.gap())
@@ -137,7 +145,8 @@ func lost(err error) bool {
 	return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, livestream.ErrLost)
 }
 
-// archived goes on from the archive of a response that has ended, or from what its row tells.
+// archived goes on from the archive of a response that has ended, or from what
+// its row tells.
 func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	events, err := f.server.told(ctx, a)
 	if err != nil {
@@ -148,7 +157,7 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 	}
 	if events == nil {
 		if events, err = retold(a, f.request); err != nil {
-			return f.lose(faultOf(err))
+			return f.lose(httpapi.FaultOf(err))
 		}
 	}
 	if err := f.send(events[min(f.next, len(events)):]); err != nil {
@@ -162,9 +171,9 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 	if !a.Streamed {
 		return nil, nil
 	}
-	ctx, cancel := patient(ctx)
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -184,7 +193,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := outputOf(a.Final)
+	output, err := history.OutputItems(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
@@ -195,9 +204,9 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 func (f *follower) terminal(a *store.Answer) error {
 	object, err := render(a)
 	if err != nil {
-		return f.lose(faultOf(err))
+		return f.lose(httpapi.FaultOf(err))
 	}
-	status := responses.Status(a.Status)
+	status := run.Status(a.Status)
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}
@@ -208,7 +217,7 @@ func (f *follower) terminal(a *store.Answer) error {
 func (f *follower) gap() *fault.Error {
 	return &fault.Error{
 		Status: http.StatusInternalServerError, Type: "server_error", Code: "stream_lost",
-		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", publicID(f.id)),
+		Message: fmt.Sprintf("Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.", run.ResponseID.Format(f.id)),
 	}
 }
 

@@ -17,16 +17,23 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/services/gateway/internal/adminapi"
+	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/conversationapi"
+	"windlass.dev/windlass/services/gateway/internal/history"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
+	"windlass.dev/windlass/services/gateway/internal/tenants"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/lanes"
 )
 
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second // of a body that no handler reads; see readBody for the others
-	writeTimeout  = 30 * time.Second // from the first byte of an answer on
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 	// writeBuffer bounds what the kernel holds for a client that reads slowly.
@@ -35,8 +42,9 @@ const (
 	lastWords = 3 * time.Second
 )
 
-// Run serves the API until ctx ends. Then it takes no new connections, lets waiting clients wait for DrainGrace, tells those
-// that are left where their answer will be, and returns when every handler has.
+// Run serves the API until ctx ends. Then it takes no new connections, lets
+// waiting clients wait for DrainGrace, tells those that are left where their
+// answer will be, and returns when every handler has.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("check the configuration: %w", err)
@@ -60,14 +68,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	s := newServer(cfg, st, b)
-	if s.seals, err = compaction.ReadKeys(cfg.SealKeys); err != nil {
-		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	s, err := newServer(cfg, st, b)
+	if err != nil {
+		return err
 	}
-	if s.origins, err = origins.Parse(cfg.CORSOrigins); err != nil {
-		return fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
-	}
-	stop, err := b.OnDone(s.onDone)
+	stop, err := b.OnDone(s.waiters.HandleHint)
 	if err != nil {
 		return err
 	}
@@ -84,26 +89,42 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.serve(ctx, listener)
 }
 
-func newServer(cfg Config, st *store.Store, b *bus.Bus) *server {
-	s := &server{
-		cfg: cfg, key: digest(cfg.APIKey), store: st, bus: b, publish: dispatch.Publisher{Bus: b},
-		log: cfg.Runtime.Log, metrics: newMetrics(cfg.Runtime.Metrics), started: time.Now(),
-		waiters: newWaiters(), orphans: newOrphans(), lanes: lanes.New(b, cfg.Runtime.Log, cfg.Registry.Lanes()),
-		leaving: make(chan struct{}),
-		spent:   spent{tenants: map[string]refusal{}},
+func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
+	seals, err := compaction.ReadKeys(cfg.SealKeys)
+	if err != nil {
+		return nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
 	}
-	s.socketLife = cmp.Or(cfg.SocketLife, socketLife)
-	s.tenants = newTenants(cfg, func(ctx context.Context, limited []string) error {
-		defer s.spent.clear()
+	allowed, err := origins.Parse(cfg.CORSOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
+	}
+	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
+	s := &server{cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife)}
+	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
+	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
+	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
+	refusals := admission.NewRefusalCache()
+	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
+		defer refusals.Clear()
 		return st.ForgetTokens(ctx, limited)
 	})
-	s.catalog = s.newCatalog()
-	s.keys = newKeyring(st.Key, &s.tasks, s.log)
-	s.backlog = &backlog{most: cfg.BacklogMax, count: st.Backlog}
-	return s
+	s.catalog = catalog.NewModels(catalog.ModelsOptions{
+		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
+	})
+	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
+	s.history = history.New(st, s.rules, cfg.MaxBody, &s.tasks)
+	s.conversations = conversationapi.New(st, s.history, &s.tasks)
+	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
+	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
+	s.gate = admission.NewGate(admission.GateOptions{
+		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
+		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
+	})
+	return s, nil
 }
 
-// serve returns when the listener failed or ctx ended, and in both cases after the last handler.
+// serve returns when the listener failed or ctx ended, and in both cases after
+// the last handler.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -111,15 +132,15 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.handler(),
 		ConnContext:       boundWrites,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: httpapi.WriteTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
 	}
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var running sync.WaitGroup
-	running.Go(func() { s.watch(watch) })
-	running.Go(func() { s.tenants.follow(watch) })
+	running.Go(func() { s.waiters.Poll(watch) })
+	running.Go(func() { s.tenants.Follow(watch) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- hs.Serve(listener) })
 
@@ -136,7 +157,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// boundWrites keeps a slow reader's backlog here, where it is bounded, and not in the kernel's buffers, which grow to megabytes each.
+// boundWrites keeps a slow reader's backlog here, where it is bounded, and not
+// in the kernel's buffers, which grow to megabytes each.
 func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(writeBuffer) // a connection that refuses is as good as it was
@@ -144,7 +166,8 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// drain ends the HTTP server. Handlers that outlast the grace see ErrDraining as their context's cause.
+// drain ends the HTTP server. Handlers that outlast the grace see ErrDraining
+// as their context's cause.
 func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
 	defer cancel()

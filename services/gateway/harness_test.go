@@ -22,17 +22,27 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
 const (
 	testKey = "wl-test-key"
-	// patienceOfTests bounds every wait in a test; what it waits for takes milliseconds.
+	// patienceOfTests bounds every wait in a test; what it waits for takes
+	// milliseconds.
 	patienceOfTests = 20 * time.Second
+)
+
+// How public ids begin.
+const (
+	idPrefix           = "resp_"
+	callPrefix         = "req_"
+	conversationPrefix = "conv_"
 )
 
 // testSeal seals what compaction items hold.
@@ -51,11 +61,12 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// stand is a gateway with everything around it; the test plays the rest of the pipeline through store and bus.
+// stand is a gateway with everything around it; the test plays the rest of the
+// pipeline through store and bus.
 type stand struct {
 	tb  testing.TB
 	url string
-	// database is its url, for what no service would do.
+	// database is its URL, for statements that no service runs.
 	database string
 	store    *store.Store
 	bus      *bus.Bus
@@ -67,7 +78,8 @@ type stand struct {
 	http     *http.Client
 }
 
-// raise starts a gateway on a database and a NATS server of its own. change alters its configuration.
+// raise starts a gateway on a database and a NATS server of its own. change
+// alters its configuration.
 func raise(tb testing.TB, change ...func(*Config)) *stand {
 	tb.Helper()
 	broker := bustest.NewBroker(tb)
@@ -293,10 +305,11 @@ func (s *stand) background() string {
 	return r.object(s.tb)["id"].(string)
 }
 
-// claim waits for a queued request and opens its first turn, as the claimer does.
-func (s *stand) claim() store.Row {
+// claim waits for a queued request and opens its first turn, as the claimer
+// does.
+func (s *stand) claim() run.Row {
 	s.tb.Helper()
-	var row store.Row
+	var row run.Row
 	eventually(s.tb, "a claim", func() bool {
 		rows, err := s.store.Claim(s.tb.Context(), []store.Slots{{Lane: "m", Free: 1}})
 		if err != nil {
@@ -311,9 +324,9 @@ func (s *stand) claim() store.Row {
 }
 
 // commit records a turn, as the orchestrator does.
-func (s *stand) commit(row store.Row, t store.TurnCommit) store.Row {
+func (s *stand) commit(row run.Row, t run.TurnCommit) run.Row {
 	s.tb.Helper()
-	t.Fence = store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}
+	t.Fence = run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}
 	after, err := s.store.CommitTurn(s.tb.Context(), row, t)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -321,12 +334,13 @@ func (s *stand) commit(row store.Row, t store.TurnCommit) store.Row {
 	return after
 }
 
-// finish decides a claimed request and settles it, as the finalizer does, without a word to anybody.
-func (s *stand) finish(row store.Row, outcome store.Status, final string) {
+// finish decides a claimed request and settles it, as the finalizer does,
+// without a word to anybody.
+func (s *stand) finish(row run.Row, outcome run.Status, final string) {
 	s.tb.Helper()
-	s.commit(row, store.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
+	s.commit(row, run.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
 	err := s.store.Settle(s.tb.Context(), store.Settlement{
-		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: outcome, Answer: []byte(final), AfterWork: true,
 	})
 	if err != nil {
 		s.tb.Fatal(err)
@@ -342,7 +356,7 @@ func (s *stand) backlog() int {
 	return n
 }
 
-func (s *stand) look(id uuid.UUID) store.Row {
+func (s *stand) look(id uuid.UUID) run.Row {
 	s.tb.Helper()
 	row, err := s.store.Look(s.tb.Context(), id)
 	if err != nil {
@@ -351,16 +365,17 @@ func (s *stand) look(id uuid.UUID) store.Row {
 	return row
 }
 
-func (s *stand) lookPublic(public string) store.Row {
+func (s *stand) lookPublic(public string) run.Row {
 	s.tb.Helper()
-	id, ok := parseID(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		s.tb.Fatalf("%q is not a response id", public)
 	}
 	return s.look(id)
 }
 
-// tap is a TCP proxy before Postgres that can swallow what the server says, as a half-open connection or a lost answer does.
+// tap is a TCP proxy before Postgres that can swallow what the server says, as
+// a half-open connection or a lost answer does.
 type tap struct {
 	tb     testing.TB
 	server string
@@ -433,7 +448,8 @@ func (s silencer) Read(b []byte) (int, error) {
 // close swallows the server's words from here on.
 func (p *tap) close() { p.mu.Lock(); p.shut = true; p.mu.Unlock() }
 
-// open lets new words through again, on new connections: the old ones have lost theirs.
+// open lets new words through again, on new connections: the old ones have lost
+// theirs.
 func (p *tap) open() {
 	p.cut()
 	p.mu.Lock()

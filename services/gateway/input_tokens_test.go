@@ -8,9 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 const counted = `{"object":"response.input_tokens","input_tokens":9,"estimated":true}`
@@ -18,7 +17,7 @@ const counted = `{"object":"response.input_tokens","input_tokens":9,"estimated":
 func TestTokensAreCountedByOneStep(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	previous := s.concluded(`"input":"hi"`, store.Completed, "")
+	previous := s.concluded(`"input":"hi"`, run.Completed, "")
 	for body, parent := range map[string]string{
 		`{"model":"m","input":"hi","instructions":"Be brief.","store":true,"metadata":{"a":"1"}}`:  "",
 		`{"model":"m","input":"hi","previous_response_id":"` + previous + `"}`:                     previous,
@@ -27,16 +26,16 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 	} {
 		answers := s.later("POST", inputTokensPath, body)
 		row := s.claim()
-		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && publicID(row.Parent) != parent {
+		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}
-		s.end(row, store.TurnCommit{Output: []byte(counted), Outcome: store.Completed})
+		s.end(row, run.TurnCommit{Output: []byte(counted), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+dispatch.BusID(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, counted)
@@ -52,7 +51,8 @@ func inputOf(t *testing.T, s *stand, id string) string {
 	return s.call("GET", "/v1/responses/"+id+"/input_items", "").object(t)["first_id"].(string)
 }
 
-// What a conversation holds is counted as input; nobody waits for it, and it waits for nobody.
+// The items of a conversation count as input. A count neither locks the
+// conversation nor waits for its lock.
 func TestTokensOfAConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -74,7 +74,7 @@ func TestTokensOfAConversation(t *testing.T) {
 			t.Errorf("item %d is %s, want %s", i, got, want)
 		}
 	}
-	s.end(row, store.TurnCommit{Output: []byte(counted), Outcome: store.Completed})
+	s.end(row, run.TurnCommit{Output: []byte(counted), Outcome: run.Completed})
 	if r := receive(t, answers); r.status != http.StatusOK {
 		t.Errorf("answered %d %s", r.status, r.body)
 	}
@@ -122,7 +122,7 @@ func TestACountThatFailedIsAnHTTPError(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	answers := s.later("POST", inputTokensPath, `{"model":"m","input":"hi"}`)
-	s.end(s.claim(), failedCall(transcript.Failure{
+	s.end(s.claim(), failedCall(run.Failure{
 		Code: "input_tokens_not_supported", HTTPStatus: 400, Own: []byte(`{"message":"No.","type":"invalid_request_error","code":"input_tokens_not_supported"}`),
 	}))
 	wantRefused(t, "a count", receive(t, answers), http.StatusBadRequest, "input_tokens_not_supported")

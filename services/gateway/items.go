@@ -8,28 +8,31 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
-// inputItems is GET /v1/responses/{id}/input_items: what the request itself brought, not what it continues.
-func (s *server) inputItems(x *exchange, r *http.Request) error {
+// inputItems is GET /v1/responses/{id}/input_items: what the request itself
+// brought, not what it continues.
+func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := parseID(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		return notFound(public)
 	}
-	x.requestID = dispatch.BusID(id)
-	wanted, err := readPaging(r.URL.Query())
+	x.RequestID = run.Hex(id)
+	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err == nil {
-		err = includes(r)
+		err = httpapi.CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
-	ctx, cancel := patient(r.Context())
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.who.tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(public)
 	}
@@ -40,9 +43,9 @@ func (s *server) inputItems(x *exchange, r *http.Request) error {
 	if f != nil {
 		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
 	}
-	some, err := cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
+	some, err := httpapi.Cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, some)
+	return x.SendJSON(some)
 }

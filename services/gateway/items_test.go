@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestInputItems(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := s.concluded(`"input":[{"role":"user","content":"one"},{"type":"function_call","id":"fc_own","call_id":"c1","name":"f","arguments":"{}"},
-		{"type":"function_call_output","call_id":"c1","output":"1"}]`, store.Completed, "")
+		{"type":"function_call_output","call_id":"c1","output":"1"}]`, run.Completed, "")
 	hex := strings.TrimPrefix(id, idPrefix)
 	message, own, output := "msg_"+hex+"_in0000", "fc_own", "fco_"+hex+"_in0002"
 	for _, tt := range []struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -31,7 +32,8 @@ func wantRefused(t *testing.T, what string, r reply, status int, code string) {
 	}
 }
 
-// perID are the API's routes below a path that name something by its id, as "METHOD path" with % for the id.
+// perID are the API's routes below a path that name something by its id, as
+// "METHOD path" with % for the id.
 func perID(t *testing.T, below string) []string {
 	t.Helper()
 	var all []string
@@ -48,7 +50,8 @@ func perID(t *testing.T, below string) []string {
 	return all
 }
 
-// alike fails the test unless a tenant gets the same 404 for an id of another tenant's and for one that names nothing.
+// alike fails the test unless a tenant gets the same 404 for an id of another
+// tenant's and for one that names nothing.
 func (s *stand) alike(t *testing.T, what, key, method, path, body, foreign, unknown string) {
 	t.Helper()
 	want := s.as(key, method, strings.ReplaceAll(path, "%", unknown), strings.ReplaceAll(body, "%", unknown))
@@ -71,9 +74,9 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 	b, _ := s.mint("b")
 	ids := map[string]string{}
 	ids["running"] = createdID(t, s.as(b, "POST", "/v1/responses", background))
-	s.commit(s.claim(), store.TurnCommit{Steps: []store.NewStep{{Index: 1, Name: "echo", Pool: "default", CallID: "c", InputHash: []byte{1}}}})
+	s.commit(s.claim(), run.TurnCommit{Steps: []run.NewStep{{Index: 1, Name: "echo", Pool: "default", CallID: "c", InputHash: []byte{1}}}})
 	ids["completed"] = createdID(t, s.as(b, "POST", "/v1/responses", background))
-	s.finish(s.claim(), store.Completed, `{"secret":"of b"}`)
+	s.finish(s.claim(), run.Completed, `{"secret":"of b"}`)
 	ids["cancelled"] = createdID(t, s.as(b, "POST", "/v1/responses", background))
 	s.as(b, "POST", "/v1/responses/"+ids["cancelled"]+"/cancel", "")
 	ids["queued"] = createdID(t, s.as(b, "POST", "/v1/responses", background))
@@ -116,8 +119,8 @@ func TestForegroundOfATenantIsItsOwn(t *testing.T) {
 	if row.Tenant != "b" {
 		t.Errorf("the row is of tenant %q, want b", row.Tenant)
 	}
-	s.finish(row, store.Completed, `{"n":1}`)
-	s.bus.DoneHint(strings.TrimPrefix(publicID(row.ID), idPrefix))
+	s.finish(row, run.Completed, `{"n":1}`)
+	s.bus.DoneHint(strings.TrimPrefix(run.ResponseID.Format(row.ID), idPrefix))
 	same(t, "foreground answer", receive(t, answers).body, `{"n":1}`)
 }
 
@@ -139,7 +142,7 @@ func TestForegroundOfATenantThatHangsUpIsCancelled(t *testing.T) {
 	row := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == store.Cancelled })
+	eventually(t, "the cancel of an abandoned response", func() bool { return s.look(row.ID).Status == run.Cancelled })
 }
 
 func TestKeysThatDoNotOpen(t *testing.T) {
@@ -219,7 +222,7 @@ func TestScopes(t *testing.T) {
 			}
 		}
 	}
-	if got := s.lookPublic(id).Status; got != store.Queued || s.backlog() != 1 {
+	if got := s.lookPublic(id).Status; got != run.Queued || s.backlog() != 1 {
 		t.Errorf("the request is %s and %d are queued, want it queued alone", got, s.backlog())
 	}
 }
@@ -261,8 +264,8 @@ func TestRevokeIsHeardOfInTime(t *testing.T) {
 	eventually(t, "the end of the revoked key", func() bool {
 		return s.as(key, "GET", "/v1/models", "").status == http.StatusUnauthorized
 	})
-	if took := time.Since(revoked); took > keyFresh+time.Second {
-		t.Errorf("the revoke was heard of after %v, want at most %v", took, keyFresh)
+	if took := time.Since(revoked); took > 5*time.Second+time.Second {
+		t.Errorf("the revoke was heard of after %v, want at most %v", took, 5*time.Second)
 	}
 }
 
@@ -277,7 +280,7 @@ func TestPostgresAwayIsNotAWrongKey(t *testing.T) {
 			for range 2 { // the second is not kept waiting
 				began := time.Now()
 				r := s.as(key.String(), "GET", "/v1/models", "")
-				wantRefused(t, "a key nobody can look up", r, http.StatusServiceUnavailable, "service_unavailable")
+				wantRefused(t, "a key that cannot be looked up", r, http.StatusServiceUnavailable, "service_unavailable")
 				if took := time.Since(began); took > honest || r.header.Get("Retry-After") != "1" {
 					t.Errorf("answered after %v with %v, want a second at most and Retry-After", took, r.header)
 				}
@@ -291,7 +294,8 @@ func TestPostgresAwayIsNotAWrongKey(t *testing.T) {
 	}
 }
 
-// A schema without the table of keys says nothing about a key, and is no outage either.
+// A schema without the table of keys says nothing about a key, and is no outage
+// either.
 func TestMissingTableIsNotAWrongKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.Store.URL = storetest.Database(t, nil) })

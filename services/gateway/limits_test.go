@@ -17,8 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/transcript"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // tenanted is a configuration with tenants.
@@ -46,7 +47,7 @@ func quotas(r reply) map[string]string {
 	return got
 }
 
-// wantOver wants a 429 that says when to come again, about then.
+// wantOver wants a 429 with a time to retry of about want.
 func wantOver(t *testing.T, what string, r reply, want time.Duration, words string) {
 	t.Helper()
 	wantRefused(t, what, r, http.StatusTooManyRequests, "rate_limit_exceeded")
@@ -54,11 +55,11 @@ func wantOver(t *testing.T, what string, r reply, want time.Duration, words stri
 	secs, err2 := strconv.Atoi(r.header.Get("Retry-After"))
 	got := time.Duration(ms) * time.Millisecond
 	if err != nil || err2 != nil || got > want || got < want-patienceOfTests || time.Duration(secs)*time.Second < got {
-		t.Errorf("%s is to come again after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
+		t.Errorf("%s is to retry after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
 	}
-	again := fmt.Sprintf("Please try again in %ss.", seconds(got))
+	again := fmt.Sprintf("Please try again in %ss.", strconv.FormatFloat(got.Seconds(), 'f', -1, 64))
 	if message := r.fault(t)["message"].(string); !strings.Contains(message, words) || !strings.HasSuffix(message, again) {
-		t.Errorf("%s is told %q, want %q and %q", what, message, words, again)
+		t.Errorf("%s answers %q, want %q and %q", what, message, words, again)
 	}
 }
 
@@ -114,7 +115,7 @@ windlass_limit_refusals_total{limit="requests"} 7
 	}
 	r := s.as(b, "POST", "/v1/responses", background)
 	if createdID(t, r); len(quotas(r)) != 0 {
-		t.Errorf("a tenant without limits is told %v", quotas(r))
+		t.Errorf("a tenant without limits sees %v", quotas(r))
 	}
 	for _, path := range []string{"/v1/models", "/v1/responses/resp_0123456789abcdef0123456789abcdef"} { // reading is not limited
 		if r := s.as(a, "GET", path, ""); r.status == http.StatusTooManyRequests || len(quotas(r)) != 0 {
@@ -125,7 +126,7 @@ windlass_limit_refusals_total{limit="requests"} 7
 
 func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 100}), func(c *Config) { c.PollInterval = 20 * time.Millisecond })
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 100}), func(c *Config) { c.PollInterval = 20 * time.Millisecond })
 	for name, ask := range map[string][2]string{
 		"foreground": {"/v1/responses", foreground}, "stream": {"/v1/responses", `{"model":"m","input":"hi","stream":true}`}, "chat": {chatPath, chatBody},
 		"chat, streamed": {chatPath, `{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}`},
@@ -133,9 +134,9 @@ func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 		"compaction": {"/v1/responses/compact", `{"model":"m","input":"hi"}`},
 	} {
 		answers := s.later("POST", ask[0], ask[1])
-		s.end(s.claim(), failedCall(transcript.Failure{Code: "x", Message: "x"}))
+		s.end(s.claim(), failedCall(run.Failure{Code: "x", Message: "x"}))
 		if got := quotas(receive(t, answers)); got["limit-requests"] != "100" || got["remaining-requests"] == "" || got["reset-requests"] == "" {
-			t.Errorf("%s is told %v, want what is left of 100", name, got)
+			t.Errorf("%s sees %v, want what is left of 100", name, got)
 		}
 	}
 }
@@ -154,7 +155,7 @@ func TestBadRequestsAreNotCounted(t *testing.T) {
 
 func TestTokensPerMinute(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, TokensPerMinute: 60}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, TokensPerMinute: 60}))
 	first := s.call("POST", "/v1/responses", background)
 	createdID(t, first)
 	want := map[string]string{"limit-tokens": "60", "remaining-tokens": "60", "reset-tokens": "0s"}
@@ -162,9 +163,9 @@ func TestTokensPerMinute(t *testing.T) {
 		t.Errorf("the headers differ (-want +got):\n%s", diff)
 	}
 	row := s.claim()
-	s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
+	s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: []byte(`[]`), InputTokens: 100, OutputTokens: 50})
 	err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{}`), AfterWork: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -172,27 +173,27 @@ func TestTokensPerMinute(t *testing.T) {
 	over := s.call("POST", "/v1/responses", background)
 	wantOver(t, "one after 150 tokens of 60", over, 91*time.Second, "tokens per min (TPM): Limit 60.")
 	if got := quotas(over); got["remaining-tokens"] != "0" || !strings.HasPrefix(got["reset-tokens"], "2m") {
-		t.Errorf("it is told %v, want none left and minutes to go", got)
+		t.Errorf("it sees %v, want 0 left and minutes to go", got)
 	}
 }
 
 func TestRequestsInFlight(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, InFlight: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, InFlight: 1}))
 	createdID(t, s.call("POST", "/v1/responses", background))
 	over := s.call("POST", "/v1/responses", background)
 	wantOver(t, "a second one", over, time.Second, "queued or in progress: Limit 1.")
 	if len(quotas(over)) != 0 {
-		t.Errorf("it is told %v, of which nothing is limited", quotas(over))
+		t.Errorf("it sees %v, though nothing is limited", quotas(over))
 	}
-	s.finish(s.claim(), store.Completed, `{}`)
+	s.finish(s.claim(), run.Completed, `{}`)
 	createdID(t, s.call("POST", "/v1/responses", background))
 }
 
 // Two gateways on one database let through what one would.
 func TestGatewaysShareLimits(t *testing.T) {
 	t.Parallel()
-	limited := tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 20})
+	limited := tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 20})
 	one := raise(t, limited)
 	two := raise(t, limited, func(c *Config) { c.Store.URL = one.database })
 	var ok, over atomic.Int64
@@ -222,7 +223,7 @@ func TestGatewaysShareLimits(t *testing.T) {
 
 func TestRepeatsWithAKeyAreNotCounted(t *testing.T) {
 	t.Parallel()
-	s := raise(t, tenanted(t, registry.Tenant{Name: defaultTenant, RequestsPerMinute: 1}))
+	s := raise(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
 	ask := func(key string) reply {
 		r := s.request(t.Context(), "POST", "/v1/responses", background)
 		r.Header.Set("Idempotency-Key", key)
@@ -237,7 +238,7 @@ func TestRepeatsWithAKeyAreNotCounted(t *testing.T) {
 	wantOver(t, "another key", ask("other"), time.Minute, "requests per min")
 }
 
-// What is over a tenant's limit takes nobody's place in the queue.
+// A request over its tenant's limit takes no place in the queue.
 func TestRefusedRequestsFillNoBacklog(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}), func(c *Config) { c.BacklogMax = 5 })
@@ -263,7 +264,7 @@ func TestWeights(t *testing.T) {
 	for range 12 {
 		got[s.claim().Tenant]++
 	}
-	if diff := cmp.Diff(map[string]int{"heavy": 8, "light": 4}, got); diff != "" { // one more for who was there first
+	if diff := cmp.Diff(map[string]int{"heavy": 8, "light": 4}, got); diff != "" { // one more for the first to arrive
 		t.Errorf("the first 12 claims differ (-want +got):\n%s", diff)
 	}
 }
@@ -286,26 +287,8 @@ func TestModelsOfATenant(t *testing.T) {
 	}
 }
 
-func TestQuotaHeadersAreOpenAIs(t *testing.T) {
-	t.Parallel()
-	l := limitsOf(registry.Tenant{RequestsPerMinute: 60, TokensPerMinute: 150_000})
-	q := store.Quota{
-		Requests: store.Allowance{Remaining: 59, Reset: time.Second},
-		Tokens:   store.Allowance{Remaining: 149_984, Reset: 6*time.Minute + 500*time.Microsecond},
-	}
-	want := http.Header{
-		"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"},
-		"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0.001s"},
-	}
-	if diff := cmp.Diff(want, quotaHeaders(l, q)); diff != "" {
-		t.Errorf("headers differ (-want +got):\n%s", diff)
-	}
-	if got := quotaHeaders(store.Limits{InFlight: 1}, store.Quota{InFlight: 1}); len(got) != 0 {
-		t.Errorf("without rates the headers are %v, want none", got)
-	}
-}
-
-// Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is not a request.
+// Over a WebSocket a refusal has what HTTP has in its head, and a warm-up is
+// not a request.
 func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}))
@@ -349,4 +332,22 @@ func TestRequestsPerMinuteOverAWebSocket(t *testing.T) {
 	if n := s.backlog(); n != 1 {
 		t.Errorf("%d requests are queued, want 1", n)
 	}
+}
+
+// A flood that is over its tenant's limit costs the database nothing, and other
+// tenants nothing.
+func TestFloodsOverALimitDoNotReachTheDatabase(t *testing.T) {
+	t.Parallel()
+	s, tap := behindTap(t, tenanted(t, registry.Tenant{Name: auth.DefaultTenant, RequestsPerMinute: 1}))
+	createdID(t, s.call("POST", "/v1/responses", background))
+	wantOver(t, "the first", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
+	tap.close()
+	for range 20 {
+		began := time.Now()
+		wantOver(t, "another", s.call("POST", "/v1/responses", background), time.Minute, "requests per min")
+		if took := time.Since(began); took > honest/2 {
+			t.Errorf("it was refused after %v", took)
+		}
+	}
+	tap.open()
 }

@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 const (
@@ -21,18 +24,18 @@ const (
 )
 
 // list is GET /v1/responses: the tenant's stored responses, newest first.
-func (s *server) list(x *exchange, r *http.Request) error {
+func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	q, reversed, err := readList(r.URL.Query())
 	if err == nil {
-		err = includes(r)
+		err = httpapi.CheckInclude(r)
 	}
 	if err != nil {
 		return err
 	}
-	q.Tenant, q.Bytes = x.who.tenant, listBytes
-	ctx, cancel := patient(r.Context())
+	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := within(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -40,10 +43,11 @@ func (s *server) list(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.sendJSON(x, some)
+	return x.SendJSON(some)
 }
 
-// look reads a page, and the next one in its place while nothing is on it: clients take an empty page for the end.
+// look reads a page, and the next one in its place while nothing is on it:
+// clients take an empty page for the end.
 func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
 	for began := time.Now(); ; {
 		found, err = s.store.List(ctx, q)
@@ -76,9 +80,10 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 	return q
 }
 
-// pageOf shows what was found, the other way round if it was looked for against the order that the client wants.
-func pageOf(found store.Listing, reversed bool) (page[json.RawMessage], error) {
-	out := page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
+// pageOf shows what was found, the other way round if it was looked for against
+// the order that the client wants.
+func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
+	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {
 		object, err := render(a)
@@ -86,13 +91,13 @@ func pageOf(found store.Listing, reversed bool) (page[json.RawMessage], error) {
 			return out, err
 		}
 		out.Data[i] = object
-		ids = append(ids, publicID(a.ID))
+		ids = append(ids, run.ResponseID.Format(a.ID))
 	}
 	if n := len(ids); n > 0 {
 		out.FirstID, out.LastID = &ids[0], &ids[n-1]
 	}
 	if found.More { // the end that the client goes on from, which is the last entry unless the page ended early
-		next := publicID(found.Next)
+		next := run.ResponseID.Format(found.Next)
 		out.LastID = &next
 	}
 	if reversed {

@@ -15,26 +15,29 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // lastSecond is the last one that ids can tell.
 const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
-var listedStatuses = map[string][]store.Status{
-	"queued": {store.Queued}, "in_progress": {store.InProgress}, "completed": {store.Completed}, "incomplete": {store.Incomplete},
-	"failed": {store.Failed, store.Expired}, "cancelled": {store.Cancelled},
+var listedStatuses = map[string][]run.Status{
+	"queued": {run.Queued}, "in_progress": {run.InProgress}, "completed": {run.Completed}, "incomplete": {run.Incomplete},
+	"failed": {run.Failed, run.Expired}, "cancelled": {run.Cancelled},
 }
 
-// readList reads what a client wants listed. reversed: it is to be looked for against the order that the client wants, from before on.
+// readList reads what a client wants listed. reversed: it is to be looked for
+// against the order that the client wants, from before on.
 func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
-	p, err := readPaging(values)
+	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
 		return q, false, err
 	}
-	reversed = p.before != "" && p.after == ""
-	q = store.ListQuery{Below: uuid.Max, Limit: p.limit}
+	reversed = p.Before != "" && p.After == ""
+	q = store.ListQuery{Below: uuid.Max, Limit: p.Limit}
 	for _, read := range []func(url.Values, *store.ListQuery) error{readModel, readStatuses, readPairs, readContinued, readTimes} {
 		if err := read(values, &q); err != nil {
 			return q, false, err
@@ -43,17 +46,17 @@ func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
 	for _, cursor := range []struct {
 		param, id string
 		cut       func(store.ListQuery, uuid.UUID) store.ListQuery
-	}{{"after", p.after, either(p.oldestFirst, above, below)}, {"before", p.before, either(p.oldestFirst, below, above)}} {
+	}{{"after", p.After, either(p.OldestFirst, above, below)}, {"before", p.Before, either(p.OldestFirst, below, above)}} {
 		if cursor.id == "" {
 			continue
 		}
-		id, ok := parseID(cursor.id)
+		id, ok := run.ResponseID.Parse(cursor.id)
 		if !ok {
-			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", excerpt(cursor.id)))
+			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
 		}
 		q = cursor.cut(q, id)
 	}
-	q.NewestFirst = p.oldestFirst == reversed
+	q.NewestFirst = p.OldestFirst == reversed
 	return q, reversed, nil
 }
 
@@ -64,7 +67,8 @@ func either[T any](which bool, yes, no T) T {
 	return no
 }
 
-// readModel refuses what the database would not take. Models that were are asked for, too, so that others are no fault.
+// readModel refuses what the database would not take. Models that were are
+// asked for, too, so that others are no fault.
 func readModel(values url.Values, q *store.ListQuery) error {
 	q.Model = values.Get("model")
 	if !utf8.ValidString(q.Model) || strings.Contains(q.Model, "\x00") {
@@ -78,7 +82,7 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 		some, ok := listedStatuses[name]
 		if !ok {
 			return fault.Invalid("status", "invalid_value", fmt.Sprintf("Invalid value: '%s'. Supported values are: '%s'.",
-				excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
+				httpapi.Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
 		}
 		for _, status := range some {
 			if !slices.Contains(q.Statuses, status) {
@@ -89,7 +93,8 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-// readPairs reads metadata[key]=value, as OpenAI's SDKs write an object in a query.
+// readPairs reads metadata[key]=value, as OpenAI's SDKs write an object in a
+// query.
 func readPairs(values url.Values, q *store.ListQuery) error {
 	pairs := map[string]string{}
 	for name, given := range values {
@@ -120,25 +125,26 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 // readContinued reads what the responses are to continue.
 func readContinued(values url.Values, q *store.ListQuery) error {
 	if public := values.Get("previous_response_id"); public != "" {
-		id, ok := parseID(public)
+		id, ok := run.ResponseID.Parse(public)
 		if !ok {
 			return fault.Invalid("previous_response_id", "invalid_value",
-				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", excerpt(public)))
+				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
 		}
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
-		id, ok := parseConversationID(public)
+		id, ok := run.ConversationID.Parse(public)
 		if !ok {
 			return fault.Invalid("conversation", "invalid_value",
-				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", excerpt(public)))
+				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))
 		}
 		q.Conversation = id
 	}
 	return nil
 }
 
-// readTimes reads created_at[gt], [gte], [lt] and [lte], in Unix seconds. Ids are in the order of the times that clients see.
+// readTimes reads created_at[gt], [gte], [lt] and [lte], in Unix seconds. Ids
+// are in the order of the times that clients see.
 func readTimes(values url.Values, q *store.ListQuery) error {
 	for _, bound := range []struct {
 		name string
@@ -154,7 +160,7 @@ func readTimes(values url.Values, q *store.ListQuery) error {
 		switch {
 		case err != nil:
 			return fault.Invalid(name, "invalid_type",
-				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, excerpt(text)))
+				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, httpapi.Excerpt(text)))
 		case second < 0:
 			return fault.Invalid(name, "integer_below_min_value",
 				fmt.Sprintf("Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.", name, second))
@@ -164,7 +170,8 @@ func readTimes(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-// firstID is ahead of all ids of responses that were created in that second, and behind all earlier ones.
+// firstID is ahead of all ids of responses that were created in that second,
+// and behind all earlier ones.
 func firstID(second int64) (id uuid.UUID) {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(second)*1000)

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 // listing is a page as clients read it.
@@ -57,19 +57,19 @@ func TestListOfResponses(t *testing.T) {
 	other, _ := s.mint("other")
 	began := time.Now().Unix()
 	conversation := s.call("POST", "/v1/conversations", "{}").object(t)["id"].(string)
-	first := s.concluded(`"input":"1","metadata":{"user":"u1","a[b] c":"x&y"}`, store.Completed, "")
+	first := s.concluded(`"input":"1","metadata":{"user":"u1","a[b] c":"x&y"}`, run.Completed, "")
 	of := map[string]string{
 		first: "first",
-		s.concluded(`"input":"2","metadata":{"user":"u1"},"previous_response_id":"`+first+`"`, store.Incomplete, ""): "second",
-		s.concluded(`"input":"3","metadata":{"user":"u2"}`, store.Cancelled, ""):                                     "third",
-		s.concluded(`"input":"4","conversation":"`+conversation+`"`, store.Failed, ""):                               "fourth",
-		createdID(t, s.call("POST", "/v1/responses", `{"model":"b","background":true,"input":"5"}`)):                 "fifth",
+		s.concluded(`"input":"2","metadata":{"user":"u1"},"previous_response_id":"`+first+`"`, run.Incomplete, ""): "second",
+		s.concluded(`"input":"3","metadata":{"user":"u2"}`, run.Cancelled, ""):                                     "third",
+		s.concluded(`"input":"4","conversation":"`+conversation+`"`, run.Failed, ""):                               "fourth",
+		createdID(t, s.call("POST", "/v1/responses", `{"model":"b","background":true,"input":"5"}`)):               "fifth",
 	}
 	id := map[string]string{}
 	for public, name := range of {
 		id[name] = public
 	}
-	deleted := s.concluded(`"input":"6","metadata":{"user":"u1"}`, store.Completed, "")
+	deleted := s.concluded(`"input":"6","metadata":{"user":"u1"}`, run.Completed, "")
 	if got := s.call("DELETE", "/v1/responses/"+deleted, ""); got.status != http.StatusOK {
 		t.Fatalf("delete answered %d %s", got.status, got.body)
 	}
@@ -131,8 +131,8 @@ func TestListOfResponses(t *testing.T) {
 func TestListedResponses(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	s.concluded(`"input":"1"`, store.Completed, `{"type":"message"}`)
-	s.concluded(`"input":"2"`, store.Cancelled, "")
+	s.concluded(`"input":"1"`, run.Completed, `{"type":"message"}`)
+	s.concluded(`"input":"2"`, run.Cancelled, "")
 	s.background()
 	var list struct{ Data []json.RawMessage }
 	if err := json.Unmarshal(s.call("GET", "/v1/responses", "").body, &list); err != nil || len(list.Data) != 3 {
@@ -153,14 +153,15 @@ func TestListedResponses(t *testing.T) {
 	}
 }
 
-// Nobody is listed what only the client that waited may see, and no request that is no response.
+// No list shows what only the client that waited may see, and no request
+// that is no response.
 func TestListOfWhatIsNotStored(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	waiting := s.later("POST", "/v1/responses", `{"model":"m","store":false,"input":"hi","metadata":{"a":"1"}}`)
 	row := s.claim()
-	s.finish(row, store.Completed, fmt.Sprintf(`{"id":%q,"output":[]}`, publicID(row.ID)))
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.finish(row, run.Completed, fmt.Sprintf(`{"id":%q,"output":[]}`, run.ResponseID.Format(row.ID)))
+	s.bus.DoneHint(run.Hex(row.ID))
 	if got := receive(t, waiting); got.status != http.StatusOK {
 		t.Fatalf("the client was answered %d %s", got.status, got.body)
 	}
@@ -171,11 +172,12 @@ func TestListOfWhatIsNotStored(t *testing.T) {
 	}
 }
 
-// A response that a gateway without labels has accepted is listed, and not found by its metadata.
+// A response that a gateway without labels has accepted is listed, and not
+// found by its metadata.
 func TestListOfResponsesWithoutLabels(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	id := s.concluded(`"input":"1","metadata":{"a":"1"}`, store.Completed, "")
+	id := s.concluded(`"input":"1","metadata":{"a":"1"}`, run.Completed, "")
 	s.move(id, `DELETE FROM labels WHERE request_id = $1`)
 	for query, want := range map[string]int{"": 1, "?status=completed&model=m": 1, "?metadata[a]=1": 0} {
 		if got := s.list(testKey, query).ids(); len(got) != want {
@@ -255,7 +257,8 @@ func TestTimesOfLists(t *testing.T) {
 	}
 }
 
-// A page that ended before its limit was reached says where to go on, in both directions.
+// A page that ended before its limit was reached says where to go on, in both
+// directions.
 func TestPagesThatEndedEarly(t *testing.T) {
 	t.Parallel()
 	next := uuid.MustParse("0190a0b0-c0d0-7000-8000-00000000dead")
@@ -268,7 +271,7 @@ func TestPagesThatEndedEarly(t *testing.T) {
 		if reversed {
 			at, none = none, at
 		}
-		if !p.HasMore || at == nil || *at != publicID(next) || none != nil || p.Data == nil {
+		if !p.HasMore || at == nil || *at != run.ResponseID.Format(next) || none != nil || p.Data == nil {
 			t.Errorf("reversed %v: the page is %+v", reversed, p)
 		}
 	}

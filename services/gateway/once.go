@@ -15,8 +15,10 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 const (
@@ -24,16 +26,20 @@ const (
 	replayedHeader = "Idempotent-Replayed"
 	maxOnceKey     = 255
 
-	// onceHold is how long one POST that accepts no request may take before a repeat of it takes it for dead.
+	// onceHold is how long one POST that accepts no request may take before a
+	// repeat of it takes it for dead.
 	onceHold = 10 * time.Second
-	// oncePause is the time between two looks at a key that another exchange holds.
+	// oncePause is the time between two looks at a key that another exchange
+	// holds.
 	oncePause = 50 * time.Millisecond
-	// maxKept bounds an answer that is kept for repeats. A longer one is made again, under the same id.
+	// maxKept bounds an answer that is kept for repeats. A longer one is made
+	// again, under the same id.
 	maxKept = 256 << 10
 )
 
-// accepting are the routes whose POST accepts a request: it takes its Idempotency-Key in the commit that accepts it, and repeats
-// are answered from its row.
+// accepting are the routes whose POST accepts a request: it takes its
+// Idempotency-Key in the commit that accepts it, and repeats are answered from
+// its row.
 var accepting = map[string]bool{
 	"/v1/responses":        true,
 	compactPath:            true,
@@ -43,27 +49,30 @@ var accepting = map[string]bool{
 	"/v1/embeddings":       true,
 }
 
-// once makes a POST happen once for each Idempotency-Key of a tenant. Without the header it does nothing.
+// once makes a POST happen once for each Idempotency-Key of a tenant. Without
+// the header it does nothing.
 //
-// A handler of an accepting route has to accept by [server.accept]. Any other takes the id of what it makes from
-// [exchange.newID], writes it so that writing it twice is harmless, and answers by [server.send]: if it dies with the key held, the
-// repeat runs it again under the same id.
-func (s *server) once(pattern string, h handler) handler {
-	return func(x *exchange, r *http.Request) error {
+// A handler of an accepting route has to accept by [server.accept]. Any other
+// takes the id of what it makes from
+// [exchange.newID], writes it so that writing it twice is harmless, and answers
+// by [server.send]: if it dies with the key held, the repeat runs it again
+// under the same id.
+func (s *server) once(pattern string, h httpapi.Handler) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
 		keys := r.Header.Values(onceHeader)
 		if len(keys) == 0 {
 			return h(x, r)
 		}
 		if len(keys) > 1 || !legalOnceKey(keys[0]) {
-			leaveBody(x, r)
+			x.LeaveBody(r)
 			return fault.Invalid("", "invalid_idempotency_key",
 				fmt.Sprintf("The Idempotency-Key must be one header of 1 to %d printable ASCII characters.", maxOnceKey))
 		}
-		body, err := s.readBody(x, r)
+		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
 		}
-		x.body, x.once = body, store.Once{Key: keys[0], Hash: onceHash(r, body)}
+		x.Body, x.Once = body, store.Once{Key: keys[0], Hash: onceHash(r, body)}
 		if accepting[pattern] {
 			return s.acceptOnce(x, r, h)
 		}
@@ -89,7 +98,7 @@ func onceHash(r *http.Request, body []byte) []byte {
 }
 
 // onceReused is no 409: SDKs send those again.
-func onceReused(x *exchange) *fault.Error {
+func onceReused(x *httpapi.Exchange) *fault.Error {
 	x.Header().Set("X-Should-Retry", "false")
 	return &fault.Error{
 		Status: http.StatusUnprocessableEntity, Type: "invalid_request_error", Code: "idempotency_key_reused",
@@ -97,20 +106,22 @@ func onceReused(x *exchange) *fault.Error {
 	}
 }
 
-// acceptOnce looks before it runs the handler, so that a repeat is neither refused for what has changed since nor held against a
-// limit. Of two that both find nothing, one accepts; the other may be refused for what the first has done, and looks again.
-func (s *server) acceptOnce(x *exchange, r *http.Request, h handler) error {
+// acceptOnce looks before it runs the handler, so that a repeat is neither
+// refused for what has changed since nor held against a limit. Of two that both
+// find nothing, one accepts; the other may be refused for what the first has
+// done, and looks again.
+func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.seen(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
 		repeated := errors.Is(refused, store.ErrRepeat)
-		if refused == nil || x.accepted || !repeated && faultOf(refused).Status >= http.StatusInternalServerError {
+		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
 		seen, err = s.seen(r.Context(), x)
 		switch {
 		case errors.Is(err, store.ErrNotFound) && repeated: // its time is over, just now
-			return fault.Unavailable(retryAfter)
+			return fault.Unavailable(httpapi.RetryAfter)
 		case errors.Is(err, store.ErrNotFound):
 			return refused
 		}
@@ -118,28 +129,30 @@ func (s *server) acceptOnce(x *exchange, r *http.Request, h handler) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(seen.Hash, x.once.Hash) {
+	if !bytes.Equal(seen.Hash, x.Once.Hash) {
 		return onceReused(x)
 	}
 	return s.repeat(x, r, seen.ID)
 }
 
-func (s *server) seen(ctx context.Context, x *exchange) (*store.Seen, error) {
-	ctx, cancel := patient(ctx)
+func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return within(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
-		return s.store.Seen(ctx, x.who.tenant, x.once.Key)
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
+		return s.store.Seen(ctx, x.Who.Tenant, x.Once.Key)
 	})
 }
 
-// repeat answers for the request that was accepted with the same key: a stream from its first event on, one in the background as it
-// stands, one in the foreground at its end. Every repeat waits for itself, and none of them cancels the request when it hangs up.
-func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
-	x.requestID = dispatch.BusID(id)
+// repeat answers for the request that was accepted with the same key: a stream
+// from its first event on, one in the background as it stands, one in the
+// foreground at its end. Every repeat waits for itself, and none of them
+// cancels the request when it hangs up.
+func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
+	x.RequestID = run.Hex(id)
 	x.Header().Set(replayedHeader, "true")
-	ended := s.waiters.watch(id)
-	defer s.waiters.forget(id)
-	a, err := s.lookUp(r.Context(), x.who.tenant, id)
+	ended := s.waiters.Watch(id)
+	defer s.waiters.Forget(id)
+	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && a.Erased {
 		return fault.NotFound("What was made with this Idempotency-Key has been deleted.")
 	}
@@ -147,13 +160,13 @@ func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 		return err
 	}
 	if isCall(a) {
-		x.Header().Set(callHeader, callPrefix+x.requestID)
+		x.Header().Set(callHeader, run.CallID.Format(id))
 	}
 	switch {
 	case a.Streamed && isCall(a):
 		return s.replayCall(x, r, a)
 	case a.Streamed:
-		body, err := s.narrow(x.who, x.body) // as when it was accepted
+		body, err := s.rules.Narrow(x.Who, x.Body) // as when it was accepted
 		if err != nil {
 			return err
 		}
@@ -165,22 +178,27 @@ func (s *server) repeat(x *exchange, r *http.Request, id uuid.UUID) error {
 	case a.Background || a.Status.Terminal():
 		return s.show(x, a)
 	}
-	return s.await(x, r, store.NewRequest{
-		ID: id, Tenant: x.who.tenant, Timeout: s.cfg.Registry.Limits().Deadline, Unstored: !a.Stored, Once: x.once,
+	a, err = s.waiters.Await(r.Context(), store.NewRequest{
+		ID: id, Tenant: x.Who.Tenant, Timeout: s.cfg.Registry.Limits().Deadline, Unstored: !a.Stored, Once: x.Once,
 	}, ended)
+	if err != nil {
+		return err
+	}
+	return s.show(x, a)
 }
 
-// makeOnce runs a handler that accepts no request while it holds the key, and keeps its answer for repeats. Refusals are not kept.
-func (s *server) makeOnce(x *exchange, r *http.Request, h handler) error {
+// makeOnce runs a handler that accepts no request while it holds the key, and
+// keeps its answer for repeats. Refusals are not kept.
+func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.hold(r.Context(), x)
 	switch {
 	case err != nil:
 		return err
-	case seen != nil && !bytes.Equal(seen.Hash, x.once.Hash):
+	case seen != nil && !bytes.Equal(seen.Hash, x.Once.Hash):
 		return onceReused(x)
 	case seen != nil:
 		x.Header().Set(replayedHeader, "true")
-		s.send(x, seen.Status, seen.Answer)
+		x.Send(seen.Status, seen.Answer)
 		return nil
 	}
 	err = h(x, r)
@@ -188,47 +206,48 @@ func (s *server) makeOnce(x *exchange, r *http.Request, h handler) error {
 	return err
 }
 
-// hold takes the exchange's key, or returns what was done with it. It waits for another that holds it.
-func (s *server) hold(ctx context.Context, x *exchange) (*store.Seen, error) {
+// hold takes the exchange's key, or returns what was done with it. It waits for
+// another that holds it.
+func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make an id: %w", err)
 	}
-	until := time.Now().Add(onceHold + patience)
+	until := time.Now().Add(onceHold + query.Timeout)
 	for {
 		made, err := s.tryHold(ctx, x, id)
 		if err == nil {
-			x.fresh = made
+			x.Fresh = made
 			return nil, nil
 		}
 		if !errors.Is(err, store.ErrRepeat) {
 			return nil, err
 		}
 		seen, err := s.seen(ctx, x)
-		if err == nil && (seen.Status != 0 || !bytes.Equal(seen.Hash, x.once.Hash)) {
+		if err == nil && (seen.Status != 0 || !bytes.Equal(seen.Hash, x.Once.Hash)) {
 			return seen, nil
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) { // not found: it was released meanwhile
 			return nil, err
 		}
 		if time.Now().After(until) {
-			return nil, fault.Unavailable(retryAfter) // one holder after the other died of it
+			return nil, fault.Unavailable(httpapi.RetryAfter) // one holder after the other died of it
 		}
 		if !process.Sleep(ctx, oncePause) {
-			return nil, errHungUp
+			return nil, httpapi.ErrHungUp
 		}
 	}
 }
 
-func (s *server) tryHold(ctx context.Context, x *exchange, id uuid.UUID) (uuid.UUID, error) {
-	ctx, cancel := patient(ctx)
+func (s *server) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (uuid.UUID, error) {
+	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	tries := 0
-	return within(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
 		tries++
-		made, err := s.store.Hold(ctx, x.who.tenant, x.once, id, onceHold)
+		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, onceHold)
 		if tries > 1 && errors.Is(err, store.ErrRepeat) { // held by our own first try, whose answer was lost?
-			if seen, err := s.store.Seen(ctx, x.who.tenant, x.once.Key); err == nil && seen.ID == id && seen.Status == 0 {
+			if seen, err := s.store.Seen(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
 				return id, nil
 			}
 		}
@@ -237,21 +256,21 @@ func (s *server) tryHold(ctx context.Context, x *exchange, id uuid.UUID) (uuid.U
 }
 
 // letGo ends a hold. What cannot be written down now ends by itself.
-func (s *server) letGo(x *exchange, failed error) {
-	ctx, cancel := patient(context.Background()) // the client may have gone
+func (s *server) letGo(x *httpapi.Exchange, failed error) {
+	ctx, cancel := query.WithTimeout(context.Background()) // the client may have gone
 	defer cancel()
-	_, err := within(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
-		answer := x.sent
-		if x.kept != nil {
-			answer = x.kept
+	_, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+		answer := x.Sent
+		if x.Kept != nil {
+			answer = x.Kept
 		}
-		if failed == nil && answer != nil && len(answer) <= maxKept && x.status < http.StatusBadRequest {
-			return struct{}{}, s.store.Keep(ctx, x.who.tenant, x.once.Key, x.fresh, x.status, answer)
+		if failed == nil && answer != nil && len(answer) <= maxKept && x.Status < http.StatusBadRequest {
+			return struct{}{}, s.store.Keep(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
 		}
-		nothing := failed != nil && faultOf(failed).Status < http.StatusInternalServerError
-		return struct{}{}, s.store.Release(ctx, x.who.tenant, x.once.Key, x.fresh, !nothing)
+		nothing := failed != nil && httpapi.FaultOf(failed).Status < http.StatusInternalServerError
+		return struct{}{}, s.store.Release(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, !nothing)
 	})
 	if err != nil && !errors.Is(err, store.ErrStale) {
-		s.log.Warn("idempotency key left held", zap.String("delivery", x.id), zap.Error(err))
+		s.log.Warn("idempotency key left held", zap.String("delivery", x.ID), zap.Error(err))
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // maker is a server whose one POST makes something and no request.
@@ -29,7 +30,7 @@ type maker struct {
 	runs atomic.Int32
 }
 
-func newMaker(t *testing.T, do func(m *maker, x *exchange, id uuid.UUID) error) *maker {
+func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID) error) *maker {
 	t.Helper()
 	db, err := postgres.Open(postgres.Config{URL: storetest.Database(t, migrate), MaxConns: 4})
 	if err != nil {
@@ -38,22 +39,27 @@ func newMaker(t *testing.T, do func(m *maker, x *exchange, id uuid.UUID) error) 
 	t.Cleanup(db.Close)
 	st := store.New(db)
 	cfg := Config{Registry: models(t, 0), Runtime: process.NewRuntime("gateway", process.Config{}, zap.NewNop()), MaxBody: 1 << 20}
-	m := &maker{server: newServer(cfg, st, bustest.Connect(t, bustest.NewBroker(t)))}
-	once := m.once("/v1/things", func(x *exchange, _ *http.Request) error {
+	s, err := newServer(cfg, st, bustest.Connect(t, bustest.NewBroker(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &maker{server: s}
+	once := m.once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
 		m.runs.Add(1)
-		id, err := x.newID()
+		id, err := x.NewID()
 		if err != nil {
 			return err
 		}
 		return do(m, x, id)
 	})
-	served := httptest.NewServer(m.observe(func(x *exchange, r *http.Request) {
-		x.who.tenant = "a"
-		m.answer("", once).ServeHTTP(x, r)
-	}))
+	m.api.Add(httpapi.Routes{"/v1/things": {http.MethodPost: func(x *httpapi.Exchange, r *http.Request) error {
+		x.Who.Tenant = "a"
+		return once(x, r)
+	}}}, nil)
+	served := httptest.NewServer(m.api.Handler())
 	t.Cleanup(m.tasks.Wait)
 	t.Cleanup(served.Close)
-	m.url = served.URL
+	m.url = served.URL + "/v1/things"
 	return m
 }
 
@@ -86,8 +92,8 @@ func (m *maker) useWithin(ctx context.Context, key, body string) (reply, error) 
 
 func TestAnAnswerIsKeptForRepeats(t *testing.T) {
 	t.Parallel()
-	m := newMaker(t, func(m *maker, x *exchange, id uuid.UUID) error {
-		m.send(x, http.StatusCreated, []byte(id.String()))
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
+		x.Send(http.StatusCreated, []byte(id.String()))
 		return nil
 	})
 	first, again := m.use(t, "k", "{}"), m.use(t, "k", "{}")
@@ -104,9 +110,9 @@ func TestAnAnswerIsKeptForRepeats(t *testing.T) {
 func TestConcurrentUsesOfAKeyRunOneHandler(t *testing.T) {
 	t.Parallel()
 	let := make(chan struct{})
-	m := newMaker(t, func(m *maker, x *exchange, id uuid.UUID) error {
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		<-let
-		m.send(x, http.StatusOK, []byte(id.String()))
+		x.Send(http.StatusOK, []byte(id.String()))
 		return nil
 	})
 	var mu sync.Mutex
@@ -142,11 +148,11 @@ func TestWhatAHandlerThatFailedMadeIsMadeUnderTheSameID(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var ids []uuid.UUID
-			m := newMaker(t, func(m *maker, x *exchange, id uuid.UUID) error {
+			m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 				if ids = append(ids, id); len(ids) == 1 {
 					return tt.err
 				}
-				m.send(x, http.StatusOK, nil)
+				x.Send(http.StatusOK, nil)
 				return nil
 			})
 			if r := m.use(t, "k", "{}"); r.status < 400 {
@@ -162,9 +168,9 @@ func TestWhatAHandlerThatFailedMadeIsMadeUnderTheSameID(t *testing.T) {
 func TestALargeAnswerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	ids := map[uuid.UUID]bool{}
-	m := newMaker(t, func(m *maker, x *exchange, id uuid.UUID) error {
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		ids[id] = true
-		m.send(x, http.StatusOK, make([]byte, maxKept+1))
+		x.Send(http.StatusOK, make([]byte, maxKept+1))
 		return nil
 	})
 	for range 3 {
@@ -180,7 +186,7 @@ func TestALargeAnswerIsMadeAgain(t *testing.T) {
 func TestAWaitForAHeldKeyEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	let := make(chan struct{})
-	m := newMaker(t, func(m *maker, x *exchange, _ uuid.UUID) error { <-let; m.send(x, http.StatusOK, nil); return nil })
+	m := newMaker(t, func(m *maker, x *httpapi.Exchange, _ uuid.UUID) error { <-let; x.Send(http.StatusOK, nil); return nil })
 	first := make(chan reply, 1)
 	go func() { first <- m.use(t, "k", "{}") }()
 	eventually(t, "a run", func() bool { return m.runs.Load() == 1 })

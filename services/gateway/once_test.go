@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/storetest"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // keyed is a request with an Idempotency-Key.
@@ -49,7 +49,7 @@ func TestABackgroundRepeatIsAnsweredFromTheRow(t *testing.T) {
 	if a, b := createdID(t, first), createdID(t, second); a != b || second.object(t)["status"] != "queued" {
 		t.Errorf("the key stands for %s and then for %s %s", a, b, second.body)
 	}
-	s.finish(s.claim(), store.Completed, `{"n":1}`)
+	s.finish(s.claim(), run.Completed, `{"n":1}`)
 	third := s.sendKeyed("k", "/v1/responses", backgroundBody)
 	wantReplayed(t, "the third", third, true)
 	same(t, "the third answer", third.body, `{"n":1}`)
@@ -68,12 +68,12 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 		}
 		row := s.claim()
 		answers = append(answers, s.laterSend(s.keyed("k"+path, "POST", path, body))) // while it runs
-		eventually(t, "a waiter that came later", func() bool { return s.asked("k" + path) })
+		eventually(t, "a waiter that came later", func() bool { return s.isTaken("k" + path) })
 		if path == chatPath {
-			s.end(row, store.TurnCommit{Output: []byte(`{"n":1}`), Outcome: store.Completed})
+			s.end(row, run.TurnCommit{Output: []byte(`{"n":1}`), Outcome: run.Completed})
 		} else {
-			s.finish(row, store.Completed, `{"n":1}`)
-			s.bus.DoneHint(dispatch.BusID(row.ID))
+			s.finish(row, run.Completed, `{"n":1}`)
+			s.bus.DoneHint(run.Hex(row.ID))
 		}
 		fresh := 0
 		for _, one := range answers {
@@ -82,7 +82,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 			if r.header.Get("Idempotent-Replayed") == "" {
 				fresh++
 			}
-			if got := r.header.Get(callHeader); path == chatPath && got != callPrefix+dispatch.BusID(row.ID) {
+			if got := r.header.Get(callHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
 				t.Errorf("the answer names request %q", got)
 			}
 		}
@@ -95,9 +95,9 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 	}
 }
 
-// asked tells whether the key was taken.
-func (s *stand) asked(key string) bool {
-	_, err := s.store.Seen(s.tb.Context(), defaultTenant, key)
+// isTaken reports whether the key is taken.
+func (s *stand) isTaken(key string) bool {
+	_, err := s.store.Seen(s.tb.Context(), auth.DefaultTenant, key)
 	return err == nil
 }
 
@@ -107,20 +107,20 @@ func TestAnUnstoredResponseIsRepeatedToo(t *testing.T) {
 	const body = `{"model":"m","input":"hi","store":false}`
 	answers := s.laterSend(s.keyed("k", "POST", "/v1/responses", body))
 	row := s.claim()
-	s.finish(row, store.Completed, `{"n":1}`)
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.finish(row, run.Completed, `{"n":1}`)
+	s.bus.DoneHint(run.Hex(row.ID))
 	receive(t, answers)
 	same(t, "the repeat", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 
 	// A purge spares what a key may repeat.
-	s.move(publicID(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
+	s.move(run.ResponseID.Format(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
 	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 0 {
 		t.Errorf("Erase = %v, %v, want nothing gone", gone, err)
 	}
 	same(t, "the repeat after a purge", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 
 	// But a gateway of an earlier version did not say that there is a key.
-	s.move(publicID(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
+	s.move(run.ResponseID.Format(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
 	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 1 {
 		t.Errorf("Erase = %v, %v, want one gone", gone, err)
 	}
@@ -206,7 +206,7 @@ func TestRefusalsLeaveTheKeyUnused(t *testing.T) {
 	if r := s.sendKeyed("k", "/v1/responses", backgroundBody); r.status != http.StatusTooManyRequests {
 		t.Errorf("a full backlog answered %d, want 429", r.status)
 	}
-	if s.asked("k") {
+	if s.isTaken("k") {
 		t.Error("a refusal used the key")
 	}
 	s.claim()
@@ -220,7 +220,7 @@ func TestADeletedResponseIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := createdID(t, s.sendKeyed("k", "/v1/responses", backgroundBody))
-	s.finish(s.claim(), store.Completed, `{}`)
+	s.finish(s.claim(), run.Completed, `{}`)
 	s.call("DELETE", "/v1/responses/"+id, "")
 	if r := s.sendKeyed("k", "/v1/responses", backgroundBody); r.status != http.StatusNotFound || s.backlog() != 0 {
 		t.Errorf("a repeat of a deleted response answered %d %s, %d queued", r.status, r.body, s.backlog())
@@ -248,9 +248,9 @@ func TestWhoeverHasAKeyMayHangUpAndComeAgain(t *testing.T) {
 		eventually(t, "the end of the first exchange", func() bool { return s.logs.FilterField(zap.String("outcome", "499")).Len() > 0 })
 		s.logs.TakeAll()
 		again := s.laterSend(s.keyed(name, "POST", "/v1/responses", body))
-		s.finish(row, store.Completed, `{"n":1}`)
+		s.finish(row, run.Completed, `{"n":1}`)
 		eventually(t, "the answer", func() bool {
-			s.bus.DoneHint(dispatch.BusID(row.ID))
+			s.bus.DoneHint(run.Hex(row.ID))
 			return len(again) == 1
 		})
 		same(t, name+": the repeat", receive(t, again).body, `{"n":1}`)
@@ -270,10 +270,10 @@ func TestADrainAsksKeysToComeAgain(t *testing.T) {
 	if r.status != http.StatusServiceUnavailable || r.header.Get("X-Should-Retry") != "true" || !strings.Contains(string(r.body), "same Idempotency-Key") {
 		t.Errorf("a drain answered %d %v %s", r.status, r.header, r.body)
 	}
-	if got := s.look(row.ID).Status; got != store.InProgress {
+	if got := s.look(row.ID).Status; got != run.InProgress {
 		t.Errorf("the request is %s, want it to go on", got)
 	}
-	s.finish(row, store.Completed, `{"n":1}`)
+	s.finish(row, run.Completed, `{"n":1}`)
 	same(t, "the other gateway's answer", other.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 }
 
@@ -307,7 +307,8 @@ func TestConcurrentRepeatsOverTwoGateways(t *testing.T) {
 	}
 }
 
-// Every POST of the API, by its pattern, with a body that it takes. A route that is missing here fails the test below.
+// Every POST of the API, by its pattern, with a body that it takes. A route
+// that is missing here fails the test below.
 var onceBodies = map[string]string{
 	"/v1/responses":                backgroundBody,
 	"/v1/responses/compact":        `{"model":"m","input":"hi"}`,
@@ -340,7 +341,7 @@ func TestEveryPOSTHappensOnceForAKey(t *testing.T) {
 		}
 		first := s.laterSend(s.keyed(pattern, "POST", path, body))
 		if accepting[pattern] && body != backgroundBody {
-			s.end(s.claim(), store.TurnCommit{Output: []byte(`{"n":1}`), Outcome: store.Completed})
+			s.end(s.claim(), run.TurnCommit{Output: []byte(`{"n":1}`), Outcome: run.Completed})
 		}
 		one := receive(t, first)
 		wantReplayed(t, pattern, one, false)
@@ -369,11 +370,11 @@ func TestARepeatedStreamIsReplayed(t *testing.T) {
 		first := s.laterSend(s.keyed(name, "POST", "/v1/responses", body))
 		row := s.claim()
 		second := s.laterSend(s.keyed(name, "POST", "/v1/responses", body))
-		s.finish(row, store.Completed, `{"id":"`+publicID(row.ID)+`","status":"completed","output":[]}`)
+		s.finish(row, run.Completed, `{"id":"`+run.ResponseID.Format(row.ID)+`","status":"completed","output":[]}`)
 		if err := s.store.Finish(t.Context(), row.ID); err != nil { // nothing is written live here
 			t.Fatal(err)
 		}
-		s.bus.DoneHint(dispatch.BusID(row.ID))
+		s.bus.DoneHint(run.Hex(row.ID))
 		one, two := receive(t, first), receive(t, second)
 		if two.header.Get("Idempotent-Replayed") != "true" || !strings.HasPrefix(two.header.Get("Content-Type"), "text/event-stream") {
 			t.Errorf("%s: the repeat answered %d %v %s", name, two.status, two.header, two.body)
@@ -399,7 +400,8 @@ func events(r reply) string {
 	return strings.Join(out, "")
 }
 
-// Of two that come at once on one conversation, the second would find it locked by the first.
+// Of two that come at once on one conversation, the second would find it locked
+// by the first.
 func TestConcurrentRepeatsOnAConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

@@ -14,12 +14,15 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// honest is how long an outage may go unsaid: a second, and what a busy test machine adds.
+// honest is how long an outage may go unsaid: a second, and what a busy test
+// machine adds.
 const honest = 1500 * time.Millisecond
 
 var everyRead = []string{
@@ -94,14 +97,15 @@ func TestNATSAwayDoesNotStopRequests(t *testing.T) {
 		t.Errorf("cancel answered %d %s, want cancelled", r.status, r.body)
 	}
 	answers := s.later("POST", "/v1/responses", foreground)
-	s.finish(s.claim(), store.Completed, `{"n":2}`)
+	s.finish(s.claim(), run.Completed, `{"n":2}`)
 	same(t, "foreground answer", receive(t, answers).body, `{"n":2}`)
 	if err := s.rt.Health.Ready(t.Context()); err != nil {
 		t.Errorf("not ready without NATS: %v", err)
 	}
 }
 
-// behindTap is a gateway whose database is behind a tap; the stand's own store goes past it.
+// behindTap is a gateway whose database is behind a tap; the stand's own store
+// goes past it.
 func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	t.Helper()
 	direct := storetest.Database(t, migrate)
@@ -124,7 +128,8 @@ func behindTap(t *testing.T, change ...func(*Config)) (*stand, *tap) {
 	return s, tap
 }
 
-// The commit happens and its answer is lost: the client hears 503, so the request must not run.
+// The commit happens and its answer is lost: the client hears 503, so the
+// request must not run.
 func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -137,17 +142,19 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	if r.status != http.StatusServiceUnavailable || time.Since(began) > honest {
 		t.Fatalf("answered %d after %v, want 503 within a second", r.status, time.Since(began))
 	}
-	eventually(t, "the commit nobody heard of", func() bool { return s.backlog() == 2 })
+	eventually(t, "the commit whose answer was lost", func() bool { return s.backlog() == 2 })
 	tap.open()
 	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
-	if got := s.lookPublic(kept).Status; got != store.Queued {
+	if got := s.lookPublic(kept).Status; got != run.Queued {
 		t.Errorf("the request that was answered is %s, want queued", got)
 	}
 }
 
-// holdKey takes an idempotency key in a transaction that is still open. An accept with that key waits for its end, in the middle of
-// its execution. A lock of the table would not do: a connection that has not prepared the statement yet waits for it at the Parse,
-// and the loss of that answer means that the accept was never executed.
+// holdKey takes an idempotency key in a transaction that is still open. An
+// accept with that key waits for its end, in the middle of its execution. A
+// lock of the table would not do: a connection that has not prepared the
+// statement yet waits for it at the Parse, and the loss of that answer means
+// that the accept was never executed.
 func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.database)
@@ -156,7 +163,7 @@ func (s *stand) holdKey(t *testing.T, key string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	_, err = conn.Exec(t.Context(), `BEGIN; INSERT INTO idempotency (tenant, key, hash, made, expires_at)
-		VALUES ('`+defaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
+		VALUES ('`+auth.DefaultTenant+`', '`+key+`', sha256('other'), gen_random_uuid(), now() + interval '1 hour')`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +179,8 @@ func counts(t *testing.T, conn *pgx.Conn, sql string) func() bool {
 	}
 }
 
-// The same with an Idempotency-Key: the client that comes again finds the request that was accepted, and nothing cancels it.
+// The same with an Idempotency-Key: the client that retries finds the
+// request that was accepted, and nothing cancels it.
 func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -197,8 +205,9 @@ func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 	}
 }
 
-// An accept whose connection was lost before it was executed has made nothing: the client that comes again makes the request, once,
-// and that answer is no replay.
+// An accept whose connection was lost before it was executed has made nothing:
+// the client that retries makes the request, once, and that answer is no
+// replay.
 func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
 	t.Parallel()
 	s, tap := behindTap(t)
@@ -227,7 +236,8 @@ func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
 	}
 }
 
-// twoAnswers repeats a POST until it was answered twice, and checks the replay mark of each answer.
+// twoAnswers repeats a POST until it was answered twice, and checks the replay
+// mark of each answer.
 func (s *stand) twoAnswers(t *testing.T, key string, replayed ...bool) (ids []string) {
 	t.Helper()
 	eventually(t, "two answers", func() bool {
@@ -241,8 +251,8 @@ func (s *stand) twoAnswers(t *testing.T, key string, replayed ...bool) (ids []st
 	return ids
 }
 
-// A bug or a broken schema is no outage: the client is answered at once, by a 500 that names the log line and asks for no repeat,
-// and nothing is accepted.
+// A bug or a broken schema is no outage: the client is answered at once, by a
+// 500 that names the log line and asks for no repeat, and nothing is accepted.
 func TestUnknownErrorIsAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, break_, code string }{

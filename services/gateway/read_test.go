@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 func TestStepsAreTheAuditTrail(t *testing.T) {
@@ -24,9 +27,9 @@ func TestStepsAreTheAuditTrail(t *testing.T) {
 	path := "/v1/responses/" + id + "/steps"
 	same(t, "trail of a queued request", s.call("GET", path, "").body, `{"object":"list","data":[],"has_more":false}`+"\n")
 	row := s.claim()
-	after := s.commit(row, store.TurnCommit{
+	after := s.commit(row, run.TurnCommit{
 		Output: []byte(`{"items":[{"type":"function_call","call_id":"call_1","name":"echo","arguments":"{}"}],"usage":{},"origin":"0123456789abcdef","own":{"0":{"secret":1}}}`), InputTokens: 3, OutputTokens: 4, Took: 1500 * time.Microsecond,
-		Steps: []store.NewStep{
+		Steps: []run.NewStep{
 			{Index: 1, Name: "echo", Pool: "default", CallID: "call_1", Input: []byte(`{"a":"<b>"}`), InputHash: []byte{1}},
 			{Index: 2, Name: "echo", Pool: "default", CallID: "call_2", Input: []byte(`{}`), InputHash: []byte{2}},
 		},
@@ -143,11 +146,12 @@ func TestEveryExchangeIsNumberedCountedAndLogged(t *testing.T) {
 func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	s := &server{log: zap.New(core), metrics: newMetrics(prometheus.NewRegistry())}
-	w := httptest.NewRecorder()
-	s.observe(func(*exchange, *http.Request) {
+	a := httpapi.New(httpapi.Options{Log: zap.New(core), Metrics: prometheus.NewRegistry(), Tasks: new(sync.WaitGroup)})
+	a.Add(httpapi.Routes{"/panic": {http.MethodGet: func(*httpapi.Exchange, *http.Request) error {
 		panic("the client's secret")
-	}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+	}}}, nil)
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/panic", nil))
 	r := reply{status: w.Code, body: w.Body.Bytes()}
 	if r.status != http.StatusInternalServerError || r.fault(t)["code"] != "server_error" {
 		t.Errorf("a panic was answered %d %s, want 500 server_error", r.status, r.body)

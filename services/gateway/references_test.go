@@ -6,16 +6,19 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/history"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 func TestItemReferences(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	done := s.concluded(`"input":[{"role":"user","content":"asked"},{"id":"msg_own","role":"user","content":"own"}]`, store.Incomplete, strings.Replace(call, "fc_1", "fc_ID", 1))
+	done := s.concluded(`"input":[{"role":"user","content":"asked"},{"id":"msg_own","role":"user","content":"own"}]`, run.Incomplete, strings.Replace(call, "fc_1", "fc_ID", 1))
 	digits := strings.TrimPrefix(done, idPrefix)
 	said, asked := "fc_"+digits+"00010000", "msg_"+digits+"_in0000"
-	other := s.concluded(`"input":"x"`, store.Completed, strings.Replace(call, "fc_1", "fc_ID", 1))
+	other := s.concluded(`"input":"x"`, run.Completed, strings.Replace(call, "fc_1", "fc_ID", 1))
 	answered := "fc_" + strings.TrimPrefix(other, idPrefix) + "00010000"
 	// The ids of outputs hold the response's own, which is known only now.
 	const rename = `UPDATE bodies SET data = convert_to(replace(convert_from(data, 'UTF8'), 'fc_ID', '%s'), 'UTF8')
@@ -24,7 +27,7 @@ func TestItemReferences(t *testing.T) {
 	s.move(other, fmt.Sprintf(rename, answered))
 	running := s.background()
 	s.claim()
-	gone := s.concluded(`"input":"x"`, store.Completed, "")
+	gone := s.concluded(`"input":"x"`, run.Completed, "")
 	if r := s.call("DELETE", "/v1/responses/"+gone, ""); r.status != http.StatusOK {
 		t.Fatalf("DELETE answered %d", r.status)
 	}
@@ -50,8 +53,8 @@ func TestItemReferences(t *testing.T) {
 	} {
 		id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+tt.input+`],"user":"u"}`))
 		row := s.claim()
-		a, err := s.store.Answer(t.Context(), defaultTenant, row.ID)
-		if err != nil || publicID(row.ID) != id {
+		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		if err != nil || run.ResponseID.Format(row.ID) != id {
 			t.Fatalf("%s: %v, %v", tt.name, row, err)
 		}
 		same(t, tt.name, a.Body, `{"model":"m","background":true,"input":[`+tt.want+`],"user":"u"}`)
@@ -76,7 +79,7 @@ func TestItemReferences(t *testing.T) {
 		f := r.fault(t)
 		shown := strings.ReplaceAll(tt.id, `\u0000`, "\x00")
 		want := fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false. "+
-			"Try again with `store` set to true, or remove this item from your input.", excerpt(shown))
+			"Try again with `store` set to true, or remove this item from your input.", httpapi.Excerpt(shown))
 		if r.status != http.StatusNotFound || f["message"] != want || f["param"] != "input" || f["code"] != nil {
 			t.Errorf("%s: answered %d %.300s, want 404", tt.name, r.status, r.body)
 		}
@@ -89,11 +92,11 @@ func TestReferencesThatAreRefused(t *testing.T) {
 	long := strings.Repeat("x", 15_000)
 	var ids []string
 	for range 6 {
-		id := s.concluded(`"input":[{"role":"user","content":"`+long+`"}]`, store.Completed, call)
+		id := s.concluded(`"input":[{"role":"user","content":"`+long+`"}]`, run.Completed, call)
 		ids = append(ids, `{"id":"msg_`+strings.TrimPrefix(id, idPrefix)+`_in0000"}`)
 	}
 	var many []string
-	for i := range maxReferences + 1 {
+	for i := range history.MaxReferences + 1 {
 		many = append(many, fmt.Sprintf(`{"id":"msg_%d"}`, i))
 	}
 	asks := s.conversation()

@@ -13,19 +13,24 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/internal/apikey"
 )
 
 const (
-	// socketLife is how long a WebSocket lives, by the specification. A response in flight is told to its end.
+	// socketLife is how long a WebSocket lives, by the specification. A
+	// response in flight is told to its end.
 	socketLife = time.Hour
 	// socketIdle is how long one may be without a request.
 	socketIdle = 15 * time.Minute
 )
 
-// socket is the WebSocket of one client: requests in, events out, one response at a time on each lane.
+// socket is the WebSocket of one client: requests in, events out, one response
+// at a time on each lane.
 type socket struct {
 	server   *server
-	x        *exchange
+	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
 	patience time.Duration           // for one write
@@ -36,7 +41,7 @@ type socket struct {
 }
 
 // listOrUpgrade is GET /v1/responses.
-func (s *server) listOrUpgrade(x *exchange, r *http.Request) error {
+func (s *server) listOrUpgrade(x *httpapi.Exchange, r *http.Request) error {
 	if asksFor(r.Header, "Upgrade", "websocket") {
 		return s.upgrade(x, r)
 	}
@@ -44,15 +49,15 @@ func (s *server) listOrUpgrade(x *exchange, r *http.Request) error {
 }
 
 // upgrade opens the WebSocket mode of POST /v1/responses.
-func (s *server) upgrade(x *exchange, r *http.Request) error {
-	if !x.who.may(http.MethodPost) {
-		return forbidden(x, r)
+func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
+	if !x.Who.May(http.MethodPost) {
+		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
 	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Sec-WebSocket-Key") == "" {
 		x.Header().Set("Sec-WebSocket-Version", "13")
 		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
 	}
-	if err := s.checkOrigin(r); err != nil {
+	if err := s.api.CheckOrigin(r); err != nil {
 		return err
 	}
 	s.sockets.Add(1) // before the connection is out of the HTTP server's sight
@@ -62,7 +67,7 @@ func (s *server) upgrade(x *exchange, r *http.Request) error {
 		CompressionMode:    websocket.CompressionNoContextTakeover,
 	})
 	if err != nil { // Accept has answered
-		x.err = err
+		x.Err = err
 		return nil
 	}
 	conn.SetReadLimit(s.cfg.MaxBody)
@@ -105,8 +110,9 @@ type ended struct {
 	err  error
 }
 
-// schedule begins turns until the connection is to be ended, and returns how. When its time is up, or the server's, no turn is begun
-// any more, and those that were go on to their ends; ctx sees to it that they have one.
+// schedule begins turns until the connection is to be ended, and returns how.
+// When its time is up, or the server's, no turn is begun any more, and those
+// that were go on to their ends; ctx sees to it that they have one.
 func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
 	life := time.NewTimer(k.server.socketLife)
 	defer life.Stop()
@@ -165,16 +171,17 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// read takes messages in until the client hangs up. It never waits for a response, or it would not see that.
+// read takes messages in until the client hangs up. It never waits for a
+// response, or it would not see that.
 func (k *socket) read(ctx context.Context) error {
 	for {
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
-			return errHungUp
+			return httpapi.ErrHungUp
 		}
 		if typ != websocket.MessageText {
 			k.close(websocket.StatusUnsupportedData, "messages are text")
-			return errHungUp
+			return httpapi.ErrHungUp
 		}
 		a := arrival{size: int64(len(message))}
 		a.Message, a.fault = responses.ReadMessage(message)
@@ -186,8 +193,9 @@ func (k *socket) read(ctx context.Context) error {
 	}
 }
 
-// ping keeps what lies between us and the client from forgetting the connection. A client need not answer: those that read only
-// while they wait for a response are silent for as long as their tools run.
+// ping keeps what lies between us and the client from forgetting the
+// connection. A client need not answer: those that read only while they wait
+// for a response are silent for as long as their tools run.
 func (k *socket) ping(ctx context.Context) {
 	for process.Sleep(ctx, keepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepAlive) // given up, it may tear the connection
@@ -211,7 +219,8 @@ func (k *socket) overrun(context.Context) {
 
 func (k *socket) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }
 
-// leave ends a connection whose response could not be told to its end, or whose client has gone.
+// leave ends a connection whose response could not be told to its end, or whose
+// client has gone.
 func (k *socket) leave(ctx context.Context) {
 	if drained(ctx) {
 		k.goAway(ctx)

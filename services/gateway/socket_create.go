@@ -6,77 +6,69 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/history"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// socketTurn is a message of the client while it is answered. Turns of several lanes are at the same time.
+// socketTurn is a message of the client while it is answered. Turns of several
+// lanes are at the same time.
 type socketTurn struct {
 	*socket
 	arrival
 
-	x *exchange // its own, for what an exchange notes
+	x *httpapi.Exchange // its own, for what an exchange notes
 }
 
 func (k *socket) turn(a arrival) *socketTurn {
-	return &socketTurn{socket: k, arrival: a, x: &exchange{ResponseWriter: mute{}, id: k.x.id, route: k.x.route, who: k.x.who}}
+	return &socketTurn{socket: k, arrival: a, x: k.x.ForMessage()}
 }
 
-// mute stands where an HTTP answer would be written to: those of messages have no headers.
-type mute struct{}
-
-// Header implements http.ResponseWriter.
-func (mute) Header() http.Header { return make(http.Header) }
-
-// Write implements http.ResponseWriter.
-func (mute) Write(b []byte) (int, error) { return len(b), nil }
-
-// WriteHeader implements http.ResponseWriter.
-func (mute) WriteHeader(int) {}
-
-// run is handle, and makes an error of a panic, which would end the process from here.
+// run is handle, and makes an error of a panic, which would end the process
+// from here.
 func (t *socketTurn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicError(p)
-			t.server.log.Error("message not served", zap.String("delivery", t.x.id), zap.String("request_id", t.x.requestID), zap.Error(err))
+			err = httpapi.PanicError(p)
+			t.server.log.Error("message not served", zap.String("delivery", t.x.ID), zap.String("request_id", t.x.RequestID), zap.Error(err))
 		}
 	}()
 	return t.handle(ctx)
 }
 
-// handle answers the message and logs how. An error: the connection cannot go on.
+// handle answers the message and logs how. An error: the connection cannot go
+// on.
 func (t *socketTurn) handle(ctx context.Context) error {
 	began := time.Now()
 	err := t.create(ctx)
 	outcome := http.StatusOK
 	var sent error
 	switch {
-	case errors.Is(err, errHungUp):
-		outcome, sent = statusHungUp, err
+	case errors.Is(err, httpapi.ErrHungUp):
+		outcome, sent = httpapi.StatusHungUp, err
 	case err != nil:
 		t.forget()
-		f := faultOf(err)
+		f := httpapi.FaultOf(err)
 		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
-		zap.String("kind", "response.create"), zap.String("delivery", t.x.id), zap.String("outcome", strconv.Itoa(outcome)),
-		zap.String("request_id", t.x.requestID), zap.Duration("took", time.Since(began)),
+		zap.String("kind", "response.create"), zap.String("delivery", t.x.ID), zap.String("outcome", strconv.Itoa(outcome)),
+		zap.String("request_id", t.x.RequestID), zap.Duration("took", time.Since(began)),
 	}
 	switch {
 	case outcome >= http.StatusInternalServerError:
 		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
-	case outcome != http.StatusOK && outcome != statusHungUp:
-		f := faultOf(err)
-		fields = append(fields, zap.String("code", f.Code), zap.String("error", withoutQuotes(f.Message)))
+	case outcome != http.StatusOK && outcome != httpapi.StatusHungUp:
+		f := httpapi.FaultOf(err)
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", httpapi.WithoutQuotes(f.Message)))
 	}
 	log("message served", fields...)
 	return sent
@@ -85,12 +77,13 @@ func (t *socketTurn) handle(ctx context.Context) error {
 // forget is for what the message wanted to continue, and could not.
 func (t *socketTurn) forget() { t.memories.forget(t.Lane, t.Previous) }
 
-// create answers the message with the events of a response. An error that is not errHungUp is to be told instead of them.
+// create answers the message with the events of a response. An error that is
+// not errHungUp is to be told instead of them.
 func (t *socketTurn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
 	}
-	who, err := t.principal()
+	who, err := t.server.auth.CheckAgain(t.x, t.r)
 	if err != nil {
 		return err
 	}
@@ -101,14 +94,14 @@ func (t *socketTurn) create(ctx context.Context) error {
 	case c.Generate:
 		return t.respond(ctx, c, n)
 	case c.Conversation != "": // it would be in nobody's history
-		return unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
+		return httpapi.Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
 	}
 	return t.warmUp(c, n)
 }
 
-// understand makes a request of the message as create does of a body; one that continues what only this connection knows has all of it
-// as its input.
-func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.Create, store.NewRequest, error) {
+// understand makes a request of the message as create does of a body; one that
+// continues what only this connection knows has all of it as its input.
+func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
 	body, c, lane, err := s.resolve(ctx, who, t.Body)
@@ -119,10 +112,10 @@ func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.
 	if m := t.memories.find(c.PreviousResponseID); m != nil {
 		parent = m.base
 		if body, err = m.prepend(c, body, s.cfg.MaxBody); err == nil {
-			c, lane, err = s.understand(who, body)
+			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
-		parent, err = s.parent(ctx, who.tenant, c)
+		parent, err = s.history.Parent(ctx, who.Tenant, c)
 	}
 	if err != nil {
 		return nil, none, err
@@ -131,23 +124,8 @@ func (t *socketTurn) understand(ctx context.Context, who principal) (*responses.
 	if err != nil {
 		return nil, none, err
 	}
-	n.Tenant, n.Lane, n.Parent = who.tenant, lane, parent
+	n.Tenant, n.Lane, n.Parent = who.Tenant, lane, parent
 	return c, n, nil
-}
-
-// principal asks again who holds the key: it may have been revoked since.
-func (t *socketTurn) principal() (principal, error) {
-	_, key, _ := strings.Cut(t.r.Header.Get("Authorization"), " ")
-	who, err := t.server.principal(t.r, strings.TrimSpace(key))
-	switch {
-	case errors.Is(err, errKeyUnknown):
-		return principal{}, unauthorized(t.x, t.r, "Incorrect API key provided.")
-	case err != nil:
-		return principal{}, err
-	case !who.may(http.MethodPost):
-		return principal{}, forbidden(t.x, t.r)
-	}
-	return who, nil
 }
 
 // respond runs a request and sends its events.
@@ -156,33 +134,35 @@ func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.N
 	return t.server.stream(ctx, t.x, c, n, func() (sink, error) { return out, nil })
 }
 
-// remember keeps what a response that is not stored has said. One that is takes the place of what was kept.
+// remember keeps what a response that is not stored has said. One that is takes
+// the place of what was kept.
 func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
 	if c.Store {
 		t.memories.keep(t.Lane, nil)
 		return nil
 	}
-	output, err := outputOf(final)
+	output, err := history.OutputItems(final)
 	if err != nil {
 		return err
 	}
-	open, err := openCalls(final)
+	open, err := history.OpenCalls(final)
 	if err != nil {
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: publicID(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
 
-// warmUp answers a request that asks for nothing but to be continued. No row is made of it: only this connection knows its id.
+// warmUp answers a request that asks for nothing but to be continued. No row is
+// made of it: only this connection knows its id.
 func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: publicID(n.ID), Request: c, Status: responses.Completed, CreatedAt: dispatch.CreatedAt(n.ID), CompletedAt: time.Now(),
+		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},
 	}
-	events := append(livestream.Opening(n.ID, c), livestream.Terminal(responses.Completed, r.JSON()))
+	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
 	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {

@@ -15,15 +15,18 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// socketEvents is the sink of one response: each event is one message. The end of a response is its last event.
+// socketEvents is the sink of one response: each event is one message. The end
+// of a response is its last event.
 type socketEvents struct {
 	*socketTurn
 	remember func(final []byte) error // what the connection has to know of a response that can be continued
 }
 
-// event sends an event. What comes of its end is settled before: the client may go on, on any lane, as soon as it has it.
+// event sends an event. What comes of its end is settled before: the client may
+// go on, on any lane, as soon as it has it.
 func (o *socketEvents) event(e event.Event, place int) error {
 	message := e.AppendJSON(nil, place)
 	switch e.Type {
@@ -43,7 +46,7 @@ func (o *socketEvents) settle(message []byte) {
 	}
 	if err != nil { // ours are read everywhere else, too
 		o.forget()
-		o.server.log.Error("answer not read", zap.String("request_id", o.x.requestID), zap.Error(err))
+		o.server.log.Error("answer not read", zap.String("request_id", o.x.RequestID), zap.Error(err))
 	}
 }
 
@@ -62,11 +65,12 @@ func (o *socketEvents) cut() {}
 
 // refuse sends an error, with what HTTP has in the head of a refusal.
 func (t *socketTurn) refuse(f *fault.Error) error {
-	return t.write(errorMessage(f, t.x.quota, retryHeaders(f)))
+	return t.write(errorMessage(f, t.x.Quota, httpapi.RetryHeaders(f)))
 }
 
-// errorMessage is an error in the form that it has over a WebSocket, where each has a code. Headers are in two places: OpenAI's SDKs
-// know them in the error, Codex beside it.
+// errorMessage is an error in the form that it has over a WebSocket, where each
+// has a code. Headers are in two places: OpenAI's SDKs know them in the error,
+// Codex beside it.
 func errorMessage(f *fault.Error, headers ...http.Header) []byte {
 	told := *f
 	told.Code = cmp.Or(f.Code, f.Type)
@@ -77,7 +81,8 @@ func errorMessage(f *fault.Error, headers ...http.Header) []byte {
 	return append(b, '}')
 }
 
-// headersMember is what follows the other members of an object that has headers; nil where there are none.
+// headersMember is what follows the other members of an object that has
+// headers; nil where there are none.
 func headersMember(all []http.Header) []byte {
 	told := map[string]string{}
 	for _, h := range all {
@@ -100,14 +105,16 @@ func (t *socketTurn) write(message []byte) error {
 	return t.socket.write(message)
 }
 
-// write sends one message. errHungUp: nobody reads it. Where the client does not read in time, that ends the connection for all lanes, whose
-// responses it can resume.
+// write sends one message. errHungUp: nobody reads it. Where the client does
+// not read in time, that ends the connection for all lanes, whose responses it
+// can resume.
 func (k *socket) write(message []byte) error {
-	// Of its own: the reader's end closes the connection, and that ends a write.
+	// Of its own: the reader's end closes the connection, and that ends a
+	// write.
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.patience, func() {
-		k.end(fmt.Errorf("%w: %w", errHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()
@@ -116,7 +123,7 @@ func (k *socket) write(message []byte) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", errHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }

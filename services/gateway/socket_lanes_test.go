@@ -11,8 +11,10 @@ import (
 	"github.com/coder/websocket"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // laneEvent is what tests look at in a message.
@@ -43,11 +45,11 @@ func inLane(message, lane string) string {
 	return fmt.Sprintf(`%s,"stream_id":%q}`, strings.TrimSuffix(message, "}"), lane)
 }
 
-// cancelled ends a response that nobody works at.
+// cancelled ends a response that no worker runs.
 func (s *stand) cancelled(public string) {
 	s.tb.Helper()
 	id := s.lookPublic(public).ID
-	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: defaultTenant, Status: store.Cancelled})
+	err := s.store.Settle(s.tb.Context(), store.Settlement{ID: id, Tenant: auth.DefaultTenant, Status: run.Cancelled})
 	if err == nil {
 		err = s.store.Finish(s.tb.Context(), id)
 	}
@@ -66,7 +68,8 @@ func created(tb testing.TB, conn *websocket.Conn) laneEvent {
 	}
 }
 
-// As many responses as may be are in flight; the others begin, in their order, when one ends.
+// As many responses as may be are in flight; the others begin, in their order,
+// when one ends.
 func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -95,7 +98,8 @@ func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	}
 }
 
-// A name too many is refused by its name, and the other lanes go on; a name that is none is refused without one.
+// A name too many is refused by its name, and the other lanes go on; a name
+// that is malformed is refused without one.
 func TestNamesOfLanes(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -132,7 +136,8 @@ func TestNamesOfLanes(t *testing.T) {
 	}
 }
 
-// When the time of a WebSocket is up nothing more begins, and what is in flight is told to its end before the client is told.
+// After the lifetime of a WebSocket no response begins on it. Those in flight
+// are sent to their end before the connection is closed.
 func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.SocketLife = time.Second })
@@ -164,7 +169,8 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	closed(t, conn, websocket.StatusNormalClosure)
 }
 
-// A drain begins nothing that waits, and leaves what is in flight the grace, on every lane.
+// A drain begins nothing that waits, and leaves what is in flight the grace, on
+// every lane.
 func TestADrainOfLanes(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = 5 * time.Second })
@@ -201,6 +207,6 @@ func TestAHangUpOfLanes(t *testing.T) {
 	}
 	_ = conn.CloseNow()
 	for _, id := range ids {
-		eventually(t, "the cancel of "+id, func() bool { return s.lookPublic(id).Status == store.Cancelled })
+		eventually(t, "the cancel of "+id, func() bool { return s.lookPublic(id).Status == run.Cancelled })
 	}
 }

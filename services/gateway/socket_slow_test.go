@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// A client that does not read has not hung up: what is told to it, on whichever lane, can be resumed.
+// A client that does not read has not hung up: it can resume what was sent to
+// it, on every stream of the WebSocket.
 func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	type result struct{ wrote, read, cause error }
@@ -27,7 +30,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 		ctx, end := context.WithCancelCause(r.Context())
 		k.end = end
 		gone := make(chan error, 1)
-		go func() { gone <- k.read(ctx); k.end(errHungUp) }()
+		go func() { gone <- k.read(ctx); k.end(httpapi.ErrHungUp) }()
 		var got result
 		for got.wrote == nil {
 			got.wrote = k.write(make([]byte, 1<<20))
@@ -50,7 +53,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	select {
 	case got := <-results:
 		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all lanes": got.cause} {
-			if !errors.Is(err, errSlow) || !errors.Is(err, errHungUp) {
+			if !errors.Is(err, errSlow) || !errors.Is(err, httpapi.ErrHungUp) {
 				t.Errorf("%s is %v, want one of a client that reads too slowly", what, err)
 			}
 		}

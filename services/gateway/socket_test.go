@@ -16,7 +16,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -40,7 +42,8 @@ func (s *stand) dial(key string) *websocket.Conn {
 	return conn
 }
 
-// say sends a message and, where want is not empty, reads one that has to contain it.
+// say sends a message and, where want is not empty, reads one that has to
+// contain it.
 func say(tb testing.TB, conn *websocket.Conn, message, want string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
@@ -196,10 +199,11 @@ func TestAHistoryThatIsTooLong(t *testing.T) {
 	if err = errors.Join(err, json.Unmarshal(completed, &e)); err != nil {
 		t.Fatal(err)
 	}
-	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), previousTooLong)
+	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), run.CodePreviousTooLong)
 }
 
-// A drain closes WebSockets that are idle at once; one with a response in flight when that has ended, or the grace.
+// A drain closes WebSockets that are idle at once; one with a response in
+// flight when that has ended, or the grace.
 func TestADrainOfWebSockets(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = time.Second })
@@ -219,7 +223,7 @@ func TestADrainOfWebSockets(t *testing.T) {
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &exchange{id: "x"}}
+	broken := &socket{server: &server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

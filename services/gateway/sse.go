@@ -9,25 +9,28 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 const (
-	// streamWrite is how long a client may take to read what fills its connection before it is dropped; it can resume.
+	// streamWrite is how long a client may take to read what fills its
+	// connection before it is dropped; it can resume.
 	streamWrite = 30 * time.Second
 	// keepAlive is the longest silence of a stream.
 	keepAlive = 15 * time.Second
 )
 
-// sse writes server-sent events, each frame in one write: there are clients that drop a frame which arrives in pieces.
+// sse writes server-sent events, each frame in one write: there are clients
+// that drop a frame which arrives in pieces.
 type sse struct {
-	x     *exchange
+	x     *httpapi.Exchange
 	conn  *http.ResponseController
 	buf   []byte
 	wrote time.Time
 }
 
 // openSSE sends the head of a stream.
-func openSSE(x *exchange) (*sse, error) {
+func openSSE(x *httpapi.Exchange) (*sse, error) {
 	h := x.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
@@ -49,7 +52,8 @@ func (s *sse) fail(why *fault.Error, place int) error { return s.event(event.Err
 // done sends the end of the stream.
 func (s *sse) done() error { return s.write([]byte(event.Done)) }
 
-// keep sends a comment if the silence would be too long by the time that it is called again: whoever follows calls it once a silence.
+// keep sends a comment if the silence would be too long by the time that it is
+// called again: whoever follows calls it once a silence.
 func (s *sse) keep() error {
 	if time.Since(s.wrote) < keepAlive-silence {
 		return nil
@@ -61,7 +65,7 @@ func (s *sse) keep() error {
 func (s *sse) write(frame []byte) error {
 	s.wrote = time.Now()
 	if err := s.conn.SetWriteDeadline(s.wrote.Add(streamWrite)); err != nil {
-		return errHungUp
+		return httpapi.ErrHungUp
 	}
 	if _, err := s.x.Write(frame); err != nil {
 		return gone(err)
@@ -77,15 +81,16 @@ func gone(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%w: %w", errHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }
 
 // errSlow is of a client that did not read in time.
 var errSlow = errors.New("the client reads too slowly")
 
-// cut ends the connection so that the client sees that the stream is not at its end.
+// cut ends the connection so that the client sees that the stream is not at its
+// end.
 func (s *sse) cut() {
 	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // what is left, the end of the body too, cannot be sent any more
 }

@@ -4,24 +4,26 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // stepTime is RFC 3339 in UTC with milliseconds.
 const stepTime = "2006-01-02T15:04:05.000Z07:00"
 
-// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1 and up are the calls it asked for. Of a tool, input and
-// output are text: its arguments and what the model saw of its result; bytes that are not text, and U+0000, are shown as U+FFFD.
-// Of a model they are lists of items: what it was shown and what it said. Nulls: not yet, not for this kind, or not kept.
+// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1
+// and up are the calls it asked for. Of a tool, input and output are text: its
+// arguments and what the model saw of its result; bytes that are not text, and
+// U+0000, are shown as U+FFFD. Of a model they are lists of items: what it was
+// shown and what it said. Nulls: not yet, not for this kind, or not kept.
 type stepObject struct {
 	Object     string           `json:"object"`
 	Turn       int              `json:"turn"`
@@ -38,7 +40,8 @@ type stepObject struct {
 	Input      any              `json:"input"`
 	Output     any              `json:"output"`
 	Error      *json.RawMessage `json:"error"` // of the last attempt that failed
-	// InputNotice says what is missing in a model's input, and why; null: nothing.
+	// InputNotice says what is missing in a model's input, and why; null:
+	// nothing.
 	InputNotice *string `json:"input_notice"`
 }
 
@@ -48,17 +51,10 @@ type stepUsage struct {
 	TotalTokens  int64 `json:"total_tokens"`
 }
 
-// list is the envelope of every list of the API.
-type list[T any] struct {
-	Object  string `json:"object"`
-	Data    []T    `json:"data"`
-	HasMore bool   `json:"has_more"`
-}
-
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
-func (s *server) steps(x *exchange, r *http.Request) error {
+func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
-	id, ok := parseID(public)
+	id, ok := run.ResponseID.Parse(public)
 	if !ok {
 		return notFound(public)
 	}
@@ -66,11 +62,11 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x.requestID = dispatch.BusID(id)
-	ctx, cancel := patient(r.Context())
+	x.RequestID = run.Hex(id)
+	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := within(ctx, &s.tasks, func(ctx context.Context) ([]store.Step, error) {
-		return s.store.Steps(ctx, x.who.tenant, id)
+	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
+		return s.store.Steps(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		_, err = s.find(x, r)
@@ -80,25 +76,25 @@ func (s *server) steps(x *exchange, r *http.Request) error {
 	}
 	shown := trail(steps, "response.step")
 	if len(steps) > 0 {
-		if err := s.showInputs(ctx, x.who.tenant, id, steps, shown.Data, turn); err != nil {
+		if err := s.showInputs(ctx, x.Who.Tenant, id, steps, shown.Data, turn); err != nil {
 			return err
 		}
 	}
 	if turn > 0 {
 		shown.Data = slices.DeleteFunc(shown.Data, func(o stepObject) bool { return o.Turn != turn })
 	}
-	return s.sendJSON(x, shown)
+	return x.SendJSON(shown)
 }
 
-func trail(steps []store.Step, object string) list[stepObject] {
-	all := list[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+func trail(steps []run.Step, object string) httpapi.List[stepObject] {
+	all := httpapi.List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
 	for i, step := range steps {
 		all.Data[i] = describe(step, object)
 	}
 	return all
 }
 
-func describe(s store.Step, object string) stepObject {
+func describe(s run.Step, object string) stepObject {
 	o := stepObject{
 		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: string(s.State), Attempt: s.Attempt,
 		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
@@ -115,7 +111,7 @@ func describe(s store.Step, object string) stepObject {
 		at, took := s.FinishedAt.UTC().Format(stepTime), float64(s.Took)/float64(time.Millisecond)
 		o.FinishedAt, o.TookMS = &at, &took
 	}
-	if s.Kind == modelStep && s.State == store.StepDone {
+	if s.Kind == modelStep && s.State == run.StepDone {
 		u := responses.Usage{InputTokens: s.InputTokens, OutputTokens: s.OutputTokens}
 		o.Usage = &stepUsage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, TotalTokens: u.Total()}
 	}
@@ -125,7 +121,8 @@ func describe(s store.Step, object string) stepObject {
 // modelStep is the kind of a step that is a turn's model call.
 const modelStep = "model"
 
-// said is the items of a model's answer, without what is kept beside them for its upstream.
+// said is the items of a model's answer, without what is kept beside them for
+// its upstream.
 func said(output []byte) any {
 	if output == nil {
 		return nil
@@ -163,15 +160,4 @@ func jsonOrText(b []byte) *json.RawMessage {
 		raw = quoted
 	}
 	return &raw
-}
-
-func (s *server) sendJSON(x *exchange, value any) error {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // people read this
-	if err := enc.Encode(value); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	s.send(x, http.StatusOK, out.Bytes())
-	return nil
 }

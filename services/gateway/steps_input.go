@@ -13,9 +13,12 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/audit"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -35,7 +38,7 @@ func readTurn(q url.Values) (int, error) {
 	turn, err := strconv.Atoi(q.Get("turn"))
 	if err != nil || turn < 1 {
 		return 0, fault.Invalid("turn", "invalid_value",
-			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", excerpt(q.Get("turn"))))
+			fmt.Sprintf("Invalid 'turn': '%s'. Expected an integer from 1 on.", httpapi.Excerpt(q.Get("turn"))))
 	}
 	return turn, nil
 }
@@ -43,11 +46,11 @@ func readTurn(q url.Values) (int, error) {
 // showInputs writes what each model call was shown into the trail. It is made
 // of what is stored: see package audit.
 func (s *server) showInputs(
-	ctx context.Context, tenant string, id uuid.UUID, steps []store.Step, shown []stepObject, turn int,
+	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []stepObject, turn int,
 ) error {
-	body, err := within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-		return notFound(publicID(id))
+		return notFound(run.ResponseID.Format(id))
 	}
 	if err != nil {
 		return err
@@ -59,7 +62,7 @@ func (s *server) showInputs(
 	earlier, gap := s.continued(ctx, tenant, id, c)
 	c.Input = item.StoredInput(id, c.Input) // as input_items shows them
 	run := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
-		content, err := s.seals.Open(tenant, it.Encrypted())
+		content, err := s.rules.Seals.Open(tenant, it.Encrypted())
 		return err == nil && content.Whole
 	}}
 	inputs, err := run.Inputs(inputLimit(steps, turn))
@@ -82,7 +85,7 @@ func (s *server) showInputs(
 }
 
 // inputLimit is what each model's input may have.
-func inputLimit(steps []store.Step, turn int) int {
+func inputLimit(steps []run.Step, turn int) int {
 	if turn > 0 {
 		return turnInput
 	}
@@ -121,9 +124,9 @@ func (s *server) continued(
 	var err, unreadable error
 	switch {
 	case c.PreviousResponseID != "":
-		parent, _ := parseID(c.PreviousResponseID)
-		var line []store.Chain
-		line, err = within(ctx, &s.tasks, func(ctx context.Context) ([]store.Chain, error) {
+		parent, _ := run.ResponseID.Parse(c.PreviousResponseID)
+		var line []run.Chain
+		line, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
 		})
 		earlier, unreadable = transcript.Ancestors(line)
@@ -131,9 +134,9 @@ func (s *server) continued(
 			earlier[i].Input = item.StoredInput(line[i].ID, earlier[i].Input)
 		}
 	case c.Conversation != "":
-		conversation, _ := parseConversationID(c.Conversation)
+		conversation, _ := run.ConversationID.Parse(c.Conversation)
 		var items [][]byte
-		items, err = within(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
+		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 // shown is the model's input of a step in the trail, as text, and the notice
@@ -41,16 +43,16 @@ func TestTheTrailShowsWhatAContinuationContinues(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	first := s.background()
-	s.commit(s.claim(), store.TurnCommit{Outcome: store.Completed, Output: record("hello")})
+	s.commit(s.claim(), run.TurnCommit{Outcome: run.Completed, Output: record("hello")})
 	row := s.lookPublic(first)
 	if err := s.store.Settle(t.Context(), store.Settlement{
-		ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
+		ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{"output":[]}`), AfterWork: true,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	second := createdID(t, s.call("POST", "/v1/responses",
 		`{"model":"m","input":"more","instructions":"Be kind.","background":true,"previous_response_id":"`+first+`"}`))
-	s.commit(s.claim(), store.TurnCommit{Outcome: store.Completed, Output: record("bye")})
+	s.commit(s.claim(), run.TurnCommit{Outcome: run.Completed, Output: record("bye")})
 	if got, notice := s.shown(second, "", 0); got != "Be kind. hi hello more" || notice != "" {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}
@@ -70,13 +72,13 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	conversation := s.conversation("msg_a")
 	ask := func(text, id string) string {
 		row := s.speaks(conversation, `"input":[{"role":"user","id":"msg_`+id+`","content":"`+text+`"}]`)
-		public := publicID(row.ID)
+		public := run.ResponseID.Format(row.ID)
 		item := func(id, role, kind, text string) store.NewItem {
 			return store.NewItem{ID: id, Data: []byte(`{"type":"message","id":"` + id + `","role":"` + role + `","content":[{"type":"` + kind + `","text":"` + text + `"}]}`)}
 		}
-		s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: record("re " + text)})
+		s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: record("re " + text)})
 		if err := s.store.Settle(t.Context(), store.Settlement{
-			ID: row.ID, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{"output":[]}`),
+			ID: row.ID, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{"output":[]}`),
 			Items: []store.NewItem{
 				item("msg_"+id, "user", "input_text", text), item("msg_"+strings.TrimPrefix(public, "resp_")+"00010000", "assistant", "output_text", "re "+text),
 			},
@@ -99,7 +101,7 @@ func TestTheTrailOfOneTurnShowsMore(t *testing.T) {
 	large := strings.Repeat("x", stepInput)
 	id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[{"role":"user","content":"`+large+`"},{"role":"user","content":[{"type":"input_text","text":"last"}]}]}`))
 	row := s.claim()
-	s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: record("done")})
+	s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: record("done")})
 	if got, notice := s.shown(id, "", 0); got != "last" || !strings.HasPrefix(notice, "1 items are left out for their size.") || !strings.Contains(notice, "?turn=1") {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}
@@ -120,7 +122,7 @@ func TestATurnThatCannotBeReadLeavesTheTrailReadable(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := s.background()
-	s.commit(s.claim(), store.TurnCommit{Outcome: store.Completed, Output: []byte(`not a record`)})
+	s.commit(s.claim(), run.TurnCommit{Outcome: run.Completed, Output: []byte(`not a record`)})
 	if got, notice := s.shown(id, "", 0); got != "none" || !strings.Contains(notice, "cannot be read") {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}

@@ -14,17 +14,20 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
-// stream accepts a request and sends its events to what open opens. An error that is not errHungUp was before the request was
-// accepted, and is for the caller to tell; from then on the stream tells it.
+// stream accepts a request and sends its events to what open opens. An error
+// that is not errHungUp was before the request was accepted, and is for the
+// caller to tell; from then on the stream tells it.
 func (s *server) stream(
-	ctx context.Context, x *exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
+	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
 ) error {
-	reader, err := s.bus.ReadLive(dispatch.BusID(n.ID)) // before the row is there: nothing of it can be missed
+	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
 	if err != nil {
 		return err
 	}
@@ -33,13 +36,13 @@ func (s *server) stream(
 	if err != nil {
 		return err
 	}
-	s.dispatch(ctx, row)
+	s.gate.Dispatch(ctx, row)
 	out, err := open()
 	if err != nil {
 		return s.left(ctx, n, err)
 	}
 	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, padding: paddingOf(n.ID, c), after: -1}
-	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+wait.Slack, errLate)
 	defer cancel()
 	if err := f.follow(ctx); err != nil {
 		out.cut()
@@ -54,15 +57,16 @@ func (s *server) left(ctx context.Context, n store.NewRequest, err error) error 
 	case n.Background || n.Once.Key != "": // whoever has the key may come again
 	case !n.Unstored && (drained(ctx) || errors.Is(err, errSlow)): // we have left the client: it can resume
 	default:
-		s.hangUp(n.Tenant, n.ID)
+		s.canceller.HangUp(n.Tenant, n.ID)
 	}
-	return errHungUp
+	return httpapi.ErrHungUp
 }
 
 var errLate = errors.New("the response has not ended long after its deadline")
 
-// resume is GET /v1/responses/{id}?stream=true: the events from the first on, or from the one behind starting_after.
-func (s *server) resume(x *exchange, r *http.Request, a *store.Answer) error {
+// resume is GET /v1/responses/{id}?stream=true: the events from the first on,
+// or from the one behind starting_after.
+func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -79,8 +83,8 @@ func (s *server) resume(x *exchange, r *http.Request, a *store.Answer) error {
 	return s.replay(x, r, a, c, after)
 }
 
-// paddingOf is the padding of a request's deltas; nil where it wants none. It does unless it says that it does not, as the
-// specification has it.
+// paddingOf is the padding of a request's deltas; nil where it wants none. It
+// does unless it says that it does not, as the specification has it.
 func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
 	if c.IncludeObfuscation != nil && !*c.IncludeObfuscation {
 		return nil
@@ -101,11 +105,12 @@ func obfuscates(q url.Values) (*bool, error) {
 	return &pads, nil
 }
 
-// replay sends the events of a response that has a row, from the one behind after on.
-func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
+// replay sends the events of a response that has a row, from the one behind
+// after on.
+func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
-		if f.reader, err = s.bus.ReadLive(dispatch.BusID(a.ID)); err != nil {
+		if f.reader, err = s.bus.ReadLive(run.Hex(a.ID)); err != nil {
 			return err
 		}
 		defer f.reader.Close()
@@ -116,7 +121,7 @@ func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *respon
 		return err
 	}
 	f.out = out
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+slack, errLate)
+	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+wait.Slack, errLate)
 	defer cancel()
 	if a.Status.Terminal() && !a.Live {
 		err = f.archived(ctx, a)
@@ -125,7 +130,7 @@ func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *respon
 	}
 	if err != nil {
 		f.out.cut()
-		return errHungUp
+		return httpapi.ErrHungUp
 	}
 	return nil
 }
@@ -134,10 +139,10 @@ func (s *server) replay(x *exchange, r *http.Request, a *store.Answer, c *respon
 func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
-		ctx, cancel := patient(ctx)
+		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = within(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +154,8 @@ func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create,
 	return c, nil
 }
 
-// startingAfter reads the number of the last event that a client has; -1: it has none.
+// startingAfter reads the number of the last event that a client has; -1: it
+// has none.
 func startingAfter(q url.Values) (int, error) {
 	text := q.Get("starting_after")
 	if text == "" {
@@ -159,7 +165,7 @@ func startingAfter(q url.Values) (int, error) {
 	switch {
 	case err != nil:
 		return 0, fault.Invalid("starting_after", "invalid_type", fmt.Sprintf(
-			"Invalid type for 'starting_after': expected an integer, but got '%s' instead.", excerpt(text)))
+			"Invalid type for 'starting_after': expected an integer, but got '%s' instead.", httpapi.Excerpt(text)))
 	case n < 0:
 		return 0, fault.Invalid("starting_after", "integer_below_min_value", fmt.Sprintf(
 			"Invalid 'starting_after': integer below minimum value. Expected a value >= 0, but got %d instead.", n))
@@ -170,8 +176,9 @@ func startingAfter(q url.Values) (int, error) {
 // maxAsk bounds the body of a GET that is looked at.
 const maxAsk = 1 << 10
 
-// wantsStream reads the stream parameter: from the query or, without one there, from a small JSON body, where openai-go puts it.
-func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
+// wantsStream reads the stream parameter: from the query or, without one there,
+// from a small JSON body, where openai-go puts it.
+func (s *server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
 	text := r.URL.Query().Get("stream")
 	switch {
 	case text != "":
@@ -183,7 +190,7 @@ func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
 	case r.ContentLength <= 0, r.ContentLength > maxAsk:
 		return false, nil
 	}
-	body, err := s.readBody(x, r)
+	body, err := x.ReadBody(r)
 	if err != nil {
 		return false, err
 	}
@@ -196,20 +203,5 @@ func (s *server) wantsStream(x *exchange, r *http.Request) (bool, error) {
 
 func notBoolean(param, text string) *fault.Error {
 	return fault.Invalid(param, "invalid_type", fmt.Sprintf(
-		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, excerpt(text)))
-}
-
-// outputOf reads the items of a final object.
-func outputOf(final []byte) ([]item.Item, error) {
-	var object struct {
-		Output json.RawMessage `json:"output"`
-	}
-	if err := json.Unmarshal(final, &object); err != nil {
-		return nil, err
-	}
-	output, f := item.List(object.Output, "output")
-	if f != nil {
-		return nil, f
-	}
-	return output, nil
+		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, httpapi.Excerpt(text)))
 }

@@ -8,14 +8,15 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// A stream that cannot be whole any more says so, in the words of both dialects, and is over; its response is not.
+// A stream that cannot be whole any more says so, in the words of both
+// dialects, and is over; its response is not.
 func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(cfg *Config) { cfg.PollInterval = 20e6 })
@@ -36,7 +37,7 @@ func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 	row := s.claim()
 	say := func(number uint32, frames ...*stepv1.LiveFrame) {
 		s.bus.Announce(bus.Live(&stepv1.LiveFrames{
-			RequestId: dispatch.BusID(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: number, Frames: frames,
+			RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: number, Frames: frames,
 		}))
 	}
 	say(1, livestream.Snapshot(event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))))
@@ -56,7 +57,7 @@ func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 	if err := json.Unmarshal(frames[3].Data, &e); err != nil || e.Sequence != 3 || e.Code != "stream_lost" || e.Error.Code != e.Code || e.Message == "" || e.Error.Message != e.Message {
 		t.Errorf("the error is %s", frames[3].Data)
 	}
-	if got := s.call(http.MethodGet, "/v1/responses/resp_"+dispatch.BusID(row.ID), "").object(t)["status"]; got != "in_progress" {
+	if got := s.call(http.MethodGet, "/v1/responses/resp_"+run.Hex(row.ID), "").object(t)["status"]; got != "in_progress" {
 		t.Errorf("the response is %v, want it in progress", got)
 	}
 }

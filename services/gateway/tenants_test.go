@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
 const registryText = `
@@ -71,7 +73,8 @@ func TestTenantsAreReadAgain(t *testing.T) {
 	wantRefused(t, "a model that the tenant lost", r, http.StatusNotFound, "model_not_found")
 }
 
-// What a tenant uses while its tokens are not limited is not held against it when they are again.
+// What a tenant uses while its tokens are not limited is not held against it
+// when they are again.
 func TestTokensOfALimitThatIsGoneAreForgotten(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "registry.yaml")
@@ -82,9 +85,9 @@ func TestTokensOfALimitThatIsGoneAreForgotten(t *testing.T) {
 		t.Helper()
 		createdID(t, s.call("POST", "/v1/responses", background))
 		row := s.claim()
-		s.commit(row, store.TurnCommit{Outcome: store.Completed, Output: []byte(`[]`), InputTokens: 600})
+		s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: []byte(`[]`), InputTokens: 600})
 		err := s.store.Settle(t.Context(), store.Settlement{
-			ID: row.ID, Tenant: defaultTenant, Epoch: row.Epoch, Status: store.Completed, Answer: []byte(`{}`), AfterWork: true,
+			ID: row.ID, Tenant: auth.DefaultTenant, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{}`), AfterWork: true,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -62,7 +63,7 @@ func TestToolsOfAKey(t *testing.T) {
 			}
 			continue
 		}
-		id, ok := parseID(createdID(t, r))
+		id, ok := run.ResponseID.Parse(createdID(t, r))
 		body, err := s.store.Body(t.Context(), "t", id)
 		if want := `"tools":[` + tt.stored + `]`; !ok || err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s is kept, %v, want %s", tt.name, body, err, want)
@@ -91,7 +92,8 @@ func TestToolsOfAKeyInCapitals(t *testing.T) {
 	}
 }
 
-// TestToolsOfAKeyAreThoseOfTheModel: asking for all of them is no fault where some are for other models.
+// TestToolsOfAKeyAreThoseOfTheModel: asking for all of them is no fault where
+// some are for other models.
 func TestToolsOfAKeyAreThoseOfTheModel(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) {

@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 const foreground = `{"model":"m","input":"hi"}`
@@ -22,8 +20,8 @@ func TestForegroundIsAnsweredOnTheHint(t *testing.T) {
 	answers := s.later("POST", "/v1/responses", foreground)
 	row := s.claim()
 	const final = `{"id":"resp_x","object":"response","status":"completed"}`
-	s.finish(row, store.Completed, final)
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.finish(row, run.Completed, final)
+	s.bus.DoneHint(run.Hex(row.ID))
 	r := receive(t, answers)
 	if r.status != http.StatusOK {
 		t.Errorf("status %d, want 200", r.status)
@@ -36,7 +34,7 @@ func TestForegroundIsAnsweredOnThePollWithoutAHint(t *testing.T) {
 	s := raise(t, func(c *Config) { c.PollInterval = 20 * time.Millisecond })
 	answers := s.later("POST", "/v1/responses", foreground)
 	const final = `{"status":"failed"}`
-	s.finish(s.claim(), store.Failed, final)
+	s.finish(s.claim(), run.Failed, final)
 	r := receive(t, answers)
 	if r.status != http.StatusOK {
 		t.Errorf("status %d, want 200 with the failed response", r.status)
@@ -49,10 +47,10 @@ func TestForegroundWaitsOnAfterAFalseHint(t *testing.T) {
 	s := raise(t)
 	answers := s.later("POST", "/v1/responses", foreground)
 	row := s.claim()
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.bus.DoneHint(run.Hex(row.ID))
 	s.bus.DoneHint("no id")
-	s.finish(row, store.Completed, `{"a":1}`)
-	s.bus.DoneHint(dispatch.BusID(row.ID))
+	s.finish(row, run.Completed, `{"a":1}`)
+	s.bus.DoneHint(run.Hex(row.ID))
 	same(t, "answer", receive(t, answers).body, `{"a":1}`)
 }
 
@@ -71,7 +69,7 @@ func TestForegroundPastItsDeadlineFails(t *testing.T) {
 		if len(ids) == 0 {
 			return false
 		}
-		err = s.store.Settle(t.Context(), store.Settlement{ID: ids[0], Status: store.Expired, Reason: "deadline_exceeded"})
+		err = s.store.Settle(t.Context(), store.Settlement{ID: ids[0], Status: run.Expired, Reason: "deadline_exceeded"})
 		return err == nil
 	})
 	r := receive(t, answers)
@@ -118,11 +116,11 @@ func TestForegroundThatHangsUpIsCancelled(t *testing.T) {
 			}
 			select {
 			case hint := <-hints:
-				id, err := dispatch.RequestID(hint)
+				id, err := run.ParseHex(hint)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if row := s.look(id); row.Status != store.Cancelled || !row.Live {
+				if row := s.look(id); row.Status != run.Cancelled || !row.Live {
 					t.Errorf("row is %s, live %v; want cancelled, live for its after-work", row.Status, row.Live)
 				}
 			case <-time.After(patienceOfTests):
@@ -138,7 +136,7 @@ func TestBackgroundThatHangsUpGoesOn(t *testing.T) {
 	id := s.background()
 	s.http.CloseIdleConnections()
 	row := s.claim()
-	s.finish(row, store.Completed, `{"ok":true}`)
+	s.finish(row, run.Completed, `{"ok":true}`)
 	same(t, "answer", s.call("GET", "/v1/responses/"+id, "").body, `{"ok":true}`)
 }
 
@@ -150,14 +148,14 @@ func TestDrainTellsWaitersWhereTheirAnswerWillBe(t *testing.T) {
 	s.drain(process.ErrDraining)
 	r := receive(t, answers)
 	message, _ := r.fault(t)["message"].(string)
-	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, publicID(row.ID)) {
-		t.Errorf("answer %d %q, want 503 and %s", r.status, message, publicID(row.ID))
+	if r.status != http.StatusServiceUnavailable || !strings.Contains(message, run.ResponseID.Format(row.ID)) {
+		t.Errorf("answer %d %q, want 503 and %s", r.status, message, run.ResponseID.Format(row.ID))
 	}
 	if r.header.Get("Retry-After") != "1" || r.header.Get("X-Should-Retry") != "true" {
 		t.Errorf("headers %v, want Retry-After 1, X-Should-Retry true", r.header)
 	}
 	s.waitEnd()
-	if got := s.look(row.ID).Status; got != store.InProgress {
+	if got := s.look(row.ID).Status; got != run.InProgress {
 		t.Errorf("the request is %s after the drain, want it to go on", got)
 	}
 }
@@ -177,38 +175,7 @@ func TestDrainLetsWaitersWaitWithinItsGrace(t *testing.T) {
 		}
 		return err != nil
 	})
-	s.finish(row, store.Completed, `{"late":true}`)
+	s.finish(row, run.Completed, `{"late":true}`)
 	same(t, "answer", receive(t, answers).body, `{"late":true}`)
 	s.waitEnd()
-}
-
-func TestWaitersMissNothing(t *testing.T) {
-	t.Parallel()
-	w, id := newWaiters(), uuid.Must(uuid.NewV7())
-	w.wake(id) // a word finds nobody
-	w.watch(id)
-	w.watch(id)
-	first := w.ended(id)
-	if second := w.ended(id); first != second {
-		t.Error("two waits before the word have two channels")
-	}
-	w.wake(id)
-	select {
-	case <-first:
-	default:
-		t.Error("the word did not arrive")
-	}
-	select {
-	case <-w.ended(id):
-		t.Error("the next word came before it was given")
-	default:
-	}
-	w.forget(id)
-	if len(w.ids()) != 1 {
-		t.Errorf("%d requests watched after one of two waits has ended, want 1", len(w.ids()))
-	}
-	w.forget(id)
-	if len(w.ids()) != 0 {
-		t.Errorf("%d requests watched after forget, want 0", len(w.ids()))
-	}
 }

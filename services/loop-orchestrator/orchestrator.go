@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/ask"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/lineage"
@@ -26,8 +27,12 @@ const (
 	// resultBatches bounds the commits of results in flight: while one commits,
 	// the next fills.
 	resultBatches = 2
-	// answerSlots bounds the questions of tool-runners that are answered at once.
+	// answerSlots bounds the questions of tool-runners that are answered at
+	// once.
 	answerSlots = 8
+	// memoBytes bounds the stored JSON whose decoded form is kept for later
+	// turns.
+	memoBytes = 32 << 20
 )
 
 // Run takes turns and results until ctx ends.
@@ -50,7 +55,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := newModelClient(cfg.Slots)
 	defer client.CloseIdleConnections()
 	o := newOrchestrator(w, keys, upstream.Client{
-		HTTP: client, Memory: &compat.Memory{}, Learnt: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
+		HTTP: client, Memory: &compat.Memory{}, OnLearn: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
 	})
 	return o.run(ctx, cfg)
 }
@@ -70,7 +75,8 @@ func newOrchestrator(w *worker.Worker, keys compaction.Keys, client upstream.Cli
 	o := &orchestrator{
 		Worker: w,
 		caller: &modelcall.Caller{
-			Registry: w.Registry, Upstream: client, Keys: keys, Lineage: lineage.Reader{Worker: w}, Live: streams,
+			Registry: w.Registry, Upstream: client, Keys: keys, Live: streams,
+			Lineage: lineage.Reader{Worker: w, Memo: transcript.NewMemo(memoBytes)},
 		},
 		results: &results.Committer{Worker: w, Live: streams},
 	}
@@ -91,7 +97,8 @@ func (o *orchestrator) run(ctx context.Context, cfg Config) error {
 	}
 	all.Go(func() error {
 		return o.Bus.RunBatches(ctx, bus.RunConfig{
-			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results.Handle,
+			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace,
+			HandleBatch: o.results.Handle,
 		})
 	})
 	all.Go(func() error { return o.Bus.Answer(ctx, answerSlots, o.asks.Answer) })

@@ -14,14 +14,15 @@ import (
 // Config configures a tool-runner.
 type Config struct {
 	Bus bus.Config
-	// RegistryFile is the path of the registry. It is not read if Registry is set.
+	// RegistryFile is the path of the registry. It is not read if Registry is
+	// set.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// Pools are the pools to serve, by default all of the registry.
 	Pools []string `env:"WINDLASS_POOLS"`
 	// Slots bounds the calls of each pool at the same time.
 	Slots int `env:"WINDLASS_TOOL_SLOTS, default=64"`
-	// Grace is how long calls may continue after a drain began. It is shorter than
-	// the grace of the process.
+	// Grace is how long calls may continue after a drain began. It is shorter
+	// than the grace of the process.
 	Grace time.Duration `env:"WINDLASS_TOOL_GRACE, default=18s"`
 
 	// Registry replaces the file if it is set.

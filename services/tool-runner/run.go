@@ -16,8 +16,8 @@ const service = "tool-runner"
 
 // Run serves the pools until ctx ends, lets the calls in flight finish within
 // the grace, and returns nil. It returns an error if it cannot start: a wrong
-// configuration, a credential without a secret, or a ctx that ends before the bus
-// answers. The caller serves the admin endpoints.
+// configuration, a credential without a secret, or a ctx that ends before the
+// bus answers. The caller serves the admin endpoints.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("check configuration: %w", err)

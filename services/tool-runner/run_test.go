@@ -102,7 +102,8 @@ func outcomes(t *testing.T, h *runnertest.Stand) map[string]float64 {
 	return found
 }
 
-// TestOutageKeepsTheResult holds that a result waits for the broker, and that its message is not called again meanwhile.
+// TestOutageKeepsTheResult holds that a result waits for the broker, and that
+// its message is not called again meanwhile.
 func TestOutageKeepsTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})
@@ -125,7 +126,8 @@ func TestOutageKeepsTheResult(t *testing.T) {
 	h.WantCalls(t, 1)
 }
 
-// TestLostStreamsKeepTheResult holds that a result outlives the loss of everything the broker held.
+// TestLostStreamsKeepTheResult holds that a result outlives the loss of
+// everything the broker held.
 func TestLostStreamsKeepTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 1), make(chan struct{})

@@ -3,8 +3,8 @@
 // fairness among tenants) is the store's (store.Claim).
 //
 // It claims when a gateway signals a new request, and polls besides: a lost
-// signal costs at most a second. It promises that a lane never has more turns in
-// flight than its slots and half as many waiting for them
+// signal costs at most a second. It promises that a lane never has more turns
+// in flight than its slots and half as many waiting for them
 // (TestClaimStopsAtTheLanesFreeSlots).
 package admission
 
@@ -69,8 +69,8 @@ func (a *Admission) claimAll(ctx context.Context) (pause time.Duration) {
 	}
 }
 
-// claim claims once and publishes the turns. saturated reports whether some lane
-// had no free slot.
+// claim claims once and publishes the turns. saturated reports whether some
+// lane had no free slot.
 func (a *Admission) claim(ctx context.Context) (claimed int, saturated bool, err error) {
 	var free []store.Slots
 	for _, lane := range a.lanes.Names() {

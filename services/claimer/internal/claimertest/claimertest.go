@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -79,7 +80,7 @@ func Accept(t *testing.T, w *worker.Worker, change ...func(*store.NewRequest)) u
 }
 
 // Claim accepts and claims a request and publishes its turn.
-func Claim(t *testing.T, w *worker.Worker) store.Row {
+func Claim(t *testing.T, w *worker.Worker) run.Row {
 	t.Helper()
 	id := Accept(t, w)
 	rows, err := w.Store.Claim(t.Context(), []store.Slots{{Lane: "m", Free: 1}})

@@ -11,9 +11,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/claimer/internal/periodic"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -39,7 +39,7 @@ func expireOverdue(ctx context.Context, w *worker.Worker) {
 
 // expire settles a request and notifies its workers and waiting clients.
 func expire(ctx context.Context, w *worker.Worker, request uuid.UUID) {
-	err := w.Store.Settle(ctx, store.Settlement{ID: request, Status: store.Expired, Reason: "deadline_exceeded", AfterWork: true})
+	err := w.Store.Settle(ctx, store.Settlement{ID: request, Status: run.Expired, Reason: "deadline_exceeded", AfterWork: true})
 	switch {
 	case errors.Is(err, store.ErrStale):
 		return // it ended in another way meanwhile
@@ -49,7 +49,7 @@ func expire(ctx context.Context, w *worker.Worker, request uuid.UUID) {
 		}
 		return
 	}
-	id := dispatch.BusID(request)
+	id := run.Hex(request)
 	w.Log.Info("request expired", zap.String("request_id", id))
 	w.Bus.CancelHint(id)
 	w.Bus.DoneHint(id)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Run calls job at once, and again after the pause that job returns or when wake
-// is signalled, until ctx ends. A nil wake is never signalled.
+// Run calls job at once, and again after the pause that job returns or when
+// wake is signalled, until ctx ends. A nil wake is never signalled.
 func Run(ctx context.Context, wake Signal, job func(context.Context) (pause time.Duration)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

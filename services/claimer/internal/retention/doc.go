@@ -3,7 +3,7 @@
 // keys.
 //
 // A batch is one statement. A purge that is killed has deleted whole batches,
-// and the next one continues (TestAPurgeThatIsBrokenOff). Batches become smaller
-// while they take long, and purges use at most a fifth of the time
+// and the next one continues (TestAPurgeThatIsBrokenOff). Batches become
+// smaller while they take long, and purges use at most a fifth of the time
 // (TestBatchesOfAPurge), so that requests do not wait for them.
 package retention

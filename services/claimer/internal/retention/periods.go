@@ -8,11 +8,11 @@ import (
 
 // Periods are how long ended requests are kept. Zero keeps them forever.
 type Periods struct {
-	// Stored is from a request's end until its rows are deleted: response, steps,
-	// payloads, events.
+	// Stored is from a request's end until its rows are deleted: response,
+	// steps, payloads, events.
 	Stored time.Duration `env:"WINDLASS_RETENTION, default=720h"`
-	// Unstored is from the end of a request that is not stored until its payloads
-	// are deleted. Its client has to fetch the answer before.
+	// Unstored is from the end of a request that is not stored until its
+	// payloads are deleted. Its client has to fetch the answer before.
 	Unstored time.Duration `env:"WINDLASS_RETENTION_UNSTORED, default=10m"`
 }
 

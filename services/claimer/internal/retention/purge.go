@@ -9,17 +9,17 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/retry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/claimer/internal/periodic"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
 const (
 	purgeInterval = 10 * time.Second
 	maxBatch      = 200
-	// longBatch is the time after which the next batch is smaller: payloads can be
-	// megabytes each.
+	// longBatch is the time after which the next batch is smaller: payloads can
+	// be megabytes each.
 	longBatch = 250 * time.Millisecond
 	// timeShare is the part of the time, one in so many, that purges take while
 	// there is something to purge.
@@ -112,7 +112,7 @@ func (p *purge) eraseFromBus(ctx context.Context, deleted []store.Purged) {
 		if !r.Tools {
 			continue
 		}
-		id := dispatch.BusID(r.ID)
+		id := run.Hex(r.ID)
 		if err := p.Bus.Erase(ctx, id); err != nil && ctx.Err() == nil {
 			p.LogFailure("purged requests not erased from the bus", err, zap.String("request_id", id))
 			return

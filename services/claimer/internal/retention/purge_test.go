@@ -14,10 +14,10 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -32,7 +32,7 @@ func ended(t *testing.T, w *worker.Worker, url string, change ...func(*store.New
 		id[i] = byte(ms >> (40 - 8*i))
 	}
 	claimertest.Accept(t, w, append(change, func(n *store.NewRequest) { n.ID = id })...)
-	if err := w.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: store.Cancelled}); err != nil {
+	if err := w.Store.Settle(t.Context(), store.Settlement{ID: id, Tenant: "default", Status: run.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	var n1 int
@@ -86,7 +86,8 @@ windlass_purged_requests_total{kind="rows"} 37
 	}
 }
 
-// A purge that is ended in the middle has done whole batches, and the next one goes on.
+// A purge that is ended in the middle has done whole batches, and the next one
+// goes on.
 func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	t.Parallel()
 	url := claimertest.Database(t)
@@ -135,7 +136,7 @@ func TestWalksComeBack(t *testing.T) {
 	}
 	oldest := ids[0]
 	for _, id := range ids {
-		if dispatch.BusID(id) < dispatch.BusID(oldest) {
+		if run.Hex(id) < run.Hex(oldest) {
 			oldest = id
 		}
 	}
@@ -187,7 +188,8 @@ func TestBatchesOfAPurge(t *testing.T) {
 	}
 }
 
-// What tools gave a request is taken from the bus as well, while that may still hold it.
+// What tools gave a request is taken from the bus as well, while that may still
+// hold it.
 func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	t.Parallel()
 	w := claimertest.Worker(t, claimertest.Database(t))
@@ -203,7 +205,7 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 		if err != nil || waiting != tt.left {
 			t.Errorf("kept for %s, tools %v: the bus holds %d, %v, want %d", tt.kept, tt.tools, waiting, err, tt.left)
 		}
-		if err := w.Bus.Erase(t.Context(), dispatch.BusID(row.ID)); err != nil {
+		if err := w.Bus.Erase(t.Context(), run.Hex(row.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // TestAFullQueueIsNotALoss holds that rows whose commands a full queue refuses
@@ -16,10 +16,10 @@ import (
 func TestAFullQueueIsNotALoss(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t, func(cfg *bus.Config) { cfg.MaxBytes.Turn = 2 << 10 })
-	var rows []store.Row
+	var rows []run.Row
 	for range 20 {
-		rows = append(rows, store.Row{
-			ID: uuid.Must(uuid.NewV7()), Tenant: "default", Lane: "m", Model: "m", Status: store.InProgress, Stage: store.StageModel,
+		rows = append(rows, run.Row{
+			ID: uuid.Must(uuid.NewV7()), Tenant: "default", Lane: "m", Model: "m", Status: run.InProgress, Stage: run.StageModel,
 			Live: true, Epoch: 1, Turn: 1, Attempt: 1,
 		})
 	}

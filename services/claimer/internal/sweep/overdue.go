@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // alarmPause is the least time between two alarms.
@@ -31,13 +31,13 @@ const (
 // every live row is made due. Tool calls prove nothing: a runner acknowledges
 // them before their result is committed, and results that wait under load must
 // not cause an alarm.
-func (s *Sweep) publishOverdue(ctx context.Context, rows []store.Row) error {
-	var parked, tools, waiting []store.Row
+func (s *Sweep) publishOverdue(ctx context.Context, rows []run.Row) error {
+	var parked, tools, waiting []run.Row
 	for _, r := range rows {
 		switch {
-		case r.Next() == store.RunTurn && r.Unpublished:
+		case r.Next() == run.RunTurn && r.Unpublished:
 			parked = append(parked, r)
-		case r.Next() == store.RunTools:
+		case r.Next() == run.RunTools:
 			tools = append(tools, r)
 		default:
 			waiting = append(waiting, r)

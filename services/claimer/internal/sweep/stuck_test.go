@@ -7,10 +7,9 @@ import (
 	"go.uber.org/goleak"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
-	"windlass.dev/windlass/services/internal/dispatch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(storetest.Suite{M: m}) }
@@ -26,11 +25,11 @@ func TestACommandThatIsNeverDeliveredIsReplaced(t *testing.T) {
 	s := newSweep(t)
 	row := claimertest.Claim(t, s.Worker)
 	row.Age = time.Minute + stuckTurn
-	if moving := s.replaceStuck(t.Context(), []store.Row{row}); len(moving) != 1 {
+	if moving := s.replaceStuck(t.Context(), []run.Row{row}); len(moving) != 1 {
 		t.Fatal("a row at its limit was taken for a stuck one")
 	}
 	row.Age++
-	if moving := s.replaceStuck(t.Context(), []store.Row{row}); len(moving) != 0 {
+	if moving := s.replaceStuck(t.Context(), []run.Row{row}); len(moving) != 0 {
 		t.Errorf("a stuck row is among the moving ones: %+v", moving)
 	}
 	if waiting, _, err := s.Bus.LaneLoad(t.Context(), "m"); err != nil || waiting != 0 {
@@ -40,7 +39,7 @@ func TestACommandThatIsNeverDeliveredIsReplaced(t *testing.T) {
 	if err != nil || now.Attempt != row.Attempt+1 || now.Crashes != 0 {
 		t.Errorf("the row is %+v, %v, want one attempt more and no crash counted", now, err)
 	}
-	if err := s.publishOverdue(t.Context(), []store.Row{now}); err != nil {
+	if err := s.publishOverdue(t.Context(), []run.Row{now}); err != nil {
 		t.Fatal(err)
 	}
 	wantWaiting(t, s, 1)
@@ -65,9 +64,9 @@ func TestALostTurnAlarmsAndALostToolCallDoesNot(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
 	row := claimertest.Claim(t, s.Worker)
-	publish := func(r store.Row) (alarmed bool) {
+	publish := func(r run.Row) (alarmed bool) {
 		t.Helper()
-		if err := s.publishOverdue(t.Context(), []store.Row{r}); err != nil {
+		if err := s.publishOverdue(t.Context(), []run.Row{r}); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -81,11 +80,11 @@ func TestALostTurnAlarmsAndALostToolCallDoesNot(t *testing.T) {
 		t.Error("a turn that is still queued was taken for a lost one")
 	}
 	tools := row
-	tools.Stage, tools.Steps = store.StageTools, []store.Step{{Index: 1, Name: "t", Pool: "default", CallID: "c", Attempt: 1}}
+	tools.Stage, tools.Steps = run.StageTools, []run.Step{{Index: 1, Name: "t", Pool: "default", CallID: "c", Attempt: 1}}
 	if publish(tools) {
 		t.Error("a tool call that was accepted again raised the alarm")
 	}
-	if err := s.Bus.Purge(t.Context(), dispatch.BusID(row.ID)); err != nil {
+	if err := s.Bus.Purge(t.Context(), run.Hex(row.ID)); err != nil {
 		t.Fatal(err)
 	}
 	if !publish(row) {
@@ -96,16 +95,16 @@ func TestALostTurnAlarmsAndALostToolCallDoesNot(t *testing.T) {
 func TestStuckAfterDependsOnWhatIsDue(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t)
-	row := store.Row{Status: store.InProgress, Live: true, Model: "m"}
+	row := run.Row{Status: run.InProgress, Live: true, Model: "m"}
 	for name, tt := range map[string]struct {
-		change func(*store.Row)
+		change func(*run.Row)
 		want   time.Duration
 	}{
-		"a turn has its model's timeout":       {func(r *store.Row) { r.Stage = store.StageModel }, time.Minute + stuckTurn},
-		"a turn of a model that is gone":       {func(r *store.Row) { r.Stage, r.Model = store.StageModel, "x" }, stuckTurn},
-		"tools have the longest tool's":        {func(r *store.Row) { r.Stage, r.Steps = store.StageTools, []store.Step{{Name: "t"}, {Name: "x"}} }, time.Minute + stuckTool},
-		"a parked turn waits as long as it is": {func(r *store.Row) { r.Stage, r.DueIn = store.StageModel, time.Second }, 1<<63 - 1},
-		"a final is only repeated":             {func(r *store.Row) { r.Stage = store.StageSettle }, 1<<63 - 1},
+		"a turn has its model's timeout":       {func(r *run.Row) { r.Stage = run.StageModel }, time.Minute + stuckTurn},
+		"a turn of a model that is gone":       {func(r *run.Row) { r.Stage, r.Model = run.StageModel, "x" }, stuckTurn},
+		"tools have the longest tool's":        {func(r *run.Row) { r.Stage, r.Steps = run.StageTools, []run.Step{{Name: "t"}, {Name: "x"}} }, time.Minute + stuckTool},
+		"a parked turn waits as long as it is": {func(r *run.Row) { r.Stage, r.DueIn = run.StageModel, time.Second }, 1<<63 - 1},
+		"a final is only repeated":             {func(r *run.Row) { r.Stage = run.StageSettle }, 1<<63 - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,10 +1,11 @@
 // Package sweep publishes what is due for rows whose check time has passed. It
-// covers messages that were lost, and those that no handler was left to publish.
+// covers messages that were lost, and those that no handler was left to
+// publish.
 //
 // A message that turns out to be missing raises the alarm, because others are
-// missing with it: every live request is made due then, as when the bus reports a
-// lost stream (TestALostTurnAlarmsAndALostToolCallDoesNot). A stream that is full
-// has lost nothing; its rows stay due and are tried again each second
+// missing with it: every live request is made due then, as when the bus reports
+// a lost stream (TestALostTurnAlarmsAndALostToolCallDoesNot). A stream that is
+// full has lost nothing; its rows stay due and are tried again each second
 // (TestAFullQueueIsNotALoss). A command that its queue keeps but never delivers
 // is deleted and replaced (TestACommandThatIsNeverDeliveredIsReplaced).
 package sweep
@@ -33,8 +34,8 @@ type Sweep struct {
 	*worker.Worker
 	wake  periodic.Signal
 	alarm periodic.Signal // messages are missing
-	// lastAlarm is when messages were last found missing, lastFull when a stream
-	// last refused commands, lastFullLog when that was logged.
+	// lastAlarm is when messages were last found missing, lastFull when a
+	// stream last refused commands, lastFullLog when that was logged.
 	lastAlarm, lastFull, lastFullLog time.Time
 }
 
@@ -84,8 +85,8 @@ func (s *Sweep) sweepAll(ctx context.Context) {
 	}
 }
 
-// sweepBatch publishes what overdue rows need and postpones their next check. It
-// returns the number of rows, or 0 if it failed.
+// sweepBatch publishes what overdue rows need and postpones their next check.
+// It returns the number of rows, or 0 if it failed.
 func (s *Sweep) sweepBatch(ctx context.Context) int {
 	rows, err := s.Store.Overdue(ctx, batch)
 	if err == nil && len(rows) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -13,7 +14,7 @@ import (
 
 // Additions returns what a request adds to its conversation: its input and its
 // output. The settlement decides whether they are added.
-func Additions(c store.Chain) ([]store.NewItem, error) {
+func Additions(c run.Chain) ([]store.NewItem, error) {
 	request, fault := responses.Decode(c.Body)
 	if fault != nil {
 		return nil, fmt.Errorf("read the request's body: %w", fault)

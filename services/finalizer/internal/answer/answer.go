@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // Assemble builds the response object of a request from its steps. It returns
 // nil for an endpoint of one model call, whose step is its answer.
-func Assemble(c store.Chain, now time.Time) ([]byte, error) {
-	if c.Endpoint != store.Responses {
+func Assemble(c run.Chain, now time.Time) ([]byte, error) {
+	if c.Endpoint != run.Responses {
 		return nil, nil
 	}
 	request, fault := responses.Decode(c.Body)
@@ -28,17 +27,17 @@ func Assemble(c store.Chain, now time.Time) ([]byte, error) {
 	}
 	usage := transcript.Usage(turns)
 	r := responses.Response{
-		ID: "resp_" + dispatch.BusID(c.ID), Request: request, Status: responses.Status(c.Outcome),
-		CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(turns), Usage: &usage,
+		ID: run.ResponseID.Format(c.ID), Request: request, Status: responses.Status(c.Outcome),
+		CreatedAt: run.CreatedAt(c.ID), Output: transcript.Output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
-	case store.Completed:
+	case run.Completed:
 		r.CompletedAt = now
-	case store.Incomplete:
+	case run.Incomplete:
 		r.Reason = c.Reason
-	case store.Failed:
+	case run.Failed:
 		f := LastFailure(c)
-		r.Failure = &responses.Failure{Code: f.Code, Message: f.Message}
+		r.Failure = &run.Failure{Code: f.Code, Message: f.Message}
 	default:
 		return nil, fmt.Errorf("the outcome %q is not one that the finalizer settles", c.Outcome)
 	}
@@ -46,21 +45,21 @@ func Assemble(c store.Chain, now time.Time) ([]byte, error) {
 }
 
 // LastFailure returns why a failed request failed.
-func LastFailure(c store.Chain) transcript.Failure {
+func LastFailure(c run.Chain) run.Failure {
 	for i := len(c.Steps) - 1; i >= 0; i-- {
-		if s := c.Steps[i]; s.Index == 0 && s.State == store.StepFailed {
-			return transcript.ReadFailure(s.Error)
+		if s := c.Steps[i]; s.Index == 0 && s.State == run.StepFailed {
+			return run.ReadFailure(s.Error)
 		}
 	}
-	return transcript.Failure{Code: "server_error", Message: "The request failed."}
+	return run.Failure{Code: run.CodeServerError, Message: "The request failed."}
 }
 
 // Unreadable builds the response object of a request whose record cannot be
 // read.
-func Unreadable(c store.Chain) []byte {
+func Unreadable(c run.Chain) []byte {
 	return responses.Response{
-		ID: "resp_" + dispatch.BusID(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
-		CreatedAt: dispatch.CreatedAt(c.ID),
-		Failure:   &responses.Failure{Code: "server_error", Message: "The request's record cannot be read."},
+		ID: run.ResponseID.Format(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
+		CreatedAt: run.CreatedAt(c.ID),
+		Failure:   &run.Failure{Code: run.CodeServerError, Message: "The request's record cannot be read."},
 	}.JSON()
 }

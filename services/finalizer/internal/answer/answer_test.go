@@ -12,13 +12,12 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
-	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// recordOf returns a request of two turns: three calls, of which one failed and one
-// is of the client's own tool, and the last step.
-func recordOf(tb testing.TB, outcome store.Status, reason string, last store.Step) store.Chain {
+// recordOf returns a request of two turns: three calls, of which one failed and
+// one is of the client's own tool, and the last step.
+func recordOf(tb testing.TB, outcome run.Status, reason string, last run.Step) run.Chain {
 	tb.Helper()
 	record, err := transcript.Record{
 		Usage: responses.Usage{InputTokens: 3, OutputTokens: 4},
@@ -31,30 +30,30 @@ func recordOf(tb testing.TB, outcome store.Status, reason string, last store.Ste
 	if err != nil {
 		tb.Fatal(err)
 	}
-	why := transcript.Failure{Code: "invalid_arguments", Message: "no JSON"}
-	c := store.Chain{Body: []byte(`{"model":"m","input":"hi","metadata":{"k":"v"}}`), Steps: []store.Step{
-		{Turn: 1, Kind: "model", State: store.StepDone, Output: record},
-		{Turn: 1, Index: 1, Kind: "tool", CallID: "a", State: store.StepDone, Output: []byte("2\x00"), Error: why.Encode()},
-		{Turn: 1, Index: 2, Kind: "tool", CallID: "b", State: store.StepFailed, Output: why.ForModel(), Error: why.Encode()},
+	why := run.Failure{Code: "invalid_arguments", Message: "no JSON"}
+	c := run.Chain{Body: []byte(`{"model":"m","input":"hi","metadata":{"k":"v"}}`), Steps: []run.Step{
+		{Turn: 1, Kind: "model", State: run.StepDone, Output: record},
+		{Turn: 1, Index: 1, Kind: "tool", CallID: "a", State: run.StepDone, Output: []byte("2\x00"), Error: why.Encode()},
+		{Turn: 1, Index: 2, Kind: "tool", CallID: "b", State: run.StepFailed, Output: why.ForModel(), Error: why.Encode()},
 		last,
 	}}
-	c.ID, c.Endpoint = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), store.Responses
+	c.ID, c.Endpoint = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), run.Responses
 	c.Outcome, c.Reason = outcome, reason
 	c.CreatedAt = time.Unix(1_700_000_000, 0)
 	return c
 }
 
-func lastAnswer(tb testing.TB) store.Step {
+func lastAnswer(tb testing.TB) run.Step {
 	tb.Helper()
 	b, err := transcript.Record{Items: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "done"})}}.Encode()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return store.Step{Turn: 2, Kind: "model", State: store.StepDone, Output: b}
+	return run.Step{Turn: 2, Kind: "model", State: run.StepDone, Output: b}
 }
 
-func failed(f transcript.Failure) store.Step {
-	return store.Step{Turn: 2, Kind: "model", State: store.StepFailed, Error: f.Encode()}
+func failed(f run.Failure) run.Step {
+	return run.Step{Turn: 2, Kind: "model", State: run.StepFailed, Error: f.Encode()}
 }
 
 func TestAssemble(t *testing.T) {
@@ -62,27 +61,27 @@ func TestAssemble(t *testing.T) {
 	now := time.Unix(1_700_000_009, 0)
 	tests := []struct {
 		name string
-		c    store.Chain
+		c    run.Chain
 		want string
 		says []string // types of the output items
 	}{
 		{
-			"completed", recordOf(t, store.Completed, "", lastAnswer(t)),
+			"completed", recordOf(t, run.Completed, "", lastAnswer(t)),
 			`{"status":"completed","completed_at":1700000009,"error":null,"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"incomplete", recordOf(t, store.Incomplete, "max_turns", lastAnswer(t)),
+			"incomplete", recordOf(t, run.Incomplete, "max_turns", lastAnswer(t)),
 			`{"status":"incomplete","completed_at":null,"error":null,"incomplete_details":{"reason":"max_turns"}}`,
 			[]string{"mcp_call", "mcp_call", "function_call", "message"},
 		},
 		{
-			"failed", recordOf(t, store.Failed, "too_long", failed(transcript.Failure{Code: "too_long", Message: "No."})),
+			"failed", recordOf(t, run.Failed, "too_long", failed(run.Failure{Code: "too_long", Message: "No."})),
 			`{"status":"failed","completed_at":null,"error":{"code":"too_long","message":"No."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
 		{
-			"failed without a cause", recordOf(t, store.Failed, "poison", store.Step{Turn: 2, State: store.StepDispatched}),
+			"failed without a cause", recordOf(t, run.Failed, "poison", run.Step{Turn: 2, State: run.StepDispatched}),
 			`{"status":"failed","completed_at":null,"error":{"code":"server_error","message":"The request failed."},"incomplete_details":null}`,
 			[]string{"mcp_call", "mcp_call", "function_call"},
 		},
@@ -130,7 +129,7 @@ func TestAssemble(t *testing.T) {
 // A call that ran here is shown as a hosted one, with what the model saw of it.
 func TestHosted(t *testing.T) {
 	t.Parallel()
-	turns, err := transcript.Turns(recordOf(t, store.Completed, "", lastAnswer(t)))
+	turns, err := transcript.Turns(recordOf(t, run.Completed, "", lastAnswer(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +148,12 @@ func TestHosted(t *testing.T) {
 
 func TestWhatCannotBeAssembled(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*store.Chain){
-		"body":    func(c *store.Chain) { c.Body = []byte(`{`) },
-		"record":  func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
-		"outcome": func(c *store.Chain) { c.Outcome = store.Cancelled },
+	for name, change := range map[string]func(*run.Chain){
+		"body":    func(c *run.Chain) { c.Body = []byte(`{`) },
+		"record":  func(c *run.Chain) { c.Steps[0].Output = []byte(`{`) },
+		"outcome": func(c *run.Chain) { c.Outcome = run.Cancelled },
 	} {
-		c := recordOf(t, store.Completed, "", lastAnswer(t))
+		c := recordOf(t, run.Completed, "", lastAnswer(t))
 		change(&c)
 		if b, err := Assemble(c, time.Now()); err == nil {
 			t.Errorf("a broken %s is assembled to %s", name, b)
@@ -164,12 +163,13 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 	}
 }
 
-// The answer of a request that is one model call is its step, whatever that holds.
+// The answer of a request that is one model call is its step, whatever that
+// holds.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []run.Endpoint{"chat/completions", "completions", "embeddings", "responses/compact"} {
-		c := store.Chain{Body: []byte(`{}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte(`{"data":[]}`)}}}
-		c.Endpoint, c.Outcome = endpoint, store.Completed
+		c := run.Chain{Body: []byte(`{}`), Steps: []run.Step{{Turn: 1, Kind: "model", State: run.StepDone, Output: []byte(`{"data":[]}`)}}}
+		c.Endpoint, c.Outcome = endpoint, run.Completed
 		if b, err := Assemble(c, time.Now()); b != nil || err != nil {
 			t.Errorf("%s is assembled to %s, %v; want nothing", endpoint, b, err)
 		}
@@ -178,7 +178,7 @@ func TestACallIsNotAssembled(t *testing.T) {
 
 func TestAdditions(t *testing.T) {
 	t.Parallel()
-	c := recordOf(t, store.Completed, "", lastAnswer(t))
+	c := recordOf(t, run.Completed, "", lastAnswer(t))
 	c.Body = []byte(`{"model":"m","conversation":"conv_1","input":[{"role":"user","content":"hi"},{"type":"function_call_output","call_id":"d","output":""},{"type":"compaction_trigger"}]}`)
 	got, err := Additions(c)
 	if err != nil {
@@ -200,11 +200,11 @@ func TestAdditions(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for name, change := range map[string]func(*store.Chain){
-		"body":   func(c *store.Chain) { c.Body = []byte(`{`) },
-		"record": func(c *store.Chain) { c.Steps[0].Output = []byte(`{`) },
+	for name, change := range map[string]func(*run.Chain){
+		"body":   func(c *run.Chain) { c.Body = []byte(`{`) },
+		"record": func(c *run.Chain) { c.Steps[0].Output = []byte(`{`) },
 	} {
-		c := recordOf(t, store.Completed, "", lastAnswer(t))
+		c := recordOf(t, run.Completed, "", lastAnswer(t))
 		change(&c)
 		if _, err := Additions(c); err == nil {
 			t.Errorf("a broken %s is added", name)

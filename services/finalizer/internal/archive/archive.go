@@ -13,9 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process/failpoint"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
@@ -24,8 +23,8 @@ import (
 const (
 	// flushTimeout bounds how long Close waits until its own frames are stored.
 	flushTimeout = 5 * time.Second
-	// maxClosing bounds the streams that are closed at once, because each is read
-	// and compressed in a few megabytes of memory.
+	// maxClosing bounds the streams that are closed at once, because each is
+	// read and compressed in a few megabytes of memory.
 	maxClosing = 4
 	// maxReads bounds how often Close reads a stream to which a worker still
 	// writes.
@@ -43,16 +42,16 @@ func New(w *worker.Worker) *Archive {
 	return &Archive{Worker: w, closing: make(chan struct{}, maxClosing)}
 }
 
-// Close closes the live stream of a terminal request, archives it, takes the row
-// off the sweep, and deletes the stream from the bus.
-func (a *Archive) Close(ctx context.Context, c store.Chain) error {
+// Close closes the live stream of a terminal request, archives it, takes the
+// row off the sweep, and deletes the stream from the bus.
+func (a *Archive) Close(ctx context.Context, c run.Chain) error {
 	select {
 	case a.closing <- struct{}{}:
 		defer func() { <-a.closing }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if c.Endpoint == store.Responses {
+	if c.Endpoint == run.Responses {
 		a.closeCalls(ctx, c)
 	}
 	archive, err := worker.Retry(ctx, a.Worker, func(ctx context.Context) ([]byte, error) { return a.closeStream(ctx, c) })
@@ -70,7 +69,7 @@ func (a *Archive) Close(ctx context.Context, c store.Chain) error {
 		return err
 	}
 	failpoint.Hit(failpoint.FinalAfterArchive)
-	id := dispatch.BusID(c.ID)
+	id := run.Hex(c.ID)
 	if err := a.Bus.PurgeLive(ctx, id); err != nil { // the stream's own limit deletes it later
 		a.Log.Info("archived live stream not purged", zap.String("request_id", id), zap.Error(err))
 	}
@@ -79,7 +78,7 @@ func (a *Archive) Close(ctx context.Context, c store.Chain) error {
 
 // closeCalls writes the last events of the hosted calls of a turn that no other
 // turn follows.
-func (a *Archive) closeCalls(ctx context.Context, c store.Chain) {
+func (a *Archive) closeCalls(ctx context.Context, c run.Chain) {
 	turns, err := transcript.Turns(c)
 	if err != nil { // the answer reports it
 		return
@@ -89,27 +88,27 @@ func (a *Archive) closeCalls(ctx context.Context, c store.Chain) {
 		return
 	}
 	w := a.Bus.OpenLive(ctx, &stepv1.StepIdentity{
-		RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
+		RequestId: run.Hex(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
 	})
 	defer w.Close()
 	w.Write(livestream.Keyed(events)...)
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := w.Flush(ctx); err != nil {
-		a.Log.Warn("last events of calls not stored", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
+		a.Log.Warn("last events of calls not stored", zap.String("request_id", run.Hex(c.ID)), zap.Error(err))
 	}
 }
 
 // closeStream writes the last frame and returns the stream up to it. It returns
 // nil if the stream cannot be kept.
-func (a *Archive) closeStream(ctx context.Context, c store.Chain) ([]byte, error) {
+func (a *Archive) closeStream(ctx context.Context, c run.Chain) ([]byte, error) {
 	for range maxReads {
 		r, err := a.readStream(ctx, c)
 		if err != nil || r.ended {
 			return r.archive, err
 		}
 		ended, err := a.Bus.EndLive(ctx, &stepv1.LiveFrames{
-			RequestId: dispatch.BusID(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
+			RequestId: run.Hex(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
 			Frames: []*stepv1.LiveFrame{livestream.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
 		}, r.last)
 		if err != nil || ended {

@@ -8,9 +8,8 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -22,7 +21,7 @@ type reading struct {
 }
 
 // readStream reads a live stream up to its current end.
-func (a *Archive) readStream(ctx context.Context, c store.Chain) (reading, error) {
+func (a *Archive) readStream(ctx context.Context, c run.Chain) (reading, error) {
 	kept := livestream.NewArchive()
 	keep := func(events []event.Event) error {
 		for _, e := range events {
@@ -33,7 +32,7 @@ func (a *Archive) readStream(ctx context.Context, c store.Chain) (reading, error
 		return nil
 	}
 	seq, hole, opened := openReading(c, keep)
-	last, err := a.Bus.Stored(ctx, dispatch.BusID(c.ID), func(m *stepv1.LiveFrames) error {
+	last, err := a.Bus.Stored(ctx, run.Hex(c.ID), func(m *stepv1.LiveFrames) error {
 		events, err := seq.Take(m)
 		if err == nil && !hole {
 			err = keep(events)
@@ -47,10 +46,10 @@ func (a *Archive) readStream(ctx context.Context, c store.Chain) (reading, error
 		kept.Discard()
 		return reading{}, err
 	}
-	answered := c.Status == store.Completed || c.Status == store.Incomplete
+	answered := c.Status == run.Completed || c.Status == run.Incomplete
 	if hole || answered && !seq.Whole() {
 		kept.Discard()
-		a.Log.Info("live stream not kept: it has a hole or no beginning", zap.String("request_id", dispatch.BusID(c.ID)))
+		a.Log.Info("live stream not kept: it has a hole or no beginning", zap.String("request_id", run.Hex(c.ID)))
 		return reading{last: last, ended: seq.Ended()}, nil
 	}
 	archive, err := kept.Bytes()
@@ -59,10 +58,10 @@ func (a *Archive) readStream(ctx context.Context, c store.Chain) (reading, error
 
 // openReading begins the stream of a request with the events that precede its
 // frames. hole reports that the stream cannot be kept.
-func openReading(c store.Chain, keep func([]event.Event) error) (seq livestream.Sequencer, hole bool, err error) {
-	if c.Endpoint != store.Responses { // only the chunks of a complete answer can be replayed
+func openReading(c run.Chain, keep func([]event.Event) error) (seq livestream.Sequencer, hole bool, err error) {
+	if c.Endpoint != run.Responses { // only the chunks of a complete answer can be replayed
 		seq.Once = true
-		return seq, c.Status != store.Completed, nil
+		return seq, c.Status != run.Completed, nil
 	}
 	request, fault := responses.Decode(c.Body)
 	if fault != nil { // it ended before it was claimed, and was loaded without its body

@@ -17,11 +17,11 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/finalizer/internal/answer"
 	"windlass.dev/windlass/services/finalizer/internal/archive"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -36,7 +36,7 @@ func NewHandler(w *worker.Worker) *Handler { return &Handler{Worker: w, archive:
 
 // Handle handles one final command.
 func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
-	id, err := dispatch.RequestID(d.Final.GetRequestId())
+	id, err := run.ParseHex(d.Final.GetRequestId())
 	if err != nil {
 		return errors.Join(bus.ErrPoison, err)
 	}
@@ -48,14 +48,14 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 		return err
 	case c.Status.Terminal() && c.Live:
 		return h.doAfterWork(ctx, c)
-	case c.Next() != store.RunFinal: // the command came too early or too late
+	case c.Next() != run.RunFinal: // the command came too early or too late
 		return errors.Join(h.Dispatch(ctx, true, c.Row), bus.ErrStale)
 	}
 	return h.settle(ctx, c)
 }
 
-func (h *Handler) load(ctx context.Context, id uuid.UUID) (store.Chain, error) {
-	return worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Chain, error) {
+func (h *Handler) load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
+	return worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) {
 		c, err := h.Store.Load(ctx, id)
 		if errors.Is(err, store.ErrNotFound) { // cancelled or expired before it was claimed: it has no steps
 			c.Row, err = h.Store.Look(ctx, id)
@@ -64,15 +64,15 @@ func (h *Handler) load(ctx context.Context, id uuid.UUID) (store.Chain, error) {
 	})
 }
 
-func (h *Handler) settle(ctx context.Context, c store.Chain) error {
+func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 	object, err := answer.Assemble(c, time.Now())
 	var items []store.NewItem
 	if err == nil && c.Conversation != uuid.Nil {
 		items, err = answer.Additions(c)
 	}
 	if err != nil { // the next attempt would fail alike
-		h.Log.Error("answer not assembled, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
-		c.Outcome, c.Reason = store.Failed, "server_error"
+		h.Log.Error("answer not assembled, request failed", zap.String("request_id", run.Hex(c.ID)), zap.Error(err))
+		c.Outcome, c.Reason = run.Failed, "server_error"
 		object = answer.Unreadable(c)
 	}
 	failpoint.Hit(failpoint.FinalBeforeCommit)
@@ -80,9 +80,9 @@ func (h *Handler) settle(ctx context.Context, c store.Chain) error {
 		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: object, AfterWork: c.Streamed, Items: items,
 	})
 	if err != nil {
-		// ErrStale may follow a commit of ours whose reply was lost, so that waiting
-		// clients are notified either way.
-		h.Bus.DoneHint(dispatch.BusID(c.ID))
+		// ErrStale may follow a commit of ours whose reply was lost, so that
+		// waiting clients are notified either way.
+		h.Bus.DoneHint(run.Hex(c.ID))
 		if errors.Is(err, store.ErrStale) {
 			return bus.ErrStale
 		}
@@ -104,14 +104,14 @@ func (h *Handler) settle(ctx context.Context, c store.Chain) error {
 
 // commit commits a settlement; if its answer cannot be stored, it commits that
 // the request failed. It returns the chain with the outcome.
-func (h *Handler) commit(ctx context.Context, c store.Chain, end store.Settlement) (store.Chain, error) {
+func (h *Handler) commit(ctx context.Context, c run.Chain, end store.Settlement) (run.Chain, error) {
 	settle := func(ctx context.Context) error { return h.Store.Settle(ctx, end) }
 	err := h.RetryOutage(ctx, settle)
 	if !worker.Unknown(ctx, err) {
 		return c, err
 	}
-	h.Log.Error("answer not recorded, request failed", zap.String("request_id", dispatch.BusID(c.ID)), zap.Error(err))
-	c.Outcome, c.Reason = store.Failed, "server_error"
+	h.Log.Error("answer not recorded, request failed", zap.String("request_id", run.Hex(c.ID)), zap.Error(err))
+	c.Outcome, c.Reason = run.Failed, "server_error"
 	end.Status, end.Reason, end.Answer, end.Items = c.Outcome, c.Reason, answer.Unreadable(c), nil
 	if err = h.RetryOutage(ctx, settle); worker.Unknown(ctx, err) {
 		worker.PauseUnknown(ctx)
@@ -121,9 +121,9 @@ func (h *Handler) commit(ctx context.Context, c store.Chain, end store.Settlemen
 
 // doAfterWork deletes what a cancelled or expired request left on the bus,
 // closes its live stream, and takes its row off the sweep.
-func (h *Handler) doAfterWork(ctx context.Context, c store.Chain) error {
-	id := dispatch.BusID(c.ID)
-	if c.Status == store.Cancelled || c.Status == store.Expired {
+func (h *Handler) doAfterWork(ctx context.Context, c run.Chain) error {
+	id := run.Hex(c.ID)
+	if c.Status == run.Cancelled || c.Status == run.Expired {
 		h.Bus.CancelHint(id)
 		if err := h.RetryOutage(ctx, func(ctx context.Context) error { return h.Bus.Purge(ctx, id) }); err != nil {
 			return err
@@ -143,8 +143,8 @@ func (h *Handler) doAfterWork(ctx context.Context, c store.Chain) error {
 
 // announce publishes the end in the step stream and to the gateways. Losing
 // either costs a poll interval.
-func (h *Handler) announce(row store.Row, status store.Status) {
-	id := dispatch.BusID(row.ID)
+func (h *Handler) announce(row run.Row, status run.Status) {
+	id := run.Hex(row.ID)
 	h.Bus.DoneHint(id)
 	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: &stepv1.StepIdentity{

@@ -15,7 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -28,7 +28,7 @@ const toolList = "mcp_list_tools"
 type Run struct {
 	Request *responses.Create
 	Earlier []transcript.Ancestor
-	Steps   []store.Step
+	Steps   []run.Step
 	// Whole tells whether an item is a compaction that has taken the place of
 	// everything before it.
 	Whole func(item.Item) bool
@@ -45,7 +45,7 @@ type Input struct {
 // steps, with at most so many bytes of items for each: the newest ones, and the
 // instructions. It fails if a stored turn cannot be read.
 func (r Run) Inputs(most int) ([]Input, error) {
-	turns, err := transcript.Turns(store.Chain{Steps: r.Steps})
+	turns, err := transcript.Turns(run.Chain{Steps: r.Steps})
 	if err != nil {
 		return nil, fmt.Errorf("read the turns: %w", err)
 	}
@@ -64,7 +64,7 @@ func (r Run) Inputs(most int) ([]Input, error) {
 			continue
 		}
 		inputs = append(inputs, h.cut(r.Request.Instructions, most))
-		if s.State == store.StepDone && done < len(turns) {
+		if s.State == run.StepDone && done < len(turns) {
 			h.turn(turns[done])
 			done++
 		}

@@ -11,7 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -39,13 +39,13 @@ func user(text string) string {
 }
 
 // step is a model step that said the items.
-func step(turn int, said ...string) store.Step {
+func step(turn int, said ...string) run.Step {
 	record := fmt.Sprintf(`{"items":[%s],"usage":{},"origin":"0","own":{"0":{"extra":"UPSTREAM"}}}`, strings.Join(said, ","))
-	return store.Step{Turn: turn, Kind: "model", State: store.StepDone, Output: []byte(record)}
+	return run.Step{Turn: turn, Kind: "model", State: run.StepDone, Output: []byte(record)}
 }
 
-func tool(turn, index int, call, output string) store.Step {
-	return store.Step{Turn: turn, Index: index, Kind: "tool", CallID: call, State: store.StepDone, Output: []byte(output)}
+func tool(turn, index int, call, output string) run.Step {
+	return run.Step{Turn: turn, Index: index, Kind: "tool", CallID: call, State: run.StepDone, Output: []byte(output)}
 }
 
 func decode(tb testing.TB, body string) *responses.Create {
@@ -76,13 +76,13 @@ func TestEachCallIsShownWhatWasThereBeforeIt(t *testing.T) {
 		Request: decode(t, `{"model":"m","instructions":"be kind","input":"go"}`),
 		Earlier: []transcript.Ancestor{{
 			Input: items(t, user("before")),
-			Turns: []transcript.Turn{{Record: transcript.Record{Items: items(t, call2)}, Tools: map[string]store.Step{"c2": tool(1, 1, "c2", "old")}}},
+			Turns: []transcript.Turn{{Record: transcript.Record{Items: items(t, call2)}, Tools: map[string]run.Step{"c2": tool(1, 1, "c2", "old")}}},
 		}},
-		Steps: []store.Step{
+		Steps: []run.Step{
 			step(1, `{"type":"mcp_list_tools","id":"mcpl_1","server_label":"windlass","tools":[]}`, call1, call2),
 			tool(1, 1, "c1", "one\x00\xff"),
-			{Turn: 1, Index: 2, Kind: "tool", CallID: "c2", State: store.StepDispatched},
-			{Turn: 2, Kind: "model", State: store.StepFailed},
+			{Turn: 1, Index: 2, Kind: "tool", CallID: "c2", State: run.StepDispatched},
+			{Turn: 2, Kind: "model", State: run.StepFailed},
 		},
 		Whole: func(item.Item) bool { return false },
 	}
@@ -108,7 +108,7 @@ func TestTheNewestItemsFitTheLimit(t *testing.T) {
 	}
 	run := Run{
 		Request: decode(t, `{"model":"m","instructions":"be kind","input":[`+strings.Join(input, ",")+`]}`),
-		Steps:   []store.Step{step(1, said)}, Whole: func(item.Item) bool { return false },
+		Steps:   []run.Step{step(1, said)}, Whole: func(item.Item) bool { return false },
 	}
 	for _, tt := range []struct{ most, items, omitted int }{
 		{1 << 20, 101, 0}, {20_000, 1 + 18, 82}, {1500, 2, 99}, {100, 0, 101}, {0, 0, 101},
@@ -131,7 +131,7 @@ func TestACompactionTakesThePlaceOfWhatWasBefore(t *testing.T) {
 	t.Parallel()
 	run := Run{
 		Request: decode(t, `{"model":"m","input":"go"}`),
-		Steps:   []store.Step{step(1, `{"type":"compaction","encrypted_content":"sealed"}`), step(2, said)},
+		Steps:   []run.Step{step(1, `{"type":"compaction","encrypted_content":"sealed"}`), step(2, said)},
 	}
 	for _, whole := range []bool{true, false} {
 		run.Whole = func(item.Item) bool { return whole }
@@ -151,7 +151,7 @@ func TestACompactionTakesThePlaceOfWhatWasBefore(t *testing.T) {
 
 func TestATurnThatCannotBeReadIsAnError(t *testing.T) {
 	t.Parallel()
-	run := Run{Request: decode(t, `{"model":"m","input":"go"}`), Steps: []store.Step{{Turn: 1, Kind: "model", State: store.StepDone, Output: []byte("x")}}}
+	run := Run{Request: decode(t, `{"model":"m","input":"go"}`), Steps: []run.Step{{Turn: 1, Kind: "model", State: run.StepDone, Output: []byte("x")}}}
 	if got, err := run.Inputs(1 << 20); err == nil {
 		t.Errorf("inputs %v, want an error", got)
 	}

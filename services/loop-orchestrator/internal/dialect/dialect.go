@@ -29,7 +29,8 @@ func Named(name string) model.Dialect {
 	return d
 }
 
-// TokenCounter is a dialect with an endpoint that counts the tokens of an input.
+// TokenCounter is a dialect with an endpoint that counts the tokens of an
+// input.
 type TokenCounter interface {
 	// CountPath returns the path of the endpoint.
 	CountPath() string

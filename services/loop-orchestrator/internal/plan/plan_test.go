@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -54,7 +54,8 @@ const (
 	function = `{"type":"function","name":"ask"}`
 )
 
-// newState is turn 1 of a request with the registered tools and a function of the client's.
+// newState is turn 1 of a request with the registered tools and a function of
+// the client's.
 func newState(tb testing.TB, fields string) State {
 	tb.Helper()
 	fields = `"tools":[` + hosted + `,` + function + `]` + fields
@@ -73,13 +74,14 @@ func resolve(tb testing.TB, fields string) toolset.Toolset {
 	return tools
 }
 
-// turnBefore is a turn in which add was called n times, with that much output each.
+// turnBefore is a turn in which add was called n times, with that much output
+// each.
 func turnBefore(n, bytes int, u responses.Usage) transcript.Turn {
-	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]store.Step{}}
+	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]run.Step{}}
 	for i := range n {
 		id := fmt.Sprintf("old%d", i)
 		t.Items = append(t.Items, item.Call{ID: "fc_" + id, CallID: id, Name: "add"}.Function())
-		t.Tools[id] = store.Step{CallID: id, State: store.StepDone, Output: make([]byte, bytes)}
+		t.Tools[id] = run.Step{CallID: id, State: run.StepDone, Output: make([]byte, bytes)}
 	}
 	return t
 }
@@ -116,7 +118,7 @@ func (s say) answer() model.Answer {
 	return a
 }
 
-func next(s State, said say) (transcript.Record, store.TurnCommit) {
+func next(s State, said say) (transcript.Record, run.TurnCommit) {
 	record, commit, _ := Begin(s).End(said.answer())
 	return record, commit
 }
@@ -132,12 +134,12 @@ func calls(names ...string) []model.ToolCall {
 func repeat(name string, n int) []string { return slices.Repeat([]string{name}, n) }
 
 // errorsOf are the codes of the steps' failures; empty for one that is due.
-func errorsOf(t store.TurnCommit) []string {
+func errorsOf(t run.TurnCommit) []string {
 	var codes []string
 	for _, s := range t.Steps {
 		code := ""
 		if !s.Due() {
-			code = transcript.ReadFailure(s.Error).Code
+			code = run.ReadFailure(s.Error).Code
 		}
 		codes = append(codes, code)
 	}
@@ -153,19 +155,19 @@ func TestNextDecides(t *testing.T) {
 		turn    int
 		before  []transcript.Turn
 		answer  say
-		outcome store.Status
+		outcome run.Status
 		reason  string
 		steps   []string // their errors; empty: due
 	}{
-		{"an answer", "", 1, nil, say{Text: "hi", Finish: model.Stopped}, store.Completed, "", nil},
-		{"nothing at all", "", 1, nil, say{Finish: model.Stopped}, store.Completed, "", nil},
+		{"an answer", "", 1, nil, say{Text: "hi", Finish: model.Stopped}, run.Completed, "", nil},
+		{"nothing at all", "", 1, nil, say{Finish: model.Stopped}, run.Completed, "", nil},
 		{"calls", "", 1, nil, say{Calls: calls("add", "add"), Finish: model.Stopped}, "", "", []string{"", ""}},
-		{"the client's call", "", 1, nil, say{Calls: calls("ask"), Finish: model.Stopped}, store.Completed, "", nil},
-		{"calls of both", "", 1, nil, say{Calls: calls("ask", "add"), Finish: model.Stopped}, store.Completed, "", []string{""}},
+		{"the client's call", "", 1, nil, say{Calls: calls("ask"), Finish: model.Stopped}, run.Completed, "", nil},
+		{"calls of both", "", 1, nil, say{Calls: calls("ask", "add"), Finish: model.Stopped}, run.Completed, "", []string{""}},
 		{"only refused calls", "", 1, nil, say{Calls: calls("nope"), Finish: model.Stopped}, "", "", []string{"unknown_tool"}},
-		{"cut by length", "", 1, nil, say{Text: "h", Calls: calls("add"), Finish: model.Length}, store.Incomplete, "max_output_tokens", []string{"incomplete"}},
-		{"filtered", "", 1, nil, say{Calls: calls("ask"), Finish: model.Filtered}, store.Incomplete, "content_filter", nil},
-		{"ended oddly", "", 1, nil, say{Calls: calls("add"), Finish: model.Other}, store.Incomplete, "unknown_finish_reason", []string{"incomplete"}},
+		{"cut by length", "", 1, nil, say{Text: "h", Calls: calls("add"), Finish: model.Length}, run.Incomplete, "max_output_tokens", []string{"incomplete"}},
+		{"filtered", "", 1, nil, say{Calls: calls("ask"), Finish: model.Filtered}, run.Incomplete, "content_filter", nil},
+		{"ended oddly", "", 1, nil, say{Calls: calls("add"), Finish: model.Other}, run.Incomplete, "unknown_finish_reason", []string{"incomplete"}},
 
 		{
 			"too many at once", "", 1, nil,
@@ -173,7 +175,7 @@ func TestNextDecides(t *testing.T) {
 			"", "",
 			[]string{"", "", "", "too_many_parallel_calls", "too_many_parallel_calls"},
 		},
-		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
+		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, run.Completed, "", []string{"", "", ""}},
 		{
 			"the request's calls are spent", `,"max_tool_calls":2`, 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(0, 0))},
@@ -189,14 +191,14 @@ func TestNextDecides(t *testing.T) {
 			[]string{"", "max_tool_calls"},
 		},
 
-		{"the last turn", "", 10, nil, say{Calls: calls("add", "nope")}, store.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
-		{"an answer in the last turn", "", 10, nil, say{Text: "hi"}, store.Completed, "", nil},
-		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
+		{"the last turn", "", 10, nil, say{Calls: calls("add", "nope")}, run.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
+		{"an answer in the last turn", "", 10, nil, say{Text: "hi"}, run.Completed, "", nil},
+		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, run.Completed, "", []string{""}},
 		{
 			"tokens", "", 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(500, 400))},
 			say{Calls: calls("add"), Usage: usage(90, 10)},
-			store.Incomplete, "max_tokens",
+			run.Incomplete, "max_tokens",
 			[]string{"max_tokens"},
 		},
 		{"tokens, one less", "", 2, []transcript.Turn{turnBefore(1, 0, usage(500, 400))}, say{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
@@ -204,11 +206,11 @@ func TestNextDecides(t *testing.T) {
 			"output tokens", `,"max_output_tokens":20`, 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(0, 15))},
 			say{Calls: calls("add"), Usage: usage(0, 5)},
-			store.Incomplete, "max_output_tokens",
+			run.Incomplete, "max_output_tokens",
 			[]string{"max_output_tokens"},
 		},
-		{"bytes", "", 2, []transcript.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
-		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes", "", 2, []transcript.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, run.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, run.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
 		{"bytes, some left", "", 2, []transcript.Turn{turnBefore(2, 700, usage(0, 0))}, say{Calls: calls("add")}, "", "", []string{""}},
 	}
 	for _, tt := range tests {
@@ -229,59 +231,6 @@ func TestNextDecides(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestNextRefusesArguments(t *testing.T) {
-	t.Parallel()
-	for arguments, code := range map[string]string{
-		`{"n":1}`: "", ` {"n":1,"more":null}`: "", ``: "invalid_arguments", `{`: "invalid_arguments", `[]`: "invalid_arguments",
-		`{"n":"1"}`: "invalid_arguments", `{"n":1}{}`: "invalid_arguments", "{\"n\":1}\x00": "invalid_arguments",
-		`{"n":1,"pad":"` + strings.Repeat("x", maxArguments) + `"}`: "arguments_too_large",
-	} {
-		_, got := next(newState(t, ""), say{Calls: []model.ToolCall{{ID: "c", Name: "add", Arguments: arguments}}})
-		if diff := cmp.Diff([]string{code}, errorsOf(got)); diff != "" {
-			t.Errorf("%.40q (-want +got):\n%s", arguments, diff)
-		}
-		want := arguments
-		if model.EmptyArguments(arguments) {
-			want = "{}"
-		}
-		if string(got.Steps[0].Input) != want {
-			t.Errorf("input is %.40q, want %.40q", got.Steps[0].Input, want)
-		}
-	}
-}
-
-// Models call tools that take nothing with nothing.
-func TestEmptyArgumentsAreAnObject(t *testing.T) {
-	t.Parallel()
-	for _, arguments := range []string{"", " ", "\n", "null", " null ", "[]"} {
-		record, got := next(newState(t, ""), say{Calls: []model.ToolCall{{ID: "c", Name: "now", Arguments: arguments}, {ID: "d", Name: "ask", Arguments: arguments}}})
-		if s := got.Steps[0]; string(s.Input) != "{}" || !s.Due() {
-			t.Errorf("%q: the step's input is %q, error %s", arguments, s.Input, s.Error)
-		}
-		for _, it := range record.Items {
-			if it.Type == "function_call" && it.Arguments() != "{}" {
-				t.Errorf("%q: call %s is recorded with %q", arguments, it.Name, it.Arguments())
-			}
-		}
-	}
-}
-
-// Empty arguments that a client was told already stay as they are; the tool
-// runs all the same.
-func TestEmptyArgumentsThatWereTold(t *testing.T) {
-	t.Parallel()
-	d := Begin(newState(t, ""))
-	call := model.ToolCall{ID: "c", Name: "now", Arguments: "null"}
-	d.Hear(model.Delta{Kind: model.Function, Call: call})
-	record, commit, _ := d.End(model.Answer{Finish: model.Stopped, Outputs: []model.Output{{Kind: model.Function, Call: call}}})
-	if s := commit.Steps[0]; string(s.Input) != "{}" || !s.Due() {
-		t.Errorf("the step's input is %q, error %s", s.Input, s.Error)
-	}
-	if it := record.Items[len(record.Items)-1]; it.Arguments() != "null" {
-		t.Errorf("the call is recorded with %q", it.Arguments())
 	}
 }
 
@@ -321,80 +270,5 @@ func TestNextRecords(t *testing.T) {
 	cut, _ := next(newState(t, ""), say{Calls: calls("add"), Finish: model.Length})
 	if len(cut.Items) != 2 || cut.Items[1].Type != "function_call" || cut.Items[1].Status != "incomplete" {
 		t.Errorf("a cut call left %+v, want an incomplete call", cut.Items)
-	}
-}
-
-func TestCallIDsAreUnique(t *testing.T) {
-	t.Parallel()
-	s := newState(t, "")
-	s.Turn, s.Turns = 2, []transcript.Turn{turnBefore(1, 0, responses.Usage{})}
-	s.Request = decode(t, `"x":1`)
-	input, fault := item.List([]byte(`[{"type":"function_call","call_id":"mine","name":"f","arguments":""}]`), "input")
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	s.Request.Input = input
-	earlier, fault := item.List([]byte(`[{"type":"function_call","call_id":"theirs","name":"f","arguments":""}]`), "input")
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	said := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Call{ID: "fc", CallID: "older", Name: "f"}.Function()}}}
-	s.Earlier = []transcript.Ancestor{{Input: earlier, Turns: []transcript.Turn{said}}}
-	names := map[string]bool{"old0": true, "mine": true, "theirs": true, "older": true}
-	given := []string{
-		"new", "new", "", "", "old0", "mine", "theirs", "older", "a\x00b", strings.Repeat("ü", 100), "functions.get_weather:0", "functions.get_weather:0",
-		strings.Repeat("x", 64), strings.Repeat("x", 64) + "y", strings.Repeat("x", 64) + "z", "a b", "a/b", "naïve", "<|call|>", "\"",
-	}
-	var asked []model.ToolCall
-	for _, id := range given {
-		asked = append(asked, model.ToolCall{ID: id, Name: "add", Arguments: `{"n":1}`})
-	}
-	record, commit := next(s, say{Calls: asked})
-	for i, step := range commit.Steps {
-		if names[step.CallID] || step.CallID == "" || strings.ContainsFunc(step.CallID, unusual) || len(step.CallID) > 64 {
-			t.Errorf("call id %q of %q is used before or cannot be", step.CallID, given[i])
-		}
-		if strings.HasPrefix(step.CallID, "call_") && len(step.CallID) > 40 {
-			t.Errorf("call id %q has %d characters, more than upstreams take", step.CallID, len(step.CallID))
-		}
-		if record.Items[i].CallID != step.CallID {
-			t.Errorf("item %d has the call id %q, its step %q", i, record.Items[i].CallID, step.CallID)
-		}
-		names[step.CallID] = true
-	}
-	if commit.Steps[0].CallID != "new" {
-		t.Errorf("call id is %q, want the model's", commit.Steps[0].CallID)
-	}
-}
-
-func TestLeft(t *testing.T) {
-	t.Parallel()
-	s := newState(t, "")
-	if got := s.Left(); got != nil {
-		t.Errorf("left %d of no bound", *got)
-	}
-	s = newState(t, `,"max_output_tokens":20`)
-	for used, want := range map[int64]int{0: 20, 15: 5, 20: 0, 33: 0} {
-		s.Turns = []transcript.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
-		if got := s.Left(); got == nil || *got != want {
-			t.Errorf("left %v after %d of 20, want %d", got, used, want)
-		}
-	}
-}
-
-func TestAChoiceIsForcedOnce(t *testing.T) {
-	t.Parallel()
-	for choice, want := range map[string]string{
-		`"auto"`: "auto", `"none"`: "none", `"required"`: "auto", `{"type":"function","name":"ask"}`: "auto", `{"type":"mcp","server_label":"windlass"}`: "auto",
-		`{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"ask"}]}`: "auto",
-	} {
-		s := newState(t, `,"tool_choice":`+choice)
-		if got := s.Choice(); got.Mode != s.Tools.Choice.Mode || got.Tool != s.Tools.Choice.Tool {
-			t.Errorf("%s is %+v in the first turn", choice, got)
-		}
-		s.Turns = []transcript.Turn{{}}
-		if got := s.Choice(); got.Mode != want || got.Tool != nil {
-			t.Errorf("%s is %+v in the second turn, want %s", choice, got, want)
-		}
 	}
 }

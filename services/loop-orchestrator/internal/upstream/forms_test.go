@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -87,7 +88,8 @@ func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
 	}
 }
 
-// TestForms: whatever was asked for, and whatever the Content-Type says, what came is read for what it is.
+// TestForms: whatever was asked for, and whatever the Content-Type says, what
+// came is read for what it is.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []struct {
@@ -139,7 +141,8 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// The form of a body does not depend on how its bytes arrive: characters are cut, and marks.
+// The form of a body does not depend on how its bytes arrive: characters are
+// cut, and marks.
 func TestFormsByte(t *testing.T) {
 	t.Parallel()
 	for name, body := range forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
@@ -187,7 +190,8 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// An answer that is complete is not waited for: some servers keep the connection open behind it.
+// An answer that is complete is not waited for: some servers keep the
+// connection open behind it.
 func TestAnAnswerWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -240,7 +244,7 @@ func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
 		}))
 		t.Cleanup(s.Close)
 		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
-		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !Interrupted(err) {
+		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !IsConnectionLost(err) {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
 	}
@@ -265,7 +269,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				header.Set("Content-Encoding", tt.encoding)
 			}
 			_, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, header, tt.body), chat.Dialect{}, []byte(`{}`), Headers{}, listen)
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) || got.Message != tt.want || !got.Retriable || got.Code != "server_error" {
 				t.Errorf("%s: %+v, want %s", name, err, tt.want)
 			}
@@ -273,7 +277,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// FuzzForms: a body of any bytes is an answer, a failure that another attempt can mend, or one that says why not.
+// FuzzForms: a body of any bytes is an answer, a failure that another attempt
+// can mend, or one that says why not.
 func FuzzForms(f *testing.F) {
 	for _, body := range forms(f, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
 		f.Add([]byte(body), "text/plain")
@@ -294,9 +299,9 @@ func FuzzForms(f *testing.F) {
 		if diff := cmp.Diff(docs, slowly); diff != "" || done != doneSlowly || (err == nil) != (errSlowly == nil) {
 			t.Fatalf("%v, %v (-at once +by bytes):\n%s", err, errSlowly, diff)
 		}
-		var call *model.CallError
+		var call *run.Failure
 		if err != nil && (!errors.As(err, &call) || call.Message == "" || call.Code == "") {
-			t.Fatalf("error %v, want a CallError that says why", err)
+			t.Fatalf("error %v, want a run.Failure that says why", err)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
@@ -56,9 +56,9 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
 			at.Credential = registry.Credential{File: file}
 			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) {
-				t.Fatalf("error %v, want a CallError", err)
+				t.Fatalf("error %v, want a run.Failure", err)
 			}
 			if string(got.Own) != tt.own || got.Retriable != tt.retry || got.HTTPStatus != tt.status || got.RetryAfter != 2*time.Second ||
 				got.Message == "" || strings.Contains(got.Message+got.Code, secret) {
@@ -77,7 +77,7 @@ func TestPostReadsTheAnswer(t *testing.T) {
 	if b, err := u.Post(t.Context(), upstream(t, 200, nil, ` {"a":1} `), "/x", nil, Headers{}); err != nil || string(b) != `{"a":1}` {
 		t.Errorf("Post = %q, %v", b, err)
 	}
-	var failed *model.CallError
+	var failed *run.Failure
 	_, err := u.Post(t.Context(), upstream(t, 200, nil, `{"a":"`+strings.Repeat("x", maxAnswer+1<<16)+`"}`), "/x", nil, Headers{})
 	if !errors.As(err, &failed) || failed.Retriable || failed.HTTPStatus != 200 {
 		t.Errorf("Post of an answer that is too large = %v", err)

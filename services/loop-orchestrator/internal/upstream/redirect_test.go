@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 )
 
 const secretKey = "sk-0123456789"
@@ -43,7 +43,8 @@ func (v *visits) add(r *http.Request) {
 	v.all = append(v.all, r.Method+" "+r.URL.RequestURI()+" "+string(body)+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Idempotency-Key"))
 }
 
-// TestRedirects: a redirected call is sent again as it was, and its credential goes to the upstream's own host only.
+// TestRedirects: a redirected call is sent again as it was, and its credential
+// goes to the upstream's own host only.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -83,7 +84,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestRedirectsThatAreNotFollowed: the error names the redirect and where it leads; another attempt would meet it again.
+// TestRedirectsThatAreNotFollowed: the error names the redirect and where it
+// leads; another attempt would meet it again.
 func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	loop := upstream(t, 308, http.Header{"Location": {"/v1/x?key=" + secretKey + "#part"}}, "")
@@ -110,14 +112,15 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	} {
 		tt.at.Credential = credential(t)
 		_, err := Client{HTTP: tt.client}.Post(t.Context(), tt.at, "/x", []byte(`{}`), Headers{})
-		var got *model.CallError
+		var got *run.Failure
 		if !errors.As(err, &got) || got.Message != tt.want || got.Retriable || got.Code != tt.code || got.Own != nil {
 			t.Errorf("%s: %+v, want %s", name, err, tt.want)
 		}
 	}
 }
 
-// TestAttempts: another attempt is made where it can succeed, and not earlier than the upstream asks for.
+// TestAttempts: another attempt is made where it can succeed, and not earlier
+// than the upstream asks for.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for status, retry := range map[int]bool{
@@ -128,7 +131,7 @@ func TestAttempts(t *testing.T) {
 		for header, want := range map[string]bool{"": retry, "true": true, "false": false} {
 			at := upstream(t, status, http.Header{"X-Should-Retry": {header}, "Retry-After-Ms": {"1500"}}, `{"error":{"message":"why"}}`)
 			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/x", []byte(`{}`), Headers{})
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) || got.Retriable != want || got.HTTPStatus != status || got.RetryAfter.Milliseconds() != 1500 {
 				t.Errorf("HTTP %d with x-should-retry %q: %+v, want another attempt: %v", status, header, err, want)
 			}
@@ -139,7 +142,8 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestUnreachable: the error says why, without addresses; settings that are wrong are not tried again.
+// TestUnreachable: the error says why, without addresses; settings that are
+// wrong are not tried again.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	plain := upstream(t, 200, nil, "{}")
@@ -157,7 +161,7 @@ func TestUnreachable(t *testing.T) {
 		"no valid address": {"localhost:8080/v1", "The model's upstream URL is not valid.", false},
 	} {
 		_, err := Client{HTTP: freshClient()}.Post(t.Context(), registry.Upstream{URL: tt.url}, "/x", []byte(`{}`), Headers{})
-		var got *model.CallError
+		var got *run.Failure
 		if !errors.As(err, &got) || !strings.HasPrefix(got.Message, tt.want) || got.Retriable != tt.retry {
 			t.Errorf("%s: %+v, want %s", name, err, tt.want)
 		}

@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestReportedErrors: an error that comes with status 200 is an error wherever it stands, with its words and its status.
+// TestReportedErrors: an error that comes with status 200 is an error wherever
+// it stands, with its words and its status.
 func TestReportedErrors(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -44,7 +46,7 @@ func TestReportedErrors(t *testing.T) {
 				at := upstream(t, 200, nil, body)
 				at.Credential = credential(t)
 				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, listen)
-				var got *model.CallError
+				var got *run.Failure
 				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message || got.HTTPStatus != tt.status || got.Retriable != tt.retry {
 					t.Errorf("%s, %s: %+v, want %s %d %q", name, how, err, tt.code, tt.status, tt.message)
 				}
@@ -70,7 +72,7 @@ func TestErrorsInPlaceOfAnswers(t *testing.T) {
 		`{"model":"m","message":{"role":"assistant","content":"of Ollama"}}`: "the upstream's answer is malformed: it has no choice with a message",
 	} {
 		_, err := Client{HTTP: freshClient()}.Complete(t.Context(), upstream(t, 200, nil, doc), chat.Dialect{}, []byte(`{}`), Headers{}, nil)
-		var got *model.CallError
+		var got *run.Failure
 		if !errors.As(err, &got) || got.Message != want {
 			t.Errorf("%s: %+v, want %s", doc, err, want)
 		}

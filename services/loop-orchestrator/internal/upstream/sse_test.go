@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
@@ -74,13 +74,14 @@ func TestEventsOfAStream(t *testing.T) {
 	}
 }
 
-// A line that does not end is an answer that is too large, not one that broke off: another attempt would do no better.
+// A line that does not end is an answer that is too large, not one that broke
+// off: another attempt would do no better.
 func TestALineWithoutEnd(t *testing.T) {
 	t.Parallel()
 	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}
 	resp.Body = io.NopCloser(io.LimitReader(endless{}, maxLine+1<<20))
 	_, err := (&answer{resp: resp}).read(t.Context(), func([]byte, bool) error { return nil })
-	var call *model.CallError
+	var call *run.Failure
 	if !errors.As(err, &call) || call.Retriable || call.Message != "The upstream's answer is too large." {
 		t.Errorf("error %v, want that it is too large", err)
 	}
@@ -95,7 +96,8 @@ func (endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// An event is heard when its blank line is there, though that ends in half of a CRLF and the upstream then says nothing.
+// An event is heard when its blank line is there, though that ends in half of a
+// CRLF and the upstream then says nothing.
 func TestAnEventIsHeardAtOnce(t *testing.T) {
 	t.Parallel()
 	in, out := io.Pipe()
@@ -117,8 +119,9 @@ func TestAnEventIsHeardAtOnce(t *testing.T) {
 	<-heard
 }
 
-// FuzzEvents: what is heard does not depend on how the bytes arrive, and no document is missing that streamcheck, which reads as the
-// specification wants it, finds.
+// FuzzEvents: what is heard does not depend on how the bytes arrive, and no
+// document is missing that streamcheck, which reads as the specification wants
+// it, finds.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte("data: {\"a\":1}\n\nevent: x\rdata: 1\rdata\r\r: c\r\n\r\ndata: [DONE]\n\ndata: 2\n\n"), 3)
 	f.Add([]byte("data: {\ndata: }\n\ndata:  \u20ac\n\nid: 1\nretry: 5\ndata"), 1)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/responsesapi"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -46,18 +47,18 @@ func TestRefusals(t *testing.T) {
 		name   string
 		status int
 		body   string
-		want   model.CallError
+		want   run.Failure
 	}{
-		{"429", 429, `{"error":{"message":"Slow.","code":"quota"}}`, model.CallError{Code: "rate_limit_exceeded", Message: "The upstream answered HTTP 429: Slow.", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"500", 500, `oops`, model.CallError{Code: "server_error", Message: "The upstream answered HTTP 500: oops", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"408", 408, ``, model.CallError{Code: "timeout", Message: "The upstream answered HTTP 408.", Retriable: true, RetryAfter: 2 * time.Second}},
-		{"400", 400, `{"error":{"message":"No.","code":"too_long"}}`, model.CallError{Code: "too_long", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
-		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, model.CallError{Code: "upstream_not_found", Message: "The upstream answered HTTP 404: No. (POST /chat/completions; the upstream's url may lack /v1)", RetryAfter: 2 * time.Second}},
-		{"a code with a NUL", 400, `{"error":{"message":"No.","code":"a\u0000"}}`, model.CallError{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
-		{"a long code", 400, `{"error":{"message":"No.","code":"` + strings.Repeat("x", 65) + `"}}`, model.CallError{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
-		{"401", 401, `{"error":{"message":"Bad key ` + secret + `"}}`, model.CallError{Code: "upstream_unauthorized", Message: "The upstream refused the credential configured for this model. The upstream answered HTTP 401: Bad key [redacted]", RetryAfter: 2 * time.Second}},
-		{"a quoted credential", 400, `{"error":{"message":"Bad key ` + secret + `."}}`, model.CallError{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: Bad key [redacted].", RetryAfter: 2 * time.Second}},
-		{"malformed", 200, `{`, model.CallError{Code: "server_error", Message: "the upstream's answer is malformed: 1 bytes that are no JSON document", Retriable: true}},
+		{"429", 429, `{"error":{"message":"Slow.","code":"quota"}}`, run.Failure{Code: "rate_limit_exceeded", Message: "The upstream answered HTTP 429: Slow.", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"500", 500, `oops`, run.Failure{Code: "server_error", Message: "The upstream answered HTTP 500: oops", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"408", 408, ``, run.Failure{Code: "timeout", Message: "The upstream answered HTTP 408.", Retriable: true, RetryAfter: 2 * time.Second}},
+		{"400", 400, `{"error":{"message":"No.","code":"too_long"}}`, run.Failure{Code: "too_long", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
+		{"a numeric code", 404, `{"error":{"message":"No.","code":404}}`, run.Failure{Code: "upstream_not_found", Message: "The upstream answered HTTP 404: No. (POST /chat/completions; the upstream's url may lack /v1)", RetryAfter: 2 * time.Second}},
+		{"a code with a NUL", 400, `{"error":{"message":"No.","code":"a\u0000"}}`, run.Failure{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
+		{"a long code", 400, `{"error":{"message":"No.","code":"` + strings.Repeat("x", 65) + `"}}`, run.Failure{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: No.", RetryAfter: 2 * time.Second}},
+		{"401", 401, `{"error":{"message":"Bad key ` + secret + `"}}`, run.Failure{Code: "upstream_unauthorized", Message: "The upstream refused the credential configured for this model. The upstream answered HTTP 401: Bad key [redacted]", RetryAfter: 2 * time.Second}},
+		{"a quoted credential", 400, `{"error":{"message":"Bad key ` + secret + `."}}`, run.Failure{Code: "invalid_prompt", Message: "The upstream answered HTTP 400: Bad key [redacted].", RetryAfter: 2 * time.Second}},
+		{"malformed", 200, `{`, run.Failure{Code: "server_error", Message: "the upstream's answer is malformed: 1 bytes that are no JSON document", Retriable: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -65,19 +66,20 @@ func TestRefusals(t *testing.T) {
 			at := upstream(t, tt.status, http.Header{"Retry-After": {"2"}}, tt.body)
 			at.Credential = registry.Credential{File: file}
 			_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, chat.Dialect{}, []byte(`{}`), Headers{}, nil)
-			var got *model.CallError
+			var got *run.Failure
 			if !errors.As(err, &got) {
-				t.Fatalf("error %v, want a model.CallError", err)
+				t.Fatalf("error %v, want a run.Failure", err)
 			}
 			tt.want.HTTPStatus = tt.status
-			if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(model.CallError{}, "Own", "Raw")); diff != "" {
+			if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(run.Failure{}, "Own", "Raw")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// An upstream may tell of an error in an answer, too, and quote the credential there.
+// An upstream may tell of an error in an answer, too, and quote the credential
+// there.
 func TestErrorsOfResponses(t *testing.T) {
 	t.Parallel()
 	const secret = "sk-0123456789"
@@ -101,7 +103,7 @@ func TestErrorsOfResponses(t *testing.T) {
 				at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
 				at.Credential = registry.Credential{File: file}
 				_, err := Client{HTTP: freshClient()}.Complete(t.Context(), at, responsesapi.Dialect{}, []byte(`{}`), Headers{}, func(model.Delta) {})
-				var got *model.CallError
+				var got *run.Failure
 				if !errors.As(err, &got) || got.Code != tt.code || got.Message != tt.message {
 					t.Errorf("%s: error %v, want %s: %s", media, err, tt.code, tt.message)
 				}
@@ -122,7 +124,7 @@ func TestAnEndedContextIsNotTheUpstreamsFault(t *testing.T) {
 	}
 	late, stop := context.WithTimeoutCause(t.Context(), 0, ErrCallTimeout)
 	defer stop()
-	var failed *model.CallError
+	var failed *run.Failure
 	if _, err := u.Complete(late, at, chat.Dialect{}, nil, Headers{}, nil); !errors.As(err, &failed) || failed.Code != "timeout" || !failed.Retriable {
 		t.Errorf("error %v, want a timeout to try again after", err)
 	}

@@ -13,7 +13,8 @@ import (
 var errNoVerdict = errors.New("the answer has no verdict")
 
 // askIfDue asks a loop-orchestrator whether a command is still due. It asks
-// again until it gets an answer or ctx ends; the command stays leased meanwhile.
+// again until it gets an answer or ctx ends; the command stays leased
+// meanwhile.
 func (h *Handler) askIfDue(ctx context.Context, d bus.Delivery) (answer *stepv1.ToolAnswer, err error) {
 	c := d.Tool
 	question := &stepv1.ToolQuestion{

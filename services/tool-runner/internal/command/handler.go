@@ -1,5 +1,6 @@
-// Package command handles tool commands: it decides whether a call is due, makes
-// the call, and publishes the result. See package toolrunner for its promises.
+// Package command handles tool commands: it decides whether a call is due,
+// makes the call, and publishes the result. See package toolrunner for its
+// promises.
 package command
 
 import (
@@ -15,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 	"windlass.dev/windlass/services/tool-runner/internal/inflight"
@@ -24,8 +26,8 @@ import (
 // each runner before has died in its call or lost it.
 const maxDeliveries = 5
 
-// outcome is how the handling of a command ended, as windlass_steps_total counts
-// it.
+// outcome is how the handling of a command ended, as windlass_steps_total
+// counts it.
 type outcome string
 
 const (
@@ -124,8 +126,8 @@ func (h *Handler) makeResult(ctx context.Context, d bus.Delivery, uncertain bool
 		return failedEvent(d.Tool, noCredential, 0), nil
 	}
 	if tool.Effect == registry.AtMostOnce {
-		// A repeat is published if a stream may have lost messages. A mark may be
-		// lost then, too: JetStream acknowledges before it syncs.
+		// A repeat is published if a stream may have lost messages. A mark may
+		// be lost then, too: JetStream acknowledges before it syncs.
 		if uncertain || d.Tool.GetRepeat() {
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
@@ -162,21 +164,29 @@ func (h *Handler) callTool(
 	once := tool.Effect == registry.AtMostOnce
 	failpoint.Hit(failpoint.ToolBeforeCall)
 	began := time.Now()
-	output, fault := h.Client.Do(bounded, httptool.Call{
+	output, failure := h.Client.Do(bounded, httptool.Call{
 		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
 		AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
-		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: "resp_" + d.Tool.GetIdentity().GetRequestId(),
+		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
 		CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
 	})
 	took := time.Since(began)
 	failpoint.Hit(failpoint.ToolAfterCall)
-	if fault == nil {
+	if failure == nil {
 		return completedEvent(d.Tool, output, took), nil
 	}
-	if fault.HTTPStatus == 0 && ctx.Err() != nil { // not the tool's fault
+	if failure.HTTPStatus == 0 && ctx.Err() != nil { // not the tool's fault
 		return nil, fmt.Errorf("call tool: %w", context.Cause(ctx))
 	}
-	return failedEvent(d.Tool, failureOf(fault, once), took), nil
+	if once {
+		return failedEvent(d.Tool, finalFailure(*failure), took), nil
+	}
+	return failedEvent(d.Tool, *failure, took), nil
+}
+
+// publicID returns the request id as clients know it.
+func publicID(c *stepv1.ToolCommand) string {
+	return string(run.ResponseID) + c.GetIdentity().GetRequestId()
 }
 
 // giveUp publishes that the command is given up.
@@ -186,7 +196,7 @@ func (h *Handler) giveUp(ctx context.Context, d bus.Delivery) error {
 	}
 	letter := bus.Dead(&stepv1.DeadLetter{
 		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
-		Failure: givenUp.proto(), EventTime: timestamppb.Now(),
+		Failure: encodeFailure(givenUp), EventTime: timestamppb.Now(),
 	})
 	return retryOutage(ctx, func(ctx context.Context) error {
 		_, err := h.Bus.Publish(ctx, letter)

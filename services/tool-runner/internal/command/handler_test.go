@@ -17,6 +17,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 	"windlass.dev/windlass/services/tool-runner/internal/runnertest"
@@ -57,32 +58,22 @@ func TestFailuresAreResults(t *testing.T) {
 		name      string
 		command   *stepv1.ToolCommand
 		arguments string
-		want      fault
+		want      run.Failure
 		calls     int64
 	}{
 		{"unknown tool", runnertest.Command("nonesuch"), "", unknownTool, 0},
 		{"after the deadline", overdue, "", tooLate, 0},
 		{"no credential", runnertest.Command("locked"), "", noCredential, 0},
-		{"refused address", runnertest.Command("guarded"), "", fault{
-			code:    "address_refused",
-			message: "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file",
+		{"refused address", runnertest.Command("guarded"), "", run.Failure{Code: "address_refused",
+			Message: "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file",
 		}, 0},
-		{"404", runnertest.Command("plain"), "404", fault{
-			code: "http_404", message: "the tool answered 404 Not Found: no such city", httpStatus: 404,
+		{"404", runnertest.Command("plain"), "404", run.Failure{Code: "http_404", Message: "the tool answered 404 Not Found: no such city", HTTPStatus: 404}, 1},
+		{"503", runnertest.Command("plain"), "503", run.Failure{Code: "http_503", Message: "the tool answered 503 Service Unavailable", Retriable: true, HTTPStatus: 503,
+			RetryAfter: 2 * time.Second,
 		}, 1},
-		{"503", runnertest.Command("plain"), "503", fault{
-			code: "http_503", message: "the tool answered 503 Service Unavailable", retriable: true, httpStatus: 503,
-			retryAfter: 2 * time.Second,
-		}, 1},
-		{"503 of an at-most-once tool", runnertest.Command("once"), "503", fault{
-			code: "http_503", message: "the tool answered 503 Service Unavailable", httpStatus: 503, retryAfter: 2 * time.Second,
-		}, 1},
-		{"timeout of the tool", runnertest.Command("brief"), "hang", fault{
-			code: "timeout", message: "the tool did not answer in time", retriable: true,
-		}, 1},
-		{"deadline of the request", nearly, "hang", fault{
-			code: "timeout", message: "the tool did not answer in time", retriable: true,
-		}, 1},
+		{"503 of an at-most-once tool", runnertest.Command("once"), "503", run.Failure{Code: "http_503", Message: "the tool answered 503 Service Unavailable", HTTPStatus: 503, RetryAfter: 2 * time.Second}, 1},
+		{"timeout of the tool", runnertest.Command("brief"), "hang", run.Failure{Code: "timeout", Message: "the tool did not answer in time", Retriable: true}, 1},
+		{"deadline of the request", nearly, "hang", run.Failure{Code: "timeout", Message: "the tool did not answer in time", Retriable: true}, 1},
 	}
 	for _, tt := range tests { // one after another: they share the channel of results
 		before := h.Calls.Load()
@@ -200,7 +191,8 @@ func TestRedeliveryWithoutResultCallsAgain(t *testing.T) {
 	h.WantCalls(t, 1)
 }
 
-// TestTwoDeliveriesAtOnce holds that a message that comes back while its runner still has it is not called twice.
+// TestTwoDeliveriesAtOnce holds that a message that comes back while its runner
+// still has it is not called twice.
 func TestTwoDeliveriesAtOnce(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})

@@ -81,7 +81,7 @@ func TestAtMostOnceCallNeedsRoomForItsMark(t *testing.T) {
 			full = e
 		}
 	}
-	want := &stepv1.Failure{Code: "mark_refused", Message: markRefused.message, Retriable: true}
+	want := &stepv1.Failure{Code: "mark_refused", Message: markRefused.Message, Retriable: true}
 	if diff := cmp.Diff(want, full.GetToolFailed().GetFailure(), protocmp.Transform()); diff != "" {
 		t.Errorf("failure differs (-want +got):\n%s", diff)
 	}
@@ -125,7 +125,7 @@ func TestPoison(t *testing.T) {
 	if err := proto.Unmarshal(msg.Data, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := &stepv1.DeadLetter{Identity: c.GetIdentity(), Tenant: "default", Subject: d.Subject, Failure: givenUp.proto()}
+	want := &stepv1.DeadLetter{Identity: c.GetIdentity(), Tenant: "default", Subject: d.Subject, Failure: encodeFailure(givenUp)}
 	if diff := cmp.Diff(want, &got, protocmp.Transform(), protocmp.IgnoreFields(want, "event_time")); diff != "" {
 		t.Errorf("dead letter differs (-want +got):\n%s", diff)
 	}

@@ -20,9 +20,9 @@ var outagePolicy = retry.Policy{First: 50 * time.Millisecond, Last: 2 * time.Sec
 // repaired in that time.
 const publishTimeout = 5 * time.Second
 
-// publishResult stores a result. It tries until it succeeds or ctx ends, because
-// the call cannot be made again for free. After the end of ctx it tries once
-// more, unless the request is cancelled.
+// publishResult stores a result. It tries until it succeeds or ctx ends,
+// because the call cannot be made again for free. After the end of ctx it tries
+// once more, unless the request is cancelled.
 func (h *Handler) publishResult(ctx context.Context, d bus.Delivery, result *stepv1.StepEvent) error {
 	pauses := outagePolicy.Pauses()
 	for tries := 1; ; tries++ {

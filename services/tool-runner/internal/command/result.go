@@ -6,53 +6,47 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
 
-// fault is the failure of a call, as its result reports it.
-type fault struct {
-	code       string
-	message    string // shown to the model
-	retriable  bool
-	httpStatus int
-	retryAfter time.Duration
-}
-
-// The faults of calls that were not made.
+// The failures of calls that were not made.
 var (
-	unknownTool    = fault{code: "unknown_tool", message: "there is no tool of this name"}
-	tooLate        = fault{code: "deadline_exceeded", message: "the request's deadline passed before the tool was called"}
-	noCredential   = fault{code: "credential_error", message: "the tool's credential could not be read", retriable: true}
-	outputTooLarge = fault{code: "bad_output", message: "the tool's output is too large to be passed on"}
-	markRefused    = fault{
-		code: "mark_refused", retriable: true,
-		message: "the tool was not called: it must not be called twice, and the mark of its call could not be stored",
+	unknownTool = run.Failure{Code: run.CodeUnknownTool, Message: "there is no tool of this name"}
+	tooLate     = run.Failure{
+		Code: run.CodeDeadlineExceeded, Message: "the request's deadline passed before the tool was called",
 	}
-	givenUp        = fault{code: "poison", message: "the tool call was given up: it never came to an end"}
-	unknownOutcome = fault{
-		code: "unknown_outcome",
-		message: "it is not known whether this call took effect: it was begun before, and its answer was lost. " +
+	noCredential = run.Failure{
+		Code: run.CodeCredential, Message: "the tool's credential could not be read", Retriable: true,
+	}
+	outputTooLarge = run.Failure{Code: run.CodeBadOutput, Message: "the tool's output is too large to be passed on"}
+	markRefused    = run.Failure{
+		Code: run.CodeMarkRefused, Retriable: true,
+		Message: "the tool was not called: it must not be called twice, and the mark of its call could not be stored",
+	}
+	givenUp        = run.Failure{Code: run.CodePoison, Message: "the tool call was given up: it never came to an end"}
+	unknownOutcome = run.Failure{
+		Code: run.CodeUnknownOutcome,
+		Message: "it is not known whether this call took effect: it was begun before, and its answer was lost. " +
 			"The tool must not be called twice, so it was not called again.",
 	}
 )
 
-// failureOf returns the fault of a call that was made. A call that must not be
-// made twice is never retriable.
-func failureOf(f *httptool.Failure, once bool) fault {
-	out := fault{
-		code: f.Code, message: f.Message, retriable: f.Retriable && !once, httpStatus: f.HTTPStatus, retryAfter: f.RetryAfter,
+// finalFailure returns the failure of a call that must not be made twice. It is
+// never retriable.
+func finalFailure(f run.Failure) run.Failure {
+	if f.Retriable && f.HTTPStatus == 0 {
+		f.Message += "; it is not known whether the call took effect, and it was not made again"
 	}
-	if once && f.Retriable && f.HTTPStatus == 0 {
-		out.message += "; it is not known whether the call took effect, and it was not made again"
-	}
-	return out
+	f.Retriable = false
+	return f
 }
 
-func (f fault) proto() *stepv1.Failure {
+func encodeFailure(f run.Failure) *stepv1.Failure {
 	return &stepv1.Failure{
-		Code: f.code, Message: f.message, Retriable: f.retriable,
-		HttpStatus: uint32(f.httpStatus), RetryAfterMs: uint64(f.retryAfter.Milliseconds()),
+		Code: f.Code, Message: f.Message, Retriable: f.Retriable,
+		HttpStatus: uint32(f.HTTPStatus), RetryAfterMs: uint64(f.RetryAfter.Milliseconds()),
 	}
 }
 
@@ -63,10 +57,10 @@ func newEvent(c *stepv1.ToolCommand) *stepv1.StepEvent {
 	}
 }
 
-func failedEvent(c *stepv1.ToolCommand, f fault, took time.Duration) *stepv1.StepEvent {
+func failedEvent(c *stepv1.ToolCommand, f run.Failure, took time.Duration) *stepv1.StepEvent {
 	e := newEvent(c)
 	e.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
-		Failure: f.proto(), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
+		Failure: encodeFailure(f), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
 	}}
 	return e
 }
@@ -80,8 +74,8 @@ func completedEvent(c *stepv1.ToolCommand, o httptool.Output, took time.Duration
 	return e
 }
 
-// microseconds returns at least 1 for a call that was made, so that 0 means that
-// no call was made.
+// microseconds returns at least 1 for a call that was made, so that 0 means
+// that no call was made.
 func microseconds(took time.Duration) uint64 {
 	if took <= 0 {
 		return 0

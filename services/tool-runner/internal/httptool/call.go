@@ -10,13 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 const (
-	// maxErrorBytes of a failed call's answer are read; a longer answer costs the connection.
+	// maxErrorBytes of a failed call's answer are read; a longer answer costs
+	// the connection.
 	maxErrorBytes = 16 << 10
-	// minSecret is the length from which a credential is looked for in what the tool says. A shorter one would take
-	// innocent text with it, and is none.
+	// minSecret is the length from which a credential is looked for in what the
+	// tool says. A shorter one would take innocent text with it, and is none.
 	minSecret = 8
 )
 
@@ -36,8 +39,9 @@ type Call struct {
 	// MaxOutputBytes is how much of the answer becomes output.
 	MaxOutputBytes int
 
-	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and Traceparent tell the tool which call it is. An
-	// empty Traceparent is not sent.
+	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and
+	// Traceparent tell the tool which call it is. An empty Traceparent is not
+	// sent.
 	IdempotencyKey string
 	RequestID      string
 	CallID         string
@@ -45,9 +49,11 @@ type Call struct {
 	Traceparent    string
 }
 
-// Do makes the call and returns its output, or else why there is none. The context bounds all of it. When the context was
-// cancelled rather than overdue, the failure says nothing about the tool, and the caller should look at the cause.
-func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
+// Do makes the call and returns its output, or else why there is none. The
+// context bounds all of it. When the context was cancelled rather than overdue,
+// the failure says nothing about the tool, and the caller should look at the
+// cause.
+func (c *Client) Do(ctx context.Context, call Call) (Output, *run.Failure) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // closes the connection of an answer that was not read to its end
 
@@ -74,18 +80,18 @@ func (c *Client) Do(ctx context.Context, call Call) (Output, *Failure) {
 	return newOutput(resp.Header, call.redact(decodeText(resp.Header, raw)), len(raw), call.MaxOutputBytes), nil
 }
 
-func (call Call) request(ctx context.Context) (*http.Request, *Failure) {
+func (call Call) request(ctx context.Context) (*http.Request, *run.Failure) {
 	method := call.Method
 	if method == "" {
 		method = http.MethodPost
 	}
 	at, err := url.Parse(call.URL)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL is not an http or https one"}
+		return nil, &run.Failure{Code: run.CodeAddressRefused, Message: "the tool's URL is not an http or https one"}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, call.URL, bytes.NewReader(call.Arguments))
 	if err != nil {
-		return nil, &Failure{Code: CodeAddressRefused, Message: "the tool's URL or method cannot be used"}
+		return nil, &run.Failure{Code: run.CodeAddressRefused, Message: "the tool's URL or method cannot be used"}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "windlass-tool-runner")

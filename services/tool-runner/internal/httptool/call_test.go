@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestRequest(t *testing.T) {
@@ -151,7 +153,7 @@ func TestTimeouts(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			_, f := client(t).Do(ctx, call)
-			wantCode(t, f, CodeTimeout, true)
+			wantCode(t, f, run.CodeTimeout, true)
 		})
 	}
 	t.Run("silence", func(t *testing.T) {
@@ -164,7 +166,7 @@ func TestTimeouts(t *testing.T) {
 		c := client(t)
 		c.silence = 50 * time.Millisecond
 		_, f := do(t, c, call)
-		wantCode(t, f, CodeTimeout, true)
+		wantCode(t, f, run.CodeTimeout, true)
 		if !strings.Contains(f.Message, "stopped") {
 			t.Errorf("message = %q, want silence told from the deadline", f.Message)
 		}
@@ -210,13 +212,13 @@ func TestBrokenAnswers(t *testing.T) {
 		code      string
 		retriable bool
 	}{
-		{"closed unanswered", raw(""), CodeConnection, true},
-		{"ended early", raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), CodeConnection, true},
-		{"no HTTP", raw("220 smtp ready\r\n\r\n"), CodeConnection, true},
-		{"bad chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), CodeConnection, true},
-		{"bad gzip", raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf"), CodeConnection, true},
-		{"100,000 headers", headers, CodeConnection, true},
-		{"1xx flood", raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n", 100_000)), CodeConnection, true},
+		{"closed unanswered", raw(""), run.CodeConnection, true},
+		{"ended early", raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), run.CodeConnection, true},
+		{"no HTTP", raw("220 smtp ready\r\n\r\n"), run.CodeConnection, true},
+		{"bad chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), run.CodeConnection, true},
+		{"bad gzip", raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf"), run.CodeConnection, true},
+		{"100,000 headers", headers, run.CodeConnection, true},
+		{"1xx flood", raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n", 100_000)), run.CodeConnection, true},
 		{"upgrade", raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), "http_101", false},
 	}
 	for _, tt := range tests {
@@ -236,14 +238,15 @@ func TestNobodyListens(t *testing.T) {
 	}
 	l.Close()
 	_, f := do(t, client(t), Call{URL: "http://" + l.Addr().String(), AllowPrivate: true})
-	wantCode(t, f, CodeConnection, true)
+	wantCode(t, f, run.CodeConnection, true)
 	if f.Message != "the tool refused the connection" {
 		t.Errorf("message = %q", f.Message)
 	}
 }
 
-// TestOnceIsSentOnce holds that a kept connection which the tool closes unanswered does not lead to a silent second
-// request, which net/http makes because of the Idempotency-Key.
+// TestOnceIsSentOnce holds that a kept connection which the tool closes
+// unanswered does not lead to a silent second request, which net/http makes
+// because of the Idempotency-Key.
 func TestOnceIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {

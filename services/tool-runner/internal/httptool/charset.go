@@ -45,8 +45,8 @@ func decodeText(header http.Header, body []byte) []byte {
 
 // charset is the encoding of a text: by its byte order mark, by its
 // Content-Type, or by its own declaration. nil: UTF-8, or not known. Text that
-// is valid UTF-8 with other characters than ASCII is UTF-8 whatever is declared:
-// a text of a single-byte charset is hardly ever.
+// is valid UTF-8 with other characters than ASCII is UTF-8 whatever is
+// declared: a text of a single-byte charset is hardly ever.
 func charset(header http.Header, body []byte) encoding.Encoding {
 	kind, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {

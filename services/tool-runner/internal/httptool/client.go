@@ -19,7 +19,8 @@ const (
 	keptIdle         = 90 * time.Second
 	maxHeaderBytes   = 64 << 10
 	maxRedirects     = 3
-	// maxSilence is how long an answer may pause once its header has come. Before that the call's own deadline counts.
+	// maxSilence is how long an answer may pause once its header has come.
+	// Before that the call's own deadline counts.
 	maxSilence = time.Minute
 )
 
@@ -29,13 +30,15 @@ type Client struct {
 	silence    time.Duration
 }
 
-// manner is what calls of one transport have in common. Connections are never shared across manners.
+// manner is what calls of one transport have in common. Connections are never
+// shared across manners.
 type manner struct {
 	private bool // may dial loopback and private networks
 	once    bool // keeps no connections
 }
 
-// New returns a Client that keeps up to slots idle connections per tool host. It starts nothing.
+// New returns a Client that keeps up to slots idle connections per tool host.
+// It starts nothing.
 func New(slots int) *Client {
 	c := &Client{transports: map[manner]*http.Transport{}, silence: maxSilence}
 	for _, m := range []manner{{}, {private: true}, {once: true}, {private: true, once: true}} {
@@ -65,19 +68,22 @@ func newTransport(m manner, slots int) *http.Transport {
 	}
 }
 
-// loopbackAndPrivate are the networks that Call.AllowPrivate adds. Link-local ones are not among them: that is where
-// clouds answer for a machine's credentials.
+// loopbackAndPrivate are the networks that Call.AllowPrivate adds. Link-local
+// ones are not among them: that is where clouds answer for a machine's
+// credentials.
 var (
 	loopbackAndPrivateV4 = []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"),
 		netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
 	}
 	loopbackAndPrivateV6 = []netip.Prefix{netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fc00::/7")}
-	// credentialServers are those that the guard would let pass: EC2's in a private network, Azure's in a public one.
+	// credentialServers are those that the guard would let pass: EC2's in a
+	// private network, Azure's in a public one.
 	credentialServers = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("168.63.129.16")}
 )
 
-// guard returns the check of a dialled address, which the dialer makes between resolving a name and connecting.
+// guard returns the check of a dialled address, which the dialer makes between
+// resolving a name and connecting.
 func guard(private bool) func(network, address string, c syscall.RawConn) error {
 	options := []ssrf.Option{ssrf.WithAnyPort()} // the tool's URL chooses its port, checkRedirect the later ones
 	if private {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestGuard(t *testing.T) {
@@ -61,8 +63,9 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// FuzzGuard: of all addresses, in whatever form, only public ones are dialled, and with AllowPrivate loopback and private ones. An
-// address inside of another, as IPv6 has them, is judged as what it leads to.
+// FuzzGuard: of all addresses, in whatever form, only public ones are dialled,
+// and with AllowPrivate loopback and private ones. An address inside of
+// another, as IPv6 has them, is judged as what it leads to.
 func FuzzGuard(f *testing.F) {
 	for _, at := range []string{
 		"93.184.215.14", "127.0.0.1", "::1", "::ffff:169.254.169.254", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::", "100.64.0.1",
@@ -108,8 +111,8 @@ func harmless(addr netip.Addr, private bool) bool {
 	return addr.As16()[0]>>5 == 1 // 2000::/3, which is all that is given out
 }
 
-// FuzzURL: a tool's URL, whatever it says, is refused or leads to an http or https request that carries what the call says, each
-// header in one line.
+// FuzzURL: a tool's URL, whatever it says, is refused or leads to an http or
+// https request that carries what the call says, each header in one line.
 func FuzzURL(f *testing.F) {
 	for _, at := range []string{
 		"http://127.0.0.1:80/a?b#c", "https://[::ffff:7f00:1]/", "http://0x7f.1/", "http://2130706433/", "file:///etc/passwd", "gopher://x/", "http:///x",
@@ -121,7 +124,7 @@ func FuzzURL(f *testing.F) {
 		call := Call{URL: at, Method: method, Arguments: []byte(`{}`), IdempotencyKey: key, CallID: callID, Traceparent: trace}
 		req, failure := call.request(t.Context())
 		if failure != nil {
-			if failure.Code != CodeAddressRefused || failure.Retriable || strings.Contains(failure.Message, at) && at != "" && len(at) > 8 {
+			if failure.Code != run.CodeAddressRefused || failure.Retriable || strings.Contains(failure.Message, at) && at != "" && len(at) > 8 {
 				t.Errorf("%q is refused with %+v", at, failure)
 			}
 			return
@@ -153,13 +156,13 @@ func TestRefusedAddresses(t *testing.T) {
 			call := call
 			call.URL = "http://" + host + port
 			_, f := do(t, client(t), call)
-			wantCode(t, f, CodeAddressRefused, false)
+			wantCode(t, f, run.CodeAddressRefused, false)
 		})
 	}
 	for _, url := range []string{"file:///etc/passwd", "gopher://127.0.0.1/", "unix:///x", "http://", "//x/y", "\x00"} {
 		call.URL = url
 		_, f := do(t, client(t), call)
-		wantCode(t, f, CodeAddressRefused, false)
+		wantCode(t, f, run.CodeAddressRefused, false)
 	}
 	//nolint:paralleltest // one count for all
 	for _, host := range []string{"2130706433", "0x7f000001", "0177.0.0.1", "127.1"} { // names to Go, addresses to some
@@ -200,12 +203,12 @@ func TestRedirects(t *testing.T) {
 		{"three hops", "/to/x?/to/x?/end", `POST {"city":"Ulm"} auth=Bearer tok referer=`},
 		{"another host", elsewhere + "/end", `POST {"city":"Ulm"} auth= referer=`},
 		{"another host and back", elsewhere + "/to/x?" + base + "/end", `POST {"city":"Ulm"} auth= referer=`},
-		{"for ever", "/to/x?/to/x?/to/x?/end", CodeRedirectRefused},
-		{"another scheme", "https" + strings.TrimPrefix(base, "http") + "/end", CodeRedirectRefused},
-		{"a file", "file:///etc/passwd", CodeRedirectRefused},
-		{"another port", "http://127.0.0.1:1/end", CodeRedirectRefused},
-		{"cloud credentials", "http://169.254.169.254/latest", CodeAddressRefused},
-		{"any address", "http://0.0.0.0/", CodeAddressRefused},
+		{"for ever", "/to/x?/to/x?/to/x?/end", run.CodeRedirectRefused},
+		{"another scheme", "https" + strings.TrimPrefix(base, "http") + "/end", run.CodeRedirectRefused},
+		{"a file", "file:///etc/passwd", run.CodeRedirectRefused},
+		{"another port", "http://127.0.0.1:1/end", run.CodeRedirectRefused},
+		{"cloud credentials", "http://169.254.169.254/latest", run.CodeAddressRefused},
+		{"any address", "http://0.0.0.0/", run.CodeAddressRefused},
 	}
 	for _, tt := range tests { //nolint:paralleltest // they count calls of one server
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,8 +230,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestRedirectedCallsAreSentAsTheyWere holds that a redirect never makes another
-// call of a call.
+// TestRedirectedCallsAreSentAsTheyWere holds that a redirect never makes
+// another call of a call.
 func TestRedirectedCallsAreSentAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"", http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet} {
@@ -247,7 +250,7 @@ func TestRedirectedCallsAreSentAsTheyWere(t *testing.T) {
 			_, f := do(t, client(t), call)
 			name := method + " " + http.StatusText(status)
 			if status == 303 && method != http.MethodGet {
-				wantCode(t, f, CodeRedirectRefused, false)
+				wantCode(t, f, run.CodeRedirectRefused, false)
 				if len(seen) != 1 || f == nil || !strings.Contains(f.Message, "303") || !strings.Contains(f.Message, "redirect") {
 					t.Errorf("%s: %d requests, %+v; want one, and a failure that names the redirect", name, len(seen), f)
 				}
@@ -267,7 +270,7 @@ func TestRedirectsThatLeadNowhere(t *testing.T) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(http.StatusMovedPermanently)
 		})
-		if _, f := do(t, client(t), call); f == nil || f.Code != CodeRedirectRefused || !strings.Contains(f.Message, "redirect") {
+		if _, f := do(t, client(t), call); f == nil || f.Code != run.CodeRedirectRefused || !strings.Contains(f.Message, "redirect") {
 			t.Errorf("Location that is %s: %+v, want a failure that names the redirect", name, f)
 		}
 	}
@@ -316,7 +319,8 @@ func TestPrivateAddressNamesTheSetting(t *testing.T) {
 	}
 }
 
-// TestCredentialStaysAway covers what net/http takes for the same place: subdomains, and the scheme's own port.
+// TestCredentialStaysAway covers what net/http takes for the same place:
+// subdomains, and the scheme's own port.
 func TestCredentialStaysAway(t *testing.T) {
 	t.Parallel()
 	at := func(url string) *http.Request {

@@ -16,14 +16,6 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// The codes of failures without an HTTP status. One with a status is "http_404" and the like.
-const (
-	CodeTimeout         = run.CodeTimeout
-	CodeConnection      = run.CodeConnection
-	CodeAddressRefused  = run.CodeAddressRefused
-	CodeRedirectRefused = run.CodeRedirectRefused
-)
-
 const (
 	// maxExcerpt of a failed call's answer is shown to the model.
 	maxExcerpt = 2 << 10
@@ -31,29 +23,27 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// Failure is run.Failure.
-type Failure = run.Failure
-
 const addressRefused = "the tool's address is not one that may be called"
 
-// callFailure names an error of net/http. Its text is not used: it holds URLs and addresses.
-func callFailure(ctx context.Context, err error) *Failure {
+// callFailure names an error of net/http. Its text is not used: it holds URLs
+// and addresses.
+func callFailure(ctx context.Context, err error) *run.Failure {
 	var redirect redirectError
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errPrivate):
-		return &Failure{Code: CodeAddressRefused, Message: addressRefused +
+		return &run.Failure{Code: run.CodeAddressRefused, Message: addressRefused +
 			": it is loopback or private, which needs allow_private: true at the tool in the registry file"}
 	case isAddressRefused(err):
-		return &Failure{Code: CodeAddressRefused, Message: addressRefused}
+		return &run.Failure{Code: run.CodeAddressRefused, Message: addressRefused}
 	case errors.As(err, &redirect):
-		return &Failure{Code: CodeRedirectRefused, Message: redirect.Error()}
+		return &run.Failure{Code: run.CodeRedirectRefused, Message: redirect.Error()}
 	case errors.Is(context.Cause(ctx), errSilence):
-		return &Failure{Code: CodeTimeout, Message: "the tool's answer stopped before its end", Retriable: true}
+		return &run.Failure{Code: run.CodeTimeout, Message: "the tool's answer stopped before its end", Retriable: true}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return &Failure{Code: CodeTimeout, Message: "the tool did not answer in time", Retriable: true}
+		return &run.Failure{Code: run.CodeTimeout, Message: "the tool did not answer in time", Retriable: true}
 	default:
-		return &Failure{Code: CodeConnection, Message: connectionFault(err), Retriable: true}
+		return &run.Failure{Code: run.CodeConnection, Message: connectionFault(err), Retriable: true}
 	}
 }
 
@@ -75,9 +65,9 @@ func connectionFault(err error) string {
 }
 
 // statusFailure is the failure of an answer whose status is not 2xx.
-func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
+func (call Call) statusFailure(resp *http.Response, body io.Reader) *run.Failure {
 	status := resp.StatusCode
-	f := &Failure{
+	f := &run.Failure{
 		Code:       "http_" + strconv.Itoa(status),
 		Message:    strings.TrimSpace(fmt.Sprintf("the tool answered %d %s", status, http.StatusText(status))),
 		Retriable:  status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
@@ -103,7 +93,8 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *Failure {
 	return f
 }
 
-// retryAfter reads a Retry-After header, in seconds or as a date, and brings it into [0, 1 h]. What is neither is 0.
+// retryAfter reads a Retry-After header, in seconds or as a date, and brings it
+// into [0, 1 h]. What is neither is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestStatuses(t *testing.T) {
@@ -17,26 +19,26 @@ func TestStatuses(t *testing.T) {
 		status     int
 		retryAfter string
 		kind, body string
-		want       Failure
+		want       run.Failure
 	}{
-		{400, "", "application/json", `{"detail":"no such city"}`, Failure{
+		{400, "", "application/json", `{"detail":"no such city"}`, run.Failure{
 			Code: "http_400", Message: `the tool answered 400 Bad Request: {"detail":"no such city"}`, HTTPStatus: 400,
 		}},
-		{404, "7", "", "", Failure{Code: "http_404", Message: "the tool answered 404 Not Found", HTTPStatus: 404}},
-		{422, "", "image/png", "\x89PNG\xff", Failure{
+		{404, "7", "", "", run.Failure{Code: "http_404", Message: "the tool answered 404 Not Found", HTTPStatus: 404}},
+		{422, "", "image/png", "\x89PNG\xff", run.Failure{
 			Code: "http_422", Message: "the tool answered 422 Unprocessable Entity", HTTPStatus: 422,
 		}},
-		{408, "", "", "", Failure{Code: "http_408", Message: "the tool answered 408 Request Timeout", Retriable: true, HTTPStatus: 408}},
-		{429, "7", "", "slow", Failure{
+		{408, "", "", "", run.Failure{Code: "http_408", Message: "the tool answered 408 Request Timeout", Retriable: true, HTTPStatus: 408}},
+		{429, "7", "", "slow", run.Failure{
 			Code: "http_429", Message: "the tool answered 429 Too Many Requests: slow", Retriable: true, HTTPStatus: 429,
 			RetryAfter: 7 * time.Second,
 		}},
-		{500, "soon", "text/plain", "a\x00b", Failure{
+		{500, "soon", "text/plain", "a\x00b", run.Failure{
 			Code: "http_500", Message: "the tool answered 500 Internal Server Error: a\uFFFDb", Retriable: true, HTTPStatus: 500,
 		}},
-		{599, "", "", "", Failure{Code: "http_599", Message: "the tool answered 599", Retriable: true, HTTPStatus: 599}},
-		{304, "", "", "", Failure{Code: "http_304", Message: "the tool answered 304 Not Modified", HTTPStatus: 304}},
-		{302, "", "", "", Failure{Code: "http_302", Message: "the tool answered 302 Found", HTTPStatus: 302}},
+		{599, "", "", "", run.Failure{Code: "http_599", Message: "the tool answered 599", Retriable: true, HTTPStatus: 599}},
+		{304, "", "", "", run.Failure{Code: "http_304", Message: "the tool answered 304 Not Modified", HTTPStatus: 304}},
+		{302, "", "", "", run.Failure{Code: "http_302", Message: "the tool answered 302 Found", HTTPStatus: 302}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want.Code, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,14 +37,14 @@ func client(t *testing.T) *Client {
 }
 
 // do makes a call that has 10 s.
-func do(t *testing.T, c *Client, call Call) (Output, *Failure) {
+func do(t *testing.T, c *Client, call Call) (Output, *run.Failure) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	return c.Do(ctx, call)
 }
 
-func wantCode(t *testing.T, f *Failure, code string, retriable bool) {
+func wantCode(t *testing.T, f *run.Failure, code string, retriable bool) {
 	t.Helper()
 	if f == nil {
 		t.Fatalf("call succeeded, want failure %s", code)

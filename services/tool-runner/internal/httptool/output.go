@@ -12,7 +12,8 @@ import (
 
 // Output is what a tool answered, fit for a model.
 type Output struct {
-	// Text is valid UTF-8 without NUL characters. A cut one ends in a line that says so, on top of Call.MaxOutputBytes.
+	// Text is valid UTF-8 without NUL characters. A cut one ends in a line that
+	// says so, on top of Call.MaxOutputBytes.
 	Text []byte
 	// Size of the answer in bytes, decompressed, as far as it was read.
 	Size int
@@ -20,7 +21,8 @@ type Output struct {
 	Truncated bool
 }
 
-// newOutput makes an output of the bytes read, of which there may be more than limit: then the answer was too long.
+// newOutput makes an output of the bytes read, of which there may be more than
+// limit: then the answer was too long.
 func newOutput(header http.Header, body []byte, size, limit int) Output {
 	over := size > limit
 	if note, is := binaryNote(header, body, over, limit); is {
@@ -46,7 +48,8 @@ func fit(body []byte, limit int) (text []byte, cut bool) {
 	return text, cut
 }
 
-// wholeRunes is the beginning of text, at most limit bytes, without the first bytes of a character that limit would cut.
+// wholeRunes is the beginning of text, at most limit bytes, without the first
+// bytes of a character that limit would cut.
 func wholeRunes(text []byte, limit int) []byte {
 	if len(text) <= limit {
 		return text
@@ -85,7 +88,8 @@ func binaryNote(header http.Header, body []byte, over bool, limit int) (string, 
 	return fmt.Sprintf("[binary output of type %s, %s, not shown]", kind, size), true
 }
 
-// mediaType is what the tool says its answer is, or else what it looks like. It is harmless to print.
+// mediaType is what the tool says its answer is, or else what it looks like. It
+// is harmless to print.
 func mediaType(header http.Header, body []byte) string {
 	declared := header.Get("Content-Type")
 	if declared == "" {
@@ -98,7 +102,8 @@ func mediaType(header http.Header, body []byte) string {
 	return kind
 }
 
-// isText reports whether a media type promises text, so that odd bytes in it are flaws and not the content.
+// isText reports whether a media type promises text, so that odd bytes in it
+// are flaws and not the content.
 func isText(kind string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml") ||
 		slices.Contains([]string{

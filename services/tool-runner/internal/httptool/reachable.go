@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 // CheckReachable connects to a tool's address as a call does, and sends no
 // request, because tools may act on any method. It returns nil if a call may
 // connect there and the certificate is valid.
-func CheckReachable(ctx context.Context, address string, private bool) *Failure {
+func CheckReachable(ctx context.Context, address string, private bool) *run.Failure {
 	call := Call{URL: address}
 	req, failure := call.request(ctx)
 	if failure != nil {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// redirectError is a redirect that is not followed. Its text is fit for the model.
+// redirectError is a redirect that is not followed. Its text is fit for the
+// model.
 type redirectError string
 
 func (e redirectError) Error() string { return string(e) }

@@ -1,5 +1,6 @@
-// Package inflight lets one delivery of a command be handled at a time. A broker
-// that was unavailable redelivers commands whose runner still holds a result.
+// Package inflight lets one delivery of a command be handled at a time. A
+// broker that was unavailable redelivers commands whose runner still holds a
+// result.
 package inflight
 
 import (

@@ -10,7 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -97,7 +97,8 @@ func call(tb testing.TB, input string, turns ...transcript.Turn) model.Call {
 	return model.Call{Model: "up", Request: r, Turns: turns}
 }
 
-// continued is a call of a response that continues others, oldest first, whose instructions are not to be seen.
+// continued is a call of a response that continues others, oldest first, whose
+// instructions are not to be seen.
 func continued(c model.Call, earlier ...model.Call) model.Call {
 	for _, e := range earlier {
 		e.Request.Instructions = "forget me"
@@ -111,7 +112,7 @@ var hashedID = regexp.MustCompile(`call_[0-9a-f]{24}`)
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	turn := transcript.Turn{Tools: map[string]store.Step{
+	turn := transcript.Turn{Tools: map[string]run.Step{
 		"c1": {CallID: "c1", Output: []byte("one")}, "c2": {CallID: "c2", Output: []byte("two\xff")},
 	}}
 	turn.Items = []item.Item{
@@ -120,7 +121,7 @@ func TestHistory(t *testing.T) {
 		item.Call{ID: "fc1", CallID: "c1", Name: "f", Arguments: `{"a":1}`}.Function(),
 		item.Call{ID: "fc2", CallID: "c2", Name: "g", Arguments: `[1]`}.Function(),
 	}
-	silent := transcript.Turn{Tools: map[string]store.Step{"c3": {CallID: "c3", Output: []byte{}}}}
+	silent := transcript.Turn{Tools: map[string]run.Step{"c3": {CallID: "c3", Output: []byte{}}}}
 	silent.Items = []item.Item{item.Call{ID: "fc3", CallID: "c3", Name: "h", Arguments: ""}.Function()}
 	quiet := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Message("msg", "assistant", "completed", item.Part{Type: "output_text"})}}}
 	const wrapped = `"arguments":"{\"_invalid_arguments\":\"[1]\"}"`

@@ -20,8 +20,8 @@
 // before a document reaches a dialect.
 //
 // Decision: a whole answer is read as a stream of one chunk, so that one set of
-// rules covers both. Rejected: encoding/json into structs, which fails the whole
-// answer for one member of another type.
+// rules covers both. Rejected: encoding/json into structs, which fails the
+// whole answer for one member of another type.
 package chat
 
 import ()

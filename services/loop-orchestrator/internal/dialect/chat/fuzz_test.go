@@ -12,8 +12,9 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-// FuzzStream: whatever chunks an upstream sends, one a line, either the answer is refused, or what a client is told of it is a sound
-// stream and what is recorded of it can be read again.
+// FuzzStream: whatever chunks an upstream sends, one a line, either the answer
+// is refused, or what a client is told of it is a sound stream and what is
+// recorded of it can be read again.
 func FuzzStream(f *testing.F) {
 	delta := func(members string) string { return `{"choices":[{"delta":{` + members + `}}]}` }
 	for _, chunks := range [][]string{
@@ -35,7 +36,8 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { listener.Stream(t, bytes.Split(data, []byte("\n"))) })
 }
 
-// FuzzScript is FuzzStream with chunks that fit together more often: each byte chooses one.
+// FuzzScript is FuzzStream with chunks that fit together more often: each byte
+// chooses one.
 func FuzzScript(f *testing.F) {
 	var catalog []string
 	for _, members := range []string{
@@ -64,8 +66,8 @@ func FuzzScript(f *testing.F) {
 	})
 }
 
-// FuzzAttached: whatever pieces of members come, one object a line, what is kept
-// of them is JSON.
+// FuzzAttached: whatever pieces of members come, one object a line, what is
+// kept of them is JSON.
 func FuzzAttached(f *testing.F) {
 	for _, pieces := range []string{
 		`{"d":[{"index":0,"type":"reasoning.text","text":"a"}]}` + "\n" + `{"d":[{"index":0,"type":"reasoning.text","text":"b","signature":"s"},{"index":1}]}`,

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// noInput replaces an empty user message, and a history without any message.
-	// Upstreams refuse both.
+	// noInput replaces an empty user message, and a history without any
+	// message. Upstreams refuse both.
 	noInput = "(no input)"
 	// noOutput replaces the empty output of a tool.
 	noOutput = "(The tool returned no output.)"
-	// noText replaces an output of images or files: chat completions allows only
-	// text as the result of a tool.
+	// noText replaces an output of images or files: chat completions allows
+	// only text as the result of a tool.
 	noText = "(The tool returned no text.)"
 )
 
@@ -171,8 +171,8 @@ func newToolCall(it item.Item, o own) toolCall {
 }
 
 // addCall adds a call to the turn's assistant message, which it creates if the
-// turn has none yet. The call keeps the upstream's id unless another call of the
-// message has the same id.
+// turn has none yet. The call keeps the upstream's id unless another call of
+// the message has the same id.
 func (t *thread) addCall(c toolCall) {
 	n := len(t.messages)
 	if n <= t.begin || t.messages[n-1].Role != "assistant" {

@@ -10,7 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -18,7 +18,7 @@ import (
 // recorded is an answer as its turn is recorded: with the calls' ids as clients
 // know them, of tools that answered "42" where their names begin with an s.
 func recorded(origin string, turn int, a model.Answer) transcript.Turn {
-	t := transcript.Turn{Tools: map[string]store.Step{}}
+	t := transcript.Turn{Tools: map[string]run.Step{}}
 	t.Origin, t.Own = origin, map[int]json.RawMessage{}
 	for n, o := range a.Outputs {
 		t.Own[n] = o.Own
@@ -29,7 +29,7 @@ func recorded(origin string, turn int, a model.Answer) transcript.Turn {
 			id := fmt.Sprintf("call_%d_%d", turn, n)
 			t.Items = append(t.Items, item.Call{CallID: id, Name: o.Call.Name, Arguments: o.Call.Arguments, Status: "completed"}.Function())
 			if strings.HasPrefix(o.Call.Name, "s") {
-				t.Tools[id] = store.Step{CallID: id, Output: []byte("42")}
+				t.Tools[id] = run.Step{CallID: id, Output: []byte("42")}
 			}
 		default:
 			t.Items = append(t.Items, item.Message("msg", "assistant", "completed", o.Parts...))

@@ -39,8 +39,8 @@ type Turn struct {
 // Output is an output of a turn.
 type Output struct {
 	item.Item
-	// Own is what the upstream attached to the output; nil if nothing, or if the
-	// turn came from another upstream.
+	// Own is what the upstream attached to the output; nil if nothing, or if
+	// the turn came from another upstream.
 	Own json.RawMessage
 	// Cut marks a call of the client's own tool that the model did not finish.
 	// The client was not asked to make it, so the output is not sent.

@@ -11,7 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -64,7 +64,7 @@ func TestWalk(t *testing.T) {
 			Origin: "here", Own: map[int]json.RawMessage{0: json.RawMessage(`{"a":1}`)},
 			Items: []item.Item{call("ran", "incomplete"), call("cut", "incomplete"), call("client's", "completed")},
 		},
-		Tools: map[string]store.Step{"ran": {CallID: "ran", Output: []byte("5")}},
+		Tools: map[string]run.Step{"ran": {CallID: "ran", Output: []byte("5")}},
 	}
 	c := model.Call{
 		Origin: "here", Request: request(t, `"now"`), Turns: []transcript.Turn{turn},

@@ -20,7 +20,8 @@ type response struct {
 	reason string // why it is incomplete
 }
 
-// Decode reads a response object. Errors: model.ErrMalformed, it is none or is not at its end; *model.CallError, it tells of a failure.
+// Decode reads a response object. Errors: model.ErrMalformed, it is none or is
+// not at its end; *run.Failure, it tells of a failure.
 func (Dialect) Decode(body []byte) (model.Answer, error) {
 	r, err := parse(body)
 	if err != nil {
@@ -103,7 +104,8 @@ func finish(reason string) model.Finish {
 	return model.Other
 }
 
-// used counts as well as it can: the answer stands whatever is said of its usage.
+// used counts as well as it can: the answer stands whatever is said of its
+// usage.
 func used(usage json.RawMessage) responses.Usage {
 	count := func(v json.RawMessage, name string) int64 { return rawjson.Count(rawjson.Member(v, name)) }
 	input, output := rawjson.Member(usage, "input_tokens_details"), rawjson.Member(usage, "output_tokens_details")

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
@@ -173,11 +174,11 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			want := &model.CallError{Code: tt.code, Message: tt.message, Retriable: tt.retriable}
+			want := &run.Failure{Code: tt.code, Message: tt.message, Retriable: tt.retriable}
 			check := func(how string, err error) {
-				var got *model.CallError
+				var got *run.Failure
 				if !errors.As(err, &got) {
-					t.Fatalf("%s: error %v, want a *model.CallError", how, err)
+					t.Fatalf("%s: error %v, want a *run.Failure", how, err)
 				}
 				if (got.Own != nil) == got.Retriable && got.HTTPStatus != 429 || got.HTTPStatus < 400 {
 					t.Errorf("%s: HTTP %d in its own words: %s", how, got.HTTPStatus, got.Own)
@@ -197,7 +198,7 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
-	var got *model.CallError
+	var got *run.Failure
 	err := Dialect{}.Stream(nil).Event([]byte(`{"type":"error","code":"invalid_image","message":"No.","param":null,"sequence_number":3}`))
 	if !errors.As(err, &got) || got.Code != "invalid_image" || got.Message != "No." || got.Retriable {
 		t.Errorf("a flat error is read as %+v (%v)", got, err)

@@ -13,11 +13,12 @@ var countedParams = []string{
 	"model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning", "truncation",
 }
 
-// CountPath returns the path of the endpoint that counts the tokens of an input.
+// CountPath returns the path of the endpoint that counts the tokens of an
+// input.
 func (Dialect) CountPath() string { return "/responses/input_tokens" }
 
-// EncodeCount returns the body of POST /responses/input_tokens for a call, or an
-// error that wraps model.ErrUnsupported.
+// EncodeCount returns the body of POST /responses/input_tokens for a call, or
+// an error that wraps model.ErrUnsupported.
 func (d Dialect) EncodeCount(c model.Call) ([]byte, error) {
 	body, err := d.Encode(c)
 	if err != nil {

@@ -10,10 +10,10 @@
 // reasoning as it came, with its id (TestHistoryOfItsOwn). Plain reasoning of
 // another upstream is not sent, because an input has no place for it.
 //
-// Decoding is lenient: members of any type, items without a type, unknown parts,
-// events without indexes or ids. The streamed text is the answer, whatever the
-// last event repeats (TestStream); only calls have to match, because a tool acts
-// on them.
+// Decoding is lenient: members of any type, items without a type, unknown
+// parts, events without indexes or ids. The streamed text is the answer,
+// whatever the last event repeats (TestStream); only calls have to match,
+// because a tool acts on them.
 //
 // Custom tools and namespaces belong to the client and are sent along. Hosted
 // tools of the upstream are not: they would run on the operator's account, with

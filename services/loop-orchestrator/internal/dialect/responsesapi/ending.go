@@ -8,8 +8,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// errContradiction: a client that listens cannot be told anything else any more, and a tool must not act on half a call; so the model is
-// called again.
+// errContradiction: a client that listens cannot be told anything else any
+// more, and a tool must not act on half a call; so the model is called again.
 var errContradiction = fmt.Errorf("%w: its last event contradicts what was said before", model.ErrMalformed)
 
 // loosely is an item that was finished and never begun.
@@ -54,8 +54,8 @@ func (s *stream) finals(output []json.RawMessage) ([]*final, error) {
 
 func (f *final) isCall() bool { return f.Kind == model.Function || f.Kind == model.Custom }
 
-// same tells whether two items are one: they have an id in common or, as servers
-// change ids, say the same.
+// same tells whether two items are one: they have an id in common or, as
+// servers change ids, say the same.
 func (f *final) same(g *final) bool {
 	if f.Kind != g.Kind {
 		return false
@@ -104,12 +104,12 @@ func (s *stream) assemble(items []json.RawMessage, cut bool) ([]model.Output, er
 	return all, nil
 }
 
-// sort is a kind, or the calls of one tool: a call that the last event writes in
-// another way is not made twice.
+// sort is a kind, or the calls of one tool: a call that the last event writes
+// in another way is not made twice.
 func sort(k model.Kind, c model.ToolCall) string { return fmt.Sprint(k, " ", c.Space, " ", c.Name) }
 
-// whole is the item that goes on with what was heard. repeated: it is of the last
-// event.
+// whole is the item that goes on with what was heard. repeated: it is of the
+// last event.
 func (s *stream) whole(o *output, finals []*final) (whole model.Output, found, repeated bool) {
 	for _, f := range finals {
 		if !f.taken && o.begins(f.Output) {
@@ -127,8 +127,8 @@ func (s *stream) whole(o *output, finals []*final) (whole model.Output, found, r
 	return model.Output{}, false, false
 }
 
-// completed is an item as it was heard: vLLM and llama.cpp make up another call id
-// at the end.
+// completed is an item as it was heard: vLLM and llama.cpp make up another call
+// id at the end.
 func (o *output) completed(it entry) model.Output {
 	if o.isCall() {
 		it.Call.ID = o.call.ID

@@ -10,8 +10,9 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/modeltest"
 )
 
-// FuzzStream: whatever events an upstream sends, one a line, either its answer is refused, or what a client is told of it is a sound
-// stream and what is recorded of it can be read again.
+// FuzzStream: whatever events an upstream sends, one a line, either its answer
+// is refused, or what a client is told of it is a sound stream and what is
+// recorded of it can be read again.
 func FuzzStream(f *testing.F) {
 	for _, events := range [][]string{
 		{added("0", newMessage), delta("output_text", "0", `,"content_index":0`, "hi"), end(message(hiText))},
@@ -35,7 +36,8 @@ func FuzzStream(f *testing.F) {
 
 const newCustom = `{"type":"custom_tool_call","call_id":"c2","name":"p","input":""}`
 
-// FuzzScript is FuzzStream with events that fit together more often: each byte chooses one.
+// FuzzScript is FuzzStream with events that fit together more often: each byte
+// chooses one.
 func FuzzScript(f *testing.F) {
 	const places = 3
 	var catalog []string

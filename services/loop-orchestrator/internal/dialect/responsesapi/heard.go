@@ -73,8 +73,8 @@ func (o *output) list(typ string) *[]*piece {
 	return &o.parts
 }
 
-// part is the part that the upstream calls the n-th. One that changes its type is
-// another.
+// part is the part that the upstream calls the n-th. One that changes its type
+// is another.
 func (o *output) part(n int, typ string) (p *piece, place int, err error) {
 	list := o.list(typ)
 	for place, p := range *list {
@@ -135,7 +135,8 @@ func begin(all []*piece, parts []item.Part) bool {
 	return true
 }
 
-// said is what was heard, as the whole of it. ok is false for a call that was cut.
+// said is what was heard, as the whole of it. ok is false for a call that was
+// cut.
 func (o *output) said() (out model.Output, ok bool) {
 	out.Kind = o.kind
 	switch o.kind {

@@ -69,8 +69,8 @@ func (t *thread) AddTurn(turn history.Turn) error {
 			})
 		}
 	}
-	// OpenAI refuses reasoning that no output follows, as in a turn that was cut
-	// off.
+	// OpenAI refuses reasoning that no output follows, as in a turn that was
+	// cut off.
 	for n := len(t.items); n > begin && string(t.items[n-1]["type"]) == `"reasoning"`; n-- {
 		t.items = t.items[:n-1]
 	}
@@ -125,8 +125,8 @@ func (t *thread) addUnchanged(it item.Item) error {
 	return nil
 }
 
-// addWithoutID adds an item without the members that only the server that stored
-// it can use.
+// addWithoutID adds an item without the members that only the server that
+// stored it can use.
 func (t *thread) addWithoutID(it item.Item) error {
 	if err := t.addUnchanged(it); err != nil {
 		return err
@@ -141,8 +141,8 @@ func (t *thread) addWithoutID(it item.Item) error {
 	return nil
 }
 
-// addEncryptedReasoning drops reasoning that is not encrypted; addPlainReasoning
-// adds that where the upstream accepts it.
+// addEncryptedReasoning drops reasoning that is not encrypted;
+// addPlainReasoning adds that where the upstream accepts it.
 func (t *thread) addEncryptedReasoning(it item.Item) error {
 	if it.Encrypted() == "" {
 		return nil

@@ -18,8 +18,9 @@ type entry struct {
 	id string // the upstream's
 }
 
-// kind is what an item is; known is false for one that is no part of the answer. An item that the upstream waits for an answer to was
-// not asked for, and nobody can give it.
+// kind is what an item is; known is false for one that is no part of the
+// answer. An item that the upstream waits for an answer to was not asked for,
+// and nobody can give it.
 func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
 	switch typ := rawjson.Text(rawjson.Member(it, "type")); typ {
 	case "message":
@@ -62,7 +63,8 @@ func read(it json.RawMessage) (o entry, known bool, err error) {
 	return o, true, nil
 }
 
-// readCall reads a call. Some servers put name and arguments where chat completions has them.
+// readCall reads a call. Some servers put name and arguments where chat
+// completions has them.
 func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 	c := model.ToolCall{
 		ID: rawjson.Word(rawjson.Member(it, "call_id")), Space: rawjson.Text(rawjson.Member(it, "namespace")),
@@ -115,7 +117,8 @@ func phase(text string) string {
 	return ""
 }
 
-// readParts reads a message's content. Parts that are not known are passed over.
+// readParts reads a message's content. Parts that are not known are passed
+// over.
 func readParts(content json.RawMessage) []item.Part {
 	var parts []item.Part
 	for p := range rawjson.Elements(content) {
@@ -140,8 +143,9 @@ func readParts(content json.RawMessage) []item.Part {
 	return parts
 }
 
-// notes is annotations, on one line; nil if there are none, if one is no object with a type, or if they are nested deeper than an item
-// may be in which they stand, for that could not be read again.
+// notes is annotations, on one line; nil if there are none, if one is no object
+// with a type, or if they are nested deeper than an item may be in which they
+// stand, for that could not be read again.
 func notes(v json.RawMessage) json.RawMessage {
 	const levels = 6 // of a request's input around them
 	v = bytes.ToValidUTF8(v, []byte("\uFFFD"))

@@ -71,8 +71,8 @@ func (t *thread) addPlainReasoning(o history.Output) bool {
 	if json.Unmarshal(o.Own, &m) != nil {
 		return false
 	}
-	// OpenAI refuses a summary without the encrypted reasoning. If the upstream is
-	// not asked for that, a summary alone is OpenAI's.
+	// OpenAI refuses a summary without the encrypted reasoning. If the upstream
+	// is not asked for that, a summary alone is OpenAI's.
 	if r := readReasoning(o.Own); r.Text == "" && (t.noSeal || len(r.Summary) == 0) {
 		return false
 	}
@@ -90,7 +90,8 @@ func (t *thread) addOwn(own json.RawMessage) {
 		return
 	}
 	last := t.last()
-	// The calls of a turn need different ids, or their outputs could not be paired.
+	// The calls of a turn need different ids, or their outputs could not be
+	// paired.
 	if id := m["call_id"]; rawjson.Given(id) && rawjson.Given(last["call_id"]) && !t.usedInTurn[string(id)] {
 		t.usedInTurn[string(id)] = true
 		t.callIDs[string(last["call_id"])] = id

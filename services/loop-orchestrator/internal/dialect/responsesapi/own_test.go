@@ -8,17 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestHistoryOfItsOwn: what an upstream attached to a turn, its call ids and its open reasoning go back to it, and to no other.
+// TestHistoryOfItsOwn: what an upstream attached to a turn, its call ids and
+// its open reasoning go back to it, and to no other.
 func TestHistoryOfItsOwn(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200)
 	turn := transcript.Turn{
-		Tools: map[string]store.Step{"c1": {CallID: "c1", Output: []byte("one")}},
+		Tools: map[string]run.Step{"c1": {CallID: "c1", Output: []byte("one")}},
 		Record: transcript.Record{
 			Origin: "here",
 			Items: []item.Item{

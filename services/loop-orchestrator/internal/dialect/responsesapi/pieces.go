@@ -23,8 +23,8 @@ func (s *stream) openPart(e frame) error {
 	return s.say(o, e.number("content_index", 0), item.Part{Type: typ})
 }
 
-// target is find for a piece. Text of an item that was not begun begins it; a call
-// without its name cannot be told, and comes when it is finished.
+// target is find for a piece. Text of an item that was not begun begins it; a
+// call without its name cannot be told, and comes when it is finished.
 func (s *stream) target(e frame, k model.Kind) (*output, error) {
 	if o := s.find(e, e.itemID, k); o != nil || k == model.Function || k == model.Custom {
 		return o, nil

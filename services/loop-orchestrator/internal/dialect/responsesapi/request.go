@@ -45,8 +45,8 @@ type function struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	Parameters  json.RawMessage `json:"parameters"`
-	// OpenAI's default is true, and it then refuses schemas that do not follow the
-	// rules of strict mode.
+	// OpenAI's default is true, and it then refuses schemas that do not follow
+	// the rules of strict mode.
 	Strict bool `json:"strict"`
 }
 

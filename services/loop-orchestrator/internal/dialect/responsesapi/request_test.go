@@ -11,14 +11,15 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
-	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// call is a call of a request with those members; the input is "hi" where none is given.
+// call is a call of a request with those members; the input is "hi" where none
+// is given.
 func call(tb testing.TB, members string, turns ...transcript.Turn) model.Call {
 	tb.Helper()
 	if !strings.Contains(members, `"input"`) {
@@ -49,7 +50,7 @@ func encoded(tb testing.TB, c model.Call) map[string]any {
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	turn := transcript.Turn{Tools: map[string]store.Step{
+	turn := transcript.Turn{Tools: map[string]run.Step{
 		"c1": {CallID: "c1", Output: []byte("one")}, "c2": {CallID: "c2", Output: []byte("two\xff")},
 	}}
 	turn.Items = []item.Item{

@@ -12,7 +12,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
-// most bounds the items of one answer and the parts of one item: more is a fault of the upstream.
+// most bounds the items of one answer and the parts of one item: more is a
+// fault of the upstream.
 const most = 4096
 
 // frame is an event.
@@ -34,7 +35,8 @@ func (e frame) number(name string, otherwise int) int {
 	return n
 }
 
-// stream collects the events of one response. What was heard is the answer: the response object of the last event completes it.
+// stream collects the events of one response. What was heard is the answer: the
+// response object of the last event completes it.
 type stream struct {
 	listen   model.Listen
 	heard    []*output
@@ -49,7 +51,8 @@ func (Dialect) Stream(listen model.Listen) model.Stream {
 	return &stream{listen: listen, at: map[int]*output{}, ids: map[string]*output{}}
 }
 
-// Event takes an event. Those that nobody knows, and those behind the last one, say nothing.
+// Event takes an event. Those that nobody knows, and those behind the last one,
+// say nothing.
 func (s *stream) Event(data []byte) error {
 	if s.answer != nil {
 		return nil
@@ -89,7 +92,8 @@ func (s *stream) Event(data []byte) error {
 	return nil
 }
 
-// Done takes the mark of the end: where each item that began is finished, only the last event is missing.
+// Done takes the mark of the end: where each item that began is finished, only
+// the last event is missing.
 func (s *stream) Done() {
 	open := func(o *output) bool { return o.done == nil }
 	if s.answer != nil || len(s.heard)+len(s.finished) == 0 || slices.ContainsFunc(s.heard, open) {
@@ -143,8 +147,8 @@ func (s *stream) begin(k model.Kind, call model.ToolCall, place int, id string) 
 	return o, nil
 }
 
-// name notes how the upstream calls an item. Servers that give all items one place
-// speak of the last.
+// name notes how the upstream calls an item. Servers that give all items one
+// place speak of the last.
 func (s *stream) name(o *output, place int, id string) {
 	if place >= 0 {
 		s.at[place] = o
@@ -179,9 +183,9 @@ func (s *stream) close(e frame) error {
 	return nil
 }
 
-// find is the item of a kind that an event speaks of: by its id, by its place or,
-// if the event names neither, or an item of another kind, the last one that is
-// not complete. nil: none.
+// find is the item of a kind that an event speaks of: by its id, by its place
+// or, if the event names neither, or an item of another kind, the last one that
+// is not complete. nil: none.
 func (s *stream) find(e frame, id string, k model.Kind) *output {
 	byID, named := s.ids[id]
 	byPlace, placed := s.at[e.output]
@@ -201,7 +205,8 @@ func (s *stream) find(e frame, id string, k model.Kind) *output {
 	return nil
 }
 
-// ignored tells whether an event speaks of an item that is no part of the answer.
+// ignored tells whether an event speaks of an item that is no part of the
+// answer.
 func (s *stream) ignored(e frame) bool {
 	if o, named := s.ids[e.itemID]; e.itemID != "" && named {
 		return o == nil

@@ -214,7 +214,8 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
-// What was streamed is the answer, whatever is missing around it and whatever the last event makes of it.
+// What was streamed is the answer, whatever is missing around it and whatever
+// the last event makes of it.
 func TestWhatWasStreamedStands(t *testing.T) {
 	t.Parallel()
 	text := delta("output_text", "0", `,"content_index":0`, "hi there")

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // passing are the statuses after which another attempt can succeed. Besides
@@ -24,12 +24,13 @@ var passing = map[int]bool{
 }
 
 // codeShape is what an upstream's code has to look like to be passed on: it
-// becomes the response's, and a label in the row. A number says nothing that the
-// status does not.
+// becomes the response's, and a label in the row. A number says nothing that
+// the status does not.
 var codeShape = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 
-// Refused is the failure of a call that was answered with a status other than 200.
-func Refused(status int, w Words) *model.CallError {
+// Refused is the failure of a call that was answered with a status other than
+// 200.
+func Refused(status int, w Words) *run.Failure {
 	e := failure(status, w)
 	prefix := "The upstream answered HTTP " + strconv.Itoa(status)
 	if w.Message == "" {
@@ -42,7 +43,7 @@ func Refused(status int, w Words) *model.CallError {
 
 // Reported is the failure that an upstream reports in an answer that came with
 // status 200.
-func Reported(w Words) *model.CallError {
+func Reported(w Words) *run.Failure {
 	status := cmp.Or(w.Status, statusOf(w.Code), statusOf(w.Type))
 	switch {
 	case status != 0:
@@ -66,14 +67,15 @@ func Reported(w Words) *model.CallError {
 	return e
 }
 
-// isNumber tells whether a code is a server's own number, which says nothing here.
+// isNumber tells whether a code is a server's own number, which says nothing
+// here.
 func isNumber(code string) bool {
 	_, err := strconv.ParseFloat(code, 64)
 	return err == nil
 }
 
-func failure(status int, w Words) *model.CallError {
-	e := &model.CallError{
+func failure(status int, w Words) *run.Failure {
+	e := &run.Failure{
 		HTTPStatus: status, Code: codeOf(status, w), RetryAfter: w.Wait,
 		Retriable: passing[status] && !spent(w) || status == http.StatusBadRequest && modelFailed(w),
 	}
@@ -129,8 +131,8 @@ var noModel = regexp.MustCompile(
 	`(?is)\b(model|deployment)\b.{0,200}\b(not found|does not exist|doesn't exist|not exist|is unknown|not available|is not loaded)\b` +
 		`|\b(no such|unknown|not a valid) (model|deployment)\b|\bno model named\b`)
 
-// spent tells whether a limit does not lift by itself soon: a quota that is paid
-// for, or a request that is larger than what the limit allows at all.
+// spent tells whether a limit does not lift by itself soon: a quota that is
+// paid for, or a request that is larger than what the limit allows at all.
 func spent(w Words) bool {
 	switch w.Code {
 	case "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated",

@@ -1,11 +1,12 @@
-// Package apierror reads why a model server refused a request or failed. Servers
-// report errors in many shapes: OpenAI's envelope, lists of envelopes, FastAPI's
-// detail, RFC 9457 problems, plain text, HTML pages, and JSON inside of text. Read
-// takes any of them; an unknown shape yields an excerpt of what was sent, so that
-// the upstream's own words always reach the client.
+// Package apierror reads why a model server refused a request or failed.
+// Servers report errors in many shapes: OpenAI's envelope, lists of envelopes,
+// FastAPI's detail, RFC 9457 problems, plain text, HTML pages, and JSON inside
+// of text. Read takes any of them; an unknown shape yields an excerpt of what
+// was sent, so that the upstream's own words always reach the client.
 //
-// Refused and Reported decide what a failure means: its code, whether another attempt
-// can succeed, and how long to wait. Both are pure and safe for concurrent use.
+// Refused and Reported decide what a failure means: its code, whether another
+// attempt can succeed, and how long to wait. Both are pure and safe for
+// concurrent use.
 package apierror
 
 import (
@@ -19,7 +20,8 @@ import (
 const (
 	// maxMessage bounds a message in bytes.
 	maxMessage = 16 << 10
-	// maxExcerpt bounds an excerpt of a body that has no known shape, in characters.
+	// maxExcerpt bounds an excerpt of a body that has no known shape, in
+	// characters.
 	maxExcerpt = 500
 	// maxDepth bounds how deep words are looked for.
 	maxDepth = 8
@@ -83,7 +85,8 @@ func Redact(text, secret string) string {
 	return strings.ReplaceAll(text, secret, "[redacted]")
 }
 
-// firstData is the data of the first event of a body that is a stream of events.
+// firstData is the data of the first event of a body that is a stream of
+// events.
 func firstData(body []byte) ([]byte, bool) {
 	if !bytes.HasPrefix(body, []byte("data:")) && !bytes.HasPrefix(body, []byte("event:")) {
 		return nil, false

@@ -34,7 +34,8 @@ func Duration(value string, unit time.Duration) time.Duration {
 	return min(d, MaxWait)
 }
 
-// Wait is how long the headers of an answer ask to wait before the next attempt.
+// Wait is how long the headers of an answer ask to wait before the next
+// attempt.
 func Wait(h http.Header, status int, now time.Time) time.Duration {
 	var wait time.Duration
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
@@ -49,8 +50,9 @@ func Wait(h http.Header, status int, now time.Time) time.Duration {
 	return wait
 }
 
-// until is the time from now to a date; 0 if the text is no date or it has passed.
-// A date has whole seconds: the wait is rounded up, so that it never ends early.
+// until is the time from now to a date; 0 if the text is no date or it has
+// passed. A date has whole seconds: the wait is rounded up, so that it never
+// ends early.
 func until(value string, now time.Time) time.Duration {
 	at, err := http.ParseTime(value)
 	if err != nil {
@@ -85,7 +87,8 @@ func plainReset(name string) bool {
 	return name == "x-ratelimit-reset" || name == "ratelimit-reset" || name == "x-rate-limit-reset"
 }
 
-// reset reads a duration, a date, or a time in seconds or milliseconds since 1970.
+// reset reads a duration, a date, or a time in seconds or milliseconds since
+// 1970.
 func reset(value string, now time.Time) time.Duration {
 	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	switch {

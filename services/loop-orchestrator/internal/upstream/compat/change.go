@@ -56,8 +56,8 @@ const (
 type Request struct {
 	Path string // below the base URL
 	Body []byte
-	// Given tells whether a client wrote that member of the body itself. nil: the
-	// body is Windlass's.
+	// Given tells whether a client wrote that member of the body itself. nil:
+	// the body is Windlass's.
 	Given func(name string) bool
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // omittable are the members of a body that are left out when a server says that
-// it does not know them: what Windlass adds, and hints. The value says for which
-// values; nil: for all.
+// it does not know them: what Windlass adds, and hints. The value says for
+// which values; nil: for all.
 var omittable = map[string][]string{
 	"stream_options":         nil,        // counts tokens, Windlass adds it
 	"store":                  {"false"},  // Windlass adds it

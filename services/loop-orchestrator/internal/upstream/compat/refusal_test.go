@@ -266,7 +266,8 @@ func TestRefusalsOfAClientsBody(t *testing.T) {
 	}
 }
 
-// What was learnt with one request is not done to another which it would change.
+// What was learnt with one request is not done to another which it would
+// change.
 func TestAllowed(t *testing.T) {
 	t.Parallel()
 	learnt := []Change{

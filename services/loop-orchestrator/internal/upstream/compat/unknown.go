@@ -15,8 +15,8 @@ const (
 // notPermitted is how pydantic says that a field is unknown.
 var notPermitted = either(`\bextra (?:inputs|fields) (?:are )?not permitted`)
 
-// notKnown is the core of all wordings: something is not known. It says nothing of
-// values.
+// notKnown is the core of all wordings: something is not known. It says nothing
+// of values.
 var notKnown = either(
 	`\b(?:unknown|unsupported|unrecognized|unrecognised|unexpected|disallowed|forbidden|extraneous)\b`+
 		`(?:[ _-](?:parameter|argument|field|property|properties|key|name|option|input|attribute|extra)s?\b|\W*$|:)`,
@@ -26,13 +26,13 @@ var notKnown = either(
 	`\bno such (?:parameter|field|argument|property)\b`, `\b(?:should|must|may|can) ?not be (?:sent|set|used|present|specified|provided)\b`,
 )
 
-// hints are the names that a text can hardly have for another reason than that the
-// server does not know them.
+// hints are the names that a text can hardly have for another reason than that
+// the server does not know them.
 var hints = regexp.MustCompile(`\b(?:stream_options|include_usage|parallel_tool_calls|safety_identifier|prompt_cache_key|` +
 	`prompt_cache_retention|prompt_cache_options|service_tier|tool_choice)\b`)
 
-// mentioned are the hints in a text that says in any words that something is not
-// known. The request may lose a hint for a wrong guess, and nothing else.
+// mentioned are the hints in a text that says in any words that something is
+// not known. The request may lose a hint for a wrong guess, and nothing else.
 func mentioned(text string) []string {
 	if !notKnown.MatchString(text) {
 		return nil
@@ -40,12 +40,14 @@ func mentioned(text string) []string {
 	return hints.FindAllString(text, maxTexts)
 }
 
-// wordings are the ways to say that parameters are unknown, as servers are known
-// to have them. The first group is the names, the second, if any, where they are.
+// wordings are the ways to say that parameters are unknown, as servers are
+// known to have them. The first group is the names, the second, if any, where
+// they are.
 var wordings = []*regexp.Regexp{
-	// OpenAI, Azure, Gemini, Go's, Rust's and Java's decoders, zod, Python's calls:
-	// Unrecognized request arguments supplied: a, b · Unknown parameter: 'a' ·
-	// Unknown name "a" at 'tools[0]': Cannot find field · unknown field `a`
+	// OpenAI, Azure, Gemini, Go's, Rust's and Java's decoders, zod, Python's
+	// calls: Unrecognized request arguments supplied: a, b · Unknown parameter:
+	// 'a' · Unknown name "a" at 'tools[0]': Cannot find field · unknown field
+	// `a`
 	either(`\b(?:unrecognized|unknown|unsupported|unexpected|extraneous)\s+` +
 		`(?:request\s+|keyword\s+|query\s+|body\s+)?` +
 		`(?:argument|parameter|param|field|property|key|name|attribute|option)s?(?:\(s\))?` +

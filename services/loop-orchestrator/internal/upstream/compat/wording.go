@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	// The role developer: Unexpected message role. · unknown variant `developer` ·
-	// 'developer' is not one of · Input tag 'developer' found using 'role' ·
-	// Unknown role: developer · does not support 'developer'
+	// The role developer: Unexpected message role. · unknown variant
+	// `developer` · 'developer' is not one of · Input tag 'developer' found
+	// using 'role' · Unknown role: developer · does not support 'developer'
 	noDeveloper = either(
 		`(?:unexpected|unknown|unsupported|invalid|unrecognized)(?: message)? role`,
 		"[\"'`]?developer[\"'`]?.{0,40}(?:is not one of|does not match|unsupported|invalid)",

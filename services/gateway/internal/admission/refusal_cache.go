@@ -1,0 +1,96 @@
+package admission
+
+import (
+	"sync"
+	"time"
+
+	"windlass.dev/windlass/pkg/store"
+)
+
+// maxRefusals bounds the tenants in the cache. The database refuses the others.
+const maxRefusals = 10_000
+
+// RefusalCache refuses throttled tenants without a query until their rate
+// allows another request. Without it the database would get every body of a
+// flood, together with other tenants' requests. Limits of requests in flight
+// are not cached, because any end of a request may change them. It is safe for
+// concurrent use.
+type RefusalCache struct {
+	mu      sync.Mutex
+	tenants map[string]refusal
+}
+
+// refusal is what the database said at a time.
+type refusal struct {
+	at     time.Time
+	limits store.Limits
+	error  store.LimitError
+	wait   time.Duration // from at on
+}
+
+// NewRefusalCache returns an empty cache.
+func NewRefusalCache() *RefusalCache { return &RefusalCache{tenants: map[string]refusal{}} }
+
+// add caches a refusal of a statement that began at a time.
+func (s *RefusalCache) add(tenant string, l store.Limits, at time.Time, e *store.LimitError) {
+	r := refusal{at: at, limits: l, error: *e}
+	switch e.Limit {
+	case store.LimitTokens:
+		r.wait = e.After
+	case store.LimitRequests: // After may be longer: of a statement's several requests the later ones wait for the earlier, too
+		cost := time.Minute / time.Duration(l.Requests.PerMinute)
+		r.wait = e.Quota.Requests.Reset + cost - time.Duration(l.Requests.Burst)*cost
+	case store.LimitInFlight: // any end of a request may change it
+	}
+	if r.wait <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tenants) >= maxRefusals {
+		s.dropExpired()
+	}
+	if len(s.tenants) < maxRefusals {
+		s.tenants[tenant] = r
+	}
+}
+
+// Clear empties the cache. Call it when limits were raised or used tokens were
+// erased.
+func (s *RefusalCache) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tenants)
+}
+
+// dropExpired drops refusals that have expired. The caller holds the lock.
+func (s *RefusalCache) dropExpired() {
+	for tenant, r := range s.tenants {
+		if time.Since(r.at) >= r.wait {
+			delete(s.tenants, tenant)
+		}
+	}
+}
+
+// refuse returns the error that the database would return, or nil if it is not
+// known. A refusal by other limits does not count.
+func (s *RefusalCache) refuse(tenant string, l store.Limits) *store.LimitError {
+	s.mu.Lock()
+	r, ok := s.tenants[tenant]
+	s.mu.Unlock()
+	past := time.Since(r.at)
+	if !ok || r.limits != l || past >= r.wait {
+		return nil
+	}
+	e := r.error
+	e.After = r.wait - past
+	e.Quota.Requests = later(e.Quota.Requests, past)
+	e.Quota.Tokens = later(e.Quota.Tokens, past)
+	return &e
+}
+
+// later returns a lower bound of the allowance after some time.
+func later(a store.Allowance, past time.Duration) store.Allowance {
+	a.Reset = max(a.Reset-past, 0)
+	return a
+}
