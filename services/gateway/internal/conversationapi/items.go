@@ -170,9 +170,10 @@ func (s *Server) changeItems(
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	for range history.ConversationTries {
-		state, err := history.Query(ctx, s.history, public, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
-			return s.store.ConversationState(ctx, c.Tenant, id, ids)
-		})
+		state, err := history.Query(ctx, s.history, public,
+			func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
+				return s.store.ConversationState(ctx, c.Tenant, id, ids)
+			})
 		switch {
 		case err != nil:
 			return state, err

@@ -3,11 +3,12 @@
 //
 // A response is continued with its whole history or not at all. A
 // previous_response_id may name a response that is completed or incomplete; any
-// other state is a 400 with a code of its own, and so is a line of more than
+// other state is a 400 with a code of its own, as is a line of more than
 // store.MaxAncestors responses or of more bytes than a body may have
-// (TestPreviousIsRefused… in package gateway). Instructions are not inherited.
-// After a response is deleted, every continuation of it and of its descendants
-// answers 400 previous_response_not_found with the id that is missing.
+// (TestALongHistoryIsRefused in package gateway). Instructions are not
+// inherited. After a response is deleted, every continuation of it and of its
+// descendants answers 400 previous_response_not_found with the id that is
+// missing.
 //
 // A response runs on a conversation as it was when the response was accepted.
 // Until the response ends, another one, and every change of the conversation's

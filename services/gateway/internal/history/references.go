@@ -24,7 +24,9 @@ const reference = "item_reference"
 // Dereference returns body with the items that its references name in their
 // places, nil if it has no references. Decode the result again, so that all
 // rules hold for the items that were found.
-func (s *Server) Dereference(ctx context.Context, tenant string, body []byte, c *responses.Create) ([]byte, error) {
+func (s *Server) Dereference(
+	ctx context.Context, tenant string, body []byte, c *responses.Create,
+) ([]byte, error) {
 	l := lookup{tenant: tenant, param: "input"}
 	for _, it := range c.Input {
 		if it.Type == reference {

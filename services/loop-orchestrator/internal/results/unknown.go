@@ -37,7 +37,8 @@ func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause er
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
 		Failure: bus.EncodeFailure(run.Failure{
-			Code: run.CodeServerError, Message: "The server could not record the result: " + postgres.Reason(cause) + ".",
+			Code:    run.CodeServerError,
+			Message: "The server could not record the result: " + postgres.Reason(cause) + ".",
 		}),
 	}}
 	d.Event = failed
