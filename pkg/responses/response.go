@@ -9,7 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// Response is the response object: what the client asked for, and how far it is.
+// Response is the response object: what the client asked for, and how far it
+// is.
 type Response struct {
 	ID          string
 	Request     *Create // what is echoed; required
@@ -27,7 +28,8 @@ type Response struct {
 // MarshalJSON returns JSON.
 func (r Response) MarshalJSON() ([]byte, error) { return r.JSON(), nil }
 
-// JSON is the object on the wire, on one line. Equal responses give equal bytes.
+// JSON is the object on the wire, on one line. Equal responses give equal
+// bytes.
 func (r Response) JSON() []byte { return r.AppendJSON(make([]byte, 0, r.size())) }
 
 // size guesses the length of the JSON from its large parts.
@@ -141,8 +143,8 @@ func (c *Create) appendSampling(w *writer) {
 	w.b = append(w.b, '}')
 }
 
-// appendExtra appends the rest, and of what the specification does not have only
-// what the client gave: SDKs know these fields, a stray null helps nobody.
+// appendExtra appends the rest, and of what the specification does not have
+// only what the client gave: SDKs know these fields, a stray null helps nobody.
 func (c *Create) appendExtra(w *writer) {
 	w.bool("store", c.Store)
 	w.bool("background", c.Background)

@@ -12,10 +12,12 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// ErrMalformed says that an upstream's answer is none of the endpoint's; another attempt may do better.
+// ErrMalformed says that an upstream's answer is none of the endpoint's;
+// another attempt may do better.
 var ErrMalformed = errors.New("the upstream's answer is malformed")
 
-// Answer is an upstream's answer. The counts are what it says it used; 0 where it says nothing that makes sense.
+// Answer is an upstream's answer. The counts are what it says it used; 0 where
+// it says nothing that makes sense.
 type Answer struct {
 	InputTokens  int64
 	OutputTokens int64
@@ -23,7 +25,8 @@ type Answer struct {
 	body raw.Value
 }
 
-// ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not an answer of the endpoint. The result aliases body.
+// ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not
+// an answer of the endpoint. The result aliases body.
 func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	v, err := parse(body)
 	if err != nil {
@@ -50,8 +53,8 @@ func parse(b []byte) (raw.Value, error) {
 	return v, nil
 }
 
-// used reads the tokens of a usage. Counting is best effort: what makes no sense
-// is 0, and the answer stands.
+// used reads the tokens of a usage. Counting is best effort: what makes no
+// sense is 0, and the answer stands.
 func used(usage raw.Value) (input, output int64) {
 	return count(usage.Field("prompt_tokens")), count(usage.Field("completion_tokens"))
 }
@@ -76,7 +79,8 @@ func (a Answer) JSON(model string) []byte {
 }
 
 // Chunks is the answer as the stream that the client asked for: for each choice
-// all that it says and then its end, and the usage at last if the request wants it.
+// all that it says and then its end, and the usage at last if the request wants
+// it.
 func (a Answer) Chunks(r *Request) [][]byte {
 	base := a.body.With("model", raw.AppendText(nil, r.Model)).With("usage", nil)
 	if forms[r.Endpoint].messages {

@@ -12,8 +12,8 @@ type form struct {
 }
 
 // forms has a form for each endpoint that is relayed (TestForms). A completion
-// needs no prompt: the upstream begins with its own. Some upstreams count output
-// tokens of embeddings, which they do not bill.
+// needs no prompt: the upstream begins with its own. Some upstreams count
+// output tokens of embeddings, which they do not bill.
 var forms = map[run.Endpoint]form{
 	run.ChatCompletions: {
 		members:  []string{"model", "messages", "stream", "stream_options", "service_tier"},

@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// maxChoices bounds the choices of an answer, and the calls of a choice: more is a
-// fault of the upstream.
+// maxChoices bounds the choices of an answer, and the calls of a choice: more
+// is a fault of the upstream.
 const maxChoices = 4096
 
 // Joined is the answer that chunks make together, for a client that did not ask

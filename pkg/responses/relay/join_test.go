@@ -180,7 +180,8 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// FuzzJoin: whatever chunks come, what they make is JSON in one line, and the chunks of it make the same answer again.
+// FuzzJoin: whatever chunks come, what they make is JSON in one line, and the
+// chunks of it make the same answer again.
 func FuzzJoin(f *testing.F) {
 	f.Add([]byte(`{"id":"c","choices":[{"index":0,"delta":{"content":"a","tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{"}}]}}]}` + "\n" +
 		`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":"3"}}`))

@@ -20,8 +20,9 @@ type Request struct {
 	body raw.Value
 }
 
-// Decode reads the body of a POST to the endpoint. The error is always a 400 and names the first field at fault; nil means
-// success. The result aliases body.
+// Decode reads the body of a POST to the endpoint. The error is always a 400
+// and names the first field at fault; nil means success. The result aliases
+// body.
 func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -130,8 +131,9 @@ func includeUsage(v raw.Value) (bool, *check.Problem) {
 	return include, p.In("include_usage")
 }
 
-// Upstream is the body for the upstream that knows the model by that name. A stream is asked to tell its usage, which is counted
-// whether the client wants to see it or not.
+// Upstream is the body for the upstream that knows the model by that name. A
+// stream is asked to tell its usage, which is counted whether the client wants
+// to see it or not.
 func (r *Request) Upstream(model string) []byte {
 	body := r.body.With("model", raw.AppendText(nil, model))
 	if !r.Stream && r.Endpoint.Streams() {
@@ -150,7 +152,8 @@ func (r *Request) Upstream(model string) []byte {
 	return body
 }
 
-// Several tells whether more than one choice is asked for, which may come one after the other.
+// Several tells whether more than one choice is asked for, which may come one
+// after the other.
 func (r *Request) Several() bool {
 	return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1
 }

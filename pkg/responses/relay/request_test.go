@@ -104,7 +104,8 @@ func TestDecodeReads(t *testing.T) {
 	}
 }
 
-// FuzzRewrite holds what an upstream gets against the client's body: the same but for model and stream.
+// FuzzRewrite holds what an upstream gets against the client's body: the same
+// but for model and stream.
 func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"\ud83d\ude00 \u0000"}],"stream":false}`), "up", uint8(0))
 	f.Add([]byte(`{"mod\u0065l":"m","model":"n","input":[[1,2],"x"],"dimensions":3}`), "a\"\\", uint8(2))
