@@ -72,7 +72,7 @@ func upstreamFault(why run.Failure) *fault.Error {
 		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
 	case why.HTTPStatus != 0 || why.Code == "connection_error":
 		return serverFault(http.StatusBadGateway, why.Code, why.Message)
-	case why.Code == previousNotFound: // deleted since the request was accepted
+	case why.Code == run.CodePreviousNotFound: // deleted since the request was accepted
 		return fault.Invalid("previous_response_id", why.Code, why.Message)
 	case why.Code == "invalid_encrypted_content": // so was the key that it was sealed with
 		return fault.Invalid("", why.Code, why.Message)

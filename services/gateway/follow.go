@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -193,7 +194,7 @@ func retold(a *answers.Answer, request *responses.Create) ([]event.Event, error)
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := outputOf(a.Final)
+	output, err := history.OutputItems(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
@@ -206,7 +207,7 @@ func (f *follower) terminal(a *answers.Answer) error {
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}
-	status := run.Status(a.Status)
+	status := a.Status
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/conversationapi"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
@@ -105,7 +107,7 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
 	s := &server{
 		cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife),
-		answers: answers.New(db), conversations: conversations.New(db), idempotency: idempotency.New(db), retention: retention.New(db),
+		answers: answers.New(db), conversationStore: conversations.New(db), idempotency: idempotency.New(db), retention: retention.New(db),
 	}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
 	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log})
@@ -119,6 +121,8 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
 	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
+	s.history = history.New(db, s.rules, cfg.MaxBody, &s.tasks)
+	s.conversations = conversationapi.New(s.conversationStore, s.history, &s.tasks)
 	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
 	s.waiters = wait.NewWaiters(s.answers, s.canceller, cfg.PollInterval, &s.tasks, log)
 	s.gate = admission.NewGate(admission.GateOptions{

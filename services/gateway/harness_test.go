@@ -70,14 +70,14 @@ func migrate(ctx context.Context, url string) error {
 type stand struct {
 	tb  testing.TB
 	url string
-	// database is its url, for what no service would do.
+	// database is its URL, for statements that no service runs.
 	database    string
 	db          *postgres.DB
-	store       *store.Store
 	answers     *answers.Store
 	apiKeys     *keys.Store
 	idempotency *idempotency.Store
 	retention   *retention.Store
+	store       *store.Store
 	bus         *bus.Bus
 	nats        *bustest.Broker
 	logs        *observer.ObservedLogs

@@ -86,7 +86,7 @@ func TestOnlyAdminsManageKeys(t *testing.T) {
 			r := s.as(key, method, path, "")
 			wantRefused(t, route, r, http.StatusForbidden, "missing_scope")
 			if message := r.fault(t)["message"].(string); !strings.HasSuffix(message, "Missing scopes: admin.") {
-				t.Errorf("%s is told %q", route, message)
+				t.Errorf("%s answers %q", route, message)
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func TestAKeyMadeOnceIsShownOnce(t *testing.T) {
 	}
 	delete(first, "key")
 	if diff := cmp.Diff(first, again); diff != "" {
-		t.Errorf("the repeat differs from the first but for the key (-first +repeat):\n%s", diff)
+		t.Errorf("the repeat differs from the first, except for the key (-first +repeat):\n%s", diff)
 	}
 	all, err := s.apiKeys.List(t.Context(), "a")
 	if err != nil || len(all) != 2 || !slices.ContainsFunc(all, func(k keys.Key) bool { return k.ID == first["id"] }) {
@@ -159,7 +159,8 @@ func TestAKeyMadeOnceIsShownOnce(t *testing.T) {
 	}
 }
 
-// Who died with the Idempotency-Key held may have made the key. Its secret is lost, and must not become another one.
+// Who died with the Idempotency-Key held may have made the key. Its secret is
+// lost, and must not become another one.
 func TestAKeyWhoseMakerDiedIsShownWithoutItsSecret(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

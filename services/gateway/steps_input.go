@@ -137,7 +137,7 @@ func (s *server) continued(
 		conversation, _ := run.ConversationID.Parse(c.Conversation)
 		var items [][]byte
 		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
-			return s.conversations.History(ctx, tenant, conversation)
+			return s.conversationStore.History(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))
 	}
