@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -25,12 +26,7 @@ func scanConversation(row pgx.CollectableRow) (c Conversation, err error) {
 }
 
 // NewItem is an item that is added to a conversation.
-type NewItem struct {
-	ID      string // unique in the conversation, at most 200 bytes
-	Calls   []byte // the call id of a function_call; nil for other items
-	Answers []byte // the call id of a function_call_output; nil for other items
-	Data    []byte
-}
+type NewItem = run.NewItem
 
 func itemArgs(items []NewItem) postgres.Args {
 	return postgres.Args{

@@ -8,7 +8,6 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
 )
 
 // Conversation reads what a conversation holds, as a model sees it: as the earlier responses that said it. What one turn said stays
@@ -66,11 +65,12 @@ func CallID(itemID string) string {
 	return string(run.ToolCallPrefix) + hex.EncodeToString(sum[:12])
 }
 
-// Kept is items as a conversation keeps them. Each has an id.
-func Kept(items []item.Item) []store.NewItem {
-	all := make([]store.NewItem, len(items))
+// ConversationItems returns the items in the form in which a conversation keeps
+// them. Each item needs an id.
+func ConversationItems(items []item.Item) []run.NewItem {
+	all := make([]run.NewItem, len(items))
 	for i, it := range items {
-		all[i] = store.NewItem{ID: it.ID, Data: it.JSON()}
+		all[i] = run.NewItem{ID: it.ID, Data: it.JSON()}
 		switch it.Type {
 		case "function_call":
 			all[i].Calls = []byte(it.CallID)
