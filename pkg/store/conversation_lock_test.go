@@ -28,7 +28,7 @@ func adds(r run.Row, status run.Status, n int) store.Settlement {
 }
 
 func names(o store.Settlement) string {
-	return strings.Join(postgres.Column(o.Items, func(i conversations.NewItem) string { return i.ID }), " ")
+	return strings.Join(postgres.Column(o.Items, func(i run.NewItem) string { return i.ID }), " ")
 }
 
 // The lock goes with whatever ends the response, and only a stored one that is completed or incomplete adds what it said.
@@ -172,7 +172,7 @@ func TestOneOfManyTakesAConversation(t *testing.T) {
 				})
 			}
 			for i := range 2 {
-				change := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []conversations.NewItem{runtest.NewItem("msg_2")}}
+				change := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []run.NewItem{runtest.NewItem("msg_2")}}
 				try(rivals+i, func() error { return s.Conversations.ChangeItems(t.Context(), change) })
 			}
 			wg.Wait()
@@ -295,7 +295,7 @@ func TestSettlementLeavesOutWhatIsThere(t *testing.T) {
 	id := runtest.Conversation(t, s, 2)
 	r := runtest.InSettle(t, s, run.Incomplete, runtest.On(id, 0))
 	o := adds(r, run.Incomplete, 1)
-	o.Items = append([]conversations.NewItem{runtest.NewItem("msg_2")}, append(o.Items, runtest.NewItem("msg_3"))...)
+	o.Items = append([]run.NewItem{runtest.NewItem("msg_2")}, append(o.Items, runtest.NewItem("msg_3"))...)
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

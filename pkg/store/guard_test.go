@@ -68,7 +68,7 @@ func TestGuardsInOppositeOrders(t *testing.T) {
 			r := runtest.Commit(t, s, runtest.Claimed(t, s, runtest.On(id, 0), func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), run.TurnCommit{Outcome: run.Completed, InputTokens: 5})
 			talks = append(talks, id)
 			running = append(running, store.Settlement{
-				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: run.Completed, Items: []conversations.NewItem{runtest.NewItem("msg_said")},
+				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: run.Completed, Items: []run.NewItem{runtest.NewItem("msg_said")},
 			})
 		}
 		var wg sync.WaitGroup

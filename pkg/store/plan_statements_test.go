@@ -90,10 +90,10 @@ func plannedConversations(w *runtest.World, s subjects, one recordOne) []planned
 	up := page
 	up.OldestFirst = true
 	change := conversations.Change{
-		ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []conversations.NewItem{runtest.NewItem("msg_added")}, Remove: "msg_2",
+		ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []run.NewItem{runtest.NewItem("msg_added")}, Remove: "msg_2",
 	}
 	first := conversations.NewConversation{
-		ID: uuid.New(), Tenant: runtest.Tenant, Metadata: []byte("{}"), Items: []conversations.NewItem{runtest.NewItem("msg_first")},
+		ID: uuid.New(), Tenant: runtest.Tenant, Metadata: []byte("{}"), Items: []run.NewItem{runtest.NewItem("msg_first")},
 	}
 	return []planned{
 		one("create conversation", func(ctx context.Context) error { return c.Create(ctx, first) }),
@@ -136,7 +136,7 @@ func plannedRuns(t *testing.T, w *runtest.World, s subjects, one recordOne) []pl
 	}
 	settlement := store.Settlement{
 		ID: s.decided.ID, Epoch: s.decided.Epoch, Status: run.Completed, Answer: []byte{0}, AfterWork: true,
-		Items: []conversations.NewItem{runtest.NewItem("msg_said")},
+		Items: []run.NewItem{runtest.NewItem("msg_said")},
 	}
 	turn := run.TurnCommit{Fence: runtest.FenceOf(s.ready), Steps: runtest.NewSteps(1)}
 	fence := runtest.FenceOf(s.ready)

@@ -22,7 +22,7 @@ type Settlement struct {
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
 	// Items are what the request adds to its conversation, in order. Only a stored request that is Completed or Incomplete does, and
 	// only while the conversation is there.
-	Items []conversations.NewItem
+	Items []run.NewItem
 	// AfterWork keeps the row live for the finalizer's second look: purges, notices.
 	AfterWork bool
 }
@@ -98,7 +98,7 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
-	var items []conversations.NewItem
+	var items []run.NewItem
 	owners := []int64{} // the settlement's place in the statement, from 1
 	for i, o := range all {
 		for _, it := range o.Items {

@@ -22,7 +22,7 @@ func TestFindItems(t *testing.T) {
 	runtest.Settle(t, s, hidden, run.Completed, false)
 	queued := runtest.Accepted(t, s)
 	runtest.Conversation(t, s, 2)
-	newest := conversations.NewConversation{ID: uuid.Must(uuid.NewV7()), Tenant: runtest.Tenant, Metadata: []byte(`{}`), Items: []conversations.NewItem{{ID: "msg_2", Data: []byte("newest")}}}
+	newest := conversations.NewConversation{ID: uuid.Must(uuid.NewV7()), Tenant: runtest.Tenant, Metadata: []byte(`{}`), Items: []run.NewItem{{ID: "msg_2", Data: []byte("newest")}}}
 	if err := s.Conversations.Create(t.Context(), newest); err != nil {
 		t.Fatal(err)
 	}

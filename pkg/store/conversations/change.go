@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -73,7 +74,7 @@ type Change struct {
 	Tenant       string
 	Conversation uuid.UUID
 	Seen         int64 // the version of the state that the change was decided on
-	Add          []NewItem
+	Add          []run.NewItem
 	Remove       string // an item's id; empty: remove nothing
 }
 

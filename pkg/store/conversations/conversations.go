@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -30,22 +31,14 @@ func scan(row pgx.CollectableRow) (c Conversation, err error) {
 	return c, row.Scan(&c.ID, &c.Metadata, &c.CreatedAt)
 }
 
-// NewItem is an item that is added to a conversation.
-type NewItem struct {
-	ID      string // unique in the conversation, at most 200 bytes
-	Calls   []byte // the call id of a function_call; nil for other items
-	Answers []byte // the call id of a function_call_output; nil for other items
-	Data    []byte
-}
-
 // ItemArgs are the arguments i_ids, i_calls, i_answers and i_data of a statement
 // that adds items.
-func ItemArgs(items []NewItem) postgres.Args {
+func ItemArgs(items []run.NewItem) postgres.Args {
 	return postgres.Args{
-		"i_ids":     postgres.Column(items, func(i NewItem) string { return i.ID }),
-		"i_calls":   postgres.Column(items, func(i NewItem) []byte { return i.Calls }),
-		"i_answers": postgres.Column(items, func(i NewItem) []byte { return i.Answers }),
-		"i_data":    postgres.Column(items, func(i NewItem) []byte { return i.Data }),
+		"i_ids":     postgres.Column(items, func(i run.NewItem) string { return i.ID }),
+		"i_calls":   postgres.Column(items, func(i run.NewItem) []byte { return i.Calls }),
+		"i_answers": postgres.Column(items, func(i run.NewItem) []byte { return i.Answers }),
+		"i_data":    postgres.Column(items, func(i run.NewItem) []byte { return i.Data }),
 	}
 }
 
@@ -55,7 +48,7 @@ type NewConversation struct {
 	ID       uuid.UUID
 	Tenant   string
 	Metadata []byte
-	Items    []NewItem
+	Items    []run.NewItem
 }
 
 const createSQL = `

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
@@ -24,7 +25,7 @@ func TestConversations(t *testing.T) {
 	if err != nil || c.ID != id || string(c.Metadata) != `{"a":"\u0000"}` || c.CreatedAt.IsZero() {
 		t.Errorf("Conversation = %+v, %v", c, err)
 	}
-	again := conversations.NewConversation{ID: id, Tenant: runtest.Tenant, Metadata: []byte(`{}`), Items: []conversations.NewItem{runtest.NewItem("msg_9")}}
+	again := conversations.NewConversation{ID: id, Tenant: runtest.Tenant, Metadata: []byte(`{}`), Items: []run.NewItem{runtest.NewItem("msg_9")}}
 	if err := s.Conversations.Create(t.Context(), again); err != nil {
 		t.Errorf("a repeated CreateConversation: %v", err)
 	}
@@ -132,7 +133,7 @@ func TestChangeItems(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	id := runtest.Conversation(t, s, 2)
-	add := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []conversations.NewItem{runtest.NewItem("msg_3"), runtest.NewItem("msg_4")}}
+	add := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Add: []run.NewItem{runtest.NewItem("msg_3"), runtest.NewItem("msg_4")}}
 	for range 2 { // the second as if the answer was lost
 		if err := s.Conversations.ChangeItems(t.Context(), add); err != nil {
 			t.Fatal(err)
@@ -146,7 +147,7 @@ func TestChangeItems(t *testing.T) {
 	}
 	before := runtest.Dump(t, s)
 	for _, seen := range []int64{0, 1, 3} {
-		late := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Seen: seen, Add: []conversations.NewItem{runtest.NewItem("msg_5")}, Remove: "msg_2"}
+		late := conversations.Change{ID: uuid.New(), Tenant: runtest.Tenant, Conversation: id, Seen: seen, Add: []run.NewItem{runtest.NewItem("msg_5")}, Remove: "msg_2"}
 		wantStale(t, fmt.Sprintf("ChangeItems at version %d of 2", seen), s.Conversations.ChangeItems(t.Context(), late))
 	}
 	wantStale(t, "a change that others followed", s.Conversations.ChangeItems(t.Context(), add))
@@ -169,7 +170,7 @@ func TestConversationState(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	id := runtest.Conversation(t, s, 1)
-	items := []conversations.NewItem{
+	items := []run.NewItem{
 		{ID: "fc_1", Calls: []byte("a\x00"), Data: []byte("1")},
 		{ID: "fc_2", Calls: []byte("b"), Data: []byte("2")},
 		{ID: "fco_1", Answers: []byte("a\x00"), Data: []byte("3")},

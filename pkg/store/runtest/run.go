@@ -191,8 +191,8 @@ func Refusal(tb testing.TB, w *World, n store.NewRequest) error {
 }
 
 // NewItem returns an item to add to a conversation.
-func NewItem(id string) conversations.NewItem {
-	return conversations.NewItem{ID: id, Data: []byte("data of " + id)}
+func NewItem(id string) run.NewItem {
+	return run.NewItem{ID: id, Data: []byte("data of " + id)}
 }
 
 // Conversation returns a conversation with items msg_1 to msg_n.

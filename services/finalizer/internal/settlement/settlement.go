@@ -19,7 +19,6 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/pkg/store/conversations"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/finalizer/internal/answer"
 	"windlass.dev/windlass/services/finalizer/internal/archive"
@@ -67,7 +66,7 @@ func (h *Handler) load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 
 func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 	object, err := answer.Assemble(c, time.Now())
-	var items []conversations.NewItem
+	var items []run.NewItem
 	if err == nil && c.Conversation != uuid.Nil {
 		items, err = answer.Additions(c)
 	}

@@ -115,7 +115,7 @@ func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := conversations.Change{ID: change, Tenant: x.Who.Tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
+	c := conversations.Change{ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items))}
 	added := make([]conversations.Item, len(items))
 	ids := make([]string, len(items))
 	var size int64
