@@ -206,7 +206,7 @@ func (f *follower) terminal(a *store.Answer) error {
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}
-	status := run.Status(a.Status)
+	status := a.Status
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}
