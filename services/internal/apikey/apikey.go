@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 // The rights of a key.
@@ -30,7 +32,7 @@ const (
 var Scopes = []string{ScopeResponses, ScopeRead, ScopeAdmin}
 
 const (
-	prefix    = "wl_"
+	prefix    = string(run.KeyPrefix)
 	drawn     = 10 // letters of an id that are drawn
 	proof     = 6  // letters of an id that follow from them and the pepper
 	idLen     = drawn + proof

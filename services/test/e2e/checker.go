@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -149,7 +148,7 @@ func (r Run) checkCalls(calls []mock.Entry) error {
 	}
 	keys := make(map[place]string, len(r.Steps))
 	for _, s := range r.Steps {
-		keys[s.place()] = dispatch.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
+		keys[s.place()] = run.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
 	}
 	called := make(map[place]bool, len(keys))
 	for _, e := range calls {
@@ -226,11 +225,9 @@ func Repeats(kind string, calls []mock.Entry) int {
 }
 
 func requestID(public string) (uuid.UUID, error) {
-	var id uuid.UUID
-	raw, err := hex.DecodeString(strings.TrimPrefix(public, "resp_"))
-	if err != nil || len(raw) != len(id) {
+	id, ok := run.ResponseID.Parse(public)
+	if !ok {
 		return id, fmt.Errorf("id %q is not resp_ and 32 hexadecimal digits", public)
 	}
-	copy(id[:], raw)
 	return id, nil
 }
