@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/postgres"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
@@ -124,7 +124,7 @@ func archivedCalls(t *testing.T, s *stack.Stack) {
 		{Seed: 9780, Text: "one two three"}, {Seed: 9781, Text: "one two three", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}},
 	} {
 		_, header, raw := s.Send(t, http.MethodPost, "/v1/chat/completions", chatBody(t, "mock", plan, nil))
-		id, err := dispatch.RequestID(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
+		id, err := run.ParseHex(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
 		if err != nil {
 			t.Fatal(err)
 		}
