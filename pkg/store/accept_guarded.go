@@ -13,25 +13,33 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// guarded tells whether the request may find its tenant's limits, its own idempotency key or its conversation in its way.
+// guarded tells whether the request may find its tenant's limits, its own
+// idempotency key or its conversation in its way.
 func (n NewRequest) guarded() bool {
 	return n.Once.Key != "" || n.Limits.Any() || n.Conversation != uuid.Nil
 }
 
-// The statement for groups in which some request is guarded; the plain one is cheaper by a fifth.
+// The statement for groups in which some request is guarded; the plain one is
+// cheaper by a fifth.
 //
-// Of accepts on one conversation at the same time one finds the version it has seen and raises it; that the conversation was free at
-// that version was seen then, and raising it is the only way to take it. The lock is the row that changed_by names: it goes with the
-// statement that makes that row terminal, whichever it is.
+// Of accepts on one conversation at the same time one finds the version it has
+// seen and raises it; that the conversation was free at that version was seen
+// then, and raising it is the only way to take it. The lock is the row that
+// changed_by names: it goes with the statement that makes that row terminal,
+// whichever it is.
 //
-// A repeat of an accept whose answer was lost is refused neither by the limit that it has used up itself nor by its own lock.
+// A repeat of an accept whose answer was lost is refused neither by the limit
+// that it has used up itself nor by its own lock.
 //
-// What is in flight is counted after its tenant's budget is locked, which is why the call names the budget's row. Only what no limit
-// refuses and whose conversation is free takes its key, and only what has taken its key is written, charged, and takes its
-// conversation.
+// What is in flight is counted after its tenant's budget is locked, which is
+// why the call names the budget's row. Only what no limit refuses and whose
+// conversation is free takes its key, and only what has taken its key is
+// written, charged, and takes its conversation.
 //
-// Conversations are locked first, in the order of ids, then budgets, then keys, each in its order; requests are written last. What a
-// statement does later asks for all of what it does earlier, so that any two of them, and settlements, lock in the same order.
+// Conversations are locked first, in the order of ids, then budgets, then keys,
+// each in its order; requests are written last. What a statement does later
+// asks for all of what it does earlier, so that any two of them, and
+// settlements, lock in the same order.
 const acceptGuardedSQL = `
 WITH asked AS (` + askedFrom + `, @conversations::uuid[], @seen::bigint[], @keys::text[], @hashes::bytea[], @nths::int[]` + askedAs + `,
            conversation, seen, key, hash, nth, ord)),
@@ -152,16 +160,16 @@ type share struct {
 	limits.Limits
 }
 
-// spot is a request's place in its tenant's share: the nth of it, from 1; 0 if it
-// has no limits.
+// spot is a request's place in its tenant's share: the nth of it, from 1; 0 if
+// it has no limits.
 type spot struct {
 	share int
 	nth   int
 }
 
-// shares groups a statement's requests by limited tenant. The limits of a tenant's
-// first request apply to all; its requests in flight are counted if one of them has
-// that limit.
+// shares groups a statement's requests by limited tenant. The limits of a
+// tenant's first request apply to all; its requests in flight are counted if
+// one of them has that limit.
 func shares(all []NewRequest) (limited []share, spots []spot) {
 	spots = make([]spot, len(all))
 	last := map[string]spot{}

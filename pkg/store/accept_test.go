@@ -73,7 +73,8 @@ func TestAcceptOneIDTwiceInOneStatement(t *testing.T) {
 	}
 }
 
-// Two statements that hold the same ids in opposite orders must not wait for one another.
+// Two statements that hold the same ids in opposite orders must not wait for
+// one another.
 func TestAcceptInOppositeOrders(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -190,7 +191,8 @@ func TestClaimOrderFollowsWeights(t *testing.T) {
 	}
 }
 
-// A tenant that was idle must not have saved up turns, nor be behind one that was busy all the time.
+// A tenant that was idle must not have saved up turns, nor be behind one that
+// was busy all the time.
 func TestClaimOrderAfterIdleness(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

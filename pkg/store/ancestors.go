@@ -11,10 +11,12 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// MaxAncestors bounds the requests that one request continues, directly and through others.
+// MaxAncestors bounds the requests that one request continues, directly and
+// through others.
 const MaxAncestors = 200
 
-// The line of a request: itself and whatever it continues, newest first. It ends where a link was deleted.
+// The line of a request: itself and whatever it continues, newest first. It
+// ends where a link was deleted.
 const lineSQL = `
 WITH RECURSIVE line AS (
   SELECT r.id, r.previous, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
@@ -44,8 +46,9 @@ SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
   FROM requests r LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'
  WHERE r.id = @id AND r.tenant = @tenant`
 
-// Previous reads what decides whether a tenant's request can be continued. ErrNotFound: the tenant has no such request. What it
-// says of a terminal request stays true until something of the line is deleted.
+// Previous reads what decides whether a tenant's request can be continued.
+// ErrNotFound: the tenant has no such request. What it says of a terminal
+// request stays true until something of the line is deleted.
 func (s *Store) Previous(ctx context.Context, tenant string, id uuid.UUID) (Previous, error) {
 	found, err := postgres.Query(ctx, s.db, previousSQL, postgres.Args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
 		func(row pgx.CollectableRow) (p Previous, err error) {
@@ -69,8 +72,9 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
  WHERE r.id = ANY (ARRAY(SELECT id FROM line)) AND s.request_id = ANY (ARRAY(SELECT id FROM line))
  ORDER BY r.id, s.turn, s.idx`
 
-// Ancestors reads what a request of the tenant continues, given its parent, oldest first. ErrNotFound: one of them was deleted; a
-// history with a gap is not given to anybody.
+// Ancestors reads what a request of the tenant continues, given its parent,
+// oldest first. ErrNotFound: one of them was deleted; a history with a gap is
+// not given to anybody.
 func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]run.Chain, error) {
 	line, err := s.line(ctx, postgres.Args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 
 func oneCall(n *store.NewRequest) { n.Endpoint, n.Unstored = "embeddings", true }
 
-// The answer of a request that is one model call is what its step left: an output, or why it failed.
+// The answer of a request that is one model call is what its step left: an
+// output, or why it failed.
 func TestTheAnswerOfOneCallIsItsStep(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

@@ -16,9 +16,10 @@ type Slots struct {
 	Free int
 }
 
-// Both index scans of the lateral stop at the limit: the cost does not depend on the backlog. The update leaves only 'queued'
-// because c has locked such rows; saying so again would let the planner find them through the whole queue's index. A row that
-// was at a turn before (requeued) goes on with it.
+// Both index scans of the lateral stop at the limit: the cost does not depend
+// on the backlog. The update leaves only 'queued' because c has locked such
+// rows; saying so again would let the planner find them through the whole
+// queue's index. A row that was at a turn before (requeued) goes on with it.
 const claimSQL = `
 WITH c AS (
   SELECT q.id
@@ -39,8 +40,9 @@ opened AS (
   ON CONFLICT DO NOTHING)
 SELECT * FROM claimed`
 
-// Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
-// first turn. The caller publishes a turn command for each.
+// Claim moves queued rows to in_progress, by tier and then by virtual finish
+// time, within each lane's free slots, and opens their first turn. The caller
+// publishes a turn command for each.
 func (s *Store) Claim(ctx context.Context, slots []Slots) ([]run.Row, error) {
 	claimed, err := postgres.Query(ctx, s.db, claimSQL, postgres.Args{
 		"lanes": postgres.Column(slots, func(l Slots) string { return l.Lane }),

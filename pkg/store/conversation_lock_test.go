@@ -31,7 +31,8 @@ func names(o store.Settlement) string {
 	return strings.Join(postgres.Column(o.Items, func(i run.NewItem) string { return i.ID }), " ")
 }
 
-// The lock goes with whatever ends the response, and only a stored one that is completed or incomplete adds what it said.
+// The lock goes with whatever ends the response, and only a stored one that is
+// completed or incomplete adds what it said.
 func TestEveryEndUnlocksAConversation(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -131,7 +132,8 @@ func TestAcceptOnAConversationThatMovedOn(t *testing.T) {
 	}
 }
 
-// However accepts and changes of one conversation come together, in one statement or in many, one of them wins.
+// However accepts and changes of one conversation come together, in one
+// statement or in many, one of them wins.
 func TestOneOfManyTakesAConversation(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -194,7 +196,8 @@ func TestOneOfManyTakesAConversation(t *testing.T) {
 	}
 }
 
-// Deadlocks between accepts and settlements of the same conversations would end one of them with an error.
+// Deadlocks between accepts and settlements of the same conversations would end
+// one of them with an error.
 func TestConversationsAreLockedInOrder(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -288,7 +291,8 @@ func TestSettlementOnADeletedConversation(t *testing.T) {
 	}
 }
 
-// A settlement must not be stuck on an item whose id is there, however that came about.
+// A settlement must not be stuck on an item whose id is there, however that
+// came about.
 func TestSettlementLeavesOutWhatIsThere(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -304,7 +308,8 @@ func TestSettlementLeavesOutWhatIsThere(t *testing.T) {
 	}
 }
 
-// A response whose row is gone holds no lock: nothing that a client can do locks a conversation for good.
+// A response whose row is gone holds no lock: nothing that a client can do
+// locks a conversation for good.
 func TestADeletedResponseLeavesItsItems(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

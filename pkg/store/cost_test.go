@@ -24,8 +24,8 @@ const (
 	costInFlight = 16
 )
 
-// costRun drives requests as the services do: turns and settlements one by one, joined by the store; results in groups of
-// whatever waits.
+// costRun drives requests as the services do: turns and settlements one by one,
+// joined by the store; results in groups of whatever waits.
 type costRun struct {
 	t       *testing.T
 	s       *runtest.World
@@ -120,8 +120,8 @@ func wal(tb testing.TB, s *runtest.World) int64 {
 	return runtest.Ask[int64](tb, s, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`)[0]
 }
 
-// updates reads how many updates of a table were made and how many stayed on their page, once the sessions that made them have
-// reported.
+// updates reads how many updates of a table were made and how many stayed on
+// their page, once the sessions that made them have reported.
 func updates(t *testing.T, url, table string) (all, hot int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -171,7 +171,8 @@ func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 
 	s.DB.Close()
 	all, hot := updates(t, url, "requests")
-	// The claim, the settlement and the end of the after-work leave a partial index; every other update stays on its page.
+	// The claim, the settlement and the end of the after-work leave a partial
+	// index; every other update stays on its page.
 	inLoop := all - 3*costRequests
 	t.Logf("%d updates of requests, %d on their page: %.2f of all, %.2f of the loop's", all, hot, float64(hot)/float64(all), float64(hot)/float64(inLoop))
 	if ratio := float64(hot) / float64(inLoop); ratio < 0.9 {

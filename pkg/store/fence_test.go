@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// place is a state a request may be in; the operations below are tried from each.
+// place is a state a request may be in; the operations below are tried from
+// each.
 type place struct {
 	name string
 	row  func(t *testing.T, s *runtest.World) run.Row
@@ -101,7 +102,8 @@ func operations() []operation {
 	}
 }
 
-// Every write is tried from every place: it either may leave it, or writes nothing at all.
+// Every write is tried from every place: it either may leave it, or writes
+// nothing at all.
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations() {

@@ -12,7 +12,8 @@ import (
 	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// together makes the calls wait for a lead of the group, so that they are sure to share a statement.
+// together makes the calls wait for a lead of the group, so that they are sure
+// to share a statement.
 func together[In, Out any](t *testing.T, q *batch.Queue[In, Out], calls ...func()) {
 	t.Helper()
 	release := q.Hold()

@@ -18,7 +18,8 @@ import (
 	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// What one guard refuses leaves the others as they were: no key is taken, no version raised, nothing charged.
+// What one guard refuses leaves the others as they were: no key is taken, no
+// version raised, nothing charged.
 func TestAGuardThatRefusesLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -50,7 +51,8 @@ func TestAGuardThatRefusesLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-// Accepts and settlements over the same conversations, tenants and keys in any order must not wait for one another in a circle.
+// Accepts and settlements over the same conversations, tenants and keys in any
+// order must not wait for one another in a circle.
 func TestGuardsInOppositeOrders(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -132,7 +134,8 @@ func TestEqualKeysInOneStatement(t *testing.T) {
 	}
 }
 
-// Two statements that hold the same keys in opposite orders must not wait for one another.
+// Two statements that hold the same keys in opposite orders must not wait for
+// one another.
 func TestKeysInOppositeOrders(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

@@ -106,7 +106,8 @@ func TestOneStatementWithMoreThanFits(t *testing.T) {
 	}
 }
 
-// Two stores are two gateways. Not one more is accepted than there is room for, also when a tenant is met for the first time.
+// Two stores are two gateways. Not one more is accepted than there is room for,
+// also when a tenant is met for the first time.
 func TestLimitsHoldOverGateways(t *testing.T) {
 	t.Parallel()
 	url := storetest.Database(t, runtest.Migrate)
@@ -190,7 +191,8 @@ func TestTokensAreChargedAtTheEnd(t *testing.T) {
 	runtest.Accept(t, s, within(l))
 }
 
-// A limit costs no commit of its own: a transaction is named by the rows it wrote.
+// A limit costs no commit of its own: a transaction is named by the rows it
+// wrote.
 func TestChargesAreOfTheAcceptsCommit(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -283,7 +285,8 @@ func TestRepeatsAreNotCharged(t *testing.T) {
 	_ = wantLimit(t, s, within(l), limits.Requests)
 }
 
-// A gateway repeats an accept whose answer was lost: the row is there, and whoever was told of a limit would send another.
+// A gateway repeats an accept whose answer was lost: the row is there, and
+// whoever was told of a limit would send another.
 func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// The body rides on the first turn's model step, which every claimed row has, so that it is sent once.
+// The body rides on the first turn's model step, which every claimed row has,
+// so that it is sent once.
 const loadChainSQL = `
 SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
   FROM requests r
@@ -23,8 +24,8 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY r.id, s.turn, s.idx`
 
-// Load reads a claimed request with its chain, in a statement shared with other loads of the same moment. ErrNotFound: it was
-// deleted, or never claimed.
+// Load reads a claimed request with its chain, in a statement shared with other
+// loads of the same moment. ErrNotFound: it was deleted, or never claimed.
 func (s *Store) Load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 	chain, err := s.loads.Do(ctx, id)
 	if err == nil && chain == nil {
@@ -48,7 +49,8 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*run.Chain, err
 	return postgres.Column(all, func(id uuid.UUID) *run.Chain { return chains[id] }), nil
 }
 
-// collectChains reads the rows of statements that select what loadChainSQL does.
+// collectChains reads the rows of statements that select what loadChainSQL
+// does.
 func collectChains(rows pgx.Rows) (map[uuid.UUID]*run.Chain, error) {
 	chains := make(map[uuid.UUID]*run.Chain)
 	var row run.Row
@@ -88,9 +90,11 @@ UPDATE requests r
    AND r.epoch = @epoch AND r.turn = @turn AND r.attempt = @attempt
 RETURNING ` + rowColumns
 
-// Raise is what a worker does first with a turn that was or may have been given to another: whoever held the old attempt can
-// commit nothing from here on. crashed counts towards the poison limit. The caller publishes the row's new command and works
-// on that, so that the message in flight always carries the row's attempt. ErrStale: look at the row again.
+// Raise is what a worker does first with a turn that was or may have been given
+// to another: whoever held the old attempt can commit nothing from here on.
+// crashed counts towards the poison limit. The caller publishes the row's new
+// command and works on that, so that the message in flight always carries the
+// row's attempt. ErrStale: look at the row again.
 func (s *Store) Raise(ctx context.Context, f run.Fence, crashed bool) (run.Row, error) {
 	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
 }
@@ -107,8 +111,9 @@ UPDATE steps s SET attempt = s.attempt + 1, counted = 0
    AND (s.not_before IS NULL OR s.not_before <= now())
 RETURNING s.idx`
 
-// RaiseTools gives every tool call of the turn that is due a new attempt, for when the bus lost sight of the old ones: whoever still
-// makes those can commit nothing any more. ErrStale: the turn is over or none of its calls is due.
+// RaiseTools gives every tool call of the turn that is due a new attempt, for
+// when the bus lost sight of the old ones: whoever still makes those can commit
+// nothing any more. ErrStale: the turn is over or none of its calls is due.
 func (s *Store) RaiseTools(ctx context.Context, r run.Row) error {
 	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
 	if err == nil && len(raised) == 0 {
@@ -150,8 +155,9 @@ noted AS (
     FROM r WHERE s.request_id = @id AND s.turn = @turn AND s.idx = 0)
 SELECT ` + rowColumns + ` FROM r`
 
-// RetryTurn records a failed attempt of the model call and parks the turn: the sweep publishes its next attempt when wait has
-// passed. cause is stored as JSON beside the step. ErrStale: look at the row again.
+// RetryTurn records a failed attempt of the model call and parks the turn: the
+// sweep publishes its next attempt when wait has passed. cause is stored as
+// JSON beside the step. ErrStale: look at the row again.
 func (s *Store) RetryTurn(ctx context.Context, f run.Fence, wait time.Duration, cause any) (run.Row, error) {
 	note, err := json.Marshal(cause)
 	if err != nil {

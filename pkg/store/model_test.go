@@ -174,7 +174,8 @@ func (w *walk) retryTurn() {
 	}
 }
 
-// commitResults sends a few results, some of them twice, some of another attempt, epoch or turn.
+// commitResults sends a few results, some of them twice, some of another
+// attempt, epoch or turn.
 func (w *walk) commitResults() {
 	calls := runtest.NewSteps(4)
 	var all []store.ToolResult
@@ -281,7 +282,8 @@ func (w *walk) sweep() {
 	}
 }
 
-// compare reads the request and holds it against the model and against what is always true.
+// compare reads the request and holds it against the model and against what is
+// always true.
 func (w *walk) compare() {
 	w.t.Helper()
 	r := runtest.Look(w.t, w.s, w.id)
@@ -329,7 +331,8 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 	}
 }
 
-// go2000 does that many operations, on one request after the other; every other one is one that the row waits for.
+// go2000 does that many operations, on one request after the other; every other
+// one is one that the row waits for.
 func (w *walk) go2000() {
 	all := []func(){w.claim, w.commitTurn, w.commitResults, w.raise, w.retryTurn, w.settle, w.finish, w.sweep}
 	fitting := map[run.Stage][]func(){

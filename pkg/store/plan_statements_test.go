@@ -231,8 +231,8 @@ var (
 
 func commonLabel() uuid.UUID { return labels.Of("tenant-1", common, uuid.Nil, uuid.Nil)[0] }
 
-// plannedLists are lists of tenant-1: the first pages of them, and those that read
-// as many responses as they may and find no match.
+// plannedLists are lists of tenant-1: the first pages of them, and those that
+// read as many responses as they may and find no match.
 func plannedLists(t *testing.T, w *runtest.World) []planned {
 	t.Helper()
 	list := func(name string, pass int, q answers.Query, change postgres.Args) planned {

@@ -54,7 +54,8 @@ func literal(v any) string {
 	}
 }
 
-// prepare plans every statement as the pool's connections do, and gives the calls of them.
+// prepare plans every statement as the pool's connections do, and gives the
+// calls of them.
 func prepare(t *testing.T, conn *pgxpool.Conn, all []planned) []string {
 	t.Helper()
 	calls := make([]string, len(all))
@@ -87,7 +88,8 @@ type planNode struct {
 	Plans    []planNode `json:"Plans"`
 }
 
-// touched is how many pages the node and all within it touched, and names tables that are read whole.
+// touched is how many pages the node and all within it touched, and names
+// tables that are read whole.
 func (n planNode) touched() (pages int, whole []string) {
 	if n.Type == "Seq Scan" {
 		whole = append(whole, n.Relation)
@@ -157,7 +159,8 @@ keyed AS (
 INSERT INTO steps (request_id, turn, idx, kind, name, state, finished_at)
 SELECT id, 1, 0, 'model', 'm', 'done', now() FROM filled WHERE $2 <> 'queued'`
 
-// No statement's cost may follow the backlog or the history, whatever the tables were like when its plan was made.
+// No statement's cost may follow the backlog or the history, whatever the
+// tables were like when its plan was made.
 func TestCostIsIndependentOfTheBacklog(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// Every result arrives two or three times, in groups that mix requests, from eight sides at once.
+// Every result arrives two or three times, in groups that mix requests, from
+// eight sides at once.
 func TestFanInCountsEachStepOnce(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -155,7 +156,8 @@ func TestResultRetriedThenAnswered(t *testing.T) {
 	}
 }
 
-// The old attempt of a turn loses to the raised one, whether they meet in one statement or in two.
+// The old attempt of a turn loses to the raised one, whether they meet in one
+// statement or in two.
 func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

@@ -9,7 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
+// rowColumns are the columns of a Row, from requests as r. Durations are
+// counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
   COALESCE(r.previous, ` + postgres.NilID + `) AS previous, COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,

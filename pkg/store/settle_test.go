@@ -60,7 +60,8 @@ func TestCancelFromTheQueueIsNeverClaimed(t *testing.T) {
 	}
 }
 
-// A settle, a cancel and an expiry of the same rows at the same time: one of them wins, and the row tells which.
+// A settle, a cancel and an expiry of the same rows at the same time: one of
+// them wins, and the row tells which.
 func TestSettleRacesCancelRacesExpire(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -105,7 +106,8 @@ func TestSettleRacesCancelRacesExpire(t *testing.T) {
 	}
 }
 
-// Cancels and expiries beside everything else that writes: no status is left once it is terminal, and nothing deadlocks.
+// Cancels and expiries beside everything else that writes: no status is left
+// once it is terminal, and nothing deadlocks.
 func TestCancelRacesTheLoop(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -152,7 +154,8 @@ func TestCancelRacesTheLoop(t *testing.T) {
 	}
 }
 
-// loopOnce drives a request through one round of tools to its end, unless it is cancelled on the way.
+// loopOnce drives a request through one round of tools to its end, unless it is
+// cancelled on the way.
 func loopOnce(t *testing.T, s *runtest.World, r run.Row) {
 	asked, err := s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(3)})
 	if err == nil {

@@ -253,7 +253,8 @@ func TestPostponeSeesWhatWasParkedMeanwhile(t *testing.T) {
 	}
 }
 
-// Statements over many rows lock them in one order, so that none is ever chosen as a deadlock's victim.
+// Statements over many rows lock them in one order, so that none is ever chosen
+// as a deadlock's victim.
 func TestSweepBesideResultsDoesNotDeadlock(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

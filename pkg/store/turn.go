@@ -11,8 +11,9 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
-// planned, no plan reads more than the rows of these requests.
+// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever
+// the statistics were when the statement was planned, no plan reads more than
+// the rows of these requests.
 const commitTurnSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[], @outputs::bytea[],
@@ -55,9 +56,10 @@ asked AS (
     JOIN done USING (ord))
 SELECT ord FROM done`
 
-// CommitTurn records the model step, writes the rows of the calls it asked for and says what follows, in one statement shared
-// with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
-// ErrStale: nothing was written, look at the row again.
+// CommitTurn records the model step, writes the rows of the calls it asked for
+// and says what follows, in one statement shared with other turns of the same
+// moment. before is the row the turn was loaded with; the returned row says
+// what is due. ErrStale: nothing was written, look at the row again.
 func (s *Store) CommitTurn(ctx context.Context, before run.Row, t run.TurnCommit) (run.Row, error) {
 	turned, err := s.turns.Do(ctx, t)
 	if err != nil {

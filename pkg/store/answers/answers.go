@@ -41,10 +41,10 @@ type Answer struct {
 	CreatedAt  time.Time
 	FinishedAt *time.Time
 	Body       []byte // the request as accepted; nil if Final is set or the request is one model call
-	// Final is the final object; nil before the end, and for cancelled and expired
-	// requests. For a request that is one model call it is that step's output, or its
-	// error if the request failed: an answer that is passed through is not stored
-	// twice.
+	// Final is the final object; nil before the end, and for cancelled and
+	// expired requests. For a request that is one model call it is that step's
+	// output, or its error if the request failed: an answer that is passed
+	// through is not stored twice.
 	Final []byte
 }
 
@@ -105,8 +105,8 @@ func (s *Store) readAll(ctx context.Context, all []lookup) ([]*Answer, error) {
 const finishedSQL = `
 SELECT id FROM requests WHERE id = ANY (@ids::uuid[]) AND finished_at IS NOT NULL`
 
-// Finished returns those of the requests that are terminal. A gateway polls once
-// for all calls that wait.
+// Finished returns those of the requests that are terminal. A gateway polls
+// once for all calls that wait.
 func (s *Store) Finished(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
 	done, err := postgres.Query(ctx, s.db, finishedSQL, postgres.Args{"ids": ids}, pgx.RowTo[uuid.UUID])
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package answers reads requests for clients: one request, the events it streamed,
-// lists of responses, and the items in them. It writes nothing.
+// Package answers reads requests for clients: one request, the events it
+// streamed, lists of responses, and the items in them. It writes nothing.
 //
 // # Promises
 //

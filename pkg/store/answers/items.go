@@ -15,14 +15,14 @@ import (
 type ItemRef struct {
 	ID string
 	// Request is the request that the id was made for. If the item is not in a
-	// conversation, it is in that request's body, or with Answer in its final object.
-	// uuid.Nil: only a conversation may have it.
+	// conversation, it is in that request's body, or with Answer in its final
+	// object. uuid.Nil: only a conversation may have it.
 	Request uuid.UUID
 	Answer  bool
 }
 
-// Source is where items may be: the body of a request as it was accepted, or with
-// Answer its final object.
+// Source is where items may be: the body of a request as it was accepted, or
+// with Answer its final object.
 type Source struct {
 	Request uuid.UUID
 	Answer  bool
@@ -34,12 +34,14 @@ type FoundItems struct {
 	Sources map[Source][]byte // that may have the other items
 }
 
-// ErrTooLarge means that the result would exceed the bytes that the caller allows.
+// ErrTooLarge means that the result would exceed the bytes that the caller
+// allows.
 var ErrTooLarge = errors.New("too large")
 
 // An item of a conversation is found by the index of ids, in the newest
-// conversation that has it; all others by the primary key of the request that their
-// id names, if that is stored. Rows beyond the limit come without their data.
+// conversation that has it; all others by the primary key of the request that
+// their id names, if that is stored. Rows beyond the limit come without their
+// data.
 const findItemsSQL = `
 WITH asked AS (
   SELECT * FROM unnest(@ids::text[], @requests::uuid[], @answers::bool[]) AS q(id, request, answer)),
@@ -61,8 +63,9 @@ summed AS (
   SELECT *, sum(octet_length(data)) OVER (ROWS UNBOUNDED PRECEDING) AS upto FROM found)
 SELECT id, request, answer, CASE WHEN upto <= @most THEN data END FROM summed`
 
-// FindItems finds a tenant's items. It returns ErrTooLarge if they have more than
-// most bytes. Items that are not stored, or belong to another tenant, are left out.
+// FindItems finds a tenant's items. It returns ErrTooLarge if they have more
+// than most bytes. Items that are not stored, or belong to another tenant, are
+// left out.
 func (s *Store) FindItems(ctx context.Context, tenant string, refs []ItemRef, most int64) (FoundItems, error) {
 	found := FoundItems{Items: map[string][]byte{}, Sources: map[Source][]byte{}}
 	tooLarge := false

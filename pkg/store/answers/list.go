@@ -14,15 +14,16 @@ import (
 )
 
 const (
-	// listBudget bounds the responses that one page with label filters reads: about
-	// 20 ms.
+	// listBudget bounds the responses that one page with label filters reads:
+	// about 20 ms.
 	listBudget = 2000
-	// listProbe bounds the counts that find the filter with the fewest responses.
+	// listProbe bounds the counts that find the filter with the fewest
+	// responses.
 	listProbe = 1000
 )
 
-// Query names a page of a tenant's stored responses: up to Limit of those with an
-// id between Above and Below that match every filter.
+// Query names a page of a tenant's stored responses: up to Limit of those with
+// an id between Above and Below that match every filter.
 type Query struct {
 	Tenant   string
 	Statuses []run.Status      // any of them; nil: all
@@ -41,19 +42,20 @@ type Query struct {
 // Listing is the result of a Query.
 type Listing struct {
 	Answers []*Answer // in order
-	// More: the next page starts behind Next, which is the last answer's id or, if the
-	// page ended because it read too many responses that do not match, the id of the
-	// last one read.
+	// More: the next page starts behind Next, which is the last answer's id or,
+	// if the page ended because it read too many responses that do not match,
+	// the id of the last one read.
 	More bool
 	Next uuid.UUID
 }
 
-// The sources of a list return its candidates in order, up to @budget of them. They
-// are ordered by the bytes of their ids, because only the index that a source is to
-// walk has that order: a plan made while the tables were small would otherwise walk
-// the primary key, past everything that does not match. (Naming all columns of the
-// index in ORDER BY does not help, because the planner leaves out those that are
-// compared with one value; comparing whole rows leaves the end of the range open.)
+// The sources of a list return its candidates in order, up to @budget of them.
+// They are ordered by the bytes of their ids, because only the index that a
+// source is to walk has that order: a plan made while the tables were small
+// would otherwise walk the primary key, past everything that does not match.
+// (Naming all columns of the index in ORDER BY does not help, because the
+// planner leaves out those that are compared with one value; comparing whole
+// rows leaves the end of the range open.)
 const (
 	byStatusSQL = `
    SELECT c.id, c.key FROM unnest(@statuses::text[]) AS w(status) CROSS JOIN LATERAL (
@@ -75,10 +77,10 @@ const (
     ORDER BY uuid_send(l.request_id) ASC LIMIT @budget`
 )
 
-// The subqueries that end in LIMIT 1 run for one candidate at a time, until the page
-// is full. A label is compared by id and by bytes, so that both indexes of labels
-// cost the same. cut is the last candidate if the source's budget ended the page. An
-// empty page is one row.
+// The subqueries that end in LIMIT 1 run for one candidate at a time, until the
+// page is full. A label is compared by id and by bytes, so that both indexes of
+// labels cost the same. cut is the last candidate if the source's budget ended
+// the page. An empty page is one row.
 const listSQL = `
 WITH found AS (
   SELECT c.id, c.key FROM ({source}) c
@@ -108,8 +110,8 @@ SELECT e.n, COALESCE(e.cut, ` + postgres.NilID + `), COALESCE(p.id, ` + postgres
   LEFT JOIN sized p ON p.place < @most AND (p.bytes <= @bytes OR p.place = 1)
  ORDER BY p.place`
 
-// The counts end at @probe. Number 0 is the filter by status or model; @broad means
-// that the query has no such filter.
+// The counts end at @probe. Number 0 is the filter by status or model; @broad
+// means that the query has no such filter.
 const rarestSQL = `
 SELECT nth FROM (
   SELECT w.nth, (SELECT count(*) FROM ({label}) c) AS n FROM unnest(@labels::uuid[]) WITH ORDINALITY AS w(label, nth)
@@ -117,7 +119,8 @@ SELECT nth FROM (
   SELECT 0, (SELECT count(*) FROM ({source}) c) WHERE NOT @broad::bool) f
  ORDER BY n, nth LIMIT 1`
 
-// listSource holds the statements that read a list from one source of candidates.
+// listSource holds the statements that read a list from one source of
+// candidates.
 type listSource struct {
 	up, down string
 	rarest   string
@@ -134,9 +137,9 @@ func newListSource(sql string) listSource {
 	}
 }
 
-// List returns a page of a tenant's stored responses, in bounded time. A walk over
-// all pages without filters returns every response that exists from the first page
-// to the last, once.
+// List returns a page of a tenant's stored responses, in bounded time. A walk
+// over all pages without filters returns every response that exists from the
+// first page to the last, once.
 func (s *Store) List(ctx context.Context, q Query) (Listing, error) {
 	a := q.args()
 	source, err := s.chooseSource(ctx, q, a)
@@ -150,8 +153,8 @@ func (s *Store) List(ctx context.Context, q Query) (Listing, error) {
 	return l, nil
 }
 
-// chooseSource returns the source with the fewest responses, and bounds what the
-// other filters read.
+// chooseSource returns the source with the fewest responses, and bounds what
+// the other filters read.
 func (s *Store) chooseSource(ctx context.Context, q Query, a postgres.Args) (listSource, error) {
 	source := byStatus
 	if q.Model != "" {

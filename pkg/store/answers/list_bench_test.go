@@ -20,8 +20,10 @@ const (
 	benchChunk = 2000
 )
 
-// A tenant's million of finished responses over 30 days, and two labels of each: env=prod of all but the first tenth, which has another,
-// and customer=n of a hundred each. One in a thousand failed; the failed ones are a block in the middle, the worst place for whoever walks by time.
+// A tenant's million of finished responses over 30 days, and two labels of
+// each: env=prod of all but the first tenth, which has another, and customer=n
+// of a hundred each. One in a thousand failed; the failed ones are a block in
+// the middle, the worst place for whoever walks by time.
 const benchFillSQL = `
 WITH made AS (
   SELECT i, (lpad(to_hex(($1::bigint + i) * 2592), 12, '0') || '7000' || '8000' || lpad(to_hex(i), 12, '0'))::uuid AS id,
@@ -41,7 +43,8 @@ labelled AS (
 INSERT INTO labels (label, request_id)
 SELECT ($4::uuid[])[1 + ($1 + i) % 10000], id FROM made`
 
-// BenchmarkListOfAMillion is about a minute of filling, and then the slowest of every hundred lists of each kind, in milliseconds.
+// BenchmarkListOfAMillion is about a minute of filling, and then the slowest of
+// every hundred lists of each kind, in milliseconds.
 func BenchmarkListOfAMillion(b *testing.B) {
 	url := storetest.Database(b, runtest.Migrate)
 	s := runtest.OpenAt(b, url)
@@ -89,7 +92,8 @@ func BenchmarkListOfAMillion(b *testing.B) {
 	}
 }
 
-// vacuum has a session of its own, in which statements may take as long as they do.
+// vacuum has a session of its own, in which statements may take as long as they
+// do.
 func vacuum(b *testing.B, url string) {
 	b.Helper()
 	conn, err := pgx.Connect(b.Context(), url)

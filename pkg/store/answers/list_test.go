@@ -30,7 +30,8 @@ var someParents = []uuid.UUID{uuid.New(), uuid.New()}
 
 var everyStatus = []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired}
 
-// addListed writes one that is drawn at random: few models and labels, so that many match.
+// addListed writes one that is drawn at random: few models and labels, so that
+// many match.
 func addListed(t *testing.T, s *runtest.World, r *rand.Rand) listed {
 	t.Helper()
 	l := listed{
@@ -140,7 +141,8 @@ func pages(t *testing.T, q answers.Query, read func(answers.Query) (answers.List
 	return nil
 }
 
-// Whatever the filters: all pages together are what matches, once, in order, though others come meanwhile.
+// Whatever the filters: all pages together are what matches, once, in order,
+// though others come meanwhile.
 func TestListsWalkEverythingThatMatches(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -172,7 +174,8 @@ func TestListsWalkEverythingThatMatches(t *testing.T) {
 	}
 }
 
-// A page that has to look through too much ends early, and says from where to go on.
+// A page that has to look through too much ends early, and says from where to
+// go on.
 func TestListsLookThroughABoundedNumber(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

@@ -14,9 +14,9 @@ import (
 // MaxItems bounds the items of a conversation that a response may continue.
 const MaxItems = 5000
 
-// State decides whether a response may be accepted on a conversation, or its items
-// changed. It is valid while the conversation has the same version, which the
-// following write checks.
+// State decides whether a response may be accepted on a conversation, or its
+// items changed. It is valid while the conversation has the same version, which
+// the following write checks.
 type State struct {
 	Conversation
 	Version   int64
@@ -47,8 +47,8 @@ SELECT ` + columns + `, v.version, COALESCE(v.changed_by, ` + postgres.NilID + `
                                    WHERE i.tenant = v.tenant AND i.item_id = q.id AND i.conversation_id = v.id LIMIT 1) here)
   FROM conversations v WHERE v.id = @id AND v.tenant = @tenant`
 
-// State returns the state of a tenant's conversation, and which of ids are items
-// in it. It returns ErrNotFound if the tenant has no such conversation.
+// State returns the state of a tenant's conversation, and which of ids are
+// items in it. It returns ErrNotFound if the tenant has no such conversation.
 func (s *Store) State(ctx context.Context, tenant string, id uuid.UUID, ids []string) (State, error) {
 	c, err := postgres.QueryOne(ctx, s.db, stateSQL, postgres.Args{"id": id, "tenant": tenant, "ids": ids}, scanState)
 	if err != nil {
@@ -104,10 +104,10 @@ changed AS (
     FROM free WHERE v.id = free.id AND v.id = @conversation)
 SELECT version = @seen OR changed_by = @id FROM locked`
 
-// ChangeItems appends items to a conversation and removes one. It returns ErrStale
-// if the conversation is no longer at the version seen, with nothing written, and
-// ErrNotFound if the tenant has no such conversation. It can be repeated until
-// the conversation changes again.
+// ChangeItems appends items to a conversation and removes one. It returns
+// ErrStale if the conversation is no longer at the version seen, with nothing
+// written, and ErrNotFound if the tenant has no such conversation. It can be
+// repeated until the conversation changes again.
 func (s *Store) ChangeItems(ctx context.Context, c Change) error {
 	a := ItemArgs(c.Add)
 	a["id"], a["tenant"], a["conversation"], a["seen"], a["remove"] = c.ID, c.Tenant, c.Conversation, c.Seen, c.Remove

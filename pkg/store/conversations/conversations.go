@@ -31,8 +31,8 @@ func scan(row pgx.CollectableRow) (c Conversation, err error) {
 	return c, row.Scan(&c.ID, &c.Metadata, &c.CreatedAt)
 }
 
-// ItemArgs are the arguments i_ids, i_calls, i_answers and i_data of a statement
-// that adds items.
+// ItemArgs are the arguments i_ids, i_calls, i_answers and i_data of a
+// statement that adds items.
 func ItemArgs(items []run.NewItem) postgres.Args {
 	return postgres.Args{
 		"i_ids":     postgres.Column(items, func(i run.NewItem) string { return i.ID }),
@@ -42,8 +42,8 @@ func ItemArgs(items []run.NewItem) postgres.Args {
 	}
 }
 
-// NewConversation is a conversation to be created. The caller chooses the id, so
-// that a create whose answer was lost can be repeated.
+// NewConversation is a conversation to be created. The caller chooses the id,
+// so that a create whose answer was lost can be repeated.
 type NewConversation struct {
 	ID       uuid.UUID
 	Tenant   string
@@ -101,8 +101,8 @@ DELETE FROM conversations v WHERE v.id = @id AND v.tenant = @tenant
 RETURNING ` + columns
 
 // Delete removes a conversation with its items, even while a response is in
-// flight on it: that response fails to load its history at its next turn, and adds
-// no items at its end. It returns ErrNotFound if the tenant has no such
+// flight on it: that response fails to load its history at its next turn, and
+// adds no items at its end. It returns ErrNotFound if the tenant has no such
 // conversation.
 func (s *Store) Delete(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := s.one(ctx, "delete", deleteSQL, postgres.Args{"id": id, "tenant": tenant})

@@ -17,9 +17,10 @@
 //
 // # Decisions
 //
-// Reading items out of the rows of their responses would save a copy, but bind the
-// life of a response, and its purge, to a conversation that may be kept for years.
-// Each response adds only its own items, so that storage stays linear in turns.
+// Reading items out of the rows of their responses would save a copy, but bind
+// the life of a response, and its purge, to a conversation that may be kept for
+// years. Each response adds only its own items, so that storage stays linear in
+// turns.
 //
 // Deleting a conversation needs no lock: the foreign key of its items keeps a
 // settlement from adding to what is being deleted

@@ -17,8 +17,8 @@ type Item struct {
 	Data []byte
 }
 
-// Page names a page of a conversation: up to Limit items behind the one with the
-// id After.
+// Page names a page of a conversation: up to Limit items behind the one with
+// the id After.
 type Page struct {
 	Tenant       string
 	Conversation uuid.UUID
@@ -27,8 +27,8 @@ type Page struct {
 	Limit        int
 }
 
-// A conversation without items and an unknown cursor both give one row of nulls;
-// the first column tells them apart.
+// A conversation without items and an unknown cursor both give one row of
+// nulls; the first column tells them apart.
 const (
 	pageSQL = `
 SELECT @after::text = '' OR a.place IS NOT NULL, i.item_id, i.data
@@ -48,8 +48,8 @@ SELECT @after::text = '' OR a.place IS NOT NULL, i.item_id, i.data
 // ErrNoItem means that a conversation has no such item.
 var ErrNoItem = errors.New("no such item")
 
-// Items returns a page of a conversation. It returns ErrNotFound if the tenant has
-// no such conversation, and ErrNoItem if it has no item with the id After.
+// Items returns a page of a conversation. It returns ErrNotFound if the tenant
+// has no such conversation, and ErrNoItem if it has no item with the id After.
 func (s *Store) Items(ctx context.Context, p Page) ([]Item, error) {
 	sql := pageDownSQL
 	if p.OldestFirst {

@@ -2,8 +2,8 @@
 // in the table idempotency.
 //
 // A key stands either for a request, whose accept writes it in the same commit
-// (store.Accept), or for something else that a holder makes between [Store.Hold]
-// and [Store.Complete] or [Store.Release].
+// (store.Accept), or for something else that a holder makes between
+// [Store.Hold] and [Store.Complete] or [Store.Release].
 //
 // # Promises
 //

@@ -55,8 +55,8 @@ type Key struct {
 	CreatedAt time.Time
 	ExpiresAt *time.Time
 	RevokedAt *time.Time
-	// Remaining is the time until ExpiresAt, by the database's clock: 0 or less once
-	// the key has expired, math.MaxInt64 if it never does.
+	// Remaining is the time until ExpiresAt, by the database's clock: 0 or less
+	// once the key has expired, math.MaxInt64 if it never does.
 	Remaining time.Duration
 }
 

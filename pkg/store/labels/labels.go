@@ -1,6 +1,6 @@
-// Package labels names what lists of responses filter by: a pair of metadata, or
-// what a response continues. The table labels has one row per label of a response,
-// which its accept writes.
+// Package labels names what lists of responses filter by: a pair of metadata,
+// or what a response continues. The table labels has one row per label of a
+// response, which its accept writes.
 package labels
 
 import (
@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// hash returns the label of a pair of a tenant's metadata or, with one part more,
-// of what a response continues. Keys and values are any text, U+0000 included,
-// which Postgres would refuse; and a hash is short. Two different labels are equal
-// only by a collision of SHA-256 cut to 128 bits.
+// hash returns the label of a pair of a tenant's metadata or, with one part
+// more, of what a response continues. Keys and values are any text, U+0000
+// included, which Postgres would refuse; and a hash is short. Two different
+// labels are equal only by a collision of SHA-256 cut to 128 bits.
 func hash(parts ...string) uuid.UUID {
 	h := sha256.New()
 	for _, part := range parts {

@@ -6,7 +6,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Pairs that look alike when they are written one behind the other have different labels.
+// Pairs that look alike when they are written one behind the other have
+// different labels.
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	seen := map[uuid.UUID][3]string{}
@@ -33,7 +34,8 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// labelsByName are those of a response with a pair that looks like what it continues.
+// labelsByName are those of a response with a pair that looks like what it
+// continues.
 func labelsByName(id uuid.UUID) map[uuid.UUID]bool {
 	names := map[uuid.UUID]bool{}
 	for _, name := range Of("t", map[string]string{"previous": id.String()}, id, id) {

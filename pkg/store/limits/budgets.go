@@ -23,8 +23,8 @@ INSERT INTO budgets (tenant) SELECT tenant FROM unnest(@tenants::text[]) AS tena
 ON CONFLICT DO NOTHING`
 
 // Open creates the rows of tenants that lack one, with one statement for each
-// tenant in the life of this process. A statement that charges a tenant locks its
-// row: without a row, two of them would not see each other's accepts.
+// tenant in the life of this process. A statement that charges a tenant locks
+// its row: without a row, two of them would not see each other's accepts.
 func (b *Budgets) Open(ctx context.Context, tenants []string) error {
 	var missing []string
 	for _, tenant := range tenants {

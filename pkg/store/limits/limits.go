@@ -2,9 +2,9 @@
 // the table budgets says of its use.
 //
 // The accept of a request checks and charges the limits in its own commit
-// (store.Accept), and a settlement charges tokens (store.Settle). A budget is kept
-// as the time at which its allowance is whole again, so that nothing has to refill
-// it.
+// (store.Accept), and a settlement charges tokens (store.Settle). A budget is
+// kept as the time at which its allowance is whole again, so that nothing has
+// to refill it.
 //
 // # Promises
 //
@@ -57,11 +57,11 @@ const rounding = 1e-3
 // is no limit.
 type Limits struct {
 	Requests Rate
-	// Tokens are charged when a request ends: nothing is accepted while the tenant
-	// has used more than its allowance.
+	// Tokens are charged when a request ends: nothing is accepted while the
+	// tenant has used more than its allowance.
 	Tokens Rate
-	// InFlight bounds requests that are queued or in progress. With 0 they are not
-	// counted.
+	// InFlight bounds requests that are queued or in progress. With 0 they are
+	// not counted.
 	InFlight int
 }
 
@@ -104,15 +104,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the tenant's limit of %s is reached", e.Limit)
 }
 
-// Use is what a statement read of a tenant's use before it charged anything. The
-// rates are in seconds until their allowance is whole again.
+// Use is what a statement read of a tenant's use before it charged anything.
+// The rates are in seconds until their allowance is whole again.
 type Use struct {
 	Requests, Tokens float64
 	InFlight         int
 }
 
-// Refusal returns which limit kept the nth request of its tenant, from 1, out of
-// the statement that read u.
+// Refusal returns which limit kept the nth request of its tenant, from 1, out
+// of the statement that read u.
 func (l Limits) Refusal(u Use, nth int) *Error {
 	e := &Error{Quota: Quota{
 		Requests: l.Requests.allowance(u.Requests), Tokens: l.Tokens.allowance(u.Tokens), InFlight: u.InFlight,

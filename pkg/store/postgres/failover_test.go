@@ -255,8 +255,8 @@ func TestFailover(t *testing.T) {
 }
 
 // readOnly makes the database read-only or writable: for new sessions by its
-// setting, for open ones by a trigger, as the setting of the server, which other
-// tests use too, would do.
+// setting, for open ones by a trigger, as the setting of the server, which
+// other tests use too, would do.
 func readOnly(t *testing.T, admin *pgx.Conn, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "on", false: "off"}[on]

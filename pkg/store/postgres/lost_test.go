@@ -42,7 +42,8 @@ func execSQL(t *testing.T, conn *pgx.Conn, sql string) {
 
 const lockAllSQL = `BEGIN; LOCK TABLE requests, steps, bodies IN ACCESS EXCLUSIVE MODE`
 
-// endWaiting ends the sessions of the store that wait for a lock, once there is one.
+// endWaiting ends the sessions of the store that wait for a lock, once there is
+// one.
 func endWaiting(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	const sql = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -67,7 +68,8 @@ type attempt struct {
 	do   func(ctx context.Context) error
 }
 
-// attempts are calls of all methods, each on rows of its own made through another store, that succeed when nothing is in the way.
+// attempts are calls of all methods, each on rows of its own made through
+// another store, that succeed when nothing is in the way.
 func attempts(t *testing.T, s, other *runtest.World) []attempt {
 	n := runtest.NewRequest()
 	turn, raised, retried := runtest.Claimed(t, other), runtest.Claimed(t, other), runtest.Claimed(t, other)
@@ -161,7 +163,8 @@ func TestLockHeldTooLong(t *testing.T) {
 	}
 }
 
-// answerLoser stands between a pool and its server. When armed it lets one statement through, and then loses its answer.
+// answerLoser stands between a pool and its server. When armed it lets one
+// statement through, and then loses its answer.
 type answerLoser struct {
 	server string
 	armed  atomic.Bool
@@ -229,7 +232,8 @@ func (l *answerLoser) pass(client net.Conn) {
 	}
 }
 
-// A commit whose answer was lost looks like a failure; repeated as it is, it writes nothing more.
+// A commit whose answer was lost looks like a failure; repeated as it is, it
+// writes nothing more.
 func TestLostAnswerIsRepeated(t *testing.T) {
 	t.Parallel()
 	dbURL := storetest.Database(t, runtest.Migrate)

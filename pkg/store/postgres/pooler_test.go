@@ -21,7 +21,8 @@ import (
 
 const ignored = "ignore_startup_parameters = extra_float_digits,statement_timeout,lock_timeout,jit,enable_sort"
 
-// Every statement works behind PgBouncer, whatever its settings, as migrations do.
+// Every statement works behind PgBouncer, whatever its settings, as migrations
+// do.
 func TestStatementsBehindAPooler(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -36,7 +36,8 @@ func WithTracer(ctx context.Context, t pgx.QueryTracer) context.Context {
 	return context.WithValue(ctx, queryTracer{}, t)
 }
 
-// TraceQueryStart implements pgx.QueryTracer, which pgx requires of every tracer.
+// TraceQueryStart implements pgx.QueryTracer, which pgx requires of every
+// tracer.
 func (*tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if t, ok := ctx.Value(queryTracer{}).(pgx.QueryTracer); ok {
 		return t.TraceQueryStart(ctx, conn, data)

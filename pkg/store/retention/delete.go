@@ -25,8 +25,8 @@ no_labels AS (
 SELECT id FROM gone`
 
 // Delete deletes a terminal request of a tenant with all its payloads. Requests
-// that continue it stay, and lose their history. It returns ErrStale if the tenant
-// has no such request, or the request is not terminal, or not stored.
+// that continue it stay, and lose their history. It returns ErrStale if the
+// tenant has no such request, or the request is not terminal, or not stored.
 func (s *Store) Delete(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := postgres.QueryOne(ctx, s.db, deleteSQL, postgres.Args{"id": id, "tenant": tenant}, pgx.RowTo[uuid.UUID])
 	if errors.Is(err, postgres.ErrNotFound) {

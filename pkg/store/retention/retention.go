@@ -42,8 +42,8 @@ type Purged struct {
 // Page is a page of a walk over all requests, oldest first.
 type Page struct {
 	Gone []Purged
-	// Looked counts the requests of the page. If it is less than the page's size, no
-	// other request is old enough.
+	// Looked counts the requests of the page. If it is less than the page's
+	// size, no other request is old enough.
 	Looked int
 	Last   uuid.UUID // the last request of the page; of an empty page, the id it starts behind
 	// Clear is the id up to which everything is deleted: a later walk may start
@@ -51,11 +51,11 @@ type Page struct {
 	Clear uuid.UUID
 }
 
-// Ids are in the order of time, so that the requests that may be old enough end at
-// an id: its first 12 digits are the time in milliseconds.
+// Ids are in the order of time, so that the requests that may be old enough end
+// at an id: its first 12 digits are the time in milliseconds.
 //
-// Requests are locked in the order of ids, as everywhere. A request that is locked
-// by another statement is left to a later walk.
+// Requests are locked in the order of ids, as everywhere. A request that is
+// locked by another statement is left to a later walk.
 const purgeSQL = `
 WITH looked AS (
   SELECT id FROM requests
@@ -80,9 +80,9 @@ SELECT l.id, gone.id IS NOT NULL, COALESCE(t.tools, false)
   LEFT JOIN (SELECT request_id AS id, bool_or(kind = 'tool') AS tools FROM no_steps GROUP BY 1) t ON t.id = l.id
  ORDER BY l.id`
 
-// Purge reads up to n requests behind an id, and deletes those that ended longer
-// ago than kept, with all their payloads. Requests that continue them lose their
-// history.
+// Purge reads up to n requests behind an id, and deletes those that ended
+// longer ago than kept, with all their payloads. Requests that continue them
+// lose their history.
 func (s *Store) Purge(ctx context.Context, kept time.Duration, behind uuid.UUID, n int) (Page, error) {
 	type found struct {
 		Purged

@@ -21,7 +21,8 @@ const kept = time.Hour
 
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
-// aged makes a request one that was accepted two hours ago and, if it has ended, ended then: under another id, for ids tell the time.
+// aged makes a request one that was accepted two hours ago and, if it has
+// ended, ended then: under another id, for ids tell the time.
 func aged(t *testing.T, s *runtest.World, id uuid.UUID) uuid.UUID {
 	t.Helper()
 	old := id
@@ -63,7 +64,8 @@ func TestPurgeTakesWhatEndedLongAgo(t *testing.T) {
 	for range 5 {
 		old = append(old, aged(t, s, done(t, s)))
 	}
-	// Old, but not to be purged yet: what has not ended, what has after-work to be done, what ended a moment ago.
+	// Old, but not to be purged yet: what has not ended, what has after-work to
+	// be done, what ended a moment ago.
 	late := aged(t, s, done(t, s))
 	runtest.Exec(t, s, `UPDATE requests SET finished_at = now() WHERE id = $1`, late)
 	left = append(left, aged(t, s, runtest.Accepted(t, s)), aged(t, s, runtest.Claimed(t, s).ID), aged(t, s, runtest.Settled(t, s, run.Completed, true).ID), late)
@@ -99,7 +101,8 @@ func TestPurgeTakesWhatEndedLongAgo(t *testing.T) {
 	}
 }
 
-// A later walk may begin where nothing is left to look at, and not behind what was not due or was held.
+// A later walk may begin where nothing is left to look at, and not behind what
+// was not due or was held.
 func TestPurgeSaysUpToWhereItIsClear(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -136,7 +139,8 @@ func TestPurgeSaysUpToWhereItIsClear(t *testing.T) {
 	}
 }
 
-// What continues a purged response cannot be continued any more, and its conversation has its items.
+// What continues a purged response cannot be continued any more, and its
+// conversation has its items.
 func TestPurgeEndsTheLine(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
@@ -172,7 +176,8 @@ func TestEraseTakesPayloadsOfWhatIsNotStored(t *testing.T) {
 	s := runtest.Open(t)
 	call := func(n *store.NewRequest) { n.Unstored, n.Endpoint = true, "chat/completions" }
 	want := []uuid.UUID{finishedBefore(t, s, done(t, s, unstored)), finishedBefore(t, s, done(t, s, call))}
-	// Not to be erased: what is stored, has ended a moment ago, has a key, has not ended or has after-work to be done.
+	// Not to be erased: what is stored, has ended a moment ago, has a key, has
+	// not ended or has after-work to be done.
 	finishedBefore(t, s, done(t, s))
 	done(t, s, unstored)
 	keyed := finishedBefore(t, s, done(t, s, unstored, func(n *store.NewRequest) { n.Once = runtest.Key("k") }))

@@ -72,7 +72,8 @@ func InSettle(tb testing.TB, w *World, outcome run.Status, change ...func(*store
 	return Commit(tb, w, r, run.TurnCommit{Outcome: outcome, Reason: "because"})
 }
 
-// Settled returns a request in a terminal status, whose after-work is due if live.
+// Settled returns a request in a terminal status, whose after-work is due if
+// live.
 func Settled(tb testing.TB, w *World, status run.Status, live bool) run.Row {
 	tb.Helper()
 	var r run.Row
@@ -271,8 +272,8 @@ func Line(tb testing.TB, w *World, n int) []run.Row {
 	return rows
 }
 
-// ItemIDs returns the ids of a conversation's items, oldest first, and checks that
-// the conversation counts them right.
+// ItemIDs returns the ids of a conversation's items, oldest first, and checks
+// that the conversation counts them right.
 func ItemIDs(tb testing.TB, w *World, id uuid.UUID) string {
 	tb.Helper()
 	items, err := w.Conversations.Items(tb.Context(), conversations.Page{Tenant: Tenant, Conversation: id, OldestFirst: true, Limit: 1000})

@@ -1,5 +1,5 @@
-// Package runtest makes databases with runs in every state, for tests of the store
-// and the packages below it.
+// Package runtest makes databases with runs in every state, for tests of the
+// store and the packages below it.
 package runtest
 
 import (
@@ -65,7 +65,8 @@ func New(db *postgres.DB) *World {
 }
 
 // Dump returns every row of every table, with the transaction and place of its
-// version, so that a row that was rewritten with the same values differs as well.
+// version, so that a row that was rewritten with the same values differs as
+// well.
 func Dump(tb testing.TB, w *World) string {
 	tb.Helper()
 	var out strings.Builder

@@ -87,8 +87,8 @@ func NewGate(o GateOptions) *Gate {
 // Accept commits the request's row, with the exchange's Idempotency-Key, within
 // query.Timeout. It goes on if the client hangs up, because the caller needs to
 // know whether there is a row. If that stays unknown the request is cancelled
-// later, unless its key leads to it. Accept returns idempotency.ErrUsed if the key
-// was used before; package idempotency answers that.
+// later, unless its key leads to it. Accept returns idempotency.ErrUsed if the
+// key was used before; package idempotency answers that.
 //
 // If the lane has a free slot and no queue, the row starts in progress. The
 // claimer would do the same, with one more commit and two more hops.
