@@ -15,15 +15,17 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
+	"windlass.dev/windlass/pkg/localpg/internal/filelock"
 )
 
 // ErrRunning says that a live server has the data directory.
 var ErrRunning = errors.New("a server is already running in this data directory")
 
 const (
-	superuser   = "postgres"
-	initLimit   = time.Minute // seen: 0.6-2 s
-	killedAfter = 5 * time.Second
+	superuser = "postgres"
+	initLimit = time.Minute // seen: 0.6-2 s
 )
 
 // dataDir is a data directory, locked from openDataDir to close.
@@ -61,8 +63,8 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 	if err := d.refuseForeign(); err != nil {
 		return nil, err
 	}
-	d.lock, err = lockFile(filepath.Join(root, "lock"))
-	if errors.Is(err, errLocked) {
+	d.lock, err = filelock.TryLock(filepath.Join(root, "lock"))
+	if errors.Is(err, filelock.ErrLocked) {
 		return nil, fmt.Errorf("open data directory %s: %w", root, ErrRunning)
 	}
 	if err != nil {
@@ -75,7 +77,7 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 }
 
 // close gives up the lock.
-func (d *dataDir) close() error { return unlock(d.lock) }
+func (d *dataDir) close() error { return filelock.Unlock(d.lock) }
 
 func (d *dataDir) refuseForeign() error {
 	entries, err := os.ReadDir(d.root)
@@ -148,14 +150,14 @@ func (d *dataDir) initdb(ctx context.Context, binDir string, syncFiles bool) err
 	prepare(cmd, d.acct)
 	// initdb has children of its own; without this a cancelled start would wait for them.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = killedAfter
+	cmd.WaitDelay = child.KillDelay
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("initdb %s: %w: %s", d.unborn(), err, lastLines(out.Bytes()))
+		return fmt.Errorf("initdb %s: %w: %s", d.unborn(), err, child.LastLines(out.Bytes()))
 	}
 	return nil
 }
@@ -204,10 +206,4 @@ func (f pidFile) alive() bool {
 	}
 	err := syscall.Kill(f.pid, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
-}
-
-// lastLines is the end of a log, on one line, for an error's text.
-func lastLines(text []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-6):], "; ")
 }

@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // ErrPortTaken says that Config.Port is not free.
@@ -24,6 +27,9 @@ const (
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up
 	portTries  = 3                // a free port can be taken by another before postgres binds it
 )
+
+// pollEvery is the time between two reads of the server's pid file.
+const pollEvery = 20 * time.Millisecond
 
 // errExited says that postgres ended before it was ready.
 var errExited = errors.New("postgres ended at its start")
@@ -55,8 +61,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 		other, left := l.dir.readPIDFile()
 		switch {
 		case left && (other.leaving() || time.Now().Before(leaveBy)):
-			if pauseErr := pause(ctx, 5*pollEvery); pauseErr != nil {
-				return nil, errors.Join(err, pauseErr)
+			if !retry.Sleep(ctx, 5*pollEvery) {
+				return nil, errors.Join(err, context.Cause(ctx))
 			}
 		case left && other.alive():
 			return nil, fmt.Errorf("%w (process %d): %w", ErrRunning, other.pid, err)
@@ -146,8 +152,8 @@ func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 			return fmt.Errorf("%w: %w", errExited, s.exit)
 		default:
 		}
-		if err := pause(ctx, pollEvery); err != nil {
-			return fmt.Errorf("wait for postgres: %w: %w", err, last)
+		if !retry.Sleep(ctx, pollEvery) {
+			return fmt.Errorf("wait for postgres: %w: %w", context.Cause(ctx), last)
 		}
 	}
 }
@@ -182,5 +188,5 @@ func readFrom(log *os.File, from int64) string {
 	if err != nil || len(text) == 0 {
 		return ""
 	}
-	return lastLines(text)
+	return child.LastLines(text)
 }

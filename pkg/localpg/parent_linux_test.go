@@ -2,11 +2,14 @@ package localpg
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 func TestKilledParentLeavesNoServer(t *testing.T) {
@@ -44,8 +47,8 @@ func TestKilledParentLeavesNoServer(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("server %d outlived its parent by %s", pid, waitLimit)
 		}
-		if err := pause(t.Context(), pollEvery); err != nil {
-			t.Fatal(err)
+		if !retry.Sleep(t.Context(), pollEvery) {
+			t.Fatal(context.Cause(t.Context()))
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"windlass.dev/windlass/pkg/localpg/programs"
 )
 
 // Config says which server to run and where. Only DataDir is required.
@@ -27,6 +29,16 @@ type Config struct {
 	Port int
 	// Settings are passed to the server as -c name=value and win over this package's, but for port and addresses.
 	Settings map[string]string
+}
+
+// Binaries returns the bin directory that Start would use for cfg, as
+// [programs.Locate] does, and may download it. A caller that bounds Start by a
+// deadline calls Binaries first and sets cfg.BinDir, so that the download does not
+// count.
+func Binaries(ctx context.Context, cfg Config) (string, error) {
+	return programs.Locate(ctx, programs.Config{
+		BinDir: cfg.BinDir, DataDir: cfg.DataDir, CacheDir: cfg.CacheDir, Progress: cfg.Progress,
+	})
 }
 
 // Mode is a way to stop a server.

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/localpg"
+	"windlass.dev/windlass/pkg/localpg/programs"
 )
 
 const (
@@ -129,7 +130,7 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 			"autovacuum_naptime": "1min",
 		},
 	})
-	if errors.Is(err, localpg.ErrNotFound) {
+	if errors.Is(err, programs.ErrNotFound) {
 		return fmt.Errorf("%s: %w", advice, err)
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/filelock"
 )
 
 // fetchLimit bounds Fetch together with the wait for another process that is fetching: 24 MB on a slow line.
@@ -44,12 +46,12 @@ func Fetch(ctx context.Context, cfg Config, major string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("not done after %s", fetchLimit))
 	defer cancel()
-	lock, err := waitLock(ctx, filepath.Join(cacheDir, "lock"))
+	lock, err := filelock.Lock(ctx, filepath.Join(cacheDir, "lock"))
 	if err != nil {
 		return "", fmt.Errorf("fetch postgres: %w", err)
 	}
 	bin, err := fillFrom(ctx, cacheDir, sources, cfg.Progress)
-	return bin, errors.Join(err, unlock(lock))
+	return bin, errors.Join(err, filelock.Unlock(lock))
 }
 
 // sourcesOf returns where binaries of a major version can be had, best first.
