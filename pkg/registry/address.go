@@ -38,7 +38,7 @@ func (u Upstream) Endpoint(path string) (string, error) {
 		return "", errAddress
 	}
 	at.Path, at.RawPath, at.Fragment, at.RawFragment = plain, raw, "", ""
-	if version := u.Asked().APIVersion; version != "" {
+	if version := u.Explicit().APIVersion; version != "" {
 		query := at.Query()
 		query.Set(apiVersion, version)
 		at.RawQuery = query.Encode()

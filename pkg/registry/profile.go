@@ -91,9 +91,9 @@ func profileOf(address string) string {
 	return Compatible
 }
 
-// Asked returns the settings that are written or that the profile has, without
+// Explicit returns the settings that are written or that the profile has, without
 // the defaults.
-func (u Upstream) Asked() Settings {
+func (u Upstream) Explicit() Settings {
 	s := u.Settings
 	s.Profile = cmp.Or(s.Profile, profileOf(u.URL))
 	s = s.or(profiles[s.Profile])
@@ -117,7 +117,7 @@ const apiVersion = "api-version"
 
 // Effective returns the complete settings: those written, then the profile's,
 // then the defaults. Only APIVersion, Headers and Body can be zero.
-func (u Upstream) Effective() Settings { return u.Asked().or(defaults) }
+func (u Upstream) Effective() Settings { return u.Explicit().or(defaults) }
 
 // or fills what s does not set.
 func (s Settings) or(other Settings) Settings {

@@ -56,7 +56,7 @@ func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, 
 			tools = append(tools, ',')
 		}
 		server := t.Field("type").Text() == "mcp" && t.Field("server_label").Text() == serverLabel
-		if server && !t.Field("allowed_tools").Given() {
+		if server && !t.Field("allowed_tools").Present() {
 			t, changed = t.With("allowed_tools", allowed), true
 		}
 		tools = append(tools, t...)

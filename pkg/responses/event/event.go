@@ -101,7 +101,7 @@ func (p Place) Call(state string) Event { return Event{"response.mcp_call." + st
 // List tells the whole life of a list of a server's tools.
 func (p Place) List(it item.Item) []Event {
 	return []Event{
-		p.Added(Begun(it)),
+		p.Added(OpenItem(it)),
 		{"response.mcp_list_tools.in_progress", p.head(96)},
 		{"response.mcp_list_tools.completed", p.head(96)},
 		p.Finished(it),

@@ -43,7 +43,7 @@ func closed(v raw.Value, path []string) string {
 		s.read(string(key), m)
 	}
 	if reason := s.fault(); reason != "" {
-		return within(path, reason)
+		return inContext(path, reason)
 	}
 	return s.each(path, closed, func(string, string) {})
 }
