@@ -48,7 +48,7 @@ func (a *attached) add(name string, v json.RawMessage, left *int) {
 func (a *attached) json() json.RawMessage {
 	var b []byte
 	for _, name := range slices.Sorted(maps.Keys(a.members)) {
-		if v := a.members[name].append(nil); !vacant(v) {
+		if v := a.members[name].append(nil); !isEmpty(v) {
 			b = append(appendName(append(b, ','), name), v...)
 		}
 	}
@@ -59,9 +59,9 @@ func (a *attached) json() json.RawMessage {
 	return append(b, '}')
 }
 
-// vacant reports whether a member is empty. Servers send an empty list of
+// isEmpty reports whether a member is empty. Servers send an empty list of
 // annotations with each answer, and some refuse it in a history.
-func vacant(v json.RawMessage) bool {
+func isEmpty(v json.RawMessage) bool {
 	switch string(v) {
 	case `""`, "[]", "{}":
 		return true
