@@ -8,7 +8,8 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// As is the same stack to a client of a tenant: it sends a new key of that one's, which may do everything unless change says otherwise.
+// As returns the same stack for a tenant's client. It has a new key of the
+// tenant, which may do everything unless change restricts it.
 func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) *Stack {
 	tb.Helper()
 	pepper := apikey.Pepper(keyPepper)
@@ -19,7 +20,9 @@ func (s *Stack) As(tb testing.TB, tenant string, change ...func(*store.NewKey)) 
 	}
 	defer pool.Close()
 	db := store.New(pool)
-	n := store.NewKey{ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses}}
+	n := store.NewKey{
+		ID: key.ID, Tenant: tenant, Hash: pepper.Hash(key.Secret), Scopes: []string{apikey.ScopeResponses},
+	}
 	for _, c := range change {
 		c(&n)
 	}

@@ -16,12 +16,13 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// speaker is the upstream of the model "spoken": it says what the last message names, in chunks or at once.
+// speaker is the upstream of the model "spoken": it answers with the text that
+// the last message names, in chunks or whole.
 type speaker map[string]spoken
 
 type spoken struct {
-	deltas []string // choices; the last one says why it ends
-	whole  string   // the choice of an answer that is not streamed
+	deltas []string // choices; the last one has the finish reason
+	whole  string   // the choice of a whole answer
 }
 
 const (
@@ -33,7 +34,7 @@ var spokenTexts = speaker{
 	"logprobs": {
 		[]string{
 			`{"delta":{"role":"assistant","content":""}}`, `{"delta":{"content":"Hel"},"logprobs":{"content":[` + hel + `]}}`,
-			// A server that knows less.
+			// A server with fewer fields.
 			`{"delta":{"content":"lo"},"logprobs":{"content":[{"token":"lo","logprob":-1e-05,"bytes":null}]}}`, `{"delta":{},"finish_reason":"stop"}`,
 		},
 		`{"message":{"content":"Hello"},"logprobs":{"content":[` + hel + `,` + lo + `]},"finish_reason":"stop"}`,
@@ -52,7 +53,8 @@ var spokenTexts = speaker{
 	},
 }
 
-// annotated is what OpenAI's API streams of a text with a source: its deltas' logprobs have no bytes.
+// annotated is OpenAI's stream of a text with a source: its deltas' logprobs
+// have no bytes.
 const annotated = `{"type":"response.created","response":{"status":"in_progress"}}
 {"type":"response.output_item.added","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}
 {"type":"response.content_part.added","output_index":0,"content_index":0,"part":{"type":"output_text","text":""}}
@@ -105,7 +107,8 @@ func (s speaker) start(t *testing.T) *stack.Stack {
 	})
 }
 
-// What a model says in pieces and what it says at once are the same output, and every kind of event is sent for what it is made for.
+// A streamed and a whole answer give the same output, and every kind of event
+// is sent at its place.
 func TestEveryEventIsSent(t *testing.T) {
 	t.Parallel()
 	s := spokenTexts.start(t)
@@ -137,14 +140,14 @@ func TestEveryEventIsSent(t *testing.T) {
 		t.Errorf("a text with a source ends as %s", text)
 	}
 	for _, typ := range openapitest.EventTypes(t) {
-		if !seen[typ] && typ != "error" { // for which frames have to be lost
+		if !seen[typ] && typ != "error" { // sent only if frames are lost
 
 			t.Errorf("no stream has %s", typ)
 		}
 	}
 }
 
-// contents is the output without its ids.
+// contents returns the output without its ids.
 func contents(tb testing.TB, r stack.Response) []any {
 	tb.Helper()
 	var object struct{ Output []map[string]any }
@@ -158,7 +161,7 @@ func contents(tb testing.TB, r stack.Response) []any {
 	return all
 }
 
-// Logprobs are those of their delta, and together those of the text.
+// A delta has its logprobs, and the text has all of them.
 func TestLogprobs(t *testing.T) {
 	t.Parallel()
 	s := spokenTexts.start(t)
@@ -194,7 +197,7 @@ func TestLogprobs(t *testing.T) {
 	equal(t, "logprobs", want, got)
 }
 
-// What a request brings is given back with all that its parts have to have.
+// A request's items are returned with all required members.
 func TestImagesAndFilesAreGivenBack(t *testing.T) {
 	t.Parallel()
 	s := spokenTexts.start(t)

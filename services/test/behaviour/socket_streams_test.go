@@ -11,22 +11,23 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// laneEvent is what tests look at in a message of a lane.
-type laneEvent struct {
+// streamEvent has the members of a message that the tests read.
+type streamEvent struct {
 	Type     string
-	Lane     string `json:"stream_id"`
+	Stream   string `json:"stream_id"`
 	Response json.RawMessage
 	Error    struct{ Code, Param string }
 }
 
-// lanes reads messages to the ends of n responses, errors included, and checks them.
-func (c *client) lanes(n int) (all []laneEvent) {
+// readStreams reads and checks messages to the ends of n responses, errors
+// included.
+func (c *client) readStreams(n int) (all []streamEvent) {
 	c.tb.Helper()
 	var texts [][]byte
 	for n > 0 {
 		typ, text := c.next()
 		texts = append(texts, text)
-		var e laneEvent
+		var e streamEvent
 		if err := json.Unmarshal(text, &e); err != nil {
 			c.tb.Fatal(err)
 		}
@@ -49,10 +50,11 @@ func (c *client) lanes(n int) (all []laneEvent) {
 	return all
 }
 
-// placeOf is where the event of a lane is, the n-th of its type from 0; -1: it is not.
-func placeOf(all []laneEvent, lane, typ string, n int) int {
+// placeOf returns the index of the n-th event of a type in a stream, from 0; -1
+// if it is missing.
+func placeOf(all []streamEvent, stream, typ string, n int) int {
 	for i, e := range all {
-		if e.Lane == lane && e.Type == typ {
+		if e.Stream == stream && e.Type == typ {
 			if n--; n < 0 {
 				return i
 			}
@@ -61,12 +63,12 @@ func placeOf(all []laneEvent, lane, typ string, n int) int {
 	return -1
 }
 
-// answer is the n-th response of a lane at its end.
-func answer(tb testing.TB, all []laneEvent, lane string, n int) (r stack.Response) {
+// answer returns the n-th response of a stream at its end.
+func answer(tb testing.TB, all []streamEvent, stream string, n int) (r stack.Response) {
 	tb.Helper()
-	i := placeOf(all, lane, "response.completed", n)
+	i := placeOf(all, stream, "response.completed", n)
 	if i < 0 {
-		tb.Fatalf("lane %q has no %d completed responses", lane, n+1)
+		tb.Fatalf("stream %q has no %d completed responses", stream, n+1)
 	}
 	r.JSON = all[i].Response
 	if err := json.Unmarshal(r.JSON, &r); err != nil {
@@ -75,8 +77,9 @@ func answer(tb testing.TB, all []laneEvent, lane string, n int) (r stack.Respons
 	return r
 }
 
-// Lanes go side by side, and what is on one lane one after the other. Tools run on all of them.
-func socketLanes(t *testing.T, _ *capture, s *stack.Stack) {
+// Streams run in parallel, and the responses of one stream in sequence. Tools
+// run in all of them.
+func socketStreams(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	slow := mock.Plan{Seed: 9801, ThinkMS: 1500, Text: "slow"}
 	tools := mock.Plan{Seed: 9802, Rounds: 1, Width: 2}
@@ -84,54 +87,55 @@ func socketLanes(t *testing.T, _ *capture, s *stack.Stack) {
 	c.send(mock.Plan{Seed: 9803, Text: "next"}, stack.Fields{"stream_id": "a"})
 	c.send(tools, stack.Fields{"stream_id": "b", "tools": hostedTools})
 	c.send(mock.Plan{Seed: 9804, Text: "none"}, nil)
-	all := c.lanes(4)
+	all := c.readStreams(4)
 	completed(t, answer(t, all, "a", 0), "slow")
 	completed(t, answer(t, all, "a", 1), "next")
 	completed(t, answer(t, all, "b", 0), tools.Answer())
 	completed(t, answer(t, all, "", 0), "none")
 	first := placeOf(all, "a", "response.completed", 0)
-	for _, lane := range []string{"b", ""} {
-		if begun := placeOf(all, lane, "response.created", 0); begun > first {
-			t.Errorf("lane %q began at %d, want it before the slow one's end at %d", lane, begun, first)
+	for _, stream := range []string{"b", ""} {
+		if begun := placeOf(all, stream, "response.created", 0); begun > first {
+			t.Errorf("stream %q began at %d, want it before the slow one's end at %d", stream, begun, first)
 		}
 	}
 	if next := placeOf(all, "a", "response.created", 1); next < first {
-		t.Errorf("the second response of a lane began at %d, before the end of the first at %d", next, first)
+		t.Errorf("the second response of a stream began at %d, before the end of the first at %d", next, first)
 	}
-	// What is stored has no lane.
+	// A stored response has no stream_id.
 	r := answer(t, all, "b", 0)
 	if got := string(s.Get(t, r.ID).JSON); got != string(r.JSON) {
-		t.Errorf("the response is %s, its lane said %s", got, r.JSON)
+		t.Errorf("the response is %s, its stream said %s", got, r.JSON)
 	}
 }
 
-// A response that only the connection knows can be continued on every lane, at once after its end, and by several together.
+// A response that only the connection has can be continued in every stream,
+// directly after its end, and by several at the same time.
 func socketForks(t *testing.T, seen *capture, s *stack.Stack) {
 	c := dial(t, s)
-	unstored := func(lane string, previous any) stack.Fields {
-		return stack.Fields{"model": "capture", "store": false, "stream_id": lane, "previous_response_id": previous}
+	unstored := func(stream string, previous any) stack.Fields {
+		return stack.Fields{"model": "capture", "store": false, "stream_id": stream, "previous_response_id": previous}
 	}
 	root := mock.Plan{Seed: 9811, Text: "root"}
 	c.send(root, unstored("main", nil))
-	last := answer(t, c.lanes(1), "main", 0)
-	for n := range 8 { // each on the lane of another, as soon as it can be
-		lane := []string{"one", "other"}[n%2]
-		c.send(mock.Plan{Seed: 9812, Text: "fork"}, unstored(lane, last.ID))
-		r := answer(t, c.lanes(1), lane, 0)
+	last := answer(t, c.readStreams(1), "main", 0)
+	for n := range 8 { // each in another's stream, as early as possible
+		stream := []string{"one", "other"}[n%2]
+		c.send(mock.Plan{Seed: 9812, Text: "fork"}, unstored(stream, last.ID))
+		r := answer(t, c.readStreams(1), stream, 0)
 		previous(t, r, last.ID)
 		last = r
 	}
 	base := mock.Plan{Seed: 9813, Text: "base"}
 	c.send(base, unstored("main", nil))
-	parent := answer(t, c.lanes(1), "main", 0)
+	parent := answer(t, c.readStreams(1), "main", 0)
 	forks := []string{"critic", "planner", "main"}
-	for _, lane := range forks[:2] {
-		c.send(mock.Plan{Seed: 9814, Text: lane, ThinkMS: 200}, unstored(lane, parent.ID))
+	for _, stream := range forks[:2] {
+		c.send(mock.Plan{Seed: 9814, Text: stream, ThinkMS: 200}, unstored(stream, parent.ID))
 	}
-	var begun []laneEvent
+	var begun []streamEvent
 	for begun == nil || placeOf(begun, "critic", "response.in_progress", 0) < 0 || placeOf(begun, "planner", "response.in_progress", 0) < 0 {
 		_, text := c.next()
-		var e laneEvent
+		var e streamEvent
 		if err := json.Unmarshal(text, &e); err != nil {
 			t.Fatal(err)
 		}
@@ -141,35 +145,36 @@ func socketForks(t *testing.T, seen *capture, s *stack.Stack) {
 	ends := make(map[string]stack.Response)
 	for len(ends) < len(forks) {
 		typ, text := c.next()
-		var e laneEvent
+		var e streamEvent
 		if err := json.Unmarshal(text, &e); err != nil || typ == "error" {
 			t.Fatalf("%v: %s", err, text)
 		}
 		if typ == "response.completed" {
-			ends[e.Lane] = answer(t, []laneEvent{e}, e.Lane, 0)
+			ends[e.Stream] = answer(t, []streamEvent{e}, e.Stream, 0)
 		}
 	}
-	for i, lane := range forks {
-		completed(t, ends[lane], lane)
-		previous(t, ends[lane], parent.ID)
-		equal(t, "roles of "+lane, []string{"user", "assistant", "user"}, messagesOf(t, seen, base, 1+i))
+	for i, stream := range forks {
+		completed(t, ends[stream], stream)
+		previous(t, ends[stream], parent.ID)
+		equal(t, "roles of "+stream, []string{"user", "assistant", "user"}, messagesOf(t, seen, base, 1+i))
 	}
-	// The main lane went on: its parent is known no more.
+	// The main stream has continued: its parent is no longer known.
 	c.send(base, unstored("late", parent.ID))
-	if all := c.lanes(1); all[0].Error.Code != "previous_response_not_found" || all[0].Lane != "late" {
+	if all := c.readStreams(1); all[0].Error.Code != "previous_response_not_found" || all[0].Stream != "late" {
 		t.Errorf("read %+v, want an error on late", all)
 	}
 }
 
-// What fails on its own lane takes what it continues with it, for all lanes; what fails on another leaves it there.
-func socketLaneEviction(t *testing.T, _ *capture, s *stack.Stack) {
+// A request that fails in the stream of its parent removes the parent, for all
+// streams; one that fails in another stream leaves it.
+func socketStreamEviction(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	failing := mock.Plan{Seed: 9821, ModelFaults: []mock.Fault{{Status: 400}}}
 	stray := []stack.Fields{{"type": "function_call_output", "call_id": "call_stray", "output": "x"}}
-	ask := func(plan mock.Plan, lane, previous string, fields stack.Fields) laneEvent {
+	ask := func(plan mock.Plan, stream, previous string, fields stack.Fields) streamEvent {
 		t.Helper()
 		all := stack.Fields{"store": false}
-		for name, value := range map[string]string{"stream_id": lane, "previous_response_id": previous} {
+		for name, value := range map[string]string{"stream_id": stream, "previous_response_id": previous} {
 			if value != "" {
 				all[name] = value
 			}
@@ -178,19 +183,19 @@ func socketLaneEviction(t *testing.T, _ *capture, s *stack.Stack) {
 			all[name] = value
 		}
 		c.send(plan, all)
-		end := c.lanes(1)
-		if slices.ContainsFunc(end, func(e laneEvent) bool { return e.Lane != lane }) {
-			t.Errorf("read %+v, want all of it on %q", end, lane)
+		end := c.readStreams(1)
+		if slices.ContainsFunc(end, func(e streamEvent) bool { return e.Stream != stream }) {
+			t.Errorf("read %+v, want all of it on %q", end, stream)
 		}
 		return end[len(end)-1]
 	}
-	good := func(text, lane, previous string) string {
+	good := func(text, stream, previous string) string {
 		t.Helper()
-		r := answer(t, []laneEvent{ask(mock.Plan{Seed: 9822, Text: text}, lane, previous, nil)}, lane, 0)
+		r := answer(t, []streamEvent{ask(mock.Plan{Seed: 9822, Text: text}, stream, previous, nil)}, stream, 0)
 		completed(t, r, text)
 		return r.ID
 	}
-	want := func(e laneEvent, typ, code string) {
+	want := func(e streamEvent, typ, code string) {
 		t.Helper()
 		if e.Type != typ || e.Error.Code != code {
 			t.Errorf("read %+v, want %s %s", e, typ, code)
