@@ -48,9 +48,9 @@ type pieceEvent struct {
 }
 
 var pieceEvents = map[string]pieceEvent{
-	"response.output_text.delta":              {model.Message, "output_text", "delta", "content_index", false},
-	"response.output_text.done":               {model.Message, "output_text", "text", "content_index", true},
-	"response.output_text.annotation.added":   {model.Message, "output_text", "annotation", "content_index", false},
+	"response.output_text.delta":             {model.Message, "output_text", "delta", "content_index", false},
+	"response.output_text.done":              {model.Message, "output_text", "text", "content_index", true},
+	"response.output_text.annotation.added":  {model.Message, "output_text", "annotation", "content_index", false},
 	"response.refusal.delta":                 {model.Message, "refusal", "delta", "content_index", false},
 	"response.refusal.done":                  {model.Message, "refusal", "refusal", "content_index", true},
 	"response.reasoning_text.delta":          {model.Reasoning, "reasoning_text", "delta", "", false},
