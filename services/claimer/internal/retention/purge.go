@@ -57,14 +57,18 @@ func newPurges(w *worker.Worker, p Periods) []*purge {
 	var all []*purge
 	if p.Stored > 0 {
 		rows := &walk{store: w.Store, period: p.Stored}
-		all = append(all, &purge{Worker: w, kind: "rows", period: p.Stored, deleteBatch: rows.deleteBatch, batch: maxBatch})
+		all = append(all, &purge{
+			Worker: w, kind: "rows", period: p.Stored, deleteBatch: rows.deleteBatch, batch: maxBatch,
+		})
 	}
 	if p.Unstored > 0 {
 		payloads := func(ctx context.Context, n int) ([]store.Purged, bool, error) {
 			deleted, err := w.Store.Erase(ctx, p.Unstored, n)
 			return deleted, len(deleted) == n, err
 		}
-		all = append(all, &purge{Worker: w, kind: "payloads", period: p.Unstored, deleteBatch: payloads, batch: maxBatch})
+		all = append(all, &purge{
+			Worker: w, kind: "payloads", period: p.Unstored, deleteBatch: payloads, batch: maxBatch,
+		})
 	}
 	return all
 }

@@ -39,7 +39,8 @@ func (h head) ofChoice(name string) json.RawMessage { return rawjson.Member(h.ch
 // isPiece reports whether a JSON document is a piece of a stream.
 func isPiece(doc []byte) bool {
 	h := readHead(doc)
-	return rawjson.Given(h.ofChoice("delta")) || strings.HasSuffix(h.object, ".chunk") || strings.HasPrefix(h.typ, "response.")
+	return rawjson.Given(h.ofChoice("delta")) || strings.HasSuffix(h.object, ".chunk") ||
+		strings.HasPrefix(h.typ, "response.")
 }
 
 // isWhole reports whether the data of an event is a whole answer.
@@ -106,7 +107,8 @@ func isError(v json.RawMessage) bool {
 		return true
 	}
 	w := apierror.Read(v)
-	return w.Message != "" && !w.Excerpt || !okCodes[strings.ToLower(w.Code)] || rawjson.Word(rawjson.Member(v, "type")) != ""
+	typ := rawjson.Word(rawjson.Member(v, "type"))
+	return w.Message != "" && !w.Excerpt || !okCodes[strings.ToLower(w.Code)] || typ != ""
 }
 
 // newFailure returns the failure of a whole answer that the dialect could not

@@ -129,7 +129,8 @@ func (o *output) toOutput() model.Output {
 	case model.Message:
 		out.Parts = make([]item.Part, o.parts)
 		if o.textAt >= 0 {
-			out.Parts[o.textAt] = item.Part{Type: "output_text", Text: o.text.String(), Logprobs: joinArrays(o.logprobs)}
+			logprobs := joinArrays(o.logprobs)
+			out.Parts[o.textAt] = item.Part{Type: "output_text", Text: o.text.String(), Logprobs: logprobs}
 		}
 		if o.refuseAt >= 0 {
 			out.Parts[o.refuseAt] = item.Part{Type: "refusal", Text: o.refusal.String()}

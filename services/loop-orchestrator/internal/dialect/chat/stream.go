@@ -229,7 +229,8 @@ func (s *stream) addRefusal(text string, last bool) {
 		return
 	}
 	s.listen(model.Delta{
-		Output: m.place, Kind: model.Message, Part: m.placeOf(&m.refuseAt), Piece: item.Part{Type: "refusal", Text: text},
+		Output: m.place, Kind: model.Message, Part: m.placeOf(&m.refuseAt),
+		Piece: item.Part{Type: "refusal", Text: text},
 	})
 }
 

@@ -52,6 +52,9 @@ func (s *stream) readFinals(output []json.RawMessage) ([]*final, error) {
 	return append(before, all...), nil
 }
 
+// isOtherCall reports whether the item is a call that continues no output.
+func (f *final) isOtherCall() bool { return !f.taken && f.isCall() }
+
 func (f *final) isCall() bool { return f.Kind == model.Function || f.Kind == model.Custom }
 
 // isSameAs reports whether two items are one: they share an id or, because
@@ -92,7 +95,7 @@ func (s *stream) assemble(items []json.RawMessage, cut bool) ([]model.Output, er
 	}
 	for _, o := range open {
 		whole, ok := o.toOutput()
-		if !ok && !cut || o.isCall() && slices.ContainsFunc(finals, func(f *final) bool { return !f.taken && f.isCall() }) {
+		if !ok && !cut || o.isCall() && slices.ContainsFunc(finals, (*final).isOtherCall) {
 			return nil, errContradiction
 		}
 		all[o.place] = whole
@@ -121,7 +124,10 @@ func (s *stream) findWhole(o *output, finals []*final) (whole model.Output, foun
 	}
 	for _, raw := range []json.RawMessage{o.done, o.begun} { // some servers open an item with its whole content
 		it, known, err := readItem(raw)
-		if err != nil || !known || !o.isPrefixOf(it.Output) || o.done == nil && o.isCall() && model.EmptyArguments(it.Call.Arguments) {
+		if err != nil || !known || !o.isPrefixOf(it.Output) {
+			continue
+		}
+		if o.done == nil && o.isCall() && model.EmptyArguments(it.Call.Arguments) {
 			continue
 		}
 		return o.completeWith(it), true, false

@@ -129,7 +129,8 @@ func readParts(content json.RawMessage) []item.Part {
 		case slices.Contains([]string{"output_text", "text", "input_text", ""}, typ):
 			parts = append(parts, item.Part{
 				Type: "output_text", Text: partText(p),
-				Annotations: readAnnotations(rawjson.Member(p, "annotations")), Logprobs: model.Logprobs(rawjson.Member(p, "logprobs")),
+				Annotations: readAnnotations(rawjson.Member(p, "annotations")),
+				Logprobs:    model.Logprobs(rawjson.Member(p, "logprobs")),
 			})
 		case typ == "refusal":
 			text := rawjson.Text(rawjson.Member(p, "refusal"))
@@ -160,7 +161,8 @@ func readAnnotations(v json.RawMessage) json.RawMessage {
 			return nil
 		}
 	}
-	probe := `{"type":"notes","notes":` + strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels) + `}`
+	nested := strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels)
+	probe := `{"type":"notes","notes":` + nested + `}`
 	if _, fault := item.Parse([]byte(probe)); fault != nil {
 		return nil
 	}

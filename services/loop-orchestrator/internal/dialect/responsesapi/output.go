@@ -144,7 +144,8 @@ func (o *output) toOutput() (out model.Output, ok bool) {
 	case model.Function, model.Custom:
 		out.Call = o.call
 		out.Call.Arguments = o.text.String()
-		ok = o.kind == model.Custom || model.EmptyArguments(out.Call.Arguments) || json.Valid([]byte(out.Call.Arguments))
+		text := out.Call.Arguments
+		ok = o.kind == model.Custom || model.EmptyArguments(text) || json.Valid([]byte(text))
 		out.Own = newOwn(nil, out)
 		return out, ok
 	case model.Reasoning:

@@ -73,7 +73,8 @@ func (s *stream) addPiece(e streamEvent, p pieceEvent) error {
 	part, n := item.Part{Type: p.typ}, e.number(p.index, 0)
 	switch {
 	case p.member == "annotation":
-		if part.Annotations = readAnnotations(slices.Concat(json.RawMessage("["), v, json.RawMessage("]"))); part.Annotations == nil {
+		part.Annotations = readAnnotations(slices.Concat(json.RawMessage("["), v, json.RawMessage("]")))
+		if part.Annotations == nil {
 			return nil // it could not be read again
 		}
 	case p.typ == arguments:

@@ -60,7 +60,8 @@ func (s *stream) Event(data []byte) error {
 	if !ok || rawjson.Kind(v) != '{' {
 		return fmt.Errorf("%w: %d bytes that are no event of a response", model.ErrMalformed, len(data))
 	}
-	e := streamEvent{typ: rawjson.Text(rawjson.Member(v, "type")), all: v, itemID: rawjson.Text(rawjson.Member(v, "item_id"))}
+	e := streamEvent{all: v}
+	e.typ, e.itemID = rawjson.Text(e.member("type")), rawjson.Text(e.member("item_id"))
 	e.index = e.number("output_index", -1)
 	if p, ok := pieceEvents[e.typ]; ok {
 		return s.addPiece(e, p)
