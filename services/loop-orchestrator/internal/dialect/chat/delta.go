@@ -113,7 +113,7 @@ func readContent(v json.RawMessage) []contentPart {
 		}
 		return all
 	}
-	return []contentPart{{kind: textPart, text: rawjson.Word(v)}}
+	return []contentPart{{kind: textPart, text: rawjson.Scalar(v)}}
 }
 
 func readPart(v json.RawMessage) contentPart {
@@ -197,9 +197,9 @@ func readCall(v json.RawMessage) callPiece {
 	for name, m := range rawjson.Members(v) {
 		switch name {
 		case "id":
-			p.id = rawjson.Word(m)
+			p.id = rawjson.Scalar(m)
 		case "type":
-			p.typed = rawjson.Given(m)
+			p.typed = rawjson.IsSet(m)
 		case "index":
 			if k := rawjson.Kind(m); k >= '0' && k <= '9' || k == '"' && len(m) > 2 {
 				p.index = int(rawjson.Count(m))

@@ -93,11 +93,11 @@ func (s *stream) addChoice(v json.RawMessage) error {
 		case "logprobs":
 			logprobs = model.Logprobs(rawjson.Member(m, "content"))
 		case "finish_reason":
-			if reason := rawjson.Word(m); reason != "" {
+			if reason := rawjson.Scalar(m); reason != "" {
 				s.finish, ended = reason, true
 			}
 		case "native_finish_reason":
-			if reason := rawjson.Word(m); reason != "" {
+			if reason := rawjson.Scalar(m); reason != "" {
 				s.nativeReason = reason
 			}
 		case "usage":
@@ -105,7 +105,7 @@ func (s *stream) addChoice(v json.RawMessage) error {
 		}
 	}
 	s.chosen = true
-	inMessage := len(delta) <= len("{}") && rawjson.Given(message) // in place of a delta, or beside an empty one
+	inMessage := len(delta) <= len("{}") && rawjson.IsSet(message) // in place of a delta, or beside an empty one
 	if inMessage {
 		delta = message
 	}

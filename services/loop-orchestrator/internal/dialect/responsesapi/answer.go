@@ -84,7 +84,7 @@ func (r response) finish(eventStatus string) (model.Finish, error) {
 		return "", apierror.Reported(apierror.Read(r.err))
 	case "in_progress", "queued":
 	default:
-		if rawjson.Given(r.err) {
+		if rawjson.IsSet(r.err) {
 			return "", apierror.Reported(apierror.Read(r.err))
 		}
 		if len(r.output) > 0 {

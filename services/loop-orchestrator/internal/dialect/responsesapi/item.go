@@ -32,7 +32,7 @@ func kindOf(it json.RawMessage) (k model.Kind, known bool, err error) {
 	case "custom_tool_call":
 		return model.Custom, true, nil
 	case "":
-		if rawjson.Text(rawjson.Member(it, "name")) != "" && rawjson.Given(rawjson.Member(it, "call_id")) {
+		if rawjson.Text(rawjson.Member(it, "name")) != "" && rawjson.IsSet(rawjson.Member(it, "call_id")) {
 			return model.Function, true, nil
 		}
 		return model.Message, rawjson.Text(rawjson.Member(it, "role")) == "assistant", nil
@@ -67,14 +67,14 @@ func readItem(it json.RawMessage) (o entry, known bool, err error) {
 // completions has them.
 func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 	c := model.ToolCall{
-		ID: rawjson.Word(rawjson.Member(it, "call_id")), Space: rawjson.Text(rawjson.Member(it, "namespace")),
+		ID: rawjson.Scalar(rawjson.Member(it, "call_id")), Space: rawjson.Text(rawjson.Member(it, "namespace")),
 		Name: rawjson.Text(rawjson.Member(it, "name")),
 	}
 	if c.ID == "" {
-		c.ID = rawjson.Word(rawjson.Member(it, "id"))
+		c.ID = rawjson.Scalar(rawjson.Member(it, "id"))
 	}
 	in := it
-	if f := rawjson.Member(it, "function"); c.Name == "" && rawjson.Given(f) {
+	if f := rawjson.Member(it, "function"); c.Name == "" && rawjson.IsSet(f) {
 		in, c.Name = f, rawjson.Text(rawjson.Member(f, "name"))
 	}
 	member := "arguments"

@@ -67,7 +67,7 @@ var pieceEvents = map[string]pieceEvent{
 // addPiece adds the next piece of a part, or what is new of the whole part.
 func (s *stream) addPiece(e streamEvent, p pieceEvent) error {
 	v := e.member(p.member)
-	if s.isIgnored(e) || !rawjson.Given(v) {
+	if s.isIgnored(e) || !rawjson.IsSet(v) {
 		return nil
 	}
 	part, n := item.Part{Type: p.typ}, e.number(p.index, 0)

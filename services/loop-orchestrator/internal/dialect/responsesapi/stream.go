@@ -27,7 +27,7 @@ func (e streamEvent) member(name string) json.RawMessage { return rawjson.Member
 
 // number returns an index of the event, or absent if the event has none.
 func (e streamEvent) number(name string, absent int) int {
-	n, err := strconv.Atoi(rawjson.Word(e.member(name)))
+	n, err := strconv.Atoi(rawjson.Scalar(e.member(name)))
 	if err != nil {
 		return absent
 	}
@@ -78,14 +78,14 @@ func (s *stream) Event(data []byte) error {
 	case "response.incomplete":
 		return s.endResponse(e, "incomplete")
 	case "response.failed", "response.cancelled", "response.error":
-		if failure := rawjson.Member(e.member("response"), "error"); rawjson.Given(failure) {
+		if failure := rawjson.Member(e.member("response"), "error"); rawjson.IsSet(failure) {
 			return apierror.Reported(apierror.Read(failure))
 		}
 		return apierror.Reported(apierror.Read(e.member("error")))
 	case "error":
 		return apierror.Reported(apierror.Read(data))
 	case "":
-		if rawjson.Given(e.member("error")) { // of a proxy
+		if rawjson.IsSet(e.member("error")) { // of a proxy
 			return apierror.Reported(apierror.Read(data))
 		}
 	}
@@ -218,7 +218,7 @@ func (s *stream) isIgnored(e streamEvent) bool {
 // endResponse completes the answer with the response object of the last event.
 func (s *stream) endResponse(e streamEvent, status string) error {
 	body := e.member("response")
-	if !rawjson.Given(body) && len(s.outputs)+len(s.unopened) > 0 {
+	if !rawjson.IsSet(body) && len(s.outputs)+len(s.unopened) > 0 {
 		body = json.RawMessage("{}")
 	}
 	r, err := parseResponse(body)
