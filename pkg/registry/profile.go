@@ -56,7 +56,8 @@ var profiles = map[string]Settings{
 // Profiles returns the names of all profiles, sorted.
 func Profiles() []string { return slices.Sorted(maps.Keys(profiles)) }
 
-// hosts tell profiles. A name that begins with a dot stands for all hosts below it.
+// hosts tell profiles. A name that begins with a dot stands for all hosts below
+// it.
 var hosts = []struct{ host, profile string }{
 	{"api.openai.com", OpenAI},
 	{".api.openai.com", OpenAI},
@@ -91,8 +92,8 @@ func profileOf(address string) string {
 	return Compatible
 }
 
-// Explicit returns the settings that are written or that the profile has, without
-// the defaults.
+// Explicit returns the settings that are written or that the profile has,
+// without the defaults.
 func (u Upstream) Explicit() Settings {
 	s := u.Settings
 	s.Profile = cmp.Or(s.Profile, profileOf(u.URL))
@@ -103,8 +104,8 @@ func (u Upstream) Explicit() Settings {
 	return s
 }
 
-// azureVersion is the API version for the addresses of Azure that need one: those
-// of single deployments.
+// azureVersion is the API version for the addresses of Azure that need one:
+// those of single deployments.
 func azureVersion(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || !strings.Contains(u.Path, "/deployments/") || u.Query().Has(apiVersion) {

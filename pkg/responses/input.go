@@ -35,8 +35,8 @@ func duplicate(id string) string {
 }
 
 // WithAllowedTools is a request's body in which every MCP server of that label
-// that is offered whole is offered with these tools only. The error is a 400, as
-// Decode's.
+// that is offered whole is offered with these tools only. The error is a 400,
+// as Decode's.
 func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {

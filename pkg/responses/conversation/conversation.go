@@ -73,8 +73,9 @@ func Decode(body []byte) (*Create, *fault.Error) {
 	return &c, p.In("metadata").Fault()
 }
 
-// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null takes all
-// metadata away; a body without metadata is refused. The error is as Decode's.
+// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null takes
+// all metadata away; a body without metadata is refused. The error is as
+// Decode's.
 func DecodeMetadata(body []byte) (map[string]string, *fault.Error) {
 	v, f := object(body)
 	if f != nil {

@@ -1,5 +1,6 @@
-// Package key holds the JSON of requests that make API keys. What is said in the
-// package documentation of responses of text and of aliasing holds here as well.
+// Package key holds the JSON of requests that make API keys. What is said in
+// the package documentation of responses of text and of aliasing holds here as
+// well.
 package key
 
 import (
@@ -112,7 +113,8 @@ func readNames(v raw.Value) ([]string, *check.Problem) {
 	return all, nil
 }
 
-// readLine reads a string that people can be shown, and that the database takes.
+// readLine reads a string that people can be shown, and that the database
+// takes.
 func readLine(v raw.Value, most int) (string, *check.Problem) {
 	s, p := check.String(v, most)
 	if p == nil && strings.ContainsFunc(s, unicode.IsControl) {
@@ -125,8 +127,8 @@ func empty() *check.Problem {
 	return check.OutOfRange("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 }
 
-// CheckBounds bounds what a new key may use by what its maker may: a list left out is
-// the maker's, and a name that is not in that is refused.
+// CheckBounds bounds what a new key may use by what its maker may: a list left
+// out is the maker's, and a name that is not in that is refused.
 func (c *Create) CheckBounds(models, tools []string) *fault.Error {
 	for _, list := range []struct {
 		field  string

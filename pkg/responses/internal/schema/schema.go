@@ -1,6 +1,6 @@
 // Package schema says whether a client's JSON Schema can be given to a model:
-// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's API
-// refuses requests. What a keyword means is the model server's business.
+// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's
+// API refuses requests. What a keyword means is the model server's business.
 package schema
 
 import (
