@@ -18,15 +18,16 @@
 //   - On Linux no server outlives its parent: the kernel sends it a fast shutdown when
 //     the parent dies, even by kill -9 (TestKilledParentLeavesNoServer).
 //
-// It does not support Windows, upgrade a data directory to another major version,
-// rotate logs, or end an orphaned server on macOS, where a process cannot request a
-// signal at its parent's death.
+// It does not support Windows, upgrade a data directory to another major
+// version, rotate logs, or end an orphaned server on macOS, where a process
+// cannot request a signal at its parent's death.
 //
 // # Decisions
 //
 // A data directory holds `pgdata` (the cluster), `password`, `postgres.log` and
-// `lock`. The cluster is made in `pgdata.new` and renamed, so that a first start that
-// is killed leaves no half-made cluster. Rejected: pg_ctl, which leaves the server
-// without a parent; trust authentication, which opens the database to every user of
-// the machine; PGlite, which has one backend only and so hides lock waits.
+// `lock`. The cluster is made in `pgdata.new` and renamed, so that a first
+// start that is killed leaves no half-made cluster. Rejected: pg_ctl, which
+// leaves the server without a parent; trust authentication, which opens the
+// database to every user of the machine; PGlite, which has one backend only and
+// so hides lock waits.
 package localpg

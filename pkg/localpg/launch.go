@@ -43,7 +43,8 @@ type launcher struct {
 	password string
 }
 
-// run tries until the server is ready, a try says something that waiting cannot change, or time is up.
+// run tries until the server is ready, a try says something that waiting cannot
+// change, or time is up.
 func (l *launcher) run(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
 	defer cancel()
@@ -57,7 +58,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 		if !errors.Is(err, errExited) && !errors.Is(err, ErrPortTaken) {
 			return nil, err
 		}
-		// postgres removes its own pid file when it ends; one that is still there is a predecessor's.
+		// postgres removes its own pid file when it ends; one that is still
+		// there is a predecessor's.
 		other, left := l.dir.readPIDFile()
 		switch {
 		case left && (other.leaving() || time.Now().Before(leaveBy)):
@@ -75,7 +77,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 	}
 }
 
-// try starts postgres once and waits until it is ready. If that fails nothing is left running.
+// try starts postgres once and waits until it is ready. If that fails nothing
+// is left running.
 func (l *launcher) try(ctx context.Context) (*Server, error) {
 	port, err := freePort(ctx, l.port)
 	if err != nil {
@@ -110,9 +113,11 @@ func (l *launcher) try(ctx context.Context) (*Server, error) {
 	return s, log.Close()
 }
 
-// spawn starts cmd and leaves one goroutine behind, which ends with the process. The goroutine keeps its thread, whose end
-// would be the parent's death to the kernel (see childAttr). Told by up that the server was ready, it also frees the data
-// directory, however the server ends; otherwise the directory stays the launcher's.
+// spawn starts cmd and leaves one goroutine behind, which ends with the
+// process. The goroutine keeps its thread, whose end would be the parent's
+// death to the kernel (see childAttr). Told by up that the server was ready, it
+// also frees the data directory, however the server ends; otherwise the
+// directory stays the launcher's.
 func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	started := make(chan error, 1)
 	go func() {
@@ -136,8 +141,9 @@ func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	return <-started
 }
 
-// awaitReady waits until the server says so in its pid file and answers a session on its port; the pid file alone tells
-// our server from a stranger who took the port first.
+// awaitReady waits until the server says so in its pid file and answers a
+// session on its port; the pid file alone tells our server from a stranger who
+// took the port first.
 func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for {

@@ -50,7 +50,8 @@ func TestNewestVersionWins(t *testing.T) {
 	}
 }
 
-// installation makes executable files below root/dir and returns that directory.
+// installation makes executable files below root/dir and returns that
+// directory.
 func installation(t *testing.T, root, dir string, names ...string) string {
 	t.Helper()
 	dir = filepath.Join(root, dir)

@@ -21,8 +21,8 @@ const npmAbout = 24_000_000
 // newestMajor is what a new data directory gets.
 const newestMajor = "18"
 
-// npmRelease is one major version: the packages' version, and the digest of each
-// platform's archive as npm writes it in dist.integrity.
+// npmRelease is one major version: the packages' version, and the digest of
+// each platform's archive as npm writes it in dist.integrity.
 type npmRelease struct {
 	version string
 	sha512  map[string]string

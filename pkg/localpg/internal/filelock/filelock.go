@@ -16,8 +16,8 @@ import (
 // pollEvery is the time between two attempts of Lock.
 const pollEvery = 20 * time.Millisecond
 
-// ErrLocked means that another process, or another caller in this one, holds the
-// lock.
+// ErrLocked means that another process, or another caller in this one, holds
+// the lock.
 var ErrLocked = errors.New("locked")
 
 // TryLock takes an exclusive lock, or returns ErrLocked at once.
