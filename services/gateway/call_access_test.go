@@ -8,15 +8,16 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// A call is nobody's to read: not under the routes of responses, and of its
+// No route reads a call: not under the routes of responses, and of its
 // trail only its tenant sees what happened.
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	key, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
+	key, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"m"} })
 	stranger, _ := s.mint("b")
 	request := s.request(t.Context(), "POST", chatPath, chatBody)
 	request.Header.Set("Authorization", "Bearer "+key)
@@ -40,7 +41,7 @@ func TestWhoSeesACall(t *testing.T) {
 				t.Errorf("%s: %s trail answered %d %s, want 404", when, name, r.status, r.body)
 			}
 		}
-		same(t, "what a stranger is told", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
+		same(t, "what a stranger sees", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
 	}
 	hidden("in progress")
 	s.end(row, run.TurnCommit{Output: []byte(`{"secret":1}`), InputTokens: 3, OutputTokens: 4, Outcome: run.Completed})
@@ -78,7 +79,7 @@ func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 func TestCallsOfAKeysModels(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	key, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"b"} })
+	key, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"b"} })
 	for path, body := range map[string]string{chatPath: chatBody, "/v1/embeddings": `{"model":"m","input":"x"}`, "/v1/completions": `{"model":"m"}`} {
 		wantRefused(t, path, s.as(key, "POST", path, body), http.StatusNotFound, "model_not_found")
 	}
@@ -106,11 +107,11 @@ func TestOneModel(t *testing.T) {
 	}
 	listed := raise(t, func(c *Config) { c.Registry = build("m", "Qwen/Qwen3.5") })
 	all := raise(t, func(c *Config) { c.Registry = build("m", "*") })
-	narrow, _ := listed.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
+	narrow, _ := listed.mint("a", func(n *keys.NewKey) { n.Models = []string{"m"} })
 	for _, tt := range []struct {
 		s         *stand
 		key, path string
-		model     string // "": there is none
+		model     string // "" if unset
 	}{
 		{listed, testKey, "m", "m"},
 		{listed, testKey, "Qwen/Qwen3.5", "Qwen/Qwen3.5"},

@@ -47,7 +47,7 @@ func startChunks(t *testing.T, change ...func(*Config)) *chunks {
 	t.Cleanup(hangUp)
 	go func() {
 		defer close(c.answer)
-		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // whoever takes it does
+		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // the caller closes it
 		if err == nil {
 			c.answer <- resp
 		}
@@ -161,7 +161,7 @@ func (c *chunks) refused(status int, code, retry string) {
 
 func (c *chunks) cancelled() {
 	c.tb.Helper()
-	eventually(c.tb, "the cancel of what nobody gets", func() bool { return c.look(c.row.ID).Status == run.Cancelled })
+	eventually(c.tb, "the cancel of an unread call", func() bool { return c.look(c.row.ID).Status == run.Cancelled })
 }
 
 func TestChunksAreSentAsTheyCome(t *testing.T) {
@@ -237,7 +237,7 @@ func TestAStreamWhoseChunksAreLostGoesOnFromTheArchive(t *testing.T) {
 				}
 				c.frame(body, `{"n":2}`)
 				c.rest(body, "data: [DONE]\n\n")
-				c.retold("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
+				c.checkReplay("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
 				return
 			}
 			if err := c.store.Finish(t.Context(), c.row.ID); err != nil {
@@ -256,10 +256,10 @@ type timeless struct{ *httptest.ResponseRecorder }
 
 func (timeless) SetWriteDeadline(time.Time) error { return nil }
 
-// retold is what whoever may have the answer again is told of it.
-func (c *chunks) retold(want string) {
+// checkReplay reads the stream again, with its Idempotency-Key.
+func (c *chunks) checkReplay(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
+	a, err := c.answers.Read(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -316,7 +316,7 @@ func TestADrainEndsAStreamedCall(t *testing.T) {
 }
 
 // A client that is kept waiting is shown that somebody is there; what goes
-// wrong from then on is told by a chunk.
+// wrong from then on is reported in a chunk.
 func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -44,7 +44,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}
@@ -64,7 +64,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			t.Errorf("what was made is read: %d %s", r.status, r.body)
 		}
 		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+run.ResponseID.Format(row.ID)+`"}`)
-		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != previousNotFound {
+		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != run.CodePreviousNotFound {
 			t.Errorf("what was made is continued: %d %s", again.status, again.body)
 		}
 		if r := s.call("GET", "/v1/requests/"+callPrefix+run.Hex(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {

@@ -17,6 +17,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -146,7 +148,7 @@ func lost(err error) bool {
 
 // archived goes on from the archive of a response that has ended, or from what
 // its row tells.
-func (f *follower) archived(ctx context.Context, a *store.Answer) error {
+func (f *follower) archived(ctx context.Context, a *answers.Answer) error {
 	events, err := f.server.told(ctx, a)
 	if err != nil {
 		return errGoesOn
@@ -166,13 +168,13 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 }
 
 // told reads the archive; nil where there is none.
-func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, error) {
+func (s *server) told(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
 	if !a.Streamed {
 		return nil, nil
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.answers.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -188,11 +190,11 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 }
 
 // retold is the stream of a response of which there is no archive.
-func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
+func retold(a *answers.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := outputOf(a.Final)
+	output, err := history.OutputItems(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
@@ -200,12 +202,12 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 }
 
 // terminal sends the last event and the end of the stream.
-func (f *follower) terminal(a *store.Answer) error {
+func (f *follower) terminal(a *answers.Answer) error {
 	object, err := render(a)
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}
-	status := run.Status(a.Status)
+	status := a.Status
 	if err := f.send([]event.Event{livestream.Terminal(status, object)}); err != nil {
 		return err
 	}

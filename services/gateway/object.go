@@ -7,12 +7,12 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 )
 
 // render is the response object of a row: the finalizer's bytes, or what
 // follows from the request and the row.
-func render(a *store.Answer) ([]byte, error) {
+func render(a *answers.Answer) ([]byte, error) {
 	if a.Final != nil {
 		return a.Final, nil
 	}
@@ -31,7 +31,7 @@ func render(a *store.Answer) ([]byte, error) {
 // object is the response object of a request without output. Expired, which
 // clients don't know, is a failure.
 func object(c *responses.Create, id uuid.UUID, status run.Status) []byte {
-	r := responses.Response{ID: run.ResponseID.Format(id), Request: c, Status: run.Status(status), CreatedAt: run.CreatedAt(id)}
+	r := responses.Response{ID: run.ResponseID.Format(id), Request: c, Status: status, CreatedAt: run.CreatedAt(id)}
 	if status == run.Expired {
 		r.Status = run.Failed
 		r.Failure = &run.Failure{

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -114,7 +115,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
-		parent, err = s.parent(ctx, who.Tenant, c)
+		parent, err = s.history.Parent(ctx, who.Tenant, c)
 	}
 	if err != nil {
 		return nil, none, err
@@ -140,11 +141,11 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		t.memories.keep(t.Lane, nil)
 		return nil
 	}
-	output, err := outputOf(final)
+	output, err := history.OutputItems(final)
 	if err != nil {
 		return err
 	}
-	open, err := openCalls(final)
+	open, err := history.OpenCalls(final)
 	if err != nil {
 		return err
 	}

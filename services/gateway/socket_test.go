@@ -16,7 +16,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -83,7 +84,7 @@ const (
 func TestUpgradesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	reader, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
+	reader, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
 	handshake := map[string]string{
 		"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
 		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Authorization": "Bearer " + testKey,
@@ -121,7 +122,7 @@ func TestARevokedKeyOnAWebSocket(t *testing.T) {
 	conn := s.dial(key)
 	say(t, conn, warmUp, "response.created")
 	say(t, conn, "", "response.completed")
-	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
+	if _, err := s.apiKeys.Revoke(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a refusal", func() bool {
@@ -198,7 +199,7 @@ func TestAHistoryThatIsTooLong(t *testing.T) {
 	if err = errors.Join(err, json.Unmarshal(completed, &e)); err != nil {
 		t.Fatal(err)
 	}
-	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), previousTooLong)
+	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), run.CodePreviousTooLong)
 }
 
 // A drain closes WebSockets that are idle at once; one with a response in

@@ -51,7 +51,8 @@ func Run(ctx context.Context, cfg Config) error {
 	for _, pool := range pools {
 		work.Go(func() error {
 			return b.Run(ctx, consume.Config{
-				Work: consume.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: h.Handle, Confirm: h.ConfirmCancel,
+				Work: consume.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace,
+				Handle: h.Handle, Confirm: h.ConfirmCancel,
 			})
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// maxChoices bounds the choices of an answer, and the calls of a choice: more is a
-// fault of the upstream.
+// maxChoices bounds the choices of an answer, and the calls of a choice: more
+// is a fault of the upstream.
 const maxChoices = 4096
 
 // Joined is the answer that chunks make together, for a client that did not ask
@@ -34,7 +34,7 @@ type joinedChoice struct {
 // Join is an answer before its first chunk.
 func Join(e run.Endpoint) *Joined { return &Joined{endpoint: e} }
 
-// Add takes one chunk in. ErrMalformed: it is none.
+// Add adds one chunk. It returns ErrMalformed if data is not a chunk.
 func (j *Joined) Add(data []byte) error {
 	v, err := parse(data)
 	if err != nil {
@@ -43,10 +43,10 @@ func (j *Joined) Add(data []byte) error {
 	if v.Kind() != raw.Object {
 		return fmt.Errorf("%w: a chunk is no object", ErrMalformed)
 	}
-	if usage := v.Field("usage"); usage.Given() {
+	if usage := v.Field("usage"); usage.Present() {
 		j.usage = slices.Clone(usage)
 	}
-	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").Given() {
+	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").Present() {
 		j.head = head
 	}
 	for i, c := range v.Field("choices").Elements() {
@@ -77,7 +77,7 @@ func (j *Joined) choice(i int, v raw.Value) error {
 	if finish := v.Field("finish_reason"); finish.Text() != "" {
 		c.finish = slices.Clone(finish)
 	}
-	if j.endpoint != run.ChatCompletions {
+	if !forms[j.endpoint].messages {
 		c.said.add("text", v.Field("text"))
 		return nil
 	}
@@ -99,7 +99,7 @@ func (j *Joined) choice(i int, v raw.Value) error {
 	return nil
 }
 
-// Whole tells whether every choice has come to its end.
+// Whole reports whether every choice has ended.
 func (j *Joined) Whole() bool {
 	return len(j.choices) > 0 && !slices.ContainsFunc(j.choices, func(c *joinedChoice) bool { return c.finish == nil })
 }
@@ -117,7 +117,7 @@ func (j *Joined) Answer() (Answer, error) {
 		choices = append(choices, c.json(j.endpoint)...)
 	}
 	body := j.head.With("choices", append(choices, ']'))
-	if j.endpoint == run.ChatCompletions {
+	if forms[j.endpoint].messages {
 		body = body.With("object", raw.Value(`"chat.completion"`))
 	}
 	if j.usage != nil {
@@ -130,7 +130,7 @@ func (j *Joined) Answer() (Answer, error) {
 
 func (c *joinedChoice) json(e run.Endpoint) raw.Value {
 	v := raw.Value(`{"index":` + c.index)
-	if e == run.ChatCompletions {
+	if forms[e].messages {
 		message := c.said
 		if !message.has("content") {
 			message.add("content", raw.Value("null"))

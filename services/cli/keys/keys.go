@@ -3,15 +3,15 @@
 package keys
 
 import (
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
 // Command makes, lists and revokes the API keys of tenants.
 type Command struct {
-	Create create `cmd:"" help:"Make a key and print it, once."`
-	List   list   `cmd:"" help:"List keys, the revoked and expired ones too."`
-	Revoke revoke `cmd:"" help:"End a key for good; gateways hear of it within 5 s."`
+	Create create `cmd:"" help:"Make a key and print it once."`
+	List   list   `cmd:"" help:"List keys, including revoked and expired ones."`
+	Revoke revoke `cmd:"" help:"Revoke a key for good. Gateways refuse it within 5 s."`
 }
 
 // database is where keys are kept.
@@ -20,12 +20,11 @@ type database struct {
 }
 
 // use opens the store for one command.
-func (d database) use(do func(*store.Store) error) error {
+func (d database) use(do func(*keys.Store) error) error {
 	db, err := postgres.Open(postgres.Config{URL: d.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	s := store.New(db)
-	return do(s)
+	return do(keys.New(db))
 }

@@ -8,32 +8,33 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 )
 
 type list struct {
 	database
-	Tenant string `help:"Only this tenant's." placeholder:"T"`
+	Tenant string `help:"Only the keys of this tenant." placeholder:"T"`
 }
 
 // Run prints a table.
 func (c *list) Run(ctx context.Context) error {
-	return c.use(func(s *store.Store) error {
-		keys, err := s.ListKeys(ctx, c.Tenant)
+	return c.use(func(s *keys.Store) error {
+		keys, err := s.List(ctx, c.Tenant)
 		if err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tTENANT\tNAME\tSCOPES\tMODELS\tTOOLS\tCREATED\tSTATE")
 		for _, k := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
 				someOf(k.Models), someOf(k.Tools), k.CreatedAt.UTC().Format(time.RFC3339), stateOf(&k))
 		}
 		return table.Flush()
 	})
 }
 
-// someOf is what a key may use, in one column.
+// someOf formats what a key may use for a column.
 func someOf(names []string) string {
 	switch {
 	case names == nil:
@@ -44,8 +45,8 @@ func someOf(names []string) string {
 	return oneLine(strings.Join(names, ","))
 }
 
-// stateOf says since or until when, too.
-func stateOf(k *store.Key) string {
+// stateOf returns the state and its time.
+func stateOf(k *keys.Key) string {
 	state := k.State()
 	switch {
 	case k.RevokedAt != nil:
@@ -58,7 +59,8 @@ func stateOf(k *store.Key) string {
 	return state
 }
 
-// oneLine keeps what people typed from breaking the table, and the terminal.
+// oneLine replaces control characters, which would break the table or the
+// terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

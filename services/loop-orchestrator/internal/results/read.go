@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -43,16 +44,14 @@ func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 // sees.
 func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 	failed := e.GetToolFailed()
-	why := run.Failure{
-		Code: failed.GetFailure().GetCode(), Message: failed.GetFailure().GetMessage(),
-		HTTPStatus: int(failed.GetFailure().GetHttpStatus()), Attempt: r.Attempt,
-	}
+	why := bus.ReadFailure(failed.GetFailure())
+	asked := why.RetryAfter
+	why.Attempt, why.RetryAfter = r.Attempt, 0 // the audit trail shows no wait of a tool
 	r.Error, r.Took = why.Encode(), time.Duration(failed.GetTookUs())*time.Microsecond
 	tool, known := c.Registry.Tool(e.GetName())
 	outcome := attempt.Failed
-	if failed.GetFailure().GetRetriable() && known && r.Attempt < tool.Attempts {
+	if why.Retriable && known && r.Attempt < tool.Attempts {
 		outcome, r.Retry = attempt.Retried, true
-		asked := time.Duration(failed.GetFailure().GetRetryAfterMs()) * time.Millisecond
 		r.Wait = max(asked, attempt.Backoff(r.Attempt-1))
 	} else {
 		r.Output = why.ForModel()
@@ -66,8 +65,8 @@ func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 func (c *Committer) logFailure(r store.ToolResult, tool string, why run.Failure, outcome string) {
 	fields := []zap.Field{
 		zap.String("kind", "tool"), zap.String("request_id", run.Hex(r.ID)), zap.Int("step_seq", r.Index),
-		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome), zap.Duration("took", r.Took),
-		zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
+		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome),
+		zap.Duration("took", r.Took), zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
 	}
 	if why.HTTPStatus == 0 {
 		fields = append(fields, zap.String("error", why.Message))

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -36,7 +37,10 @@ func (c *Committer) commitAsFailed(ctx context.Context, d consume.Delivery, caus
 	failed := proto.CloneOf(d.Event)
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
-		Failure: &stepv1.Failure{Code: run.CodeServerError, Message: "The server could not record the result: " + postgres.Reason(cause) + "."},
+		Failure: bus.EncodeFailure(run.Failure{
+			Code:    run.CodeServerError,
+			Message: "The server could not record the result: " + postgres.Reason(cause) + ".",
+		}),
 	}}
 	d.Event = failed
 	err := c.Commit(ctx, []consume.Delivery{d})

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
@@ -55,7 +56,8 @@ func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
 	h.Log.Error("request quarantined", zap.String("request_id", run.Hex(row.ID)), zap.Int("attempt", row.Attempt))
 	f := row.Fence()
 	letter := message.Dead(&stepv1.DeadLetter{
-		Identity: dispatch.Identity(f), Tenant: row.Tenant, Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
+		Identity: dispatch.Identity(f), Tenant: row.Tenant,
+		Failure: bus.EncodeFailure(run.Failure{Code: why.Code, Message: why.Message}),
 	})
 	if _, err := h.Bus.Publish(ctx, letter); err != nil {
 		return fmt.Errorf("publish the dead letter: %w", err)
