@@ -244,7 +244,7 @@ func TestValidateArguments(t *testing.T) {
 	}{
 		{"valid", search, `{"query":"x","limit":10,"among":["a"]}`, nil},
 		{"any object where none is declared", note, `{"x":1}`, nil},
-		{"empty", note, ` `, []string{"there are none"}},
+		{"empty", note, ` `, []string{"they are missing"}},
 		{"not JSON", search, `{"query":`, []string{"not JSON"}},
 		{"two values", search, `{"query":"x"} {}`, []string{"not JSON"}},
 		{"not an object", search, `[1]`, []string{"at /: got array, want object"}},
