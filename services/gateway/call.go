@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -74,7 +75,7 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 }
 
 // isCall tells requests that are one model call from responses.
-func isCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
+func isCall(a *answers.Answer) bool { return a.Endpoint != run.Responses }
 
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that
 // is one model call. What was said is not shown: such a request is not stored.
@@ -92,7 +93,7 @@ func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
-		var a *store.Answer
+		var a *answers.Answer
 		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
 			return noRequest
 		}

@@ -8,13 +8,13 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // showCall answers with the end of a request that is one model call: the
 // upstream's answer, its chunks if it was streamed, or an HTTP error.
-func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
+func (s *server) showCall(x *httpapi.Exchange, a *answers.Answer) error {
 	if a.Status == run.Completed && a.Streamed {
 		return s.retellCall(x, a)
 	}
@@ -41,7 +41,7 @@ func (s *server) sendCallFault(x *httpapi.Exchange, f *fault.Error) {
 }
 
 // callFault is what a request that is one model call failed of.
-func callFault(a *store.Answer) (*fault.Error, error) {
+func callFault(a *answers.Answer) (*fault.Error, error) {
 	switch a.Status {
 	case run.Failed:
 		if a.Final != nil {

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -53,7 +54,7 @@ func (s *server) streamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 
 // replayCall sends the chunks of a streamed request from the first on, to a
 // client that has its Idempotency-Key.
-func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *answers.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.retellCall(x, a)
 	}
@@ -75,7 +76,7 @@ func (s *server) replayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 
 // retellCall sends the chunks of a request that has ended, and was streamed,
 // once more.
-func (s *server) retellCall(x *httpapi.Exchange, a *store.Answer) error {
+func (s *server) retellCall(x *httpapi.Exchange, a *answers.Answer) error {
 	f := s.followCall(x, a.Tenant, a.ID, nil)
 	err := f.archived(context.Background(), a) // what it asks of the database is bounded
 	if errors.Is(err, errGoesOn) {
@@ -149,7 +150,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 }
 
 // archived goes on from the archive of a request that has ended.
-func (f *callFollower) archived(ctx context.Context, a *store.Answer) error {
+func (f *callFollower) archived(ctx context.Context, a *answers.Answer) error {
 	chunks, err := f.server.told(ctx, a)
 	switch {
 	case err != nil:

@@ -259,7 +259,7 @@ func (timeless) SetWriteDeadline(time.Time) error { return nil }
 // checkReplay reads the stream again, with its Idempotency-Key.
 func (c *chunks) checkReplay(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
+	a, err := c.answers.Read(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}

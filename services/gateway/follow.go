@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -147,7 +148,7 @@ func lost(err error) bool {
 
 // archived goes on from the archive of a response that has ended, or from what
 // its row tells.
-func (f *follower) archived(ctx context.Context, a *store.Answer) error {
+func (f *follower) archived(ctx context.Context, a *answers.Answer) error {
 	events, err := f.server.told(ctx, a)
 	if err != nil {
 		return errGoesOn
@@ -167,13 +168,13 @@ func (f *follower) archived(ctx context.Context, a *store.Answer) error {
 }
 
 // told reads the archive; nil where there is none.
-func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, error) {
+func (s *server) told(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
 	if !a.Streamed {
 		return nil, nil
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.answers.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -189,7 +190,7 @@ func (s *server) told(ctx context.Context, a *store.Answer) ([]event.Event, erro
 }
 
 // retold is the stream of a response of which there is no archive.
-func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
+func retold(a *answers.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
@@ -201,7 +202,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 }
 
 // terminal sends the last event and the end of the stream.
-func (f *follower) terminal(a *store.Answer) error {
+func (f *follower) terminal(a *answers.Answer) error {
 	object, err := render(a)
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))

@@ -16,7 +16,13 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/conversations"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/keys"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
@@ -62,13 +68,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer db.Close()
-	st := store.New(db)
 	b, err := bus.Connect(ctx, cfg.Bus, "gateway", cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	s, err := newServer(cfg, st, b)
+	s, err := newServer(cfg, db, b)
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.serve(ctx, listener)
 }
 
-func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
+func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	seals, err := compaction.ReadKeys(cfg.SealKeys)
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
@@ -98,24 +103,28 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
+	st, apiKeys, budgets := store.New(db), keys.New(db), limits.New(db)
 	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
-	s := &server{cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife)}
+	s := &server{
+		cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife),
+		answers: answers.New(db), conversationStore: conversations.New(db), idempotency: idempotency.New(db), retention: retention.New(db),
+	}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
-	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
-	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
+	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log})
+	s.keys = adminapi.New(apiKeys, cfg.KeyPepper, &s.tasks, log)
 	refusals := admission.NewRefusalCache()
 	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
 		defer refusals.Clear()
-		return st.ForgetTokens(ctx, limited)
+		return budgets.StopCharging(ctx, limited)
 	})
 	s.catalog = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
 	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
-	s.history = history.New(st, s.rules, cfg.MaxBody, &s.tasks)
-	s.conversations = conversationapi.New(st, s.history, &s.tasks)
+	s.history = history.New(db, s.rules, cfg.MaxBody, &s.tasks)
+	s.conversations = conversationapi.New(s.conversationStore, s.history, &s.tasks)
 	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
-	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
+	s.waiters = wait.NewWaiters(s.answers, s.canceller, cfg.PollInterval, &s.tasks, log)
 	s.gate = admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,

@@ -32,7 +32,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.answers.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(public)
 	}
@@ -41,7 +41,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	}
 	c, f := responses.Decode(body)
 	if f != nil {
-		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
+		return fmt.Errorf("list the input of request %s: its body is not what was accepted", run.Hex(id))
 	}
 	some, err := httpapi.Cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -35,7 +35,7 @@ func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (answers.Listing, error) { return s.look(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -48,9 +48,9 @@ func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 
 // look reads a page, and the next one in its place while nothing is on it:
 // clients take an empty page for the end.
-func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
+func (s *server) look(ctx context.Context, q answers.Query) (found answers.Listing, err error) {
 	for began := time.Now(); ; {
-		found, err = s.store.List(ctx, q)
+		found, err = s.answers.List(ctx, q)
 		if err != nil || !found.More || len(found.Answers) > 0 || time.Since(began) > listLook {
 			return found, err
 		}
@@ -59,21 +59,21 @@ func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listi
 }
 
 // beyond is the part of a list that is behind an id.
-func beyond(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func beyond(q answers.Query, id uuid.UUID) answers.Query {
 	if q.NewestFirst {
 		return below(q, id)
 	}
 	return above(q, id)
 }
 
-func below(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func below(q answers.Query, id uuid.UUID) answers.Query {
 	if bytes.Compare(id[:], q.Below[:]) < 0 {
 		q.Below = id
 	}
 	return q
 }
 
-func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func above(q answers.Query, id uuid.UUID) answers.Query {
 	if bytes.Compare(id[:], q.Above[:]) > 0 {
 		q.Above = id
 	}
@@ -82,7 +82,7 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 
 // pageOf shows what was found, the other way round if it was looked for against
 // the order that the client wants.
-func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
+func pageOf(found answers.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {

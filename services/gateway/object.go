@@ -7,12 +7,12 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 )
 
 // render is the response object of a row: the finalizer's bytes, or what
 // follows from the request and the row.
-func render(a *store.Answer) ([]byte, error) {
+func render(a *answers.Answer) ([]byte, error) {
 	if a.Final != nil {
 		return a.Final, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -72,7 +73,7 @@ func (s *server) once(pattern string, h httpapi.Handler) httpapi.Handler {
 		if err != nil {
 			return err
 		}
-		x.Body, x.Once = body, store.Once{Key: keys[0], Hash: onceHash(r, body)}
+		x.Body, x.Once = body, idempotency.Key{Key: keys[0], Hash: onceHash(r, body)}
 		if accepting[pattern] {
 			return s.acceptOnce(x, r, h)
 		}
@@ -114,7 +115,7 @@ func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Hand
 	seen, err := s.seen(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
-		repeated := errors.Is(refused, store.ErrRepeat)
+		repeated := errors.Is(refused, idempotency.ErrUsed)
 		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
@@ -135,11 +136,11 @@ func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Hand
 	return s.repeat(x, r, seen.ID)
 }
 
-func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*idempotency.Use, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
-		return s.store.Seen(ctx, x.Who.Tenant, x.Once.Key)
+	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*idempotency.Use, error) {
+		return s.idempotency.Read(ctx, x.Who.Tenant, x.Once.Key)
 	})
 }
 
@@ -208,7 +209,7 @@ func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handle
 
 // hold takes the exchange's key, or returns what was done with it. It waits for
 // another that holds it.
-func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*idempotency.Use, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make an id: %w", err)
@@ -220,7 +221,7 @@ func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 			x.Fresh = made
 			return nil, nil
 		}
-		if !errors.Is(err, store.ErrRepeat) {
+		if !errors.Is(err, idempotency.ErrUsed) {
 			return nil, err
 		}
 		seen, err := s.seen(ctx, x)
@@ -245,9 +246,9 @@ func (s *server) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID)
 	tries := 0
 	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
 		tries++
-		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, onceHold)
-		if tries > 1 && errors.Is(err, store.ErrRepeat) { // held by our own first try, whose answer was lost?
-			if seen, err := s.store.Seen(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
+		made, err := s.idempotency.Hold(ctx, x.Who.Tenant, x.Once, id, onceHold)
+		if tries > 1 && errors.Is(err, idempotency.ErrUsed) { // held by our own first try, whose answer was lost?
+			if seen, err := s.idempotency.Read(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
 				return id, nil
 			}
 		}
@@ -265,10 +266,10 @@ func (s *server) letGo(x *httpapi.Exchange, failed error) {
 			answer = x.Kept
 		}
 		if failed == nil && answer != nil && len(answer) <= maxKept && x.Status < http.StatusBadRequest {
-			return struct{}{}, s.store.Keep(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
+			return struct{}{}, s.idempotency.Complete(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
 		}
 		nothing := failed != nil && httpapi.FaultOf(failed).Status < http.StatusInternalServerError
-		return struct{}{}, s.store.Release(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, !nothing)
+		return struct{}{}, s.idempotency.Release(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, !nothing)
 	})
 	if err != nil && !errors.Is(err, store.ErrStale) {
 		s.log.Warn("idempotency key left held", zap.String("delivery", x.ID), zap.Error(err))

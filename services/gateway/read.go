@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
@@ -39,7 +40,7 @@ func notFound(id string) *fault.Error {
 // find reads the response that the path names. Malformed, unknown, foreign and
 // unstored ids, and those of requests that are no responses, are not told
 // apart.
-func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
+func (s *server) find(x *httpapi.Exchange, r *http.Request) (*answers.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
@@ -54,7 +55,7 @@ func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, erro
 }
 
 // show sends a request as it stands.
-func (s *server) show(x *httpapi.Exchange, a *store.Answer) error {
+func (s *server) show(x *httpapi.Exchange, a *answers.Answer) error {
 	if isCall(a) {
 		return s.showCall(x, a)
 	}

@@ -11,6 +11,10 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/conversations"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
@@ -24,21 +28,25 @@ import (
 
 // server is one gateway. It is safe for concurrent use.
 type server struct {
-	cfg           Config
-	api           *httpapi.API
-	auth          *auth.Checker
-	keys          *adminapi.Server
-	catalog       *catalog.Models
-	rules         *admission.Rules
-	gate          *admission.Gate
-	canceller     *wait.Canceller
-	waiters       *wait.Waiters
-	tenants       *tenants.Live
-	history       *history.Server
-	conversations *conversationapi.Server
-	store         *store.Store
-	bus           *bus.Bus
-	log           *zap.Logger
+	cfg               Config
+	api               *httpapi.API
+	auth              *auth.Checker
+	keys              *adminapi.Server
+	catalog           *catalog.Models
+	rules             *admission.Rules
+	gate              *admission.Gate
+	canceller         *wait.Canceller
+	waiters           *wait.Waiters
+	tenants           *tenants.Live
+	history           *history.Server
+	conversations     *conversationapi.Server
+	store             *store.Store
+	answers           *answers.Store
+	conversationStore *conversations.Store
+	idempotency       *idempotency.Store
+	retention         *retention.Store
+	bus               *bus.Bus
+	log               *zap.Logger
 	// tasks are the handlers that run and what outlives one: statements that
 	// were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup

@@ -48,7 +48,7 @@ func readTurn(q url.Values) (int, error) {
 func (s *server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []stepObject, turn int,
 ) error {
-	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.answers.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
 		return notFound(run.ResponseID.Format(id))
 	}
@@ -137,7 +137,7 @@ func (s *server) continued(
 		conversation, _ := run.ConversationID.Parse(c.Conversation)
 		var items [][]byte
 		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
-			return s.store.Spoken(ctx, tenant, conversation)
+			return s.conversationStore.History(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))
 	}

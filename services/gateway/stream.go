@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/wait"
@@ -66,7 +67,7 @@ var errLate = errors.New("the response has not ended long after its deadline")
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
 // or from the one behind starting_after.
-func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func obfuscates(q url.Values) (*bool, error) {
 
 // replay sends the events of a response that has a row, from the one behind
 // after on.
-func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
+func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *answers.Answer, c *responses.Create, after int) (err error) {
 	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
 	if a.Streamed && a.Live {
 		if f.reader, err = s.bus.ReadLive(run.Hex(a.ID)); err != nil {
@@ -136,13 +137,13 @@ func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c
 }
 
 // asked is the request as it was accepted.
-func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+func (s *server) asked(ctx context.Context, a *answers.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.answers.Body(ctx, a.Tenant, a.ID) })
 		if err != nil {
 			return nil, err
 		}

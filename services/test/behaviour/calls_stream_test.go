@@ -15,9 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/postgres"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
@@ -118,17 +119,17 @@ func archivedCalls(t *testing.T, s *stack.Stack) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	st := store.New(db)
+	st := answers.New(db)
 	for _, plan := range []mock.Plan{
 		{Seed: 9780, Text: "one two three"}, {Seed: 9781, Text: "one two three", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}},
 	} {
 		_, header, raw := s.Send(t, http.MethodPost, "/v1/chat/completions", chatBody(t, "mock", plan, nil))
-		id, err := dispatch.RequestID(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
+		id, err := run.ParseHex(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the end of the after-work", func() bool {
-			a, err := st.Answer(t.Context(), "default", id)
+			a, err := st.Read(t.Context(), "default", id)
 			return err == nil && a.Status.Terminal() && !a.Live
 		})
 		archive, err := st.Events(t.Context(), "default", id)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
@@ -108,7 +108,7 @@ func code(s stack.Step) string {
 func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.Step {
 	tb.Helper()
 	steps := s.Steps(tb, r.ID)
-	id, err := dispatch.RequestID(strings.TrimPrefix(r.ID, "resp_"))
+	id, err := run.ParseHex(strings.TrimPrefix(r.ID, "resp_"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.
 		if st.Kind == "tool" {
 			hosted = append(hosted, st)
 			ids = append(ids, *st.CallID)
-			turns[dispatch.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)] = st.Turn
+			turns[run.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)] = st.Turn
 		}
 	}
 	if slices.Sort(ids); len(slices.Compact(ids)) != len(turns) {
@@ -138,7 +138,7 @@ func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.
 		places[e.IdempotencyKey] = at
 	}
 	for _, e := range s.Calls("model", seed) {
-		if key := dispatch.IdempotencyKey(id, e.Round+1, 0, ""); e.IdempotencyKey != key {
+		if key := run.IdempotencyKey(id, e.Round+1, 0, ""); e.IdempotencyKey != key {
 			tb.Errorf("model call of round %d came with the key %s, want %s", e.Round, e.IdempotencyKey, key)
 		}
 	}

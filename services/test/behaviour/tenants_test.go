@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/mock"
@@ -48,7 +48,7 @@ var idFields = map[string][]string{
 func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	t.Parallel()
 	s := stack.Start(t)
-	admin := func(n *store.NewKey) { n.Scopes = apikey.Scopes }
+	admin := func(n *keys.NewKey) { n.Scopes = apikey.Scopes }
 	a, b := s.As(t, "a", admin), s.As(t, "b", admin)
 	theirs, before := strangers(t, b), map[string]string{}
 	for _, id := range theirs["response"] {

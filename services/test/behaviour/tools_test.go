@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
@@ -147,7 +147,7 @@ func oddCalls(t *testing.T, s *stack.Stack) {
 // Tools that a key may not use are not offered to its models, and not run if
 // the models call them.
 func toolsOfAKey(t *testing.T, s *stack.Stack) {
-	some := s.As(t, "a", func(n *store.NewKey) { n.Tools = []string{"mock_echo"} })
+	some := s.As(t, "a", func(n *keys.NewKey) { n.Tools = []string{"mock_echo"} })
 	r := some.Ask(t, mock.Plan{Seed: 71, Rounds: 1, Width: 2, Tools: []string{"mock_echo", "mock_once"}}, nil)
 	var got []string
 	for _, step := range some.Steps(t, r.ID) {

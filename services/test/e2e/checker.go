@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -150,7 +149,7 @@ func (r Run) checkCalls(calls []mock.Entry) error {
 	}
 	keys := make(map[place]string, len(r.Steps))
 	for _, s := range r.Steps {
-		keys[s.place()] = dispatch.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
+		keys[s.place()] = run.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
 	}
 	called := make(map[place]bool, len(keys))
 	for _, e := range calls {

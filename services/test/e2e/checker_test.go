@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -40,7 +40,7 @@ func good(t *testing.T) (Run, []mock.Entry) {
 	for _, s := range r.Steps {
 		e := mock.Entry{
 			Kind: s.Kind, Seed: 7, Round: s.Turn - 1, Index: max(s.Index-1, 0), Status: 200,
-			IdempotencyKey: dispatch.IdempotencyKey(id, s.Turn, s.Index, s.CallID),
+			IdempotencyKey: run.IdempotencyKey(id, s.Turn, s.Index, s.CallID),
 		}
 		if s.Usage != nil {
 			e.PromptTokens, e.CompletionTokens = s.Usage.InputTokens, s.Usage.OutputTokens
