@@ -73,8 +73,8 @@ func (s itemStream) sendItem(f responseForm, rep *reply) bool {
 		s.send("response.output_item.done", object{"output_index": s.index, "item": s.item})
 }
 
-// place returns the members of an event inside the item, followed by more: names
-// and values.
+// place returns the members of an event inside the item, followed by more:
+// names and values.
 func (s itemStream) place(more ...any) object {
 	o := object{"item_id": s.item["id"], "output_index": s.index}
 	for i := 0; i < len(more); i += 2 {
