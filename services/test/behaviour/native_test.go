@@ -40,7 +40,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"reasoning":                      nativeReasoning,
 		"custom tools":                   customTools,
 		"namespaces":                     namespaces,
-		"failures in an answer":     nativeFailures,
+		"failures in an answer":          nativeFailures,
 		"requests that are one call":     nativeCalls,
 		"histories that are compacted":   nativeCompactions,
 	} {
