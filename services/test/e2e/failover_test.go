@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/localpg"
+	"windlass.dev/windlass/pkg/localpg/programs"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/mock"
 )
@@ -118,7 +119,7 @@ func (w *world) turnReadOnly(t *testing.T) {
 // its URL. localpg only runs primaries.
 func (w *world) startStandby(t *testing.T, port int) string {
 	t.Helper()
-	bin, err := localpg.Find(w.database.BinDir)
+	bin, err := programs.Find(w.database.BinDir)
 	if err != nil {
 		t.Fatal(err)
 	}
