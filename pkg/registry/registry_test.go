@@ -363,8 +363,8 @@ func TestCredentialIsNotPrinted(t *testing.T) {
 	}
 }
 
-// FuzzValidateArguments: what a tool is given is JSON that its schema takes; what is refused is said in one short line of text, for
-// the model.
+// FuzzValidateArguments: what a tool is given is JSON that its schema takes;
+// what is refused is said in one short line of text, for the model.
 func FuzzValidateArguments(f *testing.F) {
 	for _, s := range []string{
 		`{"query":"x","limit":10,"among":["a"]}`, `{"query":"x","limit":1e400}`, `{"query":"\u0000\ud800","x\n":1}`, ` `, `null`, `[[[`, "{\"query\":\"\xff\"}",
