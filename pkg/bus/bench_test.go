@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/bus/message"
 )
 
-// cpu is the processor time of the process so far, the embedded server's included.
+// cpu is the processor time of the process so far, the embedded server's
+// included.
 func cpu(tb testing.TB) time.Duration {
 	tb.Helper()
 	var u syscall.Rusage
@@ -23,7 +24,8 @@ func cpu(tb testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// measure publishes b.N messages first and then times what work does until count reached them.
+// measure publishes b.N messages first and then times what work does until
+// count reached them.
 func measure(b *testing.B, f *fixture, makeMessage func(int) message.Message, count *atomic.Int64, work func()) {
 	b.Helper()
 	const chunk = 500
@@ -47,7 +49,8 @@ func measure(b *testing.B, f *fixture, makeMessage func(int) message.Message, co
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
-// BenchmarkRun is one message with a handler that does nothing: pull, call, acknowledge; client and server together.
+// BenchmarkRun is one message with a handler that does nothing: pull, call,
+// acknowledge; client and server together.
 func BenchmarkRun(b *testing.B) {
 	f := setUp(b)
 	var count atomic.Int64
@@ -68,7 +71,8 @@ func BenchmarkRunBatches(b *testing.B) {
 	})
 }
 
-// BenchmarkPublish is one step's publishes: five tool commands, pipelined, all PubAcks awaited.
+// BenchmarkPublish is one step's publishes: five tool commands, pipelined, all
+// PubAcks awaited.
 func BenchmarkPublish(b *testing.B) {
 	f := setUp(b)
 	began := cpu(b)
@@ -82,7 +86,8 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(5*b.N), "cpu-µs/msg")
 }
 
-// BenchmarkRenew is one second of 10,000 messages in flight, each renewed every third of the default AckWait of 4 s.
+// BenchmarkRenew is one second of 10,000 messages in flight, each renewed every
+// third of the default AckWait of 4 s.
 func BenchmarkRenew(b *testing.B) {
 	const inFlight = 10_000
 	f := setUp(b, ackWait(4*time.Second))

@@ -35,18 +35,18 @@ const StepMaxAge = topology.StepMaxAge
 // Errors of publishing.
 var (
 	// ErrFull is returned when a stream is at its limit and refused a message.
-	// The message is not stored. The sweep publishes what a row needs when there
-	// is room.
+	// The message is not stored. The sweep publishes what a row needs when
+	// there is room.
 	ErrFull = conn.ErrFull
-	// ErrTooLarge is returned when a message exceeds the server's limit. A retry
-	// fails as well.
+	// ErrTooLarge is returned when a message exceeds the server's limit. A
+	// retry fails as well.
 	ErrTooLarge = conn.ErrTooLarge
 )
 
 // Unavailable reports whether NATS is unavailable, or was for this operation:
 // the connection is lost, no answer came in time, no server responds, a stream
-// is missing until it is repaired, or the server cannot store. The operation may
-// be repeated unchanged. Every other error is final, and so is ErrFull.
+// is missing until it is repaired, or the server cannot store. The operation
+// may be repeated unchanged. Every other error is final, and so is ErrFull.
 func Unavailable(err error) bool { return conn.Unavailable(err) }
 
 // Bus is a connection to NATS. It is safe for concurrent use.

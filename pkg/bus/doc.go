@@ -1,6 +1,6 @@
-// Package bus is all that Windlass knows about NATS. A Bus is one connection: it
-// publishes, runs consumers, carries hints and questions, and keeps streams and
-// consumers in existence. The rooms below it:
+// Package bus is all that Windlass knows about NATS. A Bus is one connection:
+// it publishes, runs consumers, carries hints and questions, and keeps streams
+// and consumers in existence. The rooms below it:
 //
 //   - subject and message: what a message is called, and what it carries.
 //   - consume: handlers, leases, cancels, and the one place that acknowledges.
@@ -28,7 +28,8 @@
 // done) arrive: they only spare a poll.
 //
 // Rejected: one consumer per request (a cluster carries thousands of consumers,
-// not millions); server-side BackOff and MaxDeliver (the row counts attempts, and
-// a message past MaxDeliver stays in a work queue and refuses every republish); a
-// dedup window by Nats-Msg-Id (it forgets too early and survives a purge).
+// not millions); server-side BackOff and MaxDeliver (the row counts attempts,
+// and a message past MaxDeliver stays in a work queue and refuses every
+// republish); a dedup window by Nats-Msg-Id (it forgets too early and survives
+// a purge).
 package bus

@@ -8,7 +8,8 @@ import (
 	"windlass.dev/windlass/pkg/bus/subject"
 )
 
-// Hints travel on core NATS, without a stream. One that is lost costs a poll interval.
+// Hints travel on core NATS, without a stream. One that is lost costs a poll
+// interval.
 const (
 	hintWake   = "ctl.wake"
 	hintCancel = "ctl.cancel."
@@ -18,7 +19,8 @@ const (
 // Wake tells claimers that a request was accepted.
 func (b *Bus) Wake() { b.hint(hintWake) }
 
-// CancelHint tells runners that a request was cancelled, after the commit that cancelled it.
+// CancelHint tells runners that a request was cancelled, after the commit that
+// cancelled it.
 func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + subject.Token(requestID)) }
 
 // DoneHint tells gateways that a request reached its final status.
@@ -28,7 +30,8 @@ func (b *Bus) hint(tail string) {
 	_ = b.conn.NATS.Publish(b.conn.Subject(tail), nil) // it fails while the server is away, and then a poll does its work
 }
 
-// OnWake calls f for every wake hint, one at a time, until stop. f must be quick; a call may still run when stop returns.
+// OnWake calls f for every wake hint, one at a time, until stop. f must be
+// quick; a call may still run when stop returns.
 func (b *Bus) OnWake(f func()) (stop func(), err error) {
 	return b.onHint(hintWake, func(string) { f() })
 }

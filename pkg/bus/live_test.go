@@ -140,7 +140,8 @@ func TestABurstGoesInFewMessagesAndALargeFrameInSeveral(t *testing.T) {
 	}
 }
 
-// An answer of several MB is told four times at once, which is more than a writer holds.
+// An answer of several MB is told four times at once, which is more than a
+// writer holds.
 func TestMoreThanAWriterHoldsIsNotLost(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)

@@ -53,7 +53,8 @@ func subscriptions(tb testing.TB, f *fixture) uint32 {
 	return f.broker.Server().NumSubscriptions()
 }
 
-// What a crowd of late readers costs the server is not theirs one by one: a thousand of them would be sent more than the connection takes.
+// What a crowd of late readers costs the server is not theirs one by one: a
+// thousand of them would be sent more than the connection takes.
 func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)

@@ -10,9 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// RunBatches is Run for handlers that take many messages at once. It waits for one message, takes with it what is waiting, up
-// to Max, and never waits for more. Up to Slots batches are handled at the same time. Every message is acknowledged by its
-// own error.
+// RunBatches is Run for handlers that take many messages at once. It waits for
+// one message, takes with it what is waiting, up to Max, and never waits for
+// more. Up to Slots batches are handled at the same time. Every message is
+// acknowledged by its own error.
 func RunBatches(ctx context.Context, src Source, cfg Config) error {
 	if cfg.Slots == 0 {
 		cfg.Slots = defaultBatches
@@ -30,7 +31,8 @@ func RunBatches(ctx context.Context, src Source, cfg Config) error {
 	return r.run(ctx, cfg.Slots, r.serveBatches)
 }
 
-// serveBatches takes a batch and handles it, until the iterator fails or ctx ends.
+// serveBatches takes a batch and handles it, until the iterator fails or ctx
+// ends.
 func (r *runner) serveBatches(ctx, work context.Context) error {
 	c, it, err := r.open(ctx)
 	if err != nil {
@@ -46,8 +48,9 @@ func (r *runner) serveBatches(ctx, work context.Context) error {
 	}
 }
 
-// gather adds to the first message what was waiting behind it when it was delivered. The count came with the message, so a
-// message that is alone costs no second question.
+// gather adds to the first message what was waiting behind it when it was
+// delivered. The count came with the message, so a message that is alone costs
+// no second question.
 func (r *runner) gather(c jetstream.Consumer, first jetstream.Msg) []jetstream.Msg {
 	r.leases.hold(first)
 	msgs := []jetstream.Msg{first}
@@ -66,7 +69,8 @@ func (r *runner) gather(c jetstream.Consumer, first jetstream.Msg) []jetstream.M
 	return msgs
 }
 
-// batch handles messages, all of them leased, from their delivery to their acknowledgement.
+// batch handles messages, all of them leased, from their delivery to their
+// acknowledgement.
 func (r *runner) batch(work context.Context, msgs []jetstream.Msg) {
 	began := time.Now()
 	errs := make([]error, len(msgs))
@@ -116,7 +120,8 @@ func repeatError(err error, n int) []error {
 	return errs
 }
 
-// settleBatch acknowledges first what is done with; the rest is handed back after the pause.
+// settleBatch acknowledges first what is done with; the rest is handed back
+// after the pause.
 func (r *runner) settleBatch(ctx context.Context, msgs []jetstream.Msg, ds []Delivery, errs []error, began time.Time) {
 	finish := func(i int, d decision) {
 		r.settle(msgs[i], d)

@@ -12,7 +12,8 @@ import (
 const (
 	// cancelMemory is how long the id of a cancelled request is remembered.
 	cancelMemory = 10 * time.Minute
-	// cancelMemorySize bounds the ids remembered: 65,536 of them are about 8 MB.
+	// cancelMemorySize bounds the ids remembered: 65,536 of them are about 8
+	// MB.
 	cancelMemorySize = 1 << 16
 )
 

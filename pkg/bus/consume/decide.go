@@ -7,9 +7,11 @@ import (
 
 // Errors that a handler returns, or finds as the cause of its context.
 var (
-	// ErrStale is returned when a later attempt or epoch owns the row and what it needs is published.
+	// ErrStale is returned when a later attempt or epoch owns the row and what
+	// it needs is published.
 	ErrStale = errors.New("a later attempt owns the step")
-	// ErrPoison is returned when a message cannot be handled, ever, and the failure is committed or published.
+	// ErrPoison is returned when a message cannot be handled, ever, and the
+	// failure is committed or published.
 	ErrPoison = errors.New("message cannot be handled")
 	// ErrCancelled is the cause when the message's request was cancelled.
 	ErrCancelled = errors.New("request is cancelled")

@@ -15,7 +15,8 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// Delivery is a message given to a handler. Exactly one of Turn, Tool, Final and Event is set.
+// Delivery is a message given to a handler. Exactly one of Turn, Tool, Final
+// and Event is set.
 type Delivery struct {
 	Turn  *stepv1.TurnCommand
 	Tool  *stepv1.ToolCommand
@@ -24,14 +25,15 @@ type Delivery struct {
 	// Delivered counts the deliveries of the message, this one included.
 	Delivered int
 	Subject   string
-	// Hinted is set when a cancel hint named the request lately. A handler whose
-	// Config has Confirm checks such a delivery itself.
+	// Hinted is set when a cancel hint named the request lately. A handler
+	// whose Config has Confirm checks such a delivery itself.
 	Hinted bool
 	// Trace is the W3C traceparent of the publisher, or empty.
 	Trace string
 }
 
-// identity of the delivery's step; a final command has only the request and the epoch.
+// identity of the delivery's step; a final command has only the request and the
+// epoch.
 func (d *Delivery) identity() *stepv1.StepIdentity {
 	switch {
 	case d.Turn != nil:
@@ -81,7 +83,8 @@ func (k kind) decode(msg jetstream.Msg) (Delivery, error) {
 	return d, nil
 }
 
-// bury publishes a dead letter for a message that cannot be decoded, and returns ErrPoison when that is done.
+// bury publishes a dead letter for a message that cannot be decoded, and
+// returns ErrPoison when that is done.
 func (r *runner) bury(ctx context.Context, msg jetstream.Msg, reason error) error {
 	requestID := "unknown"
 	tenant := ""

@@ -8,7 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// leases renews the messages in flight of one runner. It is safe for concurrent use.
+// leases renews the messages in flight of one runner. It is safe for concurrent
+// use.
 type leases struct {
 	mu   sync.Mutex
 	held map[jetstream.Msg]struct{}
@@ -28,8 +29,9 @@ func (l *leases) drop(msg jetstream.Msg) {
 	delete(l.held, msg)
 }
 
-// renew renews all messages held, at every interval, until ctx ends. One loop for all costs less than a timer for each:
-// most messages are gone before their first renewal.
+// renew renews all messages held, at every interval, until ctx ends. One loop
+// for all costs less than a timer for each: most messages are gone before their
+// first renewal.
 func (l *leases) renew(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -15,23 +15,30 @@ import (
 )
 
 const (
-	// pullHeartbeat lets a puller notice within two of them that its request is gone: deleted consumer, lost server.
+	// pullHeartbeat lets a puller notice within two of them that its request is
+	// gone: deleted consumer, lost server.
 	pullHeartbeat = time.Second
-	// pullExpiry bounds how long a process that hangs without closing its connection goes on being given messages: each of its
-	// open pulls takes one, and holds it for an AckWait. 30 s cost a frozen orchestrator's turns 12 to 14 s at an AckWait of 1 s.
+	// pullExpiry bounds how long a process that hangs without closing its
+	// connection goes on being given messages: each of its open pulls takes
+	// one, and holds it for an AckWait. 30 s cost a frozen orchestrator's turns
+	// 12 to 14 s at an AckWait of 1 s.
 	pullExpiry = 5 * time.Second
-	// handBackPause is how long a message stays held before it is handed back outside a drain: a Nak comes back in about
-	// 1 ms, and a handler that fails at once would spin.
+	// handBackPause is how long a message stays held before it is handed back
+	// outside a drain: a Nak comes back in about 1 ms, and a handler that fails
+	// at once would spin.
 	handBackPause = time.Second
-	// handBackWait bounds the wait for messages that arrive while an iterator is closed.
+	// handBackWait bounds the wait for messages that arrive while an iterator
+	// is closed.
 	handBackWait = time.Second
 )
 
 var errBusClosed = errors.New("bus is closed")
 
-// Run takes messages and calls the handler for each, up to Slots at a time, until ctx ends. Then it hands back what was
-// pulled and not begun, waits for the handlers, cancels them with ErrDraining when the grace is over, and waits for their
-// end. It returns nil after a drain, and an error only for a wrong Config or a Bus that was closed.
+// Run takes messages and calls the handler for each, up to Slots at a time,
+// until ctx ends. Then it hands back what was pulled and not begun, waits for
+// the handlers, cancels them with ErrDraining when the grace is over, and waits
+// for their end. It returns nil after a drain, and an error only for a wrong
+// Config or a Bus that was closed.
 func Run(ctx context.Context, src Source, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return fmt.Errorf("run %v: %w", cfg.Work.kind, err)
@@ -75,8 +82,9 @@ func newRunner(src Source, cfg Config) *runner {
 	}
 }
 
-// run starts pullers, each of which serves until ctx ends, and ends when everything it started has ended. The handlers'
-// contexts derive from one that ends not with ctx but with the grace.
+// run starts pullers, each of which serves until ctx ends, and ends when
+// everything it started has ended. The handlers' contexts derive from one that
+// ends not with ctx but with the grace.
 func (r *runner) run(ctx context.Context, pullers int, serve func(ctx, work context.Context) error) error {
 	r.drain = ctx.Done()
 	if r.cfg.Work.kind == kindTurn || r.cfg.Work.kind == kindTool {
@@ -105,7 +113,8 @@ func (r *runner) run(ctx context.Context, pullers int, serve func(ctx, work cont
 	return nil
 }
 
-// endGrace cancels the handlers when the grace after the drain is over, unless idle ends before.
+// endGrace cancels the handlers when the grace after the drain is over, unless
+// idle ends before.
 func (r *runner) endGrace(idle context.Context, abort context.CancelCauseFunc) {
 	select {
 	case <-r.drain:
@@ -144,7 +153,8 @@ func (r *runner) pull(ctx, work context.Context, serve func(ctx, work context.Co
 	}
 }
 
-// serve takes a slot, then one message, and hands both to a goroutine, until the iterator fails or ctx ends.
+// serve takes a slot, then one message, and hands both to a goroutine, until
+// the iterator fails or ctx ends.
 func (r *runner) serve(ctx, work context.Context) error {
 	_, it, err := r.open(ctx)
 	if err != nil {
@@ -169,7 +179,8 @@ func (r *runner) serve(ctx, work context.Context) error {
 	}
 }
 
-// open binds to the consumer. Its iterators ask for one message at a time, and only while someone waits for it.
+// open binds to the consumer. Its iterators ask for one message at a time, and
+// only while someone waits for it.
 func (r *runner) open(ctx context.Context) (jetstream.Consumer, jetstream.MessagesContext, error) {
 	ask, cancel := context.WithTimeout(ctx, conn.APITimeout)
 	defer cancel()
@@ -181,7 +192,8 @@ func (r *runner) open(ctx context.Context) (jetstream.Consumer, jetstream.Messag
 	return c, it, err
 }
 
-// close ends an iterator and hands back what still arrives. Stop would strand it for an AckWait.
+// close ends an iterator and hands back what still arrives. Stop would strand
+// it for an AckWait.
 func (r *runner) close(it jetstream.MessagesContext) {
 	it.Drain()
 	for {

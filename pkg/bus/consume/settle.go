@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/pkg/bus/subject"
 )
 
-// settle tells the server what was decided, and nobody else does. An answer that does not arrive brings the message back
-// after AckWait.
+// settle tells the server what was decided, and nobody else does. An answer
+// that does not arrive brings the message back after AckWait.
 func (r *runner) settle(msg jetstream.Msg, d decision) {
 	var err error
 	switch d.action {

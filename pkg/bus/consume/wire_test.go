@@ -20,7 +20,8 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// record adds the messages as this version writes them to testdata/wire, in a directory for a version: go test -run Wire -record v1.
+// record adds the messages as this version writes them to testdata/wire, in a
+// directory for a version: go test -run Wire -record v1.
 var record = flag.String("record", "", "the version to record the messages of")
 
 // messages are one of each kind, and of the events one of each.
@@ -43,7 +44,8 @@ func messages() map[string]proto.Message {
 	return all
 }
 
-// fill sets every field of a message to a value of its own, but for the choices of a oneof.
+// fill sets every field of a message to a value of its own, but for the choices
+// of a oneof.
 func fill(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -88,8 +90,9 @@ func scalar(field protoreflect.FieldDescriptor) protoreflect.Value {
 	}
 }
 
-// TestWireOfEarlierVersions: messages that an earlier version wrote say now what they said then. A field that was given up has to be
-// kept as unknown, not read as another.
+// TestWireOfEarlierVersions: messages that an earlier version wrote say now
+// what they said then. A field that was given up has to be kept as unknown, not
+// read as another.
 func TestWireOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	now := messages()
@@ -181,8 +184,8 @@ func (a arrived) Headers() nats.Header { return nats.Header{message.HeaderType: 
 
 func (a arrived) Metadata() (*jetstream.MsgMetadata, error) { return nil, jetstream.ErrNotJSMessage }
 
-// FuzzDecode: whatever arrives, it is poison, or a message of a request that means the same when it is sent on, on a subject that can
-// be read.
+// FuzzDecode: whatever arrives, it is poison, or a message of a request that
+// means the same when it is sent on, on a subject that can be read.
 func FuzzDecode(f *testing.F) {
 	for _, b := range recorded(f) {
 		f.Add(b)

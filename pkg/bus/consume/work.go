@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// maxPullers ask for messages at the same time in one Run; each has a slot in hand.
+	// maxPullers ask for messages at the same time in one Run; each has a slot
+	// in hand.
 	maxPullers = 4
 	// defaultBatch is the most messages of one batch.
 	defaultBatch = 256
@@ -52,25 +53,31 @@ func ToolWork(pool string) Work {
 	return Work{kindTool, topology.StreamTool, topology.PoolConsumer(pool)}
 }
 
-// FinalWork are the requests to settle. Cancel hints don't matter: cancelled requests are settled too.
+// FinalWork are the requests to settle. Cancel hints don't matter: cancelled
+// requests are settled too.
 func FinalWork() Work { return Work{kindFinal, topology.StreamFinal, topology.ConsumerFinal} }
 
-// ResultWork are the results of tools. Cancel hints don't matter: the store refuses what comes too late.
+// ResultWork are the results of tools. Cancel hints don't matter: the store
+// refuses what comes too late.
 func ResultWork() Work { return Work{kindResult, topology.StreamStep, topology.ConsumerResults} }
 
-// Handler handles one message. It does its own retries of what fails for want of infrastructure; its lease is renewed until
-// it returns. The context ends with a cause: ErrCancelled or ErrDraining.
+// Handler handles one message. It does its own retries of what fails for want
+// of infrastructure; its lease is renewed until it returns. The context ends
+// with a cause: ErrCancelled or ErrDraining.
 type Handler func(ctx context.Context, d Delivery) error
 
-// BatchHandler handles several messages. It returns nil if all are done with, or else one error for each, in order.
+// BatchHandler handles several messages. It returns nil if all are done with,
+// or else one error for each, in order.
 type BatchHandler func(ctx context.Context, ds []Delivery) []error
 
 // Config says what Run or RunBatches does.
 type Config struct {
 	Work Work
-	// Slots is the number of messages (Run) or batches (RunBatches; 0 means 2) handled at the same time.
+	// Slots is the number of messages (Run) or batches (RunBatches; 0 means 2)
+	// handled at the same time.
 	Slots int
-	// Pullers ask the server at the same time, each for one message; 0 means min(Slots, 8).
+	// Pullers ask the server at the same time, each for one message; 0 means
+	// min(Slots, 8).
 	Pullers int
 	// Grace is how long handlers may go on after the drain began.
 	Grace time.Duration

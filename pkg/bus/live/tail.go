@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// tailMessages and tailBytes bound what is held in memory for the readers of one stream; who falls further behind reads the
-	// stream again.
+	// tailMessages and tailBytes bound what is held in memory for the readers
+	// of one stream; who falls further behind reads the stream again.
 	tailMessages, tailBytes = 64, 1 << 20
 	// The messages of one stream that wait to be decoded.
 	unreadMessages, unreadBytes = 1024, 8 << 20
@@ -29,8 +29,10 @@ const (
 	headerLastSequence = "Nats-Last-Sequence"
 )
 
-// tail is what a connection hears of one request's live stream. All its readers share one subscription and what is decoded:
-// a thousand who watch the same response cost the connection what one does, and those who do not read cost nothing.
+// tail is what a connection hears of one request's live stream. All its readers
+// share one subscription and what is decoded: a thousand who watch the same
+// response cost the connection what one does, and those who do not read cost
+// nothing.
 type tail struct {
 	subject string
 	sub     *nats.Subscription
@@ -43,8 +45,9 @@ type tail struct {
 	heard   uint64        // messages so far, the last of them in recent
 }
 
-// tailMessage is a message of the live stream, or why it cannot be read. Its frames are shared, and not to be changed. What only the
-// tail needs, before and size, is left out of those that were read from the stream.
+// tailMessage is a message of the live stream, or why it cannot be read. Its
+// frames are shared, and not to be changed. What only the tail needs, before
+// and size, is left out of those that were read from the stream.
 type tailMessage struct {
 	seq, before uint64    // its place, and that of the one before it, in the stream
 	at          time.Time // when it was stored, by the server's clock
@@ -112,7 +115,8 @@ func (t *tail) hear(msg *nats.Msg) {
 	}
 }
 
-// next returns the first message that a reader has not had, or the oldest one there is.
+// next returns the first message that a reader has not had, or the oldest one
+// there is.
 func (t *tail) next(heard *uint64) (m tailMessage, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,8 +130,10 @@ func (t *tail) next(heard *uint64) (m tailMessage, ok bool) {
 	return m, true
 }
 
-// share reads what is stored behind a message, once for all readers who stand there: those who come to a long stream together read
-// it together. A read that had begun before is as good as a new one, for who misses something comes again.
+// share reads what is stored behind a message, once for all readers who stand
+// there: those who come to a long stream together read it together. A read that
+// had begun before is as good as a new one, for who misses something comes
+// again.
 func (t *tail) share(
 	ctx context.Context, behind uint64, read func(context.Context) ([]tailMessage, error),
 ) ([]tailMessage, error) {

@@ -12,8 +12,8 @@ const (
 	EventSettled        = "settled"
 )
 
-// EventName returns the last token of an event's subject, empty for an event that
-// is not set.
+// EventName returns the last token of an event's subject, empty for an event
+// that is not set.
 func EventName(e *stepv1.StepEvent) string {
 	switch e.GetEvent().(type) {
 	case *stepv1.StepEvent_ModelCompleted:

@@ -26,9 +26,9 @@ func isTokenByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// Token turns a name into a token. A name that is a token stays unchanged; every
-// other name, the empty one too, gets the first digits of its SHA-256 appended,
-// so that two names never share a token.
+// Token turns a name into a token. A name that is a token stays unchanged;
+// every other name, the empty one too, gets the first digits of its SHA-256
+// appended, so that two names never share a token.
 func Token(name string) string {
 	if IsToken(name) {
 		return name

@@ -130,10 +130,10 @@ func (c *Conn) createConsumer(ctx context.Context, want topology.Consumer) error
 
 // skipsMessages reports whether a consumer that has delivered nothing is past
 // stored messages, which it would never deliver. The server reads the position
-// of a new consumer from its directory. If a stream lost its files, those of its
-// last consumers may be left there, with positions ahead of every message of the
-// new stream. A consumer that starts at a time may also be past messages; it is
-// created once more, with the same result.
+// of a new consumer from its directory. If a stream lost its files, those of
+// its last consumers may be left there, with positions ahead of every message
+// of the new stream. A consumer that starts at a time may also be past
+// messages; it is created once more, with the same result.
 func (c *Conn) skipsMessages(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (bool, error) {
 	if info.Delivered.Stream == 0 || info.Delivered.Last != nil {
 		return false, nil

@@ -45,8 +45,8 @@ const codeNoStorage jetstream.ErrorCode = 10047
 
 // Unavailable reports whether NATS is unavailable, or was for this operation:
 // the connection is lost, no answer came in time, nothing responds, a stream is
-// missing until it is repaired, or the server cannot store. The operation may be
-// repeated as it is. Every other error is final, and so is a full stream's.
+// missing until it is repaired, or the server cannot store. The operation may
+// be repeated as it is. Every other error is final, and so is a full stream's.
 func Unavailable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrFull) {
 		return false

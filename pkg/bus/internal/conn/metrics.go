@@ -18,7 +18,8 @@ type Metrics struct {
 	uncommitted prometheus.Gauge
 }
 
-// newMetrics makes the bus's metrics and registers them if r is not nil; those that r knows already are shared.
+// newMetrics makes the bus's metrics and registers them if r is not nil; those
+// that r knows already are shared.
 func newMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -88,7 +89,8 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
 	return c, err
 }
 
-// CountDelivery counts a message taken from a consumer, delivered so many times.
+// CountDelivery counts a message taken from a consumer, delivered so many
+// times.
 func (m *Metrics) CountDelivery(consumer string, times int) {
 	m.deliveries.WithLabelValues(consumer, strconv.FormatBool(times > 1)).Inc()
 }

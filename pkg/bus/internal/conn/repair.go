@@ -11,8 +11,8 @@ import (
 const (
 	// repairGap bounds the pause before a repair, which takes at least half of
 	// it. The pause keeps the repairs of one process apart, and lets the server
-	// end the deletion of what is missing; a stream created during that deletion
-	// would not survive it (see Remake).
+	// end the deletion of what is missing; a stream created during that
+	// deletion would not survive it (see Remake).
 	repairGap = 500 * time.Millisecond
 	// repairTimeout bounds one repair: a read, and at worst the creation, of
 	// every stream and consumer.

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// minAckWait keeps the renewals, three to an AckWait, apart from the server's own timer granularity.
+	// minAckWait keeps the renewals, three to an AckWait, apart from the
+	// server's own timer granularity.
 	minAckWait = 100 * time.Millisecond
 	// maxReplicas is what JetStream allows.
 	maxReplicas = 5
@@ -19,19 +20,23 @@ const (
 // Config says where the bus is and how its streams are made. All services of
 // an installation use the same Prefix, Replicas, AckWait and MaxBytes.
 type Config struct {
-	// URL of one or more NATS servers, separated by commas. Unused when InProcess is set.
+	// URL of one or more NATS servers, separated by commas. Unused when
+	// InProcess is set.
 	URL string `env:"WINDLASS_NATS_URL, default=nats://127.0.0.1:4222"`
-	// Prefix of all subjects and, in upper case, of all streams. One subject token.
+	// Prefix of all subjects and, in upper case, of all streams. One subject
+	// token.
 	Prefix string `env:"WINDLASS_NATS_PREFIX, default=windlass"`
 	// Creds is the path of a credentials file; empty means none.
 	Creds string `env:"WINDLASS_NATS_CREDS"`
 	// Replicas of every stream. An existing stream with more keeps them.
 	Replicas int `env:"WINDLASS_NATS_REPLICAS, default=1"`
-	// AckWait is how long a message stays leased to a worker that says nothing. It is renewed every third of it.
+	// AckWait is how long a message stays leased to a worker that says nothing.
+	// It is renewed every third of it.
 	AckWait time.Duration `env:"WINDLASS_ACK_WAIT, default=4s"`
 	// MaxBytes bounds the streams.
 	MaxBytes MaxBytes
-	// InProcess, if set, is the server to connect to without a socket. A *server.Server of nats-server fits.
+	// InProcess, if set, is the server to connect to without a socket. A
+	// *server.Server of nats-server fits.
 	InProcess InProcess
 }
 

@@ -38,34 +38,40 @@ const (
 	StepMaxAge = 72 * time.Hour
 	// liveMaxAge is a backstop: live streams are purged once archived.
 	liveMaxAge = 24 * time.Hour
-	// liveDuplicates is how long the ids of live messages are remembered, in memory: longer than a writer repeats one.
+	// liveDuplicates is how long the ids of live messages are remembered, in
+	// memory: longer than a writer repeats one.
 	liveDuplicates = 10 * time.Second
 	deadMaxAge     = 30 * 24 * time.Hour
 	deadMaxMsgs    = 1_000_000
 
-	// maxWaiting pull requests per consumer; the server's default of 512 is less than a large installation's pullers.
+	// maxWaiting pull requests per consumer; the server's default of 512 is
+	// less than a large installation's pullers.
 	maxWaiting = 4096
 	// maxAckPending of every consumer but the lanes'.
 	maxAckPending = 10_000
-	// memoryReplicas is the number of replicas from which on consumers keep their state in memory: the others have it, and
-	// fsync of consumer state is what costs most (measured: fetch and ack 5.0 ms against 1.3 ms). A single server's
-	// memory consumer would vanish at its restart.
+	// memoryReplicas is the number of replicas from which on consumers keep
+	// their state in memory: the others have it, and fsync of consumer state is
+	// what costs most (measured: fetch and ack 5.0 ms against 1.3 ms). A single
+	// server's memory consumer would vanish at its restart.
 	memoryReplicas = 3
 )
 
-// Topology is what a service needs to exist besides the streams: consumers for lanes and pools.
+// Topology is what a service needs to exist besides the streams: consumers for
+// lanes and pools.
 type Topology struct {
 	Lanes []Lane
 	Pools []string
-	// ResultsSince is where the consumer of tool results begins if it has to be made: the acceptance of the oldest live
-	// request. Zero means at the beginning of the stream.
+	// ResultsSince is where the consumer of tool results begins if it has to be
+	// made: the acceptance of the oldest live request. Zero means at the
+	// beginning of the stream.
 	ResultsSince time.Time
 }
 
 // Lane is a queue of turns that share a model's capacity.
 type Lane struct {
 	Name string
-	// Concurrency is the number of turns in flight over all services together, at least 1.
+	// Concurrency is the number of turns in flight over all services together,
+	// at least 1.
 	Concurrency int
 }
 
@@ -115,7 +121,8 @@ func (c *Config) Streams() []jetstream.StreamConfig {
 	}
 }
 
-// queue is a work queue that keeps one message per subject and refuses a second.
+// queue is a work queue that keeps one message per subject and refuses a
+// second.
 func (c *Config) queue(suffix, description string, tails ...string) jetstream.StreamConfig {
 	s := c.base(suffix, description, tails...)
 	s.Retention = jetstream.WorkQueuePolicy
