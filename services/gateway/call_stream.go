@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/bus/live"
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
@@ -115,7 +115,7 @@ func (f *callFollower) follow(ctx context.Context) error {
 		if !errors.Is(found, errGoesOn) {
 			return found
 		}
-		if err != nil && !process.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
+		if err != nil && !retry.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
 			return context.Cause(ctx)
 		}
 		if err := f.out.keep(); err != nil {

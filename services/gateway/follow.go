@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
@@ -66,7 +67,7 @@ func (f *follower) follow(ctx context.Context) error {
 		var err error
 		if f.reader != nil {
 			err = f.read(ctx)
-		} else if !process.Sleep(ctx, f.server.cfg.PollInterval) {
+		} else if !retry.Sleep(ctx, f.server.cfg.PollInterval) {
 			err = context.Cause(ctx)
 		}
 		if ctx.Err() != nil {
@@ -79,7 +80,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if !errors.Is(found, errGoesOn) {
 			return found
 		}
-		if err != nil && !process.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
+		if err != nil && !retry.Sleep(ctx, f.server.cfg.PollInterval) { // the bus or the database is away
 			return context.Cause(ctx)
 		}
 		if err = f.out.keep(); err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/idempotency"
@@ -234,7 +234,7 @@ func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*idempotency.Us
 		if time.Now().After(until) {
 			return nil, fault.Unavailable(httpapi.RetryAfter) // one holder after the other died of it
 		}
-		if !process.Sleep(ctx, oncePause) {
+		if !retry.Sleep(ctx, oncePause) {
 			return nil, httpapi.ErrHungUp
 		}
 	}

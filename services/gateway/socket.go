@@ -10,9 +10,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -197,7 +197,7 @@ func (k *socket) read(ctx context.Context) error {
 // connection. A client need not answer: those that read only while they wait
 // for a response are silent for as long as their tools run.
 func (k *socket) ping(ctx context.Context) {
-	for process.Sleep(ctx, keepAlive) {
+	for retry.Sleep(ctx, keepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepAlive) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
 		cancel()

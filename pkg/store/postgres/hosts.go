@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // hostPause is the time between two attempts to connect to one of several
@@ -134,10 +136,8 @@ func awaitWritable(ctx context.Context, c *pgconn.Config) error {
 		if refused == nil || ctx.Err() == nil {
 			refused = err
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, hostPause) {
 			return refused
-		case <-time.After(hostPause):
 		}
 	}
 }
