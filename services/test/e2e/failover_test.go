@@ -74,7 +74,7 @@ func TestFailover(t *testing.T) {
 	w.url = second
 	l.finishAll(t, 30*time.Second)
 	l.check(t)
-	t.Logf("Show 4: %d foreground requests, %d refused with 503 while no primary accepted, %d after that, %d runs, 0 lost",
+	t.Logf("%d foreground requests, %d refused with 503 while no primary accepted, %d after that, %d runs, 0 lost",
 		c.sent.Load(), c.refused.Load(), c.failed.Load(), len(l.runs))
 	if c.refused.Load() == 0 {
 		t.Error("no request met the failover; the test means to make one")
