@@ -50,7 +50,7 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	}
 	s.gate.Dispatch(r.Context(), row)
 	if c.Background {
-		x.Send(http.StatusOK, object(c, n.ID, row.Status))
+		x.Send(http.StatusOK, Object(c, n.ID, row.Status))
 		return nil
 	}
 	a, err := s.waiters.Await(r.Context(), n, ended)

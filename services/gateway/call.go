@@ -73,9 +73,6 @@ func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 	return s.show(x, a)
 }
 
-// isCall tells requests that are one model call from responses.
-func isCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
-
 // callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that
 // is one model call. What was said is not shown: such a request is not stored.
 func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
@@ -93,12 +90,12 @@ func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *store.Answer
-		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !isCall(a) {
+		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !IsCall(a) {
 			return noRequest
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return x.SendJSON(trail(steps, "request.step"))
+	return x.SendJSON(Trail(steps, "request.step"))
 }

@@ -137,7 +137,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
 		return errGoesOn
 	case a.Status != run.Completed:
-		why, err := callFault(a)
+		why, err := CallFault(a)
 		if err != nil {
 			return f.fail(httpapi.FaultOf(err))
 		}
@@ -164,14 +164,14 @@ func (f *callFollower) archived(ctx context.Context, a *store.Answer) error {
 }
 
 func chunksLost() *fault.Error {
-	return serverFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
+	return ServerFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
 }
 
 // fail ends the stream with an error: as HTTP has it while nothing was sent,
 // and as a chunk from then on.
 func (f *callFollower) fail(why *fault.Error) error {
 	if f.out.sse == nil {
-		f.server.sendCallFault(f.out.x, why)
+		SendCallFault(f.out.x, why)
 		return nil
 	}
 	return f.chunk(why)

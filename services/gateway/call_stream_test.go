@@ -333,7 +333,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 		if err := f.out.keep(); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.fail(serverFault(http.StatusBadGateway, "c", "m")); err != nil {
+		if err := f.fail(ServerFault(http.StatusBadGateway, "c", "m")); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "what is sent after "+name, rec.Body.Bytes(), tt.want)

@@ -206,13 +206,13 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := callFault(a)
+	f, err := CallFault(a)
 	if err != nil || f.Status != 422 {
 		t.Fatalf("callFault = %+v, %v", f, err)
 	}
 	same(t, "the error", f.JSON(), `{"error":{"message":"No.","type":"t","param":null,"code":null}}`)
 	for _, status := range []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed} {
-		if f, err := callFault(&store.Answer{Status: status}); err == nil {
+		if f, err := CallFault(&store.Answer{Status: status}); err == nil {
 			t.Errorf("a request that is %s and has no answer was answered with %s", status, f.JSON())
 		}
 	}

@@ -45,7 +45,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
-		return notFound(public)
+		return NotFound(public)
 	}
 	if err != nil && !errors.Is(err, store.ErrStale) {
 		return err

@@ -127,7 +127,7 @@ func (f *follower) finish(ctx context.Context, why error) error {
 	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(notFound(run.ResponseID.Format(f.id)))
+		return f.lose(NotFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errGoesOn
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
@@ -192,7 +192,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := outputOf(a.Final)
+	output, err := Output(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
@@ -201,7 +201,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 
 // terminal sends the last event and the end of the stream.
 func (f *follower) terminal(a *store.Answer) error {
-	object, err := render(a)
+	object, err := Response(a)
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}

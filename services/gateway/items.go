@@ -20,7 +20,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
-		return notFound(public)
+		return NotFound(public)
 	}
 	x.RequestID = run.Hex(id)
 	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
@@ -34,7 +34,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	defer cancel()
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
-		return notFound(public)
+		return NotFound(public)
 	}
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], 
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {
-		object, err := render(a)
+		object, err := Response(a)
 		if err != nil {
 			return out, err
 		}

@@ -159,11 +159,11 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 	if err != nil {
 		return err
 	}
-	if isCall(a) {
+	if IsCall(a) {
 		x.Header().Set(callHeader, run.CallID.Format(id))
 	}
 	switch {
-	case a.Streamed && isCall(a):
+	case a.Streamed && IsCall(a):
 		return s.replayCall(x, r, a)
 	case a.Streamed:
 		body, err := s.rules.Narrow(x.Who, x.Body) // as when it was accepted

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,7 +50,7 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if f := s.refuseParent(c.PreviousResponseID, p); f != nil {
 		return uuid.Nil, f
 	}
-	open, err := openCalls(p.Final)
+	open, err := OpenCalls(p.Final)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", id, err)
 	}
@@ -95,28 +94,4 @@ func noPrevious(id string) *fault.Error {
 		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: previousNotFound, Param: "previous_response_id",
 		Message: fmt.Sprintf("Previous response with id '%s' not found.", httpapi.Excerpt(id)),
 	}
-}
-
-// openCalls are the calls that a final object leaves to the client. Those of
-// its own input have their outputs, or it would not have been accepted; those
-// that ran here are items of another type.
-func openCalls(final []byte) ([]string, error) {
-	var object struct {
-		Output []struct {
-			Type   string
-			Status string
-			CallID string `json:"call_id"`
-		}
-	}
-	if err := json.Unmarshal(final, &object); err != nil {
-		return nil, err
-	}
-	var open []string
-	for _, it := range object.Output {
-		called := it.Type == "function_call" || it.Type == "custom_tool_call"
-		if called && it.Status != "incomplete" { // a call that was cut off is nobody's to make
-			open = append(open, it.CallID)
-		}
-	}
-	return open, nil
 }

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
-	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -30,12 +28,6 @@ func (s *server) read(x *httpapi.Exchange, r *http.Request) error {
 	return s.show(x, a)
 }
 
-// notFound answers alike for an id that is malformed, unknown or another
-// tenant's.
-func notFound(id string) *fault.Error {
-	return fault.NotFound(fmt.Sprintf("Response with id '%s' not found.", httpapi.Excerpt(id)))
-}
-
 // find reads the response that the path names. Malformed, unknown, foreign and
 // unstored ids, and those of requests that are no responses, are not told
 // apart.
@@ -43,22 +35,22 @@ func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, erro
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
-		return nil, notFound(public)
+		return nil, NotFound(public)
 	}
 	x.RequestID = run.Hex(id)
 	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || isCall(a)) {
-		return nil, notFound(public)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || IsCall(a)) {
+		return nil, NotFound(public)
 	}
 	return a, err
 }
 
 // show sends a request as it stands.
 func (s *server) show(x *httpapi.Exchange, a *store.Answer) error {
-	if isCall(a) {
+	if IsCall(a) {
 		return s.showCall(x, a)
 	}
-	body, err := render(a)
+	body, err := Response(a)
 	if err != nil {
 		return err
 	}

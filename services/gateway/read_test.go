@@ -20,7 +20,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-func TestStepsAreTheAuditTrail(t *testing.T) {
+func TestStepsAreTheAudittrail(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := s.background()

@@ -177,7 +177,7 @@ func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
 		}
 		return item.StoredInput(source.Request, c.Input), nil
 	}
-	items, err := outputOf(data)
+	items, err := Output(data)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of request %s: %w", source.Request, err)
 	}

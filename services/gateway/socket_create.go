@@ -140,11 +140,11 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		t.memories.keep(t.Lane, nil)
 		return nil
 	}
-	output, err := outputOf(final)
+	output, err := Output(final)
 	if err != nil {
 		return err
 	}
-	open, err := openCalls(final)
+	open, err := OpenCalls(final)
 	if err != nil {
 		return err
 	}

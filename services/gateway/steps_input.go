@@ -50,7 +50,7 @@ func (s *server) showInputs(
 ) error {
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-		return notFound(run.ResponseID.Format(id))
+		return NotFound(run.ResponseID.Format(id))
 	}
 	if err != nil {
 		return err
@@ -61,17 +61,17 @@ func (s *server) showInputs(
 	}
 	earlier, gap := s.continued(ctx, tenant, id, c)
 	c.Input = item.StoredInput(id, c.Input) // as input_items shows them
-	run := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
+	turns := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
 		content, err := s.rules.Seals.Open(tenant, it.Encrypted())
 		return err == nil && content.Whole
 	}}
-	inputs, err := run.Inputs(inputLimit(steps, turn))
+	inputs, err := turns.Inputs(inputLimit(steps, turn))
 	if err != nil { // the rest of the trail is still readable
 		gap, inputs = "A turn of this response cannot be read.", nil
 	}
 	n := 0
 	for i := range shown {
-		if o := &shown[i]; o.Kind == modelStep {
+		if o := &shown[i]; o.Kind == run.StepModel {
 			if n < len(inputs) {
 				o.Input = inputs[n].Items
 				o.InputNotice = notice(gap, inputs[n].Omitted, turn, o.Turn)
@@ -91,7 +91,7 @@ func inputLimit(steps []run.Step, turn int) int {
 	}
 	calls := 0
 	for _, step := range steps {
-		if step.Kind == modelStep {
+		if step.Kind == run.StepModel {
 			calls++
 		}
 	}

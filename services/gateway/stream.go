@@ -14,7 +14,6 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -205,19 +204,4 @@ func (s *server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error)
 func notBoolean(param, text string) *fault.Error {
 	return fault.Invalid(param, "invalid_type", fmt.Sprintf(
 		"Invalid type for '%s': expected a boolean, but got '%s' instead.", param, httpapi.Excerpt(text)))
-}
-
-// outputOf reads the items of a final object.
-func outputOf(final []byte) ([]item.Item, error) {
-	var object struct {
-		Output json.RawMessage `json:"output"`
-	}
-	if err := json.Unmarshal(final, &object); err != nil {
-		return nil, err
-	}
-	output, f := item.List(object.Output, "output")
-	if f != nil {
-		return nil, f
-	}
-	return output, nil
 }

@@ -12,36 +12,19 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// showCall answers with the end of a request that is one model call: the
-// upstream's answer, its chunks if it was streamed, or an HTTP error.
-func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
-	if a.Status == run.Completed && a.Streamed {
-		return s.retellCall(x, a)
-	}
-	if a.Status == run.Completed && a.Final != nil {
-		x.Send(http.StatusOK, a.Final)
-		return nil
-	}
-	f, err := callFault(a)
-	if err != nil {
-		return err
-	}
-	s.sendCallFault(x, f)
-	return nil
-}
-
-func (s *server) sendCallFault(x *httpapi.Exchange, f *fault.Error) {
+// SendCallFault answers a request that is one model call with an error.
+func SendCallFault(x *httpapi.Exchange, f *fault.Error) {
 	x.SetRetryHeaders(f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
-		// SDKs repeat these unless told otherwise, and all attempts that the
-		// model's upstream is to be given were made.
+		// SDKs repeat these unless the header forbids it, and the row has made
+		// all attempts that the model's upstream gets.
 		x.Header().Set("X-Should-Retry", "false")
 	}
 	x.Send(f.Status, f.JSON())
 }
 
-// callFault is what a request that is one model call failed of.
-func callFault(a *store.Answer) (*fault.Error, error) {
+// CallFault returns why a request that is one model call failed.
+func CallFault(a *store.Answer) (*fault.Error, error) {
 	switch a.Status {
 	case run.Failed:
 		if a.Final != nil {
@@ -51,9 +34,9 @@ func callFault(a *store.Answer) (*fault.Error, error) {
 			return f, nil
 		}
 	case run.Expired:
-		return serverFault(http.StatusGatewayTimeout, "deadline_exceeded", "The request was not completed before its deadline."), nil
+		return ServerFault(http.StatusGatewayTimeout, "deadline_exceeded", "The request was not completed before its deadline."), nil
 	case run.Cancelled:
-		return serverFault(http.StatusServiceUnavailable, "request_cancelled", "The request was cancelled."), nil
+		return ServerFault(http.StatusServiceUnavailable, "request_cancelled", "The request was cancelled."), nil
 	case run.Queued, run.InProgress, run.Completed, run.Incomplete:
 	}
 	return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
@@ -67,11 +50,11 @@ func upstreamFault(why run.Failure) *fault.Error {
 	var own struct{ Message, Type, Param, Code string }
 	switch {
 	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == "timeout":
-		return serverFault(http.StatusGatewayTimeout, why.Code, why.Message)
+		return ServerFault(http.StatusGatewayTimeout, why.Code, why.Message)
 	case why.Own != nil && json.Unmarshal(why.Own, &own) == nil:
 		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
 	case why.HTTPStatus != 0 || why.Code == "connection_error":
-		return serverFault(http.StatusBadGateway, why.Code, why.Message)
+		return ServerFault(http.StatusBadGateway, why.Code, why.Message)
 	case why.Code == previousNotFound: // deleted since the request was accepted
 		return fault.Invalid("previous_response_id", why.Code, why.Message)
 	case why.Code == "invalid_encrypted_content": // so was the key that it was sealed with
@@ -79,9 +62,10 @@ func upstreamFault(why run.Failure) *fault.Error {
 	case why.Code == "model_not_found": // it was configured when the request was accepted
 		return &fault.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: why.Code, Param: "model", Message: why.Message}
 	}
-	return serverFault(http.StatusInternalServerError, why.Code, why.Message)
+	return ServerFault(http.StatusInternalServerError, why.Code, why.Message)
 }
 
-func serverFault(status int, code, message string) *fault.Error {
+// ServerFault returns an error of the type server_error.
+func ServerFault(status int, code, message string) *fault.Error {
 	return &fault.Error{Status: status, Type: "server_error", Code: cmp.Or(code, "server_error"), Message: message}
 }
