@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // create is POST /v1/responses.
@@ -50,7 +51,7 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	}
 	s.gate.Dispatch(r.Context(), row)
 	if c.Background {
-		x.Send(http.StatusOK, Object(c, n.ID, row.Status))
+		x.Send(http.StatusOK, render.Object(c, n.ID, row.Status))
 		return nil
 	}
 	a, err := s.waiters.Await(r.Context(), n, ended)

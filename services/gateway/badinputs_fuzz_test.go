@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // FuzzID: what is taken for a response's id is written in one way only, and
@@ -28,7 +29,7 @@ func FuzzID(f *testing.F) {
 		if short := httpapi.Excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
 			t.Errorf("the excerpt of %q is %q", public, short)
 		}
-		if envelope := NotFound(public).JSON(); !utf8.Valid(envelope) || strings.ContainsAny(string(envelope), "\r\n\x00") {
+		if envelope := render.NotFound(public).JSON(); !utf8.Valid(envelope) || strings.ContainsAny(string(envelope), "\r\n\x00") {
 			t.Errorf("%q is answered %q", public, envelope)
 		}
 	})

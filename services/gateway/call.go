@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // callHeader names the request in every answer that comes from a model call,
@@ -90,12 +91,12 @@ func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *store.Answer
-		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !IsCall(a) {
+		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !render.IsCall(a) {
 			return noRequest
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return x.SendJSON(Trail(steps, "request.step"))
+	return x.SendJSON(render.Trail(steps, "request.step"))
 }

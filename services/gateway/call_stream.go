@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/livestream"
 )
@@ -137,7 +138,7 @@ func (f *callFollower) finish(ctx context.Context, why error) error {
 	case !a.Status.Terminal(), a.Live && !f.seq.Ended() && !lost(why):
 		return errGoesOn
 	case a.Status != run.Completed:
-		why, err := CallFault(a)
+		why, err := render.CallFault(a)
 		if err != nil {
 			return f.fail(httpapi.FaultOf(err))
 		}
@@ -164,14 +165,14 @@ func (f *callFollower) archived(ctx context.Context, a *store.Answer) error {
 }
 
 func chunksLost() *fault.Error {
-	return ServerFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
+	return render.ServerFault(http.StatusInternalServerError, "stream_lost", "Chunks of this stream were lost. Please send the request again.")
 }
 
 // fail ends the stream with an error: as HTTP has it while nothing was sent,
 // and as a chunk from then on.
 func (f *callFollower) fail(why *fault.Error) error {
 	if f.out.sse == nil {
-		SendCallFault(f.out.x, why)
+		render.SendCallFault(f.out.x, why)
 		return nil
 	}
 	return f.chunk(why)

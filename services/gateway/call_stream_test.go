@@ -20,6 +20,7 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -333,7 +334,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 		if err := f.out.keep(); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.fail(ServerFault(http.StatusBadGateway, "c", "m")); err != nil {
+		if err := f.fail(render.ServerFault(http.StatusBadGateway, "c", "m")); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "what is sent after "+name, rec.Body.Bytes(), tt.want)

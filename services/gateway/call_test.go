@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 const (
@@ -206,13 +207,13 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := CallFault(a)
+	f, err := render.CallFault(a)
 	if err != nil || f.Status != 422 {
 		t.Fatalf("callFault = %+v, %v", f, err)
 	}
 	same(t, "the error", f.JSON(), `{"error":{"message":"No.","type":"t","param":null,"code":null}}`)
 	for _, status := range []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed} {
-		if f, err := CallFault(&store.Answer{Status: status}); err == nil {
+		if f, err := render.CallFault(&store.Answer{Status: status}); err == nil {
 			t.Errorf("a request that is %s and has no answer was answered with %s", status, f.JSON())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 type deletion struct {
@@ -45,7 +46,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
-		return NotFound(public)
+		return render.NotFound(public)
 	}
 	if err != nil && !errors.Is(err, store.ErrStale) {
 		return err

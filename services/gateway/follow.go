@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -127,7 +128,7 @@ func (f *follower) finish(ctx context.Context, why error) error {
 	a, err := f.server.waiters.LookUp(ctx, f.tenant, f.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		return f.lose(NotFound(run.ResponseID.Format(f.id)))
+		return f.lose(render.NotFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errGoesOn
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
@@ -192,7 +193,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was ended before its end, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
-	output, err := Output(a.Final)
+	output, err := render.Output(a.Final)
 	if err != nil {
 		return nil, fmt.Errorf("tell the output of %s: %w", a.ID, err)
 	}
@@ -201,7 +202,7 @@ func retold(a *store.Answer, request *responses.Create) ([]event.Event, error) {
 
 // terminal sends the last event and the end of the stream.
 func (f *follower) terminal(a *store.Answer) error {
-	object, err := Response(a)
+	object, err := render.Response(a)
 	if err != nil {
 		return f.lose(httpapi.FaultOf(err))
 	}

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself
@@ -20,7 +21,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
-		return NotFound(public)
+		return render.NotFound(public)
 	}
 	x.RequestID = run.Hex(id)
 	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
@@ -34,7 +35,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	defer cancel()
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
-		return NotFound(public)
+		return render.NotFound(public)
 	}
 	if err != nil {
 		return err

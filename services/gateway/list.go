@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 const (
@@ -86,7 +87,7 @@ func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], 
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {
-		object, err := Response(a)
+		object, err := render.Response(a)
 		if err != nil {
 			return out, err
 		}

@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 const (
@@ -159,11 +160,11 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 	if err != nil {
 		return err
 	}
-	if IsCall(a) {
+	if render.IsCall(a) {
 		x.Header().Set(callHeader, run.CallID.Format(id))
 	}
 	switch {
-	case a.Streamed && IsCall(a):
+	case a.Streamed && render.IsCall(a):
 		return s.replayCall(x, r, a)
 	case a.Streamed:
 		body, err := s.rules.Narrow(x.Who, x.Body) // as when it was accepted

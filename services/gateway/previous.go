@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // The codes of a previous_response_id that cannot be continued. The first is
@@ -50,7 +51,7 @@ func (s *server) parent(ctx context.Context, tenant string, c *responses.Create)
 	if f := s.refuseParent(c.PreviousResponseID, p); f != nil {
 		return uuid.Nil, f
 	}
-	open, err := OpenCalls(p.Final)
+	open, err := render.OpenCalls(p.Final)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", id, err)
 	}

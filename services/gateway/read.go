@@ -7,6 +7,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
@@ -35,22 +36,22 @@ func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, erro
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
-		return nil, NotFound(public)
+		return nil, render.NotFound(public)
 	}
 	x.RequestID = run.Hex(id)
 	a, err := s.waiters.LookUp(r.Context(), x.Who.Tenant, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || IsCall(a)) {
-		return nil, NotFound(public)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || render.IsCall(a)) {
+		return nil, render.NotFound(public)
 	}
 	return a, err
 }
 
 // show sends a request as it stands.
 func (s *server) show(x *httpapi.Exchange, a *store.Answer) error {
-	if IsCall(a) {
+	if render.IsCall(a) {
 		return s.showCall(x, a)
 	}
-	body, err := Response(a)
+	body, err := render.Response(a)
 	if err != nil {
 		return err
 	}

@@ -79,16 +79,6 @@ func TestStepsAreTheAudittrail(t *testing.T) {
 	}
 }
 
-func TestErrorThatIsNotJSONIsShownAsText(t *testing.T) {
-	t.Parallel()
-	if got := string(*jsonOrText([]byte("bad\x00"))); got != `"bad`+"\ufffd"+`"` {
-		t.Errorf("jsonOrText = %s", got)
-	}
-	if jsonOrText(nil) != nil {
-		t.Error("jsonOrText(nil) is not null")
-	}
-}
-
 func TestModelsAreTheRegistrys(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

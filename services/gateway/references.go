@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // maxReferences bounds the items that one request looks up.
@@ -177,7 +178,7 @@ func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
 		}
 		return item.StoredInput(source.Request, c.Input), nil
 	}
-	items, err := Output(data)
+	items, err := render.Output(data)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of request %s: %w", source.Request, err)
 	}

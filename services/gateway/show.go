@@ -6,6 +6,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // showCall answers with the end of a request that is one model call: the
@@ -18,10 +19,10 @@ func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 		x.Send(http.StatusOK, a.Final)
 		return nil
 	}
-	f, err := CallFault(a)
+	f, err := render.CallFault(a)
 	if err != nil {
 		return err
 	}
-	SendCallFault(x, f)
+	render.SendCallFault(x, f)
 	return nil
 }

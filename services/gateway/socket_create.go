@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -140,11 +141,11 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 		t.memories.keep(t.Lane, nil)
 		return nil
 	}
-	output, err := Output(final)
+	output, err := render.Output(final)
 	if err != nil {
 		return err
 	}
-	open, err := OpenCalls(final)
+	open, err := render.OpenCalls(final)
 	if err != nil {
 		return err
 	}

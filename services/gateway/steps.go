@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
@@ -15,7 +16,7 @@ func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
-		return NotFound(public)
+		return render.NotFound(public)
 	}
 	turn, err := readTurn(r.URL.Query())
 	if err != nil {
@@ -33,14 +34,14 @@ func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shown := Trail(steps, "response.step")
+	shown := render.Trail(steps, "response.step")
 	if len(steps) > 0 {
 		if err := s.showInputs(ctx, x.Who.Tenant, id, steps, shown.Data, turn); err != nil {
 			return err
 		}
 	}
 	if turn > 0 {
-		shown.Data = slices.DeleteFunc(shown.Data, func(o stepObject) bool { return o.Turn != turn })
+		shown.Data = slices.DeleteFunc(shown.Data, func(o render.Step) bool { return o.Turn != turn })
 	}
 	return x.SendJSON(shown)
 }

@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/audit"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -46,11 +47,11 @@ func readTurn(q url.Values) (int, error) {
 // showInputs writes what each model call was shown into the trail. It is made
 // of what is stored: see package audit.
 func (s *server) showInputs(
-	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []stepObject, turn int,
+	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
 	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-		return NotFound(run.ResponseID.Format(id))
+		return render.NotFound(run.ResponseID.Format(id))
 	}
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package gateway
+package render
 
 import (
 	"cmp"
@@ -34,9 +34,9 @@ func CallFault(a *store.Answer) (*fault.Error, error) {
 			return f, nil
 		}
 	case run.Expired:
-		return ServerFault(http.StatusGatewayTimeout, "deadline_exceeded", "The request was not completed before its deadline."), nil
+		return ServerFault(http.StatusGatewayTimeout, run.CodeDeadlineExceeded, "The request was not completed before its deadline."), nil
 	case run.Cancelled:
-		return ServerFault(http.StatusServiceUnavailable, "request_cancelled", "The request was cancelled."), nil
+		return ServerFault(http.StatusServiceUnavailable, run.CodeRequestCancelled, "The request was cancelled."), nil
 	case run.Queued, run.InProgress, run.Completed, run.Incomplete:
 	}
 	return nil, fmt.Errorf("show request %s: it is %s and has no answer", a.ID, a.Status)
@@ -49,17 +49,17 @@ func CallFault(a *store.Answer) (*fault.Error, error) {
 func upstreamFault(why run.Failure) *fault.Error {
 	var own struct{ Message, Type, Param, Code string }
 	switch {
-	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == "timeout":
+	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == run.CodeTimeout:
 		return ServerFault(http.StatusGatewayTimeout, why.Code, why.Message)
 	case why.Own != nil && json.Unmarshal(why.Own, &own) == nil:
 		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
-	case why.HTTPStatus != 0 || why.Code == "connection_error":
+	case why.HTTPStatus != 0 || why.Code == run.CodeConnection:
 		return ServerFault(http.StatusBadGateway, why.Code, why.Message)
-	case why.Code == previousNotFound: // deleted since the request was accepted
+	case why.Code == run.CodePreviousNotFound: // deleted since the request was accepted
 		return fault.Invalid("previous_response_id", why.Code, why.Message)
-	case why.Code == "invalid_encrypted_content": // so was the key that it was sealed with
+	case why.Code == run.CodeInvalidEncrypted: // so was the key that it was sealed with
 		return fault.Invalid("", why.Code, why.Message)
-	case why.Code == "model_not_found": // it was configured when the request was accepted
+	case why.Code == run.CodeModelNotFound: // it was configured when the request was accepted
 		return &fault.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: why.Code, Param: "model", Message: why.Message}
 	}
 	return ServerFault(http.StatusInternalServerError, why.Code, why.Message)

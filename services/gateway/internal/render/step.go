@@ -1,4 +1,4 @@
-package gateway
+package render
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ import (
 // stepTime is RFC 3339 in UTC with milliseconds.
 const stepTime = "2006-01-02T15:04:05.000Z07:00"
 
-// stepObject is one line of the audit trail. Index 0 is a turn's model call, 1
+// Step is one line of the audit trail. Index 0 is a turn's model call, 1
 // and up are the calls it asked for. Of a tool, input and output are text: its
 // arguments and what the model saw of its result; bytes that are not text, and
 // U+0000, are shown as U+FFFD. Of a model they are lists of items: what it was
 // shown and what it said. Nulls: not yet, not for this kind, or not kept.
-type stepObject struct {
+type Step struct {
 	Object     string           `json:"object"`
 	Turn       int              `json:"turn"`
 	Index      int              `json:"index"`
@@ -47,26 +47,26 @@ type stepUsage struct {
 	TotalTokens  int64 `json:"total_tokens"`
 }
 
-func Trail(steps []run.Step, object string) httpapi.List[stepObject] {
-	all := httpapi.List[stepObject]{Object: "list", Data: make([]stepObject, len(steps))}
+func Trail(steps []run.Step, object string) httpapi.List[Step] {
+	all := httpapi.List[Step]{Object: "list", Data: make([]Step, len(steps))}
 	for i, step := range steps {
 		all.Data[i] = describe(step, object)
 	}
 	return all
 }
 
-func describe(s run.Step, object string) stepObject {
-	o := stepObject{
+func describe(s run.Step, object string) Step {
+	o := Step{
 		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: string(s.State), Attempt: s.Attempt,
 		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
 	}
 	if s.Kind == run.StepModel {
-		o.Output = said(s.Output)
+		o.Output = modelOutput(s.Output)
 	} else {
-		o.Input, o.Output = text(s.Input), text(s.Output)
+		o.Input, o.Output = printableText(s.Input), printableText(s.Output)
 	}
 	if s.CallID != "" {
-		o.CallID = text([]byte(s.CallID))
+		o.CallID = printableText([]byte(s.CallID))
 	}
 	if s.FinishedAt != nil {
 		at, took := s.FinishedAt.UTC().Format(stepTime), float64(s.Took)/float64(time.Millisecond)
@@ -79,15 +79,15 @@ func describe(s run.Step, object string) stepObject {
 	return o
 }
 
-// said is the items of a model's answer, without what is kept beside them for
+// modelOutput returns the items of a model's answer, without what is kept beside them for
 // its upstream.
-func said(output []byte) any {
+func modelOutput(output []byte) any {
 	if output == nil {
 		return nil
 	}
 	record, err := transcript.ReadRecord(output)
 	if err != nil { // what it says is still better than nothing
-		return text(output)
+		return printableText(output)
 	}
 	if record.Items == nil {
 		return []item.Item{}
@@ -95,8 +95,8 @@ func said(output []byte) any {
 	return record.Items
 }
 
-// text shows bytes that may be anything. nil stays nil.
-func text(b []byte) *string {
+// printableText shows bytes that may be anything. nil stays nil.
+func printableText(b []byte) *string {
 	if b == nil {
 		return nil
 	}
@@ -111,7 +111,7 @@ func jsonOrText(b []byte) *json.RawMessage {
 	}
 	raw := json.RawMessage(b)
 	if !json.Valid(b) {
-		quoted, err := json.Marshal(text(b))
+		quoted, err := json.Marshal(printableText(b))
 		if err != nil { // a string always has a JSON form
 			quoted = []byte("null")
 		}

@@ -1,4 +1,14 @@
-package gateway
+// Package render shows rows as the API's objects: responses, steps and errors of
+// requests that are one model call.
+//
+// A response that failed or whose deadline passed is an object of the status
+// failed, with 200: the run is the resource and it has an id. The ends of
+// requests that are one model call are HTTP statuses instead, because their
+// clients expect no other. A 4xx is the upstream's own, with its type, param and
+// code; a failure between this server and the upstream, a refused credential
+// included, is a 502, and lateness is a 504 (TestCallFailures in package gateway).
+// Everything that an end needs is in the row, so that any gateway can show it.
+package render
 
 import (
 	"encoding/json"
@@ -48,7 +58,7 @@ func Object(c *responses.Create, id uuid.UUID, status run.Status) []byte {
 	if status == run.Expired {
 		r.Status = run.Failed
 		r.Failure = &run.Failure{
-			Code: "deadline_exceeded", Message: "The response was not completed before its deadline.",
+			Code: run.CodeDeadlineExceeded, Message: "The response was not completed before its deadline.",
 		}
 	}
 	return r.JSON()
