@@ -6,7 +6,8 @@
 // requests that are one model call are HTTP statuses instead, because their
 // clients expect no other. A 4xx is the upstream's own, with its type, param and
 // code; a failure between this server and the upstream, a refused credential
-// included, is a 502, and lateness is a 504 (TestCallFailures in package gateway).
+// included, is a 502, and lateness is a 504 (TestACallThatFailedIsAnHTTPError in package
+// gateway).
 // Everything that an end needs is in the row, so that any gateway can show it.
 package render
 
