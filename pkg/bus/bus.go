@@ -19,9 +19,11 @@ const (
 	publishTimeout = 2 * time.Second
 	// apiTimeout bounds one question to the JetStream API.
 	apiTimeout = 2 * time.Second
-	// violationMemory is how long a refused permission keeps a service from being ready.
+	// violationMemory is how long a refused permission keeps a service from
+	// being ready.
 	violationMemory = 30 * time.Second
-	// syncQueue is more than the messages of one batched read. The default, 65,536, costs 512 kB for each read.
+	// syncQueue is more than the messages of one batched read. The default,
+	// 65,536, costs 512 kB for each read.
 	syncQueue = 1024
 	// maxUnacked bounds the publishes of a process that await their PubAck.
 	maxUnacked = 1 << 16
@@ -48,9 +50,10 @@ type Bus struct {
 
 	reads chan struct{} // holds one token for each read of a live stream
 
-	repairing  chan struct{} // holds one token while a repair runs; guards the two below
+	repairing  chan struct{} // holds one token while a repair runs; guards the three below
 	repairedAt time.Time
 	repairErr  error
+	remade     map[string]remade // by the stream's name after the prefix
 }
 
 // Option changes how Connect makes a Bus.
@@ -60,13 +63,15 @@ type options struct {
 	registerer prometheus.Registerer
 }
 
-// WithMetrics registers the bus's metrics. Several buses may share one registerer.
+// WithMetrics registers the bus's metrics. Several buses may share one
+// registerer.
 func WithMetrics(r prometheus.Registerer) Option {
 	return func(o *options) { o.registerer = r }
 }
 
-// Connect makes a Bus for one service, whose name appears in the connection's name and in its inbox prefix
-// (_INBOX_<service>). It does not wait for the server: the connection is tried for ever, and Ready says how it stands. The
+// Connect makes a Bus for one service, whose name appears in the connection's
+// name and in its inbox prefix (_INBOX_<service>). It does not wait for the
+// server: the connection is tried for ever, and Ready says how it stands. The
 // caller closes the Bus.
 func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, opts ...Option) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
@@ -83,7 +88,10 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 	if err != nil {
 		return nil, fmt.Errorf("register bus metrics: %w", err)
 	}
-	b := &Bus{cfg: cfg, service: service, log: log, metrics: m, repairing: make(chan struct{}, 1), reads: make(chan struct{}, liveReads)}
+	b := &Bus{
+		cfg: cfg, service: service, log: log, metrics: m, reads: make(chan struct{}, liveReads),
+		repairing: make(chan struct{}, 1), remade: make(map[string]remade),
+	}
 	b.tails.of = map[string]*liveTail{}
 	if b.nc, err = nats.Connect(cfg.URL, b.natsOptions()...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -99,8 +107,9 @@ func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, o
 	return b, nil
 }
 
-// natsOptions are the connection's. A publish fails at once while the server is away (no reconnect buffer): the row's
-// check_at or the handler's own retry repeats it, which beats a flush of stale commands after the reconnect.
+// natsOptions are the connection's. A publish fails at once while the server is
+// away (no reconnect buffer): the row's check_at or the handler's own retry
+// repeats it, which beats a flush of stale commands after the reconnect.
 func (b *Bus) natsOptions() []nats.Option {
 	opts := []nats.Option{
 		nats.Name("windlass-" + b.service),
@@ -148,8 +157,8 @@ func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	b.log.Warn("NATS reported an error", zap.Error(err))
 }
 
-// Close sends what is buffered, acknowledgements above all, as far as ctx allows, and closes the connection. Every Run must
-// have ended before.
+// Close sends what is buffered, acknowledgements above all, as far as ctx
+// allows, and closes the connection. Every Run must have ended before.
 func (b *Bus) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -159,7 +168,8 @@ func (b *Bus) Close(ctx context.Context) {
 	b.nc.Close()
 }
 
-// Ready is nil when the server is connected and answers, and refused no permission in the last 30 s.
+// Ready is nil when the server is connected and answers, and refused no
+// permission in the last 30 s.
 func (b *Bus) Ready(ctx context.Context) error {
 	if s := b.nc.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("NATS is %v", s)

@@ -1,5 +1,5 @@
-// Package bus is everything Windlass knows about NATS: streams and consumers, subjects, publishing, consuming, and the one
-// place that acknowledges.
+// Package bus is everything Windlass knows about NATS: streams and consumers,
+// subjects, publishing, consuming, and the one place that acknowledges.
 //
 // What it promises:
 //
@@ -10,7 +10,8 @@
 //     handler whose process dies loses it after AckWait.
 //   - A drain hands back what was pulled and not begun, lets handlers end within their grace, and waits for every
 //     goroutine.
-//   - Missing streams and consumers are made again and work goes on; Run and RunBatches return no error for them.
+//   - Missing streams and consumers are made again and work goes on; Run and RunBatches return no error for them. The same holds
+//     for a stream whose files are gone; nothing else is ever deleted whole.
 //
 // What it does not promise:
 //
@@ -35,8 +36,8 @@
 //     runs go on (TestFullLiveStreamLosesStreams).
 //   - DEAD drops its oldest entries (TestFullDeadStreamDropsTheOldest).
 //
-// A subject of STEP is step.<tenant>.<request>.<event>: three for a request. The
-// server keeps about 440 B of memory for each subject, so that one for each
+// A subject of STEP is step.<tenant>.<request>.<event>: three for a request.
+// The server keeps about 440 B of memory for each subject, so that one for each
 // message, as in earlier versions, took 667 MB for 1.5 M messages. Streams,
 // consumers and ToolResults also take that earlier form, which ends in
 // <identity>.<event>.
@@ -44,7 +45,8 @@
 // A tool-runner reads no stream but its commands. What it needs to know about a
 // command that may have been served, it asks (Ask, Answer).
 //
-// Rejected: one consumer per request (a cluster carries thousands of consumers, not millions); server-side BackOff and
-// MaxDeliver (the row counts attempts; a message past MaxDeliver stays in a work queue and refuses every republish);
-// a dedup window by Nats-Msg-Id (it forgets too early and survives a purge).
+// Rejected: one consumer per request (a cluster carries thousands of consumers,
+// not millions); server-side BackOff and MaxDeliver (the row counts attempts; a
+// message past MaxDeliver stays in a work queue and refuses every republish); a
+// dedup window by Nats-Msg-Id (it forgets too early and survives a purge).
 package bus

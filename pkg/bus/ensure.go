@@ -16,29 +16,38 @@ import (
 )
 
 const (
-	// repairGap keeps the repairs of one process apart, by half of it at least.
+	// repairGap, by half of it at least, keeps the repairs of one process
+	// apart, and lets the server end the deletion of what is missing, which a
+	// stream made again would not survive (see remake).
 	repairGap = 500 * time.Millisecond
-	// repairTimeout bounds one repair: a look at, and at worst the making of, every stream and consumer.
+	// repairTimeout bounds one repair: a look at, and at worst the making of,
+	// every stream and consumer.
 	repairTimeout = 10 * time.Second
 	firstPause    = 50 * time.Millisecond
 	lastPause     = 2 * time.Second
 )
 
-// Codes of the JetStream API that pass by themselves while a cluster forms or elects.
+// Codes of the JetStream API that pass by themselves while a cluster forms or
+// elects.
 const (
 	codeNoPeers      jetstream.ErrorCode = 10005
 	codeNotAvailable jetstream.ErrorCode = 10008
 	codeNotLeader    jetstream.ErrorCode = 10009
 )
 
+// codeGeneral is the code of errors that have none of their own.
+const codeGeneral jetstream.ErrorCode = 10051
+
 // codeNoStorage says that the limits of all streams exceed the server's.
 const codeNoStorage jetstream.ErrorCode = 10047
 
 var errNoTopology = errors.New("topology is not known: Ensure was not called")
 
-// Ensure makes or repairs all streams, and the consumers of a topology. What exists is changed where the server allows it
-// and never deleted. Ensure waits for a server that is away, until ctx ends. The Bus keeps the topology for repairs, so a
-// service calls Ensure at its start and whenever the topology changed.
+// Ensure makes or repairs all streams, and the consumers of a topology. What
+// exists is changed where the server allows it and not deleted, but for a
+// consumer just made that skips messages. Ensure waits for a server that is
+// away, until ctx ends. The Bus keeps the topology for repairs, so a service
+// calls Ensure at its start and whenever the topology changed.
 func (b *Bus) Ensure(ctx context.Context, t Topology) error {
 	if err := t.validate(); err != nil {
 		return fmt.Errorf("check topology: %w", err)
@@ -58,7 +67,8 @@ func (b *Bus) Ensure(ctx context.Context, t Topology) error {
 	}
 }
 
-// repair ensures what was ensured before. Callers that come while a repair runs share its result.
+// repair ensures what was ensured before. Callers that come while a repair runs
+// share its result.
 func (b *Bus) repair(ctx context.Context) error {
 	asked := time.Now()
 	select {
@@ -70,7 +80,7 @@ func (b *Bus) repair(ctx context.Context) error {
 	if b.repairedAt.After(asked) {
 		return b.repairErr
 	}
-	if !sleep(ctx, repairGap-time.Since(b.repairedAt)) {
+	if !sleep(ctx, repairGap) {
 		return context.Cause(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
@@ -83,7 +93,8 @@ func (b *Bus) repair(ctx context.Context) error {
 	return b.repairErr
 }
 
-// mend runs f; when f finds a stream or consumer missing, it repairs and runs f once more.
+// mend runs f; when f finds a stream or consumer missing, it repairs and runs f
+// once more.
 func (b *Bus) mend(ctx context.Context, f func(context.Context) error) error {
 	err := f(ctx)
 	if !isMissing(err) || b.repair(ctx) != nil {
@@ -112,7 +123,8 @@ func (b *Bus) ensure(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream looks first: a service that may not make streams gets along with those that others made.
+// ensureStream looks first: a service that may not make streams gets along with
+// those that others made.
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*apiTimeout)
 	defer cancel()
@@ -142,8 +154,8 @@ func (b *Bus) adviseStorage(want jetstream.StreamConfig, err error) error {
 		want.MaxBytes, maxBytesSetting(suffix), err)
 }
 
-// mergeStream is what an existing stream should become. Retention and storage cannot change; replicas only grow, because an
-// operator may have raised them.
+// mergeStream is what an existing stream should become. Retention and storage
+// cannot change; replicas only grow, because an operator may have raised them.
 func mergeStream(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next := have
 	next.Description, next.Subjects = want.Description, want.Subjects
@@ -163,11 +175,7 @@ func (b *Bus) ensureConsumer(ctx context.Context, want boundConsumer) error {
 	defer cancel()
 	c, err := b.js.Consumer(ctx, want.stream, want.config.Name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = b.js.CreateConsumer(ctx, want.stream, want.config)
-		if errors.Is(err, jetstream.ErrConsumerExists) {
-			return nil // another service was faster and began its results at another time
-		}
-		return err
+		return b.makeConsumer(ctx, want)
 	}
 	if err != nil {
 		return err
@@ -179,7 +187,46 @@ func (b *Bus) ensureConsumer(ctx context.Context, want boundConsumer) error {
 	return err
 }
 
-// mergeConsumer is what an existing consumer should become. Start, storage and MaxWaiting cannot change; a pause stays.
+// makeConsumer makes a consumer, and once more if it took over the position of
+// an earlier one.
+func (b *Bus) makeConsumer(ctx context.Context, want boundConsumer) error {
+	for first := true; ; first = false {
+		c, err := b.js.CreateConsumer(ctx, want.stream, want.config)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			return nil // another service was faster and began its results at another time
+		}
+		if err != nil || !first {
+			return err
+		}
+		if skips, err := b.skips(ctx, want.stream, c.CachedInfo()); err != nil || !skips {
+			return err
+		}
+		b.log.Info("consumer began behind messages and is made again", zap.String("subject", want.stream+" "+want.config.Name))
+		if err := b.js.DeleteConsumer(ctx, want.stream, want.config.Name); err != nil && !isMissing(err) {
+			return err
+		}
+	}
+}
+
+// skips reports whether a consumer that has delivered nothing is past messages,
+// so that it never will deliver them. The server reads the position of a
+// consumer just made from its directory. When a stream lost its files, those of
+// its last consumers may be left there, and be ahead of every message of the
+// stream made again. A consumer that begins at a time may be past messages,
+// too, and is past them again when it is made again.
+func (b *Bus) skips(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (bool, error) {
+	if info.Delivered.Stream == 0 || info.Delivered.Last != nil {
+		return false, nil
+	}
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	return info.Delivered.Stream >= max(s.CachedInfo().State.FirstSeq, 1), nil
+}
+
+// mergeConsumer is what an existing consumer should become. Start, storage and
+// MaxWaiting cannot change; a pause stays.
 func mergeConsumer(have, want jetstream.ConsumerConfig) jetstream.ConsumerConfig {
 	next := have
 	next.Description, next.FilterSubject, next.FilterSubjects = want.Description, want.FilterSubject, want.FilterSubjects
@@ -199,14 +246,15 @@ func mergeMetadata(have, want map[string]string) map[string]string {
 	return next
 }
 
-// isTransient reports whether an error passes by itself: the server is away, or a cluster forms or elects.
+// isTransient reports whether an error passes by itself: the server is away, or
+// a cluster forms or elects.
 func isTransient(err error) bool {
 	switch apiCode(err) {
 	case codeNoPeers, codeNotAvailable, codeNotLeader,
 		jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount:
 		return true
 	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+	return isUnanswered(err) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		errors.Is(err, nats.ErrConnectionReconnecting) || isMissing(err)
 }

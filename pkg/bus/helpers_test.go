@@ -32,7 +32,8 @@ func topology() bus.Topology {
 	return bus.Topology{Lanes: []bus.Lane{{Name: lane, Concurrency: 64}}, Pools: []string{pool}}
 }
 
-// fixture is a server with the topology, a bus to it, and a bare connection for looking and breaking.
+// fixture is a server with the topology, a bus to it, and a bare connection for
+// looking and breaking.
 type fixture struct {
 	*bus.Bus
 	broker *bustest.Broker
@@ -103,8 +104,9 @@ func (f *fixture) publish(tb testing.TB, msgs ...bus.Message) {
 	}
 }
 
-// insist publishes as every caller of Publish does: what failed may not have been stored, and goes out again as a repeat. A server
-// that has just made a stream anew may leave a first publish without an answer.
+// insist publishes as every caller of Publish does: what failed may not have
+// been stored, and goes out again as a repeat. A server that deletes a stream
+// leaves a publish without an answer until its subscriptions are gone.
 func (f *fixture) insist(tb testing.TB, msgs ...bus.Message) {
 	tb.Helper()
 	var err error
@@ -119,7 +121,8 @@ func (f *fixture) insist(tb testing.TB, msgs ...bus.Message) {
 	tb.Fatalf("Publish failed three times, at last by %v", err)
 }
 
-// start runs f until stop is called or the test ends, and fails the test if f returns an error.
+// start runs f until stop is called or the test ends, and fails the test if f
+// returns an error.
 func start(tb testing.TB, f func(ctx context.Context) error) (stop func()) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))

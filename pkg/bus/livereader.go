@@ -13,19 +13,23 @@ import (
 )
 
 const (
-	// One read of the stream is bounded: for a client, of which there may be thousands, and for who reads all of it.
+	// One read of the stream is bounded: for a client, of which there may be
+	// thousands, and for who reads all of it.
 	backfillBatch, backfillBytes = 64, 256 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
-	// liveReads bounds the reads of live streams that one connection makes at once. A thousand clients who come to a long stream
-	// together would otherwise be sent more than the connection takes, and the server ends one that falls behind.
+	// liveReads bounds the reads of live streams that one connection makes at
+	// once. A thousand clients who come to a long stream together would
+	// otherwise be sent more than the connection takes, and the server ends one
+	// that falls behind.
 	liveReads = 4
-	// lagTries and lagPause are for a replica that answers reads and does not have yet what was stored.
+	// lagTries and lagPause are for a replica that answers reads and does not
+	// have yet what was stored.
 	lagTries = 20
 	lagPause = 50 * time.Millisecond
 )
 
-// LiveReader reads one request's live stream: what is stored, and then what comes, each message once and in order. It is not
-// safe for concurrent use.
+// LiveReader reads one request's live stream: what is stored, and then what
+// comes, each message once and in order. It is not safe for concurrent use.
 type LiveReader struct {
 	bus     *Bus
 	subject string
@@ -42,8 +46,9 @@ type LiveReader struct {
 	missed  int       // reads in a row that did not find what is owed
 }
 
-// ReadLive subscribes to a request's live stream. Every message stored after it returned is delivered; earlier ones are if
-// Backfill is called. The caller closes the reader.
+// ReadLive subscribes to a request's live stream. Every message stored after it
+// returned is delivered; earlier ones are if Backfill is called. The caller
+// closes the reader.
 func (b *Bus) ReadLive(requestID string) (*LiveReader, error) {
 	r := &LiveReader{
 		bus: b, subject: b.subject(liveSubject(requestID).tail()), wake: make(chan struct{}, 1),
@@ -58,8 +63,8 @@ func (b *Bus) ReadLive(requestID string) (*LiveReader, error) {
 // Close ends the reading.
 func (r *LiveReader) Close() { r.bus.unwatch(r) }
 
-// Next returns the next message. It ends with ctx, with ErrLiveLost, or with an error of the infrastructure, after which it may be
-// called again.
+// Next returns the next message. It ends with ctx, with ErrLiveLost, or with an
+// error of the infrastructure, after which it may be called again.
 func (r *LiveReader) Next(ctx context.Context) (*stepv1.LiveFrames, error) {
 	for len(r.pending) == 0 {
 		if r.more || r.owed > r.last {
@@ -85,7 +90,8 @@ func (r *LiveReader) Next(ctx context.Context) (*stepv1.LiveFrames, error) {
 	return m, nil
 }
 
-// catchUp reads on where the tail has left something out. ErrLiveLost: what is known to have been stored is not there.
+// catchUp reads on where the tail has left something out. ErrLiveLost: what is
+// known to have been stored is not there.
 func (r *LiveReader) catchUp(ctx context.Context) error {
 	was := r.last
 	if err := r.Backfill(ctx); err != nil {
@@ -104,8 +110,9 @@ func (r *LiveReader) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// take takes in a message of the tail. One behind a gap, of what was stored before the reader came or was dropped because it did not
-// read, is left to catchUp.
+// take takes in a message of the tail. One behind a gap, of what was stored
+// before the reader came or was dropped because it did not read, is left to
+// catchUp.
 func (r *LiveReader) take(m tailMessage) error {
 	switch {
 	case m.err != nil:
@@ -127,7 +134,8 @@ func (r *LiveReader) keep(seq uint64, at time.Time, frames *stepv1.LiveFrames) {
 	r.pending = append(r.pending, frames)
 }
 
-// Backfill takes in what is stored behind the last message, up to a bound; Next reads on from there. Nothing new is a success.
+// Backfill takes in what is stored behind the last message, up to a bound; Next
+// reads on from there. Nothing new is a success.
 func (r *LiveReader) Backfill(ctx context.Context) error {
 	was := r.last
 	read := func(ctx context.Context) ([]tailMessage, error) {
@@ -147,7 +155,8 @@ func (r *LiveReader) Backfill(ctx context.Context) error {
 	return err
 }
 
-// readLive reads what is stored of a subject from a sequence on, up to both bounds. With an error come those before it.
+// readLive reads what is stored of a subject from a sequence on, up to both
+// bounds. With an error come those before it.
 func (b *Bus) readLive(ctx context.Context, subject string, from uint64, batch, bytes int) (all []tailMessage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -178,8 +187,9 @@ func (b *Bus) readLive(ctx context.Context, subject string, from uint64, batch, 
 	return all, nil
 }
 
-// Stored reads the request's whole stream as it stands, message by message, and returns the sequence of the last, 0 if there is
-// none. It stops with take's first error.
+// Stored reads the request's whole stream as it stands, message by message, and
+// returns the sequence of the last, 0 if there is none. It stops with take's
+// first error.
 func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error) (last uint64, err error) {
 	r := &LiveReader{bus: b, subject: b.subject(liveSubject(requestID).tail()), batch: wholeBatch, bytes: wholeBytes}
 	for {
@@ -198,14 +208,15 @@ func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.Li
 	}
 }
 
-// EndLive stores a message, the one with the last frame, behind the message of the given sequence (0: as the first). It returns
-// false when there is a later one: read again what there is.
+// EndLive stores a message, the one with the last frame, behind the message of
+// the given sequence (0: as the first). It returns false when there is a later
+// one: read again what there is.
 func (b *Bus) EndLive(ctx context.Context, m *stepv1.LiveFrames, behind uint64) (ended bool, err error) {
 	msg, err := b.encode(Live(m))
 	if err != nil {
 		return false, err
 	}
-	err = b.publishBehind(ctx, msg, behind)
+	err = b.publishBehind(ctx, streamLive, msg, behind)
 	switch code := apiCode(err); {
 	case err == nil:
 		return true, nil

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
@@ -18,23 +17,29 @@ import (
 )
 
 const (
-	// liveMessage bounds the data of one message of live frames; with its envelope below NATS's max_payload of 1 MiB.
+	// liveMessage bounds the data of one message of live frames; with its
+	// envelope below NATS's max_payload of 1 MiB.
 	liveMessage = 512 << 10
 	// liveFrames bounds the frames of one message.
 	liveFrames = 1024
-	// liveBuffer bounds what a writer holds until the bus has taken it. A single frame may be larger.
+	// liveBuffer bounds what a writer holds until the bus has taken it. A
+	// single frame may be larger.
 	liveBuffer = 8 << 20
-	// livePatience is how long a message is tried before its writer gives the stream up.
+	// livePatience is how long a message is tried before its writer gives the
+	// stream up.
 	livePatience = 5 * time.Second
 )
 
-// ErrLiveLost says that frames of a live stream are lost. The request is not: its answer is served from the row.
+// ErrLiveLost says that frames of a live stream are lost. The request is not:
+// its answer is served from the row.
 var ErrLiveLost = errors.New("frames of the live stream are lost")
 
-// LiveWriter writes frames of one request, in order. One message is on its way at a time, and takes with it what was written
-// meanwhile: an event that comes alone is sent alone, and a burst in few messages. If the bus does not take a message within 5 s,
-// that message and all later ones are lost; readers see by the numbers of messages that something is missing. It is safe for
-// concurrent use.
+// LiveWriter writes frames of one request, in order. One message is on its way
+// at a time, and takes with it what was written meanwhile: an event that comes
+// alone is sent alone, and a burst in few messages. If the bus does not take a
+// message within 5 s, that message and all later ones are lost; readers see by
+// the numbers of messages that something is missing. It is safe for concurrent
+// use.
 type LiveWriter struct {
 	bus    *Bus
 	writer *stepv1.LiveFrames // without frames
@@ -58,8 +63,9 @@ type entry struct {
 	flushed chan struct{}
 }
 
-// OpenLive begins to write as the given attempt of a step; its index does not matter. The caller closes the writer, which waits
-// for the goroutine that this starts. When ctx ends, what is not sent is lost.
+// OpenLive begins to write as the given attempt of a step; its index does not
+// matter. The caller closes the writer, which waits for the goroutine that this
+// starts. When ctx ends, what is not sent is lost.
 func (b *Bus) OpenLive(ctx context.Context, id *stepv1.StepIdentity) *LiveWriter {
 	w := &LiveWriter{
 		bus: b, nonce: nuid.Next(), ctx: ctx, wake: make(chan struct{}, 1), done: make(chan struct{}),
@@ -70,8 +76,10 @@ func (b *Bus) OpenLive(ctx context.Context, id *stepv1.StepIdentity) *LiveWriter
 	return w
 }
 
-// Write queues frames. While 8 MiB are queued it waits for the bus: an answer of several MB is told four times (its deltas and three
-// "done" events) faster than any bus takes it. The wait ends within 5 s, when the bus has taken a message or the stream is lost.
+// Write queues frames. While 8 MiB are queued it waits for the bus: an answer
+// of several MB is told four times (its deltas and three "done" events) faster
+// than any bus takes it. The wait ends within 5 s, when the bus has taken a
+// message or the stream is lost.
 func (w *LiveWriter) Write(frames ...*stepv1.LiveFrame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +99,8 @@ func (w *LiveWriter) Write(frames ...*stepv1.LiveFrame) {
 	w.nudge()
 }
 
-// Flush waits until everything written before is stored. ErrLiveLost: it is not.
+// Flush waits until everything written before is stored. ErrLiveLost: it is
+// not.
 func (w *LiveWriter) Flush(ctx context.Context) error {
 	e := entry{flushed: make(chan struct{})}
 	w.mu.Lock()
@@ -112,7 +121,8 @@ func (w *LiveWriter) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close sends what is queued and ends the writer. Nothing may be written afterwards.
+// Close sends what is queued and ends the writer. Nothing may be written
+// afterwards.
 func (w *LiveWriter) Close() {
 	w.mu.Lock()
 	w.closed = true
@@ -224,12 +234,7 @@ func (w *LiveWriter) send(frames []*stepv1.LiveFrame, n int) error {
 	ctx, cancel := context.WithTimeout(w.ctx, livePatience)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := w.bus.mend(ctx, func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-			defer cancel()
-			_, err := w.bus.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-			return err
-		})
+		err := w.bus.publishOne(ctx, streamLive, msg)
 		if err == nil {
 			return nil
 		}

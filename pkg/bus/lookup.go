@@ -10,7 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Purge deletes the queued turn and tool commands of one request, in flight or not. A worker that has one may not notice.
+// Purge deletes the queued turn and tool commands of one request, in flight or
+// not. A worker that has one may not notice.
 func (b *Bus) Purge(ctx context.Context, requestID string) error {
 	id := token(requestID)
 	return b.purge(ctx, requestID, map[string]string{
@@ -63,8 +64,8 @@ func (b *Bus) LaneLoad(ctx context.Context, lane string) (waiting, inFlight int,
 	return waiting, inFlight, nil
 }
 
-// PauseLane stops the delivery of a lane's turns until a time, for all services; a time that has passed ends the pause. Turns
-// in flight go on.
+// PauseLane stops the delivery of a lane's turns until a time, for all
+// services; a time that has passed ends the pause. Turns in flight go on.
 func (b *Bus) PauseLane(ctx context.Context, lane string, until time.Time) error {
 	err := b.mend(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
@@ -78,34 +79,38 @@ func (b *Bus) PauseLane(ctx context.Context, lane string, until time.Time) error
 	return nil
 }
 
-// ask asks the JetStream API for what the jetstream package has no call for, or only one with more round trips.
+// ask asks the JetStream API for what the jetstream package has no call for, or
+// only one with more round trips.
 func (b *Bus) ask(ctx context.Context, verb string, question, answer any) error {
+	return b.mend(ctx, func(ctx context.Context) error { return b.askOnce(ctx, verb, question, answer) })
+}
+
+// askOnce is ask without a repair.
+func (b *Bus) askOnce(ctx context.Context, verb string, question, answer any) error {
 	body, err := json.Marshal(question)
 	if err != nil {
 		return fmt.Errorf("encode question: %w", err)
 	}
-	return b.mend(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-		defer cancel()
-		msg, err := b.nc.RequestWithContext(ctx, "$JS.API."+verb, body)
-		if err != nil {
-			return err
-		}
-		var failed struct {
-			Error *jetstream.APIError `json:"error"`
-		}
-		if err := json.Unmarshal(msg.Data, &failed); err != nil {
-			return fmt.Errorf("decode answer: %w", err)
-		}
-		if failed.Error != nil {
-			return failed.Error
-		}
-		if answer == nil {
-			return nil
-		}
-		if err := json.Unmarshal(msg.Data, answer); err != nil {
-			return fmt.Errorf("decode answer: %w", err)
-		}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API."+verb, body)
+	if err != nil {
+		return err
+	}
+	var failed struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(msg.Data, &failed); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	if failed.Error != nil {
+		return failed.Error
+	}
+	if answer == nil {
 		return nil
-	})
+	}
+	if err := json.Unmarshal(msg.Data, answer); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	return nil
 }

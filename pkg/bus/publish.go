@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// codeStoreFailed is the server's error code for anything its store refused: the per-subject limit, but also a full
-	// stream. Only the description tells them apart.
+	// codeStoreFailed is the server's error code for anything its store
+	// refused: the per-subject limit, but also a full stream. Only the
+	// description tells them apart.
 	codeStoreFailed       jetstream.ErrorCode = 10077
 	refusedPerSubjectText                     = "maximum messages per subject exceeded"
 	fullBytesText                             = "maximum bytes exceeded"
@@ -25,7 +26,8 @@ const (
 // room again.
 var ErrFull = errors.New("stream is full")
 
-// ErrTooLarge says that a message exceeds what the server takes. It will on the next try, too.
+// ErrTooLarge says that a message exceeds what the server takes. It will on the
+// next try, too.
 var ErrTooLarge = errors.New("message is too large for the bus")
 
 // failure is a message that could not be published, and why.
@@ -34,15 +36,17 @@ type failure struct {
 	err     error
 }
 
-// Publish publishes all messages at once and waits until every one is stored or refused, at most 2 s. A command that is
-// queued or in flight already is refused by the server; that is success, and counted. If a stream is missing, Publish makes
-// it again and tries once more. The error joins all that failed. It is ErrFull
-// if a full stream refused every one of them, and none of those is stored.
-// After any other error some may have been stored, so that commands published
-// again have to be marked as a repeat (AsRepeat).
+// Publish publishes all messages at once and waits until every one is stored or
+// refused, at most 2 s. A command that is queued or in flight already is
+// refused by the server; that is success, and counted. If a stream is missing,
+// or gives no answer because it lost its files, Publish makes it again and
+// tries once more. The error joins all that failed. It is ErrFull if a full
+// stream refused every one of them, and none of those is stored. After any
+// other error some may have been stored, so that commands published again have
+// to be marked as a repeat (AsRepeat).
 func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
-	if !anyMissing(failed) || b.repair(ctx) != nil {
+	if !b.recovers(ctx, failed) {
 		return refused, joinFailures(failed)
 	}
 	again := make([]Message, len(failed))
@@ -88,7 +92,8 @@ func (b *Bus) send(m Message) (jetstream.PubAckFuture, error) {
 	if err != nil {
 		return nil, err
 	}
-	// No retry inside nats.go: "no responders" is answered by a repair, which looks at the stream first.
+	// No retry inside nats.go: "no responders" is answered by a repair, which
+	// looks at the stream first.
 	f, err := b.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", msg.Subject, mapPublishError(err))
@@ -108,7 +113,8 @@ func wait(ctx context.Context, f jetstream.PubAckFuture) error {
 	}
 }
 
-// Announce publishes messages that nobody waits for. What the server does not take is lost without a word.
+// Announce publishes messages that nobody waits for. What the server does not
+// take is lost without a word.
 func (b *Bus) Announce(msgs ...Message) {
 	for _, m := range msgs {
 		msg, err := b.encode(m)
@@ -129,7 +135,7 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 	if err != nil {
 		return false, err
 	}
-	first, err = b.firstOf(ctx, msg)
+	first, err = b.firstOf(ctx, m.subject.stream(), msg)
 	if err == nil {
 		return first, nil
 	}
@@ -140,17 +146,31 @@ func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err erro
 	return false, fmt.Errorf("publish %s first: %w", msg.Subject, mapPublishError(err))
 }
 
-// publishBehind publishes a message if the last one of its subject has the given sequence; 0: if there is none.
-func (b *Bus) publishBehind(ctx context.Context, msg *nats.Msg, last uint64) error {
-	return b.mend(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
-		return err
-	})
+// publishBehind publishes a message if the last one of its subject has the
+// given sequence; 0: if there is none.
+func (b *Bus) publishBehind(ctx context.Context, suffix string, msg *nats.Msg, last uint64) error {
+	return b.publishOne(ctx, suffix, msg, jetstream.WithExpectLastSequencePerSubject(last))
 }
 
-// isRefused reports whether the server refused a message because its subject holds one.
+// publishOne publishes a message and waits for its answer. A broken stream is
+// made again, but the message is not published again: who publishes has to
+// decide that of a message that may have been stored.
+func (b *Bus) publishOne(ctx context.Context, suffix string, msg *nats.Msg, opts ...jetstream.PublishOpt) error {
+	opts = append(opts, jetstream.WithRetryAttempts(0))
+	err := b.mend(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		_, err := b.js.PublishMsg(ctx, msg, opts...)
+		return err
+	})
+	if isUnanswered(err) {
+		b.remake(ctx, suffix)
+	}
+	return err
+}
+
+// isRefused reports whether the server refused a message because its subject
+// holds one.
 func isRefused(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, refusedPerSubjectText)
@@ -164,7 +184,8 @@ func isFull(err error) bool {
 		(strings.Contains(api.Description, fullBytesText) || strings.Contains(api.Description, fullMessagesText))
 }
 
-// isMissing reports whether an error says that a stream or a consumer does not exist.
+// isMissing reports whether an error says that a stream or a consumer does not
+// exist.
 func isMissing(err error) bool {
 	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
@@ -191,13 +212,22 @@ func apiCode(err error) jetstream.ErrorCode {
 	return 0
 }
 
-func anyMissing(failed []failure) bool {
+// recovers makes missing and broken streams again, and reports whether another
+// try is worth it.
+func (b *Bus) recovers(ctx context.Context, failed []failure) (again bool) {
+	unanswered := make(map[string]bool)
 	for _, f := range failed {
 		if isMissing(f.err) {
-			return true
+			return b.repair(ctx) == nil
+		}
+		if isUnanswered(f.err) {
+			unanswered[f.message.subject.stream()] = true
 		}
 	}
-	return false
+	for suffix := range unanswered {
+		again = b.remake(ctx, suffix) || again
+	}
+	return again
 }
 
 // joinFailures joins the errors. The result is ErrFull only if all of them are.

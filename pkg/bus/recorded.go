@@ -83,8 +83,8 @@ func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace
 }
 
 // firstOf publishes a message unless its subject holds one.
-func (b *Bus) firstOf(ctx context.Context, msg *nats.Msg) (first bool, err error) {
-	err = b.publishBehind(ctx, msg, 0)
+func (b *Bus) firstOf(ctx context.Context, suffix string, msg *nats.Msg) (first bool, err error) {
+	err = b.publishBehind(ctx, suffix, msg, 0)
 	switch code := apiCode(err); {
 	case err == nil:
 		return true, nil

@@ -21,6 +21,7 @@ func TestUnavailable(t *testing.T) {
 		"cancelled":            {context.Canceled, false},
 		"late":                 {fmt.Errorf("publish: %w", context.DeadlineExceeded), true},
 		"timeout":              {nats.ErrTimeout, true},
+		"no answer":            {fmt.Errorf("publish: %w", jetstream.ErrAsyncPublishTimeout), true},
 		"no responders":        {nats.ErrNoResponders, true},
 		"no stream answers":    {jetstream.ErrNoStreamResponse, true},
 		"disconnected":         {nats.ErrDisconnected, true},

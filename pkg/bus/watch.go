@@ -15,23 +15,21 @@ const watchEvery = time.Second
 // WatchStreams looks at every stream once a second until ctx ends, and sets the
 // gauges of streams and results. A stream that is missing, was made again (its
 // creation time changed) or went back (its last sequence fell) is repaired,
-// consumers included, and then reported once by its name; the caller makes every
-// row in progress due. WatchStreams returns nil when ctx ends. It does not
-// notice losses before its first look.
+// consumers included, and then reported once by its name; the caller makes
+// every row in progress due. WatchStreams returns nil when ctx ends. It does
+// not notice losses before its first look.
 func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error {
 	w := &watch{bus: b, seen: make(map[string]streamState)}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		for _, suffix := range streamNames {
-			gone, err := w.look(ctx, suffix)
-			if err != nil && ctx.Err() == nil {
-				b.log.Info("stream could not be looked at", zap.Error(err))
-			}
-			if gone {
-				b.log.Warn("stream was lost and is repaired", zap.String("subject", b.stream(suffix)))
-				lost(b.stream(suffix))
-			}
+		gone, err := w.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			b.log.Info("streams could not be looked at", zap.Error(err))
+		}
+		for _, suffix := range gone {
+			b.log.Warn("stream was lost and is repaired", zap.String("subject", b.stream(suffix)))
+			lost(b.stream(suffix))
 		}
 		if err := b.measureResults(ctx); err != nil && ctx.Err() == nil {
 			b.log.Info("results could not be counted", zap.Error(err))
@@ -44,7 +42,8 @@ func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error 
 	}
 }
 
-// streamState is what a stream showed at the last look. The zero mark is that of a stream that was missing.
+// streamState is what a stream showed at the last look. The zero mark is that
+// of a stream that was missing.
 type streamState struct {
 	created time.Time
 	last    uint64
@@ -72,36 +71,57 @@ func (b *Bus) measureResults(ctx context.Context) error {
 
 type watch struct {
 	bus  *Bus
-	seen map[string]streamState
+	seen map[string]streamState // by the stream's name after the prefix
 }
 
-// look compares a stream with its mark and repairs what it finds. After an error the mark stays, so that the next look finds
-// the loss.
-func (w *watch) look(ctx context.Context, suffix string) (lost bool, err error) {
-	name := w.bus.stream(suffix)
-	now, err := w.mark(ctx, suffix)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, known := w.seen[name]; !known {
-			w.seen[name] = streamState{}
+// round looks at every stream and repairs what it finds, all at once. After an
+// error the marks stay, so that the next round finds the losses.
+func (w *watch) round(ctx context.Context) (lost []string, err error) {
+	var errs []error
+	var gone []string
+	for _, suffix := range streamNames {
+		switch is, err := w.look(ctx, suffix); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("look at stream %s: %w", w.bus.stream(suffix), err))
+		case is:
+			gone = append(gone, suffix)
 		}
-		if err := w.bus.repair(ctx); err != nil {
-			return false, fmt.Errorf("repair missing stream %s: %w", name, err)
-		}
-		now, err = w.mark(ctx, suffix)
 	}
-	if err != nil {
-		return false, fmt.Errorf("look at stream %s: %w", name, err)
-	}
-	before, known := w.seen[name]
-	if !known || now.created.Equal(before.created) && now.last >= before.last {
-		w.seen[name] = now
-		return false, nil
+	if len(gone) == 0 {
+		return nil, errors.Join(errs...)
 	}
 	if err := w.bus.repair(ctx); err != nil {
-		return false, fmt.Errorf("repair lost stream %s: %w", name, err)
+		return nil, errors.Join(append(errs, fmt.Errorf("repair lost streams %v: %w", gone, err))...)
 	}
-	w.seen[name] = now
-	return true, nil
+	for _, suffix := range gone {
+		now, err := w.mark(ctx, suffix)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("look at repaired stream %s: %w", w.bus.stream(suffix), err))
+			continue
+		}
+		w.seen[suffix] = now
+		lost = append(lost, suffix)
+	}
+	return lost, errors.Join(errs...)
+}
+
+// look compares a stream with its mark, and sets the mark unless the stream was
+// lost.
+func (w *watch) look(ctx context.Context, suffix string) (lost bool, err error) {
+	before, known := w.seen[suffix]
+	now, err := w.mark(ctx, suffix)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		w.seen[suffix] = before // known from now on: it is lost, even if it is there in the next round
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if known && (!now.created.Equal(before.created) || now.last < before.last) {
+		return true, nil
+	}
+	w.seen[suffix] = now
+	return false, nil
 }
 
 func (w *watch) mark(ctx context.Context, suffix string) (streamState, error) {

@@ -10,11 +10,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
-// A refusal of a form costs a second call, and neither an attempt nor a failure of the turn. It is counted and logged once.
+// A refusal of a form costs a second call, and neither an attempt nor a failure
+// of the turn. It is counted and logged once.
 func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -37,7 +39,7 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := s.look(t, row.ID)
-		if got.Outcome != store.Completed || got.Attempt != 1 || got.Failures != 0 || s.calls.Load() != calls {
+		if got.Outcome != run.Completed || got.Attempt != 1 || got.Failures != 0 || s.calls.Load() != calls {
 			t.Errorf("request %d: %+v after %d calls, want it completed at attempt 1 after %d", n, got, s.calls.Load(), calls)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -21,12 +22,12 @@ const (
 )
 
 // inTools is a request that waits for two calls of a tool.
-func (s *stand) inTools(t *testing.T, tool string) store.Row {
+func (s *stand) inTools(t *testing.T, tool string) run.Row {
 	t.Helper()
 	row := s.claimed(t)
-	c := store.TurnCommit{Fence: store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}, Output: []byte("[]")}
+	c := run.TurnCommit{Fence: run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}, Output: []byte("[]")}
 	for i := 1; i <= 2; i++ {
-		c.Steps = append(c.Steps, store.NewStep{
+		c.Steps = append(c.Steps, run.NewStep{
 			Index: i, Name: tool, Pool: "default", CallID: "call_" + string(rune('0'+i)), Input: []byte("{}"), InputHash: []byte("hash"),
 		})
 	}
@@ -38,9 +39,9 @@ func (s *stand) inTools(t *testing.T, tool string) store.Row {
 }
 
 // question is a runner's about the row's first call, delivered twice.
-func (s *stand) question(row store.Row) *stepv1.ToolQuestion {
+func (s *stand) question(row run.Row) *stepv1.ToolQuestion {
 	id := &stepv1.StepIdentity{
-		RequestId: dispatch.BusID(row.ID), Epoch: uint32(row.Epoch), Turn: uint32(row.Turn), Index: 1, Attempt: 1,
+		RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: uint32(row.Turn), Index: 1, Attempt: 1,
 	}
 	return &stepv1.ToolQuestion{
 		Identity: id, Tenant: "default", CallId: "call_1", DispatchToken: s.Publish.Key.Token(id, "call_1"), Deliveries: 2,
@@ -75,19 +76,19 @@ func (s *stand) commit1(t *testing.T, q *stepv1.ToolQuestion) {
 // row waits for it and its result is not stored, whatever else the bus holds.
 func TestAnswersFollowTheRowAndTheResults(t *testing.T) {
 	t.Parallel()
-	forge := func(change func(*stepv1.StepEvent)) func(*testing.T, *stand, store.Row, *stepv1.ToolQuestion) {
-		return func(t *testing.T, s *stand, _ store.Row, q *stepv1.ToolQuestion) {
+	forge := func(change func(*stepv1.StepEvent)) func(*testing.T, *stand, run.Row, *stepv1.ToolQuestion) {
+		return func(t *testing.T, s *stand, _ run.Row, q *stepv1.ToolQuestion) {
 			e := resultOf(q)
 			change(e)
 			s.publishEvent(t, e)
 		}
 	}
 	for name, tt := range map[string]struct {
-		before func(*testing.T, *stand, store.Row, *stepv1.ToolQuestion)
+		before func(*testing.T, *stand, run.Row, *stepv1.ToolQuestion)
 		want   stepv1.ToolVerdict
 	}{
 		"the row waits": {nil, due},
-		"its result is stored, not committed": {func(t *testing.T, s *stand, _ store.Row, q *stepv1.ToolQuestion) {
+		"its result is stored, not committed": {func(t *testing.T, s *stand, _ run.Row, q *stepv1.ToolQuestion) {
 			s.publishEvent(t, resultOf(q))
 		}, done},
 		"its failure is stored, not committed": {forge(func(e *stepv1.StepEvent) {
@@ -106,30 +107,30 @@ func TestAnswersFollowTheRowAndTheResults(t *testing.T) {
 		"the result of another attempt is stored": {
 			forge(func(e *stepv1.StepEvent) { e.Identity.Attempt = 2 }), due,
 		},
-		"its result is committed": {func(t *testing.T, s *stand, _ store.Row, q *stepv1.ToolQuestion) {
+		"its result is committed": {func(t *testing.T, s *stand, _ run.Row, q *stepv1.ToolQuestion) {
 			s.commit1(t, q)
 		}, done},
-		"a later attempt replaced it": {func(t *testing.T, s *stand, row store.Row, _ *stepv1.ToolQuestion) {
+		"a later attempt replaced it": {func(t *testing.T, s *stand, row run.Row, _ *stepv1.ToolQuestion) {
 			if err := s.Store.RaiseTools(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
 		}, gone},
-		"the request is cancelled": {func(t *testing.T, s *stand, row store.Row, _ *stepv1.ToolQuestion) {
-			if err := s.Store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: store.Cancelled}); err != nil {
+		"the request is cancelled": {func(t *testing.T, s *stand, row run.Row, _ *stepv1.ToolQuestion) {
+			if err := s.Store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: run.Cancelled}); err != nil {
 				t.Fatal(err)
 			}
 		}, gone},
-		"the command is forged": {func(_ *testing.T, _ *stand, _ store.Row, q *stepv1.ToolQuestion) {
+		"the command is forged": {func(_ *testing.T, _ *stand, _ run.Row, q *stepv1.ToolQuestion) {
 			q.DispatchToken = []byte("forged")
 		}, gone},
-		"the token is another call's": {func(_ *testing.T, _ *stand, _ store.Row, q *stepv1.ToolQuestion) {
+		"the token is another call's": {func(_ *testing.T, _ *stand, _ run.Row, q *stepv1.ToolQuestion) {
 			q.CallId = "call_2"
 		}, gone},
-		"the request is not there": {func(_ *testing.T, s *stand, _ store.Row, q *stepv1.ToolQuestion) {
-			q.Identity.RequestId = dispatch.BusID(uuid.Must(uuid.NewV7()))
+		"the request is not there": {func(_ *testing.T, s *stand, _ run.Row, q *stepv1.ToolQuestion) {
+			q.Identity.RequestId = run.Hex(uuid.Must(uuid.NewV7()))
 			q.DispatchToken = s.Publish.Key.Token(q.GetIdentity(), q.GetCallId())
 		}, gone},
-		"the question says nothing": {func(_ *testing.T, _ *stand, _ store.Row, q *stepv1.ToolQuestion) { proto.Reset(q) }, gone},
+		"the question says nothing": {func(_ *testing.T, _ *stand, _ run.Row, q *stepv1.ToolQuestion) { proto.Reset(q) }, gone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,11 +191,11 @@ func TestCancelHintsAreConfirmedByTheRow(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	row := s.claimed(t)
-	d := bus.Delivery{Turn: &stepv1.TurnCommand{Identity: dispatch.Identity(store.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
+	d := bus.Delivery{Turn: &stepv1.TurnCommand{Identity: dispatch.Identity(run.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
 	if s.turns.ConfirmCancel(t.Context(), d) {
 		t.Error("a hint for a request that is in progress is believed")
 	}
-	if err := s.Store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: store.Cancelled}); err != nil {
+	if err := s.Store.Settle(t.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: run.Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	if !s.turns.ConfirmCancel(t.Context(), d) {

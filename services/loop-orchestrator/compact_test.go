@@ -12,7 +12,6 @@ import (
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
@@ -46,7 +45,7 @@ func TestACompactionIsOneStep(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	step := s.ended(t, row, store.Completed)
+	step := s.ended(t, row, run.Completed)
 	if step.InputTokens != 30 || step.OutputTokens != 4 || s.calls.Load() != 1 {
 		t.Errorf("the step has %d and %d tokens after %d calls", step.InputTokens, step.OutputTokens, s.calls.Load())
 	}
@@ -61,8 +60,8 @@ func TestACompactionIsOneStep(t *testing.T) {
 	if err := json.Unmarshal(step.Output, &got); err != nil || len(got.Output) != 3 {
 		t.Fatalf("the answer is %s, %v", step.Output, err)
 	}
-	id := dispatch.BusID(row.ID)
-	if got.ID != "resp_"+id || got.Object != "response.compaction" || got.CreatedAt != dispatch.CreatedAt(row.ID).Unix() {
+	id := run.Hex(row.ID)
+	if got.ID != "resp_"+id || got.Object != "response.compaction" || got.CreatedAt != run.CreatedAt(row.ID).Unix() {
 		t.Errorf("the answer is %s", step.Output)
 	}
 	for i, want := range []string{
@@ -187,7 +186,7 @@ func TestCompactionsThatFail(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load()-before != tt.calls {
+		if why := run.ReadFailure(s.ended(t, row, run.Failed).Error); why.Code != tt.code || s.calls.Load()-before != tt.calls {
 			t.Errorf("%s: failed by %+v after %d calls, want %s after %d", name, why, s.calls.Load()-before, tt.code, tt.calls)
 		}
 	}
@@ -202,12 +201,13 @@ func TestAnEmptySummaryIsAskedForAgain(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.look(t, row.ID); got.Status != store.InProgress || got.Attempt != 2 || got.DueIn <= 0 {
+	if got := s.look(t, row.ID); got.Status != run.InProgress || got.Attempt != 2 || got.DueIn <= 0 {
 		t.Errorf("the request is %+v, want it parked for another attempt", got)
 	}
 }
 
-// A history that passes its threshold in the middle of a run is compacted between two turns, with all that tools have answered.
+// A history that passes its threshold in the middle of a run is compacted
+// between two turns, with all that tools have answered.
 func TestARunShortensItsHistory(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -233,7 +233,7 @@ func TestARunShortensItsHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(bodies) != 3 || s.look(t, row.ID).Outcome != store.Completed {
+	if len(bodies) != 3 || s.look(t, row.ID).Outcome != run.Completed {
 		t.Fatalf("after %d calls the request is %+v", len(bodies), s.look(t, row.ID))
 	}
 	for i, want := range []map[string]bool{

@@ -11,7 +11,6 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func counts(body string) func(*store.NewRequest) {
@@ -53,7 +52,7 @@ func TestTokensAreEstimatedWithoutACall(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		step := s.ended(t, row, store.Completed)
+		step := s.ended(t, row, run.Completed)
 		var got struct {
 			Object    string
 			Tokens    int64 `json:"input_tokens"`
@@ -110,7 +109,7 @@ func TestTokensAreCountedByAnUpstreamThatCan(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(s.ended(t, row, store.Completed).Output); got != `{"object":"response.input_tokens","input_tokens":77}` {
+	if got := string(s.ended(t, row, run.Completed).Output); got != `{"object":"response.input_tokens","input_tokens":77}` {
 		t.Errorf("the answer is %s", got)
 	}
 	want := map[string]any{
@@ -155,7 +154,7 @@ func TestCountsThatFail(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || why.HTTPStatus != tt.status || tt.status == 400 && why.Own == nil {
+		if why := run.ReadFailure(s.ended(t, row, run.Failed).Error); why.Code != tt.code || why.HTTPStatus != tt.status || tt.status == 400 && why.Own == nil {
 			t.Errorf("%s: failed by %+v, want %s, %d", name, why, tt.code, tt.status)
 		}
 	}
@@ -165,7 +164,7 @@ func TestCountsThatFail(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.look(t, row.ID); got.Status != store.InProgress || got.Attempt != 2 {
+	if got := s.look(t, row.ID); got.Status != run.InProgress || got.Attempt != 2 {
 		t.Errorf("after an answer that is none the request is %+v, want it parked for another attempt", got)
 	}
 }

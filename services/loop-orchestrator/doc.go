@@ -1,6 +1,6 @@
-// Package looporchestrator runs the model loop, one turn at a time: it calls the
-// model, commits what the model said, dispatches the tool calls that it asked
-// for, and commits what the tools answered.
+// Package looporchestrator runs the model loop, one turn at a time: it calls
+// the model, commits what the model said, dispatches the tool calls that it
+// asked for, and commits what the tools answered.
 //
 // # Rooms
 //
@@ -16,10 +16,10 @@
 //
 // # Promises
 //
-// A turn is committed once, whatever is killed, because the row's attempt is the
-// fence (TestATakerOfARedeliveredTurnRaisesItFirst). A cancelled turn commits
-// nothing (TestACancelledTurnCommitsNothing). A drain hands turns over without
-// counting a crash (TestADrainingOrchestratorHandsItsTurnOver).
+// A turn is committed once, whatever is killed, because the row's attempt is
+// the fence (TestATakerOfARedeliveredTurnRaisesItFirst). A cancelled turn
+// commits nothing (TestACancelledTurnCommitsNothing). A drain hands turns over
+// without counting a crash (TestADrainingOrchestratorHandsItsTurnOver).
 //
 // It does not promise that a model is called once: a crash between the answer
 // and its commit repeats the call.

@@ -9,11 +9,11 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
-	"windlass.dev/windlass/services/internal/transcript"
 )
 
 func embeds(body string) func(*store.NewRequest) {
@@ -21,13 +21,13 @@ func embeds(body string) func(*store.NewRequest) {
 }
 
 // ended is the step of a request whose outcome is decided.
-func (s *stand) ended(t *testing.T, row store.Row, outcome store.Status) store.Step {
+func (s *stand) ended(t *testing.T, row run.Row, outcome run.Status) run.Step {
 	t.Helper()
 	c, err := s.Store.Load(t.Context(), row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Stage != store.StageSettle || c.Outcome != outcome || len(c.Steps) != 1 {
+	if c.Stage != run.StageSettle || c.Outcome != outcome || len(c.Steps) != 1 {
 		t.Fatalf("the request is %+v, want it decided as %s by one step", c, outcome)
 	}
 	return c.Steps[0]
@@ -46,7 +46,7 @@ func TestACallIsOneStep(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	step := s.ended(t, row, store.Completed)
+	step := s.ended(t, row, run.Completed)
 	if want := `{"data":[{}],"model":"m","usage":{"prompt_tokens":3}}`; string(step.Output) != want || step.InputTokens != 3 || s.calls.Load() != 1 {
 		t.Errorf("the step has %s and %d tokens after %d calls, want %s", step.Output, step.InputTokens, s.calls.Load(), want)
 	}
@@ -69,7 +69,7 @@ func TestCallsThatAreNotMade(t *testing.T) {
 		if err := s.deliver(t.Context(), row, 1, false); err != nil {
 			t.Fatal(err)
 		}
-		if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code || s.calls.Load() != 0 {
+		if why := run.ReadFailure(s.ended(t, row, run.Failed).Error); why.Code != tt.code || s.calls.Load() != 0 {
 			t.Errorf("%s: failed by %+v after %d calls, want %s after none", name, why, s.calls.Load(), tt.code)
 		}
 	}
@@ -107,10 +107,10 @@ func (s *stand) streams(events ...string) {
 }
 
 // told are the chunks in the request's live stream, and whether they are all.
-func (s *stand) told(t *testing.T, row store.Row) (chunks []string, whole bool) {
+func (s *stand) told(t *testing.T, row run.Row) (chunks []string, whole bool) {
 	t.Helper()
 	seq := livestream.Sequencer{Once: true}
-	_, err := s.Bus.Stored(t.Context(), dispatch.BusID(row.ID), func(m *stepv1.LiveFrames) error {
+	_, err := s.Bus.Stored(t.Context(), run.Hex(row.ID), func(m *stepv1.LiveFrames) error {
 		events, err := seq.Take(m)
 		for _, e := range events {
 			chunks = append(chunks, e.Type+string(e.Data))
@@ -132,7 +132,7 @@ func TestAStreamedCallTellsItsChunks(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	step := s.ended(t, row, store.Completed)
+	step := s.ended(t, row, run.Completed)
 	if string(step.Output) != `{"chunks":2}` || step.InputTokens != 3 || step.OutputTokens != 4 {
 		t.Errorf("the step is %+v with %s, want two chunks and the usage", step, step.Output)
 	}
@@ -170,12 +170,12 @@ func TestAStreamThatFails(t *testing.T) {
 				t.Errorf("whole: %v; the stream is %q, want %d chunks", whole, chunks, tt.told)
 			}
 			if tt.parked {
-				if got := s.look(t, row.ID); got.Stage != store.StageModel || got.Failures != 1 || got.Attempt != 2 {
+				if got := s.look(t, row.ID); got.Stage != run.StageModel || got.Failures != 1 || got.Attempt != 2 {
 					t.Errorf("the row is %+v, want it parked for another attempt", got)
 				}
 				return
 			}
-			if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != tt.code {
+			if why := run.ReadFailure(s.ended(t, row, run.Failed).Error); why.Code != tt.code {
 				t.Errorf("failed by %+v, want %s", why, tt.code)
 			}
 		})
@@ -192,7 +192,7 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 			s.streams(`{"model":"m","choices":[{"index":0,"finish_reason":"stop"}]}`, `[DONE]`)
 			row := s.claimed(t, chats)
 			if begun {
-				w := s.Bus.OpenLive(t.Context(), dispatch.Identity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
+				w := s.Bus.OpenLive(t.Context(), dispatch.Identity(run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}))
 				w.Write(livestream.Snapshot(event.Event{Data: []byte(`{}`)}))
 				w.Close()
 			}
@@ -203,10 +203,10 @@ func TestAnotherAttemptOfAStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !begun {
-				s.ended(t, row, store.Completed)
+				s.ended(t, row, run.Completed)
 				return
 			}
-			if why := transcript.ReadFailure(s.ended(t, row, store.Failed).Error); why.Code != "connection_error" || s.calls.Load() != 0 {
+			if why := run.ReadFailure(s.ended(t, row, run.Failed).Error); why.Code != "connection_error" || s.calls.Load() != 0 {
 				t.Errorf("failed by %+v after %d calls, want it broken off without one", why, s.calls.Load())
 			}
 		})

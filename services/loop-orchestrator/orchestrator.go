@@ -11,6 +11,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/services/internal/compaction"
+	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/ask"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/lineage"
@@ -26,8 +27,12 @@ const (
 	// resultBatches bounds the commits of results in flight: while one commits,
 	// the next fills.
 	resultBatches = 2
-	// answerSlots bounds the questions of tool-runners that are answered at once.
+	// answerSlots bounds the questions of tool-runners that are answered at
+	// once.
 	answerSlots = 8
+	// memoBytes bounds the stored JSON whose decoded form is kept for later
+	// turns.
+	memoBytes = 32 << 20
 )
 
 // Run takes turns and results until ctx ends.
@@ -70,7 +75,7 @@ func newOrchestrator(w *worker.Worker, keys compaction.Keys, client upstream.Cli
 	o := &orchestrator{
 		Worker: w,
 		caller: &modelcall.Caller{
-			Registry: w.Registry, Upstream: client, Keys: keys, Lineage: lineage.Reader{Worker: w}, Live: streams,
+			Registry: w.Registry, Upstream: client, Keys: keys, Lineage: lineage.Reader{Worker: w, Memo: transcript.NewMemo(memoBytes)}, Live: streams,
 		},
 		results: &results.Committer{Worker: w, Live: streams},
 	}

@@ -21,6 +21,7 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -40,7 +41,8 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// stand is an orchestrator with a database, a bus and a model, that is given its deliveries by hand.
+// stand is an orchestrator with a database, a bus and a model, that is given
+// its deliveries by hand.
 type stand struct {
 	*orchestrator
 	broker *server.Server
@@ -92,7 +94,7 @@ func newStand(t *testing.T) *stand {
 }
 
 // claimed is a request whose first turn is due, not yet published.
-func (s *stand) claimed(t *testing.T, change ...func(*store.NewRequest)) store.Row {
+func (s *stand) claimed(t *testing.T, change ...func(*store.NewRequest)) run.Row {
 	t.Helper()
 	n := store.NewRequest{
 		ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m",
@@ -103,13 +105,13 @@ func (s *stand) claimed(t *testing.T, change ...func(*store.NewRequest)) store.R
 	}
 	n.Admit = true
 	a, err := s.Store.Accept(t.Context(), n)
-	if err != nil || a.Row.Status != store.InProgress {
+	if err != nil || a.Row.Status != run.InProgress {
 		t.Fatalf("Accept = %+v, %v", a, err)
 	}
 	return a.Row
 }
 
-func (s *stand) look(t *testing.T, id uuid.UUID) store.Row {
+func (s *stand) look(t *testing.T, id uuid.UUID) run.Row {
 	t.Helper()
 	row, err := s.Store.Look(t.Context(), id)
 	if err != nil {
@@ -119,13 +121,14 @@ func (s *stand) look(t *testing.T, id uuid.UUID) store.Row {
 }
 
 // deliver hands over the row's turn command.
-func (s *stand) deliver(ctx context.Context, row store.Row, delivered int, repeat bool) error {
+func (s *stand) deliver(ctx context.Context, row run.Row, delivered int, repeat bool) error {
 	return s.turns.Handle(ctx, bus.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
-		Lane: row.Lane, Repeat: repeat, Identity: dispatch.Identity(store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
+		Lane: row.Lane, Repeat: repeat, Identity: dispatch.Identity(run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
 	}})
 }
 
-// waiting is the number of turn commands in the lane's queue, once there is one: the server acknowledges first and counts then.
+// waiting is the number of turn commands in the lane's queue, once there is
+// one: the server acknowledges first and counts then.
 func (s *stand) waiting(t *testing.T) int {
 	t.Helper()
 	for limit := time.Now().Add(5 * time.Second); ; {
@@ -146,7 +149,7 @@ func TestAFirstDeliveryCallsTheModelAndCommits(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.look(t, row.ID); got.Stage != store.StageSettle || got.Outcome != store.Completed || s.calls.Load() != 1 {
+	if got := s.look(t, row.ID); got.Stage != run.StageSettle || got.Outcome != run.Completed || s.calls.Load() != 1 {
 		t.Errorf("the row is %+v after %d calls, want it decided after one", got, s.calls.Load())
 	}
 	if err := s.deliver(t.Context(), row, 2, false); err != nil && err != bus.ErrStale { //nolint:errorlint // it is returned bare
@@ -182,7 +185,7 @@ func TestATakerOfARedeliveredTurnRaisesItFirst(t *testing.T) {
 			if err := s.deliver(t.Context(), row, 3, false); err != bus.ErrStale { //nolint:errorlint // it is returned bare
 				t.Errorf("the old command once more = %v, want stale", err)
 			}
-			if err := s.deliver(t.Context(), got, 1, false); err != nil || s.look(t, row.ID).Stage != store.StageSettle {
+			if err := s.deliver(t.Context(), got, 1, false); err != nil || s.look(t, row.ID).Stage != run.StageSettle {
 				t.Errorf("the new command = %v, row %+v, want it committed", err, s.look(t, row.ID))
 			}
 		})
@@ -199,7 +202,7 @@ func TestATurnThatKillsItsTakersIsQuarantined(t *testing.T) {
 		}
 		row = s.look(t, row.ID)
 	}
-	if row.Stage != store.StageSettle || row.Outcome != store.Failed || row.Reason != "poison" || s.calls.Load() != 0 {
+	if row.Stage != run.StageSettle || row.Outcome != run.Failed || row.Reason != "poison" || s.calls.Load() != 0 {
 		t.Errorf("after %d crashes the row is %+v, want it failed as poison", turn.MaxCrashes, row)
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(s.broker))
@@ -215,7 +218,7 @@ func TestATurnThatKillsItsTakersIsQuarantined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dead.GetLastMsgForSubject(t.Context(), "windlass.dead."+dispatch.BusID(row.ID)); err != nil {
+	if _, err := dead.GetLastMsgForSubject(t.Context(), "windlass.dead."+run.Hex(row.ID)); err != nil {
 		t.Errorf("dead letter: %v", err)
 	}
 }
@@ -242,7 +245,7 @@ func TestACancelledTurnCommitsNothing(t *testing.T) {
 	s := newStand(t)
 	row := s.claimed(t)
 	s.answer = func(w http.ResponseWriter, r *http.Request) {
-		err := s.Store.Settle(r.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: store.Cancelled, AfterWork: true})
+		err := s.Store.Settle(r.Context(), store.Settlement{ID: row.ID, Tenant: "default", Status: run.Cancelled, AfterWork: true})
 		if err != nil {
 			t.Error(err)
 		}
@@ -252,7 +255,7 @@ func TestACancelledTurnCommitsNothing(t *testing.T) {
 		t.Errorf("turn = %v, want stale", err)
 	}
 	got := s.look(t, row.ID)
-	if got.Status != store.Cancelled || got.Outcome != "" {
+	if got.Status != run.Cancelled || got.Outcome != "" {
 		t.Errorf("the row is %+v, want it cancelled and no more", got)
 	}
 }
@@ -264,7 +267,7 @@ func TestARequestWithoutItsHistoryFailsUnasked(t *testing.T) {
 	if err := s.deliver(t.Context(), row, 1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.look(t, row.ID); got.Outcome != store.Failed || got.Reason != "previous_response_not_found" || s.calls.Load() != 0 {
+	if got := s.look(t, row.ID); got.Outcome != run.Failed || got.Reason != "previous_response_not_found" || s.calls.Load() != 0 {
 		t.Errorf("the row is to be %q by %q after %d calls, want failed by previous_response_not_found after none",
 			got.Outcome, got.Reason, s.calls.Load())
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -53,7 +53,7 @@ func TestUnknownErrorFailsTheStep(t *testing.T) {
 				t.Fatalf("the turn ended with %v, want it to be handled", err)
 			}
 			got := s.look(t, row.ID)
-			if got.Outcome != store.Failed || got.Reason != "server_error" || got.Crashes != 0 || s.calls.Load() != 1 {
+			if got.Outcome != run.Failed || got.Reason != "server_error" || got.Crashes != 0 || s.calls.Load() != 1 {
 				t.Errorf("the row is %+v after %d calls, want it failed after one", got, s.calls.Load())
 			}
 			steps, err := s.Store.Steps(t.Context(), row.Tenant, row.ID)
@@ -76,7 +76,7 @@ func TestTransientErrorIsRepeatedInPlace(t *testing.T) {
 			if err := s.deliver(t.Context(), row, 1, false); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.look(t, row.ID); got.Outcome != store.Completed || s.calls.Load() != 1 {
+			if got := s.look(t, row.ID); got.Outcome != run.Completed || s.calls.Load() != 1 {
 				t.Errorf("the row is %+v after %d calls, want it completed after one", got, s.calls.Load())
 			}
 		})
@@ -96,7 +96,7 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	if err := errors.Join(s.results.Handle(t.Context(), batch)...); err != nil {
 		t.Fatalf("the batch ended with %v, want it to be handled", err)
 	}
-	for row, want := range map[*store.Row]string{&bad: "SQLSTATE 23514", &good: "fine"} {
+	for row, want := range map[*run.Row]string{&bad: "SQLSTATE 23514", &good: "fine"} {
 		steps, err := s.Store.Steps(t.Context(), row.Tenant, row.ID)
 		if err != nil {
 			t.Fatal(err)

@@ -1,8 +1,10 @@
-// Package bustest runs a real NATS server with JetStream inside a test, without a socket, and connects buses to it. A server
-// can be restarted, with its data or without.
+// Package bustest runs a real NATS server with JetStream inside a test, without
+// a socket, and connects buses to it. A server can be restarted, with its data
+// or without.
 //
-// It promises a server of its own to every caller and that nothing is left when the test ends. It does not promise the
-// server's default sync interval or limits: they are small, for tests.
+// It promises a server of its own to every caller and that nothing is left when
+// the test ends. It does not promise the server's default sync interval or
+// limits: they are small, for tests.
 package bustest
 
 import (
@@ -10,6 +12,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -33,8 +36,9 @@ func Server(tb testing.TB) *server.Server {
 	return NewBroker(tb).Server()
 }
 
-// Connect connects a bus to a server or a Broker, with a one-replica configuration that change, if given, may alter. The
-// bus is closed with the test.
+// Connect connects a bus to a server or a Broker, with a one-replica
+// configuration that change, if given, may alter. The bus is closed with the
+// test.
 func Connect(tb testing.TB, s bus.InProcess, change ...func(*bus.Config)) *bus.Bus {
 	tb.Helper()
 	cfg := Config(s)
@@ -64,8 +68,8 @@ func Config(s bus.InProcess) bus.Config {
 	}
 }
 
-// Broker is a server that can go away and come back. Buses connected to the Broker reconnect to its next server. It is safe
-// for concurrent use.
+// Broker is a server that can go away and come back. Buses connected to the
+// Broker reconnect to its next server. It is safe for concurrent use.
 type Broker struct {
 	tb  testing.TB
 	dir string
@@ -128,6 +132,12 @@ func (b *Broker) Stop() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
+}
+
+// Files is the directory of a stream of the default account, whether the server
+// runs or not.
+func (b *Broker) Files(stream string) string {
+	return filepath.Join(b.dir, "jetstream", "$G", "streams", stream)
 }
 
 // Wipe deletes the data of a stopped broker.

@@ -1,9 +1,9 @@
 // Package lanes knows how many more turns each lane can take.
 //
-// A slot is a model call in flight, never a request in progress. The load is the
-// bus's count of turns, which is also where the limit is enforced, across all
-// claimers, gateways and orchestrators. A process that admits on an old count
-// only makes a turn wait on the bus instead of in the queue.
+// A slot is a model call in flight, never a request in progress. The load is
+// the bus's count of turns, which is also where the limit is enforced, across
+// all claimers, gateways and orchestrators. A process that admits on an old
+// count only makes a turn wait on the bus instead of in the queue.
 //
 // It promises that a lane has no free slot while its load is unknown
 // (TestLanesAreFullWhileTheBusIsAway). It does not promise an exact count:
@@ -24,10 +24,10 @@ import (
 const (
 	// maxAge is how old a lane's load may be before it is read again.
 	maxAge = 100 * time.Millisecond
-	// lookahead bounds the turns that may wait in a lane's queue beside those in
-	// flight to 1/lookahead of its concurrency: enough to keep the slots busy
-	// between two reads, little enough that a late high tier does not wait behind
-	// a full queue.
+	// lookahead bounds the turns that may wait in a lane's queue beside those
+	// in flight to 1/lookahead of its concurrency: enough to keep the slots
+	// busy between two reads, little enough that a late high tier does not wait
+	// behind a full queue.
 	lookahead = 2
 )
 

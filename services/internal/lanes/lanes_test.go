@@ -16,7 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newStand is a bus with the lanes "one" (2 slots) and "two" (4 slots), and the lanes' view of it.
+// newStand is a bus with the lanes "one" (2 slots) and "two" (4 slots), and the
+// lanes' view of it.
 func newStand(tb testing.TB) (*Lanes, *bus.Bus, *bustest.Broker) {
 	tb.Helper()
 	at := registry.Upstream{URL: "http://127.0.0.1:1/v1"}
@@ -38,7 +39,8 @@ func newStand(tb testing.TB) (*Lanes, *bus.Bus, *bustest.Broker) {
 	return New(b, zap.NewNop(), reg.Lanes()), b, broker
 }
 
-// queue has the turns 1 to n wait in a lane, and returns when its load has them: the server acknowledges first and counts then.
+// queue has the turns 1 to n wait in a lane, and returns when its load has
+// them: the server acknowledges first and counts then.
 func queue(tb testing.TB, b *bus.Bus, lane string, n int) {
 	tb.Helper()
 	var msgs []bus.Message

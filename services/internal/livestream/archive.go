@@ -16,15 +16,17 @@ import (
 )
 
 const (
-	// MaxArchive bounds an archive, in bytes. A stream that does not fit is not kept; events compress about tenfold.
+	// MaxArchive bounds an archive, in bytes. A larger stream is not kept.
+	// Events compress about tenfold.
 	MaxArchive = 64 << 20
-	// window is how far back the compression looks: events resemble their neighbours.
+	// window is the distance at which the compression finds repetitions: events
+	// resemble their neighbours.
 	window = 1 << 17
 	// maxEvent bounds one event of an archive.
 	maxEvent = 128 << 20
 )
 
-// ErrTooLarge says that a stream is too large to be archived.
+// ErrTooLarge says that a stream does not fit an archive.
 var ErrTooLarge = errors.New("the stream is too large to be archived")
 
 var encoders = sync.Pool{New: func() any {
@@ -35,20 +37,21 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// Archive collects the events of a stream, but for the terminal one, which follows from the answer. It holds them compressed.
+// Archive collects the events of a stream, compressed, except the terminal one,
+// which follows from the answer.
 type Archive struct {
 	out     bytes.Buffer
 	encoder *zstd.Encoder
 }
 
-// NewArchive begins an archive. Bytes or Discard must be called.
+// NewArchive begins an archive. The caller ends it with Bytes or Discard.
 func NewArchive() *Archive {
 	a := &Archive{encoder: encoders.Get().(*zstd.Encoder)}
 	a.encoder.Reset(&a.out)
 	return a
 }
 
-// Add adds an event. ErrTooLarge: it does not fit.
+// Add adds an event, or returns ErrTooLarge if it does not fit.
 func (a *Archive) Add(e event.Event) error {
 	if a.out.Len() > MaxArchive {
 		return ErrTooLarge
@@ -59,7 +62,7 @@ func (a *Archive) Add(e event.Event) error {
 	return nil
 }
 
-// Bytes ends the archive.
+// Bytes ends the archive and returns it.
 func (a *Archive) Bytes() ([]byte, error) {
 	defer encoders.Put(a.encoder)
 	if err := a.encoder.Close(); err != nil {
@@ -68,13 +71,14 @@ func (a *Archive) Bytes() ([]byte, error) {
 	return a.out.Bytes(), nil
 }
 
-// Discard gives the archive up.
+// Discard ends the archive without a result.
 func (a *Archive) Discard() {
 	a.encoder.Reset(io.Discard)
 	encoders.Put(a.encoder)
 }
 
-// Read reads an archive, event by event, until yield returns an error, which it returns.
+// Read passes the events of an archive to yield, and returns the first error of
+// yield.
 func Read(archive []byte, yield func(event.Event) error) error {
 	d, err := zstd.NewReader(bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
 	if err != nil {

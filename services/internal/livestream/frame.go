@@ -8,23 +8,25 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// Settled is the attempt of those who write for a turn whose model call is committed: newer than any that may still be at it.
+// Settled is the attempt of writers for a turn whose model call is committed.
+// It is newer than any attempt that may still run.
 const Settled = math.MaxUint32
 
-// Frame is the frame of an event. Key is empty, or names an event that may be written more than once.
+// Frame is the frame of an event. key is empty, or names an event that may be
+// written more than once.
 func Frame(e event.Event, key string) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Key: key}
 }
 
-// Snapshot is the frame of an event that shows all that was before it.
+// Snapshot is the frame of an event that repeats everything before it.
 func Snapshot(e event.Event) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: e.Type, Data: e.Data, Kind: stepv1.LiveKind_LIVE_KIND_BEGIN}
 }
 
-// Mark is a frame that is no event.
+// Mark is a frame without an event.
 func Mark(kind stepv1.LiveKind) *stepv1.LiveFrame { return &stepv1.LiveFrame{Kind: kind} }
 
-// Keyed are the frames of events that may be written more than once.
+// Keyed returns the frames of events that may be written more than once.
 func Keyed(all []transcript.Keyed) []*stepv1.LiveFrame {
 	frames := make([]*stepv1.LiveFrame, len(all))
 	for i, k := range all {

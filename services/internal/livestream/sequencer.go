@@ -1,8 +1,10 @@
-// Package livestream is how the frames of a live stream become the events of a response: which count, and in which order. Every reader
-// goes by it, so that all of them number alike.
+// Package livestream turns the frames of a live stream into the events of a
+// response: which frames count, and in which order. Every reader uses it, so
+// that all number the events alike.
 //
-// It promises that two readers of the same frames see the same events, and that a reader never takes a stream with a hole in it
-// for a whole one. It does not promise that there are frames: what is lost is lost, and the request goes on without them.
+// It promises that two readers of the same frames see the same events, and that
+// a reader detects missing frames (TestSequencer). It does not promise that
+// frames are never lost: the request goes on without them.
 package livestream
 
 import (
@@ -15,27 +17,30 @@ import (
 // ErrLost says that frames are missing.
 var ErrLost = errors.New("frames of the live stream are missing")
 
-// Sequencer takes the messages of one stream in their order. The zero Sequencer is at its start. It is not safe for concurrent use.
+// Sequencer reads the messages of one stream in their order. The zero Sequencer
+// is at the start. It is not safe for concurrent use.
 type Sequencer struct {
-	// Once: what was said cannot be taken back, so that a second beginning is as good as a hole.
+	// Once says that events cannot be replaced, so that a second snapshot is an
+	// error like a missing frame.
 	Once bool
 
 	writer   [3]uint32 // epoch, turn, attempt of the newest writer
 	number   uint32    // of its last message
 	begun    bool
-	complete bool // the turn's model call is told to its end
+	complete bool // all events of the turn's model call were read
 	ended    bool
 	keys     map[string]bool
-	part     []byte // of an event whose rest is to come
+	part     []byte // of an event whose rest follows
 }
 
-// Ended tells whether the last frame was taken.
+// Ended reports whether the last frame was read.
 func (s *Sequencer) Ended() bool { return s.ended }
 
-// Whole tells whether the stream holds everything up to the end of a request that was completed.
+// Whole reports whether the stream holds every event of a completed request.
 func (s *Sequencer) Whole() bool { return s.begun && s.complete }
 
-// Take returns the events of a message that count. ErrLost: there is a hole before it.
+// Take returns the events of a message that count, or ErrLost if frames before
+// it are missing.
 func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
 	writer := [3]uint32{m.GetEpoch(), m.GetTurn(), m.GetAttempt()}
 	if s.ended || older(writer, s.writer) {
@@ -48,7 +53,7 @@ func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
 		}
 	}
 	if n := m.GetNumber(); n > 0 {
-		if n <= s.number { // a message that was stored twice
+		if n <= s.number { // stored twice
 			return nil, nil
 		}
 		if n != s.number+1 {
@@ -59,7 +64,7 @@ func (s *Sequencer) Take(m *stepv1.LiveFrames) ([]event.Event, error) {
 	return s.frames(m.GetFrames()), nil
 }
 
-// change goes over to a newer writer.
+// change switches to a newer writer.
 func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
 	begins := len(m.GetFrames()) > 0 && m.GetFrames()[0].GetKind() == stepv1.LiveKind_LIVE_KIND_BEGIN
 	nextTurn := writer[1] != s.writer[1]
@@ -70,7 +75,7 @@ func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
 		return ErrLost
 	}
 	s.begun = true
-	if nextTurn || writer[2] != Settled { // who writes for a settled turn adds nothing to what its model said
+	if nextTurn || writer[2] != Settled { // a writer for a settled turn adds nothing to its model call
 		s.complete = false
 	}
 	s.writer, s.number, s.part = writer, 0, nil

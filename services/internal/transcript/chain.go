@@ -1,5 +1,6 @@
-// Package transcript is what a request has become so far: its turns, each with what the model said and what the tools answered. The
-// orchestrator rebuilds the next model call from it, the finalizer the answer.
+// Package transcript is what a request has become so far: its turns, each with
+// what the model said and what the tools answered. The orchestrator rebuilds
+// the next model call from it, the finalizer the answer.
 package transcript
 
 import (
@@ -12,12 +13,13 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// Record is what a model step leaves as its output: the turn's items, with call ids unique in the request, and its usage.
+// Record is what a model step leaves as its output: the turn's items, with call
+// ids unique in the request, and its usage.
 type Record struct {
 	Items []item.Item
 	Usage responses.Usage
-	// Origin is the upstream that the turn came from (registry.Upstream.Origin);
-	// empty in records of older versions.
+	// Origin is the upstream that the turn came from
+	// (registry.Upstream.Origin); empty in records of older versions.
 	Origin string
 	// Own is what the upstream attached to the items, by index in Items: see
 	// model.Output.Own. Items without have no entry.
@@ -68,50 +70,22 @@ type Turn struct {
 	Tools map[string]run.Step // by call id; calls of the client's own tools have none
 }
 
-// Compacted tells whether the turn is one in which the history was compacted, and no more.
+// Compacted tells whether the turn is one in which the history was compacted,
+// and no more.
 func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
-func Turns(c run.Chain) ([]Turn, error) {
-	var turns []Turn
-	for _, s := range c.Steps {
-		switch {
-		case s.Index > 0 && len(turns) > 0:
-			turns[len(turns)-1].Tools[s.CallID] = s
-		case s.Index == 0 && s.State == run.StepDone:
-			r, err := ReadRecord(s.Output)
-			if err != nil {
-				return nil, fmt.Errorf("turn %d: %w", s.Turn, err)
-			}
-			turns = append(turns, Turn{Record: r, Tools: make(map[string]run.Step)})
-		}
-	}
-	return turns, nil
-}
+func Turns(c run.Chain) ([]Turn, error) { return (*Memo)(nil).Turns(c) }
 
-// Ancestor is an earlier response that the request continues, as a model sees it. Its instructions are not part of it: those
-// hold for one response.
+// Ancestor is an earlier response that the request continues, as a model sees
+// it. Its instructions are not part of it: those hold for one response.
 type Ancestor struct {
 	Input []item.Item
 	Turns []Turn
 }
 
-// Ancestors reads earlier responses, in the order they come in.
-func Ancestors(chains []run.Chain) ([]Ancestor, error) {
-	all := make([]Ancestor, len(chains))
-	for i, c := range chains {
-		request, fault := responses.Decode(c.Body)
-		if fault != nil {
-			return nil, fmt.Errorf("read the body of ancestor %s: %w", run.Hex(c.ID), fault)
-		}
-		turns, err := Turns(c)
-		if err != nil {
-			return nil, fmt.Errorf("read ancestor %s: %w", run.Hex(c.ID), err)
-		}
-		all[i] = Ancestor{Input: request.Input, Turns: turns}
-	}
-	return all, nil
-}
+// Ancestors reads earlier responses, in the order given.
+func Ancestors(chains []run.Chain) ([]Ancestor, error) { return (*Memo)(nil).Ancestors(chains) }
 
 // Usage is the sum over the turns.
 func Usage(turns []Turn) responses.Usage {

@@ -17,7 +17,8 @@ import (
 type Config struct {
 	Store postgres.Config
 	Bus   bus.Config
-	// RegistryFile names the models and tools. It is not read if Registry is set.
+	// RegistryFile names the models and tools. It is not read if Registry is
+	// set.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// DispatchKey signs tool commands. Claimer and loop-orchestrator share it.
 	DispatchKey string `env:"WINDLASS_DISPATCH_KEY"`

@@ -3,34 +3,33 @@ package worker
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// RetryOutage repeats op while the database or the bus is unavailable, with full
-// jitter between 0 and a second, until op answers or ctx ends. It returns the
-// last error of op; an error that is not an outage is returned at once. No
-// attempt of a step is counted.
+// outagePolicy is how often an operation is tried during an outage.
+var outagePolicy = retry.Policy{First: 20 * time.Millisecond, Last: time.Second}
+
+// RetryOutage repeats op while the database or the bus is unavailable, until op
+// answers or ctx ends. It returns the last error of op; an error that is not an
+// outage is returned at once. No attempt of a step is counted.
 func (w *Worker) RetryOutage(ctx context.Context, op func(context.Context) error) error {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := op(ctx)
-		if err == nil || !Unavailable(err) {
-			return err
-		}
-		if w.throttle.allow("outage") {
-			w.Log.Info("infrastructure unavailable, trying again", zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), err)
-		case <-time.After(rand.N(wait) + time.Millisecond):
-		}
+	return retry.Do(ctx, outagePolicy, w.isOutage, op)
+}
+
+func (w *Worker) isOutage(err error) bool {
+	if !Unavailable(err) {
+		return false
 	}
+	if w.throttle.allow("outage") {
+		w.Log.Info("infrastructure unavailable, trying again", zap.Error(err))
+	}
+	return true
 }
 
 // Retry is RetryOutage for an operation that returns a value.

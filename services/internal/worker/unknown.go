@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -13,8 +14,8 @@ import (
 // recorded: a broken schema must not be queried a thousand times a second.
 const unknownPause = time.Second
 
-// Unknown reports whether an error is neither a verdict of the store or the bus,
-// nor an outage, nor an end of the handler's own context. It is a bug or a
+// Unknown reports whether an error is neither a verdict of the store or the
+// bus, nor an outage, nor an end of the handler's own context. It is a bug or a
 // broken schema, and repeats however often the step is tried.
 func Unknown(ctx context.Context, err error) bool {
 	if err == nil || context.Cause(ctx) != nil || Unavailable(err) || errors.Is(err, context.Canceled) {
@@ -30,9 +31,4 @@ func Unknown(ctx context.Context, err error) bool {
 
 // PauseUnknown waits before a handler returns an unknown error that it could
 // not record, because the bus delivers the message again at once.
-func PauseUnknown(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(unknownPause):
-	}
-}
+func PauseUnknown(ctx context.Context) { retry.Sleep(ctx, unknownPause) }

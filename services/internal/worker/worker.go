@@ -21,6 +21,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -104,7 +105,7 @@ func (w *Worker) Close(ctx context.Context) {
 // unavailable. What a full stream refuses is left to the sweep: a handler that
 // waited for room would hold its slot and stop work that does not need the
 // stream.
-func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) error {
+func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...run.Row) error {
 	err := w.RetryOutage(ctx, func(ctx context.Context) error {
 		_, err := w.Publish.Publish(ctx, repeat, rows...)
 		repeat = true // what was published with an error may have arrived
@@ -117,17 +118,18 @@ func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...store.Row) e
 	return err
 }
 
-// PublishDue publishes what a row needs now, as the answer to a command that the
-// row does not wait for: the worker that moved the row may have died before it
-// published. It returns bus.ErrStale once it has.
-func (w *Worker) PublishDue(ctx context.Context, row store.Row) error {
+// PublishDue publishes what a row needs now, as the answer to a command that
+// the row does not wait for: the worker that moved the row may have died before
+// it published. It returns bus.ErrStale once it has.
+func (w *Worker) PublishDue(ctx context.Context, row run.Row) error {
 	if err := w.Dispatch(ctx, true, row); err != nil {
 		return err
 	}
 	return bus.ErrStale
 }
 
-// CatchUp reads a request's row and publishes what it needs now; see PublishDue.
+// CatchUp reads a request's row and publishes what it needs now; see
+// PublishDue.
 func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
 	row, err := w.Look(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -140,6 +142,6 @@ func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
 }
 
 // Look reads a request's row.
-func (w *Worker) Look(ctx context.Context, id uuid.UUID) (store.Row, error) {
-	return Retry(ctx, w, func(ctx context.Context) (store.Row, error) { return w.Store.Look(ctx, id) })
+func (w *Worker) Look(ctx context.Context, id uuid.UUID) (run.Row, error) {
+	return Retry(ctx, w, func(ctx context.Context) (run.Row, error) { return w.Store.Look(ctx, id) })
 }

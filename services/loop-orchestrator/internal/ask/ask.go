@@ -17,6 +17,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -25,14 +26,14 @@ import (
 )
 
 const (
-	// clockSkew is how far the clocks of Postgres and NATS may differ where their
-	// times are compared.
+	// clockSkew is how far the clocks of Postgres and NATS may differ where
+	// their times are compared.
 	clockSkew = 10 * time.Minute
-	// markSkew is the same for the stream of marks. It is short: a call that began
-	// so soon after the stream was created again counts as uncertain.
+	// markSkew is the same for the stream of marks. It is short: a call that
+	// began so soon after the stream was created again counts as uncertain.
 	markSkew = 10 * time.Second
-	// overlooked is the age from which a result that the stream holds is committed
-	// here instead of by the consumer of results.
+	// overlooked is the age from which a result that the stream holds is
+	// committed here instead of by the consumer of results.
 	overlooked = 30 * time.Second
 )
 
@@ -58,7 +59,7 @@ func (a *Answerer) Answer(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.
 		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
 	case err != nil:
 		return nil, err
-	case row.Status != store.InProgress || row.Stage != store.StageTools || row.Epoch != f.Epoch || row.Turn != f.Turn:
+	case row.Status != run.InProgress || row.Stage != run.StageTools || row.Epoch != f.Epoch || row.Turn != f.Turn:
 		return verdict(stepv1.ToolVerdict_TOOL_VERDICT_GONE), nil
 	}
 	step, open := openStep(row, int(id.GetIndex()))
@@ -87,18 +88,18 @@ func (a *Answerer) Answer(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.
 func verdict(v stepv1.ToolVerdict) *stepv1.ToolAnswer { return &stepv1.ToolAnswer{Verdict: v} }
 
 // openStep returns the row's tool step of an index if it waits for a result.
-func openStep(row store.Row, index int) (store.Step, bool) {
+func openStep(row run.Row, index int) (run.Step, bool) {
 	for _, s := range row.Steps {
 		if s.Index == index {
 			return s, true
 		}
 	}
-	return store.Step{}, false
+	return run.Step{}, false
 }
 
 // findResult reports whether the step stream holds the result of an attempt. It
 // commits a result that its consumer has overlooked.
-func (a *Answerer) findResult(ctx context.Context, row store.Row, step store.Step, id *stepv1.StepIdentity) (bool, error) {
+func (a *Answerer) findResult(ctx context.Context, row run.Row, step run.Step, id *stepv1.StepIdentity) (bool, error) {
 	var found *stepv1.StepEvent
 	var age time.Duration
 	err := a.Worker.Bus.ToolResults(ctx, row.Tenant, id.GetRequestId(), step.CreatedAt.Add(-clockSkew),
@@ -125,7 +126,7 @@ func (a *Answerer) findResult(ctx context.Context, row store.Row, step store.Ste
 }
 
 // uncertain reports whether a mark of the call may be lost.
-func (a *Answerer) uncertain(ctx context.Context, step store.Step) (bool, error) {
+func (a *Answerer) uncertain(ctx context.Context, step run.Step) (bool, error) {
 	if tool, known := a.Worker.Registry.Tool(step.Name); known && tool.Effect != registry.AtMostOnce {
 		return false, nil
 	}

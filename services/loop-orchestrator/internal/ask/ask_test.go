@@ -9,7 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -43,7 +43,7 @@ func TestMarksProveNothingWhenTheyAreLost(t *testing.T) {
 		{"a tool that needs none", "plain", 80 * time.Hour, false},
 		{"a tool that is not known any more", "gone", 80 * time.Hour, true},
 	} {
-		got, err := a.uncertain(t.Context(), store.Step{Name: tt.tool, CreatedAt: time.Now().Add(-tt.age)})
+		got, err := a.uncertain(t.Context(), run.Step{Name: tt.tool, CreatedAt: time.Now().Add(-tt.age)})
 		if got != tt.want || err != nil {
 			t.Errorf("%s: uncertain = %t, %v; want %t", tt.name, got, err, tt.want)
 		}

@@ -1,5 +1,5 @@
-// Package attempt holds what the retries of model calls and of tool calls have in
-// common: how long the next attempt waits, and the outcomes of a failed one.
+// Package attempt holds what the retries of model calls and of tool calls have
+// in common: how long the next attempt waits, and the outcomes of a failed one.
 package attempt
 
 import (

@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -144,10 +144,10 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-func TestGiven(t *testing.T) {
+func TestSplit(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
-	users, content, err := Given(keys, tenant, call(t, keys), "S")
+	users, content, err := Split(keys, tenant, call(t, keys), "S")
 	if err != nil || content.Summary != "S" || content.Whole || content.After != nil {
 		t.Fatalf("Given = %+v, %v", content, err)
 	}
@@ -158,20 +158,21 @@ func TestGiven(t *testing.T) {
 	if diff := cmp.Diff(want, sketch(content.Kept)); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)
 	}
-	if _, _, err := Given(keys, "other", call(t, keys), "S"); !errors.Is(err, compaction.ErrSealed) {
+	if _, _, err := Split(keys, "other", call(t, keys), "S"); !errors.Is(err, compaction.ErrSealed) {
 		t.Errorf("given to another tenant: %v", err)
 	}
 }
 
-// A compaction inside a response holds all that a client needs who drops what was before it, and a model is shown nothing else.
-func TestWhole(t *testing.T) {
+// A compaction inside a response holds all that a client needs who drops what
+// was before it, and a model is shown nothing else.
+func TestReplace(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
 	c := model.Call{
 		Request:   &responses.Create{Input: items(t, `[{"role":"assistant","content":"c"},{"role":"user","content":"d"},{"role":"developer","content":"e"},{"type":"compaction_trigger"}]`)},
 		Ancestors: []transcript.Ancestor{{Input: items(t, `[{"role":"user","content":"`+strings.Repeat("x", 500)+`"},{"role":"system","content":"a"},{"role":"user","content":"b"}]`)}},
 	}
-	content, err := Whole(keys, tenant, c, "S", 100)
+	content, err := Replace(keys, tenant, c, "S", 100)
 	if err != nil || !content.Whole {
 		t.Fatalf("Whole = %+v, %v", content, err)
 	}
@@ -210,7 +211,7 @@ func TestWhole(t *testing.T) {
 		if n := Tokens(opened); n > 1000 {
 			t.Errorf("%s the history is taken to have %d tokens", where, n)
 		}
-		users, again, err := Given(keys, tenant, call, "T")
+		users, again, err := Split(keys, tenant, call, "T")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +232,7 @@ func TestDue(t *testing.T) {
 	turn := func(input, output, reasoning int64, results int) transcript.Turn {
 		return transcript.Turn{
 			Record: transcript.Record{Items: text("assistant", 1), Usage: responses.Usage{InputTokens: input, OutputTokens: output, ReasoningTokens: reasoning}},
-			Tools:  map[string]store.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
+			Tools:  map[string]run.Step{"c": {Output: []byte(strings.Repeat("abcd", results))}},
 		}
 	}
 	compactedTurn := transcript.Turn{Record: transcript.Record{Items: []item.Item{item.Compaction("cmp_1", "x")}}}
@@ -291,7 +292,7 @@ func TestSummary(t *testing.T) {
 		"a call":    {say(model.Stopped, model.Function, "", ""), "server_error", true},
 		"nothing":   {model.Answer{Finish: model.Stopped}, "server_error", true},
 	} {
-		var failed *model.CallError
+		var failed *run.Failure
 		if got, err := Summary(tt.answer); !errors.As(err, &failed) || failed.Code != tt.code || failed.Retriable != tt.retriable || got != "" {
 			t.Errorf("%s: Summary = %q, %v; want %s, retriable %v", name, got, err, tt.code, tt.retriable)
 		}

@@ -10,42 +10,45 @@ import (
 )
 
 const (
-	// bytesPerToken is what a token is taken to have where no model has counted.
+	// bytesPerToken estimates a token that no model has counted.
 	bytesPerToken = 4
-	// tokensPerFile is what an image or a file is taken to be, whatever its size: nobody here looks into one.
+	// tokensPerFile estimates an image or a file of any size.
 	tokensPerFile = 1000
 )
 
-// Asked tells whether a request asks to be compacted and for nothing else, which it does by the last item of its input.
+// Asked reports whether a request asks for a compaction and nothing else: its
+// last item is a trigger.
 func Asked(input []item.Item) bool {
 	return len(input) > 0 && input[len(input)-1].Type == compaction.Trigger
 }
 
-// Due tells whether a history has reached the threshold at which the request wants it compacted. It has not if it was compacted in the
-// turn before, or if there is nothing in it but what is unanswered and would stay as it is. The call is as it was before [Open].
-func Due(before, opened model.Call, threshold int) bool {
-	if threshold == 0 || len(before.Turns) > 0 && before.Turns[len(before.Turns)-1].Compacted() {
+// Due reports whether a history has reached the threshold from which the
+// request wants it compacted. sealed is the call before [Open]. A history is
+// not due if the turn before compacted it, or if it has nothing except
+// unanswered messages, which a compaction would keep.
+func Due(sealed, opened model.Call, threshold int) bool {
+	if threshold == 0 || len(sealed.Turns) > 0 && sealed.Turns[len(sealed.Turns)-1].Compacted() {
 		return false
 	}
-	head, _ := unanswered(before)
+	head, _ := splitUnanswered(sealed)
 	nothing := len(head.Ancestors) == 0 && len(head.Request.Input) == 0 && len(head.Turns) == 0
 	return !nothing && Tokens(opened) >= threshold
 }
 
-// Tokens is how long the history is that a model would be shown: what the model itself has counted, as far as it was shown and has told,
-// and an estimate of what came since.
+// Tokens is the length of the history that a model would see: the usage of its
+// last call, if known, and an estimate of what was added since.
 func Tokens(opened model.Call) int {
-	n, known := recent(opened.Turns)
+	n, known := countBack(opened.Turns)
 	if known {
 		return n
 	}
-	n += sizeOf(opened.Request.Input)
+	n += estimate(opened.Request.Input)
 	for _, a := range slices.Backward(opened.Ancestors) {
-		since, known := recent(a.Turns)
+		since, known := countBack(a.Turns)
 		if n += since; known {
 			return n
 		}
-		n += sizeOf(a.Input)
+		n += estimate(a.Input)
 	}
 	n += len(opened.Request.Instructions) / bytesPerToken
 	for _, t := range opened.Tools {
@@ -54,21 +57,22 @@ func Tokens(opened model.Call) int {
 	return n
 }
 
-// recent counts turns from the last one back to one whose usage is known: that has counted all before it, too.
-func recent(turns []transcript.Turn) (n int, known bool) {
+// countBack counts turns from the last one back to one whose usage is known,
+// which covers everything before it.
+func countBack(turns []transcript.Turn) (n int, known bool) {
 	for _, t := range slices.Backward(turns) {
-		for _, s := range t.Tools { // what they answered came after the count
+		for _, s := range t.Tools { // results came after the usage was counted
 			n += len(s.Output) / bytesPerToken
 		}
 		if t.Usage.InputTokens > 0 {
 			return n + int(t.Usage.InputTokens+t.Usage.OutputTokens-t.Usage.ReasoningTokens), true
 		}
-		n += sizeOf(t.Items)
+		n += estimate(t.Items)
 	}
 	return n, false
 }
 
-func sizeOf(items []item.Item) int {
+func estimate(items []item.Item) int {
 	n := 0
 	for _, it := range items {
 		text, _ := it.Output()

@@ -8,31 +8,36 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxKept bounds the messages of the user that a seal holds, in bytes: some 16,000 tokens. What is older is in the summary only.
+// maxKept bounds the messages of the user in a seal, in bytes: some 16,000
+// tokens. Older ones are in the summary only.
 const maxKept = 64 << 10
 
-// Given is what of a history a client is given back: the messages of the user, word for word, and what goes into the seal, which are
-// those that hold instructions, and the summary. The call is as it was before [Open].
-func Given(keys compaction.Keys, tenant string, c model.Call, summary string) (users []item.Item, content compaction.Content, err error) {
-	users, rules, err := messages(keys, tenant, c)
+// Split returns the two parts of a compacted history that a client gets: the
+// messages of the user, word for word, and the content of the seal, which is
+// the messages with instructions and the summary. c is the call before [Open].
+func Split(keys compaction.Keys, tenant string, c model.Call, summary string) (users []item.Item, content compaction.Content, err error) {
+	users, rules, err := readMessages(keys, tenant, c)
 	return users, compaction.Content{Kept: rules, Summary: summary}, err
 }
 
-// Whole is what takes the place of a history inside a response, so that a client who drops everything before has lost nothing: the
-// instructions, the user's last messages within so many tokens, the summary, and what was not answered yet. The call is as it was
-// before [Open].
-func Whole(keys compaction.Keys, tenant string, c model.Call, summary string, tokens int) (compaction.Content, error) {
-	head, tail := unanswered(c)
-	users, rules, err := messages(keys, tenant, head)
+// Replace returns the content of a seal that replaces a history inside a
+// response, so that a client may drop everything before it: the messages with
+// instructions, the user's last messages of at most so many tokens, the
+// summary, and the messages that are not answered yet. c is the call before
+// [Open].
+func Replace(keys compaction.Keys, tenant string, c model.Call, summary string, tokens int) (compaction.Content, error) {
+	head, tail := splitUnanswered(c)
+	users, rules, err := readMessages(keys, tenant, head)
 	most := maxKept
 	if tokens > 0 {
 		most = min(most, tokens*bytesPerToken)
 	}
-	return compaction.Content{Kept: append(rules, last(users, most)...), Summary: summary, After: tail, Whole: true}, err
+	return compaction.Content{Kept: append(rules, newest(users, most)...), Summary: summary, After: tail, Whole: true}, err
 }
 
-// messages are those of the user and those that hold instructions, with those of earlier compactions.
-func messages(keys compaction.Keys, tenant string, c model.Call) (users, rules []item.Item, err error) {
+// readMessages returns the messages of the user and those with instructions,
+// including those in earlier compactions.
+func readMessages(keys compaction.Keys, tenant string, c model.Call) (users, rules []item.Item, err error) {
 	var take func(items []item.Item)
 	take = func(items []item.Item) {
 		for _, it := range items {
@@ -66,8 +71,9 @@ func messages(keys compaction.Keys, tenant string, c model.Call) (users, rules [
 	return users, rules, err
 }
 
-// unanswered divides a call into the messages that its input ends with, if the model has said nothing since, and all before.
-func unanswered(c model.Call) (head model.Call, tail []item.Item) {
+// splitUnanswered cuts off the messages that a call's input ends with, if the
+// model has not answered them yet.
+func splitUnanswered(c model.Call) (head model.Call, tail []item.Item) {
 	if len(c.Turns) > 0 {
 		return c, nil
 	}
@@ -82,8 +88,8 @@ func unanswered(c model.Call) (head model.Call, tail []item.Item) {
 	return c, input[n:]
 }
 
-// last are the newest items of at most so many bytes.
-func last(items []item.Item, most int) []item.Item {
+// newest returns the last items, of at most so many bytes.
+func newest(items []item.Item, most int) []item.Item {
 	from := len(items)
 	for from > 0 && len(items[from-1].JSON()) <= most {
 		from--

@@ -1,4 +1,10 @@
-// Package compact makes a long history short, and shows a model what a short one stands for. It calls nobody.
+// Package compact makes long histories short: it decides when one is due, asks
+// for its summary, and puts the content of compaction items back in their
+// place. It does no I/O.
+//
+// It promises that a compacted history keeps every instruction and the user's
+// last messages word for word, and that a history is never replaced by part of
+// a summary (TestSummary).
 package compact
 
 import (
@@ -13,8 +19,10 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Open is the call with what compaction items hold in their places, and without what they have taken the place of, so that no dialect
-// has to know them. The call that it is given is not written to. compaction.ErrSealed, compaction.ErrNoKey.
+// Open returns the call with the content of compaction items in their place,
+// and without the history that they replaced, so that no dialect has to know
+// them. It does not change c. Its errors are compaction.ErrSealed and
+// compaction.ErrNoKey.
 func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error) {
 	o := opener{keys: keys, tenant: tenant}
 	var earlier []transcript.Ancestor
@@ -43,39 +51,40 @@ func Open(keys compaction.Keys, tenant string, c model.Call) (model.Call, error)
 	return c, o.err
 }
 
-// opener keeps the first error.
+// opener opens items and keeps the first error.
 type opener struct {
 	keys   compaction.Keys
 	tenant string
 	err    error
 }
 
-// turns are those from the last one on that has taken the place of all before.
+// turns opens the items of turns. cut reports that one of them replaced
+// everything before it; only the turns from the last such one on are returned.
 func (o *opener) turns(turns []transcript.Turn) (out []transcript.Turn, cut bool) {
 	for _, t := range turns {
 		if t.Compacted() {
-			t.Usage = responses.Usage{} // of a history that is not shown any more
+			t.Usage = responses.Usage{} // of the history before the compaction
 		}
 		items, whole := o.items(t.Items)
 		if whole {
 			out, cut = nil, true
 		}
-		t.Own = moved(t, items)
+		t.Own = moveOwn(t, items)
 		t.Items = items
 		out = append(out, t)
 	}
 	return out, cut
 }
 
-// moved is what an upstream attached to the items of a turn, by their places
-// among items, which has some of them and others.
-func moved(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
-	if len(t.Own) == 0 || !slices.ContainsFunc(t.Items, special) {
+// moveOwn returns what an upstream attached to the items of a turn, by the
+// items' places among the opened items.
+func moveOwn(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
+	if len(t.Own) == 0 || !slices.ContainsFunc(t.Items, isCompaction) {
 		return t.Own
 	}
 	own := make(map[int]json.RawMessage, len(t.Own))
 	for from, attached := range t.Own {
-		if from < 0 || from >= len(t.Items) || special(t.Items[from]) {
+		if from < 0 || from >= len(t.Items) || isCompaction(t.Items[from]) {
 			continue
 		}
 		same := func(it item.Item) bool { return bytes.Equal(it.JSON(), t.Items[from].JSON()) }
@@ -86,9 +95,10 @@ func moved(t transcript.Turn, items []item.Item) map[int]json.RawMessage {
 	return own
 }
 
-// items are opened. whole: what was before them is no more.
+// items opens items. whole reports that one of them replaced everything before
+// it.
 func (o *opener) items(items []item.Item) (out []item.Item, whole bool) {
-	if !slices.ContainsFunc(items, special) {
+	if !slices.ContainsFunc(items, isCompaction) {
 		return items, false
 	}
 	for _, it := range items {
@@ -99,7 +109,7 @@ func (o *opener) items(items []item.Item) (out []item.Item, whole bool) {
 				out, whole = nil, true
 			}
 			out = append(out, content.Items()...)
-		case compaction.Trigger: // is for us
+		case compaction.Trigger: // is not for the model
 		default:
 			out = append(out, it)
 		}
@@ -115,4 +125,6 @@ func (o *opener) open(it item.Item) compaction.Content {
 	return content
 }
 
-func special(it item.Item) bool { return it.Type == compaction.Item || it.Type == compaction.Trigger }
+func isCompaction(it item.Item) bool {
+	return it.Type == compaction.Item || it.Type == compaction.Trigger
+}

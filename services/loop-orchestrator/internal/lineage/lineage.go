@@ -13,34 +13,35 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-var errUnreadable = &model.CallError{Code: "server_error", Message: "The request's history cannot be read."}
+var errUnreadable = &run.Failure{Code: run.CodeServerError, Message: "The request's history cannot be read."}
 
 // Reader reads lineages from the store. Safe for concurrent use.
 type Reader struct {
 	Worker *worker.Worker
+	Memo   *transcript.Memo // of this process's runs; nil keeps nothing
 }
 
 // Read returns what the request continues, oldest first, and its own turns. A
-// history that cannot be read is a *model.CallError.
-func (r Reader) Read(ctx context.Context, c store.Chain) ([]transcript.Ancestor, []transcript.Turn, error) {
+// history that cannot be read is a *run.Failure.
+func (r Reader) Read(ctx context.Context, c run.Chain) ([]transcript.Ancestor, []transcript.Turn, error) {
 	earlier, err := r.readEarlier(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	turns, err := transcript.Turns(c)
+	turns, err := r.Memo.Turns(c)
 	if err != nil {
 		return nil, nil, errUnreadable
 	}
 	return earlier, turns, nil
 }
 
-func (r Reader) readEarlier(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
+func (r Reader) readEarlier(ctx context.Context, c run.Chain) ([]transcript.Ancestor, error) {
 	switch {
 	case c.Parent != uuid.Nil:
 		return r.readAncestors(ctx, c)
@@ -50,19 +51,19 @@ func (r Reader) readEarlier(ctx context.Context, c store.Chain) ([]transcript.An
 	return nil, nil
 }
 
-func (r Reader) readAncestors(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
-	loaded, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) ([]store.Chain, error) {
+func (r Reader) readAncestors(ctx context.Context, c run.Chain) ([]transcript.Ancestor, error) {
+	loaded, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) ([]run.Chain, error) {
 		return r.Worker.Store.Ancestors(ctx, c.Tenant, c.Parent)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &model.CallError{
-			Code: "previous_response_not_found", Message: "A response that this one continues has been deleted.",
+		return nil, &run.Failure{
+			Code: run.CodePreviousNotFound, Message: "A response that this one continues has been deleted.",
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	earlier, err := transcript.Ancestors(loaded)
+	earlier, err := r.Memo.Ancestors(loaded)
 	if err != nil {
 		return nil, errUnreadable
 	}
@@ -71,12 +72,12 @@ func (r Reader) readAncestors(ctx context.Context, c store.Chain) ([]transcript.
 
 // readConversation reads what the conversation held when the request was
 // accepted: it is locked since then.
-func (r Reader) readConversation(ctx context.Context, c store.Chain) ([]transcript.Ancestor, error) {
+func (r Reader) readConversation(ctx context.Context, c run.Chain) ([]transcript.Ancestor, error) {
 	items, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) ([][]byte, error) {
 		return r.Worker.Store.Spoken(ctx, c.Tenant, c.Conversation)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &model.CallError{
+		return nil, &run.Failure{
 			Code: "conversation_not_found", Message: "The conversation that this response continues has been deleted.",
 		}
 	}
@@ -98,7 +99,7 @@ func (r Reader) attachOwn(ctx context.Context, tenant string, conversation []tra
 	if len(turns) == 0 {
 		return nil
 	}
-	records, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) (map[store.TurnKey][]byte, error) {
+	records, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) (map[run.TurnKey][]byte, error) {
 		return r.Worker.Store.Recorded(ctx, tenant, turns, transcript.AttachedMark)
 	})
 	if err != nil {

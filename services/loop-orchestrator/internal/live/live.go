@@ -2,9 +2,9 @@
 //
 // It promises that a turn's events are stored before the turn is committed, so
 // that a client never sees an event that a crash takes back (test/e2e:
-// TestStreamsOverKills). It does not promise
-// that they are stored at all: without them the run goes on, and the stream ends
-// with an error (test/behaviour: TestF35LiveFramesAtTheirLimit).
+// TestStreamsOverKills). It does not promise that they are stored at all:
+// without them the run goes on, and the stream ends with an error
+// (test/behaviour: TestF35LiveFramesAtTheirLimit).
 package live
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -31,8 +32,8 @@ type Streams struct {
 	Worker *worker.Worker
 }
 
-// Writer writes the frames of one turn's attempt. A nil Writer discards them: it
-// is the writer of a request that is not streamed.
+// Writer writes the frames of one turn's attempt. A nil Writer discards them:
+// it is the writer of a request that is not streamed.
 type Writer struct {
 	frames *bus.LiveWriter
 	log    *zap.Logger
@@ -40,23 +41,23 @@ type Writer struct {
 
 // Open returns the writer of the chain's attempt, or nil if the request is not
 // streamed. The caller closes it.
-func (s Streams) Open(ctx context.Context, c store.Chain) *Writer {
+func (s Streams) Open(ctx context.Context, c run.Chain) *Writer {
 	if !c.Streamed {
 		return nil
 	}
 	return &Writer{
-		frames: s.Worker.Bus.OpenLive(ctx, dispatch.Identity(store.Fence{ID: c.ID, Epoch: c.Epoch, Turn: c.Turn, Attempt: c.Attempt})),
-		log:    s.Worker.Log.With(zap.String("request_id", dispatch.BusID(c.ID))),
+		frames: s.Worker.Bus.OpenLive(ctx, dispatch.Identity(c.Fence())),
+		log:    s.Worker.Log.With(zap.String("request_id", run.Hex(c.ID))),
 	}
 }
 
 // Started reports whether an earlier attempt has written anything.
-func (s Streams) Started(ctx context.Context, c store.Chain) (bool, error) {
+func (s Streams) Started(ctx context.Context, c run.Chain) (bool, error) {
 	if c.Attempt == 1 {
 		return false, nil
 	}
 	last, err := worker.Retry(ctx, s.Worker, func(ctx context.Context) (uint64, error) {
-		return s.Worker.Bus.Stored(ctx, dispatch.BusID(c.ID), func(*stepv1.LiveFrames) error { return nil })
+		return s.Worker.Bus.Stored(ctx, run.Hex(c.ID), func(*stepv1.LiveFrames) error { return nil })
 	})
 	return last > 0, err
 }
@@ -104,7 +105,7 @@ func (w *Writer) Close() {
 func (s Streams) AnnounceCalls(all []store.Progress) {
 	for _, p := range all {
 		turn := p.Turn
-		if p.Stage == store.StageModel { // the commit has opened the next one
+		if p.Stage == run.StageModel { // the commit has opened the next one
 			turn--
 		}
 		var ended []transcript.Keyed
@@ -116,7 +117,7 @@ func (s Streams) AnnounceCalls(all []store.Progress) {
 		}
 		if len(ended) > 0 {
 			s.Worker.Bus.Announce(bus.Live(&stepv1.LiveFrames{
-				RequestId: dispatch.BusID(p.ID), Epoch: uint32(p.Epoch), Turn: uint32(turn), Attempt: livestream.Settled,
+				RequestId: run.Hex(p.ID), Epoch: uint32(p.Epoch), Turn: uint32(turn), Attempt: livestream.Settled,
 				Frames: livestream.Keyed(ended),
 			}))
 		}

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// NoArguments is what a call without arguments has.
+// NoArguments are the arguments of a call without any.
 const NoArguments = "{}"
 
 const invalidArguments = "_invalid_arguments"
 
-// Arguments returns a call's arguments as a history shows them: as they are if
-// they are a JSON object, {} if they are empty. Upstreams refuse a history with
-// any others, so those become one quoted field; the record keeps the text as
-// the model wrote it.
+// Arguments returns a call's arguments as a history has them: unchanged if they
+// are a JSON object, {} if they are empty. Upstreams refuse a history with any
+// other arguments, so those become one quoted field. The record keeps the text
+// as the model wrote it.
 func Arguments(text string) string {
 	if EmptyArguments(text) {
 		return NoArguments
@@ -29,10 +29,10 @@ func Arguments(text string) string {
 	return string(quoted)
 }
 
-// blanks is the white space of JSON.
+// blanks is JSON's white space.
 const blanks = " \t\r\n"
 
-// EmptyArguments reports whether arguments say nothing: no text, white space,
+// EmptyArguments reports whether arguments are empty: no text, white space,
 // null, or the empty array that PHP writes for an empty object.
 func EmptyArguments(text string) bool {
 	text = strings.Trim(text, blanks)
@@ -40,10 +40,10 @@ func EmptyArguments(text string) bool {
 }
 
 // ReadArguments reads the arguments member of a call, or a piece of it, in any
-// type that servers send: a text is taken as it is; an object, an array, a
-// number or a boolean is its JSON text on one line; absent and null are empty.
-// It does not turn empty arguments into {}, because an empty piece of a stream
-// says nothing: plan does that once the call is complete.
+// type that servers send. A string is its text; an object, an array, a number
+// or a boolean is its JSON on one line; absent and null are empty. It does not
+// turn empty arguments into {}, because pieces of a stream may be empty: plan
+// does that once the call is complete.
 func ReadArguments(member json.RawMessage) string {
 	member = bytes.TrimSpace(member)
 	if len(member) == 0 || string(member) == "null" {

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 )
 
-// likely is a token and how likely it was. The specification requires all of it; upstreams leave out what they do not know, and OpenAI the
-// bytes where it streams.
+// likely is a token and its log probability. The specification requires every
+// field. Upstreams omit what they do not know, and OpenAI omits the bytes in
+// streams.
 type likely struct {
 	Token   string       `json:"token"`
 	Logprob *json.Number `json:"logprob"`
@@ -18,11 +19,12 @@ type token struct {
 	Top []likely `json:"top_logprobs"`
 }
 
-// Logprobs is how likely the tokens of a text were, and others in their places, as an upstream of either dialect tells it: a JSON array on
-// one line, of tokens with all that they have to have. nil: there are none, or what is there makes no sense.
-func Logprobs(told json.RawMessage) json.RawMessage {
+// Logprobs reads the log probabilities of a text's tokens, which both dialects
+// write alike, and returns them as a JSON array on one line with every required
+// field. It returns nil if they are absent or malformed.
+func Logprobs(sent json.RawMessage) json.RawMessage {
 	var tokens []token
-	if len(told) == 0 || json.Unmarshal(told, &tokens) != nil || len(tokens) == 0 {
+	if len(sent) == 0 || json.Unmarshal(sent, &tokens) != nil || len(tokens) == 0 {
 		return nil
 	}
 	for i := range tokens {
@@ -40,13 +42,14 @@ func Logprobs(told json.RawMessage) json.RawMessage {
 		}
 	}
 	b, err := json.Marshal(tokens)
-	if err != nil { // what was read encodes
+	if err != nil { // does not happen: it was decoded from JSON
 		return nil
 	}
 	return b
 }
 
-// complete adds the bytes of a token that came without, and tells whether all of it is there.
+// complete adds missing bytes and reports whether the token has every required
+// field.
 func (t *likely) complete() bool {
 	if t.Bytes == nil {
 		t.Bytes = make([]int, len(t.Token))

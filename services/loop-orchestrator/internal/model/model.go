@@ -1,5 +1,6 @@
-// Package model is a model call in neutral form: what is asked, what is answered, and how it is told while it is being said. The
-// dialects of upstreams translate to and from it. It calls nobody.
+// Package model is a model call in neutral form: the call, its answer, and the
+// pieces of an answer that is streamed. The dialects of upstreams translate to
+// and from it. It does no I/O.
 package model
 
 import (
@@ -16,36 +17,39 @@ import (
 )
 
 var (
-	// ErrUnsupported says that the request holds something that the upstream's dialect cannot carry.
+	// ErrUnsupported says that the upstream's dialect cannot express a part of
+	// the request.
 	ErrUnsupported = errors.New("not supported by this model's upstream")
-	// ErrMalformed says that the upstream's answer cannot be understood; another attempt may do better.
+	// ErrMalformed says that the upstream's answer cannot be read; another
+	// attempt may do better.
 	ErrMalformed = errors.New("the upstream's answer is malformed")
-	// ErrBrokenOff says that the answer ended before it was complete; another attempt may do better.
+	// ErrBrokenOff says that the answer ended before it was complete; another
+	// attempt may do better.
 	ErrBrokenOff = errors.New("the upstream broke off its answer")
 )
 
-// Call is everything one model call is made of.
+// Call is one model call.
 type Call struct {
-	Model     string // the upstream's name
+	Model     string // as the upstream names it
 	Request   *responses.Create
 	Ancestors []transcript.Ancestor // oldest first
 	Turns     []transcript.Turn
 	Tools     []toolset.Offer
 	Choice    tool.Choice
-	MaxTokens *int // what is left of the request's max_output_tokens; nil: no bound
-	Stream    bool // the answer is wanted piece by piece
-	NoSeal    bool // the upstream refuses to be asked for sealed reasoning
-	// Origin is the upstream's registry.Upstream.Origin: what a turn's Own holds
-	// is sent back only where the turn's Origin is the same.
+	MaxTokens *int // what is left of the request's max_output_tokens; nil if it has none
+	Stream    bool // the answer is to come in pieces
+	NoSeal    bool // the upstream refuses requests for encrypted reasoning
+	// Origin is the upstream's registry.Upstream.Origin: a turn's Own is sent
+	// back only to the same Origin.
 	Origin string
-	// Settings are the upstream's, complete.
+	// Settings are the upstream's, with defaults filled in.
 	Settings registry.Settings
 }
 
 // Finish is why the model stopped.
 type Finish string
 
-// The reasons that matter; everything else an upstream says is Other.
+// The reasons that Windlass distinguishes; any other is Other.
 const (
 	Stopped  Finish = "stop"
 	Length   Finish = "length"
@@ -53,7 +57,7 @@ const (
 	Other    Finish = "other"
 )
 
-// Answer is what one model call said, in the order in which it said it.
+// Answer is the answer of one model call, in the order of the model's outputs.
 type Answer struct {
 	Outputs []Output
 	Finish  Finish
@@ -66,43 +70,45 @@ type Kind int
 // The kinds of outputs.
 const (
 	Message   Kind = iota + 1
-	Reasoning      // what the model thought
+	Reasoning      // of the model, as text or encrypted
 	Function       // a call of a tool
 	Custom         // a call of a custom tool, whose arguments are any text
 )
 
-// Output is one thing a model said. Only the fields of its kind are set.
+// Output is one part of an answer. Only the fields of its kind are set.
 type Output struct {
 	Kind      Kind
 	Parts     []item.Part // of a message: output_text and refusal
-	Phase     string      // of a message: what it is for, if the upstream says it
+	Phase     string      // of a message: its purpose, if the upstream names one
 	Reasoning item.Reasoning
 	Call      ToolCall
-	// Own is what the upstream attached to this output and what has no place in
-	// the neutral form: a JSON object that only the dialect reads. It goes back
-	// to the same upstream with the output. nil if there is nothing.
+	// Own is what the upstream attached to this output and the neutral form
+	// cannot express: a JSON object that only the dialect reads. It goes back
+	// to the same upstream with the output. nil if absent.
 	Own json.RawMessage
 }
 
-// ToolCall is one call the model asks for, with its id and arguments as it wrote them.
+// ToolCall is one call of a tool, with its id and arguments as the model wrote
+// them.
 type ToolCall struct {
 	ID        string
-	Space     string // the namespace that the name is of, if any
+	Space     string // the namespace of the name, or empty
 	Name      string
 	Arguments string
 }
 
-// Delta is a piece of an answer. The first delta of an output opens it; outputs are opened in their order.
+// Delta is a piece of an answer. The first delta of an output opens it, and
+// outputs are opened in order.
 type Delta struct {
 	Output int
 	Kind   Kind
 	Part   int       // of a message's content, or of a reasoning's summary or content
-	Piece  item.Part // Text and Type: output_text, refusal, reasoning_text, summary_text; Type is empty where there is no text
+	Piece  item.Part // Text and Type: output_text, refusal, reasoning_text, summary_text; Type is empty if the piece has no text
 	Call   ToolCall  // ID, Space and Name with the first delta of a call, Arguments the next piece of them
-	Closed bool      // nothing of this output follows
+	Closed bool      // the output is complete
 }
 
-// Listen hears an answer while it is being said. It does not wait.
+// Listen takes the pieces of an answer as they come. It must not block.
 type Listen func(Delta)
 
 // CallError is run.Failure, for users that are not converted yet.

@@ -7,22 +7,21 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// keptShare is the part of a threshold, 1/keptShare, that the messages kept word
-// for word may take, so that the history stays below the threshold for a while.
+// keptShare is the part of a threshold, 1/keptShare, that the messages kept
+// word for word may take, so that the history stays below the threshold for a
+// while.
 const keptShare = 4
 
-// compacts reports whether this turn compacts the history, before the model goes
-// on or because the request asks for nothing else. A turn that would be the last
-// one goes on instead.
+// compacts reports whether this turn compacts the history, before the model
+// goes on or because the request asks for nothing else. A turn that would be
+// the last one goes on instead.
 func (p prepared) compacts() bool {
 	threshold := p.state.Request.CompactThreshold
 	return compact.Asked(p.state.Request.Input) ||
@@ -31,56 +30,56 @@ func (p prepared) compacts() bool {
 
 // compactHistory serves a request to compact a history: one model call, whose
 // answer is the client's new history.
-func (m *Caller) compactHistory(ctx context.Context, p prepared) (store.TurnCommit, error) {
+func (m *Caller) compactHistory(ctx context.Context, p prepared) (run.TurnCommit, error) {
 	c := p.chain
 	summary, usage, err := m.summarize(ctx, p)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	users, content, err := compact.Given(m.Keys, c.Tenant, p.sealed, summary)
+	users, content, err := compact.Split(m.Keys, c.Tenant, p.sealed, summary)
 	if err != nil {
-		return store.TurnCommit{}, compactionFailure(err)
+		return run.TurnCommit{}, compactionFailure(err)
 	}
 	output := item.StoredInput(c.ID, users)
 	sealed, err := m.seal(c, len(output), content)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	return store.TurnCommit{
+	return run.TurnCommit{
 		Output: responses.Compaction{
-			ID: "resp_" + dispatch.BusID(c.ID), CreatedAt: dispatch.CreatedAt(c.ID), Output: append(output, sealed), Usage: usage,
+			ID: run.ResponseID.Format(c.ID), CreatedAt: run.CreatedAt(c.ID), Output: append(output, sealed), Usage: usage,
 		}.JSON(),
-		Outcome: store.Completed, InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens,
+		Outcome: run.Completed, InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens,
 	}, nil
 }
 
-// compactTurn is a turn in which the model summarizes the history of a response.
-// Another turn follows, in which the model sees the summary and what it does not
-// cover, unless the request asks for the compaction alone.
-func (m *Caller) compactTurn(ctx context.Context, p prepared) (store.TurnCommit, error) {
+// compactTurn is a turn in which the model summarizes the history of a
+// response. Another turn follows, in which the model sees the summary and what
+// it does not cover, unless the request asks for the compaction alone.
+func (m *Caller) compactTurn(ctx context.Context, p prepared) (run.TurnCommit, error) {
 	c, place := p.chain, p.state.Base()
 	stream := m.openStream(ctx, p, nil)
 	defer stream.Close()
 	summary, usage, err := m.summarize(ctx, p)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	content, err := compact.Whole(m.Keys, c.Tenant, p.sealed, summary, p.state.Request.CompactThreshold/keptShare)
+	content, err := compact.Replace(m.Keys, c.Tenant, p.sealed, summary, p.state.Request.CompactThreshold/keptShare)
 	if err != nil {
-		return store.TurnCommit{}, compactionFailure(err)
+		return run.TurnCommit{}, compactionFailure(err)
 	}
 	sealed, err := m.seal(c, place, content)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
 	stream.WriteEvents(event.Replay(place, sealed))
 	stream.Complete(ctx)
-	commit := store.TurnCommit{InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens}
+	commit := run.TurnCommit{InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens}
 	if compact.Asked(p.state.Request.Input) {
-		commit.Outcome = store.Completed
+		commit.Outcome = run.Completed
 	}
 	if commit.Output, err = (transcript.Record{Items: []item.Item{sealed}, Usage: usage}).Encode(); err != nil {
-		return store.TurnCommit{}, errUnstorable
+		return run.TurnCommit{}, errUnstorable
 	}
 	return commit, nil
 }
@@ -103,7 +102,7 @@ func (m *Caller) summarize(ctx context.Context, p prepared) (string, responses.U
 }
 
 // seal returns the compaction item at a place of the output.
-func (m *Caller) seal(c store.Chain, place int, content compaction.Content) (item.Item, error) {
+func (m *Caller) seal(c run.Chain, place int, content compaction.Content) (item.Item, error) {
 	sealed, err := m.Keys.Seal(c.Tenant, content)
 	if err != nil {
 		return item.Item{}, compactionFailure(err)
@@ -113,9 +112,9 @@ func (m *Caller) seal(c store.Chain, place int, content compaction.Content) (ite
 
 // compactionFailure is the failure of a turn whose compaction items cannot be
 // opened or sealed: the gateway could open them when it accepted the request.
-func compactionFailure(err error) *model.CallError {
+func compactionFailure(err error) *run.Failure {
 	if errors.Is(err, compaction.ErrNoKey) {
-		return &model.CallError{Code: "server_error", Message: "This server is not configured to compact histories."}
+		return &run.Failure{Code: run.CodeServerError, Message: "This server is not configured to compact histories."}
 	}
-	return &model.CallError{Code: "invalid_encrypted_content", Message: "The content of a compaction item can no longer be opened."}
+	return &run.Failure{Code: run.CodeInvalidEncrypted, Message: "The content of a compaction item can no longer be opened."}
 }

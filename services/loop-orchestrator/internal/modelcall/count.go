@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect/chat"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -18,7 +18,7 @@ import (
 
 // countTokens counts the tokens of the call that a response would make. It uses
 // none.
-func (m *Caller) countTokens(ctx context.Context, p prepared) (store.TurnCommit, error) {
+func (m *Caller) countTokens(ctx context.Context, p prepared) (run.TurnCommit, error) {
 	ctx, cancel := withDeadlines(ctx, p.chain, p.model)
 	defer cancel()
 	var n responses.InputTokens
@@ -29,9 +29,9 @@ func (m *Caller) countTokens(ctx context.Context, p prepared) (store.TurnCommit,
 		n, err = estimateCount(ctx, p.opened)
 	}
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	return store.TurnCommit{Output: n.JSON(), Outcome: store.Completed}, nil
+	return run.TurnCommit{Output: n.JSON(), Outcome: run.Completed}, nil
 }
 
 // queryCount has the model's upstream count.
@@ -49,18 +49,18 @@ func (m *Caller) queryCount(
 	}
 	n, err := counter.DecodeCount(b)
 	if err != nil {
-		return none, &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
+		return none, &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 	}
 	return responses.InputTokens{Count: n}, nil
 }
 
-// countFailure recognizes an upstream that speaks the Responses API without this
-// endpoint. Its tokens are not estimated instead, because the client could not
-// distinguish an estimate from a count.
+// countFailure recognizes an upstream that speaks the Responses API without
+// this endpoint. Its tokens are not estimated instead, because the client could
+// not distinguish an estimate from a count.
 func countFailure(err error) error {
-	var failed *model.CallError
+	var failed *run.Failure
 	missing := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}
-	if errors.As(err, &failed) && slices.Contains(missing, failed.HTTPStatus) && failed.Code != "model_not_found" {
+	if errors.As(err, &failed) && slices.Contains(missing, failed.HTTPStatus) && failed.Code != run.CodeModelNotFound {
 		return uncountable("The upstream of this model does not count tokens.")
 	}
 	return err
@@ -79,11 +79,11 @@ func estimateCount(ctx context.Context, call model.Call) (responses.InputTokens,
 		return none, uncountable("The tokens of images and files cannot be counted with this model: " +
 			"its upstream does not count, and only text can be estimated.")
 	case errors.Is(err, upstream.ErrCallTimeout):
-		return none, &model.CallError{Code: "timeout", Message: "The tokens were not counted in time.", Retriable: true}
+		return none, &run.Failure{Code: run.CodeTimeout, Message: "The tokens were not counted in time.", Retriable: true}
 	case err != nil && ctx.Err() != nil:
 		return none, context.Cause(ctx)
 	case err != nil:
-		return none, &model.CallError{Code: "server_error", Message: "The tokens could not be counted."}
+		return none, &run.Failure{Code: run.CodeServerError, Message: "The tokens could not be counted."}
 	}
 	return responses.InputTokens{Count: n, Estimated: true}, nil
 }
@@ -91,5 +91,5 @@ func estimateCount(ctx context.Context, call model.Call) (responses.InputTokens,
 // uncountable is a 400 to the client.
 func uncountable(message string) error {
 	own := fault.Invalid("", "input_tokens_not_supported", message)
-	return &model.CallError{Code: own.Code, Message: message, HTTPStatus: own.Status, Own: own.AppendJSON(nil)}
+	return &run.Failure{Code: own.Code, Message: message, HTTPStatus: own.Status, Own: own.AppendJSON(nil)}
 }

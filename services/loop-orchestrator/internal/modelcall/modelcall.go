@@ -14,12 +14,8 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/relay"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/compaction"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/compact"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/dialect"
@@ -43,29 +39,38 @@ type Caller struct {
 }
 
 // Call makes the model call of a loaded turn and returns what to commit; the
-// caller fills in the fence. A *model.CallError is the model's failure; other
+// caller fills in the fence. A *run.Failure is the model's failure; other
 // errors are causes of ctx or errors of the store.
-func (m *Caller) Call(ctx context.Context, c store.Chain) (store.TurnCommit, error) {
-	if endpoint, ok := relay.Known(c.Endpoint); ok {
-		return m.relay(ctx, c, endpoint)
+func (m *Caller) Call(ctx context.Context, c run.Chain) (run.TurnCommit, error) {
+	work := c.Endpoint.Work()
+	if work == run.WorkRelay {
+		return m.relay(ctx, c)
 	}
 	p, err := m.prepare(ctx, c)
-	switch {
-	case err != nil:
-		return store.TurnCommit{}, err
-	case c.Endpoint == run.Compact:
-		return m.compactHistory(ctx, p)
-	case c.Endpoint == run.InputTokens:
-		return m.countTokens(ctx, p)
-	case p.compacts():
-		return m.compactTurn(ctx, p)
+	if err != nil {
+		return run.TurnCommit{}, err
 	}
-	return m.respond(ctx, p)
+	switch work {
+	case run.WorkCompact:
+		return m.compactHistory(ctx, p)
+	case run.WorkCount:
+		return m.countTokens(ctx, p)
+	case run.WorkLoop, run.WorkRelay, run.WorkUnknown:
+	}
+	answer := m.respond
+	if p.compacts() {
+		answer = m.compactTurn
+	}
+	commit, err := answer(ctx, p)
+	if err == nil && commit.Outcome == "" { // another turn follows
+		m.Lineage.Memo.KeepRequest(c, p.state.Request)
+	}
+	return commit, err
 }
 
 // prepared is a turn whose model call can be made.
 type prepared struct {
-	chain  store.Chain
+	chain  run.Chain
 	model  registry.Model // serves the request
 	state  plan.State
 	sealed model.Call // with its compaction items as they are stored
@@ -73,10 +78,10 @@ type prepared struct {
 }
 
 // prepare reads the request and its history. An error of the request is a
-// *model.CallError.
-func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
+// *run.Failure.
+func (m *Caller) prepare(ctx context.Context, c run.Chain) (prepared, error) {
 	p := prepared{chain: c}
-	request, fault := responses.Decode(c.Body)
+	request, fault := m.Lineage.Memo.Request(c)
 	if fault != nil { // another version of the gateway accepted it
 		return p, invalidPrompt(fault.Message)
 	}
@@ -87,7 +92,7 @@ func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 	p.state = plan.State{
 		ID: c.ID, Turn: c.Turn, Request: request, Limits: m.Registry.Limits(), Origin: p.model.Upstream.Origin(),
 	}
-	if c.Endpoint != run.Compact { // a compaction offers no tools
+	if c.Endpoint.Work() != run.WorkCompact { // a compaction offers no tools
 		if p.state.Tools, err = toolset.Resolve(request, m.Registry); err != nil {
 			return p, invalidPrompt(err.Error())
 		}
@@ -105,17 +110,17 @@ func (m *Caller) prepare(ctx context.Context, c store.Chain) (prepared, error) {
 func callOf(s plan.State, served registry.Model, streamed bool) model.Call {
 	return model.Call{
 		Model: served.Upstream.Model, Request: s.Request, Ancestors: s.Earlier, Turns: s.Turns,
-		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.Left(), Stream: streamed,
+		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.TokensLeft(), Stream: streamed,
 		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
 	}
 }
 
-// findModel returns the model that serves a request, or a *model.CallError.
-func (m *Caller) findModel(c store.Chain) (registry.Model, error) {
+// findModel returns the model that serves a request, or a *run.Failure.
+func (m *Caller) findModel(c run.Chain) (registry.Model, error) {
 	served, ok := m.Registry.Model(c.Model)
 	if !ok {
 		message := fmt.Sprintf("The model %q is no longer configured.", c.Model)
-		return served, &model.CallError{Code: "model_not_found", Message: message}
+		return served, &run.Failure{Code: run.CodeModelNotFound, Message: message}
 	}
 	return served, nil
 }
@@ -139,7 +144,7 @@ func (m *Caller) complete(ctx context.Context, p prepared, body []byte, listen m
 
 // withDeadlines bounds a call by the request's deadline and by the model's
 // timeout.
-func withDeadlines(ctx context.Context, c store.Chain, served registry.Model) (context.Context, context.CancelFunc) {
+func withDeadlines(ctx context.Context, c run.Chain, served registry.Model) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Remaining, ErrDeadline)
 	ctx, cancelCall := context.WithTimeoutCause(ctx, served.Timeout, upstream.ErrCallTimeout)
 	return ctx, func() {
@@ -149,13 +154,13 @@ func withDeadlines(ctx context.Context, c store.Chain, served registry.Model) (c
 }
 
 // headers are the same for every attempt of a turn.
-func headers(c store.Chain) upstream.Headers {
-	return upstream.Headers{IdempotencyKey: dispatch.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace}
+func headers(c run.Chain) upstream.Headers {
+	return upstream.Headers{IdempotencyKey: run.IdempotencyKey(c.ID, c.Turn, 0, ""), Traceparent: c.Trace}
 }
 
-func invalidPrompt(message string) *model.CallError {
-	return &model.CallError{Code: "invalid_prompt", Message: message}
+func invalidPrompt(message string) *run.Failure {
+	return &run.Failure{Code: run.CodeInvalidPrompt, Message: message}
 }
 
 // errUnstorable is the failure of a turn whose record cannot be encoded.
-var errUnstorable = &model.CallError{Code: "server_error", Message: "The model's answer cannot be stored."}
+var errUnstorable = &run.Failure{Code: run.CodeServerError, Message: "The model's answer cannot be stored."}

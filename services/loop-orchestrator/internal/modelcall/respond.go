@@ -5,8 +5,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/live"
@@ -15,10 +14,10 @@ import (
 )
 
 // respond has the model go on with a response.
-func (m *Caller) respond(ctx context.Context, p prepared) (store.TurnCommit, error) {
+func (m *Caller) respond(ctx context.Context, p prepared) (run.TurnCommit, error) {
 	body, err := p.encode(p.opened)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
 	draft := plan.Begin(p.state)
 	stream := m.openStream(ctx, p, draft.Before())
@@ -29,13 +28,13 @@ func (m *Caller) respond(ctx context.Context, p prepared) (store.TurnCommit, err
 	}
 	answer, err := m.complete(ctx, p, body, listen)
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
 	record, commit, rest := draft.End(answer)
 	stream.WriteEvents(rest)
 	stream.Complete(ctx)
 	if commit.Output, err = record.Encode(); err != nil {
-		return store.TurnCommit{}, errUnstorable
+		return run.TurnCommit{}, errUnstorable
 	}
 	return commit, nil
 }
@@ -52,8 +51,8 @@ func (m *Caller) openStream(ctx context.Context, p prepared, before []event.Even
 	stream.Write(livestream.Keyed(transcript.Ran(p.state.Turns))...)
 	if c.Turn == 1 || c.Attempt > 1 {
 		stream.Write(livestream.Snapshot(event.Response("response.in_progress", responses.Response{
-			ID: "resp_" + dispatch.BusID(c.ID), Request: p.state.Request, Status: responses.InProgress,
-			CreatedAt: dispatch.CreatedAt(c.ID), Output: transcript.Output(p.state.Turns),
+			ID: run.ResponseID.Format(c.ID), Request: p.state.Request, Status: run.InProgress,
+			CreatedAt: run.CreatedAt(c.ID), Output: transcript.Output(p.state.Turns),
 		}.JSON())))
 	}
 	stream.WriteEvents(before)

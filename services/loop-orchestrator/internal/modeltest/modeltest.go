@@ -1,4 +1,5 @@
-// Package modeltest holds dialects to what a client and the record rely on, whatever an upstream says. It is for their fuzz targets.
+// Package modeltest checks what clients and records rely on in the answers of a
+// dialect. It is for the dialects' fuzz targets.
 package modeltest
 
 import (
@@ -10,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -18,7 +19,7 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// Listener hears answers of a dialect.
+// Listener reads answers of a dialect.
 type Listener struct {
 	dialect model.Dialect
 	request *responses.Create
@@ -26,7 +27,8 @@ type Listener struct {
 	tools   toolset.Toolset
 }
 
-// New makes a listener for a request with a function, f, and a custom tool, p, of a model whose upstream speaks that.
+// New returns a listener for a request with a function, f, and a custom tool,
+// p, of a model whose upstream speaks a dialect.
 func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 	tb.Helper()
 	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
@@ -45,12 +47,12 @@ func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 	return Listener{d, request, reg.Limits(), tools}
 }
 
-// Stream checks what comes of events: either they are refused, or what a client is told of them is a sound stream and what is
-// recorded of them can be read again.
+// Stream checks that the dialect either refuses the events, or makes a valid
+// stream and a readable record of them.
 func (l Listener) Stream(t *testing.T, events [][]byte) {
 	t.Helper()
-	draft, response, told := l.begin()
-	s := l.dialect.Stream(func(d model.Delta) { told = append(told, draft.Hear(d)...) })
+	draft, response, heard := l.begin()
+	s := l.dialect.Stream(func(d model.Delta) { heard = append(heard, draft.Hear(d)...) })
 	for _, e := range events {
 		if string(e) == "[DONE]" {
 			s.Done()
@@ -61,7 +63,7 @@ func (l Listener) Stream(t *testing.T, events [][]byte) {
 		}
 	}
 	if a, err := s.Answer(); err == nil {
-		l.end(t, draft, response, told, a)
+		l.end(t, draft, response, heard, a)
 	}
 }
 
@@ -70,36 +72,36 @@ func (l Listener) Whole(t *testing.T, body []byte) {
 	t.Helper()
 	a, err := l.dialect.Decode(body)
 	if err == nil {
-		draft, response, told := l.begin()
-		l.end(t, draft, response, told, a)
+		draft, response, heard := l.begin()
+		l.end(t, draft, response, heard, a)
 	}
 }
 
 func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
 	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin})
-	r := responses.Response{ID: "resp_1", Request: l.request, Status: responses.InProgress}
+	r := responses.Response{ID: "resp_1", Request: l.request, Status: run.InProgress}
 	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
 }
 
-func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, told []event.Event, a model.Answer) {
+func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, heard []event.Event, a model.Answer) {
 	t.Helper()
 	record, commit, rest := draft.End(a)
 	b, err := record.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	turns, err := transcript.Turns(store.Chain{Steps: []store.Step{{Turn: 1, State: store.StepDone, Output: b}}})
+	turns, err := transcript.Turns(run.Chain{Steps: []run.Step{{Turn: 1, State: run.StepDone, Output: b}}})
 	if err != nil {
 		t.Fatalf("the record cannot be read: %v\n%s", err, b)
 	}
-	l.next(t, turns)
+	l.encodeNext(t, turns)
 	if len(commit.Steps) > 0 {
-		return // calls of tools that nobody offered are closed by the next turn
+		return // the next turn closes calls of tools that were not offered
 	}
-	r.Status, r.Output = responses.Completed, transcript.Output(turns)
-	told = append(append(told, rest...), event.Response("response.completed", r.JSON()))
+	r.Status, r.Output = run.Completed, transcript.Output(turns)
+	heard = append(append(heard, rest...), event.Response("response.completed", r.JSON()))
 	var raw []byte
-	for n, e := range told {
+	for n, e := range heard {
 		raw = e.AppendFrame(raw, n)
 	}
 	for _, v := range streamcheck.Check(append(raw, event.Done...)) {
@@ -107,11 +109,11 @@ func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, tol
 	}
 }
 
-// origin is the upstream that says everything here.
+// origin is the upstream of every answer.
 const origin = "0123456789abcdef"
 
-// next checks that what was recorded can be sent back.
-func (l Listener) next(t *testing.T, turns []transcript.Turn) {
+// encodeNext checks that the next turn can send the recorded turns.
+func (l Listener) encodeNext(t *testing.T, turns []transcript.Turn) {
 	t.Helper()
 	body, err := l.dialect.Encode(model.Call{Model: "m", Request: l.request, Turns: turns, Origin: origin})
 	if err != nil || !json.Valid(body) {

@@ -1,5 +1,7 @@
-// Package onecall makes the model call of a request that is nothing but that call: a chat completion, a completion, embeddings. The
-// client's body goes to the upstream and the upstream's answer to the client; see packages relay and compat for what is changed on the way.
+// Package onecall makes the model call of a request that is only that call: a
+// chat completion, a completion, embeddings. The client's body goes to the
+// upstream and the upstream's answer to the client; packages relay and compat
+// change what must differ. It knows neither the bus nor the store.
 package onecall
 
 import (
@@ -10,7 +12,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/relay"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream"
 )
@@ -20,22 +22,22 @@ type Call struct {
 	Upstream upstream.Client
 	Headers  upstream.Headers
 	Model    registry.Model // serves the call
-	Endpoint relay.Endpoint
+	Endpoint run.Endpoint
 	Name     string // of the model, as the client knows it
 	Body     []byte // as the client sent it
 }
 
-// Do makes the call and says what is to be committed; the fence is the caller's to fill in. A *model.CallError is the upstream's
-// failure; other errors are causes of ctx.
-func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
+// Do makes the call and returns what to commit; the caller fills in the fence.
+// A *run.Failure is the upstream's failure; other errors are causes of ctx.
+func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 	request, err := c.request()
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
 	var answer relay.Answer
 	joined := relay.Join(c.Endpoint)
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
-		if !whole && c.Endpoint != relay.Embeddings {
+		if !whole && c.Endpoint != run.Embeddings {
 			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
 				err = upstream.ErrWhole
 			}
@@ -51,16 +53,16 @@ func (c Call) Do(ctx context.Context) (store.TurnCommit, error) {
 	}
 	switch {
 	case err != nil:
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	case joined != nil && !done && !joined.Whole():
-		return store.TurnCommit{}, brokenOff()
+		return run.TurnCommit{}, brokenOff()
 	case joined != nil:
 		if answer, err = joined.Answer(); err != nil {
-			return store.TurnCommit{}, malformed(err)
+			return run.TurnCommit{}, malformed(err)
 		}
 	}
-	return store.TurnCommit{
-		Output: answer.JSON(c.Name), Outcome: store.Completed,
+	return run.TurnCommit{
+		Output: answer.JSON(c.Name), Outcome: run.Completed,
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
 }
@@ -70,21 +72,22 @@ func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.He
 	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
 }
 
-// Stream is Do for an answer that comes chunk by chunk; hear gets those that are the client's. Once it got one, no other attempt can
-// take its place: what fails then has failed for good.
-func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCommit, error) {
+// Stream is Do for a streamed answer; send gets the chunks that the client is
+// to see. A failure after the first chunk is final, because another attempt
+// cannot go on with the stream.
+func (c Call) Stream(ctx context.Context, send func(chunk []byte)) (run.TurnCommit, error) {
 	request, err := c.request()
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	heard, answer := 0, relay.NewStream(request)
+	sent, answer := 0, relay.NewStream(request)
 	pass := func(chunk []byte) {
-		heard++
-		hear(chunk)
+		sent++
+		send(chunk)
 	}
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) error {
 		if whole {
-			return c.split(doc, request, answer, pass)
+			return c.splitAnswer(doc, request, answer, pass)
 		}
 		chunk, err := answer.Chunk(doc)
 		if chunk != nil {
@@ -102,24 +105,25 @@ func (c Call) Stream(ctx context.Context, hear func(chunk []byte)) (store.TurnCo
 	case err != nil:
 	case !done && !answer.Whole():
 		err = brokenOff()
-	case heard == 0:
+	case sent == 0:
 		err = malformed(fmt.Errorf("%w: it has no chunks", model.ErrMalformed))
 	}
-	var failed *model.CallError
-	if errors.As(err, &failed) && heard > 0 {
+	var failed *run.Failure
+	if errors.As(err, &failed) && sent > 0 {
 		failed.Retriable = false
 	}
 	if err != nil {
-		return store.TurnCommit{}, err
+		return run.TurnCommit{}, err
 	}
-	return store.TurnCommit{
-		Output: fmt.Appendf(nil, `{"chunks":%d}`, heard), Outcome: store.Completed, // the chunks are in the stream
+	return run.TurnCommit{
+		Output: fmt.Appendf(nil, `{"chunks":%d}`, sent), Outcome: run.Completed, // the chunks are in the stream
 		InputTokens: answer.InputTokens, OutputTokens: answer.OutputTokens,
 	}, nil
 }
 
-// split passes a whole answer on as the stream that was asked for.
-func (c Call) split(doc []byte, request *relay.Request, answer *relay.Stream, pass func(chunk []byte)) error {
+// splitAnswer passes on an answer in one piece as the stream that the client
+// asked for.
+func (c Call) splitAnswer(doc []byte, request *relay.Request, answer *relay.Stream, pass func(chunk []byte)) error {
 	whole, err := relay.ReadAnswer(c.Endpoint, doc)
 	if err != nil {
 		return err
@@ -131,19 +135,20 @@ func (c Call) split(doc []byte, request *relay.Request, answer *relay.Stream, pa
 	return upstream.ErrComplete
 }
 
-func brokenOff() *model.CallError {
-	return &model.CallError{Code: "connection_error", Message: "The upstream broke off its answer.", Retriable: true}
+func brokenOff() *run.Failure {
+	return &run.Failure{Code: run.CodeConnection, Message: "The upstream broke off its answer.", Retriable: true}
 }
 
-// malformed is an answer that cannot be understood; another attempt may do better.
-func malformed(err error) *model.CallError {
-	return &model.CallError{Code: "server_error", Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
+// malformed is the failure of an answer that cannot be read; another attempt
+// may do better.
+func malformed(err error) *run.Failure {
+	return &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 }
 
 func (c Call) request() (*relay.Request, error) {
 	request, fault := relay.Decode(c.Endpoint, c.Body)
-	if fault != nil { // it was valid when it was accepted: another version of the gateway took it
-		return nil, &model.CallError{Code: "invalid_prompt", Message: fault.Message}
+	if fault != nil { // another version of the gateway accepted it
+		return nil, &run.Failure{Code: run.CodeInvalidPrompt, Message: fault.Message}
 	}
 	return request, nil
 }

@@ -5,58 +5,59 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// maxArguments bounds one call's arguments, so that its command fits a message.
+// maxArguments bounds the arguments of one call, so that its command fits a
+// message.
 const maxArguments = 256 << 10
 
-// refuse says why a call is not made; nil when it is.
-func (d *Draft) refuse(c model.ToolCall, registered registry.Tool, known bool, index int) *transcript.Failure {
+// refusal returns why a call is not made, or nil if it is.
+func (d *Draft) refusal(c model.ToolCall, registered registry.Tool, known bool, index int) *run.Failure {
 	made := index - 1
 	for _, before := range d.Turns {
 		made += len(before.Tools)
 	}
 	switch {
 	case !known:
-		return &transcript.Failure{Code: "unknown_tool", Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
+		return &run.Failure{Code: run.CodeUnknownTool, Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
 	case index > d.Limits.MaxParallelToolCalls:
-		return &transcript.Failure{Code: "too_many_parallel_calls", Message: fmt.Sprintf(
+		return &run.Failure{Code: run.CodeTooManyParallel, Message: fmt.Sprintf(
 			"At most %d tool calls may be made at once.", d.Limits.MaxParallelToolCalls)}
 	case d.Request.MaxToolCalls != nil && made >= *d.Request.MaxToolCalls:
-		return &transcript.Failure{Code: "max_tool_calls", Message: "The request allows no more tool calls."}
+		return &run.Failure{Code: run.CodeMaxToolCalls, Message: "The request allows no more tool calls."}
 	case made >= d.Limits.MaxToolCalls:
-		return &transcript.Failure{Code: "max_tool_calls", Message: "The server allows no more tool calls in this request."}
+		return &run.Failure{Code: run.CodeMaxToolCalls, Message: "The server allows no more tool calls in this request."}
 	case len(c.Arguments) > maxArguments:
-		return &transcript.Failure{Code: "arguments_too_large", Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
+		return &run.Failure{Code: run.CodeArgumentsTooLarge, Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
 	}
 	if err := registered.ValidateArguments([]byte(c.Arguments)); err != nil {
-		return &transcript.Failure{Code: "invalid_arguments", Message: err.Error()}
+		return &run.Failure{Code: run.CodeInvalidArguments, Message: err.Error()}
 	}
 	return nil
 }
 
-// spent names the budget that forbids another turn; empty when none does.
-func (d *Draft) spent() string {
+// spentBudget names the budget that forbids another turn, or is empty.
+func (d *Draft) spentBudget() string {
 	used := transcript.Usage(d.Turns).Add(d.record.Usage)
-	said := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without the summaries, which are for nobody's eyes
+	shown := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without summaries, which clients do not see
 	switch {
 	case d.Turn >= d.Limits.MaxTurns:
-		return "max_turns"
+		return run.CodeMaxTurns
 	case d.Limits.MaxTokens > 0 && used.Total() >= int64(d.Limits.MaxTokens):
 		return "max_tokens"
-	case d.Request.MaxOutputTokens != nil && said.OutputTokens >= int64(*d.Request.MaxOutputTokens):
-		return "max_output_tokens"
+	case d.Request.MaxOutputTokens != nil && shown.OutputTokens >= int64(*d.Request.MaxOutputTokens):
+		return run.CodeMaxOutputTokens
 	case d.bytes() > d.Limits.MaxOutputBytes:
-		return "max_output_bytes"
+		return run.CodeMaxOutputBytes
 	}
 	return ""
 }
 
-// bytes is what model and tools have returned so far.
+// bytes counts what model and tools have returned so far.
 func (d *Draft) bytes() int {
 	n := size(d.record.Items)
 	for _, before := range d.Turns {
@@ -71,20 +72,21 @@ func (d *Draft) bytes() int {
 func size(items []item.Item) int {
 	n := 0
 	for _, it := range items {
-		if it.Type != listTools && it.Type != compaction.Item { // which nobody returned
+		if it.Type != listTools && it.Type != compaction.Item { // Windlass makes those
 			n += len(it.JSON())
 		}
 	}
 	return n
 }
 
-// stop ends the loop on a budget: nobody would see the calls' results, so none is made.
+// stop ends the loop on a budget. No call is made, because no later turn would
+// read its result.
 func (d *Draft) stop(reason string) {
-	f := transcript.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
+	f := run.Failure{Code: reason, Message: "The call was not made: the request's budget is spent."}
 	for i := range d.commit.Steps {
 		if s := &d.commit.Steps[i]; s.Due() {
 			s.Output, s.Error = f.ForModel(), f.Encode()
 		}
 	}
-	d.end(store.Incomplete, reason)
+	d.end(run.Incomplete, reason)
 }

@@ -8,12 +8,13 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// The call of a custom tool is the client's where the tool was offered; the model is told that there is no other.
+// The call of a custom tool is the client's where the tool was offered; the
+// model is told that there is no other.
 func TestCustomCalls(t *testing.T) {
 	t.Parallel()
 	reg, err := registry.New(registry.File{Models: []registry.Model{{
@@ -37,13 +38,13 @@ func TestCustomCalls(t *testing.T) {
 		space   string
 		call    string
 		item    string
-		outcome store.Status
+		outcome run.Status
 		errors  []string
 		events  []string // without their prefix
 	}{
-		{"offered", model.Custom, "", "patch", "custom_tool_call completed  patch *** any", store.Completed, nil, custom},
-		{"in a namespace", model.Custom, "crm", "note", "custom_tool_call completed crm note *** any", store.Completed, nil, custom},
-		{"a function in a namespace", model.Function, "crm", "ask", "function_call completed crm ask ", store.Completed, nil, function},
+		{"offered", model.Custom, "", "patch", "custom_tool_call completed  patch *** any", run.Completed, nil, custom},
+		{"in a namespace", model.Custom, "crm", "note", "custom_tool_call completed crm note *** any", run.Completed, nil, custom},
+		{"a function in a namespace", model.Function, "crm", "ask", "function_call completed crm ask ", run.Completed, nil, function},
 		{"not offered", model.Custom, "", "rm", "function_call completed  rm ", "", []string{"unknown_tool"}, hosted},
 		{"as a function", model.Function, "", "patch", "function_call completed  patch ", "", []string{"unknown_tool"}, hosted},
 		{"without its namespace", model.Function, "", "ask", "function_call completed  ask ", "", []string{"unknown_tool"}, hosted},

@@ -5,16 +5,16 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// Draft is a turn while the model speaks. It is told every piece, and tells the events that a client is to see of it; at the end it
-// says what follows. It is not safe for concurrent use.
+// Draft is a turn while the model answers. It turns each piece of the answer
+// into the events that a client sees, and the whole answer into what the turn
+// commits. It is not safe for concurrent use.
 type Draft struct {
 	State
 	before []event.Event
@@ -22,23 +22,24 @@ type Draft struct {
 	ids    map[string]bool // call ids in use
 	spoken []*spoken       // by output
 	record transcript.Record
-	commit store.TurnCommit
+	commit run.TurnCommit
 	client int // calls the client is to make
 }
 
-// spoken is one output: the item it becomes, as far as that is known when it begins.
+// spoken is one output of the model: the item that it becomes, as far as it is
+// known when the output begins.
 type spoken struct {
 	item   item.Item // in progress, as it is opened
-	place  int       // in the output
+	place  int       // of the item in the response's output
 	hosted bool
-	argued bool // arguments were told
+	argued bool // events have shown arguments
 	script *event.Script
 }
 
-// Begin begins the turn.
+// Begin begins a turn.
 func Begin(s State) *Draft {
 	d := &Draft{State: s, ids: s.callIDs(), base: s.Base()}
-	if list, ok := s.list(); ok {
+	if list, ok := s.toolList(); ok {
 		d.record.Items = append(d.record.Items, list)
 		d.before = event.Replay(d.base, list)
 		d.base++
@@ -46,13 +47,13 @@ func Begin(s State) *Draft {
 	return d
 }
 
-// Before is the events that tell what the turn has before the model speaks.
+// Before returns the events of what precedes the model's answer.
 func (d *Draft) Before() []event.Event { return d.before }
 
-// Hear takes a piece of the answer and returns the events that tell it.
+// Hear takes a piece of the answer and returns its events.
 func (d *Draft) Hear(piece model.Delta) []event.Event {
 	var events []event.Event
-	for n := len(d.spoken); n <= piece.Output; n++ { // outputs come in order: there is at most one new
+	for n := len(d.spoken); n <= piece.Output; n++ { // outputs come in order, so at most one is new
 		events = append(events, d.open(n, piece.Kind, piece.Call)...)
 	}
 	s := d.spoken[piece.Output]
@@ -66,7 +67,8 @@ func (d *Draft) Hear(piece model.Delta) []event.Event {
 	return events
 }
 
-// open begins an output: its item gets the id and the place that the record will have.
+// open begins an output. Its item gets the id and the place that the record
+// will have.
 func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	s := &spoken{place: d.base + n}
 	switch kind {
@@ -81,14 +83,14 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 		case kind == model.Function && d.Tools.Client(call.Namespace, call.Name):
 			call.ID = d.itemID("function_call", n)
 			s.item = call.Function()
-		default: // a tool that was not offered is called here too: the model is told that there is none
+		default: // also a tool that was not offered: the model gets an error as its result
 			s.hosted = true
-			if call.Namespace != "" { // the registered tools are in none
+			if call.Namespace != "" { // registered tools have no namespace
 				call.Namespace, call.Name = "", clean(call.Namespace+"__"+call.Name, 128)
 			}
 			call.ID, call.ServerLabel = d.itemID("mcp_call", n), toolset.ServerLabel
 			s.item = call.MCP()
-			s.item.CallID = call.CallID // an mcp_call has none on the wire; its function_call in the record does
+			s.item.CallID = call.CallID // an mcp_call has no call_id on the wire, but its function_call in the record has
 		}
 	default:
 		s.item = item.Message(d.itemID("message", n), "assistant", "in_progress")
@@ -99,13 +101,14 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	return events
 }
 
-// End is what follows from the whole answer: the record to store, the steps to write and, when the loop ends here, the outcome. The
-// fence is the caller's to fill in. The events are those that Hear has not told.
-func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []event.Event) {
+// End takes the whole answer. It returns the record to store, the commit with
+// the steps and, if the loop ends here, the outcome, and the events that Hear
+// has not returned yet. The caller fills in the commit's fence.
+func (d *Draft) End(a model.Answer) (transcript.Record, run.TurnCommit, []event.Event) {
 	d.record.Usage, d.record.Origin = a.Usage, d.Origin
-	d.commit = store.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
+	d.commit = run.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
 	cut := a.Finish == model.Length || a.Finish == model.Filtered || a.Finish == model.Other
-	if len(a.Outputs) == 0 { // a model that says nothing says an empty message
+	if len(a.Outputs) == 0 { // an empty answer is an empty message
 		a.Outputs = []model.Output{{Kind: model.Message, Parts: []item.Part{{Type: "output_text"}}}}
 	}
 	var events []event.Event
@@ -114,30 +117,30 @@ func (d *Draft) End(a model.Answer) (transcript.Record, store.TurnCommit, []even
 			events = append(events, d.open(n, o.Kind, o.Call)...)
 		}
 		if o.Own != nil {
-			d.own(len(d.record.Items), o.Own)
+			d.keepOwn(len(d.record.Items), o.Own)
 		}
 		events = append(events, d.finish(d.spoken[n], o, cut)...)
 	}
 	switch {
 	case a.Finish == model.Length:
-		d.end(store.Incomplete, "max_output_tokens")
+		d.end(run.Incomplete, run.CodeMaxOutputTokens)
 	case a.Finish == model.Filtered:
-		d.end(store.Incomplete, "content_filter")
+		d.end(run.Incomplete, run.CodeContentFilter)
 	case a.Finish == model.Other:
-		d.end(store.Incomplete, "unknown_finish_reason")
+		d.end(run.Incomplete, "unknown_finish_reason")
 	case len(d.commit.Steps) == 0 || d.client > 0:
-		d.end(store.Completed, "")
-	case d.spent() != "":
-		d.stop(d.spent())
+		d.end(run.Completed, "")
+	case d.spentBudget() != "":
+		d.stop(d.spentBudget())
 	}
 	return d.record, d.commit, events
 }
 
-func (d *Draft) end(outcome store.Status, reason string) {
+func (d *Draft) end(outcome run.Status, reason string) {
 	d.commit.Outcome, d.commit.Reason = outcome, reason
 }
 
-// finish records one output and tells what was not told of it.
+// finish records one output and returns its remaining events.
 func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 	status := "completed"
 	if cut {
@@ -148,7 +151,7 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 		o.Reasoning.ID = s.item.ID
 		return d.keep(s, o.Reasoning.Item())
 	case model.Function:
-		if model.EmptyArguments(o.Call.Arguments) && !s.argued { // what a client was told stays
+		if model.EmptyArguments(o.Call.Arguments) && !s.argued { // events cannot be taken back
 			o.Call.Arguments = model.NoArguments
 		}
 		return d.call(s, o.Call, status)
@@ -163,8 +166,8 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 	}
 }
 
-// own keeps what the upstream attached to the item that is recorded next.
-func (d *Draft) own(index int, attached json.RawMessage) {
+// keepOwn keeps what the upstream attached to the item that is recorded next.
+func (d *Draft) keepOwn(index int, attached json.RawMessage) {
 	if d.record.Own == nil {
 		d.record.Own = make(map[int]json.RawMessage)
 	}
@@ -176,8 +179,10 @@ func (d *Draft) keep(s *spoken, it item.Item) []event.Event {
 	return s.script.Close(it)
 }
 
-// call records one call and, where it is the server's, writes its step: due, or failed at once with an error the model sees. The record
-// has a function_call for both; the client sees a hosted call where it is the server's.
+// call records one call. A call of a registered tool also gets a step: due, or
+// failed at once with an error that the model sees. The record has a
+// function_call for both kinds; clients see a hosted call for a registered
+// tool.
 func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	call := item.Call{
 		ID: s.item.ID, Status: status, CallID: s.item.CallID, Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,
@@ -199,13 +204,13 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 		c.Arguments = model.NoArguments
 	}
 	registered, known := d.Tools.Server(call.Name)
-	step := store.NewStep{
+	step := run.NewStep{
 		Index: len(d.commit.Steps) + 1, Name: call.Name, Pool: registered.Pool, CallID: call.CallID,
-		Input: []byte(c.Arguments), InputHash: dispatch.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
+		Input: []byte(c.Arguments), InputHash: run.InputHash(call.Name, []byte(c.Arguments)), Place: s.place,
 	}
-	f := d.refuse(c, registered, known, step.Index)
-	if status == "incomplete" { // what the model could not finish is not made, and no model sees its result
-		f = &transcript.Failure{Code: "incomplete", Message: "The call was not made: the model was cut off in it."}
+	f := d.refusal(c, registered, known, step.Index)
+	if status == "incomplete" { // no model sees the result of a call that was cut off
+		f = &run.Failure{Code: run.CodeCallIncomplete, Message: "The call was not made: the model was cut off in it."}
 	}
 	if f != nil {
 		step.Output, step.Error = f.ForModel(), f.Encode()

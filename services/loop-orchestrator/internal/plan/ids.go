@@ -10,18 +10,19 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// itemID is stable over attempts: what a client saw of one attempt is what the next one calls it.
+// itemID is the same in every attempt, so that a client recognizes the items of
+// an earlier one.
 func (d *Draft) itemID(prefix string, n int) string {
 	return itemid.Output(prefix, d.ID, d.Turn, d.base+n)
 }
 
-// maxID is the longest id of a call that clients see.
+// maxID bounds the ids of calls that clients see.
 const maxID = 64
 
 // uniqueID returns the id under which clients know a call: the model's, unless
-// it is empty, long, in use or of unusual characters. The id made in its place
-// stays below the 40 characters that OpenAI's chat completions takes, with the
-// random half of the request's id. The dialect keeps the model's own
+// it is empty, long, in use or has unusual characters. The id that replaces it
+// has the random half of the request's id and stays below the 40 characters
+// that OpenAI's chat completions accepts. The dialect keeps the model's id
 // (model.Output.Own).
 func (d *Draft) uniqueID(id string, n int) string {
 	unique := id
@@ -35,8 +36,8 @@ func (d *Draft) uniqueID(id string, n int) string {
 	return unique
 }
 
-// unusual reports whether a character is none of those that ids of common
-// servers have: functions.get_weather:0, call_1, toolu-1.
+// unusual reports whether ids of common servers do not have a character:
+// functions.get_weather:0, call_1, toolu-1.
 func unusual(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
@@ -64,7 +65,7 @@ func (s State) callIDs() map[string]bool {
 	return ids
 }
 
-// clean makes a model's word fit a text column and a log line.
+// clean makes a name that the model wrote fit a text column and a log line.
 func clean(s string, most int) string {
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 	if len(s) > most {

@@ -8,19 +8,21 @@ import (
 
 const listTools = "mcp_list_tools"
 
-// list is the item that a response begins with whose model is offered the registered tools, unless what it continues or was sent has
-// the same list. It is recorded with the first turn: a turn whose record has none, because another version took it, is numbered
-// without it by everybody.
-func (s State) list() (item.Item, bool) {
+// toolList is the first item of a response whose model is offered the
+// registered tools, unless the history or the input has the same list. It is
+// recorded with the first turn. If that record has no list, because another
+// version made it, later turns number the output without it.
+func (s State) toolList() (item.Item, bool) {
 	if len(s.spokenTurns()) > 0 || s.Tools.Listed == nil {
 		return item.Item{}, false
 	}
-	list := item.ToolList(itemid.Output("mcp_list_tools", s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)
-	return list, !s.known().SameTools(list)
+	list := item.ToolList(itemid.Output(listTools, s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)
+	return list, !s.lastList().SameTools(list)
 }
 
-// known is the last list of the registered tools that the request continues or brings; the zero Item where there is none.
-func (s State) known() item.Item {
+// lastList is the last list of the registered tools in the history and the
+// input, or the zero Item.
+func (s State) lastList() item.Item {
 	var last item.Item
 	look := func(items []item.Item) {
 		for _, it := range items {

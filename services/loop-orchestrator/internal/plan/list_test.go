@@ -76,7 +76,8 @@ func TestOnlyTheFirstTurnLists(t *testing.T) {
 	}
 }
 
-// A turn in which the history was compacted is none in which the model was offered anything.
+// A turn in which the history was compacted is none in which the model was
+// offered anything.
 func TestACompactionIsNoTurnOfTheModels(t *testing.T) {
 	t.Parallel()
 	s := newState(t, `,"max_output_tokens":20,"tool_choice":"required"`)
@@ -86,7 +87,7 @@ func TestACompactionIsNoTurnOfTheModels(t *testing.T) {
 	if len(record.Items) != 2 || record.Items[0].ID != "mcpl_01890a5dac96774bbcceb302099a805700020001" || commit.Steps[0].Place != 2 || commit.Outcome != "" {
 		t.Errorf("recorded %d items, first %s, the call at %d, ended %q by %q", len(record.Items), record.Items[0].ID, commit.Steps[0].Place, commit.Outcome, commit.Reason)
 	}
-	if left := s.Left(); *left != 20 || s.Choice().Mode != "required" {
+	if left := s.TokensLeft(); *left != 20 || s.Choice().Mode != "required" {
 		t.Errorf("%d tokens are left and the choice is %+v", *left, s.Choice())
 	}
 }

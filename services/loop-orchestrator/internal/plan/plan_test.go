@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -54,7 +54,8 @@ const (
 	function = `{"type":"function","name":"ask"}`
 )
 
-// newState is turn 1 of a request with the registered tools and a function of the client's.
+// newState is turn 1 of a request with the registered tools and a function of
+// the client's.
 func newState(tb testing.TB, fields string) State {
 	tb.Helper()
 	fields = `"tools":[` + hosted + `,` + function + `]` + fields
@@ -73,13 +74,14 @@ func resolve(tb testing.TB, fields string) toolset.Toolset {
 	return tools
 }
 
-// turnBefore is a turn in which add was called n times, with that much output each.
+// turnBefore is a turn in which add was called n times, with that much output
+// each.
 func turnBefore(n, bytes int, u responses.Usage) transcript.Turn {
-	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]store.Step{}}
+	t := transcript.Turn{Record: transcript.Record{Usage: u}, Tools: map[string]run.Step{}}
 	for i := range n {
 		id := fmt.Sprintf("old%d", i)
 		t.Items = append(t.Items, item.Call{ID: "fc_" + id, CallID: id, Name: "add"}.Function())
-		t.Tools[id] = store.Step{CallID: id, State: store.StepDone, Output: make([]byte, bytes)}
+		t.Tools[id] = run.Step{CallID: id, State: run.StepDone, Output: make([]byte, bytes)}
 	}
 	return t
 }
@@ -116,7 +118,7 @@ func (s say) answer() model.Answer {
 	return a
 }
 
-func next(s State, said say) (transcript.Record, store.TurnCommit) {
+func next(s State, said say) (transcript.Record, run.TurnCommit) {
 	record, commit, _ := Begin(s).End(said.answer())
 	return record, commit
 }
@@ -132,12 +134,12 @@ func calls(names ...string) []model.ToolCall {
 func repeat(name string, n int) []string { return slices.Repeat([]string{name}, n) }
 
 // errorsOf are the codes of the steps' failures; empty for one that is due.
-func errorsOf(t store.TurnCommit) []string {
+func errorsOf(t run.TurnCommit) []string {
 	var codes []string
 	for _, s := range t.Steps {
 		code := ""
 		if !s.Due() {
-			code = transcript.ReadFailure(s.Error).Code
+			code = run.ReadFailure(s.Error).Code
 		}
 		codes = append(codes, code)
 	}
@@ -153,19 +155,19 @@ func TestNextDecides(t *testing.T) {
 		turn    int
 		before  []transcript.Turn
 		answer  say
-		outcome store.Status
+		outcome run.Status
 		reason  string
 		steps   []string // their errors; empty: due
 	}{
-		{"an answer", "", 1, nil, say{Text: "hi", Finish: model.Stopped}, store.Completed, "", nil},
-		{"nothing at all", "", 1, nil, say{Finish: model.Stopped}, store.Completed, "", nil},
+		{"an answer", "", 1, nil, say{Text: "hi", Finish: model.Stopped}, run.Completed, "", nil},
+		{"nothing at all", "", 1, nil, say{Finish: model.Stopped}, run.Completed, "", nil},
 		{"calls", "", 1, nil, say{Calls: calls("add", "add"), Finish: model.Stopped}, "", "", []string{"", ""}},
-		{"the client's call", "", 1, nil, say{Calls: calls("ask"), Finish: model.Stopped}, store.Completed, "", nil},
-		{"calls of both", "", 1, nil, say{Calls: calls("ask", "add"), Finish: model.Stopped}, store.Completed, "", []string{""}},
+		{"the client's call", "", 1, nil, say{Calls: calls("ask"), Finish: model.Stopped}, run.Completed, "", nil},
+		{"calls of both", "", 1, nil, say{Calls: calls("ask", "add"), Finish: model.Stopped}, run.Completed, "", []string{""}},
 		{"only refused calls", "", 1, nil, say{Calls: calls("nope"), Finish: model.Stopped}, "", "", []string{"unknown_tool"}},
-		{"cut by length", "", 1, nil, say{Text: "h", Calls: calls("add"), Finish: model.Length}, store.Incomplete, "max_output_tokens", []string{"incomplete"}},
-		{"filtered", "", 1, nil, say{Calls: calls("ask"), Finish: model.Filtered}, store.Incomplete, "content_filter", nil},
-		{"ended oddly", "", 1, nil, say{Calls: calls("add"), Finish: model.Other}, store.Incomplete, "unknown_finish_reason", []string{"incomplete"}},
+		{"cut by length", "", 1, nil, say{Text: "h", Calls: calls("add"), Finish: model.Length}, run.Incomplete, "max_output_tokens", []string{"incomplete"}},
+		{"filtered", "", 1, nil, say{Calls: calls("ask"), Finish: model.Filtered}, run.Incomplete, "content_filter", nil},
+		{"ended oddly", "", 1, nil, say{Calls: calls("add"), Finish: model.Other}, run.Incomplete, "unknown_finish_reason", []string{"incomplete"}},
 
 		{
 			"too many at once", "", 1, nil,
@@ -173,7 +175,7 @@ func TestNextDecides(t *testing.T) {
 			"", "",
 			[]string{"", "", "", "too_many_parallel_calls", "too_many_parallel_calls"},
 		},
-		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, store.Completed, "", []string{"", "", ""}},
+		{"the client's calls are not counted", "", 1, nil, say{Calls: calls("ask", "ask", "add", "add", "add")}, run.Completed, "", []string{"", "", ""}},
 		{
 			"the request's calls are spent", `,"max_tool_calls":2`, 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(0, 0))},
@@ -189,14 +191,14 @@ func TestNextDecides(t *testing.T) {
 			[]string{"", "max_tool_calls"},
 		},
 
-		{"the last turn", "", 10, nil, say{Calls: calls("add", "nope")}, store.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
-		{"an answer in the last turn", "", 10, nil, say{Text: "hi"}, store.Completed, "", nil},
-		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, store.Completed, "", []string{""}},
+		{"the last turn", "", 10, nil, say{Calls: calls("add", "nope")}, run.Incomplete, "max_turns", []string{"max_turns", "unknown_tool"}},
+		{"an answer in the last turn", "", 10, nil, say{Text: "hi"}, run.Completed, "", nil},
+		{"the client's call in the last turn", "", 10, nil, say{Calls: calls("ask", "add")}, run.Completed, "", []string{""}},
 		{
 			"tokens", "", 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(500, 400))},
 			say{Calls: calls("add"), Usage: usage(90, 10)},
-			store.Incomplete, "max_tokens",
+			run.Incomplete, "max_tokens",
 			[]string{"max_tokens"},
 		},
 		{"tokens, one less", "", 2, []transcript.Turn{turnBefore(1, 0, usage(500, 400))}, say{Calls: calls("add"), Usage: usage(90, 9)}, "", "", []string{""}},
@@ -204,11 +206,11 @@ func TestNextDecides(t *testing.T) {
 			"output tokens", `,"max_output_tokens":20`, 2,
 			[]transcript.Turn{turnBefore(1, 0, usage(0, 15))},
 			say{Calls: calls("add"), Usage: usage(0, 5)},
-			store.Incomplete, "max_output_tokens",
+			run.Incomplete, "max_output_tokens",
 			[]string{"max_output_tokens"},
 		},
-		{"bytes", "", 2, []transcript.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
-		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, store.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes", "", 2, []transcript.Turn{turnBefore(2, 1000, usage(0, 0))}, say{Calls: calls("add")}, run.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
+		{"bytes of the model's own", "", 2, nil, say{Reasoning: strings.Repeat("x", 2000), Calls: calls("add")}, run.Incomplete, "max_output_bytes", []string{"max_output_bytes"}},
 		{"bytes, some left", "", 2, []transcript.Turn{turnBefore(2, 700, usage(0, 0))}, say{Calls: calls("add")}, "", "", []string{""}},
 	}
 	for _, tt := range tests {
@@ -370,13 +372,13 @@ func TestCallIDsAreUnique(t *testing.T) {
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	s := newState(t, "")
-	if got := s.Left(); got != nil {
+	if got := s.TokensLeft(); got != nil {
 		t.Errorf("left %d of no bound", *got)
 	}
 	s = newState(t, `,"max_output_tokens":20`)
 	for used, want := range map[int64]int{0: 20, 15: 5, 20: 0, 33: 0} {
 		s.Turns = []transcript.Turn{turnBefore(0, 0, responses.Usage{InputTokens: 99, OutputTokens: used})}
-		if got := s.Left(); got == nil || *got != want {
+		if got := s.TokensLeft(); got == nil || *got != want {
 			t.Errorf("left %v after %d of 20, want %d", got, used, want)
 		}
 	}

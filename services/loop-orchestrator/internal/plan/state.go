@@ -1,4 +1,10 @@
-// Package plan holds the rules of the loop: what follows from what a model said. It calls nobody and keeps nothing.
+// Package plan holds the rules of the loop: which events, items, steps and
+// outcome follow from a model's answer. It does no I/O and keeps no state
+// between turns.
+//
+// It promises that every call of a registered tool gets a step, and an error
+// that the model sees if the call is refused (TestNextDecides), and that the
+// ids of calls are unique in a request's history (TestCallIDsAreUnique).
 package plan
 
 import (
@@ -13,7 +19,7 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// State is the request as it was before the turn.
+// State is the request before the turn.
 type State struct {
 	ID      uuid.UUID
 	Turn    int
@@ -25,8 +31,9 @@ type State struct {
 	Origin  string // of the upstream that answers this turn
 }
 
-// Left is what remains of the request's max_output_tokens; nil where there is no bound.
-func (s State) Left() *int {
+// TokensLeft is what remains of the request's max_output_tokens, or nil if it
+// has none.
+func (s State) TokensLeft() *int {
 	if s.Request.MaxOutputTokens == nil {
 		return nil
 	}
@@ -34,8 +41,8 @@ func (s State) Left() *int {
 	return &left
 }
 
-// Choice is what the model is told of tool_choice. A call that the request forces is forced once: forced in every turn, the loop
-// could only end on a budget.
+// Choice is the turn's tool_choice. A call that the request forces is forced in
+// the first turn only, because otherwise the loop could only end on a budget.
 func (s State) Choice() tool.Choice {
 	c := s.Tools.Choice
 	if len(s.spokenTurns()) > 0 && (c.Tool != nil || c.Mode == "required") {
@@ -44,12 +51,12 @@ func (s State) Choice() tool.Choice {
 	return c
 }
 
-// spokenTurns are those in which the model was asked to go on, and not to compact the history.
+// spokenTurns are the turns that did not compact the history.
 func (s State) spokenTurns() []transcript.Turn {
 	return slices.DeleteFunc(slices.Clone(s.Turns), transcript.Turn.Compacted)
 }
 
-// Base is how many items the output has before the turn.
+// Base counts the items of the output before the turn.
 func (s State) Base() int {
 	n := 0
 	for _, t := range s.Turns {

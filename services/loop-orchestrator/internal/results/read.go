@@ -5,15 +5,15 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/attempt"
 )
 
-// read reads a result from its event. ok is false if the event does not echo the
-// token of a command that Windlass made.
+// read reads a result from its event. ok is false if the event does not echo
+// the token of a command that Windlass made.
 func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 	id := e.GetIdentity()
 	f, err := dispatch.Fence(id)
@@ -39,10 +39,11 @@ func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 	return r, true
 }
 
-// readFailure decides between another attempt and a failure that the model sees.
+// readFailure decides between another attempt and a failure that the model
+// sees.
 func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 	failed := e.GetToolFailed()
-	why := transcript.Failure{
+	why := run.Failure{
 		Code: failed.GetFailure().GetCode(), Message: failed.GetFailure().GetMessage(),
 		HTTPStatus: int(failed.GetFailure().GetHttpStatus()), Attempt: r.Attempt,
 	}
@@ -62,9 +63,9 @@ func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 
 // logFailure logs a failed tool call. Its text is not logged if the tool
 // answered, because it holds what the tool said.
-func (c *Committer) logFailure(r store.ToolResult, tool string, why transcript.Failure, outcome string) {
+func (c *Committer) logFailure(r store.ToolResult, tool string, why run.Failure, outcome string) {
 	fields := []zap.Field{
-		zap.String("kind", "tool"), zap.String("request_id", dispatch.BusID(r.ID)), zap.Int("step_seq", r.Index),
+		zap.String("kind", "tool"), zap.String("request_id", run.Hex(r.ID)), zap.Int("step_seq", r.Index),
 		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome), zap.Duration("took", r.Took),
 		zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
 	}

@@ -1,10 +1,11 @@
-// Package results commits what tools answered, in groups, and publishes what the
-// requests need whose last call ended.
+// Package results commits what tools answered, in groups, and publishes what
+// the requests need whose last call ended.
 //
-// It promises that a result is committed only to the call that it belongs to, by
-// its dispatch token, call id and input hash (TestAnswersFollowTheRowAndTheResults
-// in loop-orchestrator), and that a result that the store refuses becomes a failed
-// call without failing the others of its group (TestUnknownErrorFailsOneResult).
+// It promises that a result is committed only to the call that it belongs to,
+// by its dispatch token, call id and input hash
+// (TestAnswersFollowTheRowAndTheResults in loop-orchestrator), and that a
+// result that the store refuses becomes a failed call without failing the
+// others of its group (TestUnknownErrorFailsOneResult).
 package results
 
 import (
@@ -15,13 +16,14 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/live"
 )
 
-// errCommitted is the outcome of a result in the bus's metrics. It is not "done",
-// because the call may have failed.
+// errCommitted is the outcome of a result in the bus's metrics. It is not
+// "done", because the call may have failed.
 var errCommitted = &bus.Handled{Outcome: "committed"}
 
 // Committer commits tool results. Safe for concurrent use.
@@ -31,8 +33,8 @@ type Committer struct {
 	Live live.Streams
 }
 
-// Handle commits a batch of deliveries. The batch has one outcome, except that an
-// unknown error is found out for each result.
+// Handle commits a batch of deliveries. The batch has one outcome, except that
+// an unknown error is found out for each result.
 func (c *Committer) Handle(ctx context.Context, batch []bus.Delivery) []error {
 	err := c.Commit(ctx, batch)
 	if worker.Unknown(ctx, err) {
@@ -48,8 +50,8 @@ func (c *Committer) Handle(ctx context.Context, batch []bus.Delivery) []error {
 	return errs
 }
 
-// Commit turns the batch's steps in one statement and publishes what the requests
-// need whose last step it turned.
+// Commit turns the batch's steps in one statement and publishes what the
+// requests need whose last step it turned.
 func (c *Committer) Commit(ctx context.Context, batch []bus.Delivery) error {
 	all := make([]store.ToolResult, 0, len(batch))
 	unsure := make(map[uuid.UUID]bool) // requests whose results may be committed, but their messages not published
@@ -81,7 +83,7 @@ func (c *Committer) Commit(ctx context.Context, batch []bus.Delivery) error {
 	}
 	failpoint.Hit(failpoint.ResultsAfterCommit)
 	c.Live.AnnounceCalls(turned)
-	var rows []store.Row
+	var rows []run.Row
 	for _, p := range turned {
 		if p.Over() {
 			rows = append(rows, p.Row)

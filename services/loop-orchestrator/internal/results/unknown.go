@@ -8,13 +8,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
-// commitEach commits each result of a batch that met an unknown error by itself,
-// so that one bad result does not fail its neighbours.
+// commitEach commits each result of a batch that met an unknown error by
+// itself, so that one bad result does not fail its neighbours.
 func (c *Committer) commitEach(ctx context.Context, batch []bus.Delivery) []error {
 	errs := make([]error, len(batch))
 	for i, d := range batch {
@@ -35,7 +36,7 @@ func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause er
 	failed := proto.CloneOf(d.Event)
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
-		Failure: &stepv1.Failure{Code: "server_error", Message: "The server could not record the result: " + postgres.Reason(cause) + "."},
+		Failure: &stepv1.Failure{Code: run.CodeServerError, Message: "The server could not record the result: " + postgres.Reason(cause) + "."},
 	}}
 	d.Event = failed
 	err := c.Commit(ctx, []bus.Delivery{d})

@@ -1,10 +1,14 @@
-// Package tokens estimates how many tokens a model is shown, for upstreams that cannot be asked.
+// Package tokens estimates the tokens of a model call, for upstreams that have
+// no endpoint that counts them.
 //
-// It counts with o200k_base, the vocabulary of OpenAI's current models, and adds what their chat format puts round each message. Other
-// models have other vocabularies, and most have fewer words: an estimate may be off by a fifth, and more for text that is not English.
-// What is not text is not estimated: nothing here knows the size of an image or the pages of a file.
+// It counts with o200k_base, the vocabulary of OpenAI's current models, and
+// adds what their chat format puts around each message (TestChat). Other models
+// have other vocabularies, and most have fewer words: an estimate may be off by
+// a fifth, and more for text that is not English. Images and files are not
+// estimated (TestWhatIsNoTextIsNotEstimated), because their size in tokens is
+// not in the call.
 //
-// The vocabulary is read when something is first counted, and takes some 12 MB from then on.
+// The vocabulary is read at the first count, and takes some 12 MB from then on.
 package tokens
 
 import (
@@ -19,25 +23,28 @@ import (
 	"github.com/tiktoken-go/tokenizer"
 )
 
-// ErrUncountable says that a call holds what is not text.
-var ErrUncountable = errors.New("it cannot be told how many tokens this is")
+// ErrUncountable says that a call holds content that is not text.
+var ErrUncountable = errors.New("only the tokens of text can be counted")
 
 const (
-	// perMessage is what each message costs beside its text, and perAnswer what the beginning of the answer does, by OpenAI's cookbook.
+	// perMessage are the tokens of a message beside its text, and perAnswer
+	// those of the beginning of the answer, by OpenAI's cookbook.
 	perMessage = 3
 	perAnswer  = 3
-	// most bounds how many bytes are counted: less than half a second. Of more than that pieces are counted that lie all over it.
-	most = 256 << 10
-	// piece is what is counted at once; between two pieces a count can be ended.
-	piece = 16 << 10
+	// maxCounted bounds the bytes that are counted: less than half a second. Of
+	// a longer text, pieces from all over it are counted.
+	maxCounted = 256 << 10
+	// pieceSize is what is counted at once; a count can end between two pieces.
+	pieceSize = 16 << 10
 )
 
 var vocabulary = sync.OnceValues(func() (tokenizer.Codec, error) { return tokenizer.Get(tokenizer.O200kBase) })
 
-// turn lets one count go on at a time: it takes a core for as long as it lasts.
-var turn = make(chan struct{}, 1)
+// slot lets one count run at a time, because a count occupies a core.
+var slot = make(chan struct{}, 1)
 
-// call is a body of chat completions, as far as a model is shown it: the ids of calls are not.
+// call is a body of chat completions without what a model does not see, like
+// the ids of calls.
 type call struct {
 	Messages []struct {
 		Role      string
@@ -55,8 +62,9 @@ type call struct {
 	} `json:"response_format"`
 }
 
-// Chat estimates the tokens of a body of chat completions. ErrUncountable names what is not text. Safe for concurrent use; it waits for
-// its turn, and ends with ctx.
+// Chat estimates the tokens of a body of chat completions. It returns
+// ErrUncountable for content that is not text. Safe for concurrent use: counts
+// wait for each other, and end with ctx.
 func Chat(ctx context.Context, body []byte) (int64, error) {
 	var c call
 	if err := json.Unmarshal(body, &c); err != nil {
@@ -65,11 +73,11 @@ func Chat(ctx context.Context, body []byte) (int64, error) {
 	var texts []string
 	n := int64(perAnswer)
 	for i, m := range c.Messages {
-		said, err := contents(m.Content)
+		content, err := readTexts(m.Content)
 		if err != nil {
 			return 0, fmt.Errorf("message %d: %w", i+1, err)
 		}
-		texts = append(append(texts, m.Role, m.Refusal), said...)
+		texts = append(append(texts, m.Role, m.Refusal), content...)
 		for _, called := range m.ToolCalls {
 			texts = append(texts, called.Function.Name, called.Function.Arguments)
 		}
@@ -80,8 +88,8 @@ func Chat(ctx context.Context, body []byte) (int64, error) {
 	}
 	texts = append(texts, string(c.ResponseFormat.Schema))
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
@@ -89,8 +97,9 @@ func Chat(ctx context.Context, body []byte) (int64, error) {
 	return n + counted, err
 }
 
-// contents are the texts of a message: its content is one, or parts, or null.
-func contents(content json.RawMessage) ([]string, error) {
+// readTexts returns the texts of a message, whose content is a text, parts or
+// null.
+func readTexts(content json.RawMessage) ([]string, error) {
 	var text string
 	if len(content) == 0 || json.Unmarshal(content, &text) == nil {
 		return []string{text}, nil
@@ -109,7 +118,7 @@ func contents(content json.RawMessage) ([]string, error) {
 	return texts, nil
 }
 
-// count is how many tokens the texts are, each for itself.
+// count sums the tokens of the texts, each encoded by itself.
 func count(ctx context.Context, texts []string) (int64, error) {
 	codec, err := vocabulary()
 	if err != nil {
@@ -119,7 +128,7 @@ func count(ctx context.Context, texts []string) (int64, error) {
 	for _, text := range texts {
 		total += int64(len(text))
 	}
-	share := 1 + total/most // one byte in so many is counted
+	share := 1 + total/maxCounted // one byte in so many is counted
 	var tokens, seen, counted int64
 	for _, text := range texts {
 		for first := ""; text != ""; seen += int64(len(first)) {
@@ -142,14 +151,15 @@ func count(ctx context.Context, texts []string) (int64, error) {
 	return tokens, nil
 }
 
-// split cuts a piece off, if possible ahead of a blank: tokens begin with blanks.
+// split cuts off a piece, before a space if possible, because tokens begin with
+// spaces.
 func split(text string) (first, rest string) {
-	if len(text) <= piece {
+	if len(text) <= pieceSize {
 		return text, ""
 	}
-	at := strings.LastIndexByte(text[:piece], ' ')
+	at := strings.LastIndexByte(text[:pieceSize], ' ')
 	if at <= 0 {
-		for at = piece; at > 1 && !utf8.RuneStart(text[at]); at-- {
+		for at = pieceSize; at > 1 && !utf8.RuneStart(text[at]); at-- {
 		}
 	}
 	return text[:at], text[at:]

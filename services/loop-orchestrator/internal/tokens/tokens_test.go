@@ -12,7 +12,7 @@ import (
 
 func TestChat(t *testing.T) {
 	t.Parallel()
-	const hello = `{"role":"user","content":"hello world"}` // 1 + 2, and what is round a message
+	const hello = `{"role":"user","content":"hello world"}` // 1 + 2, and what is around a message
 	for name, tt := range map[string]struct {
 		body string
 		want int64
@@ -45,7 +45,7 @@ func TestWhatIsNoTextIsNotEstimated(t *testing.T) {
 		}
 	}
 	if _, err := Chat(t.Context(), []byte(`[`)); err == nil || errors.Is(err, ErrUncountable) {
-		t.Errorf("a body that is none: %v", err)
+		t.Errorf("a malformed body: %v", err)
 	}
 }
 
@@ -58,11 +58,12 @@ func chatOf(tb testing.TB, text string) []byte {
 	return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%s}]}`, content)
 }
 
-// Pieces are what the whole is, as good as; and a part of a long text is, wherever in it the tokens are.
+// Pieces are what the whole is, as good as; and a part of a long text is,
+// wherever in it the tokens are.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	const word = "the quick brown fox " // four tokens, the last blank with the next word
-	for _, words := range []int{piece / len(word) / 2, 3 * piece / len(word), 4 * most / len(word)} {
+	for _, words := range []int{pieceSize / len(word) / 2, 3 * pieceSize / len(word), 4 * maxCounted / len(word)} {
 		got, err := Chat(t.Context(), chatOf(t, strings.Repeat(word, words)))
 		want := float64(4 * words)
 		if off := (float64(got) - want) / want; err != nil || off < -0.01 || off > 0.01 {
@@ -73,8 +74,8 @@ func TestLongTexts(t *testing.T) {
 
 func TestLongTextsOfTwoKinds(t *testing.T) {
 	t.Parallel()
-	words, digits := strings.Repeat("the quick brown fox ", most/10), strings.Repeat("7", 2*most) // four tokens in 20 bytes, one in three
-	want := float64(4*most/10 + 2*most/3)
+	words, digits := strings.Repeat("the quick brown fox ", maxCounted/10), strings.Repeat("7", 2*maxCounted) // four tokens in 20 bytes, one in three
+	want := float64(4*maxCounted/10 + 2*maxCounted/3)
 	for name, text := range map[string]string{"words first": words + digits, "digits first": digits + words} {
 		got, err := Chat(t.Context(), chatOf(t, text))
 		if off := (float64(got) - want) / want; err != nil || off < -0.05 || off > 0.05 {
@@ -86,13 +87,13 @@ func TestLongTextsOfTwoKinds(t *testing.T) {
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"short": "a b", "blanks": strings.Repeat("word ", piece), "none": strings.Repeat("x", 3*piece), "runes": strings.Repeat("語", piece),
-		"one ahead": " " + strings.Repeat("x", piece), "no text": strings.Repeat("\x80", 2*piece),
+		"short": "a b", "blanks": strings.Repeat("word ", pieceSize), "none": strings.Repeat("x", 3*pieceSize), "runes": strings.Repeat("語", pieceSize),
+		"one ahead": " " + strings.Repeat("x", pieceSize), "no text": strings.Repeat("\x80", 2*pieceSize),
 	} {
 		var all strings.Builder
 		for rest := text; rest != ""; {
 			var first string
-			if first, rest = split(rest); first == "" || len(first) > piece {
+			if first, rest = split(rest); first == "" || len(first) > pieceSize {
 				t.Fatalf("%s: a piece has %d bytes", name, len(first))
 			}
 			if name == "runes" && strings.ToValidUTF8(first, "") != first {
@@ -106,7 +107,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Whatever the text, a count ends soon, and at once when nobody waits for it any more.
+// Whatever the text, a count ends soon, and at once when nobody waits for it
+// any more.
 func TestCountsAreBounded(t *testing.T) {
 	t.Parallel()
 	if _, err := vocabulary(); err != nil {

@@ -8,16 +8,16 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
 // commit writes the turn and publishes what follows. A turn that the store
 // refuses to write for an unknown reason fails the request.
-func (h *Handler) commit(ctx context.Context, before store.Row, t store.TurnCommit) error {
+func (h *Handler) commit(ctx context.Context, before run.Row, t run.TurnCommit) error {
 	err := h.commitOnce(ctx, before, t)
 	if worker.Unknown(ctx, err) {
 		return h.failUnknown(ctx, t.Fence, err)
@@ -25,8 +25,8 @@ func (h *Handler) commit(ctx context.Context, before store.Row, t store.TurnComm
 	return err
 }
 
-func (h *Handler) commitOnce(ctx context.Context, before store.Row, t store.TurnCommit) error {
-	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Row, error) {
+func (h *Handler) commitOnce(ctx context.Context, before run.Row, t run.TurnCommit) error {
+	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Row, error) {
 		return h.Store.CommitTurn(ctx, before, t)
 	})
 	if errors.Is(err, store.ErrStale) {
@@ -50,12 +50,12 @@ func (h *Handler) commitOnce(ctx context.Context, before store.Row, t store.Turn
 	return nil
 }
 
-func failedTurn(f store.Fence, why transcript.Failure) store.TurnCommit {
-	return store.TurnCommit{Fence: f, Failed: true, Error: why.Encode(), Outcome: store.Failed, Reason: why.Code}
+func failedTurn(f run.Fence, why run.Failure) run.TurnCommit {
+	return run.TurnCommit{Fence: f, Failed: true, Error: why.Encode(), Outcome: run.Failed, Reason: why.Code}
 }
 
 // turnEvent is the step stream's event of a committed turn.
-func turnEvent(row store.Row, t store.TurnCommit) bus.Message {
+func turnEvent(row run.Row, t run.TurnCommit) bus.Message {
 	e := &stepv1.StepEvent{
 		Identity: dispatch.Identity(t.Fence), Tenant: row.Tenant, Name: row.Model, EventTime: timestamppb.Now(),
 	}

@@ -12,13 +12,12 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/attempt"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/modelcall"
 )
 
@@ -28,8 +27,8 @@ const maxLanePause = 30 * time.Second
 
 // failCall handles a failed model call: the turn is parked for another attempt,
 // or the request fails.
-func (h *Handler) failCall(ctx context.Context, c store.Chain, f store.Fence, err error, took time.Duration) error {
-	var failed *model.CallError
+func (h *Handler) failCall(ctx context.Context, c run.Chain, f run.Fence, err error, took time.Duration) error {
+	var failed *run.Failure
 	switch {
 	case errors.Is(err, modelcall.ErrDeadline):
 		return nil // the sweep expires the request
@@ -39,23 +38,21 @@ func (h *Handler) failCall(ctx context.Context, c store.Chain, f store.Fence, er
 	default:
 		return err // cancelled or draining
 	}
-	why := transcript.Failure{
-		Code: failed.Code, Message: failed.Message, HTTPStatus: failed.HTTPStatus, Attempt: f.Attempt,
-		RetryAfter: failed.RetryAfter, Own: failed.Own,
-	}
+	why := *failed
+	why.Attempt = f.Attempt
 	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
 		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{
-			Code: why.Code, Retriable: failed.Retriable, HttpStatus: uint32(why.HTTPStatus),
-			RetryAfterMs: uint64(failed.RetryAfter.Milliseconds()),
+			Code: why.Code, Retriable: why.Retriable, HttpStatus: uint32(why.HTTPStatus),
+			RetryAfterMs: uint64(why.RetryAfter.Milliseconds()),
 		}}},
 	}))
 	attempts := 1
 	if model, ok := h.Registry.Model(c.Model); ok {
 		attempts = model.Attempts
 	}
-	wait := pause(failed.RetryAfter, c.Failures)
-	if failed.Retriable && c.Failures+1 < attempts && wait < c.Remaining-took {
+	wait := pause(why.RetryAfter, c.Failures)
+	if why.Retriable && c.Failures+1 < attempts && wait < c.Remaining-took {
 		return h.park(ctx, c, f, wait, why)
 	}
 	h.logFailedCall(c, why, attempt.Failed, took)
@@ -66,7 +63,7 @@ func (h *Handler) failCall(ctx context.Context, c store.Chain, f store.Fence, er
 
 // park has the turn wait for its next attempt. If the upstream asked to wait,
 // the whole lane pauses.
-func (h *Handler) park(ctx context.Context, c store.Chain, f store.Fence, wait time.Duration, why transcript.Failure) error {
+func (h *Handler) park(ctx context.Context, c run.Chain, f run.Fence, wait time.Duration, why run.Failure) error {
 	err := h.RetryOutage(ctx, func(ctx context.Context) error {
 		_, err := h.Store.RetryTurn(ctx, f, wait, why)
 		return err

@@ -10,26 +10,26 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
-	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
 const (
 	// MaxCrashes is how many workers one turn may crash before it fails.
 	MaxCrashes = 5
-	// handOverTime bounds giving a turn to another orchestrator at the end of the
-	// grace.
+	// handOverTime bounds giving a turn to another orchestrator at the end of
+	// the grace.
 	handOverTime = 3 * time.Second
 )
 
-// raise takes a turn over from the worker that had it. The old attempt can commit
-// nothing any more, and the command of the new one is delivered for the first
-// time, so that the message in flight always carries the row's attempt.
-func (h *Handler) raise(ctx context.Context, f store.Fence, crashed bool) error {
-	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Row, error) {
+// raise takes a turn over from the worker that had it. The old attempt can
+// commit nothing any more, and the command of the new one is delivered for the
+// first time, so that the message in flight always carries the row's attempt.
+func (h *Handler) raise(ctx context.Context, f run.Fence, crashed bool) error {
+	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Row, error) {
 		return h.Store.Raise(ctx, f, crashed)
 	})
 	if errors.Is(err, store.ErrStale) {
@@ -46,13 +46,13 @@ func (h *Handler) raise(ctx context.Context, f store.Fence, crashed bool) error 
 }
 
 // quarantine fails a request whose turn crashed MaxCrashes workers.
-func (h *Handler) quarantine(ctx context.Context, row store.Row) error {
-	why := transcript.Failure{
-		Code: "poison", Attempt: row.Attempt,
+func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
+	why := run.Failure{
+		Code: run.CodePoison, Attempt: row.Attempt,
 		Message: fmt.Sprintf("The step was given up after %d workers ended while they held it.", row.Crashes),
 	}
-	h.Log.Error("request quarantined", zap.String("request_id", dispatch.BusID(row.ID)), zap.Int("attempt", row.Attempt))
-	f := store.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}
+	h.Log.Error("request quarantined", zap.String("request_id", run.Hex(row.ID)), zap.Int("attempt", row.Attempt))
+	f := row.Fence()
 	letter := bus.Dead(&stepv1.DeadLetter{
 		Identity: dispatch.Identity(f), Tenant: row.Tenant, Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
 	})
@@ -63,9 +63,9 @@ func (h *Handler) quarantine(ctx context.Context, row store.Row) error {
 }
 
 // handOver gives the turn up at the end of the grace, so that another
-// orchestrator restarts it at once, without counting a crash. If that fails, the
-// message is handed back unchanged.
-func (h *Handler) handOver(ctx context.Context, f store.Fence, cause error) error {
+// orchestrator restarts it at once, without counting a crash. If that fails,
+// the message is handed back unchanged.
+func (h *Handler) handOver(ctx context.Context, f run.Fence, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
 	if err := h.raise(ctx, f, false); err != nil && !errors.Is(err, bus.ErrStale) {

@@ -25,6 +25,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/worker"
@@ -35,7 +36,7 @@ type Handler struct {
 	*worker.Worker
 
 	// Call makes the model call of a turn; see modelcall.Caller.Call.
-	Call func(context.Context, store.Chain) (store.TurnCommit, error)
+	Call func(context.Context, run.Chain) (run.TurnCommit, error)
 }
 
 // Handle handles one delivery of a turn command.
@@ -47,7 +48,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	if d.Delivered > 1 || d.Turn.GetRepeat() {
 		return h.raise(ctx, f, d.Delivered > 1)
 	}
-	c, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (store.Chain, error) { return h.Store.Load(ctx, f.ID) })
+	c, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) { return h.Store.Load(ctx, f.ID) })
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return bus.ErrStale
@@ -62,7 +63,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	}
 	failpoint.Hit(failpoint.TurnAfterTake)
 	began := time.Now()
-	h.Log.Debug("turn taken", zap.String("request_id", dispatch.BusID(f.ID)), zap.Int("step_seq", f.Turn), zap.Int("attempt", f.Attempt))
+	h.Log.Debug("turn taken", zap.String("request_id", run.Hex(f.ID)), zap.Int("step_seq", f.Turn), zap.Int("attempt", f.Attempt))
 	commit, err := h.Call(ctx, c)
 	if errors.Is(err, bus.ErrDraining) {
 		return h.handOver(ctx, f, err)
