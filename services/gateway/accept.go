@@ -38,7 +38,7 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	}
 	n.Tenant, n.Lane, n.Parent = x.Who.Tenant, lane, parent
 	if c.Stream {
-		return s.stream(r.Context(), x, c, n, func() (sink, error) { return openSSE(x) })
+		return s.respond(r.Context(), x, c, n, func() (Sink, error) { return OpenSSE(x) })
 	}
 	var ended <-chan struct{}
 	if !c.Background { // before the row is there: its end cannot be missed

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -238,7 +238,7 @@ func TestAStreamWhoseChunksAreLostGoesOnFromTheArchive(t *testing.T) {
 				}
 				c.frame(body, `{"n":2}`)
 				c.rest(body, "data: [DONE]\n\n")
-				c.retold("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
+				c.wantReplay("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
 				return
 			}
 			if err := c.store.Finish(t.Context(), c.row.ID); err != nil {
@@ -257,16 +257,16 @@ type timeless struct{ *httptest.ResponseRecorder }
 
 func (timeless) SetWriteDeadline(time.Time) error { return nil }
 
-// retold is what whoever may have the answer again is told of it.
-func (c *chunks) retold(want string) {
+// wantReplay checks what a repeat is sent.
+func (c *chunks) wantReplay(want string) {
 	c.tb.Helper()
 	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	rec := timeless{httptest.NewRecorder()}
-	s := &server{store: c.store, log: zap.NewNop()}
-	if err := s.show(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
+	s := NewStreams(StreamOptions{Store: c.store, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
+	if err := s.ReplayEndedCall(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}
 	same(c.tb, "the stream, once more", rec.Body.Bytes(), want)
@@ -313,30 +313,5 @@ func TestADrainEndsAStreamedCall(t *testing.T) {
 			c.waitEnd()
 			c.cancelled()
 		})
-	}
-}
-
-// A client that is kept waiting is shown that somebody is there; what goes
-// wrong from then on is told by a chunk.
-func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		waited time.Duration
-		want   string
-	}{
-		"a moment": {keepAlive / 2, `{"error":{"message":"m","type":"server_error","param":null,"code":"c"}}`},
-		"long":     {keepAlive, "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":\"c\"}}\n\ndata: [DONE]\n\n"},
-	} {
-		rec := timeless{httptest.NewRecorder()}
-		x := &httpapi.Exchange{ResponseWriter: rec}
-		f := (&server{log: zap.NewNop()}).followCall(x, "", [16]byte{}, nil)
-		f.out.since = time.Now().Add(-tt.waited)
-		if err := f.out.keep(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.fail(render.ServerFault(http.StatusBadGateway, "c", "m")); err != nil {
-			t.Fatal(err)
-		}
-		same(t, "what is sent after "+name, rec.Body.Bytes(), tt.want)
 	}
 }

@@ -116,6 +116,10 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})
+	s.streams = NewStreams(StreamOptions{
+		Store: st, Bus: b, Waiters: s.waiters, Canceller: s.canceller, Poll: cfg.PollInterval,
+		Deadline: cfg.Registry.Limits().Deadline, Tasks: &s.tasks, Log: log,
+	})
 	return s, nil
 }
 

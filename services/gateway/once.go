@@ -165,7 +165,7 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 	}
 	switch {
 	case a.Streamed && render.IsCall(a):
-		return s.replayCall(x, r, a)
+		return s.streams.ReplayCall(x, r, a)
 	case a.Streamed:
 		body, err := s.rules.Narrow(x.Who, x.Body) // as when it was accepted
 		if err != nil {
@@ -175,7 +175,7 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		if f != nil {
 			return fmt.Errorf("repeat request %s: its body is not what was accepted", a.ID)
 		}
-		return s.replay(x, r, a, c, -1)
+		return s.streams.ReplayResponse(x, r, a, c, -1)
 	case a.Background || a.Status.Terminal():
 		return s.show(x, a)
 	}

@@ -32,6 +32,7 @@ type server struct {
 	canceller *wait.Canceller
 	waiters   *wait.Waiters
 	tenants   *tenants.Live
+	streams   *Server
 	store     *store.Store
 	bus       *bus.Bus
 	log       *zap.Logger

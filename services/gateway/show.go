@@ -13,7 +13,7 @@ import (
 // upstream's answer, its chunks if it was streamed, or an HTTP error.
 func (s *server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 	if a.Status == run.Completed && a.Streamed {
-		return s.retellCall(x, a)
+		return s.streams.ReplayEndedCall(x, a)
 	}
 	if a.Status == run.Completed && a.Final != nil {
 		x.Send(http.StatusOK, a.Final)

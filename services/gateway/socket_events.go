@@ -27,7 +27,7 @@ type socketEvents struct {
 
 // event sends an event. What comes of its end is settled before: the client may
 // go on, on any lane, as soon as it has it.
-func (o *socketEvents) event(e event.Event, place int) error {
+func (o *socketEvents) Event(e event.Event, place int) error {
 	message := e.AppendJSON(nil, place)
 	switch e.Type {
 	case "response.completed", "response.incomplete":
@@ -50,18 +50,18 @@ func (o *socketEvents) settle(message []byte) {
 	}
 }
 
-func (o *socketEvents) fail(why *fault.Error, _ int) error {
+func (o *socketEvents) Fail(why *fault.Error, _ int) error {
 	o.forget()
 	return o.refuse(why)
 }
 
 // keep has nothing to do: ping does.
-func (o *socketEvents) keep() error { return nil }
+func (o *socketEvents) KeepAlive() error { return nil }
 
-func (o *socketEvents) done() error { return nil }
+func (o *socketEvents) Done() error { return nil }
 
 // cut leaves it to the socket to end the connection.
-func (o *socketEvents) cut() {}
+func (o *socketEvents) Cut() {}
 
 // refuse sends an error, with what HTTP has in the head of a refusal.
 func (t *socketTurn) refuse(f *fault.Error) error {
@@ -114,7 +114,7 @@ func (k *socket) write(message []byte) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.patience, func() {
-		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, ErrSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()
@@ -123,7 +123,7 @@ func (k *socket) write(message []byte) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, ErrSlow)
 	}
 	return httpapi.ErrHungUp
 }

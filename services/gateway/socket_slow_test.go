@@ -53,7 +53,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	select {
 	case got := <-results:
 		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all lanes": got.cause} {
-			if !errors.Is(err, errSlow) || !errors.Is(err, httpapi.ErrHungUp) {
+			if !errors.Is(err, ErrSlow) || !errors.Is(err, httpapi.ErrHungUp) {
 				t.Errorf("%s is %v, want one of a client that reads too slowly", what, err)
 			}
 		}

@@ -13,15 +13,18 @@ import (
 )
 
 const (
-	// streamWrite is how long a client may take to read what fills its
-	// connection before it is dropped; it can resume.
-	streamWrite = 30 * time.Second
-	// keepAlive is the longest silence of a stream.
-	keepAlive = 15 * time.Second
+	// WriteLimit is how long a client may take to read what fills its
+	// connection before it is dropped. It can resume.
+	WriteLimit = 30 * time.Second
+	// KeepAlive is the longest silence of a stream.
+	KeepAlive = 15 * time.Second
 )
 
-// sse writes server-sent events, each frame in one write: there are clients
-// that drop a frame which arrives in pieces.
+// ErrSlow reports a client that did not read in time.
+var ErrSlow = errors.New("the client reads too slowly")
+
+// sse writes server-sent events, each frame in one write, because some clients
+// drop a frame that arrives in pieces.
 type sse struct {
 	x     *httpapi.Exchange
 	conn  *http.ResponseController
@@ -29,7 +32,9 @@ type sse struct {
 	wrote time.Time
 }
 
-// openSSE sends the head of a stream.
+// OpenSSE sends the head of a stream and returns the sink for its events.
+func OpenSSE(x *httpapi.Exchange) (Sink, error) { return openSSE(x) }
+
 func openSSE(x *httpapi.Exchange) (*sse, error) {
 	h := x.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -40,57 +45,105 @@ func openSSE(x *httpapi.Exchange) (*sse, error) {
 	return out, out.flush()
 }
 
-// event sends an event with its place in the stream.
-func (s *sse) event(e event.Event, place int) error {
+// Event implements Sink.
+func (s *sse) Event(e event.Event, place int) error {
 	s.buf = e.AppendFrame(s.buf[:0], place)
 	return s.write(s.buf)
 }
 
-// fail sends an error event.
-func (s *sse) fail(why *fault.Error, place int) error { return s.event(event.Error(why), place) }
+// Fail implements Sink.
+func (s *sse) Fail(why *fault.Error, place int) error { return s.Event(event.Error(why), place) }
 
-// done sends the end of the stream.
-func (s *sse) done() error { return s.write([]byte(event.Done)) }
+// Done implements Sink.
+func (s *sse) Done() error { return s.write([]byte(event.Done)) }
 
-// keep sends a comment if the silence would be too long by the time that it is
-// called again: whoever follows calls it once a silence.
-func (s *sse) keep() error {
-	if time.Since(s.wrote) < keepAlive-silence {
+// KeepAlive sends a comment if the silence would be too long at the next call,
+// which is at most pollRow away.
+func (s *sse) KeepAlive() error {
+	if time.Since(s.wrote) < KeepAlive-pollRow {
 		return nil
 	}
 	return s.write([]byte(": keep-alive\n\n"))
 }
 
-// write sends one frame. errHungUp: nobody reads it.
+// write sends one frame. It returns httpapi.ErrHungUp if the client has gone.
 func (s *sse) write(frame []byte) error {
 	s.wrote = time.Now()
-	if err := s.conn.SetWriteDeadline(s.wrote.Add(streamWrite)); err != nil {
+	if err := s.conn.SetWriteDeadline(s.wrote.Add(WriteLimit)); err != nil {
 		return httpapi.ErrHungUp
 	}
 	if _, err := s.x.Write(frame); err != nil {
-		return gone(err)
+		return writeError(err)
 	}
 	return s.flush()
 }
 
-func (s *sse) flush() error { return gone(s.conn.Flush()) }
+func (s *sse) flush() error { return writeError(s.conn.Flush()) }
 
-// gone says why nobody reads any more.
-func gone(err error) error {
+// writeError maps a failed write to why the client does not read.
+func writeError(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, errSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, ErrSlow)
 	}
 	return httpapi.ErrHungUp
 }
 
-// errSlow is of a client that did not read in time.
-var errSlow = errors.New("the client reads too slowly")
+// Cut ends the connection in a way that shows the client that the stream is not
+// complete.
+func (s *sse) Cut() {
+	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // so that the end of the body cannot be sent either
+}
 
-// cut ends the connection so that the client sees that the stream is not at its
-// end.
-func (s *sse) cut() {
-	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // what is left, the end of the body too, cannot be sent any more
+// lateSSE is a stream whose head is sent with its first chunk: until then an
+// error can be an HTTP error, as clients expect. After KeepAlive without a chunk
+// the head is sent alone, so that no proxy drops the connection.
+type lateSSE struct {
+	*sse // nil until then
+
+	x     *httpapi.Exchange
+	since time.Time
+}
+
+func (l *lateSSE) open() (err error) {
+	if l.sse == nil {
+		l.sse, err = openSSE(l.x)
+	}
+	return err
+}
+
+// Event implements Sink.
+func (l *lateSSE) Event(e event.Event, place int) error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	return l.sse.Event(e, place)
+}
+
+// KeepAlive implements Sink.
+func (l *lateSSE) KeepAlive() error {
+	switch {
+	case l.sse != nil:
+		return l.sse.KeepAlive()
+	case time.Since(l.since) < KeepAlive:
+		return nil
+	}
+	return l.open()
+}
+
+// Done implements Sink.
+func (l *lateSSE) Done() error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	return l.sse.Done()
+}
+
+// Cut implements Sink.
+func (l *lateSSE) Cut() {
+	if l.sse != nil {
+		l.sse.Cut()
+	}
 }

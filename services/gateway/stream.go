@@ -3,31 +3,25 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 
-	"github.com/google/uuid"
-
 	"windlass.dev/windlass/pkg/responses"
-	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
-// stream accepts a request and sends its events to what open opens. An error
-// that is not errHungUp was before the request was accepted, and is for the
-// caller to tell; from then on the stream tells it.
-func (s *server) stream(
-	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (sink, error),
+// respond accepts a request and sends its events to the sink that open returns.
+// It returns an error other than httpapi.ErrHungUp only if the request was not
+// accepted; the caller answers with it. Later errors are in the stream.
+func (s *server) respond(
+	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (Sink, error),
 ) error {
-	reader, err := s.bus.ReadLive(run.Hex(n.ID)) // before the row is there: nothing of it can be missed
+	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
 	if err != nil {
 		return err
 	}
@@ -37,32 +31,8 @@ func (s *server) stream(
 		return err
 	}
 	s.gate.Dispatch(ctx, row)
-	out, err := open()
-	if err != nil {
-		return s.left(ctx, n, err)
-	}
-	f := &follower{server: s, tenant: n.Tenant, id: n.ID, request: c, reader: reader, out: out, padding: paddingOf(n.ID, c), after: -1}
-	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+wait.Slack, errLate)
-	defer cancel()
-	if err := f.follow(ctx); err != nil {
-		out.cut()
-		return s.left(ctx, n, err)
-	}
-	return nil
+	return s.streams.FollowResponse(ctx, n, c, reader, open)
 }
-
-// left looks after the request of a stream that ended before its response did.
-func (s *server) left(ctx context.Context, n store.NewRequest, err error) error {
-	switch {
-	case n.Background || n.Once.Key != "": // whoever has the key may come again
-	case !n.Unstored && (drained(ctx) || errors.Is(err, errSlow)): // we have left the client: it can resume
-	default:
-		s.canceller.HangUp(n.Tenant, n.ID)
-	}
-	return httpapi.ErrHungUp
-}
-
-var errLate = errors.New("the response has not ended long after its deadline")
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
 // or from the one behind starting_after.
@@ -71,7 +41,7 @@ func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) e
 	if err != nil {
 		return err
 	}
-	c, err := s.asked(r.Context(), a)
+	c, err := s.readRequest(r.Context(), a)
 	if err != nil {
 		return err
 	}
@@ -80,16 +50,7 @@ func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) e
 	} else if pads != nil {
 		c.IncludeObfuscation = pads
 	}
-	return s.replay(x, r, a, c, after)
-}
-
-// paddingOf is the padding of a request's deltas; nil where it wants none. It
-// does unless it says that it does not, as the specification has it.
-func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
-	if c.IncludeObfuscation != nil && !*c.IncludeObfuscation {
-		return nil
-	}
-	return event.PaddingOf(id)
+	return s.streams.ReplayResponse(x, r, a, c, after)
 }
 
 // obfuscates reads whether deltas are to be padded; nil: as the request said.
@@ -105,38 +66,8 @@ func obfuscates(q url.Values) (*bool, error) {
 	return &pads, nil
 }
 
-// replay sends the events of a response that has a row, from the one behind
-// after on.
-func (s *server) replay(x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int) (err error) {
-	f := &follower{server: s, tenant: a.Tenant, id: a.ID, request: c, padding: paddingOf(a.ID, c), after: after}
-	if a.Streamed && a.Live {
-		if f.reader, err = s.bus.ReadLive(run.Hex(a.ID)); err != nil {
-			return err
-		}
-		defer f.reader.Close()
-		_ = f.look(r.Context()) // what is not found now is after a silence
-	}
-	out, err := openSSE(x)
-	if err != nil {
-		return err
-	}
-	f.out = out
-	ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.Registry.Limits().Deadline+wait.Slack, errLate)
-	defer cancel()
-	if a.Status.Terminal() && !a.Live {
-		err = f.archived(ctx, a)
-	} else {
-		err = f.follow(ctx)
-	}
-	if err != nil {
-		f.out.cut()
-		return httpapi.ErrHungUp
-	}
-	return nil
-}
-
-// asked is the request as it was accepted.
-func (s *server) asked(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+// readRequest returns the request as it was accepted.
+func (s *server) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
