@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
 // create is POST /v1/responses.
@@ -38,7 +39,7 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	}
 	n.Tenant, n.Lane, n.Parent = x.Who.Tenant, lane, parent
 	if c.Stream {
-		return s.respond(r.Context(), x, c, n, func() (Sink, error) { return OpenSSE(x) })
+		return s.respond(r.Context(), x, c, n, func() (stream.Sink, error) { return stream.OpenSSE(x) })
 	}
 	var ended <-chan struct{}
 	if !c.Background { // before the row is there: its end cannot be missed

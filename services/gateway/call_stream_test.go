@@ -21,6 +21,7 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -265,7 +266,7 @@ func (c *chunks) wantReplay(want string) {
 		c.tb.Fatal(err)
 	}
 	rec := timeless{httptest.NewRecorder()}
-	s := NewStreams(StreamOptions{Store: c.store, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
+	s := stream.New(stream.Options{Store: c.store, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
 	if err := s.ReplayEndedCall(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -116,7 +117,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})
-	s.streams = NewStreams(StreamOptions{
+	s.streams = stream.New(stream.Options{
 		Store: st, Bus: b, Waiters: s.waiters, Canceller: s.canceller, Poll: cfg.PollInterval,
 		Deadline: cfg.Registry.Limits().Deadline, Tasks: &s.tasks, Log: log,
 	})

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 )
@@ -32,7 +33,7 @@ type server struct {
 	canceller *wait.Canceller
 	waiters   *wait.Waiters
 	tenants   *tenants.Live
-	streams   *Server
+	streams   *stream.Server
 	store     *store.Store
 	bus       *bus.Bus
 	log       *zap.Logger

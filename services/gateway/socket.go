@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -72,7 +73,7 @@ func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	}
 	conn.SetReadLimit(s.cfg.MaxBody)
 	k := &socket{
-		server: s, x: x, r: r, conn: conn, patience: WriteLimit, arrivals: make(chan arrival),
+		server: s, x: x, r: r, conn: conn, patience: stream.WriteLimit, arrivals: make(chan arrival),
 		queue: newSocketQueue(socketBodies * s.cfg.MaxBody), memories: newMemories(socketBodies * s.cfg.MaxBody),
 	}
 	k.serve(r.Context())
@@ -197,8 +198,8 @@ func (k *socket) read(ctx context.Context) error {
 // connection. A client need not answer: those that read only while they wait
 // for a response are silent for as long as their tools run.
 func (k *socket) ping(ctx context.Context) {
-	for process.Sleep(ctx, KeepAlive) {
-		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), KeepAlive) // given up, it may tear the connection
+	for process.Sleep(ctx, stream.KeepAlive) {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
 		cancel()
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -222,7 +223,7 @@ func (k *socket) goAway(context.Context) { k.close(websocket.StatusGoingAway, ""
 // leave ends a connection whose response could not be told to its end, or whose
 // client has gone.
 func (k *socket) leave(ctx context.Context) {
-	if Drained(ctx) {
+	if stream.Drained(ctx) {
 		k.goAway(ctx)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -131,7 +132,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 // respond runs a request and sends its events.
 func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
 	out := &socketEvents{socketTurn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
-	return t.server.respond(ctx, t.x, c, n, func() (Sink, error) { return out, nil })
+	return t.server.respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
 }
 
 // remember keeps what a response that is not stored has said. One that is takes

@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
 // socketEvents is the sink of one response: each event is one message. The end
@@ -114,7 +115,7 @@ func (k *socket) write(message []byte) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.patience, func() {
-		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, ErrSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()
@@ -123,7 +124,7 @@ func (k *socket) write(message []byte) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, ErrSlow)
+		return fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow)
 	}
 	return httpapi.ErrHungUp
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
 // A client that does not read has not hung up: what is told to it, on whichever
@@ -53,7 +54,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	select {
 	case got := <-results:
 		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all lanes": got.cause} {
-			if !errors.Is(err, ErrSlow) || !errors.Is(err, httpapi.ErrHungUp) {
+			if !errors.Is(err, stream.ErrSlow) || !errors.Is(err, httpapi.ErrHungUp) {
 				t.Errorf("%s is %v, want one of a client that reads too slowly", what, err)
 			}
 		}

@@ -13,13 +13,14 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
 // respond accepts a request and sends its events to the sink that open returns.
 // It returns an error other than httpapi.ErrHungUp only if the request was not
 // accepted; the caller answers with it. Later errors are in the stream.
 func (s *server) respond(
-	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (Sink, error),
+	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (stream.Sink, error),
 ) error {
 	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
 	if err != nil {

@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"net/http"
@@ -29,7 +29,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	} {
 		rec := untimed{httptest.NewRecorder()}
 		x := &httpapi.Exchange{ResponseWriter: rec}
-		f := NewStreams(StreamOptions{Log: zap.NewNop()}).newCallFollower(x, "", [16]byte{}, nil)
+		f := New(Options{Log: zap.NewNop()}).newCallFollower(x, "", [16]byte{}, nil)
 		f.head.since = time.Now().Add(-tt.waited)
 		if err := f.out.KeepAlive(); err != nil {
 			t.Fatal(err)

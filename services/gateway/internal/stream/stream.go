@@ -17,7 +17,7 @@
 // another has sent something fails, and a reader that sees a second beginning
 // treats the stream as lost. [DONE] follows the commit, so that a client that has
 // read it has a request that is completed.
-package gateway
+package stream
 
 import (
 	"context"
@@ -51,8 +51,8 @@ type Server struct {
 	log       *zap.Logger
 }
 
-// StreamOptions is what a Server needs.
-type StreamOptions struct {
+// Options is what a Server needs.
+type Options struct {
 	Store     *store.Store
 	Bus       *bus.Bus
 	Waiters   *wait.Waiters
@@ -63,8 +63,8 @@ type StreamOptions struct {
 	Log       *zap.Logger
 }
 
-// NewStreams returns a Server.
-func NewStreams(o StreamOptions) *Server {
+// New returns a Server.
+func New(o Options) *Server {
 	return &Server{
 		store: o.Store, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, poll: o.Poll, deadline: o.Deadline,
 		tasks: o.Tasks, log: o.Log,
