@@ -6,7 +6,7 @@
 // bytes, apart from padding. A response that was not streamed can be: its events
 // come at its end. A client that streams in the foreground and hangs up cancels
 // the request; one that is dropped because it reads too slowly, or because the
-// server drains, can resume (TestResume in package gateway). A stream ends with an
+// server drains, can resume. A stream ends with an
 // error event of the code stream_lost, and nothing else, when the bus has lost
 // frames of it (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
 //
