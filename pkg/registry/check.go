@@ -72,7 +72,8 @@ func build(file File) (*Registry, []*Fault) {
 	return &c.Registry, nil
 }
 
-// laneWidths takes each lane's concurrency from the first model that states one.
+// laneWidths takes each lane's concurrency from the first model that states
+// one.
 func laneWidths(models []Model) map[string]int {
 	const standard = 64
 	lanes := map[string]int{}
@@ -107,8 +108,8 @@ func (c *checker) model(at string, m Model) {
 	}
 	m.fill()
 	c.url(at+".upstream.url", m.Upstream.URL)
-	if m.Upstream.Dialect != Chat && m.Upstream.Dialect != Responses {
-		c.fault(at+".upstream.dialect", "is %q, want %s or %s", m.Upstream.Dialect, Chat, Responses)
+	if !slices.Contains(Dialects(), m.Upstream.Dialect) {
+		c.fault(at+".upstream.dialect", "is %q, want %s", m.Upstream.Dialect, strings.Join(Dialects(), " or "))
 	}
 	if m.Upstream.NoEncryptedReasoning && m.Upstream.Dialect != Responses {
 		c.fault(at+".upstream.no_encrypted_reasoning", "is only for the dialect %s", Responses)

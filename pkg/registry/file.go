@@ -39,9 +39,9 @@ type Model struct {
 type Upstream struct {
 	// URL is the API's base, as SDKs take it: http://host:8000/v1.
 	URL string `yaml:"url"`
-	// Dialect is the API spoken there to answer a response: Chat, the default, or
-	// Responses. Requests that are one call, like embeddings, go to their own
-	// endpoint below URL whatever it is.
+	// Dialect is the API spoken there to answer a response: Chat, the default,
+	// or Responses. Requests that are one call, like embeddings, go to their
+	// own endpoint below URL whatever it is.
 	Dialect string `yaml:"dialect"`
 	// NoEncryptedReasoning says that a Responses upstream must not be asked for
 	// reasoning.encrypted_content, which OpenAI's refuses of models that do not
@@ -69,6 +69,9 @@ const (
 	Responses = "responses" // the Responses API itself
 )
 
+// Dialects returns the names of all dialects.
+func Dialects() []string { return []string{Chat, Responses} }
+
 // Effect says what a repeated call of a tool does.
 type Effect string
 
@@ -85,8 +88,8 @@ type Tool struct {
 	Name string `yaml:"name"`
 	// Description is what the model reads about it.
 	Description string `yaml:"description"`
-	// Parameters is the JSON Schema of its arguments, of type object, by default
-	// the one of a tool that takes none.
+	// Parameters is the JSON Schema of its arguments, of type object, by
+	// default the one of a tool that takes none.
 	Parameters Schema `yaml:"parameters"`
 	// Pool names the tool-runners that run it, default "default".
 	Pool string `yaml:"pool"`
@@ -96,20 +99,20 @@ type Tool struct {
 	Method string `yaml:"method"`
 	// Timeout bounds one call, default 1 minute.
 	Timeout time.Duration `yaml:"timeout"`
-	// Attempts bounds the calls of one step, 1 to 100, default 3; always 1 where
-	// the effect is at_most_once.
+	// Attempts bounds the calls of one step, 1 to 100, default 3; always 1
+	// where the effect is at_most_once.
 	Attempts int `yaml:"attempts"`
 	// Effect says what a repeated call does.
 	Effect Effect `yaml:"effect"`
 	// Credential is sent as a bearer token, if set.
 	Credential Credential `yaml:"credential"`
-	// MaxOutputBytes bounds the output that the model gets, 1 to 786432, default
-	// 262144.
+	// MaxOutputBytes bounds the output that the model gets, 1 to 786432,
+	// default 262144.
 	MaxOutputBytes int `yaml:"max_output_bytes"`
 	// AllowPrivate lets the tool live on a loopback or private address.
 	AllowPrivate bool `yaml:"allow_private"`
-	// Models are those that are offered the tool, by the names that requests say;
-	// nil: all.
+	// Models are those that are offered the tool, by the names that requests
+	// say; nil: all.
 	Models []string `yaml:"models"`
 
 	arguments validator
@@ -127,8 +130,8 @@ type Limits struct {
 	MaxDepth int `yaml:"max_depth"`
 	// MaxTokens bounds input and output tokens over all turns; 0 is no bound.
 	MaxTokens int `yaml:"max_tokens"`
-	// MaxOutputBytes bounds what models and tools return over all turns, default
-	// 64 MiB.
+	// MaxOutputBytes bounds what models and tools return over all turns,
+	// default 64 MiB.
 	MaxOutputBytes int `yaml:"max_output_bytes"`
 	// Deadline bounds the time from acceptance to the answer, in the foreground
 	// and in the background, default 1 hour.

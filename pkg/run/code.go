@@ -12,6 +12,7 @@ const (
 	CodeModelNotFound         Code = "model_not_found"
 	CodeInsufficientQuota     Code = "insufficient_quota"
 	CodePreviousNotFound      Code = "previous_response_not_found"
+	CodeConversationLocked    Code = "conversation_locked"
 	CodeInvalidEncrypted      Code = "invalid_encrypted_content"
 	CodeServiceUnavailable    Code = "service_unavailable"
 	CodeContextLengthExceeded Code = "context_length_exceeded"
@@ -22,6 +23,12 @@ const (
 	CodeMaxTurns        Code = "max_turns"
 	CodeMaxToolCalls    Code = "max_tool_calls"
 	CodeMaxOutputBytes  Code = "max_output_bytes"
+
+	// A history that cannot be continued.
+	CodePreviousNotReady    Code = "previous_response_not_ready"
+	CodePreviousFailed      Code = "previous_response_failed"
+	CodePreviousTooLong     Code = "previous_response_chain_too_long"
+	CodeConversationTooLong Code = "conversation_too_long"
 
 	// A refused field.
 	CodeInvalidValue         Code = "invalid_value"

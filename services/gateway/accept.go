@@ -29,7 +29,7 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	case !c.Generate:
 		return httpapi.Unsupported("generate", "Unsupported parameter: 'generate' is for WebSocket connections.")
 	}
-	parent, err := s.parent(r.Context(), x.Who.Tenant, c)
+	parent, err := s.history.Parent(r.Context(), x.Who.Tenant, c)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *server) resolve(ctx context.Context, who httpapi.Principal, body []byte
 	if err != nil {
 		return nil, nil, "", err
 	}
-	whole, err := s.dereference(ctx, who.Tenant, body, c)
+	whole, err := s.history.Dereference(ctx, who.Tenant, body, c)
 	if err == nil && whole != nil {
 		body = whole
 		c, lane, err = s.rules.Understand(who, body)

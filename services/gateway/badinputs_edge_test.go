@@ -19,7 +19,7 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// badKeys: I23. Without a key nobody's body is read, and a refusal costs next
+// badKeys: I23. Without a key no body is read, and a refusal costs next
 // to nothing; BenchmarkRefusedKey has the figure.
 func badKeys(t *testing.T, in *inputs) {
 	madeUp := apikey.Pepper("another pepper of tests").New().String()
@@ -40,7 +40,7 @@ func badKeys(t *testing.T, in *inputs) {
 			code: "invalid_api_key", message: h.message, headers: []string{"Www-Authenticate: Bearer"},
 		}
 		in.all(t, b)
-		b.name, b.method, b.path, b.body = name+", for what is not there", "GET", create+"/{unknown}", ""
+		b.name, b.method, b.path, b.body = name+", unknown id", "GET", create+"/{unknown}", ""
 		in.all(t, b)
 		if len(h.values) > 0 {
 			t.Run(name+", before the body", func(t *testing.T) { unread(t, in.url, h.values[0]) })
@@ -131,7 +131,7 @@ func BenchmarkRefusedKey(b *testing.B) {
 }
 
 // overTheLimit: I24. A full queue, and a tenant at its limit, refuse every
-// request that accepts one, and say when to come again.
+// request that accepts one, and say when to send it again.
 func overTheLimit(t *testing.T, in *inputs) {
 	aTenantsLimit(t, in)
 	s := raise(t, func(c *Config) { c.BacklogMax = 2 })
@@ -159,7 +159,7 @@ func overTheLimit(t *testing.T, in *inputs) {
 	eventually(t, "room in the queue", func() bool { return s.call("POST", create, backgroundBody).status == http.StatusOK })
 }
 
-// aTenantsLimit is told by OpenAI's headers, with every answer. The tests of
+// aTenantsLimit is in OpenAI's headers of every answer. The tests of
 // limits have the rest.
 func aTenantsLimit(t *testing.T, in *inputs) {
 	t.Helper()
@@ -177,7 +177,7 @@ func aTenantsLimit(t *testing.T, in *inputs) {
 				headers: []string{"X-Ratelimit-Limit-Requests: 1", "X-Ratelimit-Remaining-Requests: 0"},
 			}, got)
 			if got.header.Get("Retry-After") == "" || got.header.Get("Retry-After-Ms") == "" {
-				t.Errorf("%s: the headers are %v, want when to come again", b.name, got.header)
+				t.Errorf("%s: the headers are %v, want a time to retry", b.name, got.header)
 			}
 		}
 	}
@@ -232,7 +232,7 @@ func onceKeys(t *testing.T, in *inputs) {
 }
 
 // slowClients: I26. Clients that send their headers or bodies by drops are cut
-// off, and harm nobody meanwhile.
+// off, and harm no other client meanwhile.
 func slowClients(t *testing.T, _ *inputs) {
 	t.Parallel()
 	s := raise(t)

@@ -112,7 +112,7 @@ func unknownParameters() []bad {
 	const why = "clients send fields that are newer than their server, Codex its client_metadata, and a 400 for one shuts them out"
 	return []bad{
 		taken("of an agent", `"client_metadata":{"a":[1]}`, ``, why),
-		taken("of nobody", `"x":"y"`, ``, why),
+		taken("unknown", `"x":"y"`, ``, why),
 		taken("inside of a parameter", `"reasoning":{"depth":3},"text":{"x":1},"stream_options":{"y":2}`, ``, why),
 		taken("inside of an item", `"input":[{"role":"user","content":"x","phase":"final"}]`, ``, why),
 		taken("inside of a tool", `"tools":[{"type":"function","name":"f","defer_loading":true}]`, `"defer_loading":true`, why),
@@ -245,13 +245,13 @@ func unknownTools() []bad {
 	const tools = `"tools":[{"type":"web_search","filters":{"a":[]}},{"type":"namespace","name":"n","description":"d","tools":[]},{"type":"acme:thing"}]`
 	return []bad{
 		taken("unknown types", tools, tools, why),
-		taken("one that nobody has heard of", `"tools":[{"type":"teleport","to":"moon"}]`, `"tools":[{"type":"teleport","to":"moon"}]`, why),
+		taken("an unknown one", `"tools":[{"type":"teleport","to":"moon"}]`, `"tools":[{"type":"teleport","to":"moon"}]`, why),
 		ask("no type", `"tools":[{"name":"f"}]`, "tools[0].type", "missing_required_parameter", "Missing required parameter: 'tools[0].type'."),
 		ask("a type that is no string", `"tools":[{"type":["function"]}]`, "tools[0].type", "invalid_type", "Invalid type for 'tools[0].type': expected a string, but got an array instead."),
 		ask("an unknown type demanded", `"tools":[{"type":"teleport"}],"tool_choice":{"type":"teleport"}`, "tool_choice", "unsupported_value", "Tool choice 'teleport' is not possible"),
 		ask("only unknown types, one required", `"tools":[{"type":"teleport"}],"tool_choice":"required"`, "tool_choice", "unsupported_value", "Tool choice 'required' is not possible"),
 		ask("another MCP server", `"tools":[{"type":"mcp","server_label":"x","server_url":"https://x.test"}]`, "tools[0].server_label", "invalid_value", `The MCP server "x" is not available here.`),
-		ask("a registered tool that is none", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["x"]}]`, "tools[0].allowed_tools", "invalid_value", `The tool "x" is not available here.`),
+		ask("a registered tool that does not exist", `"tools":[{"type":"mcp","server_label":"windlass","allowed_tools":["x"]}]`, "tools[0].allowed_tools", "invalid_value", `The tool "x" is not available here.`),
 	}
 }
 

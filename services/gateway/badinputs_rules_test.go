@@ -35,7 +35,7 @@ func badSchemas() []bad {
 		const at = "In context=('properties', 'a'), "
 		all = append(all,
 			loose("a list", `{"type":"array"}`, `schema must be a JSON Schema of 'type: "object"', got 'type: "array"'.`),
-			loose("a type that is none", `{"type":"object","properties":{"a":{"type":"str"}}}`, at+"'str' is not valid under any of the given schemas."),
+			loose("an unknown type", `{"type":"object","properties":{"a":{"type":"str"}}}`, at+"'str' is not valid under any of the given schemas."),
 			loose("a property that is no schema", `{"type":"object","properties":{"a":"string"}}`, at+`"string" is not of type 'object', 'boolean'.`),
 			loose("required is no list", `{"type":"object","required":true}`, "In context=(), true is not a valid 'required'."),
 			loose("a definition that is not there", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}}}`, at+"reference to component '#/$defs/x' which was not found in the schema."),
@@ -151,7 +151,7 @@ func exclusiveParameters() []bad {
 }
 
 // TestWhatTheUpstreamRefuses: I14, the other half. What an upstream has against
-// a parameter is told in its own words.
+// a parameter has its own message.
 func TestWhatTheUpstreamRefuses(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

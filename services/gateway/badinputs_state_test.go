@@ -35,8 +35,9 @@ func unknownPrevious(t *testing.T, in *inputs) {
 	}
 }
 
-// unfitPrevious: I18. Nobody waits for what is in flight, and what failed or
-// was cancelled, with calls that nobody will answer, is not gone on with.
+// unfitPrevious: I18. A response in flight is not waited for, and one that
+// failed or was cancelled, with calls that will have no outputs, is not
+// continued.
 func unfitPrevious() []bad {
 	notReady := func(name, id, status string) bad {
 		return ask(name, `"previous_response_id":"{`+id+`}"`, "previous_response_id", "previous_response_not_ready",
@@ -66,7 +67,7 @@ func lostReferences() []bad {
 	}
 	of := func(id, tail string) string { return "msg_{digits of " + id + "}" + tail }
 	return []bad{
-		lost("of nobody", "rs_123"), lost("of a response that is not stored", of("unstored", "_in0000")),
+		lost("unknown", "rs_123"), lost("of a response that is not stored", of("unstored", "_in0000")),
 		lost("of another tenant's response", of("foreign", "_in0000")), lost("of a deleted response", of("deleted", "_in0000")),
 		lost("beyond the input", of("completed", "_in0009")), lost("a response", "{completed}"), lost("a subject", "msg_*.>"), lost("empty", ""),
 		ask("by its id alone", `"input":[{"id":"rs_123"}]`, "input", nil, "Item with id 'rs_123' not found.").as(http.StatusNotFound),
@@ -144,7 +145,7 @@ func images(t *testing.T, in *inputs) {
 		taken("bad base64", picture("data:image/png;base64,###"), ``, why),
 		taken("no picture", picture("data:text/plain,hello"), ``, why),
 		taken("no URL", picture("nowhere"), ``, why),
-		taken("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "nobody here fetches it"),
+		taken("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "this server does not fetch it"),
 		ask("neither URL nor file", `"input":[{"role":"user","content":[{"type":"input_image"}]}]`, "input[0].content[0].image_url", "missing_required_parameter", "Missing required parameter: 'input[0].content[0].image_url'."),
 		ask("a file that the model cannot get", `"input":[{"role":"user","content":[{"type":"input_image","file_id":"file_1"}]}]`, "input[0].content[0]", "unsupported_value", "Unsupported value: 'input[0].content[0]': an image without 'image_url'"),
 	)

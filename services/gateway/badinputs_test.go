@@ -58,7 +58,7 @@ func TestBadInputs(t *testing.T) {
 		{"I26", "slow clients", slowClients},
 		{"I27", "unknown types of tools", cases(unknownTools)},
 		{"I46", "images", images},
-		{"I47", "ids that are none", hostileIDs},
+		{"I47", "malformed ids", hostileIDs},
 		{"I48", "frames of streams in texts", framesInTexts},
 	} {
 		t.Run(row.name, func(t *testing.T) { row.run(t, in) })

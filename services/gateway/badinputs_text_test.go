@@ -40,7 +40,8 @@ func notJSON(t *testing.T, in *inputs) {
 	)
 }
 
-// deepNesting: I2. A refusal takes 10 ms at most, or what ten refusals of a flat text of that size take where the machine is busy.
+// deepNesting: I2. A refusal takes 10 ms at most, or what ten refusals of a
+// flat text of that size take where the machine is busy.
 func deepNesting(t *testing.T, in *inputs) {
 	const many = 100_000
 	best := func(b bad) time.Duration {
@@ -77,7 +78,7 @@ func deepNesting(t *testing.T, in *inputs) {
 		taken("a schema of 400", `"tools":[{"type":"function","name":"f","parameters":{"type":"object","default":`+
 			strings.Repeat("[", 400)+strings.Repeat("]", 400)+`}}]`, `"name":"f"`, "schemas have a limit of their own, 512"),
 		taken("arguments are text", `"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"`+strings.Repeat("[", many)+
-			`"},{"type":"function_call_output","call_id":"c","output":""}]`, ``, "nobody parses them here"),
+			`"},{"type":"function_call_output","call_id":"c","output":""}]`, ``, "this server does not parse them"),
 	)
 }
 
@@ -92,7 +93,8 @@ func (e *endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// hugeBodies: I3. What is taken of a body is the limit, and what the connection's buffers hold.
+// hugeBodies: I3. What is taken of a body is the limit, and what the
+// connection's buffers hold.
 func hugeBodies(t *testing.T, in *inputs) {
 	const limit, buffers, most = 1 << 20, 16 << 20, 10_485_760
 	in.all(t,
@@ -125,7 +127,8 @@ func hugeBodies(t *testing.T, in *inputs) {
 	}
 }
 
-// oddUnicode: I4. What is no UTF-8 is refused; a surrogate without its partner, which is no character, becomes U+FFFD.
+// oddUnicode: I4. What is no UTF-8 is refused; a surrogate without its partner,
+// which is no character, becomes U+FFFD.
 func oddUnicode(t *testing.T, in *inputs) {
 	for _, b := range in.bodies() {
 		for name, text := range map[string]string{
@@ -154,7 +157,8 @@ func oddUnicode(t *testing.T, in *inputs) {
 	in.before = in.everything()
 }
 
-// nulCharacters: I5. A NUL is a character like any other: it is kept, and given back.
+// nulCharacters: I5. A NUL is a character like any other: it is kept, and given
+// back.
 func nulCharacters(t *testing.T, in *inputs) {
 	in.all(t,
 		taken("instructions", `"instructions":"a\u0000b"`, `"instructions":"a\u0000b"`, ""),
@@ -162,7 +166,7 @@ func nulCharacters(t *testing.T, in *inputs) {
 		taken("names of people", `"user":"\u0000","safety_identifier":"\u0000","prompt_cache_key":"\u0000"`, `"user":"\u0000"`, ""),
 		taken("a tool", `"tools":[{"type":"function","name":"f","description":"\u0000","parameters":{"type":"object","properties":{"\u0000":{}}}}]`, `"\u0000":{}`, ""),
 		taken("arguments and output", `"input":[{"type":"function_call","call_id":"c\u0000","name":"f","arguments":"\u0000"},{"type":"function_call_output","call_id":"c\u0000","output":"\u0000"}]`, ``, ""),
-		taken("a field that nobody knows", `"client_metadata":{"\u0000":"\u0000"}`, ``, ""),
+		taken("an unknown field", `"client_metadata":{"\u0000":"\u0000"}`, ``, ""),
 		ask("model", `"model":"m\u0000"`, "model", "model_not_found", "The model 'm\x00' does not exist").as(http.StatusNotFound),
 		ask("previous_response_id", `"previous_response_id":"resp_\u0000"`, "previous_response_id", "previous_response_not_found", ""),
 		ask("conversation", `"conversation":"conv_\u0000"`, "conversation", "invalid_value", ""),

@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// A call is nobody's to read: not under the routes of responses, and of its
+// No route reads a call: not under the routes of responses, and of its
 // trail only its tenant sees what happened.
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestWhoSeesACall(t *testing.T) {
 				t.Errorf("%s: %s trail answered %d %s, want 404", when, name, r.status, r.body)
 			}
 		}
-		same(t, "what a stranger is told", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
+		same(t, "what a stranger sees", trail(stranger, id).body, strings.ReplaceAll(string(trail(stranger, unknown).body), unknown, id))
 	}
 	hidden("in progress")
 	s.end(row, run.TurnCommit{Output: []byte(`{"secret":1}`), InputTokens: 3, OutputTokens: 4, Outcome: run.Completed})
@@ -110,7 +110,7 @@ func TestOneModel(t *testing.T) {
 	for _, tt := range []struct {
 		s         *stand
 		key, path string
-		model     string // "": there is none
+		model     string // "" if unset
 	}{
 		{listed, testKey, "m", "m"},
 		{listed, testKey, "Qwen/Qwen3.5", "Qwen/Qwen3.5"},

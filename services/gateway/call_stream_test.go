@@ -49,7 +49,7 @@ func startChunks(t *testing.T, change ...func(*Config)) *chunks {
 	t.Cleanup(hangUp)
 	go func() {
 		defer close(c.answer)
-		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // whoever takes it does
+		resp, err := s.http.Do(s.request(ctx, "POST", chatPath, streamBody)) //nolint:bodyclose // the caller closes it
 		if err == nil {
 			c.answer <- resp
 		}
@@ -163,7 +163,7 @@ func (c *chunks) refused(status int, code, retry string) {
 
 func (c *chunks) cancelled() {
 	c.tb.Helper()
-	eventually(c.tb, "the cancel of what nobody gets", func() bool { return c.look(c.row.ID).Status == run.Cancelled })
+	eventually(c.tb, "the cancel of an unread call", func() bool { return c.look(c.row.ID).Status == run.Cancelled })
 }
 
 func TestChunksAreSentAsTheyCome(t *testing.T) {

@@ -89,8 +89,8 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		{"the upstream's 500", run.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 500}, 502, "server_error", "server_error", "false", "", ""},
 		{"the upstream's 503", run.Failure{Code: "server_error", Message: "Oops.", HTTPStatus: 503, RetryAfter: 7000 * time.Millisecond}, 502, "server_error", "server_error", "false", "7", ""},
 		{"a refused credential", run.Failure{Code: "server_error", Message: "Refused.", HTTPStatus: 401}, 502, "server_error", "server_error", "false", "", ""},
-		{"an answer that is none", run.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
-		{"nobody there", run.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
+		{"a malformed answer", run.Failure{Code: "server_error", Message: "Malformed.", HTTPStatus: 200}, 502, "server_error", "server_error", "false", "", ""},
+		{"unreachable", run.Failure{Code: "connection_error", Message: "Away."}, 502, "connection_error", "server_error", "false", "", ""},
 		{"no answer in time", run.Failure{Code: "timeout", Message: "Late."}, 504, "timeout", "server_error", "false", "", ""},
 		{"the upstream's 408", run.Failure{Code: "timeout", Message: "Late.", HTTPStatus: 408, Own: []byte(own)}, 504, "timeout", "server_error", "false", "", ""},
 		{"no such model any more", run.Failure{Code: "model_not_found", Message: "Gone."}, 404, "model_not_found", "invalid_request_error", "", "", ""},
@@ -170,10 +170,10 @@ func TestACallWhoseClientHangsUpIsCancelled(t *testing.T) {
 	row := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == run.Cancelled })
+	eventually(t, "the cancel of an abandoned call", func() bool { return s.look(row.ID).Status == run.Cancelled })
 }
 
-// A gateway that drains cannot wait on, and nobody else could give the answer
+// A gateway that drains cannot wait on, and no other could give the answer
 // out.
 func TestADrainAsksForACallAgain(t *testing.T) {
 	t.Parallel()

@@ -64,7 +64,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			t.Errorf("what was made is read: %d %s", r.status, r.body)
 		}
 		again := s.call("POST", "/v1/responses", `{"model":"m","input":"hi","previous_response_id":"`+run.ResponseID.Format(row.ID)+`"}`)
-		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != previousNotFound {
+		if f := again.fault(t); again.status != http.StatusBadRequest || f["code"] != run.CodePreviousNotFound {
 			t.Errorf("what was made is continued: %d %s", again.status, again.body)
 		}
 		if r := s.call("GET", "/v1/requests/"+callPrefix+run.Hex(row.ID)+"/steps", ""); r.status != http.StatusOK || strings.Contains(string(r.body), "compaction") {

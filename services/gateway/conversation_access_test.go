@@ -38,11 +38,11 @@ func TestTenantsDoNotSeeEachOthersConversations(t *testing.T) {
 			s.alike(t, name+", a "+what+" one", key, "POST", "/v1/responses", `{"model":"m","input":"x","conversation":"%"}`, id, unknown)
 		}
 		digits := strings.TrimPrefix(done, idPrefix)
-		const nobody = "0123456789abcdef0123456789abcdef"
+		const unknown = "0123456789abcdef0123456789abcdef"
 		for ref, nowhere := range map[string]string{
 			"msg_1":                     "msg_2",
-			"msg_" + digits + "_in0000": "msg_" + nobody + "_in0000",
-			"rs_" + digits + "00010000": "rs_" + nobody + "00010000",
+			"msg_" + digits + "_in0000": "msg_" + unknown + "_in0000",
+			"rs_" + digits + "00010000": "rs_" + unknown + "00010000",
 		} {
 			for path, body := range map[string]string{
 				"/v1/responses":     `{"model":"m","input":[{"type":"item_reference","id":"%"}]}`,

@@ -160,7 +160,7 @@ func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	left := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(left.ID).Status == run.Cancelled })
+	eventually(t, "the cancel of an abandoned response", func() bool { return s.look(left.ID).Status == run.Cancelled })
 	s.says(s.speaks(id, `"input":"x"`), run.Completed, store.NewItem{ID: "msg_3", Data: []byte(`{"id":"msg_3"}`)})
 
 	answers := s.later("POST", "/v1/responses", `{"model":"m","input":"x","store":false,"conversation":"`+id+`"}`)

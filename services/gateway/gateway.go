@@ -21,6 +21,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/conversationapi"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -111,6 +113,8 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
 	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
+	s.history = history.New(st, s.rules, cfg.MaxBody, &s.tasks)
+	s.conversations = conversationapi.New(st, s.history, &s.tasks)
 	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
 	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
 	s.gate = admission.NewGate(admission.GateOptions{

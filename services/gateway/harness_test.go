@@ -66,7 +66,7 @@ func migrate(ctx context.Context, url string) error {
 type stand struct {
 	tb  testing.TB
 	url string
-	// database is its url, for what no service would do.
+	// database is its URL, for statements that no service runs.
 	database string
 	store    *store.Store
 	bus      *bus.Bus

@@ -51,8 +51,8 @@ func inputOf(t *testing.T, s *stand, id string) string {
 	return s.call("GET", "/v1/responses/"+id+"/input_items", "").object(t)["first_id"].(string)
 }
 
-// What a conversation holds is counted as input; nobody waits for it, and it
-// waits for nobody.
+// The items of a conversation count as input. A count neither locks the
+// conversation nor waits for its lock.
 func TestTokensOfAConversation(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

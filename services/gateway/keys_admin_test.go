@@ -85,7 +85,7 @@ func TestOnlyAdminsManageKeys(t *testing.T) {
 			r := s.as(key, method, path, "")
 			wantRefused(t, route, r, http.StatusForbidden, "missing_scope")
 			if message := r.fault(t)["message"].(string); !strings.HasSuffix(message, "Missing scopes: admin.") {
-				t.Errorf("%s is told %q", route, message)
+				t.Errorf("%s answers %q", route, message)
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func TestAKeyMadeOnceIsShownOnce(t *testing.T) {
 	}
 	delete(first, "key")
 	if diff := cmp.Diff(first, again); diff != "" {
-		t.Errorf("the repeat differs from the first but for the key (-first +repeat):\n%s", diff)
+		t.Errorf("the repeat differs from the first, except for the key (-first +repeat):\n%s", diff)
 	}
 	keys, err := s.store.ListKeys(t.Context(), "a")
 	if err != nil || len(keys) != 2 || !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == first["id"] }) {
@@ -158,7 +158,8 @@ func TestAKeyMadeOnceIsShownOnce(t *testing.T) {
 	}
 }
 
-// Who died with the Idempotency-Key held may have made the key. Its secret is lost, and must not become another one.
+// Who died with the Idempotency-Key held may have made the key. Its secret is
+// lost, and must not become another one.
 func TestAKeyWhoseMakerDiedIsShownWithoutItsSecret(t *testing.T) {
 	t.Parallel()
 	s := raise(t)

@@ -142,7 +142,7 @@ func TestForegroundOfATenantThatHangsUpIsCancelled(t *testing.T) {
 	row := s.claim()
 	hangUp()
 	<-gone
-	eventually(t, "the cancel of what nobody waits for", func() bool { return s.look(row.ID).Status == run.Cancelled })
+	eventually(t, "the cancel of an abandoned response", func() bool { return s.look(row.ID).Status == run.Cancelled })
 }
 
 func TestKeysThatDoNotOpen(t *testing.T) {
@@ -280,7 +280,7 @@ func TestPostgresAwayIsNotAWrongKey(t *testing.T) {
 			for range 2 { // the second is not kept waiting
 				began := time.Now()
 				r := s.as(key.String(), "GET", "/v1/models", "")
-				wantRefused(t, "a key nobody can look up", r, http.StatusServiceUnavailable, "service_unavailable")
+				wantRefused(t, "a key that cannot be looked up", r, http.StatusServiceUnavailable, "service_unavailable")
 				if took := time.Since(began); took > honest || r.header.Get("Retry-After") != "1" {
 					t.Errorf("answered after %v with %v, want a second at most and Retry-After", took, r.header)
 				}

@@ -47,7 +47,7 @@ func quotas(r reply) map[string]string {
 	return got
 }
 
-// wantOver wants a 429 that says when to come again, about then.
+// wantOver wants a 429 with a time to retry of about want.
 func wantOver(t *testing.T, what string, r reply, want time.Duration, words string) {
 	t.Helper()
 	wantRefused(t, what, r, http.StatusTooManyRequests, "rate_limit_exceeded")
@@ -55,11 +55,11 @@ func wantOver(t *testing.T, what string, r reply, want time.Duration, words stri
 	secs, err2 := strconv.Atoi(r.header.Get("Retry-After"))
 	got := time.Duration(ms) * time.Millisecond
 	if err != nil || err2 != nil || got > want || got < want-patienceOfTests || time.Duration(secs)*time.Second < got {
-		t.Errorf("%s is to come again after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
+		t.Errorf("%s is to retry after %v ms and %v s, want about %v", what, r.header["Retry-After-Ms"], r.header["Retry-After"], want)
 	}
 	again := fmt.Sprintf("Please try again in %ss.", strconv.FormatFloat(got.Seconds(), 'f', -1, 64))
 	if message := r.fault(t)["message"].(string); !strings.Contains(message, words) || !strings.HasSuffix(message, again) {
-		t.Errorf("%s is told %q, want %q and %q", what, message, words, again)
+		t.Errorf("%s answers %q, want %q and %q", what, message, words, again)
 	}
 }
 
@@ -115,7 +115,7 @@ windlass_limit_refusals_total{limit="requests"} 7
 	}
 	r := s.as(b, "POST", "/v1/responses", background)
 	if createdID(t, r); len(quotas(r)) != 0 {
-		t.Errorf("a tenant without limits is told %v", quotas(r))
+		t.Errorf("a tenant without limits sees %v", quotas(r))
 	}
 	for _, path := range []string{"/v1/models", "/v1/responses/resp_0123456789abcdef0123456789abcdef"} { // reading is not limited
 		if r := s.as(a, "GET", path, ""); r.status == http.StatusTooManyRequests || len(quotas(r)) != 0 {
@@ -136,7 +136,7 @@ func TestEveryAcceptedRequestIsToldWhatIsLeft(t *testing.T) {
 		answers := s.later("POST", ask[0], ask[1])
 		s.end(s.claim(), failedCall(run.Failure{Code: "x", Message: "x"}))
 		if got := quotas(receive(t, answers)); got["limit-requests"] != "100" || got["remaining-requests"] == "" || got["reset-requests"] == "" {
-			t.Errorf("%s is told %v, want what is left of 100", name, got)
+			t.Errorf("%s sees %v, want what is left of 100", name, got)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func TestTokensPerMinute(t *testing.T) {
 	over := s.call("POST", "/v1/responses", background)
 	wantOver(t, "one after 150 tokens of 60", over, 91*time.Second, "tokens per min (TPM): Limit 60.")
 	if got := quotas(over); got["remaining-tokens"] != "0" || !strings.HasPrefix(got["reset-tokens"], "2m") {
-		t.Errorf("it is told %v, want none left and minutes to go", got)
+		t.Errorf("it sees %v, want 0 left and minutes to go", got)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestRequestsInFlight(t *testing.T) {
 	over := s.call("POST", "/v1/responses", background)
 	wantOver(t, "a second one", over, time.Second, "queued or in progress: Limit 1.")
 	if len(quotas(over)) != 0 {
-		t.Errorf("it is told %v, of which nothing is limited", quotas(over))
+		t.Errorf("it sees %v, though nothing is limited", quotas(over))
 	}
 	s.finish(s.claim(), run.Completed, `{}`)
 	createdID(t, s.call("POST", "/v1/responses", background))
@@ -238,7 +238,7 @@ func TestRepeatsWithAKeyAreNotCounted(t *testing.T) {
 	wantOver(t, "another key", ask("other"), time.Minute, "requests per min")
 }
 
-// What is over a tenant's limit takes nobody's place in the queue.
+// A request over its tenant's limit takes no place in the queue.
 func TestRefusedRequestsFillNoBacklog(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tenanted(t, registry.Tenant{Name: "a", RequestsPerMinute: 1}), func(c *Config) { c.BacklogMax = 5 })
@@ -264,7 +264,7 @@ func TestWeights(t *testing.T) {
 	for range 12 {
 		got[s.claim().Tenant]++
 	}
-	if diff := cmp.Diff(map[string]int{"heavy": 8, "light": 4}, got); diff != "" { // one more for who was there first
+	if diff := cmp.Diff(map[string]int{"heavy": 8, "light": 4}, got); diff != "" { // one more for the first to arrive
 		t.Errorf("the first 12 claims differ (-want +got):\n%s", diff)
 	}
 }

@@ -153,7 +153,7 @@ func TestListedResponses(t *testing.T) {
 	}
 }
 
-// Nobody is listed what only the client that waited may see, and no request
+// No list shows what only the client that waited may see, and no request
 // that is no response.
 func TestListOfWhatIsNotStored(t *testing.T) {
 	t.Parallel()

@@ -68,7 +68,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 		}
 		row := s.claim()
 		answers = append(answers, s.laterSend(s.keyed("k"+path, "POST", path, body))) // while it runs
-		eventually(t, "a waiter that came later", func() bool { return s.asked("k" + path) })
+		eventually(t, "a waiter that came later", func() bool { return s.isTaken("k" + path) })
 		if path == chatPath {
 			s.end(row, run.TurnCommit{Output: []byte(`{"n":1}`), Outcome: run.Completed})
 		} else {
@@ -95,8 +95,8 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 	}
 }
 
-// asked tells whether the key was taken.
-func (s *stand) asked(key string) bool {
+// isTaken reports whether the key is taken.
+func (s *stand) isTaken(key string) bool {
 	_, err := s.store.Seen(s.tb.Context(), auth.DefaultTenant, key)
 	return err == nil
 }
@@ -206,7 +206,7 @@ func TestRefusalsLeaveTheKeyUnused(t *testing.T) {
 	if r := s.sendKeyed("k", "/v1/responses", backgroundBody); r.status != http.StatusTooManyRequests {
 		t.Errorf("a full backlog answered %d, want 429", r.status)
 	}
-	if s.asked("k") {
+	if s.isTaken("k") {
 		t.Error("a refusal used the key")
 	}
 	s.claim()

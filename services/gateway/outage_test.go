@@ -142,7 +142,7 @@ func TestAcceptOfUnknownOutcomeIsCancelled(t *testing.T) {
 	if r.status != http.StatusServiceUnavailable || time.Since(began) > honest {
 		t.Fatalf("answered %d after %v, want 503 within a second", r.status, time.Since(began))
 	}
-	eventually(t, "the commit nobody heard of", func() bool { return s.backlog() == 2 })
+	eventually(t, "the commit whose answer was lost", func() bool { return s.backlog() == 2 })
 	tap.open()
 	eventually(t, "the cancel of the orphan", func() bool { return s.backlog() == 1 })
 	if got := s.lookPublic(kept).Status; got != run.Queued {
@@ -179,7 +179,7 @@ func counts(t *testing.T, conn *pgx.Conn, sql string) func() bool {
 	}
 }
 
-// The same with an Idempotency-Key: the client that comes again finds the
+// The same with an Idempotency-Key: the client that retries finds the
 // request that was accepted, and nothing cancels it.
 func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 	t.Parallel()
@@ -206,7 +206,7 @@ func TestAcceptOfUnknownOutcomeIsFoundByItsKey(t *testing.T) {
 }
 
 // An accept whose connection was lost before it was executed has made nothing:
-// the client that comes again makes the request, once, and that answer is no
+// the client that retries makes the request, once, and that answer is no
 // replay.
 func TestAcceptThatWasNeverExecutedIsMadeByItsRepeat(t *testing.T) {
 	t.Parallel()

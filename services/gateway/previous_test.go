@@ -72,7 +72,7 @@ func TestALongHistoryIsRefused(t *testing.T) {
 	first := s.concluded(large, run.Completed, "")
 	second := s.concluded(large+`,"previous_response_id":"`+first+`"`, run.Completed, "")
 	got := s.call("POST", "/v1/responses", `{"model":"m","input":"x","background":true,"previous_response_id":"`+second+`"}`)
-	if f := got.fault(t); got.status != http.StatusBadRequest || f["code"] != previousTooLong {
+	if f := got.fault(t); got.status != http.StatusBadRequest || f["code"] != run.CodePreviousTooLong {
 		t.Errorf("a history of 1.2 kB at a limit of 1 kB was answered %d %s", got.status, got.body)
 	}
 }

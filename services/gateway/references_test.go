@@ -8,6 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
@@ -95,7 +96,7 @@ func TestReferencesThatAreRefused(t *testing.T) {
 		ids = append(ids, `{"id":"msg_`+strings.TrimPrefix(id, idPrefix)+`_in0000"}`)
 	}
 	var many []string
-	for i := range maxReferences + 1 {
+	for i := range history.MaxReferences + 1 {
 		many = append(many, fmt.Sprintf(`{"id":"msg_%d"}`, i))
 	}
 	asks := s.conversation()

@@ -15,6 +15,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/conversationapi"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
@@ -23,20 +25,22 @@ import (
 
 // server is one gateway. It is safe for concurrent use.
 type server struct {
-	cfg       Config
-	api       *httpapi.API
-	auth      *auth.Checker
-	keys      *adminapi.Server
-	catalog   *catalog.Models
-	rules     *admission.Rules
-	gate      *admission.Gate
-	canceller *wait.Canceller
-	waiters   *wait.Waiters
-	tenants   *tenants.Live
-	streams   *stream.Server
-	store     *store.Store
-	bus       *bus.Bus
-	log       *zap.Logger
+	cfg           Config
+	api           *httpapi.API
+	auth          *auth.Checker
+	keys          *adminapi.Server
+	catalog       *catalog.Models
+	rules         *admission.Rules
+	gate          *admission.Gate
+	canceller     *wait.Canceller
+	waiters       *wait.Waiters
+	tenants       *tenants.Live
+	streams       *stream.Server
+	history       *history.Server
+	conversations *conversationapi.Server
+	store         *store.Store
+	bus           *bus.Bus
+	log           *zap.Logger
 	// tasks are the handlers that run and what outlives one: statements that
 	// were given up, notices of cancels. serve waits for them.
 	tasks sync.WaitGroup
@@ -61,14 +65,9 @@ func (s *server) routes() httpapi.Routes {
 		"/v1/completions":                {http.MethodPost: s.oneCall(run.Completions)},
 		"/v1/embeddings":                 {http.MethodPost: s.oneCall(run.Embeddings)},
 		"/v1/requests/{id}/steps":        {http.MethodGet: s.callSteps},
-		"/v1/conversations":              {http.MethodPost: s.createConversation},
-		"/v1/conversations/{id}": {
-			http.MethodGet: s.readConversation, http.MethodPost: s.updateConversation, http.MethodDelete: s.deleteConversation,
-		},
-		"/v1/conversations/{id}/items":        {http.MethodGet: s.listItems, http.MethodPost: s.addItems},
-		"/v1/conversations/{id}/items/{item}": {http.MethodGet: s.readItem, http.MethodDelete: s.deleteItem},
 	}
 	maps.Copy(all, s.catalog.Routes())
+	maps.Copy(all, s.conversations.Routes())
 	return all
 }
 

@@ -116,7 +116,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
-		parent, err = s.parent(ctx, who.Tenant, c)
+		parent, err = s.history.Parent(ctx, who.Tenant, c)
 	}
 	if err != nil {
 		return nil, none, err

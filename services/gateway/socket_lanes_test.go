@@ -45,7 +45,7 @@ func inLane(message, lane string) string {
 	return fmt.Sprintf(`%s,"stream_id":%q}`, strings.TrimSuffix(message, "}"), lane)
 }
 
-// cancelled ends a response that nobody works at.
+// cancelled ends a response that no worker runs.
 func (s *stand) cancelled(public string) {
 	s.tb.Helper()
 	id := s.lookPublic(public).ID
@@ -99,7 +99,7 @@ func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 }
 
 // A name too many is refused by its name, and the other lanes go on; a name
-// that is none is refused without one.
+// that is malformed is refused without one.
 func TestNamesOfLanes(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
@@ -136,8 +136,8 @@ func TestNamesOfLanes(t *testing.T) {
 	}
 }
 
-// When the time of a WebSocket is up nothing more begins, and what is in flight
-// is told to its end before the client is told.
+// After the lifetime of a WebSocket no response begins on it. Those in flight
+// are sent to their end before the connection is closed.
 func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.SocketLife = time.Second })

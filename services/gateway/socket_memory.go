@@ -12,10 +12,12 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// memory is what a WebSocket knows of a response that nobody else knows: one with store=false, or a warm-up. It is never written to.
+// memory is what a WebSocket knows of a response that nobody else knows: one
+// with store=false, or a warm-up. It is never written to.
 type memory struct {
 	id    string
 	base  uuid.UUID
@@ -24,7 +26,8 @@ type memory struct {
 	size  int64
 }
 
-// prepend is the body of a request that continues the response, with all of that as its own input.
+// prepend is the body of a request that continues the response, with all of
+// that as its own input.
 func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, error) {
 	if f := c.Answers(m.open); f != nil {
 		return nil, f
@@ -34,19 +37,20 @@ func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, 
 		return nil, f
 	}
 	if int64(len(whole)) > most {
-		return nil, fault.Invalid("previous_response_id", previousTooLong, fmt.Sprintf(
+		return nil, fault.Invalid("previous_response_id", run.CodePreviousTooLong, fmt.Sprintf(
 			"Previous response with id '%s' has too long a history: at most %d bytes can be continued.", m.id, most))
 	}
 	return whole, nil
 }
 
-// untriggered is input without the item that asks for a compaction: it asked that of one request only.
+// untriggered is input without the item that asks for a compaction: it asked
+// that of one request only.
 func untriggered(input []item.Item) []item.Item {
 	return slices.DeleteFunc(slices.Clone(input), func(it item.Item) bool { return it.Type == compaction.Trigger })
 }
 
-// memories are what a WebSocket knows of the last response of each lane. Every lane may continue every one of them. They are safe for
-// concurrent use.
+// memories are what a WebSocket knows of the last response of each lane. Every
+// lane may continue every one of them. They are safe for concurrent use.
 type memories struct {
 	most int64 // bytes
 
@@ -77,8 +81,9 @@ func (m *memories) find(id string) *memory {
 	return nil
 }
 
-// keep remembers the last response of a lane, or, nil, that it need not be, instead of the one before it. Where all together get too
-// large the oldest are forgotten.
+// keep remembers the last response of a lane, or, nil, that it need not be,
+// instead of the one before it. Where all together get too large the oldest are
+// forgotten.
 func (m *memories) keep(lane string, last *memory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,8 +102,9 @@ func (m *memories) keep(lane string, last *memory) {
 	}
 }
 
-// forget is for a response that a continuation on its own lane has failed of: the specification wants it gone. One that failed on
-// another lane leaves it there.
+// forget is for a response that a continuation on its own lane has failed of:
+// the specification wants it gone. One that failed on another lane leaves it
+// there.
 func (m *memories) forget(lane, id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

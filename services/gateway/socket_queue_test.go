@@ -60,7 +60,8 @@ func TestTheOrderOfASocket(t *testing.T) {
 	}
 }
 
-// The lane without a name counts among those in flight, and not among the names.
+// The lane without a name counts among those in flight, and not among the
+// names.
 func TestTheLimitsOfASocket(t *testing.T) {
 	t.Parallel()
 	q := newSocketQueue(1000)

@@ -14,8 +14,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
-// A client that does not read has not hung up: what is told to it, on whichever
-// lane, can be resumed.
+// A client that does not read has not hung up: it can resume what was sent to
+// it, on every stream of the WebSocket.
 func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	type result struct{ wrote, read, cause error }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -198,7 +199,7 @@ func TestAHistoryThatIsTooLong(t *testing.T) {
 	if err = errors.Join(err, json.Unmarshal(completed, &e)); err != nil {
 		t.Fatal(err)
 	}
-	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), previousTooLong)
+	say(t, conn, long(`,"previous_response_id":"`+e.Response.ID+`"`), run.CodePreviousTooLong)
 }
 
 // A drain closes WebSockets that are idle at once; one with a response in

@@ -22,7 +22,7 @@ func TestARefusedFormIsSentAgainAndCounted(t *testing.T) {
 	s := newStand(t)
 	core, logs := observer.New(zap.InfoLevel)
 	reported := newAdjustments(prometheus.NewRegistry(), zap.New(core))
-	s.caller.Upstream.Memory, s.caller.Upstream.Learnt = &compat.Memory{}, reported.report
+	s.caller.Upstream.Memory, s.caller.Upstream.OnLearn = &compat.Memory{}, reported.report
 	good := s.answer
 	refuse := false
 	s.see = func(body []byte) { refuse = strings.Contains(string(body), `"user":`) }

@@ -165,6 +165,6 @@ func TestCountsThatFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.look(t, row.ID); got.Status != run.InProgress || got.Attempt != 2 {
-		t.Errorf("after an answer that is none the request is %+v, want it parked for another attempt", got)
+		t.Errorf("after a malformed answer the request is %+v, want it parked for another attempt", got)
 	}
 }

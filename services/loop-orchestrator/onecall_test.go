@@ -106,8 +106,9 @@ func (s *stand) streams(events ...string) {
 	}
 }
 
-// told are the chunks in the request's live stream, and whether they are all.
-func (s *stand) told(t *testing.T, row run.Row) (chunks []string, whole bool) {
+// readChunks returns the chunks in the request's live stream, and whether they
+// are all.
+func (s *stand) readChunks(t *testing.T, row run.Row) (chunks []string, whole bool) {
 	t.Helper()
 	seq := livestream.Sequencer{Once: true}
 	_, err := s.Bus.Stored(t.Context(), run.Hex(row.ID), func(m *stepv1.LiveFrames) error {
@@ -136,7 +137,7 @@ func TestAStreamedCallTellsItsChunks(t *testing.T) {
 	if string(step.Output) != `{"chunks":2}` || step.InputTokens != 3 || step.OutputTokens != 4 {
 		t.Errorf("the step is %+v with %s, want two chunks and the usage", step, step.Output)
 	}
-	chunks, whole := s.told(t, row)
+	chunks, whole := s.readChunks(t, row)
 	want := []string{`{"model":"m","choices":[{"index":0,"delta":{}}]}`, `{"choices":[{"index":0,"finish_reason":"stop","delta":{}}],"model":"m"}`}
 	if diff := cmp.Diff(want, chunks); diff != "" || !whole {
 		t.Errorf("whole: %v; the stream (-want +got):\n%s", whole, diff)
@@ -166,7 +167,7 @@ func TestAStreamThatFails(t *testing.T) {
 			if err := s.deliver(t.Context(), row, 1, false); err != nil {
 				t.Fatal(err)
 			}
-			if chunks, whole := s.told(t, row); len(chunks) != tt.told || whole {
+			if chunks, whole := s.readChunks(t, row); len(chunks) != tt.told || whole {
 				t.Errorf("whole: %v; the stream is %q, want %d chunks", whole, chunks, tt.told)
 			}
 			if tt.parked {
@@ -182,10 +183,10 @@ func TestAStreamThatFails(t *testing.T) {
 	}
 }
 
-// Nobody can go on with chunks that another has begun to send.
+// No attempt can go on with the chunks of another.
 func TestAnotherAttemptOfAStream(t *testing.T) {
 	t.Parallel()
-	for name, begun := range map[string]bool{"of which something was sent": true, "of which nothing was sent": false} {
+	for name, begun := range map[string]bool{"that sent something": true, "that sent nothing": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStand(t)

@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := newModelClient(cfg.Slots)
 	defer client.CloseIdleConnections()
 	o := newOrchestrator(w, keys, upstream.Client{
-		HTTP: client, Memory: &compat.Memory{}, Learnt: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
+		HTTP: client, Memory: &compat.Memory{}, OnLearn: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
 	})
 	return o.run(ctx, cfg)
 }
@@ -75,7 +75,8 @@ func newOrchestrator(w *worker.Worker, keys compaction.Keys, client upstream.Cli
 	o := &orchestrator{
 		Worker: w,
 		caller: &modelcall.Caller{
-			Registry: w.Registry, Upstream: client, Keys: keys, Lineage: lineage.Reader{Worker: w, Memo: transcript.NewMemo(memoBytes)}, Live: streams,
+			Registry: w.Registry, Upstream: client, Keys: keys, Live: streams,
+			Lineage: lineage.Reader{Worker: w, Memo: transcript.NewMemo(memoBytes)},
 		},
 		results: &results.Committer{Worker: w, Live: streams},
 	}
@@ -96,7 +97,8 @@ func (o *orchestrator) run(ctx context.Context, cfg Config) error {
 	}
 	all.Go(func() error {
 		return o.Bus.RunBatches(ctx, bus.RunConfig{
-			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace, HandleBatch: o.results.Handle,
+			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace,
+			HandleBatch: o.results.Handle,
 		})
 	})
 	all.Go(func() error { return o.Bus.Answer(ctx, answerSlots, o.asks.Answer) })

@@ -30,7 +30,9 @@ const (
 var ErrTooLarge = errors.New("the stream is too large to be archived")
 
 var encoders = sync.Pool{New: func() any {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+	e, err := zstd.NewWriter(
+		nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true),
+	)
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -80,7 +82,9 @@ func (a *Archive) Discard() {
 // Read passes the events of an archive to yield, and returns the first error of
 // yield.
 func Read(archive []byte, yield func(event.Event) error) error {
-	d, err := zstd.NewReader(bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
+	d, err := zstd.NewReader(
+		bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window),
+	)
 	if err != nil {
 		return fmt.Errorf("open an archive: %w", err)
 	}

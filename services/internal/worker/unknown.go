@@ -21,7 +21,9 @@ func Unknown(ctx context.Context, err error) bool {
 	if err == nil || context.Cause(ctx) != nil || Unavailable(err) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	for _, verdict := range []error{store.ErrStale, store.ErrNotFound, bus.ErrStale, bus.ErrPoison, bus.ErrDraining, bus.ErrCancelled} {
+	for _, verdict := range []error{
+		store.ErrStale, store.ErrNotFound, bus.ErrStale, bus.ErrPoison, bus.ErrDraining, bus.ErrCancelled,
+	} {
 		if errors.Is(err, verdict) {
 			return false
 		}

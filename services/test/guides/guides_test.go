@@ -60,7 +60,13 @@ func (r *reader) follow(t *testing.T, at string, b block) {
 		return
 	}
 	commands := b.commands()
-	if reason.MatchString(b.directive) || len(commands) == 0 {
+	if b.directive != "" && !reason.MatchString(b.directive) {
+		t.Errorf("%s: the comment %q before the block is unknown", at, b.directive)
+	}
+	if b.language == "" && typed.MatchString(b.code) {
+		t.Errorf("%s: commands belong into a block of sh", at)
+	}
+	if b.directive != "" || len(commands) == 0 {
 		return
 	}
 	t.Logf("%s", at)
@@ -79,6 +85,8 @@ func (r *reader) follow(t *testing.T, at string, b block) {
 		r.run(t, command)
 	}
 }
+
+var typed = regexp.MustCompile(`(?m)^(\$ )?(windlass|nats|go|curl|python3|task|npm|pip) \S`)
 
 // needsDev matches commands for which a guide expects windlass dev to run.
 var needsDev = regexp.MustCompile(`127\.0\.0\.1:8080|\.windlass/|nats `)

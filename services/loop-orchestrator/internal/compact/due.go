@@ -16,9 +16,9 @@ const (
 	tokensPerFile = 1000
 )
 
-// Asked reports whether a request asks for a compaction and nothing else: its
-// last item is a trigger.
-func Asked(input []item.Item) bool {
+// IsRequested reports whether a request asks for a compaction and nothing else:
+// its last item is a trigger.
+func IsRequested(input []item.Item) bool {
 	return len(input) > 0 && input[len(input)-1].Type == compaction.Trigger
 }
 

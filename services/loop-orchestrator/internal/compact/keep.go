@@ -15,7 +15,9 @@ const maxKept = 64 << 10
 // Split returns the two parts of a compacted history that a client gets: the
 // messages of the user, word for word, and the content of the seal, which is
 // the messages with instructions and the summary. c is the call before [Open].
-func Split(keys compaction.Keys, tenant string, c model.Call, summary string) (users []item.Item, content compaction.Content, err error) {
+func Split(
+	keys compaction.Keys, tenant string, c model.Call, summary string,
+) (users []item.Item, content compaction.Content, err error) {
 	users, rules, err := readMessages(keys, tenant, c)
 	return users, compaction.Content{Kept: rules, Summary: summary}, err
 }
@@ -25,14 +27,17 @@ func Split(keys compaction.Keys, tenant string, c model.Call, summary string) (u
 // instructions, the user's last messages of at most so many tokens, the
 // summary, and the messages that are not answered yet. c is the call before
 // [Open].
-func Replace(keys compaction.Keys, tenant string, c model.Call, summary string, tokens int) (compaction.Content, error) {
+func Replace(
+	keys compaction.Keys, tenant string, c model.Call, summary string, tokens int,
+) (compaction.Content, error) {
 	head, tail := splitUnanswered(c)
 	users, rules, err := readMessages(keys, tenant, head)
 	most := maxKept
 	if tokens > 0 {
 		most = min(most, tokens*bytesPerToken)
 	}
-	return compaction.Content{Kept: append(rules, newest(users, most)...), Summary: summary, After: tail, Whole: true}, err
+	kept := append(rules, newest(users, most)...)
+	return compaction.Content{Kept: kept, Summary: summary, After: tail, Whole: true}, err
 }
 
 // readMessages returns the messages of the user and those with instructions,
@@ -77,7 +82,8 @@ func splitUnanswered(c model.Call) (head model.Call, tail []item.Item) {
 	if len(c.Turns) > 0 {
 		return c, nil
 	}
-	input := slices.DeleteFunc(slices.Clone(c.Request.Input), func(it item.Item) bool { return it.Type == compaction.Trigger })
+	isTrigger := func(it item.Item) bool { return it.Type == compaction.Trigger }
+	input := slices.DeleteFunc(slices.Clone(c.Request.Input), isTrigger)
 	n := len(input)
 	for n > 0 && input[n-1].Type == "message" && input[n-1].Role != "assistant" {
 		n--

@@ -15,8 +15,8 @@ type Dialect interface {
 
 // Stream collects an answer.
 type Stream interface {
-	// Event reads the data of one event. An error ends the call: a *CallError,
-	// or ErrMalformed.
+	// Event reads the data of one event. An error ends the call: a
+	// *run.Failure, or ErrMalformed.
 	Event(data []byte) error
 	// Done reports that the upstream ended its stream with [DONE].
 	Done()

@@ -11,7 +11,6 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/responses/tool"
-	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/toolset"
 	"windlass.dev/windlass/services/internal/transcript"
 )
@@ -102,14 +101,13 @@ type ToolCall struct {
 type Delta struct {
 	Output int
 	Kind   Kind
-	Part   int       // of a message's content, or of a reasoning's summary or content
-	Piece  item.Part // Text and Type: output_text, refusal, reasoning_text, summary_text; Type is empty if the piece has no text
-	Call   ToolCall  // ID, Space and Name with the first delta of a call, Arguments the next piece of them
-	Closed bool      // the output is complete
+	Part   int // of a message's content, or of a reasoning's summary or content
+	// Piece has the Text and its Type: output_text, refusal, reasoning_text or
+	// summary_text. Type is empty if the piece has no text.
+	Piece  item.Part
+	Call   ToolCall // ID, Space and Name with the first delta of a call, Arguments the next piece of them
+	Closed bool     // the output is complete
 }
 
 // Listen takes the pieces of an answer as they come. It must not block.
 type Listen func(Delta)
-
-// CallError is run.Failure, for users that are not converted yet.
-type CallError = run.Failure

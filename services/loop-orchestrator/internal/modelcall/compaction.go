@@ -24,7 +24,7 @@ const keptShare = 4
 // the last one goes on instead.
 func (p prepared) compacts() bool {
 	threshold := p.state.Request.CompactThreshold
-	return compact.Asked(p.state.Request.Input) ||
+	return compact.IsRequested(p.state.Request.Input) ||
 		p.chain.Turn < p.state.Limits.MaxTurns && compact.Due(p.sealed, p.opened, threshold)
 }
 
@@ -47,7 +47,8 @@ func (m *Caller) compactHistory(ctx context.Context, p prepared) (run.TurnCommit
 	}
 	return run.TurnCommit{
 		Output: responses.Compaction{
-			ID: run.ResponseID.Format(c.ID), CreatedAt: run.CreatedAt(c.ID), Output: append(output, sealed), Usage: usage,
+			ID: run.ResponseID.Format(c.ID), CreatedAt: run.CreatedAt(c.ID),
+			Output: append(output, sealed), Usage: usage,
 		}.JSON(),
 		Outcome: run.Completed, InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens,
 	}, nil
@@ -75,7 +76,7 @@ func (m *Caller) compactTurn(ctx context.Context, p prepared) (run.TurnCommit, e
 	stream.WriteEvents(event.Replay(place, sealed))
 	stream.Complete(ctx)
 	commit := run.TurnCommit{InputTokens: usage.InputTokens, OutputTokens: usage.OutputTokens}
-	if compact.Asked(p.state.Request.Input) {
+	if compact.IsRequested(p.state.Request.Input) {
 		commit.Outcome = run.Completed
 	}
 	if commit.Output, err = (transcript.Record{Items: []item.Item{sealed}, Usage: usage}).Encode(); err != nil {
@@ -116,5 +117,7 @@ func compactionFailure(err error) *run.Failure {
 	if errors.Is(err, compaction.ErrNoKey) {
 		return &run.Failure{Code: run.CodeServerError, Message: "This server is not configured to compact histories."}
 	}
-	return &run.Failure{Code: run.CodeInvalidEncrypted, Message: "The content of a compaction item can no longer be opened."}
+	return &run.Failure{
+		Code: run.CodeInvalidEncrypted, Message: "The content of a compaction item can no longer be opened.",
+	}
 }

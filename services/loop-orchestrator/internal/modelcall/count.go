@@ -49,7 +49,9 @@ func (m *Caller) queryCount(
 	}
 	n, err := counter.DecodeCount(b)
 	if err != nil {
-		return none, &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
+		return none, &run.Failure{
+			Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true,
+		}
 	}
 	return responses.InputTokens{Count: n}, nil
 }
@@ -79,7 +81,9 @@ func estimateCount(ctx context.Context, call model.Call) (responses.InputTokens,
 		return none, uncountable("The tokens of images and files cannot be counted with this model: " +
 			"its upstream does not count, and only text can be estimated.")
 	case errors.Is(err, upstream.ErrCallTimeout):
-		return none, &run.Failure{Code: run.CodeTimeout, Message: "The tokens were not counted in time.", Retriable: true}
+		return none, &run.Failure{
+			Code: run.CodeTimeout, Message: "The tokens were not counted in time.", Retriable: true,
+		}
 	case err != nil && ctx.Err() != nil:
 		return none, context.Cause(ctx)
 	case err != nil:

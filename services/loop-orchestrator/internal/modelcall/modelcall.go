@@ -111,7 +111,8 @@ func callOf(s plan.State, served registry.Model, streamed bool) model.Call {
 	return model.Call{
 		Model: served.Upstream.Model, Request: s.Request, Ancestors: s.Earlier, Turns: s.Turns,
 		Tools: s.Tools.Offers, Choice: s.Choice(), MaxTokens: s.TokensLeft(), Stream: streamed,
-		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(), Settings: served.Upstream.Effective(),
+		NoSeal: served.Upstream.NoEncryptedReasoning, Origin: served.Upstream.Origin(),
+		Settings: served.Upstream.Effective(),
 	}
 }
 

@@ -24,7 +24,7 @@ func (m *Caller) respond(ctx context.Context, p prepared) (run.TurnCommit, error
 	defer stream.Close()
 	var listen model.Listen
 	if stream != nil {
-		listen = func(d model.Delta) { stream.WriteEvents(draft.Hear(d)) }
+		listen = func(d model.Delta) { stream.WriteEvents(draft.AddDelta(d)) }
 	}
 	answer, err := m.complete(ctx, p, body, listen)
 	if err != nil {

@@ -31,7 +31,8 @@ type Listener struct {
 // p, of a model whose upstream speaks a dialect.
 func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 	tb.Helper()
-	request, fault := responses.Decode([]byte(`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
+	request, fault := responses.Decode([]byte(
+		`{"model":"m","input":"hi","tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`))
 	if fault != nil {
 		tb.Fatal(fault)
 	}
@@ -52,7 +53,7 @@ func New(tb testing.TB, d model.Dialect, speaks string) Listener {
 func (l Listener) Stream(t *testing.T, events [][]byte) {
 	t.Helper()
 	draft, response, heard := l.begin()
-	s := l.dialect.Stream(func(d model.Delta) { heard = append(heard, draft.Hear(d)...) })
+	s := l.dialect.Stream(func(d model.Delta) { heard = append(heard, draft.AddDelta(d)...) })
 	for _, e := range events {
 		if string(e) == "[DONE]" {
 			s.Done()
@@ -78,9 +79,13 @@ func (l Listener) Whole(t *testing.T, body []byte) {
 }
 
 func (l Listener) begin() (*plan.Draft, responses.Response, []event.Event) {
-	draft := plan.Begin(plan.State{ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin})
-	r := responses.Response{ID: "resp_1", Request: l.request, Status: run.InProgress}
-	return draft, r, []event.Event{event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON())}
+	draft := plan.Begin(plan.State{
+		ID: uuid.Max, Turn: 1, Request: l.request, Tools: l.tools, Limits: l.limits, Origin: origin,
+	})
+	r := responses.Response{ID: run.ResponseID.Format(uuid.Max), Request: l.request, Status: run.InProgress}
+	return draft, r, []event.Event{
+		event.Response("response.created", r.JSON()), event.Response("response.in_progress", r.JSON()),
+	}
 }
 
 func (l Listener) end(t *testing.T, draft *plan.Draft, r responses.Response, heard []event.Event, a model.Answer) {

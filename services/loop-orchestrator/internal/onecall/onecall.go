@@ -39,7 +39,7 @@ func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
 		if !whole && c.Endpoint != run.Embeddings {
 			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
-				err = upstream.ErrWhole
+				err = upstream.ErrAwaitUsage
 			}
 			return err
 		}
@@ -48,7 +48,7 @@ func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 		}
 		return err
 	})
-	if joined != nil && joined.Whole() && upstream.Interrupted(err) {
+	if joined != nil && joined.Whole() && upstream.IsConnectionLost(err) {
 		err = nil
 	}
 	switch {
@@ -67,9 +67,10 @@ func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 	}, nil
 }
 
-func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.Hear) (done bool, err error) {
+func (c Call) call(ctx context.Context, request *relay.Request, hear upstream.OnDocument) (done bool, err error) {
 	at := c.Model.Upstream
-	return c.Upstream.Passing(request.Has).Call(ctx, at, c.path(), request.Upstream(at.Model), c.Headers, request.Stream, hear)
+	body := request.Upstream(at.Model)
+	return c.Upstream.ForClientBody(request.Has).Call(ctx, at, c.path(), body, c.Headers, request.Stream, hear)
 }
 
 // Stream is Do for a streamed answer; send gets the chunks that the client is
@@ -94,11 +95,11 @@ func (c Call) Stream(ctx context.Context, send func(chunk []byte)) (run.TurnComm
 			pass(chunk)
 		}
 		if err == nil && answer.Whole() && !request.Several() {
-			err = upstream.ErrWhole
+			err = upstream.ErrAwaitUsage
 		}
 		return err
 	})
-	if answer.Whole() && upstream.Interrupted(err) {
+	if answer.Whole() && upstream.IsConnectionLost(err) {
 		err = nil
 	}
 	switch {

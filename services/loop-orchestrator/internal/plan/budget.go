@@ -23,21 +23,25 @@ func (d *Draft) refusal(c model.ToolCall, registered registry.Tool, known bool, 
 	}
 	switch {
 	case !known:
-		return &run.Failure{Code: run.CodeUnknownTool, Message: fmt.Sprintf("There is no tool named %q.", clean(c.Name, 128))}
+		return refuse(run.CodeUnknownTool, "There is no tool named %q.", clean(c.Name, 128))
 	case index > d.Limits.MaxParallelToolCalls:
-		return &run.Failure{Code: run.CodeTooManyParallel, Message: fmt.Sprintf(
-			"At most %d tool calls may be made at once.", d.Limits.MaxParallelToolCalls)}
+		most := d.Limits.MaxParallelToolCalls
+		return refuse(run.CodeTooManyParallel, "At most %d tool calls may be made at once.", most)
 	case d.Request.MaxToolCalls != nil && made >= *d.Request.MaxToolCalls:
-		return &run.Failure{Code: run.CodeMaxToolCalls, Message: "The request allows no more tool calls."}
+		return refuse(run.CodeMaxToolCalls, "The request allows no more tool calls.")
 	case made >= d.Limits.MaxToolCalls:
-		return &run.Failure{Code: run.CodeMaxToolCalls, Message: "The server allows no more tool calls in this request."}
+		return refuse(run.CodeMaxToolCalls, "The server allows no more tool calls in this request.")
 	case len(c.Arguments) > maxArguments:
-		return &run.Failure{Code: run.CodeArgumentsTooLarge, Message: fmt.Sprintf("Arguments may have at most %d bytes.", maxArguments)}
+		return refuse(run.CodeArgumentsTooLarge, "Arguments may have at most %d bytes.", maxArguments)
 	}
 	if err := registered.ValidateArguments([]byte(c.Arguments)); err != nil {
 		return &run.Failure{Code: run.CodeInvalidArguments, Message: err.Error()}
 	}
 	return nil
+}
+
+func refuse(code run.Code, format string, args ...any) *run.Failure {
+	return &run.Failure{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // spentBudget names the budget that forbids another turn, or is empty.

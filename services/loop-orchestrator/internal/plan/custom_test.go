@@ -13,8 +13,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// The call of a custom tool is the client's where the tool was offered; the
-// model is told that there is no other.
+// The call of a custom tool is the client's if the tool was offered; any other
+// is an unknown tool.
 func TestCustomCalls(t *testing.T) {
 	t.Parallel()
 	reg, err := registry.New(registry.File{Models: []registry.Model{{
@@ -54,7 +54,7 @@ func TestCustomCalls(t *testing.T) {
 			t.Parallel()
 			d := Begin(State{ID: requestID, Turn: 1, Request: request, Tools: tools, Limits: reg.Limits()})
 			call := model.ToolCall{ID: "c1", Space: tt.space, Name: tt.call, Arguments: "*** "}
-			told := d.Hear(model.Delta{Kind: tt.kind, Call: call})
+			told := d.AddDelta(model.Delta{Kind: tt.kind, Call: call})
 			call.Arguments = "*** any"
 			record, commit, rest := d.End(model.Answer{Finish: model.Stopped, Outputs: []model.Output{{Kind: tt.kind, Call: call}}})
 			var items, events []string

@@ -50,8 +50,8 @@ func Begin(s State) *Draft {
 // Before returns the events of what precedes the model's answer.
 func (d *Draft) Before() []event.Event { return d.before }
 
-// Hear takes a piece of the answer and returns its events.
-func (d *Draft) Hear(piece model.Delta) []event.Event {
+// AddDelta takes a piece of the answer and returns its events.
+func (d *Draft) AddDelta(piece model.Delta) []event.Event {
 	var events []event.Event
 	for n := len(d.spoken); n <= piece.Output; n++ { // outputs come in order, so at most one is new
 		events = append(events, d.open(n, piece.Kind, piece.Call)...)
@@ -75,7 +75,10 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	case model.Reasoning:
 		s.item = item.Reasoning{ID: d.itemID("reasoning", n)}.Item()
 	case model.Function, model.Custom:
-		call := item.Call{Status: "in_progress", CallID: d.uniqueID(c.ID, n), Namespace: clean(c.Space, 128), Name: clean(c.Name, 128)}
+		call := item.Call{
+			Status: "in_progress", CallID: d.uniqueID(c.ID, n),
+			Namespace: clean(c.Space, 128), Name: clean(c.Name, 128),
+		}
 		switch {
 		case kind == model.Custom && d.Tools.Custom(call.Namespace, call.Name):
 			call.ID = d.itemID("custom_tool_call", n)
@@ -90,7 +93,7 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 			}
 			call.ID, call.ServerLabel = d.itemID("mcp_call", n), toolset.ServerLabel
 			s.item = call.MCP()
-			s.item.CallID = call.CallID // an mcp_call has no call_id on the wire, but its function_call in the record has
+			s.item.CallID = call.CallID // not on the wire, but of its function_call in the record
 		}
 	default:
 		s.item = item.Message(d.itemID("message", n), "assistant", "in_progress")
@@ -102,8 +105,8 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 }
 
 // End takes the whole answer. It returns the record to store, the commit with
-// the steps and, if the loop ends here, the outcome, and the events that Hear
-// has not returned yet. The caller fills in the commit's fence.
+// the steps and, if the loop ends here, the outcome, and the events that
+// AddDelta has not returned yet. The caller fills in the commit's fence.
 func (d *Draft) End(a model.Answer) (transcript.Record, run.TurnCommit, []event.Event) {
 	d.record.Usage, d.record.Origin = a.Usage, d.Origin
 	d.commit = run.TurnCommit{InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens}
@@ -185,7 +188,8 @@ func (d *Draft) keep(s *spoken, it item.Item) []event.Event {
 // tool.
 func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 	call := item.Call{
-		ID: s.item.ID, Status: status, CallID: s.item.CallID, Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,
+		ID: s.item.ID, Status: status, CallID: s.item.CallID,
+		Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,
 	}
 	if !s.hosted {
 		if status == "completed" {

@@ -54,11 +54,11 @@ func TestAResponseBeginsWithTheList(t *testing.T) {
 		t.Errorf("recorded %s, with steps at %d and %d", record.Items[0].JSON(), commit.Steps[0].Place, commit.Steps[1].Place)
 	}
 	if first := string(events[0].AppendJSON(nil, 4)); !strings.Contains(first, `"output_index":1`) {
-		t.Errorf("the model's first item is told by %s", first)
+		t.Errorf("the event of the model's first item is %s", first)
 	}
 }
 
-// Whoever takes a later turn goes by what the first one recorded.
+// Later turns number the output by what the first one recorded.
 func TestOnlyTheFirstTurnLists(t *testing.T) {
 	t.Parallel()
 	for recorded, place := range map[string]int{"": 0, listOfTools: 1} {
@@ -76,8 +76,7 @@ func TestOnlyTheFirstTurnLists(t *testing.T) {
 	}
 }
 
-// A turn in which the history was compacted is none in which the model was
-// offered anything.
+// In a turn that compacts the history the model is not offered tools.
 func TestACompactionIsNoTurnOfTheModels(t *testing.T) {
 	t.Parallel()
 	s := newState(t, `,"max_output_tokens":20,"tool_choice":"required"`)

@@ -66,8 +66,8 @@ func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 func (c *Committer) logFailure(r store.ToolResult, tool string, why run.Failure, outcome string) {
 	fields := []zap.Field{
 		zap.String("kind", "tool"), zap.String("request_id", run.Hex(r.ID)), zap.Int("step_seq", r.Index),
-		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome), zap.Duration("took", r.Took),
-		zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
+		zap.Int("attempt", r.Attempt), zap.String("tool", tool), zap.String("outcome", outcome),
+		zap.Duration("took", r.Took), zap.String("code", why.Code), zap.Int("status", why.HTTPStatus),
 	}
 	if why.HTTPStatus == 0 {
 		fields = append(fields, zap.String("error", why.Message))

@@ -107,8 +107,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Whatever the text, a count ends soon, and at once when nobody waits for it
-// any more.
+// A count of any text ends soon, and at once with its context.
 func TestCountsAreBounded(t *testing.T) {
 	t.Parallel()
 	if _, err := vocabulary(); err != nil {
@@ -121,7 +120,7 @@ func TestCountsAreBounded(t *testing.T) {
 		}
 		took := time.Since(began)
 		t.Logf("16 MiB of %q took %s", of, took)
-		if took > 30*time.Second { // half a second on a machine that does nothing else, and a minute if all of it were counted
+		if took > 30*time.Second { // half a second on an idle machine, and a minute if all of it were counted
 			t.Errorf("16 MiB of %q took %s, want a part of it counted", of, took)
 		}
 	}
@@ -129,6 +128,6 @@ func TestCountsAreBounded(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errGone)
 	if _, err := Chat(ctx, chatOf(t, "hi")); !errors.Is(err, errGone) {
-		t.Errorf("a count that nobody waits for ended with %v, want the cause", err)
+		t.Errorf("a count with an ended context ended with %v, want the cause", err)
 	}
 }

@@ -59,12 +59,15 @@ func turnEvent(row run.Row, t run.TurnCommit) bus.Message {
 	e := &stepv1.StepEvent{
 		Identity: dispatch.Identity(t.Fence), Tenant: row.Tenant, Name: row.Model, EventTime: timestamppb.Now(),
 	}
-	e.Event = &stepv1.StepEvent_ModelCompleted{ModelCompleted: &stepv1.ModelCompleted{
-		ToolCalls: uint32(len(t.Steps)), InputTokens: uint64(t.InputTokens), OutputTokens: uint64(t.OutputTokens),
-		TookUs: uint64(t.Took.Microseconds()),
-	}}
 	if t.Failed {
-		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{Code: t.Reason}}}
+		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{
+			Failure: &stepv1.Failure{Code: t.Reason},
+		}}
+	} else {
+		e.Event = &stepv1.StepEvent_ModelCompleted{ModelCompleted: &stepv1.ModelCompleted{
+			ToolCalls: uint32(len(t.Steps)), InputTokens: uint64(t.InputTokens), OutputTokens: uint64(t.OutputTokens),
+			TookUs: uint64(t.Took.Microseconds()),
+		}}
 	}
 	return bus.Event(e).WithTrace(row.Trace)
 }

@@ -15,7 +15,8 @@ import (
 func (h *Handler) logFailedCall(c run.Chain, why run.Failure, outcome string, took time.Duration) {
 	fields := []zap.Field{
 		zap.String("kind", string(c.Endpoint)), zap.String("request_id", run.Hex(c.ID)), zap.Int("step_seq", c.Turn),
-		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome), zap.Duration("took", took),
+		zap.Int("attempt", why.Attempt), zap.String("model", c.Model), zap.String("outcome", outcome),
+		zap.Duration("took", took),
 	}
 	h.Log.Info("model call failed", append(fields, transcript.LogFields(why, c)...)...)
 }

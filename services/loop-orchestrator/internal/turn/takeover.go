@@ -54,7 +54,8 @@ func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
 	h.Log.Error("request quarantined", zap.String("request_id", run.Hex(row.ID)), zap.Int("attempt", row.Attempt))
 	f := row.Fence()
 	letter := bus.Dead(&stepv1.DeadLetter{
-		Identity: dispatch.Identity(f), Tenant: row.Tenant, Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
+		Identity: dispatch.Identity(f), Tenant: row.Tenant,
+		Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
 	})
 	if _, err := h.Bus.Publish(ctx, letter); err != nil {
 		return fmt.Errorf("publish the dead letter: %w", err)

@@ -3,14 +3,17 @@
 //
 // # Promises
 //
-//   - A turn is committed once, whatever is killed, because the row's attempt is
-//     the fence (TestAFirstDeliveryCallsTheModelAndCommits in loop-orchestrator).
+//   - A turn is committed once, whatever is killed, because the row's attempt
+//     is the fence (TestAFirstDeliveryCallsTheModelAndCommits).
 //   - Only the first delivery of a command that was published once calls the
 //     model under the row's attempt; any other raises the attempt first
 //     (TestATakerOfARedeliveredTurnRaisesItFirst).
 //   - A turn that kills its workers fails the request and leaves a dead letter
 //     (TestATurnThatKillsItsTakersIsQuarantined).
-//   - An unknown error fails the request with its cause (TestUnknownErrorFailsTheStep).
+//   - An unknown error fails the request with its cause
+//     (TestUnknownErrorFailsTheStep).
+//
+// The tests are those of loop-orchestrator, which run the assembled handler.
 //
 // It does not promise that a model is called once: a crash between the answer
 // and its commit repeats the call.
@@ -48,7 +51,9 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	if d.Delivered > 1 || d.Turn.GetRepeat() {
 		return h.raise(ctx, f, d.Delivered > 1)
 	}
-	c, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) { return h.Store.Load(ctx, f.ID) })
+	c, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) {
+		return h.Store.Load(ctx, f.ID)
+	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return bus.ErrStale
@@ -63,7 +68,8 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	}
 	failpoint.Hit(failpoint.TurnAfterTake)
 	began := time.Now()
-	h.Log.Debug("turn taken", zap.String("request_id", run.Hex(f.ID)), zap.Int("step_seq", f.Turn), zap.Int("attempt", f.Attempt))
+	h.Log.Debug("turn taken", zap.String("request_id", run.Hex(f.ID)), zap.Int("step_seq", f.Turn),
+		zap.Int("attempt", f.Attempt))
 	commit, err := h.Call(ctx, c)
 	if errors.Is(err, bus.ErrDraining) {
 		return h.handOver(ctx, f, err)

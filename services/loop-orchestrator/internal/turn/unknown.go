@@ -38,7 +38,8 @@ func (h *Handler) recordUnknown(ctx context.Context, f run.Fence, cause error) e
 		return h.PublishDue(ctx, row)
 	}
 	why := run.Failure{
-		Code: run.CodeServerError, Message: "The server could not process this step: " + postgres.Reason(cause) + ".", Attempt: f.Attempt,
+		Code: run.CodeServerError, Attempt: f.Attempt,
+		Message: "The server could not process this step: " + postgres.Reason(cause) + ".",
 	}
 	return h.commitOnce(ctx, row, failedTurn(f, why))
 }

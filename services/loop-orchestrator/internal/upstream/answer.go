@@ -16,36 +16,36 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
-// answer is an answer on its way.
+// answer is an answer that is being read.
 type answer struct {
 	resp   *http.Response
 	secret string
-	endIn  func(time.Duration) // ends the body, unless it is called again before
+	endIn  func(time.Duration) // ends the body after a time; a later call replaces an earlier one
 
 	limited *io.LimitedReader
-	broken  error  // what ended the body, unless it came to its end
+	broken  error  // of the network, if it ended the body
 	pieces  int    // documents that were pieces of a stream
-	cut     []byte // the beginning of a character, whose end the next piece has
-	whole   bool   // the pieces so far are an answer
-	ended   bool   // the rest of the body says nothing
-	note    string
+	cut     []byte // the start of a character whose rest is in the next piece
+	whole   bool   // the pieces so far are a whole answer
+	ended   bool   // the rest of the body does not matter
+	note    string // the last document that is no object
 }
 
-// form is how a body is written.
+// form is the syntax of a body.
 type form int
 
 const (
-	nothing form = iota
+	emptyBody form = iota
 	events
 	document
-	other
+	unknownForm
 )
 
-// read passes the documents of the answer to hear.
-func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
+// read passes the documents of the answer on.
+func (a *answer) read(ctx context.Context, on OnDocument) (done bool, err error) {
 	a.limited = &io.LimitedReader{N: maxStream}
-	if a.limited.R, err = unpacked((*tracked)(a)); err == nil {
-		done, err = a.documents(bufio.NewReader(a.limited), hear)
+	if a.limited.R, err = unpack((*tracked)(a)); err == nil {
+		done, err = a.readDocuments(bufio.NewReader(a.limited), on)
 	}
 	if err == nil && (done || a.ended) {
 		a.drain()
@@ -56,19 +56,21 @@ func (a *answer) read(ctx context.Context, hear Hear) (done bool, err error) {
 	case errors.As(err, &call):
 		return false, call
 	case a.limited.N <= 0, errors.Is(err, bufio.ErrTooLong):
-		return false, tooLarge(a.resp)
+		return false, tooLargeError(a.resp)
 	case a.broken != nil:
-		return false, failed(ctx, a.broken)
+		return false, callFailure(ctx, a.broken)
 	case err != nil:
-		return false, &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true}
+		return false, &run.Failure{
+			Code: run.CodeServerError, Message: err.Error(), HTTPStatus: a.resp.StatusCode, Retriable: true,
+		}
 	case a.pieces == 0 && a.note != "":
-		return false, a.failureOf([]byte(a.note), malformed("it has no events"))
+		return false, a.newFailure([]byte(a.note), malformedError("it has no events"))
 	}
 	return false, nil
 }
 
-// tracked is the answer as the reader of its body. It keeps the error of the
-// network, which readers on top of it hide.
+// tracked reads the body of an answer. It keeps the error of the network, which
+// the readers on top of it hide.
 type tracked answer
 
 func (t *tracked) Read(b []byte) (int, error) {
@@ -79,35 +81,35 @@ func (t *tracked) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (a *answer) documents(body *bufio.Reader, hear Hear) (done bool, err error) {
-	switch a.form(body) {
+func (a *answer) readDocuments(body *bufio.Reader, on OnDocument) (done bool, err error) {
+	switch a.peekForm(body) {
 	case document:
-		return a.json(body, hear)
+		return a.readJSON(body, on)
 	case events:
-		return a.events(body, hear)
-	case nothing:
-		return false, malformed("it is empty")
+		return a.readEvents(body, on)
+	case emptyBody:
+		return false, malformedError("it is empty")
 	}
 	b, err := io.ReadAll(io.LimitReader(body, maxError))
 	if err != nil {
 		return false, fmt.Errorf("read an answer: %w", err)
 	}
 	if encoding := a.resp.Header.Get("Content-Encoding"); encoding != "" {
-		return false, malformed(fmt.Sprintf("it is encoded as %q, which was not asked for", encoding))
+		return false, malformedError(fmt.Sprintf("it is encoded as %q, which was not asked for", encoding))
 	}
 	why := fmt.Sprintf("%d bytes that are neither JSON nor events", len(b))
 	if w := apierror.Read(b).Redact(a.secret); w.Message != "" {
 		why = "it is neither JSON nor events: " + w.Message
 	}
-	return false, malformed(why)
+	return false, malformedError(why)
 }
 
-// form looks at the first bytes of a body. It waits for no more of them than it
-// needs.
-func (a *answer) form(body *bufio.Reader) form {
+// peekForm looks at the first bytes of a body. It waits for no more bytes than
+// it needs.
+func (a *answer) peekForm(body *bufio.Reader) form {
 	first, err := body.Peek(1)
 	if err != nil {
-		return nothing
+		return emptyBody
 	}
 	switch first[0] {
 	case '{', '[':
@@ -125,13 +127,13 @@ func (a *answer) form(body *bufio.Reader) form {
 			}
 		}
 	}
-	return other
+	return unknownForm
 }
 
-// json reads a body that begins as a JSON text: documents one after the other,
-// or a list of them. What follows and is none is read as lines, each a document
-// or an event of its own.
-func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
+// readJSON reads a body that begins with JSON: documents one after the other,
+// or a list of documents. What follows and is not JSON is read as lines, each a
+// document or an event.
+func (a *answer) readJSON(body *bufio.Reader, on OnDocument) (done bool, err error) {
 	a.limited.N = min(a.limited.N, maxAnswer)
 	d := json.NewDecoder(body)
 	var doc json.RawMessage
@@ -139,7 +141,7 @@ func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 		if a.broken != nil || a.limited.N <= 0 {
 			return false, fmt.Errorf("read an answer: %w", err)
 		}
-		return false, malformed(fmt.Sprintf("%d bytes that are no JSON document", d.InputOffset()+int64(buffered(d))))
+		return false, malformedError(fmt.Sprintf("%d bytes that are no JSON document", d.InputOffset()+int64(countBuffered(d))))
 	}
 	a.limited.N += maxStream - maxAnswer
 	for {
@@ -149,7 +151,7 @@ func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 			_ = json.Unmarshal(doc, &docs) // it was decoded above
 		}
 		for _, one := range docs {
-			if err := a.take(one, "", a.pieces > 0 || isPiece(one), hear); err != nil || a.ended {
+			if err := a.passOn(one, "", a.pieces > 0 || isPiece(one), on); err != nil || a.ended {
 				return a.ended, err
 			}
 		}
@@ -158,16 +160,17 @@ func (a *answer) json(body *bufio.Reader, hear Hear) (done bool, err error) {
 			break
 		}
 	}
-	return a.events(bufio.NewReader(io.MultiReader(d.Buffered(), body)), hear)
+	return a.readEvents(bufio.NewReader(io.MultiReader(d.Buffered(), body)), on)
 }
 
-func buffered(d *json.Decoder) int {
+func countBuffered(d *json.Decoder) int {
 	n, _ := io.Copy(io.Discard, d.Buffered())
 	return int(n)
 }
 
-// events reads a body of server-sent events, or of lines that are documents.
-func (a *answer) events(body *bufio.Reader, hear Hear) (done bool, err error) {
+// readEvents reads a body of server-sent events, or of lines that are
+// documents.
+func (a *answer) readEvents(body *bufio.Reader, on OnDocument) (done bool, err error) {
 	all := newSSEReader(body)
 	for {
 		data, event, err := all.next()
@@ -179,35 +182,35 @@ func (a *answer) events(body *bufio.Reader, hear Hear) (done bool, err error) {
 		case isDone(data):
 			return true, nil
 		}
-		if err := a.take(data, event, a.pieces > 0 || !isWhole(data), hear); err != nil || a.ended {
+		if err := a.passOn(data, event, a.pieces > 0 || !isWhole(data), on); err != nil || a.ended {
 			return a.ended, err
 		}
 	}
 }
 
-// isDone tells whether data are the mark of the end.
+// isDone reports whether data are the mark of the end.
 func isDone(data []byte) bool {
 	return string(bytes.Trim(data, " \t\"")) == "[DONE]"
 }
 
-// take passes one document on, unless it is an error.
-func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
-	if w, told := findError(doc, event); told {
-		return a.reported(w.Redact(a.secret), doc)
+// passOn passes one document on, unless it is an error.
+func (a *answer) passOn(doc []byte, event string, piece bool, on OnDocument) error {
+	if w, found := findError(doc, event); found {
+		return a.newReported(w.Redact(a.secret), doc)
 	}
-	if doc[0] != '{' { // a sign of life, or a text in place of an event
+	if doc[0] != '{' { // a keep-alive, or text in place of an event
 		a.note = string(doc[:min(len(doc), maxError)])
 		return nil
 	}
 	if piece {
-		doc, a.cut = mend(doc, a.cut)
+		doc, a.cut = joinCharacters(doc, a.cut)
 	}
-	err := hear(doc, !piece)
+	err := on(doc, !piece)
 	if piece {
 		a.pieces++
 	}
 	switch {
-	case err == nil && a.whole: // it goes on after all
+	case err == nil && a.whole: // the answer continues after all
 		a.whole = false
 		a.endIn(apierror.MaxWait)
 		return nil
@@ -216,19 +219,19 @@ func (a *answer) take(doc []byte, event string, piece bool, hear Hear) error {
 	case errors.Is(err, ErrComplete):
 		a.ended = true
 		return nil
-	case errors.Is(err, ErrWhole):
+	case errors.Is(err, ErrAwaitUsage):
 		a.whole = true
-		a.endIn(settle)
+		a.endIn(settleTime)
 		return nil
 	case !piece:
-		return a.failureOf(doc, err)
+		return a.newFailure(doc, err)
 	}
-	return a.redacted(err)
+	return a.redact(err)
 }
 
 // drain reads the rest of a body for a moment, so that the connection can be
 // used again.
 func (a *answer) drain() {
-	a.endIn(linger)
+	a.endIn(drainTimeout)
 	_, _ = io.CopyN(io.Discard, a.resp.Body, maxError)
 }

@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// mend joins characters that a server cut between two pieces of a stream: it
-// takes half a character off the end of each text in doc, and puts the half
-// that the piece before ended with, cut, before its other half. Servers cut
-// texts by bytes, or by UTF-16 units as JavaScript counts them.
-func mend(doc, cut []byte) (mended, rest []byte) {
+// joinCharacters joins characters that a server cut between two pieces of a
+// stream. It removes half a character from the end of each text in doc, and
+// inserts the half that the piece before ended with, cut, before its other
+// half. Servers cut texts at bytes, or at UTF-16 units as JavaScript counts
+// them.
+func joinCharacters(doc, cut []byte) (joined, rest []byte) {
 	half := len(cut) > 0 || !utf8.Valid(doc) || bytes.Contains(doc, []byte(`\ud`)) || bytes.Contains(doc, []byte(`\uD`))
 	if !half {
 		return doc, nil
@@ -23,7 +24,7 @@ func mend(doc, cut []byte) (mended, rest []byte) {
 			i++
 			continue
 		case c == '"' && inside:
-			if n := halfAtEnd(out); n > 0 {
+			if n := lengthOfHalf(out); n > 0 {
 				rest = bytes.Clone(out[len(out)-n:])
 				out = out[:len(out)-n]
 			}
@@ -31,7 +32,7 @@ func mend(doc, cut []byte) (mended, rest []byte) {
 		case c == '"':
 			inside = true
 			out = append(out, c)
-			if len(cut) > 0 && goesOn(cut, doc[i+1:]) {
+			if len(cut) > 0 && continuesWith(cut, doc[i+1:]) {
 				out = append(out, cut...)
 			}
 			continue
@@ -41,9 +42,9 @@ func mend(doc, cut []byte) (mended, rest []byte) {
 	return out, rest
 }
 
-// surrogate tells whether b is the escape of one half of a character: high is
-// the first one.
-func surrogate(b []byte) (is, high bool) {
+// isSurrogate reports whether b is the escape of one half of a character. high
+// reports that it is the first half.
+func isSurrogate(b []byte) (is, high bool) {
 	if len(b) != 6 || b[0] != '\\' || b[1] != 'u' || b[2]|0x20 != 'd' {
 		return false, false
 	}
@@ -56,11 +57,11 @@ func surrogate(b []byte) (is, high bool) {
 	return false, false
 }
 
-// halfAtEnd is the length of half a character at the end of a text; 0 if it
-// ends with a whole one.
-func halfAtEnd(text []byte) int {
+// lengthOfHalf returns the length of the half character at the end of a text; 0
+// if it ends with a whole one.
+func lengthOfHalf(text []byte) int {
 	if n := len(text); n >= 6 {
-		if is, high := surrogate(text[n-6:]); is && high && !escaped(text[:n-6]) {
+		if is, high := isSurrogate(text[n-6:]); is && high && !isEscaped(text[:n-6]) {
 			return 6
 		}
 	}
@@ -75,20 +76,21 @@ func halfAtEnd(text []byte) int {
 	return 0
 }
 
-// escaped tells whether what follows a text is escaped by a backslash at its
-// end.
-func escaped(text []byte) bool {
+// isEscaped reports whether a backslash at the end of a text escapes what
+// follows.
+func isEscaped(text []byte) bool {
 	n := len(text) - len(bytes.TrimRight(text, `\`))
 	return n%2 == 1
 }
 
-// goesOn tells whether a text begins with the other half of a character.
-func goesOn(cut, text []byte) bool {
+// continuesWith reports whether a text starts with the other half of a
+// character.
+func continuesWith(cut, text []byte) bool {
 	if cut[0] == '\\' {
 		if len(text) < 6 {
 			return false
 		}
-		is, high := surrogate(text[:6])
+		is, high := isSurrogate(text[:6])
 		return is && !high
 	}
 	return len(text) > 0 && text[0] >= 0x80 && !utf8.RuneStart(text[0])

@@ -39,23 +39,23 @@ func TestCutCharacters(t *testing.T) {
 	}
 }
 
-// FuzzMend: what is mended is JSON if the piece was, and a text that was not
-// cut stays as it is.
-func FuzzMend(f *testing.F) {
+// FuzzJoinCharacters holds that the result is JSON if the piece is, and that a
+// text without a cut character is unchanged.
+func FuzzJoinCharacters(f *testing.F) {
 	f.Add([]byte(`{"a":"x\ud83d","b":["\ude00"]}`), []byte(`\ud83d`))
 	f.Add([]byte("{\"a\":\"\xe2\x82\"}"), []byte("\xe2"))
 	f.Fuzz(func(t *testing.T, doc, cut []byte) {
 		if !json.Valid(doc) {
 			return
 		}
-		_, half := mend([]byte(`{"a":"`+"\xe2"+`"}`), nil)
+		_, half := joinCharacters([]byte(`{"a":"`+"\xe2"+`"}`), nil)
 		for _, before := range [][]byte{nil, half, []byte(`\ud83d`)} {
-			mended, rest := mend(doc, before)
-			if !json.Valid(mended) {
-				t.Fatalf("%q behind %q is %q", doc, before, mended)
+			joined, rest := joinCharacters(doc, before)
+			if !json.Valid(joined) {
+				t.Fatalf("%q behind %q is %q", doc, before, joined)
 			}
-			if before == nil && rest == nil && string(mended) != string(doc) && utf8.Valid(doc) {
-				t.Fatalf("%q is %q", doc, mended)
+			if before == nil && rest == nil && string(joined) != string(doc) && utf8.Valid(doc) {
+				t.Fatalf("%q is %q", doc, joined)
 			}
 		}
 	})

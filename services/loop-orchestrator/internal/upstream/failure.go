@@ -20,16 +20,16 @@ import (
 // than the model's timeout.
 var ErrCallTimeout = errors.New("the model call took longer than its timeout")
 
-// failed tells a call that ended with its context from one that the network
-// ended.
-func failed(ctx context.Context, err error) error {
+// callFailure returns the cause of ctx if that has ended, and otherwise the
+// failure of a call that the network ended.
+func callFailure(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrCallTimeout):
 		return &run.Failure{Code: run.CodeTimeout, Message: "The upstream did not answer in time.", Retriable: true}
 	case cause != nil:
 		return cause
 	}
-	why, final := reason(err)
+	why, final := networkReason(err)
 	message := "The upstream could not be reached"
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		message, why = "The upstream broke off its answer", ""
@@ -40,17 +40,10 @@ func failed(ctx context.Context, err error) error {
 	return &run.Failure{Code: run.CodeConnection, Message: message + ".", Retriable: !final}
 }
 
-// Interrupted reports whether the network ended a call. What came before that
-// may be whole: some servers reset the connection behind the last piece.
-func Interrupted(err error) bool {
-	var call *run.Failure
-	return errors.As(err, &call) && call.HTTPStatus == 0 && call.Code == "connection_error"
-}
-
-// reason is why the network failed, without addresses, which are not the
-// client's to know. final: the settings are at fault, so that every attempt
-// would fail alike.
-func reason(err error) (why string, final bool) {
+// networkReason returns why the network failed, without addresses, which are
+// not for the client. final reports that the configuration is wrong, so that
+// each attempt would fail alike.
+func networkReason(err error) (why string, final bool) {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -72,20 +65,22 @@ func reason(err error) (why string, final bool) {
 	return "", false
 }
 
-// incomplete is an answer that ended too early.
-func incomplete(ctx context.Context, err error) error {
+// incompleteFailure returns the failure of an answer that ended too early.
+func incompleteFailure(ctx context.Context, err error) error {
 	var call *run.Failure
 	if errors.As(err, &call) {
 		return call
 	}
 	if ctx.Err() != nil {
-		return failed(ctx, err)
+		return callFailure(ctx, err)
 	}
 	return &run.Failure{Code: run.CodeServerError, Message: err.Error(), HTTPStatus: http.StatusOK, Retriable: true}
 }
 
-func malformed(why string) error { return fmt.Errorf("%w: %s", model.ErrMalformed, why) }
+func malformedError(why string) error { return fmt.Errorf("%w: %s", model.ErrMalformed, why) }
 
-func tooLarge(resp *http.Response) error {
-	return &run.Failure{Code: run.CodeServerError, Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode}
+func tooLargeError(resp *http.Response) error {
+	return &run.Failure{
+		Code: run.CodeServerError, Message: "The upstream's answer is too large.", HTTPStatus: resp.StatusCode,
+	}
 }

@@ -244,7 +244,7 @@ func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
 		}))
 		t.Cleanup(s.Close)
 		a, err := Client{HTTP: freshClient()}.Complete(t.Context(), registry.Upstream{URL: s.URL}, tt.d, []byte(`{}`), Headers{}, func(model.Delta) {})
-		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !Interrupted(err) {
+		if (err == nil) != tt.ok || tt.ok && len(a.Outputs) != 1 || err != nil && !IsConnectionLost(err) {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
 	}
@@ -301,7 +301,7 @@ func FuzzForms(f *testing.F) {
 		}
 		var call *run.Failure
 		if err != nil && (!errors.As(err, &call) || call.Message == "" || call.Code == "") {
-			t.Fatalf("error %v, want a CallError that says why", err)
+			t.Fatalf("error %v, want a run.Failure that says why", err)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestPostPassesTheUpstreamsErrorOn(t *testing.T) {
 			_, err := Client{HTTP: freshClient()}.Post(t.Context(), at, "/embeddings", []byte(`{}`), Headers{})
 			var got *run.Failure
 			if !errors.As(err, &got) {
-				t.Fatalf("error %v, want a CallError", err)
+				t.Fatalf("error %v, want a run.Failure", err)
 			}
 			if string(got.Own) != tt.own || got.Retriable != tt.retry || got.HTTPStatus != tt.status || got.RetryAfter != 2*time.Second ||
 				got.Message == "" || strings.Contains(got.Message+got.Code, secret) {

@@ -8,117 +8,140 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
-// head is what tells the kinds of documents apart.
+// head is the part of a document that shows its kind.
 type head struct {
+	doc         json.RawMessage
 	object, typ string
-	members     map[string]json.RawMessage
-	choice      map[string]json.RawMessage // the first one
+	choice      json.RawMessage // the first one
 }
 
 func readHead(doc []byte) head {
-	var h head
-	_ = json.Unmarshal(doc, &h.members) // what is no object has none
-	_ = json.Unmarshal(h.members["object"], &h.object)
-	_ = json.Unmarshal(h.members["type"], &h.typ)
-	var choices []map[string]json.RawMessage
-	if json.Unmarshal(h.members["choices"], &choices) == nil && len(choices) > 0 {
-		h.choice = choices[0]
+	v, ok := rawjson.Valid(doc)
+	if !ok {
+		return head{}
+	}
+	h := head{doc: v, object: rawjson.Text(rawjson.Member(v, "object")), typ: rawjson.Text(rawjson.Member(v, "type"))}
+	for c := range rawjson.Elements(h.member("choices")) {
+		h.choice = c
+		break
 	}
 	return h
 }
 
-func given(v json.RawMessage) bool { return len(v) > 0 && string(v) != "null" }
+func (h head) member(name string) json.RawMessage { return rawjson.Member(h.doc, name) }
 
-// isPiece tells whether a document that came as JSON is a piece of a stream.
+func (h head) ofChoice(name string) json.RawMessage { return rawjson.Member(h.choice, name) }
+
+// isPiece reports whether a JSON document is a piece of a stream.
 func isPiece(doc []byte) bool {
 	h := readHead(doc)
-	return given(h.choice["delta"]) || strings.HasSuffix(h.object, ".chunk") || strings.HasPrefix(h.typ, "response.")
+	return rawjson.Given(h.ofChoice("delta")) || strings.HasSuffix(h.object, ".chunk") || strings.HasPrefix(h.typ, "response.")
 }
 
-// isWhole tells whether a document that came as an event is a whole answer.
+// isWhole reports whether the data of an event is a whole answer.
 func isWhole(doc []byte) bool {
-	if !bytes.Contains(doc, []byte(`"message"`)) && !bytes.Contains(doc, []byte(`"output"`)) && !bytes.Contains(doc, []byte(`"embedding"`)) {
+	has := func(name string) bool { return bytes.Contains(doc, []byte(name)) }
+	if !has(`"message"`) && !has(`"output"`) && !has(`"embedding"`) {
 		return false
 	}
 	h := readHead(doc)
 	switch {
 	case h.typ != "":
 		return false
-	case h.object == "response", h.object == "list" && given(h.members["data"]):
+	case h.object == "response", h.object == "list" && rawjson.Given(h.member("data")):
 		return true
 	}
-	return given(h.choice["message"]) && !given(h.choice["delta"])
+	return rawjson.Given(h.ofChoice("message")) && !rawjson.Given(h.ofChoice("delta"))
 }
 
-// findError finds an error in a document of an answer that came with status
-// 200: in OpenAI's envelope, as vLLM's object "error", in a choice, or as an
-// event of that name. Members that are there and say nothing are no error.
+// findError finds an error in a document that came with status 200: in OpenAI's
+// envelope, as vLLM's object "error", in a choice, or as an event of that name.
+// Dialects rely on it and do not look for errors themselves.
 func findError(doc []byte, event string) (apierror.Words, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
 		return apierror.Words{}, false
 	}
 	h := readHead(doc)
-	v := h.members["error"]
+	top := h.member("error")
+	answered := rawjson.Kind(h.choice) == '{' || rawjson.Given(h.member("output"))
 	switch {
-	case given(v) && string(v) != "false" && string(v) != `""` && string(v) != "[]":
-	case h.object == "error", h.typ == "error":
+	case !isEmpty(top) && !answered:
 		return apierror.Read(doc), true
-	case given(h.choice["error"]):
-		w := apierror.Read(h.choice["error"])
-		return w, hasWords(w)
-	case event == "error":
-		return apierror.Read(doc), true
-	default:
-		return apierror.Words{}, false
-	}
-	w := apierror.Read(doc)
-	if h.choice == nil && !given(h.members["output"]) {
+	case !isEmpty(top) && isError(top):
+		w := apierror.Read(doc)
+		if w.Excerpt { // of the answer
+			w.Message = ""
+		}
 		return w, true
+	case isEmpty(top) && (h.object == "error" || h.typ == "error"):
+		return apierror.Read(doc), true
+	case isError(h.ofChoice("error")):
+		return apierror.Read(h.ofChoice("error")), true
+	case isEmpty(top) && event == "error":
+		return apierror.Read(doc), true
 	}
-	// Beside an answer only an error that says something counts.
-	return w, hasWords(apierror.Read(v))
+	return apierror.Words{}, false
 }
 
-// hasWords tells whether an error has words or a code of its own.
-func hasWords(w apierror.Words) bool {
-	ok := map[string]bool{"": true, "0": true, "200": true, "ok": true, "success": true}
-	return w.Message != "" && !w.Excerpt || !ok[strings.ToLower(w.Code)]
+// isEmpty reports whether an error member is absent or of a form that servers
+// send for no error.
+func isEmpty(v json.RawMessage) bool {
+	return !rawjson.Given(v) || string(v) == "false" || string(v) == `""` || string(v) == "[]"
 }
 
-// failureOf is the failure of a whole answer that cannot be understood: where
-// it says something in words it is an error that came with status 200.
-func (a *answer) failureOf(doc []byte, err error) error {
+// okCodes are codes that servers send beside a good answer.
+var okCodes = map[string]bool{"": true, "0": true, "200": true, "ok": true, "success": true}
+
+// isError reports whether an error member beside an answer is an error: some
+// servers send it with empty members.
+func isError(v json.RawMessage) bool {
+	if isEmpty(v) {
+		return false
+	}
+	if rawjson.Kind(v) != '{' {
+		return true
+	}
+	w := apierror.Read(v)
+	return w.Message != "" && !w.Excerpt || !okCodes[strings.ToLower(w.Code)] || rawjson.Word(rawjson.Member(v, "type")) != ""
+}
+
+// newFailure returns the failure of a whole answer that the dialect could not
+// decode. If the document has the words of an error, it is an error that came
+// with status 200.
+func (a *answer) newFailure(doc []byte, err error) error {
 	var call *run.Failure
 	if errors.As(err, &call) {
-		return a.redacted(err)
+		return a.redact(err)
 	}
 	w := apierror.Read(doc).Redact(a.secret)
 	if w.Message != "" && (!w.Excerpt || doc[0] != '{') {
-		return a.reported(w, doc)
+		return a.newReported(w, doc)
 	}
-	return a.redacted(err)
+	return a.redact(err)
 }
 
-func (a *answer) reported(w apierror.Words, doc []byte) *run.Failure {
+// newReported returns the failure of an error that the answer reports.
+func (a *answer) newReported(w apierror.Words, doc []byte) *run.Failure {
 	e := apierror.Reported(w)
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
 	e.Raw = doc
-	if e.Code == "upstream_unauthorized" || e.Code == "upstream_forbidden" {
+	if e.Code == run.CodeUnauthorized || e.Code == run.CodeForbidden {
 		e.Message = credentialNote(a.secret != "", true) + " " + e.Message
 	}
 	return e
 }
 
-// redacted keeps the credential out of a failure that a dialect read.
-func (a *answer) redacted(err error) error {
+// redact removes the credential from a failure that a dialect returned.
+func (a *answer) redact(err error) error {
 	var call *run.Failure
 	if errors.As(err, &call) {
 		call.Message = apierror.Redact(call.Message, a.secret)
 		if apierror.Redact(call.Code, a.secret) != call.Code {
-			call.Code = "server_error"
+			call.Code = run.CodeServerError
 		}
 		call.Own = []byte(apierror.Redact(string(call.Own), a.secret))
 		if len(call.Own) == 0 {

@@ -25,9 +25,9 @@ type Headers struct {
 	Traceparent    string
 }
 
-// set writes the headers of a call. What belongs to the upstream's operator is
-// only for the upstream's own host, never for one that it redirects to.
-func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bool) {
+// writeTo sets the headers of a call. The operator's headers and credential are
+// for the upstream's own host only, never for a host that it redirects to.
+func (h Headers) writeTo(to http.Header, at registry.Upstream, secret string, own bool) {
 	if own {
 		at.SetHeaders(to, secret)
 	}
@@ -44,19 +44,19 @@ func (h Headers) set(to http.Header, at registry.Upstream, secret string, own bo
 	}
 }
 
-// call is a call on its way.
+// call is a call that is being sent.
 type call struct {
 	http   http.RoundTripper // not a client, which would follow redirects its own way
 	at     registry.Upstream
-	base   *url.URL // where the upstream is
+	base   *url.URL // address of the upstream
 	body   []byte
 	header Headers
 	accept string
 	secret string
 }
 
-// send sends a call and returns the answer if it is no refusal. The caller
-// closes its body.
+// send sends a call and returns the answer if its status is a success. The
+// caller closes the body.
 func (u Client) send(
 	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool,
 ) (*answer, error) {
@@ -75,28 +75,30 @@ func (u Client) send(
 		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
 	if c.secret, err = at.Credential.Resolve(); err != nil {
-		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's credential is not available.", Retriable: true}
+		return nil, &run.Failure{
+			Code: run.CodeServerError, Message: "The model's credential is not available.", Retriable: true,
+		}
 	}
-	return c.follow(ctx)
+	return c.sendAndFollow(ctx)
 }
 
-// follow sends the call, and sends it again as it was where the upstream
-// redirects it: a client that turns a POST into a GET, as browsers do, asks for
-// something else.
-func (c *call) follow(ctx context.Context) (*answer, error) {
+// sendAndFollow sends the call, and sends it again unchanged if the upstream
+// redirects it. Browsers turn a redirected POST into a GET, which would be
+// another request.
+func (c *call) sendAndFollow(ctx context.Context) (*answer, error) {
 	at := c.base
 	for hop := 0; ; hop++ {
-		resp, err := c.post(ctx, at)
+		resp, err := c.postTo(ctx, at)
 		if err != nil {
-			return nil, failed(ctx, err)
+			return nil, callFailure(ctx, err)
 		}
 		if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 			return &answer{resp: resp, secret: c.secret}, nil
 		}
-		target, why := c.target(resp, at, hop)
+		target, why := redirectTarget(resp, at, hop)
 		if target == nil {
 			defer resp.Body.Close()
-			return nil, c.refused(resp, at, why)
+			return nil, c.newRefusal(resp, at, why)
 		}
 		_, _ = io.CopyN(io.Discard, resp.Body, maxError) // so that the connection can be used again
 		_ = resp.Body.Close()
@@ -104,15 +106,15 @@ func (c *call) follow(ctx context.Context) (*answer, error) {
 	}
 }
 
-func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
+func (c *call) postTo(ctx context.Context, at *url.URL) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(c.body))
 	if err != nil {
 		return nil, fmt.Errorf("build a model call: %w", err)
 	}
-	c.header.set(req.Header, c.at, c.secret, c.own(at))
+	c.header.writeTo(req.Header, c.at, c.secret, c.isOwnHost(at))
 	req.Header.Set("Accept", c.accept)
-	// Said here, it leaves the body as it came: servers name encodings that
-	// they do not use, and use some that they do not name.
+	// Set here, it keeps net/http from decompressing the body: servers name
+	// encodings that they do not use, and use encodings that they do not name.
 	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
@@ -121,22 +123,22 @@ func (c *call) post(ctx context.Context, at *url.URL) (*http.Response, error) {
 	return resp, nil
 }
 
-// own tells whether an address is the upstream's: the same server, or the same
-// host by https in place of http.
-func (c *call) own(at *url.URL) bool {
+// isOwnHost reports whether an address is on the upstream's server, or on the
+// same host by https instead of http.
+func (c *call) isOwnHost(at *url.URL) bool {
 	if at.Hostname() != c.base.Hostname() {
 		return false
 	}
-	return at.Scheme == c.base.Scheme && port(at) == port(c.base) || at.Scheme == "https" && c.base.Scheme == "http"
+	return at.Scheme == c.base.Scheme && portOf(at) == portOf(c.base) || at.Scheme == "https" && c.base.Scheme == "http"
 }
 
-func port(at *url.URL) string {
+func portOf(at *url.URL) string {
 	return cmp.Or(at.Port(), map[string]string{"http": "80", "https": "443"}[at.Scheme])
 }
 
-// target is where a call is to be sent again; nil if the answer is no redirect
-// or one that is not followed, which why says.
-func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
+// redirectTarget returns where to send the call again, or nil and the reason if
+// the answer is no redirect or one that is not followed.
+func redirectTarget(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
 		http.StatusPermanentRedirect:
@@ -162,13 +164,13 @@ func (c *call) target(resp *http.Response, from *url.URL, hop int) (to *url.URL,
 	return to, ""
 }
 
-// refused reads an answer that is not 200.
-func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *run.Failure {
-	raw := unpackedError(resp)
+// newRefusal returns the failure of an answer whose status is no success.
+func (c *call) newRefusal(resp *http.Response, at *url.URL, redirect string) *run.Failure {
+	raw := readErrorBody(resp)
 	e := apierror.Refused(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
 	e.Raw = raw
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(resp.Header, resp.StatusCode, time.Now()))
-	switch resp.Header.Get("X-Should-Retry") { // OpenAI's servers say so
+	switch resp.Header.Get("X-Should-Retry") { // OpenAI's servers send it
 	case "true":
 		e.Retriable = true
 	case "false":
@@ -180,13 +182,13 @@ func (c *call) refused(resp *http.Response, at *url.URL, redirect string) *run.F
 	case e.Code == "upstream_not_found":
 		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":
-		e.Message = credentialNote(c.secret != "", c.own(at)) + " " + e.Message
+		e.Message = credentialNote(c.secret != "", c.isOwnHost(at)) + " " + e.Message
 	}
 	return e
 }
 
-// pathNote names the path that an upstream does not have: mostly its url is not
-// the API's base.
+// pathNote names the path that an upstream does not have. Usually its url is
+// not the base of the API.
 func pathNote(at *url.URL) string {
 	note := " (POST " + at.Path
 	if !strings.Contains(at.Path, "/v1") {
@@ -195,8 +197,8 @@ func pathNote(at *url.URL) string {
 	return note + ")"
 }
 
-// credentialNote says which credential an upstream refused. own: the upstream's
-// own host did.
+// credentialNote describes the credential that an upstream refused. own reports
+// that the upstream's own host refused it.
 func credentialNote(configured, own bool) string {
 	switch {
 	case !configured:

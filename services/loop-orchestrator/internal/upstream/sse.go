@@ -16,15 +16,14 @@ const (
 	maxJoined = 64
 )
 
-// sseReader reads server-sent events as far as their data goes, more liberally
-// than browsers do: lines end in LF, CR or CRLF, comments and other fields are
-// passed over. A document is complete with its last line, whether a blank line
-// follows or not, and a line that is a JSON object without a field's name is
-// one.
+// sseReader reads the data of server-sent events, more leniently than browsers:
+// lines end in LF, CR or CRLF, and comments and other fields are ignored. A
+// document is complete with its last line, whether or not a blank line follows.
+// A line that is a JSON object without a field name is a document, too.
 type sseReader struct {
 	lines *bufio.Scanner
-	after bool // the last line ended in a CR: a LF that follows belongs to it
-	seen  int  // so much of the next line has come, and was looked through
+	after bool // the last line ended in a CR, to which a LF may follow
+	seen  int  // bytes of the next line that were searched already
 
 	data  []byte
 	count int // lines in data
@@ -34,17 +33,17 @@ type sseReader struct {
 func newSSEReader(from io.Reader) *sseReader {
 	r := &sseReader{lines: bufio.NewScanner(from)}
 	r.lines.Buffer(nil, maxLine)
-	r.lines.Split(r.line)
+	r.lines.Split(r.splitLine)
 	return r
 }
 
-// next is the data of the next event that has any, and the event's name.
-// io.EOF: there are no more; bufio.ErrTooLong: a line is too long.
+// next returns the data of the next event that has data, and the event's name.
+// Its error is io.EOF at the end, and bufio.ErrTooLong if a line is too long.
 func (r *sseReader) next() (data []byte, event string, err error) {
 	for r.lines.Scan() {
 		line := r.lines.Bytes()
 		if len(line) == 0 {
-			if data, event = r.take(); len(data) > 0 {
+			if data, event = r.takeEvent(); len(data) > 0 {
 				return data, event, nil
 			}
 			continue
@@ -59,8 +58,8 @@ func (r *sseReader) next() (data []byte, event string, err error) {
 			r.event = string(value)
 		case "data":
 			r.data = append(append(r.data, value...), '\n')
-			if r.count++; r.complete() {
-				data, event = r.take()
+			if r.count++; r.isComplete() {
+				data, event = r.takeEvent()
 				return data, event, nil
 			}
 		}
@@ -68,23 +67,22 @@ func (r *sseReader) next() (data []byte, event string, err error) {
 	if err := r.lines.Err(); err != nil {
 		return nil, "", err
 	}
-	// A text that is cut may be a reason; a document that is cut is none.
-	if data, event = r.take(); len(data) > 0 && data[0] != '{' {
+	// Text that was cut off may explain a failure; a cut document is useless.
+	if data, event = r.takeEvent(); len(data) > 0 && data[0] != '{' {
 		return data, event, nil
 	}
 	return nil, "", io.EOF
 }
 
-// take is what was collected. It begins the next event.
-func (r *sseReader) take() (data []byte, event string) {
+// takeEvent returns the event so far and starts the next one.
+func (r *sseReader) takeEvent() (data []byte, event string) {
 	data, event = bytes.Clone(bytes.TrimSpace(r.data)), r.event
 	r.data, r.count, r.event = r.data[:0], 0, ""
 	return data, event
 }
 
-// complete tells whether the data are a document already, or the mark of the
-// end.
-func (r *sseReader) complete() bool {
+// isComplete reports whether the data are a document or the mark of the end.
+func (r *sseReader) isComplete() bool {
 	data := bytes.TrimSpace(r.data)
 	if len(data) == 0 || r.count > maxJoined {
 		return false
@@ -92,10 +90,9 @@ func (r *sseReader) complete() bool {
 	return data[0] == '{' && data[len(data)-1] == '}' && json.Valid(data) || isDone(data)
 }
 
-// line is a bufio.SplitFunc. It does not wait for what follows a CR, which may
-// be long in coming, and looks at every byte once: a long line comes in many
-// pieces.
-func (r *sseReader) line(b []byte, end bool) (advance int, token []byte, err error) {
+// splitLine is a bufio.SplitFunc. It does not wait for what follows a CR, which
+// can take long, and searches each byte once: a long line comes in many pieces.
+func (r *sseReader) splitLine(b []byte, end bool) (advance int, token []byte, err error) {
 	from := 0
 	if r.after && len(b) > 0 {
 		r.after = false

@@ -1,6 +1,8 @@
 package upstream
 
-import "net/http"
+import (
+	"net/http"
+)
 
 // freshClient shares no connections. Those of the default transport are shared
 // by all tests, are closed by each httptest.Server that ends, and may lead to a

@@ -9,21 +9,21 @@ import (
 	"net/http"
 )
 
-// unpacked is a body without compression, white space and byte order mark at
-// its beginning. Servers compress without saying so.
-func unpacked(from io.Reader) (*bufio.Reader, error) {
+// unpack returns a body without compression and without white space and byte
+// order mark at its start. Servers compress without a Content-Encoding.
+func unpack(from io.Reader) (*bufio.Reader, error) {
 	body := bufio.NewReader(from)
 	magic, _ := body.Peek(2)
 	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, malformed("it is no gzip data")
+			return nil, malformedError("it is no gzip data")
 		}
 		body = bufio.NewReader(z)
 	} else if len(magic) == 2 && magic[0] == 0x78 && (magic[1] == 0x01 || magic[1] == 0x9c || magic[1] == 0xda) {
 		z, err := zlib.NewReader(body)
 		if err != nil {
-			return nil, malformed("it is no deflate data")
+			return nil, malformedError("it is no deflate data")
 		}
 		body = bufio.NewReader(z)
 	}
@@ -45,10 +45,10 @@ func unpacked(from io.Reader) (*bufio.Reader, error) {
 	}
 }
 
-// unpackedError is the beginning of the body of an error; an excerpt is enough,
-// and none is no reason to fail otherwise.
-func unpackedError(resp *http.Response) []byte {
-	body, err := unpacked(io.LimitReader(resp.Body, maxError))
+// readErrorBody returns the start of the body of an error. It returns what it
+// can read: the status alone is an error already.
+func readErrorBody(resp *http.Response) []byte {
+	body, err := unpack(io.LimitReader(resp.Body, maxError))
 	if err != nil {
 		return nil
 	}

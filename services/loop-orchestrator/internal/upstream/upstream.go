@@ -1,16 +1,17 @@
-// Package upstream calls model servers. It knows HTTP, the forms in which
-// answers come, and how servers fail; what an answer says is a dialect's.
+// Package upstream calls model servers. It handles HTTP, the forms in which
+// answers come, and the ways in which servers fail; what an answer means is up
+// to a dialect.
 //
-// Promised: what came is read for what it is. The first bytes of a body decide,
-// not its Content-Type, nor what was asked for: events, JSON, JSON in lines,
-// JSON with something behind it, compressed or not (TestForms). An error is
-// found wherever a server puts it (TestReportedErrors, and package apierror). A
-// redirected call is sent again as it was, without the credential where another
-// host takes it (TestRedirects). A server that asks to wait is not called
-// earlier (TestWaits in package apierror).
+// The first bytes of a body decide how it is read, not its Content-Type and not
+// what the request asked for: events, JSON, JSON lines, JSON with something
+// behind it, compressed or not (TestForms). An error is found wherever a server
+// puts it (TestReportedErrors, and package apierror). A redirected call is sent
+// again unchanged, without the credential if it goes to another host
+// (TestRedirects). A server that asks to wait is not called earlier (TestWaits
+// in package apierror). A request that a server refuses because of a parameter
+// is changed and sent again (package compat).
 //
-// Not promised: that a stream which was cut is completed. It fails as broken
-// off.
+// A stream that was cut off is not completed: the call fails.
 package upstream
 
 import (
@@ -20,53 +21,56 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
 
 const (
-	// maxAnswer bounds what is read of an upstream's answer in one piece.
+	// maxAnswer bounds an answer in one document, in bytes.
 	maxAnswer = 32 << 20
-	// maxStream bounds what is read of an answer that comes in pieces, each
-	// with an envelope of some hundred bytes.
+	// maxStream bounds an answer in pieces, each with an envelope of some
+	// hundred bytes.
 	maxStream = 256 << 20
-	// maxError bounds what is read of an upstream's error.
+	// maxError bounds what is read of an error.
 	maxError = 256 << 10
-	// linger bounds how long the end of a body is waited for when the answer in
-	// it is complete: a body that was read to its end leaves its connection
-	// usable.
-	linger = time.Second
-	// settle bounds the silence behind pieces that make a whole answer. Some
-	// servers send neither a mark nor the end of the body behind them.
-	settle = 5 * time.Second
+	// drainTimeout bounds the wait for the end of a body whose answer is
+	// complete. A body that is read to its end leaves its connection usable.
+	drainTimeout = time.Second
+	// settleTime is the silence after which pieces that make a whole answer
+	// count as the end. Some servers send neither a mark nor the end of the
+	// body behind them.
+	settleTime = 5 * time.Second
 )
 
-// Client calls model servers. Safe for concurrent use.
+// Client calls model servers. It is safe for concurrent use.
 type Client struct {
 	HTTP *http.Client // without a timeout of its own: the context ends a call
-	// Memory is what is known about upstreams. nil: each call learns by itself.
+	// Memory is what earlier refusals have taught. If it is nil, each call
+	// learns for itself.
 	Memory *compat.Memory
-	// Learnt is called for each change that a refusal has taught. nil: it is
-	// not.
-	Learnt func(at registry.Upstream, c compat.Change)
+	// OnLearn is called for each change that a refusal has taught. It may be
+	// nil.
+	OnLearn func(at registry.Upstream, c compat.Change)
 
-	given func(member string) bool // see Passing
+	isClients func(member string) bool // see ForClientBody
 }
 
-// ErrComplete is what a Hear returns after the last document of an answer.
+// ErrComplete is what an OnDocument returns after the last document of an
+// answer.
 var ErrComplete = errors.New("the answer is complete")
 
-// ErrWhole is what a Hear returns when the pieces so far are a whole answer,
-// behind which only its usage may come.
-var ErrWhole = errors.New("the answer is whole")
+// ErrAwaitUsage is what an OnDocument returns if the pieces so far are a whole
+// answer, which only its usage may follow.
+var ErrAwaitUsage = errors.New("the answer is complete except for its usage")
 
-// ender is a model.Stream that knows by itself when nothing follows.
+// ender is a model.Stream that knows when no event follows.
 type ender interface{ Ended() bool }
 
-// Complete makes one model call with an encoded body. With listen the answer is
-// asked for in pieces, and listen gets each as it comes; an answer that comes
-// whole all the same is not passed to listen. A *run.Failure says how the
-// call failed; if ctx ended, its cause is returned instead.
+// Complete makes a model call with an encoded body. If listen is not nil, the
+// request asks for a stream and listen gets each piece as it comes; an answer
+// that comes whole nevertheless is not passed to listen. The error is a
+// *run.Failure, or the cause of ctx if that has ended.
 func (u Client) Complete(
 	ctx context.Context, at registry.Upstream, d model.Dialect, body []byte, h Headers, listen model.Listen,
 ) (model.Answer, error) {
@@ -74,10 +78,10 @@ func (u Client) Complete(
 	if listen == nil {
 		listen = func(model.Delta) {}
 	}
-	r := reader{dialect: d, stream: d.Stream(listen)}
-	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, r.hear)
+	r := decoder{dialect: d, stream: d.Stream(listen)}
+	done, err := u.Call(ctx, at, d.Path(), body, h, streamed, r.addDocument)
 	switch {
-	case Interrupted(err):
+	case IsConnectionLost(err):
 		if a, incomplete := r.stream.Answer(); incomplete == nil {
 			return a, nil
 		}
@@ -92,19 +96,19 @@ func (u Client) Complete(
 	}
 	a, err := r.stream.Answer()
 	if err != nil {
-		return model.Answer{}, incomplete(ctx, err)
+		return model.Answer{}, incompleteFailure(ctx, err)
 	}
 	return a, nil
 }
 
-// reader reads the documents of an answer in a dialect.
-type reader struct {
+// decoder decodes the documents of an answer in a dialect.
+type decoder struct {
 	dialect model.Dialect
 	stream  model.Stream
 	whole   *model.Answer // nil if it comes in pieces
 }
 
-func (r *reader) hear(doc []byte, whole bool) error {
+func (r *decoder) addDocument(doc []byte, whole bool) error {
 	if whole {
 		a, err := r.dialect.Decode(doc)
 		if err != nil {
@@ -120,12 +124,13 @@ func (r *reader) hear(doc []byte, whole bool) error {
 		return ErrComplete
 	}
 	if _, err := r.stream.Answer(); err == nil {
-		return ErrWhole
+		return ErrAwaitUsage
 	}
 	return nil
 }
 
-// Post makes a call whose answer is one document. Errors are as Complete's.
+// Post makes a call whose answer is one document. Its errors are those of
+// Complete.
 func (u Client) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) (doc []byte, err error) {
 	_, err = u.Call(ctx, at, path, body, h, false, func(data []byte, _ bool) error {
 		doc = data
@@ -134,38 +139,38 @@ func (u Client) Post(ctx context.Context, at registry.Upstream, path string, bod
 	return doc, err
 }
 
-// Hear takes the documents of an answer in their order. whole tells an answer
-// in one piece from a piece of a stream. An error ends the call; ErrComplete
-// ends it well, and ErrWhole after a silence.
-type Hear func(doc []byte, whole bool) error
+// OnDocument takes the documents of an answer in order. whole reports that the
+// document is a whole answer, not a piece of a stream. An error ends the call:
+// ErrComplete successfully, ErrAwaitUsage successfully after some silence.
+type OnDocument func(doc []byte, whole bool) error
 
-// Call makes a call to a path below the upstream's base and passes what is
-// answered to hear, whatever form it has. streamed says that the body asks for
-// a stream. done: the upstream said that nothing follows, or sent a whole
-// answer. The body is changed to what the upstream accepts, and after a refusal
-// that says what it does not accept the request is sent again (package compat).
+// Call calls a path below the upstream's base and passes the documents of the
+// answer on, whatever its form. streamed reports that the body asks for a
+// stream. It changes the body to what the upstream accepts, and sends it again
+// after a refusal that names what the upstream does not accept (package
+// compat). done reports that the upstream marked the end or sent a whole
+// answer.
 func (u Client) Call(
-	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, on OnDocument,
 ) (done bool, err error) {
-	f := u.fitting(at, compat.Request{Path: path, Body: body, Given: u.given})
+	a := u.newAdaptation(at, compat.Request{Path: path, Body: body, Given: u.isClients})
 	for again := true; again; {
-		heard := false
-		done, err = u.once(ctx, at, path, f.body(), f.headers(h), streamed, func(doc []byte, whole bool) error {
-			heard = true
-			return hear(doc, whole)
+		answered := false
+		done, err = u.callOnce(ctx, at, path, a.nextBody(), a.headers(h), streamed, func(doc []byte, whole bool) error {
+			answered = true
+			return on(doc, whole)
 		})
-		if err == nil || heard {
-			f.learn()
+		if err == nil || answered {
+			a.remember()
 			break
 		}
-		again = f.again(err)
+		again = a.learnFrom(err)
 	}
 	return done, err
 }
 
-// once is Call without a second try.
-func (u Client) once(
-	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, hear Hear,
+func (u Client) callOnce(
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, on OnDocument,
 ) (done bool, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -174,15 +179,22 @@ func (u Client) once(
 		return false, err
 	}
 	defer a.resp.Body.Close()
-	end := time.AfterFunc(settle, func() { stop(ErrComplete) })
+	end := time.AfterFunc(settleTime, func() { stop(ErrComplete) })
 	end.Stop()
 	defer end.Stop()
 	a.endIn = func(d time.Duration) { end.Reset(d) }
-	if done, err = a.read(ctx, hear); errors.Is(err, ErrComplete) {
+	if done, err = a.read(ctx, on); errors.Is(err, ErrComplete) {
 		return true, nil // the silence behind a whole answer
 	}
 	if err == nil && !done && ctx.Err() != nil {
-		err = failed(ctx, ctx.Err())
+		err = callFailure(ctx, ctx.Err())
 	}
 	return done, err
+}
+
+// IsConnectionLost reports whether the network ended a call. The answer so far
+// may be whole: some servers reset the connection behind the last piece.
+func IsConnectionLost(err error) bool {
+	var call *run.Failure
+	return errors.As(err, &call) && call.HTTPStatus == 0 && call.Code == run.CodeConnection
 }

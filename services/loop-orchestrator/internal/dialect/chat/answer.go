@@ -33,17 +33,7 @@ func (s *stream) whole(v json.RawMessage) error {
 	for c := range rawjson.Elements(rawjson.Member(v, "choices")) {
 		choices = append(choices, c)
 	}
-	var message, failure json.RawMessage
-	if len(choices) > 0 {
-		message, failure = rawjson.Member(choices[0], "message"), rawjson.Member(choices[0], "error")
-	}
-	if rawjson.Kind(message) != '{' {
-		if own := rawjson.Member(v, "error"); rawjson.Given(own) {
-			failure = own
-		}
-		if err := readError(failure); err != nil {
-			return err
-		}
+	if len(choices) == 0 || rawjson.Kind(rawjson.Member(choices[0], "message")) != '{' {
 		return fmt.Errorf("%w: it has no choice with a message", model.ErrMalformed)
 	}
 	if err := s.Event(v); err != nil {

@@ -1,14 +1,12 @@
 package chat
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
-	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
 // reasons maps the finish reasons of OpenAI, Anthropic, Gemini, Mistral,
@@ -70,39 +68,3 @@ func finishError(reason string) error {
 
 // maxReason bounds the part of a reason that an error shows.
 const maxReason = 64
-
-// readError returns the error that an answer reports; nil if it reports none.
-// The error is retriable unless its code is a client error.
-func readError(v json.RawMessage) error {
-	if !rawjson.Given(v) || vacant(v) || string(v) == "false" {
-		return nil
-	}
-	e := &run.Failure{Code: run.CodeServerError, Message: readText(v, maxNested), Retriable: true}
-	for _, name := range []string{"error", "detail", "message"} {
-		if text := readText(rawjson.Member(v, name), maxNested); text != "" {
-			e.Message = text
-		}
-	}
-	if status := rawjson.Count(rawjson.Member(v, "code")); e.Message == "" && (status == 0 || status == http.StatusOK) && rawjson.Kind(v) == '{' &&
-		rawjson.Word(rawjson.Member(v, "type")) == "" {
-		return nil // an object whose members are all empty is no error
-	}
-	if e.Message == "" {
-		e.Message = "The upstream reported an error in the middle of its answer."
-	}
-	code := rawjson.Member(v, "code")
-	status := int(rawjson.Count(code))
-	switch {
-	case status == http.StatusTooManyRequests:
-		e.HTTPStatus, e.Code = status, "rate_limit_exceeded"
-	case status == http.StatusRequestTimeout:
-		e.HTTPStatus, e.Code = status, "timeout"
-	case status >= 400 && status < 500:
-		e.HTTPStatus, e.Code, e.Retriable = status, "invalid_prompt", false
-	case status >= 500 && status < 600:
-		e.HTTPStatus = status
-	case rawjson.Text(rawjson.Member(v, "type")) == "invalid_request_error":
-		e.HTTPStatus, e.Code, e.Retriable = http.StatusBadRequest, rawjson.Text(code), false
-	}
-	return e
-}

@@ -65,19 +65,14 @@ func (s *stream) Event(data []byte) error {
 	if !ok {
 		return fmt.Errorf("%w: %d bytes that are no chunk of a chat completion", model.ErrMalformed, len(data))
 	}
-	var choices, failure json.RawMessage
+	var choices json.RawMessage
 	for name, m := range rawjson.Members(v) {
 		switch name {
 		case "choices":
 			choices = m
 		case "usage":
 			addUsage(&s.usage, m)
-		case "error":
-			failure = m
 		}
-	}
-	if err := readError(failure); err != nil {
-		return err
 	}
 	for c := range rawjson.Elements(choices) {
 		return s.addChoice(c) // the request asks for one
@@ -87,7 +82,7 @@ func (s *stream) Event(data []byte) error {
 
 // addChoice adds a choice of a chunk or of a complete answer.
 func (s *stream) addChoice(v json.RawMessage) error {
-	var delta, message, logprobs, failure json.RawMessage
+	var delta, message, logprobs json.RawMessage
 	ended := false
 	for name, m := range rawjson.Members(v) {
 		switch name {
@@ -107,14 +102,9 @@ func (s *stream) addChoice(v json.RawMessage) error {
 			}
 		case "usage":
 			addUsage(&s.usage, m)
-		case "error":
-			failure = m
 		}
 	}
 	s.chosen = true
-	if err := readError(failure); err != nil {
-		return err
-	}
 	inMessage := len(delta) <= len("{}") && rawjson.Given(message) // in place of a delta, or beside an empty one
 	if inMessage {
 		delta = message

@@ -1,4 +1,4 @@
-package gateway
+package history
 
 import (
 	"context"
@@ -17,16 +17,17 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
-// maxReferences bounds the items that one request looks up.
-const maxReferences = 500
+// MaxReferences is how many items one request may name by their ids.
+const MaxReferences = 500
 
 const reference = "item_reference"
 
-// dereference is the body with the items that its references name in their
-// places, for good: nobody who reads the request later sees a reference. It is
-// to be understood anew, so that all rules hold for what was found. nil: there
-// are no references.
-func (s *server) dereference(ctx context.Context, tenant string, body []byte, c *responses.Create) ([]byte, error) {
+// Dereference returns body with the items that its references name in their
+// places, nil if it has no references. Decode the result again, so that all
+// rules hold for the items that were found.
+func (s *Server) Dereference(
+	ctx context.Context, tenant string, body []byte, c *responses.Create,
+) ([]byte, error) {
 	l := lookup{tenant: tenant, param: "input"}
 	for _, it := range c.Input {
 		if it.Type == reference {
@@ -36,7 +37,7 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 	if len(l.refs)+len(l.bad) == 0 {
 		return nil, nil
 	}
-	items, err := s.lookUpItems(ctx, &l, c.Input)
+	items, err := s.findItems(ctx, &l, c.Input)
 	if err != nil {
 		return nil, err
 	}
@@ -44,16 +45,16 @@ func (s *server) dereference(ctx context.Context, tenant string, body []byte, c 
 	if f != nil {
 		return nil, f
 	}
-	if int64(len(whole)) > s.cfg.MaxBody {
-		return nil, s.tooMuch("input")
+	if int64(len(whole)) > s.maxBody {
+		return nil, s.tooLarge("input")
 	}
 	return whole, nil
 }
 
-// itemsToKeep are the items that a conversation is given. References stand for
-// what they name, and an item with the id of one that the tenant has is that
-// one, whatever it says itself; both as OpenAI does it.
-func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
+// ItemsToKeep returns the items that a conversation stores. References are
+// replaced by what they name, and an item with the id of a stored item of the
+// tenant is that stored item, whatever it contains itself; OpenAI does both.
+func (s *Server) ItemsToKeep(ctx context.Context, tenant string, items []item.Item) ([]item.Item, error) {
 	if err := s.rules.CheckSealed(tenant, "items", items); err != nil {
 		return nil, err
 	}
@@ -72,20 +73,20 @@ func (s *server) itemsToKeep(ctx context.Context, tenant string, items []item.It
 	if len(l.refs)+len(l.bad) == 0 {
 		return items, nil
 	}
-	return s.lookUpItems(ctx, &l, items)
+	return s.findItems(ctx, &l, items)
 }
 
-// lookup is a search for items.
+// lookup is one search for items by their ids.
 type lookup struct {
 	tenant string
-	param  string // where the references stand
+	param  string // the field of the request that has the references
 	refs   []store.ItemRef
 	bad    []string // ids that no item can have
 	found  store.FoundItems
-	parsed map[store.Source]map[string]item.Item // items of the sources that were looked into, by id
+	parsed map[store.Source]map[string]item.Item // parsed items of each source, by id
 }
 
-// want adds an id. One of our own names the request that the item was made in;
+// want adds an id. An id of ours names the request that the item was made in;
 // see package itemid.
 func (l *lookup) want(id string) {
 	if !item.IsID(id) {
@@ -99,23 +100,23 @@ func (l *lookup) want(id string) {
 	l.refs = append(l.refs, ref)
 }
 
-// lookUpItems finds what was wanted and returns the items with what was found
-// in its places.
-func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) ([]item.Item, error) {
+// findItems returns items with those that were found in the places of their
+// references.
+func (s *Server) findItems(ctx context.Context, l *lookup, items []item.Item) ([]item.Item, error) {
 	switch {
 	case len(l.bad) > 0:
 		return nil, l.notFound(l.bad[0])
-	case len(l.refs) > maxReferences:
+	case len(l.refs) > MaxReferences:
 		return nil, fault.Invalid(l.param, "array_above_max_length", fmt.Sprintf(
-			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", maxReferences, len(l.refs)))
+			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", MaxReferences, len(l.refs)))
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.FoundItems, error) {
-		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.cfg.MaxBody)
+	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (store.FoundItems, error) {
+		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.maxBody)
 	})
 	if errors.Is(err, store.ErrTooLarge) {
-		return nil, s.tooMuch(l.param)
+		return nil, s.tooLarge(l.param)
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +139,8 @@ func (s *server) lookUpItems(ctx context.Context, l *lookup, items []item.Item) 
 	return out, nil
 }
 
-// item is what was found for an id, if anything.
+// item returns the stored item with an id; ok is false if there is no such
+// item.
 func (l *lookup) item(id string) (item.Item, bool, error) {
 	if data, ok := l.found.Items[id]; ok {
 		it, f := item.Parse(data)
@@ -169,7 +171,7 @@ func (l *lookup) item(id string) (item.Item, bool, error) {
 	return it, ok, nil
 }
 
-// itemsOf reads the items of a request's body or of its final object.
+// itemsOf parses the items of a request's body or of its final object.
 func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
 	if !source.Answer {
 		c, f := responses.Decode(data)
@@ -185,7 +187,8 @@ func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
 	return items, nil
 }
 
-// notFound answers alike for an item that is unknown, another's, or not stored.
+// notFound is the same for an item that is unknown, not stored or another
+// tenant's.
 func (l *lookup) notFound(id string) *fault.Error {
 	return &fault.Error{
 		Status: http.StatusNotFound, Type: "invalid_request_error", Param: l.param,
@@ -194,7 +197,7 @@ func (l *lookup) notFound(id string) *fault.Error {
 	}
 }
 
-func (s *server) tooMuch(param string) *fault.Error {
+func (s *Server) tooLarge(param string) *fault.Error {
 	return fault.Invalid(param, "string_above_max_length",
-		fmt.Sprintf("The items that are referred to by their ids are too large: at most %d bytes are allowed.", s.cfg.MaxBody))
+		fmt.Sprintf("The items that are referred to by their ids are too large: at most %d bytes are allowed.", s.maxBody))
 }

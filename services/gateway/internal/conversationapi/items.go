@@ -1,4 +1,4 @@
-package gateway
+package conversationapi
 
 import (
 	"context"
@@ -13,21 +13,18 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/transcript"
 )
-
-// conversationTries bounds how often a conversation that moves on under the
-// hands of its user is looked at anew.
-const conversationTries = 5
 
 func noItem(id string) *fault.Error {
 	return fault.NotFound(fmt.Sprintf("Item with id '%s' not found in conversation.", httpapi.Excerpt(id)))
 }
 
 // listItems is GET /v1/conversations/{id}/items.
-func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	wanted, err := httpapi.ReadPageQuery(r.URL.Query())
 	if err != nil {
 		return err
@@ -35,7 +32,7 @@ func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
-	items, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
+	items, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
 		if wanted.After != "" && !item.IsID(wanted.After) {
 			if _, err := s.store.Conversation(ctx, x.Who.Tenant, id); err != nil {
 				return nil, err
@@ -43,7 +40,8 @@ func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
 			return nil, store.ErrNoItem
 		}
 		return s.store.ConversationItems(ctx, store.ItemsPage{
-			Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst, After: wanted.After, Limit: wanted.Limit + 1,
+			Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst,
+			After: wanted.After, Limit: wanted.Limit + 1,
 		})
 	})
 	if errors.Is(err, store.ErrNoItem) {
@@ -58,7 +56,7 @@ func (s *server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	return s.sendItems(x, items[:min(len(items), wanted.Limit)], more)
 }
 
-func (s *server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more bool) error {
+func (s *Server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more bool) error {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
 	for i, it := range items {
 		out.Data[i] = it.Data
@@ -70,12 +68,12 @@ func (s *server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more b
 }
 
 // readItem is GET /v1/conversations/{id}/items/{item}.
-func (s *server) readItem(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) readItem(x *httpapi.Exchange, r *http.Request) error {
 	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
 	name := r.PathValue("item")
-	data, err := aboutConversation(s, r, func(ctx context.Context, id uuid.UUID) ([]byte, error) {
+	data, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]byte, error) {
 		if !item.IsID(name) {
 			_, err := s.store.Conversation(ctx, x.Who.Tenant, id)
 			return nil, err
@@ -97,7 +95,7 @@ func (s *server) readItem(x *httpapi.Exchange, r *http.Request) error {
 }
 
 // addItems is POST /v1/conversations/{id}/items.
-func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -109,7 +107,7 @@ func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
-	if items, err = s.itemsToKeep(r.Context(), x.Who.Tenant, items); err != nil {
+	if items, err = s.history.ItemsToKeep(r.Context(), x.Who.Tenant, items); err != nil {
 		return err
 	}
 	change, err := x.NewID()
@@ -128,7 +126,7 @@ func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 		if len(state.Present) > 0 {
 			return conversation.Present()
 		}
-		return s.refuseLong(r.PathValue("id"), state.Items+len(items), state.Bytes+size)
+		return s.history.CheckLength(r.PathValue("id"), state.Items+len(items), state.Bytes+size)
 	})
 	if err != nil {
 		return err
@@ -138,7 +136,7 @@ func (s *server) addItems(x *httpapi.Exchange, r *http.Request) error {
 
 // deleteItem is DELETE /v1/conversations/{id}/items/{item}. It answers the
 // conversation.
-func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("item")
 	change, err := uuid.NewV7()
 	if err != nil {
@@ -158,41 +156,42 @@ func (s *server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.sendConversation(x, state.ID, state.Metadata)
+	s.send(x, state.ID, state.Metadata)
 	return nil
 }
 
-// changeItems makes a change of the conversation that the path names, unless a
-// response is in flight on it or refuse says why not. ids are what refuse wants
-// to know the presence of.
-func (s *server) changeItems(
+// changeItems changes the conversation that the path names, unless a response
+// runs on it or refuse returns an error. refuse gets the state of the
+// conversation, with those of ids that are present in it.
+func (s *Server) changeItems(
 	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
 ) (store.ConversationState, error) {
 	public := r.PathValue("id")
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	for range conversationTries {
-		state, err := askAbout(ctx, s, public, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
-			return s.store.ConversationState(ctx, c.Tenant, id, ids)
-		})
+	for range history.ConversationTries {
+		state, err := history.Query(ctx, s.history, public,
+			func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
+				return s.store.ConversationState(ctx, c.Tenant, id, ids)
+			})
 		switch {
 		case err != nil:
 			return state, err
 		case state.ChangedBy == c.ID: // by a try whose answer was lost
 			return state, nil
 		case state.Locked:
-			return state, locked("")
+			return state, history.Locked("")
 		}
 		if f := refuse(state); f != nil {
 			return state, f
 		}
 		c.Conversation, c.Seen = state.ID, state.Version
-		_, err = askAbout(ctx, s, public, func(ctx context.Context, _ uuid.UUID) (struct{}, error) {
+		_, err = history.Query(ctx, s.history, public, func(ctx context.Context, _ uuid.UUID) (struct{}, error) {
 			return struct{}{}, s.store.ChangeItems(ctx, c)
 		})
 		if !errors.Is(err, store.ErrStale) {
 			return state, err
 		}
 	}
-	return store.ConversationState{}, locked("")
+	return store.ConversationState{}, history.Locked("")
 }
