@@ -17,12 +17,12 @@ import (
 )
 
 // create is POST /v1/responses.
-func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
+func (s *Creator) create(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
-	body, c, lane, err := s.resolve(r.Context(), x.Who, body)
+	body, c, lane, err := s.Resolve(r.Context(), x.Who, body)
 	switch {
 	case err != nil:
 		return err
@@ -33,16 +33,16 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.newRequest(x, r.Header, c, body)
+	n, err := s.NewRequest(x, r.Header, c, body)
 	if err != nil {
 		return err
 	}
 	n.Tenant, n.Lane, n.Parent = x.Who.Tenant, lane, parent
 	if c.Stream {
-		return s.respond(r.Context(), x, c, n, func() (stream.Sink, error) { return stream.OpenSSE(x) })
+		return s.Respond(r.Context(), x, c, n, func() (stream.Sink, error) { return stream.OpenSSE(x) })
 	}
 	var ended <-chan struct{}
-	if !c.Background { // before the row is there: its end cannot be missed
+	if !c.Background { // before the row is written, so that its end is not missed
 		ended = s.waiters.Watch(n.ID)
 		defer s.waiters.Forget(n.ID)
 	}
@@ -55,16 +55,12 @@ func (s *server) create(x *httpapi.Exchange, r *http.Request) error {
 		x.Send(http.StatusOK, render.Object(c, n.ID, row.Status))
 		return nil
 	}
-	a, err := s.waiters.Await(r.Context(), n, ended)
-	if err != nil {
-		return err
-	}
-	return s.show(x, a)
+	return s.answers.Await(x, r, n, ended)
 }
 
-// newRequest is the row that a request will have, but for whose it is, its lane
-// and what it continues.
-func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
+// NewRequest returns the row of a request, without its tenant, its lane and what it
+// continues.
+func (s *Creator) NewRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
@@ -72,14 +68,14 @@ func (s *server) newRequest(x *httpapi.Exchange, h http.Header, c *responses.Cre
 	x.RequestID = run.Hex(id)
 	return store.NewRequest{
 		ID: id, Endpoint: run.Responses, Model: c.Model, Tier: admission.TierOf(c.ServiceTier), Background: c.Background, Body: body,
-		Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
+		Timeout: s.deadline, Trace: admission.TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
 		Metadata: c.Metadata,
 	}, nil
 }
 
-// resolve understands a body, and anew what it becomes with the items that its
-// references name.
-func (s *server) resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
+// Resolve understands a body, replaces references by the items that they name, and
+// returns the body, the request and the model's lane.
+func (s *Creator) Resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
 	body, err := s.rules.Narrow(who, body)
 	if err != nil {
 		return nil, nil, "", err

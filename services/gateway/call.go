@@ -1,3 +1,12 @@
+// Package chatapi serves chat completions, completions and embeddings, requests
+// that are one model call.
+//
+// They are requests like any other, and never stored: their parameter store is
+// for the upstream. No route of responses shows them. GET /v1/requests/{id}/steps
+// shows what happened, without prompts and outputs, as far as an operator needs it
+// and a client that did not ask for storage may expect. What an upstream can do
+// is not in the registry; the upstream refuses the rest in words that clients
+// know. The upstream is always asked for its usage.
 package gateway
 
 import (
@@ -5,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,20 +24,55 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
-// callHeader names the request in every answer that comes from a model call,
-// because the bodies are the upstream's and have ids of their own. The form is
-// the one of GET /v1/requests/{id}/steps.
-const callHeader = "Windlass-Request-Id"
+// ChatServer serves the endpoints that are one model call. It is safe for
+// concurrent use.
+type ChatServer struct {
+	store   *store.Store
+	models  *catalog.Models
+	answers *Answers
+	waiters *wait.Waiters
+	limit   time.Duration // from the accept to the deadline
+	tasks   *sync.WaitGroup
+}
 
-// oneCall is POST of an endpoint that is one model call. The request is not
-// stored: nobody but the client that waits gets its answer.
-func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
+// ChatOptions is what a ChatServer needs.
+type ChatOptions struct {
+	Store    *store.Store
+	Models   *catalog.Models
+	Answers  *Answers
+	Waiters  *wait.Waiters
+	Deadline time.Duration   // of requests, from their accept on
+	Tasks    *sync.WaitGroup // counts queries that outlive their handler
+}
+
+// NewChat returns a ChatServer.
+func NewChat(o ChatOptions) *ChatServer {
+	return &ChatServer{
+		store: o.Store, models: o.Models, answers: o.Answers, waiters: o.Waiters, limit: o.Deadline, tasks: o.Tasks,
+	}
+}
+
+// Routes are the routes of the endpoints and of their audit trail.
+func (s *ChatServer) Routes() httpapi.Routes {
+	return httpapi.Routes{
+		run.ChatCompletions.Path(): {http.MethodPost: s.create(run.ChatCompletions)},
+		run.Completions.Path():     {http.MethodPost: s.create(run.Completions)},
+		run.Embeddings.Path():      {http.MethodPost: s.create(run.Embeddings)},
+		"/v1/requests/{id}/steps":  {http.MethodGet: s.steps},
+	}
+}
+
+// create is POST of an endpoint that is one model call. The request is not stored:
+// only the client that waits for it gets its answer.
+func (s *ChatServer) create(e run.Endpoint) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
 		if err != nil {
@@ -36,7 +82,7 @@ func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
 		if f = hints.Misplaced(e, body, nil, f); f != nil {
 			return f
 		}
-		model, f := s.catalog.Find(x.Who, c.Model)
+		model, f := s.models.Find(x.Who, c.Model)
 		if f != nil {
 			return f
 		}
@@ -47,36 +93,19 @@ func (s *server) oneCall(e run.Endpoint) httpapi.Handler {
 		x.RequestID = run.Hex(id)
 		n := store.NewRequest{
 			ID: id, Tenant: x.Who.Tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
-			Body: body, Timeout: s.cfg.Registry.Limits().Deadline, Trace: admission.TraceOf(r.Header), Unstored: true,
+			Body: body, Timeout: s.limit, Trace: admission.TraceOf(r.Header), Unstored: true,
 			Streamed: c.Stream,
 		}
 		if c.Stream {
-			return s.streamCall(x, r, n)
+			return s.answers.StreamCall(x, r, n)
 		}
-		return s.call(x, r, n)
+		return s.answers.Call(x, r, n)
 	}
 }
 
-// call accepts a request that is one model call and answers with its end.
-func (s *server) call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
-	ended := s.waiters.Watch(n.ID) // before the row is there: its end cannot be missed
-	defer s.waiters.Forget(n.ID)
-	row, err := s.gate.Accept(r.Context(), x, &n)
-	if err != nil {
-		return err
-	}
-	x.Header().Set(callHeader, run.CallID.Format(n.ID))
-	s.gate.Dispatch(r.Context(), row)
-	a, err := s.waiters.Await(r.Context(), n, ended)
-	if err != nil {
-		return err
-	}
-	return s.show(x, a)
-}
-
-// callSteps is GET /v1/requests/{id}/steps, the audit trail of a request that
-// is one model call. What was said is not shown: such a request is not stored.
-func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
+// steps is GET /v1/requests/{id}/steps, the audit trail of a request that is one
+// model call, without prompts and outputs, because such a request is not stored.
+func (s *ChatServer) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
 	id, ok := run.CallID.Parse(public)
@@ -86,7 +115,7 @@ func (s *server) callSteps(x *httpapi.Exchange, r *http.Request) error {
 	x.RequestID = run.Hex(id)
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
+	steps, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]run.Step, error) {
 		return s.store.Call(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there

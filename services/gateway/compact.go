@@ -9,12 +9,11 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-const compactPath = "/v1/" + string(run.Compact)
-
-// compact is POST /v1/responses/compact: a request of one model call, whose
-// answer is a shorter history. It takes what create takes, as far as it says
-// which history and which model.
-func (s *server) compact(x *httpapi.Exchange, r *http.Request) error {
+// compact is POST /v1/responses/compact: a request of one model call, whose answer
+// is a shorter history. Of the parameters of create it takes those that name the
+// history and the model. It is not stored, because it is made to be sent back, and
+// failures are HTTP errors, because OpenAI's object has no status.
+func (s *Creator) compact(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
@@ -24,5 +23,5 @@ func (s *server) compact(x *httpapi.Exchange, r *http.Request) error {
 		f.Code = "compaction_not_configured"
 		return f
 	}
-	return s.callOnHistory(x, r, body, run.Compact, (*responses.Create).CompactRefusal)
+	return s.createCall(x, r, body, run.Compact, (*responses.Create).CompactRefusal)
 }

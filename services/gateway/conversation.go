@@ -9,12 +9,13 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
 // acceptOn accepts a request that may continue a conversation. It checks the
 // conversation first; the insert is refused with store.ErrStale if the
 // conversation has changed since.
-func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
+func (s *Creator) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
 	if c.Conversation == "" {
 		return s.gate.Accept(ctx, x, n)
 	}
@@ -36,4 +37,23 @@ func (s *server) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses
 		}
 	}
 	return run.Row{}, history.Locked("conversation")
+}
+
+// Respond accepts a request and sends its events to the sink that open returns.
+// It returns an error other than httpapi.ErrHungUp only if the request was not
+// accepted; the caller answers with it. Later errors are in the stream.
+func (s *Creator) Respond(
+	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (stream.Sink, error),
+) error {
+	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	row, err := s.acceptOn(ctx, x, c, &n)
+	if err != nil {
+		return err
+	}
+	s.gate.Dispatch(ctx, row)
+	return s.streams.FollowResponse(ctx, n, c, reader, open)
 }

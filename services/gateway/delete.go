@@ -28,7 +28,7 @@ type deletion struct {
 const eraseLimit = 5 * time.Second
 
 // delete is DELETE /v1/responses/{id}.
-func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
+func (s *ResponseServer) delete(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	tries := 0
-	_, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err = query.Retry(ctx, s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
 		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
 	})
@@ -57,7 +57,7 @@ func (s *server) delete(x *httpapi.Exchange, r *http.Request) error {
 
 // erase takes away what the bus still holds of a deleted request. What cannot
 // be erased now ends with the streams' own limits.
-func (s *server) erase(id uuid.UUID) {
+func (s *ResponseServer) erase(id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()
 	if err := s.bus.Erase(ctx, run.Hex(id)); err != nil {

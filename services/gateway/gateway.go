@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,8 +98,8 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
-	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
-	s := &server{cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife)}
+	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
+	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
 	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
 	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
@@ -109,21 +108,40 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		defer refusals.Clear()
 		return st.ForgetTokens(ctx, limited)
 	})
-	s.catalog = catalog.NewModels(catalog.ModelsOptions{
+	s.models = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
-	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
-	s.history = history.New(st, s.rules, cfg.MaxBody, &s.tasks)
-	s.conversations = conversationapi.New(st, s.history, &s.tasks)
-	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
-	s.waiters = wait.NewWaiters(st, s.canceller, cfg.PollInterval, &s.tasks, log)
-	s.gate = admission.NewGate(admission.GateOptions{
+	rules := &admission.Rules{Registry: cfg.Registry, Models: s.models, Seals: seals, MaxBody: cfg.MaxBody}
+	canceller := wait.NewCanceller(st, b, &s.tasks, log)
+	s.waiters = wait.NewWaiters(st, canceller, cfg.PollInterval, &s.tasks, log)
+	gate := admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
-		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
+		BacklogMax: cfg.BacklogMax, Canceller: canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})
-	s.streams = stream.New(stream.Options{
-		Store: st, Bus: b, Waiters: s.waiters, Canceller: s.canceller, Poll: cfg.PollInterval,
-		Deadline: cfg.Registry.Limits().Deadline, Tasks: &s.tasks, Log: log,
+	streams := stream.New(stream.Options{
+		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
+		Tasks: &s.tasks, Log: log,
+	})
+	answers := NewAnswers(gate, s.waiters, streams)
+	histories := history.New(st, rules, cfg.MaxBody, &s.tasks)
+	s.once = NewKeys(KeysOptions{
+		Store: st, Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
+		Log: log,
+	})
+	s.conversations = conversationapi.New(st, histories, &s.tasks)
+	s.chat = NewChat(ChatOptions{
+		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
+	})
+	s.creator = NewCreator(CreatorOptions{
+		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline,
+	})
+	s.responses = NewResponses(ResponseOptions{
+		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
+		Tasks: &s.tasks, Log: log,
+	})
+	s.sockets = NewSockets(SocketOptions{
+		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife, Leaving: s.leaving,
+		Log: log,
 	})
 	return s, nil
 }
@@ -174,7 +192,7 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 // drain ends the HTTP server. Handlers that outlast the grace see ErrDraining
 // as their context's cause.
 func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	close(s.leaving)
 	if hs.Shutdown(grace) == nil && s.noSockets(grace) { // the HTTP server does not know WebSockets

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -472,4 +473,9 @@ func same(tb testing.TB, what string, got []byte, want string) {
 	if !bytes.Equal(got, []byte(want)) {
 		tb.Errorf("%s is\n%s\nwant\n%s", what, got, want)
 	}
+}
+
+// acceptsRequests reports whether a POST to the route accepts a request.
+func acceptsRequests(pattern string) bool {
+	return slices.ContainsFunc(run.Endpoints(), func(e run.Endpoint) bool { return e.Path() == pattern })
 }

@@ -9,25 +9,25 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-const inputTokensPath = "/v1/" + string(run.InputTokens)
-
 // inputTokens is POST /v1/responses/input_tokens: a request of one step, which
-// counts what the model would be shown. It takes what create takes, as far as
-// it says which history and which model.
-func (s *server) inputTokens(x *httpapi.Exchange, r *http.Request) error {
+// counts the tokens that the model would get. Of the parameters of create it takes
+// those that name the history and the model. A worker counts, because it loads the
+// history and speaks the upstream's dialect, and because a long history takes
+// seconds of a core.
+func (s *Creator) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {
 		return err
 	}
-	return s.callOnHistory(x, r, body, run.InputTokens, (*responses.Create).CountRefusal)
+	return s.createCall(x, r, body, run.InputTokens, (*responses.Create).CountRefusal)
 }
 
-// callOnHistory accepts a request of one step about what a response would
-// continue, unless refuse does not let it through.
-func (s *server) callOnHistory(
+// createCall accepts a request of one step about what a response would
+// continue, unless refuse refuses it.
+func (s *Creator) createCall(
 	x *httpapi.Exchange, r *http.Request, body []byte, endpoint run.Endpoint, refuse func(*responses.Create) *fault.Error,
 ) error {
-	body, c, lane, err := s.resolve(r.Context(), x.Who, body)
+	body, c, lane, err := s.Resolve(r.Context(), x.Who, body)
 	if err != nil {
 		return err
 	}
@@ -46,11 +46,11 @@ func (s *server) callOnHistory(
 			return err
 		}
 	}
-	n, err := s.newRequest(x, r.Header, c, body)
+	n, err := s.NewRequest(x, r.Header, c, body)
 	if err != nil {
 		return err
 	}
 	n.Endpoint, n.Unstored = endpoint, true
 	n.Tenant, n.Lane, n.Parent = x.Who.Tenant, lane, parent
-	return s.call(x, r, n)
+	return s.answers.Call(x, r, n)
 }

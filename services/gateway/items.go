@@ -17,7 +17,7 @@ import (
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself
 // brought, not what it continues.
-func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
+func (s *ResponseServer) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
@@ -33,7 +33,7 @@ func (s *server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
+	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, x.Who.Tenant, id) })
 	if errors.Is(err, store.ErrNotFound) {
 		return render.NotFound(public)
 	}

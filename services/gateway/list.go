@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// listBytes bounds the responses of one page, but for the first.
+	// listBytes bounds the responses of one page, except the first.
 	listBytes = 8 << 20
-	// listLook is how long a page without an entry goes on looking for one.
+	// listLook bounds the search for a page that is not empty.
 	listLook = 300 * time.Millisecond
 )
 
 // list is GET /v1/responses: the tenant's stored responses, newest first.
-func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
+func (s *ResponseServer) list(x *httpapi.Exchange, r *http.Request) error {
 	q, reversed, err := readList(r.URL.Query())
 	if err == nil {
 		err = httpapi.CheckInclude(r)
@@ -36,7 +36,7 @@ func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (store.Listing, error) { return s.look(ctx, q) })
+	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (store.Listing, error) { return s.readPage(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -47,20 +47,20 @@ func (s *server) list(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(some)
 }
 
-// look reads a page, and the next one in its place while nothing is on it:
+// readPage reads a page. While a page is empty it reads the next one, because
 // clients take an empty page for the end.
-func (s *server) look(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
+func (s *ResponseServer) readPage(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
 	for began := time.Now(); ; {
 		found, err = s.store.List(ctx, q)
 		if err != nil || !found.More || len(found.Answers) > 0 || time.Since(began) > listLook {
 			return found, err
 		}
-		q = beyond(q, found.Next)
+		q = after(q, found.Next)
 	}
 }
 
-// beyond is the part of a list that is behind an id.
-func beyond(q store.ListQuery, id uuid.UUID) store.ListQuery {
+// after returns the part of a list after an id.
+func after(q store.ListQuery, id uuid.UUID) store.ListQuery {
 	if q.NewestFirst {
 		return below(q, id)
 	}
@@ -81,8 +81,8 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 	return q
 }
 
-// pageOf shows what was found, the other way round if it was looked for against
-// the order that the client wants.
+// pageOf renders a listing, in reverse if it was read against the order that the
+// client wants.
 func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string

@@ -1,3 +1,25 @@
+// Package idempotency makes a POST with an Idempotency-Key happen once.
+//
+// A POST with a key happens once for its tenant, even if processes are killed in
+// between: the same request, sent again to any gateway, gets the same answer,
+// while it runs and for at least 24 hours after
+// (TestEveryPOSTHappensOnceForAKey in package gateway). A key stands for method,
+// path, query and the bytes of the body; anything else with it is a 422
+// idempotency_key_reused. Refusals do not use the key up; once a request was
+// accepted its end is the answer, also if it failed. Repeats say so in the header
+// Idempotent-Replayed and do not count against limits.
+//
+// The key of a request is a row of the commit that accepts it, and repeats are
+// answered from the request's own row. Rejected: to keep answers beside the row,
+// which are megabytes, and to write the key first, which leaves keys without a
+// request. A handler that makes no request holds its key for 10 s, takes its id
+// from it, and its answer of up to 256 kB is kept; the next exchange after a
+// holder that died makes the same thing under the same id. A lock for the time of
+// the handler was rejected: it holds a connection that the handler needs.
+//
+// With a key a hang-up cancels nothing. A response with store=false can be read
+// by its key, which is the client's own secret, until its payloads are purged.
+// When what was made has been deleted, its key answers 404 and makes nothing.
 package gateway
 
 import (
@@ -7,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,89 +40,119 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
+	"windlass.dev/windlass/services/gateway/internal/stream"
+	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
 const (
-	onceHeader     = "Idempotency-Key"
+	header         = "Idempotency-Key"
 	replayedHeader = "Idempotent-Replayed"
-	maxOnceKey     = 255
+	maxKey         = 255
 
-	// onceHold is how long one POST that accepts no request may take before a
-	// repeat of it takes it for dead.
-	onceHold = 10 * time.Second
-	// oncePause is the time between two looks at a key that another exchange
+	// holdTime is how long a POST that accepts no request may take. After it a
+	// repeat runs the handler again.
+	holdTime = 10 * time.Second
+	// holdPause is the time between two looks at a key that another exchange
 	// holds.
-	oncePause = 50 * time.Millisecond
+	holdPause = 50 * time.Millisecond
 	// maxKept bounds an answer that is kept for repeats. A longer one is made
 	// again, under the same id.
 	maxKept = 256 << 10
 )
 
-// accepting are the routes whose POST accepts a request: it takes its
-// Idempotency-Key in the commit that accepts it, and repeats are answered from
-// its row.
-var accepting = map[string]bool{
-	"/v1/responses":        true,
-	compactPath:            true,
-	inputTokensPath:        true,
-	"/v1/chat/completions": true,
-	"/v1/completions":      true,
-	"/v1/embeddings":       true,
+// Keys serves POSTs with an Idempotency-Key. It is safe for concurrent use.
+type Keys struct {
+	store     *store.Store
+	rules     *admission.Rules
+	waiters   *wait.Waiters
+	streams   *stream.Server
+	answers   *Answers
+	deadline  time.Duration
+	tasks     *sync.WaitGroup
+	log       *zap.Logger
+	accepting map[string]bool
 }
 
-// once makes a POST happen once for each Idempotency-Key of a tenant. Without
-// the header it does nothing.
+// KeysOptions is what Keys needs.
+type KeysOptions struct {
+	Store    *store.Store
+	Rules    *admission.Rules
+	Waiters  *wait.Waiters
+	Streams  *stream.Server
+	Answers  *Answers
+	Deadline time.Duration   // of requests, from their accept on
+	Tasks    *sync.WaitGroup // counts queries that outlive their handler
+	Log      *zap.Logger
+}
+
+// NewKeys returns a Keys.
+func NewKeys(o KeysOptions) *Keys {
+	k := &Keys{
+		store: o.Store, rules: o.Rules, waiters: o.Waiters, streams: o.Streams, answers: o.Answers, deadline: o.Deadline,
+		tasks: o.Tasks, log: o.Log, accepting: map[string]bool{},
+	}
+	for _, e := range run.Endpoints() {
+		k.accepting[e.Path()] = true
+	}
+	return k
+}
+
+// Once makes a POST happen once for each Idempotency-Key of a tenant. Without the
+// header it does nothing.
 //
-// A handler of an accepting route has to accept by [server.accept]. Any other
-// takes the id of what it makes from
-// [exchange.newID], writes it so that writing it twice is harmless, and answers
-// by [server.send]: if it dies with the key held, the repeat runs it again
-// under the same id.
-func (s *server) once(pattern string, h httpapi.Handler) httpapi.Handler {
+// The POST of an endpoint of package run accepts a request: it takes its key in
+// the commit that accepts it, by [admission.Gate.Accept], and repeats are answered
+// from the request's row. Any other handler takes the id of what it makes from
+// [httpapi.Exchange.NewID], writes it in a way that is harmless to repeat, and
+// answers by [httpapi.Exchange.Send]: if it dies with the key held, the repeat
+// runs it again under the same id.
+func (s *Keys) Once(pattern string, h httpapi.Handler) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
-		keys := r.Header.Values(onceHeader)
+		keys := r.Header.Values(header)
 		if len(keys) == 0 {
 			return h(x, r)
 		}
-		if len(keys) > 1 || !legalOnceKey(keys[0]) {
+		if len(keys) > 1 || !isLegalKey(keys[0]) {
 			x.LeaveBody(r)
 			return fault.Invalid("", "invalid_idempotency_key",
-				fmt.Sprintf("The Idempotency-Key must be one header of 1 to %d printable ASCII characters.", maxOnceKey))
+				fmt.Sprintf("The Idempotency-Key must be one header of 1 to %d printable ASCII characters.", maxKey))
 		}
 		body, err := x.ReadBody(r)
 		if err != nil {
 			return err
 		}
-		x.Body, x.Once = body, store.Once{Key: keys[0], Hash: onceHash(r, body)}
-		if accepting[pattern] {
+		x.Body, x.Once = body, store.Once{Key: keys[0], Hash: hashRequest(r, body)}
+		if s.accepting[pattern] {
 			return s.acceptOnce(x, r, h)
 		}
 		return s.makeOnce(x, r, h)
 	}
 }
 
-func legalOnceKey(key string) bool {
+func isLegalKey(key string) bool {
 	for _, c := range []byte(key) {
 		if c < ' ' || c > '~' {
 			return false
 		}
 	}
-	return key != "" && len(key) <= maxOnceKey
+	return key != "" && len(key) <= maxKey
 }
 
-// onceHash is what a repeat must have in common with the first use of its key.
-func onceHash(r *http.Request, body []byte) []byte {
+// hashRequest returns the hash of what a repeat has in common with the first use
+// of its key: method, path, query and body.
+func hashRequest(r *http.Request, body []byte) []byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s\n", r.Method, r.URL.RequestURI())
 	h.Write(body)
 	return h.Sum(nil)
 }
 
-// onceReused is no 409: SDKs send those again.
-func onceReused(x *httpapi.Exchange) *fault.Error {
+// keyReused is a 422 and not a 409, because SDKs repeat a 409.
+func keyReused(x *httpapi.Exchange) *fault.Error {
 	x.Header().Set("X-Should-Retry", "false")
 	return &fault.Error{
 		Status: http.StatusUnprocessableEntity, Type: "invalid_request_error", Code: "idempotency_key_reused",
@@ -107,21 +160,21 @@ func onceReused(x *httpapi.Exchange) *fault.Error {
 	}
 }
 
-// acceptOnce looks before it runs the handler, so that a repeat is neither
-// refused for what has changed since nor held against a limit. Of two that both
-// find nothing, one accepts; the other may be refused for what the first has
-// done, and looks again.
-func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
-	seen, err := s.seen(r.Context(), x)
+// acceptOnce looks the key up before it runs the handler, so that a repeat is
+// neither refused for what has changed since nor counted against a limit. If two
+// exchanges both find nothing, one accepts; the other may be refused for what the
+// first has done, and looks again.
+func (s *Keys) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
+	seen, err := s.lookUp(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
 		repeated := errors.Is(refused, store.ErrRepeat)
 		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
-		seen, err = s.seen(r.Context(), x)
+		seen, err = s.lookUp(r.Context(), x)
 		switch {
-		case errors.Is(err, store.ErrNotFound) && repeated: // its time is over, just now
+		case errors.Is(err, store.ErrNotFound) && repeated: // the key has just expired
 			return fault.Unavailable(httpapi.RetryAfter)
 		case errors.Is(err, store.ErrNotFound):
 			return refused
@@ -131,24 +184,23 @@ func (s *server) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Hand
 		return err
 	}
 	if !bytes.Equal(seen.Hash, x.Once.Hash) {
-		return onceReused(x)
+		return keyReused(x)
 	}
 	return s.repeat(x, r, seen.ID)
 }
 
-func (s *server) seen(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+func (s *Keys) lookUp(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (*store.Seen, error) {
+	return query.Retry(ctx, s.tasks, func(ctx context.Context) (*store.Seen, error) {
 		return s.store.Seen(ctx, x.Who.Tenant, x.Once.Key)
 	})
 }
 
 // repeat answers for the request that was accepted with the same key: a stream
-// from its first event on, one in the background as it stands, one in the
-// foreground at its end. Every repeat waits for itself, and none of them
-// cancels the request when it hangs up.
-func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
+// from its first event on, a background request in its present state, a
+// foreground one at its end. A repeat that hangs up does not cancel the request.
+func (s *Keys) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
 	x.RequestID = run.Hex(id)
 	x.Header().Set(replayedHeader, "true")
 	ended := s.waiters.Watch(id)
@@ -161,7 +213,7 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		return err
 	}
 	if render.IsCall(a) {
-		x.Header().Set(callHeader, run.CallID.Format(id))
+		x.Header().Set(RequestHeader, run.CallID.Format(id))
 	}
 	switch {
 	case a.Streamed && render.IsCall(a):
@@ -177,44 +229,40 @@ func (s *server) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) erro
 		}
 		return s.streams.ReplayResponse(x, r, a, c, -1)
 	case a.Background || a.Status.Terminal():
-		return s.show(x, a)
+		return s.answers.Show(x, a)
 	}
-	a, err = s.waiters.Await(r.Context(), store.NewRequest{
-		ID: id, Tenant: x.Who.Tenant, Timeout: s.cfg.Registry.Limits().Deadline, Unstored: !a.Stored, Once: x.Once,
+	return s.answers.Await(x, r, store.NewRequest{
+		ID: id, Tenant: x.Who.Tenant, Timeout: s.deadline, Unstored: !a.Stored, Once: x.Once,
 	}, ended)
-	if err != nil {
-		return err
-	}
-	return s.show(x, a)
 }
 
 // makeOnce runs a handler that accepts no request while it holds the key, and
 // keeps its answer for repeats. Refusals are not kept.
-func (s *server) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
+func (s *Keys) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.hold(r.Context(), x)
 	switch {
 	case err != nil:
 		return err
 	case seen != nil && !bytes.Equal(seen.Hash, x.Once.Hash):
-		return onceReused(x)
+		return keyReused(x)
 	case seen != nil:
 		x.Header().Set(replayedHeader, "true")
 		x.Send(seen.Status, seen.Answer)
 		return nil
 	}
 	err = h(x, r)
-	s.letGo(x, err)
+	s.release(x, err)
 	return err
 }
 
-// hold takes the exchange's key, or returns what was done with it. It waits for
-// another that holds it.
-func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+// hold takes the exchange's key, or returns what was made with it. It waits while
+// another exchange holds the key.
+func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make an id: %w", err)
 	}
-	until := time.Now().Add(onceHold + query.Timeout)
+	until := time.Now().Add(holdTime + query.Timeout)
 	for {
 		made, err := s.tryHold(ctx, x, id)
 		if err == nil {
@@ -224,7 +272,7 @@ func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 		if !errors.Is(err, store.ErrRepeat) {
 			return nil, err
 		}
-		seen, err := s.seen(ctx, x)
+		seen, err := s.lookUp(ctx, x)
 		if err == nil && (seen.Status != 0 || !bytes.Equal(seen.Hash, x.Once.Hash)) {
 			return seen, nil
 		}
@@ -232,22 +280,22 @@ func (s *server) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, er
 			return nil, err
 		}
 		if time.Now().After(until) {
-			return nil, fault.Unavailable(httpapi.RetryAfter) // one holder after the other died of it
+			return nil, fault.Unavailable(httpapi.RetryAfter) // several holders died, one after the other
 		}
-		if !process.Sleep(ctx, oncePause) {
+		if !process.Sleep(ctx, holdPause) {
 			return nil, httpapi.ErrHungUp
 		}
 	}
 }
 
-func (s *server) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (uuid.UUID, error) {
+func (s *Keys) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (uuid.UUID, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	tries := 0
-	return query.Retry(ctx, &s.tasks, func(ctx context.Context) (uuid.UUID, error) {
+	return query.Retry(ctx, s.tasks, func(ctx context.Context) (uuid.UUID, error) {
 		tries++
-		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, onceHold)
-		if tries > 1 && errors.Is(err, store.ErrRepeat) { // held by our own first try, whose answer was lost?
+		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, holdTime)
+		if tries > 1 && errors.Is(err, store.ErrRepeat) { // maybe by our own first try, whose answer was lost
 			if seen, err := s.store.Seen(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
 				return id, nil
 			}
@@ -256,11 +304,12 @@ func (s *server) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID)
 	})
 }
 
-// letGo ends a hold. What cannot be written down now ends by itself.
-func (s *server) letGo(x *httpapi.Exchange, failed error) {
+// release ends a hold and keeps the answer for repeats. If that fails the hold ends
+// by itself.
+func (s *Keys) release(x *httpapi.Exchange, failed error) {
 	ctx, cancel := query.WithTimeout(context.Background()) // the client may have gone
 	defer cancel()
-	_, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) (struct{}, error) {
+	_, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (struct{}, error) {
 		answer := x.Sent
 		if x.Kept != nil {
 			answer = x.Kept

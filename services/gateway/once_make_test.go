@@ -44,7 +44,7 @@ func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID)
 		t.Fatal(err)
 	}
 	m := &maker{server: s}
-	once := m.once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
+	once := m.once.Once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
 		m.runs.Add(1)
 		id, err := x.NewID()
 		if err != nil {

@@ -82,7 +82,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 			if r.header.Get("Idempotent-Replayed") == "" {
 				fresh++
 			}
-			if got := r.header.Get(callHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
+			if got := r.header.Get(RequestHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
 				t.Errorf("the answer names request %q", got)
 			}
 		}
@@ -340,7 +340,7 @@ func TestEveryPOSTHappensOnceForAKey(t *testing.T) {
 			path = strings.Replace(pattern, "{id}", s.background(), 1)
 		}
 		first := s.laterSend(s.keyed(pattern, "POST", path, body))
-		if accepting[pattern] && body != backgroundBody {
+		if acceptsRequests(pattern) && body != backgroundBody {
 			s.end(s.claim(), run.TurnCommit{Output: []byte(`{"n":1}`), Outcome: run.Completed})
 		}
 		one := receive(t, first)

@@ -11,7 +11,7 @@ import (
 )
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
-func (s *server) read(x *httpapi.Exchange, r *http.Request) error {
+func (s *ResponseServer) read(x *httpapi.Exchange, r *http.Request) error {
 	events, err := s.wantsStream(x, r)
 	if err != nil {
 		return err
@@ -26,13 +26,13 @@ func (s *server) read(x *httpapi.Exchange, r *http.Request) error {
 	if events {
 		return s.resume(x, r, a)
 	}
-	return s.show(x, a)
+	return s.answers.Show(x, a)
 }
 
 // find reads the response that the path names. Malformed, unknown, foreign and
 // unstored ids, and those of requests that are no responses, are not told
 // apart.
-func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
+func (s *ResponseServer) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
@@ -44,17 +44,4 @@ func (s *server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, erro
 		return nil, render.NotFound(public)
 	}
 	return a, err
-}
-
-// show sends a request as it stands.
-func (s *server) show(x *httpapi.Exchange, a *store.Answer) error {
-	if render.IsCall(a) {
-		return s.showCall(x, a)
-	}
-	body, err := render.Response(a)
-	if err != nil {
-		return err
-	}
-	x.Send(http.StatusOK, body)
-	return nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -9,11 +10,14 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -23,34 +27,77 @@ const (
 	// socketLife is how long a WebSocket lives, by the specification. A
 	// response in flight is told to its end.
 	socketLife = time.Hour
+	// closeLimit is how long a client has to answer the end of a WebSocket.
+	closeLimit = 3 * time.Second
 	// socketIdle is how long one may be without a request.
 	socketIdle = 15 * time.Minute
 )
 
+// SocketServer serves the WebSocket mode of POST /v1/responses. It is safe for
+// concurrent use.
+type SocketServer struct {
+	auth    *auth.Checker
+	api     *httpapi.API
+	rules   *admission.Rules
+	history *history.Server
+	creator *Creator
+	life    time.Duration
+	leaving <-chan struct{}
+	log     *zap.Logger
+	open    sync.WaitGroup
+}
+
+// SocketOptions is what a SocketServer needs.
+type SocketOptions struct {
+	Auth    *auth.Checker
+	API     *httpapi.API
+	Rules   *admission.Rules
+	History *history.Server
+	Creator *Creator
+	Life    time.Duration   // of a WebSocket; 0: the specification's hour
+	Leaving <-chan struct{} // closed when the drain begins
+	Log     *zap.Logger
+}
+
+// NewSockets returns a SocketServer.
+func NewSockets(o SocketOptions) *SocketServer {
+	return &SocketServer{
+		auth: o.Auth, api: o.API, rules: o.Rules, history: o.History, creator: o.Creator,
+		life: cmp.Or(o.Life, socketLife), leaving: o.Leaving, log: o.Log,
+	}
+}
+
+// UpgradeOr opens a WebSocket for requests that ask for one, and runs h for all
+// others.
+func (s *SocketServer) UpgradeOr(h httpapi.Handler) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
+		if asksFor(r.Header, "Upgrade", "websocket") {
+			return s.upgrade(x, r)
+		}
+		return h(x, r)
+	}
+}
+
+// Wait waits until all WebSockets have ended. http.Server.Shutdown does not know
+// them.
+func (s *SocketServer) Wait() { s.open.Wait() }
+
 // socket is the WebSocket of one client: requests in, events out, one response
 // at a time on each lane.
 type socket struct {
-	server   *server
+	server   *SocketServer
 	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
-	patience time.Duration           // for one write
+	limit    time.Duration           // for one write
 	end      context.CancelCauseFunc // of everything that is done for the connection
 	arrivals chan arrival
 	queue    *socketQueue
 	memories *memories
 }
 
-// listOrUpgrade is GET /v1/responses.
-func (s *server) listOrUpgrade(x *httpapi.Exchange, r *http.Request) error {
-	if asksFor(r.Header, "Upgrade", "websocket") {
-		return s.upgrade(x, r)
-	}
-	return s.list(x, r)
-}
-
 // upgrade opens the WebSocket mode of POST /v1/responses.
-func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
+func (s *SocketServer) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
 		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
@@ -61,8 +108,8 @@ func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if err := s.api.CheckOrigin(r); err != nil {
 		return err
 	}
-	s.sockets.Add(1) // before the connection is out of the HTTP server's sight
-	defer s.sockets.Done()
+	s.open.Add(1) // before the connection is out of the HTTP server's sight
+	defer s.open.Done()
 	conn, err := websocket.Accept(x, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // of the origin: checkOrigin has looked at it
 		CompressionMode:    websocket.CompressionNoContextTakeover,
@@ -71,10 +118,10 @@ func (s *server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 		x.Err = err
 		return nil
 	}
-	conn.SetReadLimit(s.cfg.MaxBody)
+	conn.SetReadLimit(s.rules.MaxBody)
 	k := &socket{
-		server: s, x: x, r: r, conn: conn, patience: stream.WriteLimit, arrivals: make(chan arrival),
-		queue: newSocketQueue(socketBodies * s.cfg.MaxBody), memories: newMemories(socketBodies * s.cfg.MaxBody),
+		server: s, x: x, r: r, conn: conn, limit: stream.WriteLimit, arrivals: make(chan arrival),
+		queue: newSocketQueue(socketBodies * s.rules.MaxBody), memories: newMemories(socketBodies * s.rules.MaxBody),
 	}
 	k.serve(r.Context())
 	return nil
@@ -115,7 +162,7 @@ type ended struct {
 // When its time is up, or the server's, no turn is begun any more, and those
 // that were go on to their ends; ctx sees to it that they have one.
 func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
-	life := time.NewTimer(k.server.socketLife)
+	life := time.NewTimer(k.server.life)
 	defer life.Stop()
 	over, leaving := life.C, k.server.leaving
 	ends := make(chan ended, socketActive)
@@ -232,7 +279,7 @@ func (k *socket) leave(ctx context.Context) {
 
 // close says why and waits a moment for the client to hear it.
 func (k *socket) close(code websocket.StatusCode, reason string) {
-	late := time.AfterFunc(lastWords, func() { _ = k.conn.CloseNow() })
+	late := time.AfterFunc(closeLimit, func() { _ = k.conn.CloseNow() })
 	defer late.Stop()
 	_ = k.conn.Close(code, reason) // who does not hear it has gone
 }

@@ -105,14 +105,14 @@ func (t *socketTurn) create(ctx context.Context) error {
 func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
-	body, c, lane, err := s.resolve(ctx, who, t.Body)
+	body, c, lane, err := s.creator.Resolve(ctx, who, t.Body)
 	if err != nil {
 		return nil, none, err
 	}
 	var parent uuid.UUID
 	if m := t.memories.find(c.PreviousResponseID); m != nil {
 		parent = m.base
-		if body, err = m.prepend(c, body, s.cfg.MaxBody); err == nil {
+		if body, err = m.prepend(c, body, s.rules.MaxBody); err == nil {
 			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
@@ -121,7 +121,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 	if err != nil {
 		return nil, none, err
 	}
-	n, err := s.newRequest(t.x, t.r.Header, c, body)
+	n, err := s.creator.NewRequest(t.x, t.r.Header, c, body)
 	if err != nil {
 		return nil, none, err
 	}
@@ -132,7 +132,7 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 // respond runs a request and sends its events.
 func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
 	out := &socketEvents{socketTurn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
-	return t.server.respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
+	return t.server.creator.Respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
 }
 
 // remember keeps what a response that is not stored has said. One that is takes

@@ -114,7 +114,7 @@ func (k *socket) write(message []byte) error {
 	// write.
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	late := time.AfterFunc(k.patience, func() {
+	late := time.AfterFunc(k.limit, func() {
 		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow)) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})

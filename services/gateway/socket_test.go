@@ -223,7 +223,7 @@ func TestADrainOfWebSockets(t *testing.T) {
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
+	broken := &socket{server: &SocketServer{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

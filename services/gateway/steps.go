@@ -12,7 +12,7 @@ import (
 )
 
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
-func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
+func (s *ResponseServer) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {
@@ -25,7 +25,7 @@ func (s *server) steps(x *httpapi.Exchange, r *http.Request) error {
 	x.RequestID = run.Hex(id)
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	steps, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Step, error) {
+	steps, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]run.Step, error) {
 		return s.store.Steps(ctx, x.Who.Tenant, id)
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there

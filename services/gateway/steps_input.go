@@ -46,11 +46,11 @@ func readTurn(q url.Values) (int, error) {
 
 // showInputs writes what each model call was shown into the trail. It is made
 // of what is stored: see package audit.
-func (s *server) showInputs(
+func (s *ResponseServer) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
-	body, err := query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
-	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
+	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	if errors.Is(err, store.ErrNotFound) { // deleted since
 		return render.NotFound(run.ResponseID.Format(id))
 	}
 	if err != nil {
@@ -60,10 +60,10 @@ func (s *server) showInputs(
 	if f != nil {
 		return fmt.Errorf("show what request %s sent its model: its body is not what was accepted", id)
 	}
-	earlier, gap := s.continued(ctx, tenant, id, c)
+	earlier, gap := s.readContinued(ctx, tenant, id, c)
 	c.Input = item.StoredInput(id, c.Input) // as input_items shows them
 	turns := audit.Run{Request: c, Earlier: earlier, Steps: steps, Whole: func(it item.Item) bool {
-		content, err := s.rules.Seals.Open(tenant, it.Encrypted())
+		content, err := s.seals.Open(tenant, it.Encrypted())
 		return err == nil && content.Whole
 	}}
 	inputs, err := turns.Inputs(inputLimit(steps, turn))
@@ -116,10 +116,10 @@ func notice(gap string, omitted, asked, turn int) *string {
 	return &text
 }
 
-// continued is what a response continues, and why it cannot be shown. A long
-// history that the database does not deliver in time leaves the rest of the
-// trail readable.
-func (s *server) continued(
+// readContinued returns what a response continues, or a notice of why it cannot be
+// shown: the rest of the trail is readable without a history that the database
+// does not deliver in time.
+func (s *ResponseServer) readContinued(
 	ctx context.Context, tenant string, id uuid.UUID, c *responses.Create,
 ) (earlier []transcript.Ancestor, gap string) {
 	var err, unreadable error
@@ -127,7 +127,7 @@ func (s *server) continued(
 	case c.PreviousResponseID != "":
 		parent, _ := run.ResponseID.Parse(c.PreviousResponseID)
 		var line []run.Chain
-		line, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]run.Chain, error) {
+		line, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([]run.Chain, error) {
 			return s.store.Ancestors(ctx, tenant, parent)
 		})
 		earlier, unreadable = transcript.Ancestors(line)
@@ -137,10 +137,10 @@ func (s *server) continued(
 	case c.Conversation != "":
 		conversation, _ := run.ConversationID.Parse(c.Conversation)
 		var items [][]byte
-		items, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([][]byte, error) {
+		items, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([][]byte, error) {
 			return s.store.Spoken(ctx, tenant, conversation)
 		})
-		earlier, unreadable = transcript.Conversation(before(id, c.Input, items))
+		earlier, unreadable = transcript.Conversation(itemsBefore(id, c.Input, items))
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -153,10 +153,10 @@ func (s *server) continued(
 	return earlier, ""
 }
 
-// before are the items of a conversation that were there when a response was
-// made on it. It was locked until the response's own items were added, so that
-// everything from the first of those on is younger.
-func before(id uuid.UUID, input []item.Item, items [][]byte) [][]byte {
+// itemsBefore returns the items that a conversation had when a response was made
+// on it. It was locked until the response's own items were added, so that all
+// items from the first of those on are younger.
+func itemsBefore(id uuid.UUID, input []item.Item, items [][]byte) [][]byte {
 	own := map[string]bool{}
 	for _, it := range input {
 		own[it.ID] = it.ID != ""

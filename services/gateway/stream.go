@@ -13,31 +13,11 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
-	"windlass.dev/windlass/services/gateway/internal/stream"
 )
-
-// respond accepts a request and sends its events to the sink that open returns.
-// It returns an error other than httpapi.ErrHungUp only if the request was not
-// accepted; the caller answers with it. Later errors are in the stream.
-func (s *server) respond(
-	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (stream.Sink, error),
-) error {
-	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	row, err := s.acceptOn(ctx, x, c, &n)
-	if err != nil {
-		return err
-	}
-	s.gate.Dispatch(ctx, row)
-	return s.streams.FollowResponse(ctx, n, c, reader, open)
-}
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
 // or from the one behind starting_after.
-func (s *server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *ResponseServer) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -68,13 +48,13 @@ func obfuscates(q url.Values) (*bool, error) {
 }
 
 // readRequest returns the request as it was accepted.
-func (s *server) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+func (s *ResponseServer) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = query.Retry(ctx, &s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +90,7 @@ const maxAsk = 1 << 10
 
 // wantsStream reads the stream parameter: from the query or, without one there,
 // from a small JSON body, where openai-go puts it.
-func (s *server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
+func (s *ResponseServer) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
 	text := r.URL.Query().Get("stream")
 	switch {
 	case text != "":
