@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -215,25 +214,4 @@ func TestAHangUpCancelsACompaction(t *testing.T) {
 		t.Error("the client was answered")
 	}
 	eventually(t, "the cancel", func() bool { return s.backlog() == 0 })
-}
-
-// What a WebSocket remembers of a response is the input of the next one, but
-// for what asked only the first.
-func TestATriggerIsNotRemembered(t *testing.T) {
-	t.Parallel()
-	c, f := responses.Decode([]byte(`{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`))
-	if f != nil {
-		t.Fatal(f)
-	}
-	m := &memory{items: c.Input}
-	next := []byte(`{"model":"m","input":[{"role":"user","content":"b"}]}`)
-	asks, f := responses.Decode(next)
-	if f != nil {
-		t.Fatal(f)
-	}
-	body, err := m.prepend(asks, next, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "the body", body, `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`)
 }

@@ -39,6 +39,19 @@ const (
 	patienceOfTests = 20 * time.Second
 )
 
+const (
+	compactPath     = "/v1/" + string(run.Compact)
+	inputTokensPath = "/v1/" + string(run.InputTokens)
+)
+
+// The limits of a WebSocket.
+const (
+	activeOfSocket  = 16
+	streamsOfSocket = 32
+	waitingOfSocket = 64
+	bodiesOfSocket  = 4
+)
+
 // How public ids begin.
 const (
 	idPrefix           = "resp_"

@@ -170,11 +170,11 @@ func TestALargeAnswerIsMadeAgain(t *testing.T) {
 	ids := map[uuid.UUID]bool{}
 	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		ids[id] = true
-		x.Send(http.StatusOK, make([]byte, maxKept+1))
+		x.Send(http.StatusOK, make([]byte, 256<<10+1))
 		return nil
 	})
 	for range 3 {
-		if r := m.use(t, "k", "{}"); r.status != http.StatusOK || len(r.body) != maxKept+1 {
+		if r := m.use(t, "k", "{}"); r.status != http.StatusOK || len(r.body) != 256<<10+1 {
 			t.Errorf("answered %d with %d bytes", r.status, len(r.body))
 		}
 	}

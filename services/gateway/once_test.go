@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process"
@@ -419,14 +418,5 @@ func TestConcurrentRepeatsOnAConversation(t *testing.T) {
 		if len(ids) != 1 {
 			t.Errorf("6 uses of a key made %v", ids)
 		}
-	}
-}
-
-func TestAccessOfOnceKeys(t *testing.T) {
-	t.Parallel()
-	if diff := cmp.Diff([]bool{false, true, true, false, false}, []bool{
-		legalOnceKey(""), legalOnceKey("k"), legalOnceKey(strings.Repeat("~", 255)), legalOnceKey(strings.Repeat("~", 256)), legalOnceKey("\x7f"),
-	}); diff != "" {
-		t.Errorf("legalOnceKey (-want +got):\n%s", diff)
 	}
 }

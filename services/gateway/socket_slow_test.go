@@ -41,7 +41,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 		results <- got
 	}))
 	t.Cleanup(server.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), patienceOfTests)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	conn, resp, err := websocket.Dial(ctx, server.URL, nil)
 	if resp != nil && resp.Body != nil {
