@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -143,7 +144,7 @@ func overTheLimit(t *testing.T, in *inputs) {
 		}
 		in.judge(t, bad{
 			status: http.StatusTooManyRequests, kind: "too_many_requests", code: "rate_limit_exceeded", message: "Too many requests are waiting: 2.",
-			headers: []string{"Retry-After: 1", "Retry-After-Ms: 1000", RequestHeader + ": "},
+			headers: []string{"Retry-After: 1", "Retry-After-Ms: 1000", answer.RequestHeader + ": "},
 		}, s.call("POST", b.path, b.body))
 	}
 	if got := s.call("POST", create, `{"model":"m","input":"x","stream":true}`); got.status != http.StatusTooManyRequests {

@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -124,7 +125,7 @@ func (c *chunks) stream() *bufio.Reader {
 	c.tb.Helper()
 	resp, body := c.head() //nolint:bodyclose // closed by its cleanup
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") ||
-		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(RequestHeader) != callPrefix+run.Hex(c.row.ID) {
+		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(answer.RequestHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Fatalf("answered %d %v, want a stream", resp.StatusCode, resp.Header)
 	}
 	return body
@@ -156,7 +157,7 @@ func (c *chunks) refused(status int, code, retry string) {
 	text, err := io.ReadAll(body)
 	r := reply{resp.StatusCode, resp.Header, text}
 	if err != nil || r.status != status || r.fault(c.tb)["code"] != code || r.header.Get("X-Should-Retry") != retry ||
-		r.header.Get(RequestHeader) != callPrefix+run.Hex(c.row.ID) {
+		r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Errorf("answered %d %v %s, %v; want %d %s, X-Should-Retry %q", r.status, r.header, r.body, err, status, code, retry)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/render"
 )
@@ -58,7 +59,7 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 		s.end(row, run.TurnCommit{Output: []byte(final), Outcome: run.Completed})
 		r := receive(t, answers)
 		if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || r.header.Get("X-Request-Id") == "" ||
-			r.header.Get(RequestHeader) != callPrefix+run.Hex(row.ID) {
+			r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", path, r.status, r.header)
 		}
 		same(t, "answer", r.body, final)
@@ -103,7 +104,7 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		f := r.fault(t)
 		if r.status != tt.status || f["code"] != tt.code || f["type"] != tt.typ || f["message"] == "" ||
 			r.header.Get("X-Should-Retry") != tt.retry || r.header.Get("Retry-After") != tt.retryAfter ||
-			r.header.Get(RequestHeader) != callPrefix+run.Hex(row.ID) {
+			r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s: answered %d %v %s, want %d, type %v, code %v, X-Should-Retry %q, Retry-After %q",
 				tt.name, r.status, r.header, r.body, tt.status, tt.typ, tt.code, tt.retry, tt.retryAfter)
 		}

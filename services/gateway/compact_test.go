@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/compaction"
 )
@@ -54,7 +55,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 		same(t, "stored body", c.Body, body)
 		s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(RequestHeader) != callPrefix+run.Hex(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, shortened)
@@ -187,7 +188,7 @@ func TestARepeatedCompactionIsTheSame(t *testing.T) {
 	third := s.sendKeyed("k", compactPath, body)
 	wantReplayed(t, "the third", third, true)
 	same(t, "the third answer", third.body, shortened)
-	if third.header.Get(RequestHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
+	if third.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
 		t.Errorf("%v, and %d more requests", third.header, s.backlog())
 	}
 	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusUnprocessableEntity {

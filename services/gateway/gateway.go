@@ -18,12 +18,17 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/chatapi"
 	"windlass.dev/windlass/services/gateway/internal/conversationapi"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/idempotency"
 	"windlass.dev/windlass/services/gateway/internal/origins"
+	"windlass.dev/windlass/services/gateway/internal/responseapi"
+	"windlass.dev/windlass/services/gateway/internal/socket"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
 	"windlass.dev/windlass/services/gateway/internal/wait"
@@ -122,24 +127,24 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
 		Tasks: &s.tasks, Log: log,
 	})
-	answers := NewAnswers(gate, s.waiters, streams)
+	answers := answer.New(gate, s.waiters, streams)
 	histories := history.New(st, rules, cfg.MaxBody, &s.tasks)
-	s.once = NewKeys(KeysOptions{
+	s.once = idempotency.New(idempotency.Options{
 		Store: st, Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
 		Log: log,
 	})
 	s.conversations = conversationapi.New(st, histories, &s.tasks)
-	s.chat = NewChat(ChatOptions{
+	s.chat = chatapi.New(chatapi.Options{
 		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
 	})
-	s.creator = NewCreator(CreatorOptions{
+	s.creator = responseapi.NewCreator(responseapi.CreatorOptions{
 		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline,
 	})
-	s.responses = NewResponses(ResponseOptions{
+	s.responses = responseapi.New(responseapi.Options{
 		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
 		Tasks: &s.tasks, Log: log,
 	})
-	s.sockets = NewSockets(SocketOptions{
+	s.sockets = socket.New(socket.Options{
 		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife, Leaving: s.leaving,
 		Log: log,
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -35,7 +36,7 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 		}
 		s.end(row, run.TurnCommit{Output: []byte(counted), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(RequestHeader) != callPrefix+run.Hex(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, counted)

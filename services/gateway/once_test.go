@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -81,7 +82,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 			if r.header.Get("Idempotent-Replayed") == "" {
 				fresh++
 			}
-			if got := r.header.Get(RequestHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
+			if got := r.header.Get(answer.RequestHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
 				t.Errorf("the answer names request %q", got)
 			}
 		}

@@ -12,8 +12,12 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/chatapi"
 	"windlass.dev/windlass/services/gateway/internal/conversationapi"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/idempotency"
+	"windlass.dev/windlass/services/gateway/internal/responseapi"
+	"windlass.dev/windlass/services/gateway/internal/socket"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 )
@@ -23,14 +27,14 @@ import (
 type server struct {
 	api           *httpapi.API
 	auth          *auth.Checker
-	once          *Keys
+	once          *idempotency.Keys
 	keys          *adminapi.Server
 	models        *catalog.Models
-	chat          *ChatServer
+	chat          *chatapi.Server
 	conversations *conversationapi.Server
-	creator       *Creator
-	responses     *ResponseServer
-	sockets       *SocketServer
+	creator       *responseapi.Creator
+	responses     *responseapi.Server
+	sockets       *socket.Server
 
 	tenants *tenants.Live
 	waiters *wait.Waiters

@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type deletion struct {
 const eraseLimit = 5 * time.Second
 
 // delete is DELETE /v1/responses/{id}.
-func (s *ResponseServer) delete(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) delete(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (s *ResponseServer) delete(x *httpapi.Exchange, r *http.Request) error {
 
 // erase takes away what the bus still holds of a deleted request. What cannot
 // be erased now ends with the streams' own limits.
-func (s *ResponseServer) erase(id uuid.UUID) {
+func (s *Server) erase(id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), eraseLimit) // outlives the request on purpose
 	defer cancel()
 	if err := s.bus.Erase(ctx, run.Hex(id)); err != nil {

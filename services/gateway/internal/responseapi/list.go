@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ const (
 )
 
 // list is GET /v1/responses: the tenant's stored responses, newest first.
-func (s *ResponseServer) list(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 	q, reversed, err := readList(r.URL.Query())
 	if err == nil {
 		err = httpapi.CheckInclude(r)
@@ -49,7 +49,7 @@ func (s *ResponseServer) list(x *httpapi.Exchange, r *http.Request) error {
 
 // readPage reads a page. While a page is empty it reads the next one, because
 // clients take an empty page for the end.
-func (s *ResponseServer) readPage(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
+func (s *Server) readPage(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
 	for began := time.Now(); ; {
 		found, err = s.store.List(ctx, q)
 		if err != nil || !found.More || len(found.Answers) > 0 || time.Since(began) > listLook {

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ import (
 func TestAPanicOfAMessage(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &SocketServer{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
+	broken := &connection{server: &Server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
 	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
 		t.Error("run = nil after a panic, want an error")
 	}

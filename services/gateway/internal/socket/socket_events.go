@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"cmp"
@@ -19,16 +19,16 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
-// socketEvents is the sink of one response: each event is one message. The end
+// events is the sink of one response: each event is one message. The end
 // of a response is its last event.
-type socketEvents struct {
-	*socketTurn
+type events struct {
+	*turn
 	remember func(final []byte) error // what the connection has to know of a response that can be continued
 }
 
 // event sends an event. What comes of its end is settled before: the client may
 // go on, on any lane, as soon as it has it.
-func (o *socketEvents) Event(e event.Event, place int) error {
+func (o *events) Event(e event.Event, place int) error {
 	message := e.AppendJSON(nil, place)
 	switch e.Type {
 	case "response.completed", "response.incomplete":
@@ -39,7 +39,7 @@ func (o *socketEvents) Event(e event.Event, place int) error {
 	return o.write(message)
 }
 
-func (o *socketEvents) settle(message []byte) {
+func (o *events) settle(message []byte) {
 	var last struct{ Response json.RawMessage }
 	err := json.Unmarshal(message, &last)
 	if err == nil {
@@ -51,21 +51,21 @@ func (o *socketEvents) settle(message []byte) {
 	}
 }
 
-func (o *socketEvents) Fail(why *fault.Error, _ int) error {
+func (o *events) Fail(why *fault.Error, _ int) error {
 	o.forget()
 	return o.refuse(why)
 }
 
 // keep has nothing to do: ping does.
-func (o *socketEvents) KeepAlive() error { return nil }
+func (o *events) KeepAlive() error { return nil }
 
-func (o *socketEvents) Done() error { return nil }
+func (o *events) Done() error { return nil }
 
 // cut leaves it to the socket to end the connection.
-func (o *socketEvents) Cut() {}
+func (o *events) Cut() {}
 
 // refuse sends an error, with what HTTP has in the head of a refusal.
-func (t *socketTurn) refuse(f *fault.Error) error {
+func (t *turn) refuse(f *fault.Error) error {
 	return t.write(errorMessage(f, t.x.Quota, httpapi.RetryHeaders(f)))
 }
 
@@ -99,17 +99,17 @@ func headersMember(all []http.Header) []byte {
 }
 
 // write sends one message on the lane. errHungUp: nobody reads it.
-func (t *socketTurn) write(message []byte) error {
+func (t *turn) write(message []byte) error {
 	if t.Lane != "" { // of characters that need no escape
 		message = fmt.Appendf(message[:len(message)-1], `,"stream_id":"%s"}`, t.Lane)
 	}
-	return t.socket.write(message)
+	return t.connection.write(message)
 }
 
 // write sends one message. errHungUp: nobody reads it. Where the client does
 // not read in time, that ends the connection for all lanes, whose responses it
 // can resume.
-func (k *socket) write(message []byte) error {
+func (k *connection) write(message []byte) error {
 	// Of its own: the reader's end closes the connection, and that ends a
 	// write.
 	ctx, stop := context.WithCancel(context.Background())

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"testing"
@@ -24,5 +24,7 @@ func TestATriggerIsNotRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "the body", body, `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`)
+	if want := `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`; string(body) != want {
+		t.Errorf("the body is %s, want %s", body, want)
+	}
 }

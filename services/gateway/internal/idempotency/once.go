@@ -20,7 +20,7 @@
 // With a key a hang-up cancels nothing. A response with store=false can be read
 // by its key, which is the client's own secret, until its payloads are purged.
 // When what was made has been deleted, its key answers 404 and makes nothing.
-package gateway
+package idempotency
 
 import (
 	"bytes"
@@ -41,6 +41,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -70,27 +71,27 @@ type Keys struct {
 	rules     *admission.Rules
 	waiters   *wait.Waiters
 	streams   *stream.Server
-	answers   *Answers
+	answers   *answer.Server
 	deadline  time.Duration
 	tasks     *sync.WaitGroup
 	log       *zap.Logger
 	accepting map[string]bool
 }
 
-// KeysOptions is what Keys needs.
-type KeysOptions struct {
+// Options is what Keys needs.
+type Options struct {
 	Store    *store.Store
 	Rules    *admission.Rules
 	Waiters  *wait.Waiters
 	Streams  *stream.Server
-	Answers  *Answers
+	Answers  *answer.Server
 	Deadline time.Duration   // of requests, from their accept on
 	Tasks    *sync.WaitGroup // counts queries that outlive their handler
 	Log      *zap.Logger
 }
 
-// NewKeys returns a Keys.
-func NewKeys(o KeysOptions) *Keys {
+// New returns a Keys.
+func New(o Options) *Keys {
 	k := &Keys{
 		store: o.Store, rules: o.Rules, waiters: o.Waiters, streams: o.Streams, answers: o.Answers, deadline: o.Deadline,
 		tasks: o.Tasks, log: o.Log, accepting: map[string]bool{},
@@ -213,7 +214,7 @@ func (s *Keys) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error 
 		return err
 	}
 	if render.IsCall(a) {
-		x.Header().Set(RequestHeader, run.CallID.Format(id))
+		x.Header().Set(answer.RequestHeader, run.CallID.Format(id))
 	}
 	switch {
 	case a.Streamed && render.IsCall(a):

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"cmp"
@@ -19,57 +19,58 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/responseapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
 const (
-	// socketLife is how long a WebSocket lives, by the specification. A
+	// lifetime is how long a WebSocket lives, by the specification. A
 	// response in flight is told to its end.
-	socketLife = time.Hour
+	lifetime = time.Hour
 	// closeLimit is how long a client has to answer the end of a WebSocket.
 	closeLimit = 3 * time.Second
-	// socketIdle is how long one may be without a request.
-	socketIdle = 15 * time.Minute
+	// idleLimit is how long one may be without a request.
+	idleLimit = 15 * time.Minute
 )
 
-// SocketServer serves the WebSocket mode of POST /v1/responses. It is safe for
+// Server serves the WebSocket mode of POST /v1/responses. It is safe for
 // concurrent use.
-type SocketServer struct {
+type Server struct {
 	auth    *auth.Checker
 	api     *httpapi.API
 	rules   *admission.Rules
 	history *history.Server
-	creator *Creator
+	creator *responseapi.Creator
 	life    time.Duration
 	leaving <-chan struct{}
 	log     *zap.Logger
 	open    sync.WaitGroup
 }
 
-// SocketOptions is what a SocketServer needs.
-type SocketOptions struct {
+// Options is what a SocketServer needs.
+type Options struct {
 	Auth    *auth.Checker
 	API     *httpapi.API
 	Rules   *admission.Rules
 	History *history.Server
-	Creator *Creator
+	Creator *responseapi.Creator
 	Life    time.Duration   // of a WebSocket; 0: the specification's hour
 	Leaving <-chan struct{} // closed when the drain begins
 	Log     *zap.Logger
 }
 
-// NewSockets returns a SocketServer.
-func NewSockets(o SocketOptions) *SocketServer {
-	return &SocketServer{
+// New returns a SocketServer.
+func New(o Options) *Server {
+	return &Server{
 		auth: o.Auth, api: o.API, rules: o.Rules, history: o.History, creator: o.Creator,
-		life: cmp.Or(o.Life, socketLife), leaving: o.Leaving, log: o.Log,
+		life: cmp.Or(o.Life, lifetime), leaving: o.Leaving, log: o.Log,
 	}
 }
 
 // UpgradeOr opens a WebSocket for requests that ask for one, and runs h for all
 // others.
-func (s *SocketServer) UpgradeOr(h httpapi.Handler) httpapi.Handler {
+func (s *Server) UpgradeOr(h httpapi.Handler) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		if asksFor(r.Header, "Upgrade", "websocket") {
 			return s.upgrade(x, r)
@@ -80,24 +81,24 @@ func (s *SocketServer) UpgradeOr(h httpapi.Handler) httpapi.Handler {
 
 // Wait waits until all WebSockets have ended. http.Server.Shutdown does not know
 // them.
-func (s *SocketServer) Wait() { s.open.Wait() }
+func (s *Server) Wait() { s.open.Wait() }
 
-// socket is the WebSocket of one client: requests in, events out, one response
+// connection is the WebSocket of one client: requests in, events out, one response
 // at a time on each lane.
-type socket struct {
-	server   *SocketServer
+type connection struct {
+	server   *Server
 	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
 	limit    time.Duration           // for one write
 	end      context.CancelCauseFunc // of everything that is done for the connection
 	arrivals chan arrival
-	queue    *socketQueue
+	queue    *queue
 	memories *memories
 }
 
 // upgrade opens the WebSocket mode of POST /v1/responses.
-func (s *SocketServer) upgrade(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
 		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
@@ -119,9 +120,9 @@ func (s *SocketServer) upgrade(x *httpapi.Exchange, r *http.Request) error {
 		return nil
 	}
 	conn.SetReadLimit(s.rules.MaxBody)
-	k := &socket{
+	k := &connection{
 		server: s, x: x, r: r, conn: conn, limit: stream.WriteLimit, arrivals: make(chan arrival),
-		queue: newSocketQueue(socketBodies * s.rules.MaxBody), memories: newMemories(socketBodies * s.rules.MaxBody),
+		queue: newQueue(maxBodies * s.rules.MaxBody), memories: newMemories(maxBodies * s.rules.MaxBody),
 	}
 	k.serve(r.Context())
 	return nil
@@ -140,7 +141,7 @@ func asksFor(h http.Header, name, word string) bool {
 }
 
 // serve answers messages until one of both sides ends the connection.
-func (k *socket) serve(ctx context.Context) {
+func (k *connection) serve(ctx context.Context) {
 	ctx, k.end = context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -161,11 +162,11 @@ type ended struct {
 // schedule begins turns until the connection is to be ended, and returns how.
 // When its time is up, or the server's, no turn is begun any more, and those
 // that were go on to their ends; ctx sees to it that they have one.
-func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
+func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
 	life := time.NewTimer(k.server.life)
 	defer life.Stop()
 	over, leaving := life.C, k.server.leaving
-	ends := make(chan ended, socketActive)
+	ends := make(chan ended, maxActive)
 	var last func(context.Context)
 	for {
 		if last == nil && !isClosed(k.server.leaving) { // before any message that waits
@@ -174,7 +175,7 @@ func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end fun
 		if last != nil && k.queue.idle() {
 			return last
 		}
-		idle := time.NewTimer(socketIdle)
+		idle := time.NewTimer(idleLimit)
 		select {
 		case a := <-k.arrivals:
 			if !k.queue.admit(a) {
@@ -200,7 +201,7 @@ func (k *socket) schedule(ctx context.Context, running *sync.WaitGroup) (end fun
 }
 
 // begin begins the turns that may be.
-func (k *socket) begin(ctx context.Context, running *sync.WaitGroup, ends chan<- ended) {
+func (k *connection) begin(ctx context.Context, running *sync.WaitGroup, ends chan<- ended) {
 	for {
 		a, ok := k.queue.next()
 		if !ok {
@@ -221,7 +222,7 @@ func isClosed(c <-chan struct{}) bool {
 
 // read takes messages in until the client hangs up. It never waits for a
 // response, or it would not see that.
-func (k *socket) read(ctx context.Context) error {
+func (k *connection) read(ctx context.Context) error {
 	for {
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
@@ -244,7 +245,7 @@ func (k *socket) read(ctx context.Context) error {
 // ping keeps what lies between us and the client from forgetting the
 // connection. A client need not answer: those that read only while they wait
 // for a response are silent for as long as their tools run.
-func (k *socket) ping(ctx context.Context) {
+func (k *connection) ping(ctx context.Context) {
 	for process.Sleep(ctx, stream.KeepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
@@ -255,21 +256,21 @@ func (k *socket) ping(ctx context.Context) {
 	}
 }
 
-func (k *socket) expire(context.Context) {
+func (k *connection) expire(context.Context) {
 	_ = k.write(errorMessage(fault.Invalid("", "websocket_connection_limit_reached",
 		"The WebSocket has been open for as long as one may be. Open a new one to go on.")))
 	k.close(websocket.StatusNormalClosure, "")
 }
 
-func (k *socket) overrun(context.Context) {
+func (k *connection) overrun(context.Context) {
 	k.close(websocket.StatusPolicyViolation, "too many messages wait for the responses in flight")
 }
 
-func (k *socket) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }
+func (k *connection) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }
 
 // leave ends a connection whose response could not be told to its end, or whose
 // client has gone.
-func (k *socket) leave(ctx context.Context) {
+func (k *connection) leave(ctx context.Context) {
 	if stream.Drained(ctx) {
 		k.goAway(ctx)
 		return
@@ -278,7 +279,7 @@ func (k *socket) leave(ctx context.Context) {
 }
 
 // close says why and waits a moment for the client to hear it.
-func (k *socket) close(code websocket.StatusCode, reason string) {
+func (k *connection) close(code websocket.StatusCode, reason string) {
 	late := time.AfterFunc(closeLimit, func() { _ = k.conn.CloseNow() })
 	defer late.Stop()
 	_ = k.conn.Close(code, reason) // who does not hear it has gone

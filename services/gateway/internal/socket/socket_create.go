@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"context"
@@ -20,22 +20,22 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// socketTurn is a message of the client while it is answered. Turns of several
+// turn is a message of the client while it is answered. Turns of several
 // lanes are at the same time.
-type socketTurn struct {
-	*socket
+type turn struct {
+	*connection
 	arrival
 
 	x *httpapi.Exchange // its own, for what an exchange notes
 }
 
-func (k *socket) turn(a arrival) *socketTurn {
-	return &socketTurn{socket: k, arrival: a, x: k.x.ForMessage()}
+func (k *connection) turn(a arrival) *turn {
+	return &turn{connection: k, arrival: a, x: k.x.ForMessage()}
 }
 
 // run is handle, and makes an error of a panic, which would end the process
 // from here.
-func (t *socketTurn) run(ctx context.Context) (err error) {
+func (t *turn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = httpapi.PanicError(p)
@@ -47,7 +47,7 @@ func (t *socketTurn) run(ctx context.Context) (err error) {
 
 // handle answers the message and logs how. An error: the connection cannot go
 // on.
-func (t *socketTurn) handle(ctx context.Context) error {
+func (t *turn) handle(ctx context.Context) error {
 	began := time.Now()
 	err := t.create(ctx)
 	outcome := http.StatusOK
@@ -76,11 +76,11 @@ func (t *socketTurn) handle(ctx context.Context) error {
 }
 
 // forget is for what the message wanted to continue, and could not.
-func (t *socketTurn) forget() { t.memories.forget(t.Lane, t.Previous) }
+func (t *turn) forget() { t.memories.forget(t.Lane, t.Previous) }
 
 // create answers the message with the events of a response. An error that is
 // not errHungUp is to be told instead of them.
-func (t *socketTurn) create(ctx context.Context) error {
+func (t *turn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
 	}
@@ -102,7 +102,7 @@ func (t *socketTurn) create(ctx context.Context) error {
 
 // understand makes a request of the message as create does of a body; one that
 // continues what only this connection knows has all of it as its input.
-func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
+func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
 	body, c, lane, err := s.creator.Resolve(ctx, who, t.Body)
@@ -130,14 +130,14 @@ func (t *socketTurn) understand(ctx context.Context, who httpapi.Principal) (*re
 }
 
 // respond runs a request and sends its events.
-func (t *socketTurn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
-	out := &socketEvents{socketTurn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
+func (t *turn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
+	out := &events{turn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
 	return t.server.creator.Respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
 }
 
 // remember keeps what a response that is not stored has said. One that is takes
 // the place of what was kept.
-func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
+func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
 	if c.Store {
 		t.memories.keep(t.Lane, nil)
 		return nil
@@ -158,7 +158,7 @@ func (t *socketTurn) remember(c *responses.Create, n store.NewRequest, final []b
 
 // warmUp answers a request that asks for nothing but to be continued. No row is
 // made of it: only this connection knows its id.
-func (t *socketTurn) warmUp(c *responses.Create, n store.NewRequest) error {
+func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
 		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),
 		Usage: &responses.Usage{},

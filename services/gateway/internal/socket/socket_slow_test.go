@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 			return
 		}
 		defer func() { _ = conn.CloseNow() }()
-		k := &socket{conn: conn, limit: 300 * time.Millisecond, arrivals: make(chan arrival)}
+		k := &connection{conn: conn, limit: 300 * time.Millisecond, arrivals: make(chan arrival)}
 		ctx, end := context.WithCancelCause(r.Context())
 		k.end = end
 		gone := make(chan error, 1)

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"slices"
@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// socketActive is how many responses of one WebSocket are in flight, and socketLanes how many names of lanes it may use. Both are
+	// maxActive is how many responses of one WebSocket are in flight, and socketLanes how many names of lanes it may use. Both are
 	// OpenAI's.
-	socketActive = 16
-	socketLanes  = 32
-	// socketWaiting is how many messages of one may wait for their turn. Together they are no larger than socketBodies bodies.
-	socketWaiting = 64
-	socketBodies  = 4
+	maxActive  = 16
+	maxStreams = 32
+	// maxWaiting is how many messages of one may wait for their turn. Together they are no larger than socketBodies bodies.
+	maxWaiting = 64
+	maxBodies  = 4
 )
 
 // arrival is a message of the client, as it was read.
@@ -24,9 +24,9 @@ type arrival struct {
 	size  int64
 }
 
-// socketQueue says which message of a WebSocket is next. Those of one lane, which is a stream_id, are answered one after the other; those of
+// queue says which message of a WebSocket is next. Those of one lane, which is a stream_id, are answered one after the other; those of
 // different lanes side by side. It is not safe for concurrent use.
-type socketQueue struct {
+type queue struct {
 	most    int64 // bytes that may wait
 	names   map[string]bool
 	busy    map[string]bool
@@ -34,14 +34,14 @@ type socketQueue struct {
 	size    int64     // of those
 }
 
-func newSocketQueue(most int64) *socketQueue {
-	return &socketQueue{most: most, names: make(map[string]bool), busy: make(map[string]bool)}
+func newQueue(most int64) *queue {
+	return &queue{most: most, names: make(map[string]bool), busy: make(map[string]bool)}
 }
 
 // admit takes a message in; false: more wait than may. One on a lane too many is answered like any other, with an error.
-func (q *socketQueue) admit(a arrival) bool {
+func (q *queue) admit(a arrival) bool {
 	if a.Lane != "" && a.fault == nil && !q.names[a.Lane] {
-		if len(q.names) < socketLanes {
+		if len(q.names) < maxStreams {
 			q.names[a.Lane] = true
 		} else {
 			a.fault = fault.Invalid("stream_id", "websocket_stream_limit_reached",
@@ -50,12 +50,12 @@ func (q *socketQueue) admit(a arrival) bool {
 		}
 	}
 	q.waiting, q.size = append(q.waiting, a), q.size+a.size
-	return len(q.waiting) <= socketWaiting && q.size <= q.most
+	return len(q.waiting) <= maxWaiting && q.size <= q.most
 }
 
 // next takes the message out that is to be answered now. False: there is none, for now.
-func (q *socketQueue) next() (arrival, bool) {
-	if len(q.busy) == socketActive {
+func (q *queue) next() (arrival, bool) {
+	if len(q.busy) == maxActive {
 		return arrival{}, false
 	}
 	i := slices.IndexFunc(q.waiting, func(a arrival) bool { return !q.busy[a.Lane] })
@@ -69,7 +69,7 @@ func (q *socketQueue) next() (arrival, bool) {
 }
 
 // done says that the lane's message has been answered.
-func (q *socketQueue) done(lane string) { delete(q.busy, lane) }
+func (q *queue) done(lane string) { delete(q.busy, lane) }
 
 // idle tells whether nothing is being answered.
-func (q *socketQueue) idle() bool { return len(q.busy) == 0 }
+func (q *queue) idle() bool { return len(q.busy) == 0 }

@@ -5,7 +5,7 @@
 // A request that is one model call is never stored: only the client that waits
 // for it gets its answer. Its id is in a header, because the body's id is the
 // upstream's (TestACallIsAnsweredWithWhatTheUpstreamSaid in package gateway).
-package gateway
+package answer
 
 import (
 	"net/http"
@@ -23,20 +23,20 @@ import (
 // The form is the one of GET /v1/requests/{id}/steps.
 const RequestHeader = "Windlass-Request-Id"
 
-// Answers answers exchanges with requests. It is safe for concurrent use.
-type Answers struct {
+// Server answers exchanges with requests. It is safe for concurrent use.
+type Server struct {
 	gate    *admission.Gate
 	waiters *wait.Waiters
 	streams *stream.Server
 }
 
-// NewAnswers returns an Answers.
-func NewAnswers(g *admission.Gate, w *wait.Waiters, s *stream.Server) *Answers {
-	return &Answers{gate: g, waiters: w, streams: s}
+// New returns an Answers.
+func New(g *admission.Gate, w *wait.Waiters, s *stream.Server) *Server {
+	return &Server{gate: g, waiters: w, streams: s}
 }
 
 // Call accepts a request that is one model call and answers with its end.
-func (s *Answers) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
+func (s *Server) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
 	ended := s.waiters.Watch(n.ID) // before the row is written, so that its end is not missed
 	defer s.waiters.Forget(n.ID)
 	row, err := s.gate.Accept(r.Context(), x, &n)
@@ -50,7 +50,7 @@ func (s *Answers) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest)
 
 // StreamCall accepts a request that is one model call and sends the upstream's
 // chunks as they come.
-func (s *Answers) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
+func (s *Server) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
 	reader, err := s.streams.Read(n.ID) // before the row is written, so that no chunk is missed
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Answers) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewRe
 }
 
 // Await answers with the end of a request; see [wait.Waiters.Await].
-func (s *Answers) Await(x *httpapi.Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
+func (s *Server) Await(x *httpapi.Exchange, r *http.Request, n store.NewRequest, ended <-chan struct{}) error {
 	a, err := s.waiters.Await(r.Context(), n, ended)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Answers) Await(x *httpapi.Exchange, r *http.Request, n store.NewRequest
 }
 
 // Show answers with a request in its present state.
-func (s *Answers) Show(x *httpapi.Exchange, a *store.Answer) error {
+func (s *Server) Show(x *httpapi.Exchange, a *store.Answer) error {
 	if render.IsCall(a) {
 		return s.showCall(x, a)
 	}
@@ -89,7 +89,7 @@ func (s *Answers) Show(x *httpapi.Exchange, a *store.Answer) error {
 
 // showCall answers with the end of a request that is one model call: the
 // upstream's answer, its chunks if it was streamed, or an HTTP error.
-func (s *Answers) showCall(x *httpapi.Exchange, a *store.Answer) error {
+func (s *Server) showCall(x *httpapi.Exchange, a *store.Answer) error {
 	if a.Status == run.Completed && a.Streamed {
 		return s.streams.ReplayEndedCall(x, a)
 	}

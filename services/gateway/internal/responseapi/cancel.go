@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // cancel is POST /v1/responses/{id}/cancel. If a cancel and the response's end
 // race, the first commit decides, and both callers get what it made.
-func (s *ResponseServer) cancel(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) cancel(x *httpapi.Exchange, r *http.Request) error {
 	a, err := s.find(x, r)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func on(lane, name string) arrival {
 }
 
 // admitted admits messages, all of which may wait.
-func admitted(tb testing.TB, q *socketQueue, all ...arrival) {
+func admitted(tb testing.TB, q *queue, all ...arrival) {
 	tb.Helper()
 	for _, a := range all {
 		if !q.admit(a) {
@@ -26,7 +26,7 @@ func admitted(tb testing.TB, q *socketQueue, all ...arrival) {
 }
 
 // begun are the names of what is next, until nothing is.
-func begun(q *socketQueue) (names []string) {
+func begun(q *queue) (names []string) {
 	for {
 		a, ok := q.next()
 		if !ok {
@@ -38,7 +38,7 @@ func begun(q *socketQueue) (names []string) {
 
 func TestTheOrderOfASocket(t *testing.T) {
 	t.Parallel()
-	q := newSocketQueue(100)
+	q := newQueue(100)
 	admitted(t, q, on("a", "a1"), on("a", "a2"), on("", "1"), on("b", "b1"), on("a", "a3"), on("", "2"))
 	steps := []struct {
 		done string
@@ -64,13 +64,13 @@ func TestTheOrderOfASocket(t *testing.T) {
 // names.
 func TestTheLimitsOfASocket(t *testing.T) {
 	t.Parallel()
-	q := newSocketQueue(1000)
+	q := newQueue(1000)
 	admitted(t, q, on("", "none"))
-	for n := range socketLanes {
+	for n := range maxStreams {
 		admitted(t, q, on(fmt.Sprint("lane", n), fmt.Sprint(n)))
 	}
-	if got := begun(q); len(got) != socketActive || got[0] != "none" {
-		t.Errorf("begun are %q, want %d, the unnamed first", got, socketActive)
+	if got := begun(q); len(got) != maxActive || got[0] != "none" {
+		t.Errorf("begun are %q, want %d, the unnamed first", got, maxActive)
 	}
 	q.done("lane3")
 	if diff := cmp.Diff([]string{"15"}, begun(q)); diff != "" {
@@ -86,25 +86,25 @@ func TestTheLimitsOfASocket(t *testing.T) {
 			}
 		}
 	}
-	if refused != 2 || len(q.names) != socketLanes {
-		t.Errorf("%d messages are refused, of %d names, want 2 and %d", refused, len(q.names), socketLanes)
+	if refused != 2 || len(q.names) != maxStreams {
+		t.Errorf("%d messages are refused, of %d names, want 2 and %d", refused, len(q.names), maxStreams)
 	}
 }
 
 func TestWhatMayWait(t *testing.T) {
 	t.Parallel()
-	q := newSocketQueue(100)
+	q := newQueue(100)
 	large := on("", "large")
 	large.size = 60
 	if !q.admit(large) || q.admit(large) {
 		t.Error("two messages of 60 bytes wait where 100 may")
 	}
-	q = newSocketQueue(1000)
-	for n := range socketWaiting {
+	q = newQueue(1000)
+	for n := range maxWaiting {
 		admitted(t, q, on("", fmt.Sprint(n)))
 	}
 	if q.admit(on("", "more")) {
-		t.Errorf("more than %d messages wait", socketWaiting)
+		t.Errorf("more than %d messages wait", maxWaiting)
 	}
 }
 

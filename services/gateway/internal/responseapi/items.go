@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // inputItems is GET /v1/responses/{id}/input_items: what the request itself
 // brought, not what it continues.
-func (s *ResponseServer) inputItems(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {

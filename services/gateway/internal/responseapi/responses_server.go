@@ -27,7 +27,7 @@
 //     milliseconds, durations are milliseconds. What a model got is rebuilt
 //     (package audit). A deleted history, and items that a size limit leaves out,
 //     are named in input_notice.
-package gateway
+package responseapi
 
 import (
 	"net/http"
@@ -40,6 +40,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -54,7 +55,7 @@ type Creator struct {
 	gate     *admission.Gate
 	waiters  *wait.Waiters
 	streams  *stream.Server
-	answers  *Answers
+	answers  *answer.Server
 	deadline time.Duration
 }
 
@@ -65,7 +66,7 @@ type CreatorOptions struct {
 	Gate     *admission.Gate
 	Waiters  *wait.Waiters
 	Streams  *stream.Server
-	Answers  *Answers
+	Answers  *answer.Server
 	Deadline time.Duration // of requests, from their accept on
 }
 
@@ -86,42 +87,42 @@ func (s *Creator) Routes() httpapi.Routes {
 	}
 }
 
-// ResponseServer serves stored responses. It is safe for concurrent use.
-type ResponseServer struct {
+// Server serves stored responses. It is safe for concurrent use.
+type Server struct {
 	store     *store.Store
 	bus       *bus.Bus
 	waiters   *wait.Waiters
 	canceller *wait.Canceller
 	streams   *stream.Server
-	answers   *Answers
+	answers   *answer.Server
 	seals     compaction.Keys
 	tasks     *sync.WaitGroup
 	log       *zap.Logger
 }
 
-// ResponseOptions is what a ResponseServer needs.
-type ResponseOptions struct {
+// Options is what a ResponseServer needs.
+type Options struct {
 	Store     *store.Store
 	Bus       *bus.Bus
 	Waiters   *wait.Waiters
 	Canceller *wait.Canceller
 	Streams   *stream.Server
-	Answers   *Answers
+	Answers   *answer.Server
 	Seals     compaction.Keys
 	Tasks     *sync.WaitGroup // counts what outlives its handler
 	Log       *zap.Logger
 }
 
-// NewResponses returns a ResponseServer.
-func NewResponses(o ResponseOptions) *ResponseServer {
-	return &ResponseServer{
+// New returns a ResponseServer.
+func New(o Options) *Server {
+	return &Server{
 		store: o.Store, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, streams: o.Streams, answers: o.Answers,
 		seals: o.Seals, tasks: o.Tasks, log: o.Log,
 	}
 }
 
 // Routes are the routes of stored responses.
-func (s *ResponseServer) Routes() httpapi.Routes {
+func (s *Server) Routes() httpapi.Routes {
 	return httpapi.Routes{
 		"/v1/responses":                  {http.MethodGet: s.list},
 		"/v1/responses/{id}":             {http.MethodGet: s.read, http.MethodDelete: s.delete},

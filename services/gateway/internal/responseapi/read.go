@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 // read is GET /v1/responses/{id}: the response as it stands, or its events.
-func (s *ResponseServer) read(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) read(x *httpapi.Exchange, r *http.Request) error {
 	events, err := s.wantsStream(x, r)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (s *ResponseServer) read(x *httpapi.Exchange, r *http.Request) error {
 // find reads the response that the path names. Malformed, unknown, foreign and
 // unstored ids, and those of requests that are no responses, are not told
 // apart.
-func (s *ResponseServer) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
+func (s *Server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {

@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // steps is GET /v1/responses/{id}/steps, the audit trail, or one turn of it.
-func (s *ResponseServer) steps(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {

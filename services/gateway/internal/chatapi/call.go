@@ -7,7 +7,7 @@
 // and a client that did not ask for storage may expect. What an upstream can do
 // is not in the registry; the upstream refuses the rest in words that clients
 // know. The upstream is always asked for its usage.
-package gateway
+package chatapi
 
 import (
 	"context"
@@ -24,6 +24,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -32,36 +33,36 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/wait"
 )
 
-// ChatServer serves the endpoints that are one model call. It is safe for
+// Server serves the endpoints that are one model call. It is safe for
 // concurrent use.
-type ChatServer struct {
+type Server struct {
 	store   *store.Store
 	models  *catalog.Models
-	answers *Answers
+	answers *answer.Server
 	waiters *wait.Waiters
 	limit   time.Duration // from the accept to the deadline
 	tasks   *sync.WaitGroup
 }
 
-// ChatOptions is what a ChatServer needs.
-type ChatOptions struct {
+// Options is what a ChatServer needs.
+type Options struct {
 	Store    *store.Store
 	Models   *catalog.Models
-	Answers  *Answers
+	Answers  *answer.Server
 	Waiters  *wait.Waiters
 	Deadline time.Duration   // of requests, from their accept on
 	Tasks    *sync.WaitGroup // counts queries that outlive their handler
 }
 
-// NewChat returns a ChatServer.
-func NewChat(o ChatOptions) *ChatServer {
-	return &ChatServer{
+// New returns a ChatServer.
+func New(o Options) *Server {
+	return &Server{
 		store: o.Store, models: o.Models, answers: o.Answers, waiters: o.Waiters, limit: o.Deadline, tasks: o.Tasks,
 	}
 }
 
 // Routes are the routes of the endpoints and of their audit trail.
-func (s *ChatServer) Routes() httpapi.Routes {
+func (s *Server) Routes() httpapi.Routes {
 	return httpapi.Routes{
 		run.ChatCompletions.Path(): {http.MethodPost: s.create(run.ChatCompletions)},
 		run.Completions.Path():     {http.MethodPost: s.create(run.Completions)},
@@ -72,7 +73,7 @@ func (s *ChatServer) Routes() httpapi.Routes {
 
 // create is POST of an endpoint that is one model call. The request is not stored:
 // only the client that waits for it gets its answer.
-func (s *ChatServer) create(e run.Endpoint) httpapi.Handler {
+func (s *Server) create(e run.Endpoint) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
 		if err != nil {
@@ -105,7 +106,7 @@ func (s *ChatServer) create(e run.Endpoint) httpapi.Handler {
 
 // steps is GET /v1/requests/{id}/steps, the audit trail of a request that is one
 // model call, without prompts and outputs, because such a request is not stored.
-func (s *ChatServer) steps(x *httpapi.Exchange, r *http.Request) error {
+func (s *Server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))
 	id, ok := run.CallID.Parse(public)

@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
 // or from the one behind starting_after.
-func (s *ResponseServer) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func obfuscates(q url.Values) (*bool, error) {
 }
 
 // readRequest returns the request as it was accepted.
-func (s *ResponseServer) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+func (s *Server) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
@@ -90,7 +90,7 @@ const maxAsk = 1 << 10
 
 // wantsStream reads the stream parameter: from the query or, without one there,
 // from a small JSON body, where openai-go puts it.
-func (s *ResponseServer) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
+func (s *Server) wantsStream(x *httpapi.Exchange, r *http.Request) (bool, error) {
 	text := r.URL.Query().Get("stream")
 	switch {
 	case text != "":

@@ -1,4 +1,4 @@
-package gateway
+package responseapi
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ func readTurn(q url.Values) (int, error) {
 
 // showInputs writes what each model call was shown into the trail. It is made
 // of what is stored: see package audit.
-func (s *ResponseServer) showInputs(
+func (s *Server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
 	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
@@ -119,7 +119,7 @@ func notice(gap string, omitted, asked, turn int) *string {
 // readContinued returns what a response continues, or a notice of why it cannot be
 // shown: the rest of the trail is readable without a history that the database
 // does not deliver in time.
-func (s *ResponseServer) readContinued(
+func (s *Server) readContinued(
 	ctx context.Context, tenant string, id uuid.UUID, c *responses.Create,
 ) (earlier []transcript.Ancestor, gap string) {
 	var err, unreadable error
