@@ -7,12 +7,15 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 )
 
-// maxFault bounds an error's envelope: it quotes what was sent, and never all of it.
+// maxFault bounds an error's envelope: it quotes what was sent, and never all
+// of it.
 const maxFault = 8 << 10
 
-// FuzzDecode: whatever is sent, it is refused by a short 400, or what it was read as can be told, kept and read again.
+// FuzzDecode: whatever is sent, it is refused by a short 400, or what it was
+// read as can be told, kept and read again.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		everything, body(""), `[]`, `{"model":"m","input":"\ud800\n"}`, body(`"prompt":{"id":"p"},"tools":[{"type":"x","a":null}]`),
@@ -39,7 +42,7 @@ func FuzzDecode(f *testing.F) {
 		if open, err := Open(links(c.Input)); err == nil {
 			_ = c.Answers(open) // must not panic
 		}
-		got := Response{ID: "resp_1", Request: c, Status: Completed, CreatedAt: at, Output: c.Input}.JSON()
+		got := Response{ID: "resp_1", Request: c, Status: run.Completed, CreatedAt: at, Output: c.Input}.JSON()
 		if !json.Valid(got) || bytes.ContainsAny(got, "\r\n") {
 			t.Fatalf("Decode(%q) is echoed as %q", b, got)
 		}
@@ -72,7 +75,8 @@ func soundFault(t *testing.T, b []byte, err *fault.Error) {
 	}
 }
 
-// FuzzMessage: a message of a WebSocket is refused by a 400, or is read as the body that it stands for, which is a stream.
+// FuzzMessage: a message of a WebSocket is refused by a 400, or is read as the
+// body that it stands for, which is a stream.
 func FuzzMessage(f *testing.F) {
 	for _, s := range []string{
 		`{"type":"response.create","model":"m","input":"x","stream":true}`, `{"type":"response.create","background":false,"generate":false,"stream_id":"a.b"}`,

@@ -9,41 +9,27 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// Status is run.Status, for users that are not converted yet.
-type Status = run.Status
-
-// Names of package run, for users that are not converted yet.
-const (
-	Queued     = run.Queued
-	InProgress = run.InProgress
-	Completed  = run.Completed
-	Incomplete = run.Incomplete
-	Failed     = run.Failed
-	Cancelled  = run.Cancelled
-)
-
-// Failure is run.Failure, for users that are not converted yet.
-type Failure = run.Failure
-
-// Response is the response object: what the client asked for, and how far it is.
+// Response is the response object: what the client asked for, and how far it
+// is.
 type Response struct {
 	ID          string
 	Request     *Create // what is echoed; required
-	Status      Status
+	Status      run.Status
 	CreatedAt   time.Time
 	CompletedAt time.Time // shown only for Completed
 	Output      []item.Item
-	Usage       *Usage   // nil until known
-	Failure     *Failure // for Failed
-	Reason      string   // for Incomplete: max_output_tokens, content_filter, …
-	Model       string   // the model that answered; empty: the one asked for
-	ServiceTier string   // the tier that was used; empty: the one asked for
+	Usage       *Usage       // nil until known
+	Failure     *run.Failure // its code and message, for Failed
+	Reason      string       // for Incomplete: max_output_tokens, content_filter, …
+	Model       string       // the model that answered; empty: the one asked for
+	ServiceTier string       // the tier that was used; empty: the one asked for
 }
 
 // MarshalJSON returns JSON.
 func (r Response) MarshalJSON() ([]byte, error) { return r.JSON(), nil }
 
-// JSON is the object on the wire, on one line. Equal responses give equal bytes.
+// JSON is the object on the wire, on one line. Equal responses give equal
+// bytes.
 func (r Response) JSON() []byte { return r.AppendJSON(make([]byte, 0, r.size())) }
 
 // size guesses the length of the JSON from its large parts.
@@ -83,7 +69,7 @@ func (r Response) appendState(w *writer) {
 	w.key("status")
 	w.b = raw.AppendText(w.b, string(r.Status))
 	w.key("completed_at")
-	if r.Status == Completed && !r.CompletedAt.IsZero() {
+	if r.Status == run.Completed && !r.CompletedAt.IsZero() {
 		w.b = strconv.AppendInt(w.b, r.CompletedAt.Unix(), 10)
 	} else {
 		w.null()
@@ -157,8 +143,8 @@ func (c *Create) appendSampling(w *writer) {
 	w.b = append(w.b, '}')
 }
 
-// appendExtra appends the rest, and of what the specification does not have only
-// what the client gave: SDKs know these fields, a stray null helps nobody.
+// appendExtra appends the rest, and of what the specification does not have
+// only what the client gave: SDKs know these fields, a stray null helps nobody.
 func (c *Create) appendExtra(w *writer) {
 	w.bool("store", c.Store)
 	w.bool("background", c.Background)

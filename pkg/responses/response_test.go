@@ -10,6 +10,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/spectest"
 )
 
@@ -53,17 +54,17 @@ func TestResponseConformsToTheSpecification(t *testing.T) {
 		item.FunctionOutput("fco_1", "c1", "completed", "x"),
 	}
 	for name, r := range map[string]Response{
-		"minimal":    {ID: "resp_1", Request: minimal, Status: Queued, CreatedAt: at},
-		"everything": {ID: "resp_1", Request: strictly(t), Status: Completed, CreatedAt: at, CompletedAt: at, Output: output, Usage: &Usage{InputTokens: 3, OutputTokens: 4}},
-		"incomplete": {ID: "resp_1", Request: minimal, Status: Incomplete, CreatedAt: at, Reason: "max_output_tokens", Output: output},
-		"failed":     {ID: "resp_1", Request: minimal, Status: Failed, CreatedAt: at, Failure: &Failure{Code: "server_error", Message: "It\nfailed."}},
-		"cancelled":  {ID: "resp_1", Request: minimal, Status: Cancelled, CreatedAt: at, CompletedAt: at},
+		"minimal":    {ID: "resp_1", Request: minimal, Status: run.Queued, CreatedAt: at},
+		"everything": {ID: "resp_1", Request: strictly(t), Status: run.Completed, CreatedAt: at, CompletedAt: at, Output: output, Usage: &Usage{InputTokens: 3, OutputTokens: 4}},
+		"incomplete": {ID: "resp_1", Request: minimal, Status: run.Incomplete, CreatedAt: at, Reason: "max_output_tokens", Output: output},
+		"failed":     {ID: "resp_1", Request: minimal, Status: run.Failed, CreatedAt: at, Failure: &run.Failure{Code: "server_error", Message: "It\nfailed."}},
+		"cancelled":  {ID: "resp_1", Request: minimal, Status: run.Cancelled, CreatedAt: at, CompletedAt: at},
 		"plain choice": {
-			ID: "resp_1", Status: InProgress, CreatedAt: at, Model: "other", ServiceTier: "flex",
+			ID: "resp_1", Status: run.InProgress, CreatedAt: at, Model: "other", ServiceTier: "flex",
 			Request: decode(t, body(`"tool_choice":"required","service_tier":"auto","text":{"format":{"type":"json_object"}}`)),
 		},
 		"function choice": {
-			ID: "resp_1", Status: InProgress, CreatedAt: at,
+			ID: "resp_1", Status: run.InProgress, CreatedAt: at,
 			Request: decode(t, body(`"tool_choice":{"type":"function","name":"f"},"text":{},"temperature":1e-9`)),
 		},
 	} {
@@ -80,7 +81,7 @@ func TestResponseConformsToTheSpecification(t *testing.T) {
 func TestResponseShows(t *testing.T) {
 	t.Parallel()
 	r := Response{
-		ID: "resp_1", Request: decode(t, everything), Status: Completed, CreatedAt: at, CompletedAt: at.Add(2 * time.Second),
+		ID: "resp_1", Request: decode(t, everything), Status: run.Completed, CreatedAt: at, CompletedAt: at.Add(2 * time.Second),
 		Output: []item.Item{item.Message("msg_1", "assistant", "completed", item.Part{Type: "output_text", Text: "hi"})},
 		Usage:  &Usage{InputTokens: 10, CachedTokens: 4, CacheWriteTokens: 1, OutputTokens: 5, ReasoningTokens: 2},
 	}
@@ -109,7 +110,7 @@ func TestResponseShows(t *testing.T) {
 
 func TestResponseHidesWhenItEndedUnlessCompleted(t *testing.T) {
 	t.Parallel()
-	for _, status := range []Status{Queued, InProgress, Incomplete, Failed, Cancelled} {
+	for _, status := range []run.Status{run.Queued, run.InProgress, run.Incomplete, run.Failed, run.Cancelled} {
 		r := Response{Request: decode(t, body("")), Status: status, CreatedAt: at, CompletedAt: at}
 		if !bytes.Contains(r.JSON(), []byte(`"completed_at":null`)) {
 			t.Errorf("%s: %s", status, r.JSON())
@@ -146,7 +147,7 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkResponse(b *testing.B) {
-	r := Response{ID: "resp_1", Request: decode(b, everything), Status: Completed, CreatedAt: at, CompletedAt: at, Usage: &Usage{}}
+	r := Response{ID: "resp_1", Request: decode(b, everything), Status: run.Completed, CreatedAt: at, CompletedAt: at, Usage: &Usage{}}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.JSON()

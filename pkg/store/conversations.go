@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -25,12 +26,7 @@ func scanConversation(row pgx.CollectableRow) (c Conversation, err error) {
 }
 
 // NewItem is an item that is added to a conversation.
-type NewItem struct {
-	ID      string // unique in the conversation, at most 200 bytes
-	Calls   []byte // the call id of a function_call; nil for other items
-	Answers []byte // the call id of a function_call_output; nil for other items
-	Data    []byte
-}
+type NewItem = run.NewItem
 
 func itemArgs(items []NewItem) postgres.Args {
 	return postgres.Args{
@@ -41,7 +37,8 @@ func itemArgs(items []NewItem) postgres.Args {
 	}
 }
 
-// NewConversation is a conversation to be made. The id is chosen before, as a request's is.
+// NewConversation is a conversation to be made. The id is chosen before, as a
+// request's is.
 type NewConversation struct {
 	ID       uuid.UUID
 	Tenant   string
@@ -61,7 +58,8 @@ SELECT made.id, i.place, made.tenant, i.id, i.calls, i.answers, i.data
   FROM made, unnest(@i_ids::text[], @i_calls::bytea[], @i_answers::bytea[], @i_data::bytea[]) WITH ORDINALITY
     AS i(id, calls, answers, data, place)`
 
-// CreateConversation makes a conversation with its first items, in one commit. Repeating it is harmless.
+// CreateConversation makes a conversation with its first items, in one commit.
+// Repeating it is harmless.
 func (s *Store) CreateConversation(ctx context.Context, n NewConversation) error {
 	a := itemArgs(n.Items)
 	a["id"], a["tenant"], a["metadata"] = n.ID, n.Tenant, n.Metadata
@@ -74,7 +72,8 @@ func (s *Store) CreateConversation(ctx context.Context, n NewConversation) error
 const conversationSQL = `
 SELECT ` + conversationColumns + ` FROM conversations v WHERE v.id = @id AND v.tenant = @tenant`
 
-// Conversation reads a conversation of a tenant. ErrNotFound: the tenant has no such conversation.
+// Conversation reads a conversation of a tenant. ErrNotFound: the tenant has no
+// such conversation.
 func (s *Store) Conversation(ctx context.Context, tenant string, id uuid.UUID) (Conversation, error) {
 	return s.conversation(ctx, "read", conversationSQL, postgres.Args{"id": id, "tenant": tenant})
 }
@@ -83,19 +82,22 @@ const setMetadataSQL = `
 UPDATE conversations v SET metadata = @metadata WHERE v.id = @id AND v.tenant = @tenant
 RETURNING ` + conversationColumns
 
-// SetMetadata replaces a conversation's metadata; a response that is in flight on it does not mind. ErrNotFound: the tenant has no
-// such conversation.
+// SetMetadata replaces a conversation's metadata; a response that is in flight
+// on it does not mind. ErrNotFound: the tenant has no such conversation.
 func (s *Store) SetMetadata(ctx context.Context, tenant string, id uuid.UUID, metadata []byte) (Conversation, error) {
 	return s.conversation(ctx, "set the metadata of", setMetadataSQL, postgres.Args{"id": id, "tenant": tenant, "metadata": metadata})
 }
 
-// Its items go by the foreign key, those too that were committed after this statement began.
+// Its items go by the foreign key, those too that were committed after this
+// statement began.
 const deleteConversationSQL = `
 DELETE FROM conversations v WHERE v.id = @id AND v.tenant = @tenant
 RETURNING ` + conversationColumns
 
-// DeleteConversation takes a conversation away with its items, whatever is in flight on it: that finds its history gone at its next
-// turn, and nothing to add its items to at its end. ErrNotFound: the tenant has no such conversation.
+// DeleteConversation takes a conversation away with its items, whatever is in
+// flight on it: that finds its history gone at its next turn, and nothing to
+// add its items to at its end. ErrNotFound: the tenant has no such
+// conversation.
 func (s *Store) DeleteConversation(ctx context.Context, tenant string, id uuid.UUID) error {
 	_, err := s.conversation(ctx, "delete", deleteConversationSQL, postgres.Args{"id": id, "tenant": tenant})
 	return err

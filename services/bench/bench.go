@@ -26,18 +26,22 @@ const (
 	listedStatements = 40
 )
 
-// ErrNoScore says that a measurement broke a promise, so that its figures mean nothing.
+// ErrNoScore means that an answer or a call was wrong, so that the figures mean
+// nothing.
 var ErrNoScore = errors.New("no score")
 
-// Run measures every scenario with every concurrency, prints the report to out and writes it as JSON, if asked to. It fails with
-// ErrNoScore if an answer was wrong or a step was called other than once; the report then says so in place of figures.
+// Run measures every scenario with every concurrency, prints the report to out
+// and, if cfg.JSON is set, writes it as JSON. It fails with ErrNoScore if an
+// answer was wrong or a step was not called exactly once; the report then names
+// the violations instead of figures.
 func Run(ctx context.Context, cfg Config, out io.Writer) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg.Quiet = cmp.Or(cfg.Quiet, pgstat.Lag)
 	b := &bench{Config: cfg, seed: 1, report: report.Report{
-		Started: time.Now().UTC(), CPUs: runtime.NumCPU(), Go: runtime.Version(), ThinkTime: report.Milliseconds(cfg.Think),
+		Started: time.Now().UTC(), CPUs: runtime.NumCPU(), Go: runtime.Version(),
+		ThinkTime: report.Milliseconds(cfg.Think),
 	}}
 	b.logProgress("starting Postgres, NATS, the scripted model and the services")
 	if b.stack, err = stack.Start(ctx, cfg.stack()); err != nil {
@@ -64,7 +68,7 @@ type bench struct {
 	Config
 	stack  *stack.Stack
 	report report.Report
-	seed   int64 // of the next run; none is used twice
+	seed   int64 // of the next run; no seed is used twice
 	flush  []time.Duration
 }
 
@@ -116,7 +120,8 @@ func (b *bench) warmUp(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// measureIdle watches a stack that has nothing to do, for as long as Postgres keeps counts of the warm-up to itself.
+// measureIdle measures the idle stack for cfg.Quiet, after which Postgres has
+// published the counts of the warm-up.
 func (b *bench) measureIdle(ctx context.Context) error {
 	b.logProgress("watching it idle for %s", b.Quiet)
 	if err := wait(ctx, time.Now().Add(min(b.Quiet, cooldown))); err != nil {
@@ -160,7 +165,7 @@ func (b *bench) save() error {
 	return nil
 }
 
-// wait returns at the given time, or with the cause when ctx ends first.
+// wait waits until a time. It returns the cause of ctx if that ends first.
 func wait(ctx context.Context, until time.Time) error {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()

@@ -16,8 +16,10 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// TestCostOfOneCall: a request that is one model call is three hand-overs (accept, turn, settlement), each one write and one read at
-// most; its stream, if it has one, is kept by one write more. One client asks, so that nothing is grouped.
+// TestCostOfOneCall counts the statements of a request that is one model call.
+// It has three parts: accept, turn and settlement, each with at most one write
+// and one read; a stream adds one write. One client sends the requests, so that
+// no commits are grouped.
 func TestCostOfOneCall(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -48,13 +50,14 @@ func TestCostOfOneCall(t *testing.T) {
 				}
 			}
 			cost := report.NewPerStep(after.Sub(before), len(runs))
-			// Write transactions and WAL are the whole server's: they mean something when the test runs alone.
+			// Write transactions and WAL count the whole server: they mean
+			// something only if the test runs alone.
 			t.Logf("%d calls in %s: one took %.2f commits, %.2f write transactions, %.2f statements, %.0f bytes of WAL, %.1f NATS messages of %.0f bytes",
 				len(runs), took.Round(time.Millisecond), cost.Commits, cost.Writes, cost.Statements, cost.WALBytes, cost.Messages, cost.MessageBytes)
 			if calls := len(s.mock.Ledger()); len(runs) != gateRuns || calls != gateRuns {
 				t.Errorf("%d requests made %d calls, want %d of both", len(runs), calls, gateRuns)
 			}
-			least, most := tt.statements-0.1, tt.statements+4 // what the services look at meanwhile
+			least, most := tt.statements-0.1, tt.statements+4 // for the services' periodic queries
 			if cost.Commits < least || cost.Commits > most {  // each statement is a transaction
 				t.Errorf("a call took %.2f transactions, want %v", cost.Commits, tt.statements)
 			}
@@ -65,7 +68,7 @@ func TestCostOfOneCall(t *testing.T) {
 	}
 }
 
-// chat makes one chat completion and compares what the model said.
+// chat makes one chat completion and compares its text.
 func (s *inProcess) chat(ctx context.Context, seed int64, stream bool) error {
 	plan := mock.Plan{Seed: seed}
 	body, err := json.Marshal(map[string]any{

@@ -27,7 +27,8 @@ func (b *bench) runDirect(s scenario.Scenario) func(context.Context, int64) erro
 	return func(ctx context.Context, seed int64) error { return b.stack.Direct.Run(ctx, s.Plan(seed, b.Think)) }
 }
 
-// cell measures one scenario with one number of workers: first the services, then the plain loop with the same seeds.
+// cell measures one scenario with one number of workers: first the services,
+// then the plain loop with the same seeds.
 func (b *bench) cell(ctx context.Context, s scenario.Scenario, workers int) (report.Cell, error) {
 	if err := b.stack.ClearLedger(ctx); err != nil {
 		return report.Cell{}, err
@@ -48,12 +49,13 @@ func (b *bench) cell(ctx context.Context, s scenario.Scenario, workers int) (rep
 	l.Until = time.Now().Add(b.Time + load.RunLimit)
 	direct, took := l.Drive(ctx, b.runDirect(s))
 	spent := stack.Reading{CPU: b.stack.IDs.CPU()}.Sub(stack.Reading{CPU: cpu}).CPU
-	delete(spent, processes.Services) // they idle
+	delete(spent, processes.Services) // idle during the plain loop
 	delete(spent, processes.Postgres)
 	delete(spent, processes.NATS)
 	c.Direct = report.NewSpeed(direct, took, s.Steps(), spent)
 	more := load.AddedLatencies(runs, direct)
-	c.AddedP50, c.AddedP99 = report.Milliseconds(load.Quantile(more, 0.5)), report.Milliseconds(load.Quantile(more, 0.99))
+	c.AddedP50 = report.Milliseconds(load.Quantile(more, 0.5))
+	c.AddedP99 = report.Milliseconds(load.Quantile(more, 0.99))
 
 	if err := b.finish(ctx, &c, s, runs, after); err != nil {
 		return report.Cell{}, err
@@ -66,9 +68,11 @@ func (b *bench) cell(ctx context.Context, s scenario.Scenario, workers int) (rep
 	return c, nil
 }
 
-// loop runs the closed loop against the services and reads what it cost. The commits, page images and syncs among it come from
-// finish.
-func (b *bench) loop(ctx context.Context, s scenario.Scenario, l load.Load, c *report.Cell) (runs []load.Run, after stack.Reading, err error) {
+// loop drives the services and reads what the runs cost. finish adds commits,
+// page images and syncs, which Postgres publishes later.
+func (b *bench) loop(
+	ctx context.Context, s scenario.Scenario, l load.Load, c *report.Cell,
+) (runs []load.Run, after stack.Reading, err error) {
 	before, err := b.stack.Read(ctx)
 	if err != nil {
 		return nil, stack.Reading{}, err
@@ -90,13 +94,17 @@ func (b *bench) loop(ctx context.Context, s scenario.Scenario, l load.Load, c *r
 	c.Sessions, c.Others = after.PG.Sessions, did.OtherPrograms(after.PG.At.Sub(before.PG.At))
 	c.Windlass = report.NewSpeed(runs, took, s.Steps(), did.CPU)
 	c.PerStep = report.NewPerStep(did, len(runs)*s.Steps())
-	after.PG.Commits, after.PG.PageImages, after.PG.WALSyncs = before.PG.Commits, before.PG.PageImages, before.PG.WALSyncs
+	after.PG.Commits, after.PG.PageImages = before.PG.Commits, before.PG.PageImages
+	after.PG.WALSyncs = before.PG.WALSyncs
 	return runs, after, nil
 }
 
-// finish waits until Postgres has published all counts, takes what it did idle off them, and audits the ledger, where a call made
-// twice has had the time to show up. after holds the lagging counts from before the loop.
-func (b *bench) finish(ctx context.Context, c *report.Cell, s scenario.Scenario, runs []load.Run, after stack.Reading) error {
+// finish waits until Postgres has published all counts and subtracts those of
+// an idle stack. It audits the ledger last: by then a second call of a step is
+// in it. after has the lagging counts from before the loop.
+func (b *bench) finish(
+	ctx context.Context, c *report.Cell, s scenario.Scenario, runs []load.Run, after stack.Reading,
+) error {
 	took, err := disk.Flushes(ctx, b.stack.Dir)
 	if err != nil {
 		return err
@@ -111,7 +119,7 @@ func (b *bench) finish(ctx context.Context, c *report.Cell, s scenario.Scenario,
 	}
 	late := quiet.Sub(after.PG)
 	steps := len(runs) * s.Steps()
-	// Idle, a statement is a transaction.
+	// In an idle stack each statement is a transaction.
 	idle := b.report.Idle.Statements * quiet.At.Sub(after.PG.At).Seconds()
 	c.PerStep.Commits = report.Ratio(max(0, float64(late.Commits)-idle), steps)
 	c.PerStep.PageImages = report.Ratio(float64(late.PageImages), steps)
@@ -125,7 +133,8 @@ func (b *bench) finish(ctx context.Context, c *report.Cell, s scenario.Scenario,
 	return nil
 }
 
-// rateFlushes writes the added latencies in the unit of the disk, once all cells have measured it.
+// rateFlushes converts the added latencies to the unit of the disk, after all
+// cells have measured it.
 func (b *bench) rateFlushes() {
 	f, f99 := report.Milliseconds(load.Quantile(b.flush, 0.5)), report.Milliseconds(load.Quantile(b.flush, 0.99))
 	b.report.FlushP50, b.report.FlushP99, b.report.Flushes = f, f99, len(b.flush)

@@ -25,15 +25,15 @@ type Config struct {
 	PGBin       string        // directory of the Postgres binaries; the usual places if empty
 	CPUProfile  string        // file for a profile of the services, if not empty
 
-	// PgBouncer puts one in transaction mode between the services and Postgres. Its
-	// processor time is not counted.
+	// PgBouncer puts one in transaction mode between the services and Postgres.
+	// Its processor time is not counted.
 	PgBouncer bool
 	// Quiet is how long to wait for the counts that Postgres has not published.
 	// pgstat.Lag if 0; less makes commits and syncs wrong.
 	Quiet time.Duration
 
-	// Self is the command line that, with a part's name (nats, mock, services) and
-	// flags after it, runs that part.
+	// Self is the command line that, with a part's name (nats, mock, services)
+	// and flags after it, runs that part.
 	Self []string
 	// Progress gets a line for each part of the measurement.
 	Progress io.Writer

@@ -40,14 +40,16 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 const (
 	gateRuns    = 60
 	gateWorkers = 16
-	gateLimit   = 2 * time.Minute // it takes seconds
+	gateLimit   = 2 * time.Minute // the runs take seconds
 )
 
-// gate is what B3 may cost a step. The design wants 0.4 write transactions, 1.5 statements and 5 messages; the limits leave room
-// for a machine that groups less because it flushes faster.
+// gate is what a step of B3 may cost. The design wants 0.4 write transactions,
+// 1.5 statements and 5 messages; the limits leave room for a machine that
+// groups fewer commits because it flushes faster.
 var gate = report.Limits{Commits: 1.3, Statements: 3, Messages: 12}
 
-// inProcess is the five services in this process, on a real NATS server and a database of their own.
+// inProcess is the five services in this process, with their own NATS server
+// and database.
 type inProcess struct {
 	api   *client.Windlass
 	mock  *mock.Server
@@ -145,7 +147,8 @@ func (s *inProcess) postgres(t *testing.T) pgstat.Counters {
 	return c
 }
 
-// published is the counters once the services' sessions have ended, with which their last counts are published.
+// published returns the counters after the services' sessions have ended, when
+// Postgres has published their last counts.
 func (s *inProcess) published(t *testing.T) pgstat.Counters {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -159,7 +162,8 @@ func (s *inProcess) published(t *testing.T) pgstat.Counters {
 	}
 }
 
-// TestCostOfAStep counts and takes no time, so that it holds on a busy machine.
+// TestCostOfAStep counts and measures no time, so that it passes on a busy
+// machine.
 func TestCostOfAStep(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), gateLimit)
@@ -170,7 +174,7 @@ func TestCostOfAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	do := func(ctx context.Context, seed int64) error { return s.api.Run(ctx, b3.Plan(seed, 0)) }
-	// The services come up and take one run before it counts.
+	// Count after the services have started and finished one run.
 	first, _ := load.Load{Workers: 1, First: 1_000_000, Most: 1, Until: time.Now().Add(gateLimit)}.Drive(ctx, do)
 	if len(first) != 1 || first[0].Err != nil {
 		t.Fatalf("first run = %+v, want one that succeeds", first)

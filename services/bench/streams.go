@@ -59,7 +59,7 @@ func RunStreams(ctx context.Context, cfg Streams, out io.Writer) (err error) {
 	})
 }
 
-// pass measures the streams in one way and prints a line.
+// pass measures the streams once and prints a line.
 type pass struct {
 	bench  *bench
 	cfg    Streams
@@ -91,7 +91,7 @@ func (p *pass) run(ctx context.Context, name string, stream client.Stream) error
 // delays are how long tokens took from the model to the client.
 type delays struct{ first, tokens []time.Duration }
 
-// streamAll reads all streams at the same time.
+// streamAll reads all streams in parallel.
 func (p *pass) streamAll(ctx context.Context, stream client.Stream) (all delays, err error) {
 	var mu sync.Mutex
 	var errs []error
@@ -121,8 +121,8 @@ func (p *pass) streamAll(ctx context.Context, stream client.Stream) (all delays,
 const (
 	// slowRate is the rate of the slowly read stream, in tokens a second.
 	slowRate = 200
-	// headStart is how long that stream runs before its readers come: long enough
-	// to exceed what the kernel buffers for a client that reads nothing.
+	// headStart is how long that stream runs before its readers come: long
+	// enough to exceed what the kernel buffers for a client that reads nothing.
 	headStart = 10 * time.Second
 	// stallTime is how long it takes until nothing more goes to its readers.
 	stallTime = 8 * time.Second

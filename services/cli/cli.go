@@ -27,7 +27,7 @@ import (
 // commands has one line for each command. --help shows them in this order.
 type commands struct {
 	Dev     dev.Command        `cmd:"" help:"Run everything in one process: five services, NATS, a private Postgres, a demo model and tools."`
-	Migrate migrate.Command    `cmd:"" help:"Bring the database schema forward."`
+	Migrate migrate.Command    `cmd:"" help:"Bring the database schema up to date."`
 	Keys    keys.Command       `cmd:"" help:"Make, list and revoke the API keys of tenants."`
 	Mock    mockserver.Command `cmd:"" help:"Serve a scripted model and tools."`
 	Decode  decode.Command     `cmd:"" help:"Print a message of the bus as JSON, for nats … --translate."`

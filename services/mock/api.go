@@ -8,7 +8,7 @@ import (
 	"windlass.dev/windlass/services/mock/internal/tool"
 )
 
-// What a test writes and reads; the packages below have their documentation.
+// What tests write and read. The packages of these names document them.
 type (
 	Plan  = script.Plan
 	Fault = fault.Fault
@@ -24,6 +24,6 @@ func ParsePlan(text string) (Plan, bool) { return script.Parse(text) }
 // Describe documents every member of a plan and of a fault, for a help text.
 func Describe() string { return script.Describe() }
 
-// Vector returns the embedding of a text. It has the length 1 and depends on the
-// text and the dimensions only.
+// Vector returns the embedding of a text. It has the length 1 and depends on
+// the text and the dimensions only.
 func Vector(text string, dimensions int) []float32 { return embedding.Vector(text, dimensions) }

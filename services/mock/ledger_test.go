@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// lastEntry waits until the newest entry is as wanted.
+// lastEntry waits until the newest entry is the wanted one.
 func lastEntry(t testing.TB, s *mock.Server, wanted func(mock.Entry) bool) mock.Entry {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -140,7 +140,7 @@ func TestLedgerIsBounded(t *testing.T) {
 	t.Parallel()
 	s, url := serve(t, mock.LedgerCap(5))
 	l := newLoop(t, url, "")
-	for i := range 8 { // a fault for the first attempts must not last for ever where none are counted
+	for i := range 8 { // a fault for the first attempts must end even if no attempt is counted
 		l.messages = []object{{"role": "user", "content": mock.Plan{Seed: int64(i), ModelFaults: []mock.Fault{{Times: 1}}}.Prompt()}}
 		status, _, err := l.read("/v1/chat/completions", l.request())
 		if want := map[bool]int{true: 500, false: 200}[i < 5]; err != nil || status != want {
@@ -198,8 +198,7 @@ func BenchmarkTool(b *testing.B) {
 	}
 }
 
-// BenchmarkRun is 3 rounds of 5 tools: 19 calls one after the other, client
-// included.
+// BenchmarkRun is 3 rounds of 5 tools: 19 sequential calls, client included.
 func BenchmarkRun(b *testing.B) {
 	s, url := serve(b)
 	l := newLoop(b, url, "")

@@ -17,7 +17,7 @@ func postResponse(t *testing.T, s *Server, body string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// responseBody is a request of the plan, with more items behind it.
+// responseBody returns a request with the plan and more items after it.
 func responseBody(t *testing.T, plan Plan, members string, more ...string) string {
 	t.Helper()
 	prompt, err := json.Marshal(plan.Prompt())

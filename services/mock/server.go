@@ -67,8 +67,8 @@ func New(options ...Option) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Close breaks off every call that waits, now or later, so that the HTTP
-// server around it can close.
+// Close aborts every call that waits, now or later, so that the HTTP server
+// around it can close.
 func (s *Server) Close() { s.once.Do(func() { close(s.closed) }) }
 
 // Ledger copies the calls since the last reset, in order of arrival.

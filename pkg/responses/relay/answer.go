@@ -12,10 +12,12 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// ErrMalformed says that an upstream's answer is none of the endpoint's; another attempt may do better.
+// ErrMalformed says that an upstream's answer is none of the endpoint's;
+// another attempt may do better.
 var ErrMalformed = errors.New("the upstream's answer is malformed")
 
-// Answer is an upstream's answer. The counts are what it says it used; 0 where it says nothing that makes sense.
+// Answer is an upstream's answer. The counts are what it says it used; 0 where
+// it says nothing that makes sense.
 type Answer struct {
 	InputTokens  int64
 	OutputTokens int64
@@ -23,22 +25,20 @@ type Answer struct {
 	body raw.Value
 }
 
-// ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not an answer of the endpoint. The result aliases body.
+// ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not
+// an answer of the endpoint. The result aliases body.
 func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	v, err := parse(body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %d bytes: %w", ErrMalformed, len(body), err)
 	}
-	list := "choices"
-	if e == run.Embeddings {
-		list = "data"
-	}
-	if entries := v.Field(list); entries.Kind() != raw.Array || entries.Len() == 0 {
-		return Answer{}, fmt.Errorf("%w: it has no %s", ErrMalformed, list)
+	form := forms[e]
+	if entries := v.Field(form.list); entries.Kind() != raw.Array || entries.Len() == 0 {
+		return Answer{}, fmt.Errorf("%w: it has no %s", ErrMalformed, form.list)
 	}
 	a := Answer{body: v}
 	a.InputTokens, a.OutputTokens = used(v.Field("usage"))
-	if e == run.Embeddings { // some upstreams count what they return there, which nobody pays for
+	if !form.outputs {
 		a.OutputTokens = 0
 	}
 	return a, nil
@@ -53,8 +53,8 @@ func parse(b []byte) (raw.Value, error) {
 	return v, nil
 }
 
-// used reads the tokens of a usage. Counting is best effort: what makes no sense
-// is 0, and the answer stands.
+// used reads the tokens of a usage. Counting is best effort: what makes no
+// sense is 0, and the answer stands.
 func used(usage raw.Value) (input, output int64) {
 	return count(usage.Field("prompt_tokens")), count(usage.Field("completion_tokens"))
 }
@@ -79,10 +79,11 @@ func (a Answer) JSON(model string) []byte {
 }
 
 // Chunks is the answer as the stream that the client asked for: for each choice
-// all that it says and then its end, and the usage at last if the request wants it.
+// all that it says and then its end, and the usage at last if the request wants
+// it.
 func (a Answer) Chunks(r *Request) [][]byte {
 	base := a.body.With("model", raw.AppendText(nil, r.Model)).With("usage", nil)
-	if r.Endpoint == run.ChatCompletions {
+	if forms[r.Endpoint].messages {
 		base = base.With("object", raw.Value(`"chat.completion.chunk"`))
 	}
 	var all [][]byte
@@ -93,7 +94,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 		if c.Field("index").Kind() != raw.Int {
 			c = c.With("index", raw.Value(strconv.Itoa(i)))
 		}
-		if r.Endpoint != run.ChatCompletions {
+		if !forms[r.Endpoint].messages {
 			all = append(all, base.With("choices", list(c)))
 			continue
 		}

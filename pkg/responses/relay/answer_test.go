@@ -11,7 +11,7 @@ func TestReadAnswer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
-		e       Endpoint
+		e       run.Endpoint
 		in      string
 		want    string // for the client that calls the model mine
 		tokens  [2]int64

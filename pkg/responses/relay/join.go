@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// maxChoices bounds the choices of an answer, and the calls of a choice: more is a
-// fault of the upstream.
+// maxChoices bounds the choices of an answer, and the calls of a choice: more
+// is a fault of the upstream.
 const maxChoices = 4096
 
 // Joined is the answer that chunks make together, for a client that did not ask
@@ -77,7 +77,7 @@ func (j *Joined) choice(i int, v raw.Value) error {
 	if finish := v.Field("finish_reason"); finish.Text() != "" {
 		c.finish = slices.Clone(finish)
 	}
-	if j.endpoint != run.ChatCompletions {
+	if !forms[j.endpoint].messages {
 		c.said.add("text", v.Field("text"))
 		return nil
 	}
@@ -117,7 +117,7 @@ func (j *Joined) Answer() (Answer, error) {
 		choices = append(choices, c.json(j.endpoint)...)
 	}
 	body := j.head.With("choices", append(choices, ']'))
-	if j.endpoint == run.ChatCompletions {
+	if forms[j.endpoint].messages {
 		body = body.With("object", raw.Value(`"chat.completion"`))
 	}
 	if j.usage != nil {
@@ -130,7 +130,7 @@ func (j *Joined) Answer() (Answer, error) {
 
 func (c *joinedChoice) json(e run.Endpoint) raw.Value {
 	v := raw.Value(`{"index":` + c.index)
-	if e == run.ChatCompletions {
+	if forms[e].messages {
 		message := c.said
 		if !message.has("content") {
 			message.add("content", raw.Value("null"))

@@ -17,7 +17,7 @@ func TestJoin(t *testing.T) {
 	withCalls := `{"choices":[{"index":0,"message":{"content":null,"role":"assistant","tool_calls":[` + calls + `]},"logprobs":null,"finish_reason":"tool_calls"}],"object":"chat.completion","model":"mine"}`
 	for _, tt := range []struct {
 		name   string
-		e      Endpoint
+		e      run.Endpoint
 		in     []string
 		want   string
 		tokens [2]int64
@@ -127,7 +127,7 @@ func TestChunks(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":3,"completion_tokens":4}`
 	for _, tt := range []struct {
 		name string
-		e    Endpoint
+		e    run.Endpoint
 		ask  string
 		in   string
 		want []string
@@ -180,7 +180,8 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// FuzzJoin: whatever chunks come, what they make is JSON in one line, and the chunks of it make the same answer again.
+// FuzzJoin: whatever chunks come, what they make is JSON in one line, and the
+// chunks of it make the same answer again.
 func FuzzJoin(f *testing.F) {
 	f.Add([]byte(`{"id":"c","choices":[{"index":0,"delta":{"content":"a","tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{"}}]}}]}` + "\n" +
 		`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":"3"}}`))

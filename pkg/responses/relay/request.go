@@ -9,19 +9,6 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// Endpoint is run.Endpoint, for users that are not converted yet.
-type Endpoint = run.Endpoint
-
-// Names of package run, for users that are not converted yet.
-const (
-	Chat        = run.ChatCompletions
-	Completions = run.Completions
-	Embeddings  = run.Embeddings
-)
-
-// Known is for users that are not converted yet.
-func Known(name run.Endpoint) (run.Endpoint, bool) { return name, name.Relayed() }
-
 // Request is a body as far as it is read here.
 type Request struct {
 	Endpoint    run.Endpoint
@@ -33,8 +20,9 @@ type Request struct {
 	body raw.Value
 }
 
-// Decode reads the body of a POST to the endpoint. The error is always a 400 and names the first field at fault; nil means
-// success. The result aliases body.
+// Decode reads the body of a POST to the endpoint. The error is always a 400
+// and names the first field at fault; nil means success. The result aliases
+// body.
 func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -48,18 +36,18 @@ func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 	r := &Request{Endpoint: e, body: v}
 	last := map[string]raw.Value{} // a member that comes again is what it is the last time, as everywhere in this project
 	for key, m := range v.Members() {
-		if slices.Contains(known[e], string(key)) {
+		if slices.Contains(forms[e].members, string(key)) {
 			last[string(key)] = m
 		}
 	}
-	for _, name := range known[e] {
+	for _, name := range forms[e].members {
 		if m := last[name]; m.Given() {
 			if p := r.read(name, m); p != nil {
 				return nil, p.In(name).Fault()
 			}
 		}
 	}
-	for _, name := range required[e] {
+	for _, name := range forms[e].required {
 		if !last[name].Given() {
 			return nil, check.Absent(name).Fault()
 		}
@@ -68,21 +56,6 @@ func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 		return nil, check.Absent("model").Fault()
 	}
 	return r, nil
-}
-
-// known are the members that are looked at.
-var known = map[run.Endpoint][]string{
-	run.ChatCompletions: {"model", "messages", "stream", "stream_options", "service_tier"},
-	run.Completions:     {"model", "prompt", "stream", "stream_options", "service_tier"},
-	run.Embeddings:      {"model", "input", "service_tier"},
-}
-
-// required are the members that have to be there and not null. A completion without a prompt is one of whatever the upstream
-// starts with.
-var required = map[run.Endpoint][]string{
-	run.ChatCompletions: {"model", "messages"},
-	run.Completions:     {"model"},
-	run.Embeddings:      {"model", "input"},
 }
 
 func (r *Request) read(name string, v raw.Value) (p *check.Problem) {
@@ -158,8 +131,9 @@ func includeUsage(v raw.Value) (bool, *check.Problem) {
 	return include, p.In("include_usage")
 }
 
-// Upstream is the body for the upstream that knows the model by that name. A stream is asked to tell its usage, which is counted
-// whether the client wants to see it or not.
+// Upstream is the body for the upstream that knows the model by that name. A
+// stream is asked to tell its usage, which is counted whether the client wants
+// to see it or not.
 func (r *Request) Upstream(model string) []byte {
 	body := r.body.With("model", raw.AppendText(nil, model))
 	if !r.Stream && r.Endpoint.Streams() {
@@ -178,7 +152,8 @@ func (r *Request) Upstream(model string) []byte {
 	return body
 }
 
-// Several tells whether more than one choice is asked for, which may come one after the other.
+// Several tells whether more than one choice is asked for, which may come one
+// after the other.
 func (r *Request) Several() bool {
 	return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1
 }

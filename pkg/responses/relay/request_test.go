@@ -17,7 +17,7 @@ func TestDecodeRefuses(t *testing.T) {
 	const parse = "We could not parse the JSON body of your request."
 	for _, tt := range []struct {
 		name           string
-		e              Endpoint
+		e              run.Endpoint
 		body           string
 		param, code    string
 		messageStarts  string
@@ -66,7 +66,7 @@ func TestUpstream(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		e    Endpoint
+		e    run.Endpoint
 		in   string
 		want string
 	}{
@@ -102,19 +102,15 @@ func TestDecodeReads(t *testing.T) {
 	if r, f = Decode(run.Embeddings, []byte(`{"model":"m","input":"x","stream":true,"service_tier":5}`)); f != nil || r.Stream || r.ServiceTier != "" {
 		t.Errorf("Decode = %+v, %v; want neither a stream nor a tier", r, f)
 	}
-	for name, want := range map[run.Endpoint]bool{"chat/completions": true, "completions": true, "embeddings": true, "responses": false, "": false} {
-		if e, ok := Known(name); ok != want || e != name {
-			t.Errorf("Known(%q) = %q, %v", name, e, ok)
-		}
-	}
 }
 
-// FuzzRewrite holds what an upstream gets against the client's body: the same but for model and stream.
+// FuzzRewrite holds what an upstream gets against the client's body: the same
+// but for model and stream.
 func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"\ud83d\ude00 \u0000"}],"stream":false}`), "up", uint8(0))
 	f.Add([]byte(`{"mod\u0065l":"m","model":"n","input":[[1,2],"x"],"dimensions":3}`), "a\"\\", uint8(2))
 	f.Add([]byte("{\n\"model\":\"m\",\"prompt\":null,\"stream\":true,\"x\":{\"schema\":{}}}"), "\u2028", uint8(1))
-	all := []Endpoint{run.ChatCompletions, run.Completions, run.Embeddings}
+	all := []run.Endpoint{run.ChatCompletions, run.Completions, run.Embeddings}
 	f.Fuzz(func(t *testing.T, body []byte, model string, which uint8) {
 		e := all[int(which)%len(all)]
 		before := bytes.Clone(body)

@@ -4,11 +4,10 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses/internal/raw"
-	"windlass.dev/windlass/pkg/run"
 )
 
-// Stream is an upstream's answer that comes in chunks. The counts are those of the last chunk that told some. It is not safe for
-// concurrent use.
+// Stream is an upstream's answer that comes in chunks. The counts are those of
+// the last chunk that told some. It is not safe for concurrent use.
 type Stream struct {
 	InputTokens  int64
 	OutputTokens int64
@@ -20,9 +19,10 @@ type Stream struct {
 // NewStream is the answer to a request before its first chunk.
 func NewStream(r *Request) *Stream { return &Stream{request: r, choices: map[string]bool{}} }
 
-// Chunk takes one chunk in and returns it for the client, on one line and with the name that the client has for the model; nil is
-// one that the client has not asked for, or that says nothing. Clients get choices and, in a chat, their deltas though the upstream
-// leaves them out. ErrMalformed: it is none.
+// Chunk takes one chunk in and returns it for the client, on one line and with
+// the name that the client has for the model; nil is one that the client has
+// not asked for, or that says nothing. Clients get choices and, in a chat,
+// their deltas though the upstream leaves them out. ErrMalformed: it is none.
 func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	v, err := parse(data)
 	if err != nil {
@@ -54,8 +54,8 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	return v.With("model", raw.AppendText(nil, s.request.Model)), nil
 }
 
-// choicesOf notes which choices have come to their end. mended is true if one of
-// them lacked its delta, which clients rely on.
+// choicesOf notes which choices have come to their end. mended is true if one
+// of them lacked its delta, which clients rely on.
 func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 	all = raw.Value("[")
 	for i, c := range choices.Elements() {
@@ -64,7 +64,7 @@ func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 		if i > 0 {
 			all = append(all, ',')
 		}
-		if s.request.Endpoint == run.ChatCompletions && c.Kind() == raw.Object && c.Field("delta").Kind() != raw.Object {
+		if forms[s.request.Endpoint].messages && c.Kind() == raw.Object && c.Field("delta").Kind() != raw.Object {
 			mended = true
 			delta := raw.Value("{}")
 			if message := c.Field("message"); message.Kind() == raw.Object {
@@ -77,7 +77,8 @@ func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 	return append(all, ']'), mended
 }
 
-// Whole tells whether every choice has come to its end. It is how a stream that ends without a word is told from one that broke off.
+// Whole tells whether every choice has come to its end. It is how a stream that
+// ends without a word is told from one that broke off.
 func (s *Stream) Whole() bool {
 	for _, finished := range s.choices {
 		if !finished {

@@ -15,7 +15,7 @@ import (
 
 func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	t.Parallel()
-	// Postgres has to get at its data, when a test is run by root, too; a test's own directory is closed to it.
+	// Postgres cannot enter t.TempDir() if root runs the test.
 	dir, err := os.MkdirTemp("", "windlass-bench-test-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
@@ -50,14 +50,14 @@ func TestBenchLeavesAReportAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestScenariosBehindPgBouncer is F37: the whole of Windlass works behind a
-// PgBouncer in transaction mode that has its default settings.
+// TestScenariosBehindPgBouncer runs all scenarios behind a PgBouncer in
+// transaction mode with its default settings.
 func TestScenariosBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	if _, err := pgbouncer.Find(); err != nil {
 		t.Skipf("NOT TESTED behind a connection pooler: %v", err)
 	}
-	dir, err := os.MkdirTemp("", "wl-bench-pooled-") //nolint:usetesting // t.TempDir is closed to the account that Postgres runs as
+	dir, err := os.MkdirTemp("", "wl-bench-pooled-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestScenariosBehindPgBouncer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	if err := bench.Run(ctx, cfg, &out); err != nil { // without a score it fails
+	if err := bench.Run(ctx, cfg, &out); err != nil { // fails without a score
 		t.Fatalf("Run = %v\n%s", err, out.String())
 	}
 	if !strings.Contains(out.String(), "set_config") {

@@ -17,15 +17,17 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Part runs one process of the benchmark's stack. Each prints "ready on" and its address, and ends with its standard input,
-// which the benchmark holds open.
+// Part runs one process of the benchmark's stack. Each prints "ready on" and
+// its address, and ends when its standard input does, which the benchmark holds
+// open.
 type Part struct {
 	NATS     natsPart     `cmd:"" name:"nats"`
 	Mock     mockPart     `cmd:""`
 	Services servicesPart `cmd:""`
 }
 
-// untilEOF ends when ctx does or standard input is closed. The reader cannot be interrupted; it ends with the process.
+// untilEOF cancels the context when standard input ends. Its reader cannot be
+// interrupted; it ends with the process.
 func untilEOF(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -38,7 +40,8 @@ func untilEOF(ctx context.Context) (context.Context, context.CancelFunc) {
 // natsReadyTime bounds the start of the NATS server.
 const natsReadyTime = 10 * time.Second
 
-// natsPart is a NATS server with JetStream on disk and its default sync interval.
+// natsPart is a NATS server with JetStream on disk and the default sync
+// interval.
 type natsPart struct {
 	Dir string `required:""`
 }
@@ -48,8 +51,9 @@ func (c *natsPart) Run(ctx context.Context) error {
 	ctx, cancel := untilEOF(ctx)
 	defer cancel()
 	s, err := server.NewServer(&server.Options{
-		ServerName: "windlass-bench", Host: "127.0.0.1", Port: server.RANDOM_PORT, HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT,
-		NoSigs: true, NoLog: true, JetStream: true, StoreDir: c.Dir, JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 16 << 30,
+		ServerName: "windlass-bench", Host: "127.0.0.1", Port: server.RANDOM_PORT,
+		HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: c.Dir, JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 16 << 30,
 	})
 	if err != nil {
 		return fmt.Errorf("make the NATS server: %w", err)
@@ -90,7 +94,7 @@ func (mockPart) Run(ctx context.Context) error {
 	return nil
 }
 
-// servicesPart is windlass dev, which greets when it is ready.
+// servicesPart is windlass dev, which prints its address when it is ready.
 type servicesPart struct {
 	Dev        dev.Command `embed:""`
 	CPUProfile string      `name:"cpuprofile"`

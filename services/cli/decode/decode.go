@@ -1,5 +1,5 @@
-// Package decode is `windlass decode`: it makes the messages of the bus readable
-// in the nats CLI.
+// Package decode is `windlass decode`: it makes the messages of the bus
+// readable in the nats CLI.
 package decode
 
 import (
@@ -18,12 +18,12 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// maxMessage bounds what is read: the bus takes no larger message.
+// maxMessage is the largest message that the bus accepts.
 const maxMessage = 8 << 20
 
 // Command prints one message.
 type Command struct {
-	Subject string `help:"The message's subject ({{Subject}} in a translate command); tells its type." placeholder:"SUBJECT"`
+	Subject string `help:"The message's subject ({{Subject}} in a translate command). It determines the type." placeholder:"SUBJECT"`
 }
 
 // Help is shown by windlass decode --help.
@@ -33,8 +33,8 @@ func (Command) Help() string {
   nats stream view WINDLASS_STEP --translate 'windlass decode --subject {{Subject}}'
   nats sub --stream WINDLASS_STEP --all --translate 'windlass decode --subject {{Subject}}'
 
-Without a subject it takes the message for a step event, which is what WINDLASS_STEP and WINDLASS_MARK hold. Advisories of NATS,
-which WINDLASS_DEAD holds beside dead letters, are JSON and printed as they are.`
+Without a subject it decodes a step event, which is what WINDLASS_STEP and WINDLASS_MARK have.
+Advisories of NATS, which WINDLASS_DEAD has beside dead letters, are JSON and printed unchanged.`
 }
 
 // Run decodes standard input to standard output.
@@ -70,13 +70,14 @@ func decode(subject string, body []byte) (string, error) {
 	return readable(b)
 }
 
-// isAdvisory reports whether a message is the server's own, which is JSON. No
-// message of Windlass begins with a brace.
+// isAdvisory reports whether a message is the NATS server's own, which is JSON.
+// No message of Windlass begins with a brace.
 func isAdvisory(subject string, body []byte) bool {
 	return strings.HasPrefix(subject, "$") || bytes.HasPrefix(body, []byte("{")) && json.Valid(body)
 }
 
-// readable shows payloads as the text they are and hashes in hexadecimal, where protobuf's JSON has base64 for both.
+// readable shows payloads as text and hashes in hexadecimal; protobuf's JSON
+// has base64 for both.
 func readable(message []byte) (string, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(message, &fields); err != nil {
@@ -110,13 +111,14 @@ func reword(fields map[string]any) {
 			case name == "input_hash":
 				fields[name] = hex.EncodeToString(raw)
 			case name == "dispatch_token":
-				delete(fields, name) // of no use to a reader, and proof of a command to anybody else
+				delete(fields, name) // useless to a reader, and a secret: it proves a command
 			}
 		}
 	}
 }
 
-// messageOf is the type that the subject's second token names; the first is the installation's prefix.
+// messageOf returns the type that the subject's second token names; the first
+// token is the installation's prefix.
 func messageOf(subject string) proto.Message {
 	family := ""
 	if tokens := strings.Split(subject, "."); len(tokens) > 1 {

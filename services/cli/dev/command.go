@@ -10,32 +10,34 @@ import (
 // Command is `windlass dev`. Other commands may embed it.
 type Command struct {
 	Listen       string `help:"Address of the API." env:"WINDLASS_LISTEN" default:"127.0.0.1:8080"`
-	Data         string `help:"Directory of Postgres, NATS and secrets. Requests in flight go on after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
-	APIKey       string `help:"Key that clients have to send." env:"WINDLASS_API_KEY" default:"wl-dev"`
-	Config       string `help:"Registry of models and tools (YAML), beside the demo ones." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
-	ModelURL     string `help:"OpenAI-compatible API that serves every model name not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
+	Data         string `help:"Directory for Postgres, NATS and secrets. Requests in flight continue after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
+	APIKey       string `help:"Key that clients send." env:"WINDLASS_API_KEY" default:"wl-dev"`
+	Config       string `help:"Registry of models and tools (YAML), in addition to those of the demo." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
+	ModelURL     string `help:"OpenAI-compatible API for every model name that is not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
 	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
 	ModelDialect string `help:"API that --model-url speaks: chat (completions) or responses." env:"WINDLASS_MODEL_DIALECT" enum:"chat,responses" default:"chat"`
-	ModelProfile string `help:"Kind of server behind --model-url, if its address does not tell, like vllm or llamacpp; docs/models.md has all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
+	ModelProfile string `help:"Kind of server at --model-url, if its address does not show it, like vllm or llamacpp; docs/models.md lists all." env:"WINDLASS_MODEL_PROFILE" enum:",azure,compatible,deepseek,gemini,groq,llamacpp,lmstudio,mistral,ollama,openai,openrouter,tgi,vllm" default:"" placeholder:"NAME"`
 	DatabaseURL  string `help:"Use this Postgres instead of a private one." env:"WINDLASS_DATABASE_URL" placeholder:"URL"`
 	NATSURL      string `name:"nats-url" help:"Use this NATS instead of an embedded one." env:"WINDLASS_NATS_URL" placeholder:"URL"`
 	NATSListen   string `name:"nats-listen" help:"Address of the embedded NATS, for the nats CLI." env:"WINDLASS_NATS_LISTEN" default:"127.0.0.1:4222"`
-	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries; without it the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
+	PGBin        string `name:"pg-bin" help:"Directory of the Postgres binaries. Default: the usual places, then a download." env:"PG_BIN" placeholder:"DIR"`
 	AdminListen  string `help:"Address of /livez, /readyz and /metrics. Default: 127.0.0.1:8081, or any free port if that is in use." env:"WINDLASS_ADMIN_LISTEN" placeholder:"ADDRESS"`
-	LogLevel     string `help:"What is shown: error, warn (failures and what to do), info (and a line for each request), debug (and each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+	LogLevel     string `help:"What to show: error, warn (failures and what to do), info (also a line for each request), debug (also each step)." env:"WINDLASS_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 	NoColor      string `hidden:"" env:"NO_COLOR"`
 	Term         string `hidden:"" env:"TERM"`
 
-	CORSOrigins []string `name:"cors-origins" help:"Origins of the web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
+	CORSOrigins []string `name:"cors-origins" help:"Origins of web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 
 // Help is shown by windlass dev --help.
 func (Command) Help() string {
-	return `Everything a production installation runs, in one process: the five services, an embedded NATS server that the nats CLI can connect
-to, and a real Postgres of its own. A demo model and demo tools answer without a key and without a network.
+	return `Runs in one process what a production installation runs: the five services, a NATS server that the
+nats CLI can connect to, and a private Postgres. A demo model and demo tools answer without a key
+and without a network.
 
-It needs no Postgres to be running: it uses the binaries it finds (PG_BIN, /usr/lib/postgresql, PATH) and fetches them once otherwise.
-Ctrl-C leaves nothing running; what was accepted goes on at the next start.`
+No Postgres needs to run: dev uses the binaries it finds (PG_BIN, /usr/lib/postgresql, PATH), and
+else downloads them once. Ctrl-C leaves nothing running; accepted requests continue at the next
+start.`
 }
 
 // AfterApply is called by kong when every flag has its value.

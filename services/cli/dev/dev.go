@@ -6,14 +6,14 @@
 //     (TestDevSaysInOneLineWhatIsWrong), and a failed request one line on the
 //     console (TestDevShowsFailuresAndWhatToDo);
 //   - requests go on after any end of the process
-//     (TestRunsGoOnAfterDevWasKilled), and an interrupt leaves no process behind
-//     (TestCtrlCDuringTheStartLeavesNothing).
+//     (TestRunsGoOnAfterDevWasKilled), and an interrupt leaves no process
+//     behind (TestCtrlCDuringTheStartLeavesNothing).
 //
 // One folder holds everything (package datafolder); one dev at a time uses it
 // (TestOneDevADataFolder). Secrets are made at the first start.
 //
-// It is for one developer: it waits 2 s for requests when it ends, takes one API
-// key, and warns if other machines can reach it.
+// It is for one developer: it waits 2 s for requests when it ends, takes one
+// API key, and warns if other machines can reach it.
 package dev
 
 import (

@@ -19,8 +19,8 @@ import (
 	"windlass.dev/windlass/services/test/program"
 )
 
-// upstreams answers by the first part of the path: a status and an error's
-// words, or "calls" for a model that calls the tool that the request names.
+// upstreams answers by the first part of the path: with a status and an error's
+// message, or as a model that calls the tool of that name.
 func upstreams(t *testing.T) *httptest.Server {
 	t.Helper()
 	faults := map[string]struct {
@@ -56,7 +56,7 @@ func upstreams(t *testing.T) *httptest.Server {
 	return server
 }
 
-// canary is a prompt; lines never hold one.
+// canary is a prompt. No line may contain it.
 const canary = "the swallow flies at midnight"
 
 func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
@@ -78,7 +78,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 	fmt.Fprintf(&config, "  - {name: missing, allow_private: true, url: %s/c}\n", tools.URL)
 	d := program.StartDev(t, program.DataDir(t), "--config", program.WriteFile(t, "registry.yaml", config.String()))
 
-	for _, want := range []string{ // of the start checks
+	for _, want := range []string{ // by the start checks
 		`check +model key: the upstream answered 401 "invalid api key"  → check the environment variable WL_TEST_KEY, the credential of model key`,
 		`check +model broken: the upstream answered 500 "out of memory"`,
 		`check +model dead: nothing answers at http://` + closed + `/v1: connection refused  → is the server at http://` + closed + `/v1 running\?`,
@@ -199,8 +199,8 @@ func TestDevServesHealthAndMetrics(t *testing.T) {
 	}
 }
 
-// TestCtrlCDuringTheStartLeavesNothing interrupts at moments of a first start,
-// which makes a database.
+// TestCtrlCDuringTheStartLeavesNothing interrupts a first start, which makes a
+// database, at three moments.
 func TestCtrlCDuringTheStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 1200 * time.Millisecond} {
@@ -235,7 +235,7 @@ func TestCtrlCDuringTheStartLeavesNothing(t *testing.T) {
 	}
 }
 
-// processesOf are the command lines of the processes that name a directory.
+// processesOf returns the command lines of the processes that name a directory.
 func processesOf(t *testing.T, dir string) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -71,7 +71,8 @@ func (d *dev) startPostgres(ctx context.Context) (err error) {
 	d.pgData = cfg.DataDir
 	d.pg, err = localpg.Start(ctx, cfg)
 	if errors.Is(err, localpg.ErrOutOfReach) {
-		// Root's home is closed to the account Postgres runs as: keep its files where that account can go.
+		// Root's home is closed to the account Postgres runs as: keep its files
+		// where that account can go.
 		cfg.DataDir = d.openPostgresDir()
 		fmt.Fprintf(os.Stderr, "Postgres cannot enter %s; its files are in %s\n", d.data, cfg.DataDir)
 		d.pgData = cfg.DataDir

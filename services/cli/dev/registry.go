@@ -40,7 +40,9 @@ func (d *dev) registry() (*registry.Registry, error) {
 	}
 	d.demo.Register(&file)
 	if d.ModelURL != "" {
-		upstream := registry.Upstream{URL: d.ModelURL, Dialect: d.ModelDialect, Settings: registry.Settings{Profile: d.ModelProfile}}
+		upstream := registry.Upstream{
+			URL: d.ModelURL, Dialect: d.ModelDialect, Settings: registry.Settings{Profile: d.ModelProfile},
+		}
 		if d.ModelKey != "" {
 			upstream.Credential.File = d.modelKeyFile()
 			if err := os.WriteFile(upstream.Credential.File, []byte(d.ModelKey), 0o600); err != nil {

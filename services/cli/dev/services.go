@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// grace is short: after a developer's Ctrl-C, requests in flight go on at the
-	// next start.
+	// grace is short: after a developer's Ctrl-C, requests in flight go on at
+	// the next start.
 	grace = 2 * time.Second
 	// maxConns is each service's share of the connections to Postgres.
 	maxConns = 4
@@ -42,12 +42,15 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		return nil, err
 	}
 	common := func(name string) worker.Config {
-		return worker.Config{Store: db, Bus: nats, DispatchKey: key, Grace: grace, Registry: d.reg, Runtime: d.rt.For(name)}
+		return worker.Config{
+			Store: db, Bus: nats, DispatchKey: key, Grace: grace, Registry: d.reg, Runtime: d.rt.For(name),
+		}
 	}
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
 			return claimer.Run(ctx, claimer.Config{
-				Config: common("claimer"), Retention: claimer.Retention{Stored: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
+				Config:    common("claimer"),
+				Retention: claimer.Retention{Stored: 30 * 24 * time.Hour, Unstored: 10 * time.Minute},
 			})
 		},
 		func(ctx context.Context) error {
@@ -65,8 +68,8 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal, MaxBody: 16 << 20, BacklogMax: 100_000,
-				PollInterval: time.Second, DrainGrace: grace, Registry: d.reg,
+				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal,
+				MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second, DrainGrace: grace, Registry: d.reg,
 				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,
 			})
 		},

@@ -14,24 +14,26 @@ import (
 type create struct {
 	database
 	KeyPepper string        `help:"The gateways' pepper, at least 16 bytes." env:"WINDLASS_KEY_PEPPER" required:"" placeholder:"SECRET"`
-	Tenant    string        `help:"Whose requests the key makes and sees." required:"" placeholder:"T"`
-	Name      string        `help:"What the key is for; shown by list."`
-	Models    []string      `help:"Models the key may use, by their names in the registry; all without it." placeholder:"A,B"`
-	Tools     []string      `help:"Registered tools that requests may offer to their models; all without it." placeholder:"A,B" xor:"tools"`
-	NoTools   bool          `help:"No registered tool at all." xor:"tools"`
-	Scopes    []string      `help:"responses (everything but keys), read (of that GETs only), admin (the tenant's keys, at /v1/keys)." enum:"responses,read,admin" default:"responses"`
-	Expires   time.Duration `help:"How long the key lives, like 720h; without it until it is revoked." placeholder:"DURATION"`
-	Config    string        `help:"Registry (YAML) that --models and --tools are checked against." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
-	Data      string        `help:"Data folder of windlass dev, whose names count without --config if its database is the one given." env:"WINDLASS_DATA" default:"./.windlass"`
+	Tenant    string        `help:"Tenant whose requests the key makes and reads." required:"" placeholder:"T"`
+	Name      string        `help:"What the key is for; list shows it."`
+	Models    []string      `help:"Models that the key may use, by their names in the registry. Default: all." placeholder:"A,B"`
+	Tools     []string      `help:"Registered tools that requests may offer to their models. Default: all." placeholder:"A,B" xor:"tools"`
+	NoTools   bool          `help:"No registered tools." xor:"tools"`
+	Scopes    []string      `help:"responses (everything except keys), read (only the GETs of that), admin (the tenant's keys, at /v1/keys)." enum:"responses,read,admin" default:"responses"`
+	Expires   time.Duration `help:"How long the key is valid, like 720h. Default: until it is revoked." placeholder:"DURATION"`
+	Config    string        `help:"Registry (YAML) to check --models and --tools against." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
+	Data      string        `help:"Data folder of windlass dev. Its names are used without --config if --database-url is its database." env:"WINDLASS_DATA" default:"./.windlass"`
 }
 
 // Help is shown by windlass keys create --help.
 func (create) Help() string {
-	return `Prints the key on standard output and nothing else. It is not kept: the database holds an HMAC of it under the pepper, and the
-gateways need the same pepper. A lost key is revoked, and another one made.
+	return `Prints the key on standard output and nothing else. The key is not stored: the database has an HMAC
+of it under the pepper, and the gateways need the same pepper. If a key is lost, revoke it and make
+another one.
 
-Models and tools that the registry of --config does not have are refused. Without --config the names are those of windlass dev if
---database-url is the one in its data folder; other names are not checked.
+Models and tools that the registry of --config does not have are refused. Without --config, the
+names of windlass dev are used if --database-url is the one in its data folder; other names are not
+checked.
 
 For windlass dev, the two required secrets are in its data folder:
 
@@ -39,7 +41,7 @@ For windlass dev, the two required secrets are in its data folder:
       --database-url "$(cat .windlass/database.url)" --key-pepper "$(cat .windlass/key.pepper)"`
 }
 
-// AfterApply is called by kong when every required flag is there.
+// AfterApply is called by kong when every flag has its value.
 func (c *create) AfterApply() error {
 	errs := []error{apikey.CheckTenant(c.Tenant), apikey.Pepper(c.KeyPepper).Check()}
 	if c.Expires < 0 {
@@ -66,8 +68,8 @@ func (c *create) Run(ctx context.Context) error {
 		pepper := apikey.Pepper(c.KeyPepper)
 		key := pepper.New()
 		n := store.NewKey{
-			ID: key.ID, Tenant: c.Tenant, Name: c.Name, Hash: pepper.Hash(key.Secret), Scopes: c.Scopes, Models: c.Models, Tools: c.Tools,
-			TTL: c.Expires,
+			ID: key.ID, Tenant: c.Tenant, Name: c.Name, Hash: pepper.Hash(key.Secret), Scopes: c.Scopes,
+			Models: c.Models, Tools: c.Tools, TTL: c.Expires,
 		}
 		if c.NoTools {
 			n.Tools = []string{}

@@ -9,9 +9,9 @@ import (
 
 // Command makes, lists and revokes the API keys of tenants.
 type Command struct {
-	Create create `cmd:"" help:"Make a key and print it, once."`
-	List   list   `cmd:"" help:"List keys, the revoked and expired ones too."`
-	Revoke revoke `cmd:"" help:"End a key for good; gateways hear of it within 5 s."`
+	Create create `cmd:"" help:"Make a key and print it once."`
+	List   list   `cmd:"" help:"List keys, including revoked and expired ones."`
+	Revoke revoke `cmd:"" help:"Revoke a key for good. Gateways refuse it within 5 s."`
 }
 
 // database is where keys are kept.

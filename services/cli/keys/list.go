@@ -13,7 +13,7 @@ import (
 
 type list struct {
 	database
-	Tenant string `help:"Only this tenant's." placeholder:"T"`
+	Tenant string `help:"Only the keys of this tenant." placeholder:"T"`
 }
 
 // Run prints a table.
@@ -26,14 +26,15 @@ func (c *list) Run(ctx context.Context) error {
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tTENANT\tNAME\tSCOPES\tMODELS\tTOOLS\tCREATED\tSTATE")
 		for _, k := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				k.ID, k.Tenant, oneLine(k.Name), strings.Join(k.Scopes, ","),
 				someOf(k.Models), someOf(k.Tools), k.CreatedAt.UTC().Format(time.RFC3339), stateOf(&k))
 		}
 		return table.Flush()
 	})
 }
 
-// someOf is what a key may use, in one column.
+// someOf formats what a key may use for a column.
 func someOf(names []string) string {
 	switch {
 	case names == nil:
@@ -44,7 +45,7 @@ func someOf(names []string) string {
 	return oneLine(strings.Join(names, ","))
 }
 
-// stateOf says since or until when, too.
+// stateOf returns the state and its time.
 func stateOf(k *store.Key) string {
 	state := k.State()
 	switch {
@@ -58,7 +59,8 @@ func stateOf(k *store.Key) string {
 	return state
 }
 
-// oneLine keeps what people typed from breaking the table, and the terminal.
+// oneLine replaces control characters, which would break the table or the
+// terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

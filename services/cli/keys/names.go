@@ -11,8 +11,9 @@ import (
 	"windlass.dev/windlass/services/cli/internal/datafolder"
 )
 
-// checkNames refuses models and tools that the registry does not have. Without a
-// registry it says that names are not checked: the database does not hold them.
+// checkNames refuses models and tools that the registry does not have. Without
+// a registry it says that names are not checked: the database does not hold
+// them.
 func (c *create) checkNames() error {
 	if len(c.Models)+len(c.Tools) == 0 {
 		return nil
@@ -27,7 +28,8 @@ func (c *create) checkNames() error {
 		source, known, found = c.Config, datafolder.NamesOf(reg), true
 	}
 	if !found {
-		fmt.Fprintln(os.Stderr, "windlass: --models and --tools are not checked without --config FILE (the gateways' registry)")
+		fmt.Fprintln(os.Stderr,
+			"windlass: --models and --tools are not checked without --config FILE (the gateways' registry)")
 		return nil
 	}
 	models := c.Models
@@ -40,7 +42,8 @@ func (c *create) checkNames() error {
 	)
 }
 
-// refuseUnknown names the wanted ones that are unknown, and the first known ones.
+// refuseUnknown names the wanted ones that are unknown, and the first known
+// ones.
 func refuseUnknown(flag, source string, wanted, known []string) error {
 	unknown := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return slices.Contains(known, name) })
 	if len(unknown) == 0 {

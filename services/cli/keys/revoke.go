@@ -10,15 +10,15 @@ import (
 
 type revoke struct {
 	database
-	ID string `arg:"" help:"The key's id, as list shows it: what stands between wl_ and the next _."`
+	ID string `arg:"" help:"The key's id, as list shows it: the part between wl_ and the next _."`
 }
 
-// Run revokes a key. Once more is no error.
+// Run revokes a key. Revoking it again succeeds.
 func (c *revoke) Run(ctx context.Context) error {
 	return c.use(func(s *store.Store) error {
 		key, err := s.RevokeKey(ctx, "", c.ID)
 		if errors.Is(err, store.ErrNotFound) {
-			return errors.New("no key has this id") // what was given may be a whole key
+			return errors.New("no key has this id") // without the id: it may be a whole key
 		}
 		if err != nil {
 			return err

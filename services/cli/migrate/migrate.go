@@ -11,13 +11,14 @@ import (
 // Command brings a database to this binary's schema.
 type Command struct {
 	DatabaseURL string `help:"Database to migrate." env:"WINDLASS_DATABASE_URL" required:"" placeholder:"URL"`
-	Check       bool   `help:"Change nothing; fail when the schema is older than this binary needs."`
+	Check       bool   `help:"Change nothing; fail if the schema is older than this binary needs."`
 }
 
 // Help is shown by windlass migrate --help.
 func (Command) Help() string {
-	return `Applies the migrations this binary carries, in order, each in one transaction, under an advisory lock: any number of these may
-run at once. Migrations only go forward, and one release works with the schema of the next.`
+	return `Applies the migrations of this binary in order, each in one transaction, under an advisory lock:
+this command may run several times at once. Migrations only go forward, and a release works with the
+schema of the next release.`
 }
 
 // Run migrates or checks.

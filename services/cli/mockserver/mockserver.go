@@ -1,5 +1,5 @@
-// Package mockserver is `windlass mock`: the scripted model and tools of package
-// mock on an address.
+// Package mockserver is `windlass mock`: the scripted model and tools of
+// package mock on an address.
 package mockserver
 
 import (
@@ -15,7 +15,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Command serves the scripted model and its tools until it is told to stop.
+// Command serves the scripted model and its tools until it is interrupted.
 type Command struct {
 	Listen string `help:"Address to serve the scripted model and its tools on." env:"WINDLASS_MOCK_LISTEN" default:"127.0.0.1:8090"`
 }
@@ -25,13 +25,13 @@ func (Command) Help() string {
 	return `Serves a model and tools that follow a script, for tests, benchmarks and demos:
 
   POST   /v1/chat/completions  the model: streaming or not
-  POST   /v1/responses         the same, as the Responses API
-  POST   /v1/embeddings        vectors that follow from the texts
-  POST   /v1/completions       the plan's text, or the prompt again
+  POST   /v1/responses         the same model, as the Responses API
+  POST   /v1/embeddings        vectors computed from the texts
+  POST   /v1/completions       the plan's text, or the prompt
   POST   /tools/{name}         tools: any name echoes, get_weather answers the demo
   GET    /ledger?seed=&kind=   every call, with its idempotency key
-  DELETE /ledger               forget calls and attempts
-  GET    /healthz              answers when it serves
+  DELETE /ledger               delete calls and attempts
+  GET    /healthz              answers while it serves
 
 The script travels in the input, as "plan:" and a JSON object in a user message:
 
@@ -51,7 +51,7 @@ func (c *Command) AfterApply() (err error) {
 	return err
 }
 
-// Run serves until ctx ends, then cuts what still waits.
+// Run serves until ctx ends, then cuts the calls in flight.
 func (c *Command) Run(ctx context.Context) error {
 	listener, err := address.Listen(ctx, "--listen", c.Listen)
 	if err != nil {

@@ -16,8 +16,8 @@ func (Command) Run() error {
 	return err
 }
 
-// String is what the Go toolchain stamped into the binary: the module's
-// version, and the commit where it was built in a checkout (not by `go run`).
+// String returns what the Go toolchain stamped into the binary: the module's
+// version, and the commit if it was built in a checkout (not by `go run`).
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -1,4 +1,5 @@
-// Command claimer runs the claimer service. Its configuration is read from the environment.
+// Command claimer runs the claimer service. Its configuration is read from the
+// environment.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command finalizer runs the finalizer service. Its configuration is read from the environment.
+// Command finalizer runs the finalizer service. Its configuration is read from
+// the environment.
 package main
 
 import (

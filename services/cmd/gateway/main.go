@@ -1,4 +1,5 @@
-// Command gateway runs the gateway service. Its configuration is read from the environment.
+// Command gateway runs the gateway service. Its configuration is read from the
+// environment.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command loop-orchestrator runs the loop-orchestrator service. Its configuration is read from the environment.
+// Command loop-orchestrator runs the loop-orchestrator service. Its
+// configuration is read from the environment.
 package main
 
 import (

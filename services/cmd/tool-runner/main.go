@@ -1,5 +1,5 @@
-// Command tool-runner makes the tool calls of one or more pools. See package toolrunner; its environment is toolrunner.Config
-// and process.Config.
+// Command tool-runner runs the tool-runner service. Its configuration is read
+// from the environment.
 package main
 
 import (

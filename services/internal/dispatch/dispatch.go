@@ -1,8 +1,10 @@
-// Package dispatch publishes what a request's row says is due. Gateway, claimer, orchestrator and finalizer all publish commands
-// through it, so that a row means the same message whoever reads it.
+// Package dispatch publishes what a request's row says is due. Gateway,
+// claimer, orchestrator and finalizer all publish commands through it, so that
+// a row means the same message whoever reads it.
 //
-// It promises that publishing twice is harmless: a command's subject ends in the identity the row has. It does not promise that a
-// message arrives; the sweep publishes again.
+// It promises that publishing twice is harmless: a command's subject ends in
+// the identity the row has. It does not promise that a message arrives; the
+// sweep publishes again.
 package dispatch
 
 import (
@@ -23,8 +25,9 @@ type Publisher struct {
 	Key Key // signs tool commands; a service that never publishes tools needs none
 }
 
-// Publish publishes what each row needs. repeat marks the commands as published before; it is false only for who has just
-// committed the row. accepted counts the commands that were not queued or in flight already.
+// Publish publishes what each row needs. repeat marks the commands as published
+// before; it is false only for who has just committed the row. accepted counts
+// the commands that were not queued or in flight already.
 func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (accepted int, err error) {
 	var msgs []bus.Message
 	for _, r := range rows {
@@ -76,12 +79,3 @@ func identity(r run.Row, index, attempt int) *stepv1.StepIdentity {
 		RequestId: run.Hex(r.ID), Epoch: uint32(r.Epoch), Turn: uint32(r.Turn), Index: uint32(index), Attempt: uint32(attempt),
 	}
 }
-
-// Names of package run, for users that are not converted yet.
-var (
-	BusID          = run.Hex
-	RequestID      = run.ParseHex
-	CreatedAt      = run.CreatedAt
-	IdempotencyKey = run.IdempotencyKey
-	InputHash      = run.InputHash
-)

@@ -95,9 +95,3 @@ func Usage(turns []Turn) responses.Usage {
 	}
 	return u
 }
-
-// Names of package run, for users that are not converted yet.
-type Failure = run.Failure
-
-// ReadFailure is run.ReadFailure.
-var ReadFailure = run.ReadFailure

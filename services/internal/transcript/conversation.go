@@ -8,11 +8,12 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
 )
 
-// Conversation reads what a conversation holds, as a model sees it: as the earlier responses that said it. What one turn said stays
-// together, so that calls that were made at once are not shown as if each had waited for the one before; the ids tell.
+// Conversation reads what a conversation holds, as a model sees it: as the
+// earlier responses that said it. What one turn said stays together, so that
+// calls that were made at once are not shown as if each had waited for the one
+// before; the ids tell.
 func Conversation(data [][]byte) ([]Ancestor, error) {
 	var all []Ancestor
 	last := "" // the turn of the item before
@@ -40,8 +41,9 @@ func Conversation(data [][]byte) ([]Ancestor, error) {
 	return all, nil
 }
 
-// add puts an item that was said into its turn: a hosted call as the call and the step it was made of. What the model called it is
-// not kept; the id that it gets here follows from the item's.
+// add puts an item that was said into its turn: a hosted call as the call and
+// the step it was made of. What the model called it is not kept; the id that it
+// gets here follows from the item's.
 func (t *Turn) add(it item.Item) {
 	if it.Type != "mcp_call" {
 		t.Items = append(t.Items, it)
@@ -59,18 +61,19 @@ func (t *Turn) add(it item.Item) {
 	t.Tools[call.CallID] = step
 }
 
-// CallID is the call id of a hosted call of which only the item is known. OpenAI's chat completions takes 40 characters; the item's id
-// is longer.
+// CallID is the call id of a hosted call of which only the item is known.
+// OpenAI's chat completions takes 40 characters; the item's id is longer.
 func CallID(itemID string) string {
 	sum := sha256.Sum256([]byte(itemID))
 	return string(run.ToolCallPrefix) + hex.EncodeToString(sum[:12])
 }
 
-// Kept is items as a conversation keeps them. Each has an id.
-func Kept(items []item.Item) []store.NewItem {
-	all := make([]store.NewItem, len(items))
+// ConversationItems returns the items in the form in which a conversation keeps
+// them. Each item needs an id.
+func ConversationItems(items []item.Item) []run.NewItem {
+	all := make([]run.NewItem, len(items))
 	for i, it := range items {
-		all[i] = store.NewItem{ID: it.ID, Data: it.JSON()}
+		all[i] = run.NewItem{ID: it.ID, Data: it.JSON()}
 		switch it.Type {
 		case "function_call":
 			all[i].Calls = []byte(it.CallID)

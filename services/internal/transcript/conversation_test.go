@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
 )
 
 // sketch writes ancestors down in one line each.
@@ -97,8 +97,8 @@ func TestKept(t *testing.T) {
 	t.Parallel()
 	call := item.Call{ID: "fc_1", Status: "completed", CallID: "a\x00", Name: "f"}.Function()
 	output := item.FunctionOutput("fco_1", "a\x00", "completed", "1")
-	want := []store.NewItem{{ID: "fc_1", Calls: []byte("a\x00"), Data: call.JSON()}, {ID: "fco_1", Answers: []byte("a\x00"), Data: output.JSON()}}
-	if diff := cmp.Diff(want, Kept([]item.Item{call, output})); diff != "" {
+	want := []run.NewItem{{ID: "fc_1", Calls: []byte("a\x00"), Data: call.JSON()}, {ID: "fco_1", Answers: []byte("a\x00"), Data: output.JSON()}}
+	if diff := cmp.Diff(want, ConversationItems([]item.Item{call, output})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
-// Output is what the model said, with the calls that ran here as hosted ones, in their places.
+// Output is what the model said, with the calls that ran here as hosted ones,
+// in their places.
 func Output(turns []Turn) []item.Item {
 	var all []item.Item
 	for _, t := range turns {
@@ -41,7 +42,7 @@ func hosted(it item.Item, s run.Step) item.Item {
 	case it.Status == "incomplete":
 		call.Status = "incomplete"
 	case s.State == run.StepFailed:
-		call.Status, call.Error = "failed", ReadFailure(s.Error).Message
+		call.Status, call.Error = "failed", run.ReadFailure(s.Error).Message
 	default:
 		text := string(s.Output)
 		call.Output = &text
@@ -49,19 +50,22 @@ func hosted(it item.Item, s run.Step) item.Item {
 	return call.MCP()
 }
 
-// Keyed is an event that may be written more than once; readers take the first of a key.
+// Keyed is an event that may be written more than once; readers take the first
+// of a key.
 type Keyed struct {
 	Key   string
 	Event event.Event
 }
 
-// Progress is the event that a hosted call has come to its end, given the place of its item.
+// Progress is the event that a hosted call has come to its end, given the place
+// of its item.
 func Progress(request uuid.UUID, turn, place int, failed bool) Keyed {
 	at := event.Place{ItemID: itemid.Output("mcp_call", request, turn, place), Output: place}
 	return Keyed{fmt.Sprintf("ran-%d", place), event.Progress(at, failed)}
 }
 
-// Ran is the events that close the hosted calls of the last turn, once all of them have run.
+// Ran is the events that close the hosted calls of the last turn, once all of
+// them have run.
 func Ran(turns []Turn) []Keyed {
 	if len(turns) == 0 {
 		return nil

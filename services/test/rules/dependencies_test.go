@@ -40,17 +40,31 @@ var support = []string{
 
 // pure packages decide and translate. They reach neither NATS nor Postgres.
 var pure = []string{
-	responses,
-	vocabulary,
-	own + "pkg/registry",
+	vocabulary, responses,
 	own + "pkg/near",
+	own + "pkg/registry",
+	own + "pkg/retry",
+	own + "services/internal/apikey",
+	own + "services/internal/carry",
+	own + "services/internal/compaction",
+	own + "services/internal/livestream",
 	own + "services/internal/openapi",
 	own + "services/internal/toolset",
+	own + "services/internal/transcript",
+	own + "services/gateway/internal/hints",
+	own + "services/gateway/internal/origins",
+	own + "services/loop-orchestrator/internal/compact",
+	own + "services/loop-orchestrator/internal/dialect",
+	own + "services/loop-orchestrator/internal/model",
+	own + "services/loop-orchestrator/internal/onecall",
+	own + "services/loop-orchestrator/internal/plan",
 	own + "services/loop-orchestrator/internal/rawjson",
-	own + "services/loop-orchestrator/internal/upstream/compat",
-	own + "pkg/retry",
 	own + "services/loop-orchestrator/internal/tokens",
+	own + "services/loop-orchestrator/internal/upstream",
+	own + "services/finalizer/internal/answer",
 	own + "services/tool-runner/internal/httptool",
+	own + "services/tool-runner/internal/inflight",
+	own + "services/mock",
 }
 
 // layers are the packages of the gateway, below services/gateway/internal. A

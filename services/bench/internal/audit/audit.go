@@ -1,5 +1,5 @@
-// Package audit compares the ledger of the scripted model and tools with the runs
-// of a measurement.
+// Package audit compares the ledger of the scripted model and tools with the
+// runs of a measurement.
 package audit
 
 import (
@@ -12,14 +12,15 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// maxViolations bounds what is listed; the count goes on.
+// maxViolations bounds the list; all violations are counted.
 const maxViolations = 20
 
-// Audit is what the ledger says about the runs of a measurement.
+// Audit is the result of comparing the ledger with the runs.
 type Audit struct {
 	ModelCalls int `json:"model_calls"`
 	ToolCalls  int `json:"tool_calls"`
-	// CallsPerTool is the number of calls for each logical tool call: 1 when each was made once. It is 1, too, without any.
+	// CallsPerTool is the number of calls for each logical tool call: 1 if each
+	// was made once, or if there are no tool calls.
 	CallsPerTool float64  `json:"tool_calls_per_logical_call"`
 	Failed       int      `json:"failed"`
 	Violations   []string `json:"violations,omitempty"` // the first of them
@@ -31,15 +32,16 @@ func (a *Audit) Violate(format string, args ...any) {
 	}
 }
 
-// place is a step as the ledger knows it.
+// place identifies a step in the ledger.
 type place struct {
 	kind         string
 	seed         int64
 	round, index int
 }
 
-// Of compares the ledger with the runs: every run answered as it must, every step called once and well, every tool call under
-// a key that no other has. Calls of the plain loop are left out.
+// Of compares the ledger with the runs: every run has the right answer, every
+// step was called once and succeeded, and no two tool calls share a key. Calls
+// of the plain loop are skipped.
 func Of(s scenario.Scenario, runs []load.Run, entries []mock.Entry) Audit {
 	a := Audit{CallsPerTool: 1}
 	for _, r := range runs {
@@ -76,7 +78,7 @@ func Of(s scenario.Scenario, runs []load.Run, entries []mock.Entry) Audit {
 	return a
 }
 
-// compare uses calls up: what is left of them belongs to no run.
+// compare removes the runs' steps from calls: the rest belongs to no run.
 func (a *Audit) compare(s scenario.Scenario, runs []load.Run, calls map[place]int) {
 	once := func(at place) {
 		if n := calls[at]; n != 1 {

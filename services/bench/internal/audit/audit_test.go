@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// ledgerOf is what the ledger must hold after perfect runs.
+// ledgerOf returns the ledger of perfect runs.
 func ledgerOf(s scenario.Scenario, seeds ...int64) []mock.Entry {
 	var entries []mock.Entry
 	for _, seed := range seeds {
@@ -36,7 +36,7 @@ func TestAudit(t *testing.T) {
 		name   string
 		runs   []load.Run
 		change func(entries []mock.Entry) []mock.Entry
-		want   string // part of the only violation; empty: none
+		want   string // part of the only violation; "" if there must be no violation
 		calls  float64
 	}{
 		{"perfect", runs, nil, "", 1},

@@ -12,11 +12,12 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// DirectKey begins the idempotency keys of the plain loop, which tells its calls from the services' in the ledger.
+// DirectKey starts the idempotency keys of the plain loop. It separates the
+// loop's calls in the ledger from those of the services.
 const DirectKey = "direct-"
 
-// Direct is the baseline: a loop that calls the model and the tools itself, the calls of a round in parallel, and persists
-// nothing.
+// Direct is the baseline: a loop that calls the model and the tools, the calls
+// of a round in parallel, and stores nothing.
 type Direct struct {
 	Mock string // base URL of the scripted model and tools
 	HTTP *http.Client
@@ -51,9 +52,10 @@ type completion struct {
 }
 
 var directTools = json.RawMessage(
-	`[{"type":"function","function":{"name":"` + ToolName + `","description":"` + ToolDescription + `","parameters":` + mock.ToolSchema + `}}]`)
+	`[{"type":"function","function":{"name":"` + ToolName + `","description":"` + ToolDescription +
+		`","parameters":` + mock.ToolSchema + `}}]`)
 
-// Run goes the plan's whole way and compares the answer.
+// Run executes the plan and compares the answer.
 func (d *Direct) Run(ctx context.Context, plan mock.Plan) error {
 	messages := []message{{Role: "user", Content: plan.Prompt()}}
 	for range plan.Rounds + 1 {
@@ -78,7 +80,7 @@ func (d *Direct) Run(ctx context.Context, plan mock.Plan) error {
 	return fmt.Errorf("run plan %d: no answer after %d rounds", plan.Seed, plan.Rounds)
 }
 
-// tools makes the calls of one round at the same time.
+// tools makes the calls of one round in parallel.
 func (d *Direct) tools(ctx context.Context, seed int64, calls []toolCall) ([]message, error) {
 	outputs, errs := make([]message, len(calls)), make([]error, len(calls))
 	var calling sync.WaitGroup
@@ -95,5 +97,7 @@ func (d *Direct) tools(ctx context.Context, seed int64, calls []toolCall) ([]mes
 }
 
 func header(seed int64) http.Header {
-	return http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {DirectKey + strconv.FormatInt(seed, 10)}}
+	return http.Header{
+		"Content-Type": {"application/json"}, "Idempotency-Key": {DirectKey + strconv.FormatInt(seed, 10)},
+	}
 }

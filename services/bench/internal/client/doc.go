@@ -1,5 +1,5 @@
-// Package client makes the runs of the benchmark: through the services, and by a
-// plain loop beside them. Both compare each answer with the one its plan must
+// Package client makes the runs of the benchmark: through the services, and by
+// a plain loop beside them. Both compare each answer with the one its plan must
 // have.
 package client
 

@@ -26,20 +26,23 @@ type Stream struct {
 
 // Stream streams from the model.
 func (d *Direct) Stream() Stream {
-	return Stream{field: `"content":"`, http: d.HTTP, begin: func(ctx context.Context, p mock.Plan) (*http.Request, error) {
+	begin := func(ctx context.Context, p mock.Plan) (*http.Request, error) {
 		return newRequest(ctx, d.Mock+"/v1/chat/completions", map[string]any{
-			"model": ModelName, "stream": true, "messages": []any{map[string]string{"role": "user", "content": p.Prompt()}},
+			"model": ModelName, "stream": true,
+			"messages": []any{map[string]string{"role": "user", "content": p.Prompt()}},
 		})
-	}}
+	}
+	return Stream{field: `"content":"`, http: d.HTTP, begin: begin}
 }
 
 // Stream streams through the services.
 func (w *Windlass) Stream() Stream {
-	return Stream{field: `"delta":"`, http: w.HTTP, begin: func(ctx context.Context, p mock.Plan) (*http.Request, error) {
+	begin := func(ctx context.Context, p mock.Plan) (*http.Request, error) {
 		return newRequest(ctx, w.URL+"/v1/responses", map[string]any{
 			"model": ModelName, "stream": true, "input": p.Prompt(),
 		})
-	}}
+	}
+	return Stream{field: `"delta":"`, http: w.HTTP, begin: begin}
 }
 
 // ReadDelays reads one stream and returns how long each of its tokens took from
@@ -65,7 +68,8 @@ func (s Stream) ReadDelays(ctx context.Context, plan mock.Plan) ([]time.Duration
 		if errors.Is(err, io.EOF) {
 			return took, nil
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) { // a full buffer is the whole response, not a token
+		// A full buffer holds the whole response, not a token.
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, fmt.Errorf("read a stream: %w", err)
 		}
 		_, rest, found := bytes.Cut(line, []byte(s.field))
@@ -102,8 +106,7 @@ func (w *Windlass) StartBackground(ctx context.Context, plan mock.Plan) (id stri
 	return "", errors.Join(io.ErrUnexpectedEOF, in.Err())
 }
 
-// ConnectSlowly opens a connection on which a response's stream is requested by
-// ReadSlowly.
+// ConnectSlowly opens a connection for ReadSlowly.
 func (w *Windlass) ConnectSlowly(ctx context.Context) (net.Conn, error) {
 	at, err := url.Parse(w.URL)
 	if err != nil {

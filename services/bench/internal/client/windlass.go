@@ -11,10 +11,10 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// MaxReply bounds what is read of an answer.
+// MaxReply bounds how much of an answer is read.
 const MaxReply = 8 << 20
 
-// NewHTTP makes a client that keeps one connection a worker.
+// NewHTTP returns a client that keeps one connection for each worker.
 func NewHTTP() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true}}
 }
@@ -63,7 +63,7 @@ type responseRequest struct {
 	Tools []map[string]any `json:"tools"`
 }
 
-// response is what is checked of an answer.
+// response has the fields that are checked.
 type response struct {
 	Status string `json:"status"`
 	Output []struct {

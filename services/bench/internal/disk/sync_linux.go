@@ -5,5 +5,5 @@ import (
 	"syscall"
 )
 
-// syncData is what Postgres does to its WAL at a commit.
+// syncData flushes as Postgres flushes its WAL at a commit.
 func syncData(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }

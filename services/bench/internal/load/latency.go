@@ -14,8 +14,8 @@ func Latencies(runs []Run) []time.Duration {
 	return took
 }
 
-// AddedLatencies returns how much longer each run took than the plain loop's run
-// of the same seed.
+// AddedLatencies returns how much longer each run took than the plain loop's
+// run of the same seed.
 func AddedLatencies(runs, direct []Run) []time.Duration {
 	bySeed := make(map[int64]time.Duration, len(direct))
 	for _, d := range direct {
@@ -30,8 +30,8 @@ func AddedLatencies(runs, direct []Run) []time.Duration {
 	return added
 }
 
-// Quantile returns the smallest value that at least the share q of the values
-// does not exceed, 0 without values.
+// Quantile returns the smallest value that is at least as large as the share q
+// of the values; 0 without values.
 func Quantile(values []time.Duration, q float64) time.Duration {
 	if len(values) == 0 {
 		return 0

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// RunLimit bounds one run. It is far above the milliseconds a run takes, and
-	// above the largest think time.
+	// RunLimit bounds one run. A healthy run takes milliseconds, plus its think
+	// time.
 	RunLimit = time.Minute
 	// maxFailures ends a loop that would otherwise fail at full speed until its
 	// time is over.

@@ -15,7 +15,7 @@ func TestDriveStops(t *testing.T) {
 	var flying, most atomic.Int64
 	tests := []struct {
 		name  string
-		ended bool // its context
+		ended bool // cancel its context first
 		load  Load
 		do    func(context.Context, int64) error
 		want  int

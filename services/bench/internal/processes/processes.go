@@ -2,8 +2,8 @@
 // processes by /proc. On systems without it, it measures nothing.
 //
 // Decision: procfs reads /proc. With 87 processes, CPU takes 3.3 ms and Memory
-// 4.4 ms; a parser of the few fields in use takes 2.3 and 2.7 ms. Memory is read
-// once a second, so that the difference is 0.1 % of a 2-core machine.
+// 4.4 ms; a parser of the few fields in use takes 2.3 and 2.7 ms. Memory is
+// read once a second, so that the difference is 0.1 % of a 2-core machine.
 package processes
 
 import (
@@ -44,7 +44,8 @@ func (s Set) CPU() map[string]time.Duration {
 		}
 		ticks := main.UTime + main.STime
 		if group == Postgres {
-			ticks += uint(main.CUTime + main.CSTime) // of ended children; only Postgres's are part of the stack
+			// Ended children belong to the stack in this group only.
+			ticks += uint(main.CUTime + main.CSTime)
 			for _, child := range childrenOf(pid) {
 				ticks += child.UTime + child.STime
 			}
@@ -54,8 +55,8 @@ func (s Set) CPU() map[string]time.Duration {
 	return used
 }
 
-// MachineCPU returns the processor time of all programs on this machine since it
-// started, 0 without /proc.
+// MachineCPU returns the processor time of all programs on this machine since
+// it started, 0 without /proc.
 func MachineCPU() time.Duration {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -69,8 +70,8 @@ func MachineCPU() time.Duration {
 	return time.Duration((c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal) * float64(time.Second))
 }
 
-// Memory returns the bytes that each group holds now. What the processes of
-// Postgres share counts once.
+// Memory returns the bytes that each group holds now. Memory that the processes
+// of Postgres share counts once.
 func (s Set) Memory() map[string]int64 {
 	held := map[string]int64{}
 	for group, pid := range s {
@@ -92,7 +93,7 @@ func (s Set) Memory() map[string]int64 {
 }
 
 // WatchMemory reads the memory once a second until ctx ends. peaks waits for
-// that and returns the highest of each group.
+// the end and returns the maximum of each group.
 func (s Set) WatchMemory(ctx context.Context) (peaks func() map[string]int64) {
 	var watching sync.WaitGroup
 	highest := s.Memory()
@@ -129,7 +130,7 @@ func readStat(pid int) (procfs.ProcStat, error) {
 	return p.Stat()
 }
 
-// childrenOf leaves out a process that ends meanwhile.
+// childrenOf skips processes that end meanwhile.
 func childrenOf(parent int) []procfs.ProcStat {
 	all, err := procfs.AllProcs()
 	if err != nil {

@@ -23,7 +23,8 @@ func TestProcessesOfThisMachine(t *testing.T) {
 	}
 }
 
-// TestChildrenCountWithPostgres gives a child a name like that of no process.
+// TestChildrenCountWithPostgres starts a child whose name needs a careful
+// parser.
 func TestChildrenCountWithPostgres(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {

@@ -6,19 +6,23 @@ import (
 	"windlass.dev/windlass/services/bench/internal/audit"
 )
 
-// Limits are what a step may cost at most. They are counts, so that they hold on any machine.
+// Limits bound the cost of a step. They are counts, so that they apply on any
+// machine.
 type Limits struct {
 	Commits, Statements, Messages float64
 }
 
-// Check returns what of a measurement is over the limits, or not as it must be on any machine.
+// Check returns what exceeds the limits, and what must not happen on any
+// machine.
 func (l Limits) Check(p PerStep, a audit.Audit) []string {
 	var over []string
 	for _, count := range []struct {
 		name      string
 		got, most float64
 	}{
-		{"commits", p.Commits, l.Commits}, {"statements", p.Statements, l.Statements}, {"NATS messages", p.Messages, l.Messages},
+		{"commits", p.Commits, l.Commits},
+		{"statements", p.Statements, l.Statements},
+		{"NATS messages", p.Messages, l.Messages},
 	} {
 		if count.got > count.most {
 			over = append(over, fmt.Sprintf("%.3f %s a step, want at most %g", count.got, count.name, count.most))

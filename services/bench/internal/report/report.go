@@ -1,5 +1,5 @@
-// Package report holds the figures of a measurement, prints them, and compares what
-// a step costs with limits.
+// Package report holds the figures of a measurement, prints them, and compares
+// what a step costs with limits.
 package report
 
 import (
@@ -11,7 +11,8 @@ import (
 	"windlass.dev/windlass/services/bench/internal/stack"
 )
 
-// Report is everything one call of Run measured. Times are milliseconds, but for those whose name has another unit.
+// Report is everything that one call of Run measured. Times are in milliseconds
+// unless their name has another unit.
 type Report struct {
 	Started   time.Time        `json:"started"`
 	CPUs      int              `json:"cpus"`
@@ -24,11 +25,11 @@ type Report struct {
 	Idle      Idle             `json:"idle"`
 	Cells     []Cell           `json:"cells"`
 	ThinkTime float64          `json:"think_ms"`
-	// Statements are those of the whole call, warm-up included.
+	// Statements are those of the whole measurement, warm-up included.
 	Statements []pgstat.Statement `json:"statements"`
 }
 
-// Idle is what the stack does while nothing is asked of it.
+// Idle is what the idle stack uses.
 type Idle struct {
 	MemoryBytes map[string]int64   `json:"memory_bytes"`
 	CPU         map[string]float64 `json:"cpu_ms_per_second"`
@@ -50,12 +51,14 @@ type Cell struct {
 	PerStep     PerStep          `json:"per_step"`
 	MemoryPeak  map[string]int64 `json:"memory_peak_bytes"`
 	Sessions    int64            `json:"postgres_sessions"`
-	// Others is the share of the machine that other programs took meanwhile: where it is not near 0 the speed means little.
+	// Others is the share of the machine that other programs took meanwhile. If
+	// it is not near 0, the speed means little.
 	Others float64     `json:"others_cpu_share"`
 	Audit  audit.Audit `json:"audit"`
 }
 
-// Valid says whether the cell has a score: every run was answered as it must and nothing was called twice.
+// Valid reports whether the cell has a score: every run has the right answer,
+// and every step was called once.
 func (c *Cell) Valid() bool { return c.Audit.Failed == 0 && c.Windlass.Runs > 0 }
 
 // Speed is what a closed loop of workers reached.
@@ -69,7 +72,7 @@ type Speed struct {
 	CPUPerStep float64 `json:"cpu_us_per_step"` // of all processes
 }
 
-// PerStep is what one step, a model or tool call, took.
+// PerStep is what one step, a model or tool call, costs.
 type PerStep struct {
 	Commits         float64            `json:"commits"`
 	Writes          float64            `json:"write_transactions"`
@@ -84,7 +87,11 @@ type PerStep struct {
 }
 
 func NewSpeed(runs []load.Run, took time.Duration, steps int, cpu map[string]time.Duration) Speed {
-	s := Speed{Runs: len(runs), Seconds: took.Seconds(), P50: Milliseconds(load.Quantile(load.Latencies(runs), 0.5)), P99: Milliseconds(load.Quantile(load.Latencies(runs), 0.99))}
+	latencies := load.Latencies(runs)
+	s := Speed{
+		Runs: len(runs), Seconds: took.Seconds(),
+		P50: Milliseconds(load.Quantile(latencies, 0.5)), P99: Milliseconds(load.Quantile(latencies, 0.99)),
+	}
 	if took > 0 {
 		s.RunsPerS = float64(len(runs)) / took.Seconds()
 		s.StepsPerS = s.RunsPerS * float64(steps)
@@ -95,7 +102,7 @@ func NewSpeed(runs []load.Run, took time.Duration, steps int, cpu map[string]tim
 	return s
 }
 
-// NewPerStep divides what a loop added to the counters.
+// NewPerStep divides what a loop added to the counters by its steps.
 func NewPerStep(r stack.Reading, steps int) PerStep {
 	p := PerStep{
 		Commits:         Ratio(float64(r.PG.Commits), steps),
@@ -115,7 +122,7 @@ func NewPerStep(r stack.Reading, steps int) PerStep {
 	return p
 }
 
-// Ratio is 0 where there is nothing to divide by: such a cell has no score.
+// Ratio returns 0 instead of a division by 0: such a cell has no score.
 func Ratio(total float64, by int) float64 {
 	if by == 0 {
 		return 0
@@ -123,5 +130,5 @@ func Ratio(total float64, by int) float64 {
 	return total / float64(by)
 }
 
-// Milliseconds is the unit of a report.
+// Milliseconds converts to the unit of a report.
 func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

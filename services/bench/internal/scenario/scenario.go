@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Scenario is the shape of one run: rounds of parallel tool calls, and the model
-// calls around them.
+// Scenario is the shape of one run: rounds of parallel tool calls, and the
+// model calls around them.
 type Scenario struct {
 	Name   string
 	Rounds int // model turns that ask for tools

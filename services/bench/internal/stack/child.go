@@ -17,11 +17,12 @@ import (
 const (
 	childStart = time.Minute
 	childStop  = 15 * time.Second
-	// readyMark is what every child prints before its address, somewhere in a line.
+	// readyMark precedes the address in a line that every child prints.
 	readyMark = "ready on "
 )
 
-// child is one of the stack's processes. It ends at the latest when its standard input does, so that it never outlives this one.
+// child is one of the stack's processes. It ends when its standard input does,
+// so that it never outlives this process.
 type child struct {
 	name    string
 	cmd     *exec.Cmd
@@ -30,7 +31,7 @@ type child struct {
 	reading sync.WaitGroup
 }
 
-// startChild runs this program's part of the given name and waits until it says where it serves.
+// startChild runs the named part of this program and waits for its address.
 func startChild(ctx context.Context, self []string, name string, args ...string) (*child, error) {
 	line := append(append(append([]string{}, self[1:]...), name), args...)
 	c := &child{name: name, cmd: exec.CommandContext(context.WithoutCancel(ctx), self[0], line...)}
@@ -65,7 +66,9 @@ func startChild(ctx context.Context, self []string, name string, args ...string)
 	return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), c.stop())
 }
 
-// scan reads to the end, so that the child never waits for a reader, and hands over the first line with the mark; nil without one.
+// scan reads to the end, so that the child never blocks on a full pipe. It
+// sends the address of the first line with the mark, or nil if there is no such
+// line.
 func scan(out io.Reader, ready chan<- []string) {
 	told := false
 	lines := bufio.NewScanner(out)
@@ -81,7 +84,7 @@ func scan(out io.Reader, ready chan<- []string) {
 	_, _ = io.Copy(io.Discard, out)
 }
 
-// stop asks the child to end and kills it if it does not.
+// stop terminates the child, and kills it if it does not end in time.
 func (c *child) stop() error {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	_ = c.stdin.Close()

@@ -15,7 +15,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Traffic is what a NATS server has seen since its start, both ways.
+// Traffic counts what a NATS server received and sent since its start.
 type Traffic struct{ Messages, Bytes int64 }
 
 // Reading is every counter of the stack at one moment.
@@ -26,7 +26,8 @@ type Reading struct {
 	Machine time.Duration // processor time of the whole machine
 }
 
-// OtherPrograms is the share of the machine that went to what does not belong to the stack, from 0 to 1.
+// OtherPrograms is the share of the machine, from 0 to 1, that programs outside
+// the stack used.
 func (r Reading) OtherPrograms(took time.Duration) float64 {
 	rest := r.Machine
 	for _, used := range r.CPU {
@@ -35,14 +36,16 @@ func (r Reading) OtherPrograms(took time.Duration) float64 {
 	return max(0, rest.Seconds()/took.Seconds()/float64(runtime.NumCPU()))
 }
 
-// Sub is what was added since an earlier Reading.
+// Sub returns what was added since an earlier Reading.
 func (r Reading) Sub(earlier Reading) Reading {
 	cpu := make(map[string]time.Duration, len(r.CPU))
 	for group, used := range r.CPU {
 		cpu[group] = used - earlier.CPU[group]
 	}
 	return Reading{
-		PG: r.PG.Sub(earlier.PG), NATS: Traffic{r.NATS.Messages - earlier.NATS.Messages, r.NATS.Bytes - earlier.NATS.Bytes}, CPU: cpu,
+		PG:      r.PG.Sub(earlier.PG),
+		NATS:    Traffic{r.NATS.Messages - earlier.NATS.Messages, r.NATS.Bytes - earlier.NATS.Bytes},
+		CPU:     cpu,
 		Machine: r.Machine - earlier.Machine,
 	}
 }
@@ -86,7 +89,8 @@ func (s *Stack) ClearLedger(ctx context.Context) error {
 	return nil
 }
 
-// call decodes the answer into reply, if that is not nil. A ledger that is full fails it: an audit of a part proves nothing.
+// call decodes the answer into reply unless that is nil. It fails if the ledger
+// is full: the audit of a part proves nothing.
 func (s *Stack) call(ctx context.Context, method, url string, reply any) error {
 	ctx, cancel := context.WithTimeout(ctx, load.RunLimit)
 	defer cancel()

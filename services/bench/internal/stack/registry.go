@@ -7,7 +7,8 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// RegistryFile has a model and a tool whose limits no measurement reaches.
+// RegistryFile returns a registry of one model and one tool, with limits that
+// no measurement reaches.
 func RegistryFile(mockURL, dialect string) string {
 	return `models:
   - name: ` + client.ModelName + `

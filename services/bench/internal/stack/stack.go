@@ -23,8 +23,8 @@ import (
 
 // Config says what to start.
 type Config struct {
-	// Self is the command line that, with a part's name (nats, mock, services) and
-	// flags after it, runs that part.
+	// Self is the command line that, with a part's name (nats, mock, services)
+	// and flags after it, runs that part.
 	Self       []string
 	Dir        string // parent of the data directory; the system's temporary directory if empty
 	PGBin      string // directory of the Postgres binaries; the usual places if empty
@@ -51,7 +51,7 @@ type Stack struct {
 	HTTP     *http.Client
 }
 
-// Start starts everything; what was started is stopped again if a part of it fails.
+// Start starts everything. If a part fails, it stops what it started.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	s := &Stack{IDs: processes.Set{processes.Load: os.Getpid()}, HTTP: client.NewHTTP()}
 	defer func() {
@@ -62,7 +62,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if s.Dir, err = os.MkdirTemp(cfg.Dir, "windlass-bench-"); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	// Run by root, Postgres runs as another user, who has to pass through.
+	// Root runs Postgres as another user, which has to enter the directory.
 	if err := os.Chmod(s.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open the data directory: %w", err)
 	}
@@ -75,9 +75,11 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	return s, s.startServices(ctx, cfg)
 }
 
-// startPostgres runs it with localpg's durable defaults.
+// startPostgres uses localpg's durable defaults.
 func (s *Stack) startPostgres(ctx context.Context, cfg Config) (err error) {
-	s.PG, err = localpg.Start(ctx, localpg.Config{BinDir: cfg.PGBin, DataDir: filepath.Join(s.Dir, "postgres"), Progress: cfg.Progress})
+	s.PG, err = localpg.Start(ctx, localpg.Config{
+		BinDir: cfg.PGBin, DataDir: filepath.Join(s.Dir, "postgres"), Progress: cfg.Progress,
+	})
 	if errors.Is(err, localpg.ErrOutOfReach) {
 		return fmt.Errorf("choose another directory to measure in: %w", err)
 	}
@@ -95,7 +97,7 @@ func (s *Stack) startPostgres(ctx context.Context, cfg Config) (err error) {
 // pooledConns is PgBouncer's default for a pool.
 const pooledConns = 20
 
-// databaseURL is what the services connect to.
+// databaseURL is the address for the services.
 func (s *Stack) databaseURL() string {
 	if s.pooler != nil {
 		return s.pooler.URL()
@@ -109,7 +111,8 @@ func (s *Stack) startServers(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if len(nats.address) != 2 {
-		return fmt.Errorf("start %s: it gave %d addresses, want its own and that of its monitoring", processes.NATS, len(nats.address))
+		return fmt.Errorf("start %s: it gave %d addresses, want its own and that of its monitoring",
+			processes.NATS, len(nats.address))
 	}
 	s.natsURL, s.nats = nats.address[0], nats.address[1]
 	scripted, err := s.start(ctx, cfg, processes.Mock)
@@ -123,11 +126,13 @@ func (s *Stack) startServers(ctx context.Context, cfg Config) error {
 
 func (s *Stack) startServices(ctx context.Context, cfg Config) error {
 	file := filepath.Join(s.Dir, "registry.yaml")
-	if err := os.WriteFile(file, []byte(RegistryFile(s.MockURL, cmp.Or(cfg.Dialect, registry.Chat))), 0o600); err != nil {
+	text := RegistryFile(s.MockURL, cmp.Or(cfg.Dialect, registry.Chat))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the registry: %w", err)
 	}
 	args := []string{
-		"--listen=127.0.0.1:0", "--data=" + filepath.Join(s.Dir, "services"), "--config=" + file, "--api-key=" + client.APIKey,
+		"--listen=127.0.0.1:0", "--data=" + filepath.Join(s.Dir, "services"), "--config=" + file,
+		"--api-key=" + client.APIKey,
 		"--database-url=" + s.databaseURL(), "--nats-url=" + s.natsURL, "--log-level=warn",
 	}
 	if cfg.CPUProfile != "" {
@@ -153,7 +158,7 @@ func (s *Stack) start(ctx context.Context, cfg Config, name string, args ...stri
 	return c, nil
 }
 
-// Stop ends everything, the last started first, and removes its data.
+// Stop stops everything, the last started first, and removes its data.
 func (s *Stack) Stop() error {
 	var errs []error
 	s.HTTP.CloseIdleConnections()
@@ -166,7 +171,7 @@ func (s *Stack) Stop() error {
 	if s.PG != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), childStop)
 		defer cancel()
-		errs = append(errs, s.PG.Stop(ctx, localpg.Immediate)) // its data is of no use to anyone
+		errs = append(errs, s.PG.Stop(ctx, localpg.Immediate)) // its data is deleted next
 	}
 	if s.Dir != "" {
 		errs = append(errs, os.RemoveAll(s.Dir))

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// Listen listens on the address of a flag. Its error says what to write instead.
+// Listen listens on the address of a flag. Its error says what to write
+// instead.
 func Listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {

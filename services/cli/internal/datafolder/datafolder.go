@@ -1,6 +1,6 @@
-// Package datafolder is the folder in which `windlass dev` keeps everything: the
-// files of Postgres and NATS, its secrets, and what the other commands read to
-// find a running dev (database.url, key.pepper, names.json).
+// Package datafolder is the folder in which `windlass dev` keeps everything:
+// the files of Postgres and NATS, its secrets, and what the other commands read
+// to find a running dev (database.url, key.pepper, names.json).
 package datafolder
 
 import (

@@ -15,8 +15,8 @@ type Names struct {
 	Models, Tools []string
 }
 
-// namesFile exists because no registry file has the models and tools of the demo
-// and of dev's flags.
+// namesFile exists because no registry file has the models and tools of the
+// demo and of dev's flags.
 const namesFile = "names.json"
 
 // NamesOf returns the names in a registry.
@@ -40,8 +40,8 @@ func (f Folder) WriteNames(reg *registry.Registry) error {
 	return f.Write(namesFile, string(text))
 }
 
-// ReadNames returns the names of the dev that has path as its data folder. found
-// is false if its database is not the one at databaseURL.
+// ReadNames returns the names of the dev that has path as its data folder.
+// found is false if its database is not the one at databaseURL.
 func ReadNames(path, databaseURL string) (names Names, found bool) {
 	url, err := os.ReadFile(filepath.Join(path, DatabaseURL))
 	if err != nil || strings.TrimSpace(string(url)) != databaseURL {

@@ -27,7 +27,7 @@ func Assemble(c run.Chain, now time.Time) ([]byte, error) {
 	}
 	usage := transcript.Usage(turns)
 	r := responses.Response{
-		ID: run.ResponseID.Format(c.ID), Request: request, Status: responses.Status(c.Outcome),
+		ID: run.ResponseID.Format(c.ID), Request: request, Status: c.Outcome,
 		CreatedAt: run.CreatedAt(c.ID), Output: transcript.Output(turns), Usage: &usage,
 	}
 	switch c.Outcome {
@@ -58,7 +58,7 @@ func LastFailure(c run.Chain) run.Failure {
 // read.
 func Unreadable(c run.Chain) []byte {
 	return responses.Response{
-		ID: run.ResponseID.Format(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: responses.Failed,
+		ID: run.ResponseID.Format(c.ID), Request: &responses.Create{Model: c.Model, Store: true}, Status: run.Failed,
 		CreatedAt: run.CreatedAt(c.ID),
 		Failure:   &run.Failure{Code: run.CodeServerError, Message: "The request's record cannot be read."},
 	}.JSON()

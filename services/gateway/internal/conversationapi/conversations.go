@@ -84,7 +84,7 @@ func (s *Server) create(x *httpapi.Exchange, r *http.Request) error {
 	}
 	n := store.NewConversation{
 		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata),
-		Items: transcript.Kept(item.StoredAdditions(id, items)),
+		Items: transcript.ConversationItems(item.StoredAdditions(id, items)),
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()

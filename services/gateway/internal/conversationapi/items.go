@@ -114,7 +114,7 @@ func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.Kept(item.StoredAdditions(change, items))}
+	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items))}
 	added := make([]store.StoredItem, len(items))
 	ids := make([]string, len(items))
 	var size int64

@@ -37,7 +37,7 @@ func (c Call) Do(ctx context.Context) (run.TurnCommit, error) {
 	var answer relay.Answer
 	joined := relay.Join(c.Endpoint)
 	done, err := c.call(ctx, request, func(doc []byte, whole bool) (err error) {
-		if !whole && c.Endpoint != run.Embeddings {
+		if !whole && c.Endpoint.Streams() {
 			if err = joined.Add(doc); err == nil && joined.Whole() && !request.Several() {
 				err = upstream.ErrAwaitUsage
 			}

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -43,16 +44,14 @@ func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 // sees.
 func (c *Committer) readFailure(r *store.ToolResult, e *stepv1.StepEvent) {
 	failed := e.GetToolFailed()
-	why := run.Failure{
-		Code: failed.GetFailure().GetCode(), Message: failed.GetFailure().GetMessage(),
-		HTTPStatus: int(failed.GetFailure().GetHttpStatus()), Attempt: r.Attempt,
-	}
+	why := bus.ReadFailure(failed.GetFailure())
+	asked := why.RetryAfter
+	why.Attempt, why.RetryAfter = r.Attempt, 0 // the audit trail shows no wait of a tool
 	r.Error, r.Took = why.Encode(), time.Duration(failed.GetTookUs())*time.Microsecond
 	tool, known := c.Registry.Tool(e.GetName())
 	outcome := attempt.Failed
-	if failed.GetFailure().GetRetriable() && known && r.Attempt < tool.Attempts {
+	if why.Retriable && known && r.Attempt < tool.Attempts {
 		outcome, r.Retry = attempt.Retried, true
-		asked := time.Duration(failed.GetFailure().GetRetryAfterMs()) * time.Millisecond
 		r.Wait = max(asked, attempt.Backoff(r.Attempt-1))
 	} else {
 		r.Output = why.ForModel()

@@ -36,10 +36,10 @@ func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause er
 	failed := proto.CloneOf(d.Event)
 	failed.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
 		InputHash: hash, DispatchToken: token,
-		Failure: &stepv1.Failure{
+		Failure: bus.EncodeFailure(run.Failure{
 			Code:    run.CodeServerError,
 			Message: "The server could not record the result: " + postgres.Reason(cause) + ".",
-		},
+		}),
 	}}
 	d.Event = failed
 	err := c.Commit(ctx, []bus.Delivery{d})

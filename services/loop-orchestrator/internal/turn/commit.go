@@ -61,7 +61,7 @@ func turnEvent(row run.Row, t run.TurnCommit) bus.Message {
 	}
 	if t.Failed {
 		e.Event = &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{
-			Failure: &stepv1.Failure{Code: t.Reason},
+			Failure: bus.EncodeFailure(run.Failure{Code: t.Reason}),
 		}}
 	} else {
 		e.Event = &stepv1.StepEvent_ModelCompleted{ModelCompleted: &stepv1.ModelCompleted{

@@ -40,12 +40,11 @@ func (h *Handler) failCall(ctx context.Context, c run.Chain, f run.Fence, err er
 	}
 	why := *failed
 	why.Attempt = f.Attempt
+	event := why
+	event.Message = "" // it may quote the prompt
 	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
-		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: &stepv1.Failure{
-			Code: why.Code, Retriable: why.Retriable, HttpStatus: uint32(why.HTTPStatus),
-			RetryAfterMs: uint64(why.RetryAfter.Milliseconds()),
-		}}},
+		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: bus.EncodeFailure(event)}},
 	}))
 	attempts := 1
 	if model, ok := h.Registry.Model(c.Model); ok {

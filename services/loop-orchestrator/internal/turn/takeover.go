@@ -55,7 +55,7 @@ func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
 	f := row.Fence()
 	letter := bus.Dead(&stepv1.DeadLetter{
 		Identity: dispatch.Identity(f), Tenant: row.Tenant,
-		Failure: &stepv1.Failure{Code: why.Code, Message: why.Message},
+		Failure: bus.EncodeFailure(run.Failure{Code: why.Code, Message: why.Message}),
 	})
 	if _, err := h.Bus.Publish(ctx, letter); err != nil {
 		return fmt.Errorf("publish the dead letter: %w", err)

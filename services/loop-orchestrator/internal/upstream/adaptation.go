@@ -72,7 +72,7 @@ func (a *adaptation) learnFrom(err error) bool {
 	}
 	sent := a.request
 	sent.Body = a.sent
-	for _, c := range compat.Refusal(sent, refusal.HTTPStatus, refusal.Raw) {
+	for _, c := range compat.AfterRefusal(sent, refusal.HTTPStatus, refusal.Raw) {
 		if !a.hasChange(c) {
 			a.learned = append(a.learned, c)
 		}

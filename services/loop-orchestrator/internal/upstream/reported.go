@@ -61,9 +61,9 @@ func isWhole(doc []byte) bool {
 // findError finds an error in a document that came with status 200: in OpenAI's
 // envelope, as vLLM's object "error", in a choice, or as an event of that name.
 // Dialects rely on it and do not look for errors themselves.
-func findError(doc []byte, event string) (apierror.Words, bool) {
+func findError(doc []byte, event string) (apierror.Details, bool) {
 	if event != "error" && !bytes.Contains(doc, []byte(`error`)) {
-		return apierror.Words{}, false
+		return apierror.Details{}, false
 	}
 	h := readHead(doc)
 	top := h.member("error")
@@ -84,7 +84,7 @@ func findError(doc []byte, event string) (apierror.Words, bool) {
 	case isEmpty(top) && event == "error":
 		return apierror.Read(doc), true
 	}
-	return apierror.Words{}, false
+	return apierror.Details{}, false
 }
 
 // isEmpty reports whether an error member is absent or of a form that servers
@@ -125,7 +125,7 @@ func (a *answer) newFailure(doc []byte, err error) error {
 }
 
 // newReported returns the failure of an error that the answer reports.
-func (a *answer) newReported(w apierror.Words, doc []byte) *run.Failure {
+func (a *answer) newReported(w apierror.Details, doc []byte) *run.Failure {
 	e := apierror.Reported(w)
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
 	e.Raw = doc

@@ -167,7 +167,7 @@ func redirectTarget(resp *http.Response, from *url.URL, hop int) (to *url.URL, w
 // newRefusal returns the failure of an answer whose status is no success.
 func (c *call) newRefusal(resp *http.Response, at *url.URL, redirect string) *run.Failure {
 	raw := readErrorBody(resp)
-	e := apierror.Refused(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
+	e := apierror.Rejected(resp.StatusCode, apierror.Read(raw).Redact(c.secret))
 	e.Raw = raw
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(resp.Header, resp.StatusCode, time.Now()))
 	switch resp.Header.Get("X-Should-Retry") { // OpenAI's servers send it

@@ -153,7 +153,7 @@ type OnDocument func(doc []byte, whole bool) error
 func (u Client) Call(
 	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers, streamed bool, on OnDocument,
 ) (done bool, err error) {
-	a := u.newAdaptation(at, compat.Request{Path: path, Body: body, Given: u.isClients})
+	a := u.newAdaptation(at, compat.Request{Path: path, Body: body, IsClients: u.isClients})
 	for again := true; again; {
 		answered := false
 		done, err = u.callOnce(ctx, at, path, a.nextBody(), a.headers(h), streamed, func(doc []byte, whole bool) error {

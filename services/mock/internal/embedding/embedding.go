@@ -1,4 +1,4 @@
-// Package embedding serves embeddings that follow from the texts.
+// Package embedding serves embeddings that are computed from the texts.
 package embedding
 
 import (
@@ -30,7 +30,8 @@ type embeddingRequest struct {
 	Encoding   string          `json:"encoding_format"`
 }
 
-// embedding is one call understood: the texts to embed, the plan in the last of them that has one, and what is wrong.
+// embedding is a decoded call: the texts, the plan in the last text that has
+// one, and the reason to refuse it.
 type embedding struct {
 	embeddingRequest
 	plan           script.Plan
@@ -42,14 +43,17 @@ type embedding struct {
 // Server answers embedding calls.
 type Server struct{ *exchange.Recorder }
 
-// ServeHTTP is POST /v1/embeddings. It needs no plan; one in an input says how long the call takes and what goes wrong.
+// ServeHTTP is POST /v1/embeddings. It needs no plan. A plan in an input sets
+// the think time and the faults.
 func (s Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var e embedding
 	started := time.Now()
 	if !exchange.WithBody(w, r, func(body []byte) { e = readEmbedding(body) }) {
 		return
 	}
-	x := s.Begin(w, r, ledger.Entry{Kind: "embedding", Seed: e.plan.Seed, Started: started, RequestBytes: e.requestBytes})
+	x := s.Begin(w, r, ledger.Entry{
+		Kind: "embedding", Seed: e.plan.Seed, Started: started, RequestBytes: e.requestBytes,
+	})
 	defer x.End()
 	if e.refusal != "" {
 		x.Refuse(e.refusal, e.param)
@@ -132,7 +136,8 @@ func (e *embedding) appendVector(b []byte, vector []float32) []byte {
 	return append(b, ']')
 }
 
-// Vector is the embedding of a text: of length 1, and nothing but a function of the text and the dimensions.
+// Vector returns the embedding of a text: it has the length 1 and depends on
+// the text and the dimensions only.
 func Vector(text string, dimensions int) []float32 {
 	seed := binary.LittleEndian.Uint64(sum(text))
 	vector, square := make([]float64, dimensions), 0.0

@@ -7,13 +7,14 @@ import (
 	"sync"
 )
 
-// maxRequest is the largest body read; a history of tool results may be long.
+// maxRequest is the largest body that is read; a history of tool results may be
+// long.
 const maxRequest = 64 << 20
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// WithBody reads a request's body into a shared buffer and calls use, which must
-// not keep it. If the body cannot be read it answers and returns false.
+// WithBody reads a request's body into a shared buffer and calls use, which
+// must not keep it. If the body cannot be read it answers and returns false.
 func WithBody(w http.ResponseWriter, r *http.Request, use func([]byte)) bool {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer func() {
@@ -30,14 +31,14 @@ func WithBody(w http.ResponseWriter, r *http.Request, use func([]byte)) bool {
 	return true
 }
 
-// Answer is a right answer.
+// Answer is an answer without faults.
 type Answer struct {
 	ContentType string
 	Body        []byte
-	Empty       []byte // a body that lacks what matters
+	Empty       []byte // without choices or data
 }
 
-// Length is the Content-Length to send; -1 for a stream.
+// Length returns the Content-Length to send, -1 for a stream.
 func (a Answer) Length() int {
 	if a.ContentType == Stream {
 		return -1
@@ -45,7 +46,7 @@ func (a Answer) Length() int {
 	return len(a.Body)
 }
 
-// ErrorBody is an error as OpenAI's API writes it.
+// ErrorBody formats an error as OpenAI's API does.
 func ErrorBody(status int, message, param string) []byte {
 	type apiError struct {
 		Message string  `json:"message"`

@@ -1,5 +1,5 @@
-// Package exchange is one call that the mock answers, from its entry in the ledger
-// to the end of its connection.
+// Package exchange is one call that the mock answers, from its entry in the
+// ledger to the end of its connection.
 package exchange
 
 import (
@@ -18,7 +18,7 @@ const (
 	Stream = "text/event-stream"
 )
 
-// Recorder begins exchanges. Each is in the ledger from its begin.
+// Recorder begins exchanges, each with an entry in the ledger.
 type Recorder struct {
 	Ledger *ledger.Ledger
 	Closed <-chan struct{} // ends the waits of all exchanges
@@ -28,7 +28,8 @@ type Recorder struct {
 type Exchange struct {
 	Writer  http.ResponseWriter
 	Request *http.Request
-	// Attempt of the call at its place in the plan, from 1; 0 if it was not counted.
+	// Attempt counts the calls at the same place of the plan, from 1; 0 if the
+	// call was not counted.
 	Attempt int
 	// Outcome is written to the ledger by End.
 	Outcome ledger.Entry
@@ -37,7 +38,7 @@ type Exchange struct {
 	entry    *ledger.Entry
 }
 
-// Begin begins the exchange of a call. End it.
+// Begin begins the exchange of a call. The caller calls End.
 func (rec *Recorder) Begin(w http.ResponseWriter, r *http.Request, e ledger.Entry) *Exchange {
 	e.IdempotencyKey = r.Header.Get("Idempotency-Key")
 	e.AuthorizationPresent = r.Header.Get("Authorization") != ""
@@ -45,8 +46,8 @@ func (rec *Recorder) Begin(w http.ResponseWriter, r *http.Request, e ledger.Entr
 	return &Exchange{Writer: w, Request: r, Attempt: entry.Attempt, recorder: rec, entry: entry}
 }
 
-// End records the outcome. It cuts the connection of an aborted call: to a client
-// that still reads, it must not look like an empty success.
+// End records the outcome. It cuts the connection of an aborted call, which
+// must not look like an empty success to a client that still reads.
 func (x *Exchange) End() {
 	x.Outcome.Ended = time.Now()
 	x.recorder.Ledger.End(x.entry, x.Outcome)

@@ -7,11 +7,12 @@ import (
 	"windlass.dev/windlass/services/mock/internal/exchange"
 )
 
-// AnyIndex is the index of a model call: faults match it whatever theirs is.
+// AnyIndex is the index of a model call: faults match it whatever their index
+// is.
 const AnyIndex = -1
 
-// Fault is one thing that goes wrong. The first fault of a list that matches the
-// round, the index and the attempt is the one that happens.
+// Fault is one thing that goes wrong. The first fault of a list that matches
+// the round, the index and the attempt happens.
 type Fault struct {
 	Round int `json:"round" help:"model round from 0; -1 for any"`
 	Index int `json:"index" help:"tool call in the round from 0; -1 for any; not for models"`
@@ -25,7 +26,7 @@ type Fault struct {
 	Bytes int    `json:"bytes,omitempty" help:"size or rate for the modes that have one"`
 }
 
-// Check reports the first field that cannot be followed.
+// Check reports the first field with an impossible value.
 func (f Fault) Check() error {
 	if !slices.ContainsFunc(modes, func(m Mode) bool { return m.Name == f.Mode }) {
 		return fmt.Errorf("plan's fault mode %q is unknown", f.Mode)
@@ -39,14 +40,14 @@ func (f Fault) Check() error {
 	return nil
 }
 
-// Covers reports whether the fault is for a call at this place.
+// Covers reports whether the fault applies to a call at this place.
 func (f Fault) Covers(round, index int) bool {
 	return (f.Round == -1 || f.Round == round) && (index == AnyIndex || f.Index == -1 || f.Index == index)
 }
 
-// First returns the first fault that hits an attempt, nil if none does. Attempt
-// 0 was not counted: only faults of all attempts hit it, so that none lasts
-// longer than its Times.
+// First returns the first fault for an attempt, nil if there is no such fault.
+// Attempt 0 was not counted: only faults of all attempts apply to it, so that
+// no fault lasts longer than its Times.
 func First(faults []Fault, round, index, attempt int) *Fault {
 	for i := range faults {
 		f := &faults[i]
@@ -65,9 +66,9 @@ func (f Fault) Answer(x *exchange.Exchange, right exchange.Answer) {
 	f.mode().answer(f, x, right)
 }
 
-// Change says how the fault changes a reply that it leaves well-formed: text to
-// add, or a size in bytes to make it, negative for endless. changes is false for
-// all other modes: use Answer.
+// Change returns how the fault changes a reply that stays well-formed: text to
+// add, or a size in bytes to fill it up to, negative for endless. changes is
+// false for all other modes: call Answer.
 func (f Fault) Change() (add string, size int, changes bool) {
 	m := f.mode()
 	if m.size != 0 {
@@ -81,7 +82,7 @@ func (f Fault) mode() Mode {
 	return modes[max(0, i)] // Check refuses unknown modes
 }
 
-// StatusOr returns the fault's status, or another if it has none.
+// StatusOr returns the fault's status, or other if it has no status.
 func (f Fault) StatusOr(other int) int {
 	if f.Status != 0 {
 		return f.Status

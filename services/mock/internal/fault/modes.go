@@ -1,5 +1,5 @@
-// Package fault is what can go wrong with a scripted call. A new mode is an entry
-// in modes.
+// Package fault is what can go wrong with a scripted call. A new mode is an
+// entry in modes.
 package fault
 
 import (
@@ -15,10 +15,10 @@ import (
 type Mode struct {
 	Name, Help string
 
-	// answer answers the call in place of the right answer.
+	// answer sends something else than the right answer.
 	answer func(Fault, *exchange.Exchange, exchange.Answer)
-	// Without answer, the right reply gets this text added, or the size of the
-	// fault, by default this one.
+	// A mode without answer adds this text to the right reply, or fills it up
+	// to the fault's size, by default this one.
 	add  string
 	size int
 }
@@ -54,7 +54,8 @@ func (f Fault) send(x *exchange.Exchange, contentType string, body []byte) {
 func answerStatus(f Fault, x *exchange.Exchange, right exchange.Answer) {
 	status := f.StatusOr(http.StatusInternalServerError)
 	if f.Body == "" {
-		x.Send(status, exchange.JSON, exchange.ErrorBody(status, fmt.Sprintf("The plan has the mock answer %d.", status), ""))
+		message := fmt.Sprintf("The plan has the mock answer %d.", status)
+		x.Send(status, exchange.JSON, exchange.ErrorBody(status, message, ""))
 		return
 	}
 	contentType := exchange.JSON
@@ -96,11 +97,12 @@ func sendEmpty(f Fault, x *exchange.Exchange, right exchange.Answer) {
 }
 
 func sendErrorPage(f Fault, x *exchange.Exchange, _ exchange.Answer) {
-	const page = "<!DOCTYPE html><html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n"
+	const page = "<!DOCTYPE html><html><head><title>Bad Gateway</title></head>" +
+		"<body><h1>Bad Gateway</h1></body></html>\n"
 	f.send(x, "text/html; charset=utf-8", []byte(page))
 }
 
-// sendBinary sends bytes that begin as no UTF-8 text does and have a NUL.
+// sendBinary sends bytes that start like no UTF-8 text and have a NUL.
 func sendBinary(f Fault, x *exchange.Exchange, _ exchange.Answer) {
 	body := make([]byte, max(0, f.bytesOr(256)))
 	for i := range body {

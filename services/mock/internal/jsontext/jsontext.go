@@ -24,8 +24,8 @@ func AppendString(b []byte, text string) []byte {
 	return append(b, '"')
 }
 
-// TopLevel returns the raw value of a key in the JSON object body, which must be
-// valid. It measures a member without decoding it twice.
+// TopLevel returns the raw value of a key in the JSON object body, which must
+// be valid. It measures a member without decoding it twice.
 func TopLevel(body []byte, key string) []byte {
 	depth, start := 0, -1
 	var last []byte
@@ -67,8 +67,8 @@ func stringEnd(body []byte, i int) int {
 	return min(i, len(body)-1)
 }
 
-// Texts returns the texts of an input or a prompt: one text, or tokens, or a list
-// of either. Tokens are printed.
+// Texts returns the texts of an input or a prompt: one text, or tokens, or a
+// list of either. Tokens are printed.
 func Texts(input json.RawMessage) []string {
 	var one string
 	var tokens []int

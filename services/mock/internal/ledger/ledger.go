@@ -9,25 +9,25 @@ import (
 const (
 	// DefaultLimit is the number of entries kept by default.
 	DefaultLimit = 2_000_000
-	// chunkSize is for entries that never move, and a ledger that is never copied as
-	// it grows.
+	// chunkSize is the number of entries in a chunk. Entries never move, and a
+	// growing ledger is never copied.
 	chunkSize = 4096
 )
 
-// Entry is one call as the server saw it. It is in the ledger from the call's
-// arrival; Ended, Status and Aborted are filled in when it is over.
+// Entry is one call. It is in the ledger from its arrival; Ended, Status and
+// Aborted are set at its end.
 type Entry struct {
 	Kind           string    `json:"kind"` // "model", "tool", "embedding" or "completion"
 	Seed           int64     `json:"seed"`
 	Round          int       `json:"round"`
-	Index          int       `json:"index"` // 0 for all but tools
+	Index          int       `json:"index"` // 0 except for tools
 	Tool           string    `json:"tool,omitempty"`
 	IdempotencyKey string    `json:"idempotency_key,omitempty"`
 	Attempt        int       `json:"attempt"` // from 1, by key, seed, round and index; 0 past the limit
 	Started        time.Time `json:"started"`
 	Ended          time.Time `json:"ended,omitzero"`
 	Status         int       `json:"status"`  // 0 if no status line was sent
-	Aborted        bool      `json:"aborted"` // the client left before it had everything
+	Aborted        bool      `json:"aborted"` // the client left before the end
 	RequestBytes   int       `json:"request_bytes"`
 
 	AuthorizationPresent bool `json:"authorization_present"`
@@ -58,8 +58,8 @@ type Ledger struct {
 // New returns a ledger that keeps limit entries.
 func New(limit int) *Ledger { return &Ledger{limit: limit} }
 
-// Begin records a call and returns its entry, with the attempt counted. Past the
-// limit the entry is not kept. Only End writes to it.
+// Begin records a call and returns its entry, with the attempt counted. Past
+// the limit the entry is not kept. Only End changes it.
 func (l *Ledger) Begin(e Entry) *Entry {
 	at := place{e.Kind, e.IdempotencyKey, e.Seed, e.Round, e.Index}
 	l.mu.Lock()

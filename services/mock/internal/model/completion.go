@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// Complete is POST /v1/completions: the plan's text, or the prompt once more where it has no plan.
+// Complete is POST /v1/completions: the plan's text, or the prompt if it has no
+// plan.
 func (s Server) Complete(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Model  string          `json:"model"`
@@ -61,7 +62,7 @@ func (s Server) Complete(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// textBody is the reply as a text completion.
+// textBody returns the reply as a text completion.
 func (rep *reply) textBody() exchange.Answer {
 	b := rep.appendHead(nil, "text_completion")
 	empty := append(append([]byte(nil), b...), `,"choices":[]}`...)
@@ -69,7 +70,7 @@ func (rep *reply) textBody() exchange.Answer {
 	return exchange.Answer{ContentType: exchange.JSON, Body: append(rep.appendUsage(b), '}'), Empty: empty}
 }
 
-// textEvents is the reply word by word, with its usage, asked for or not.
+// textEvents returns the reply word by word, always with its usage.
 func (rep *reply) textEvents() exchange.Answer {
 	a := exchange.Answer{ContentType: exchange.Stream, Empty: []byte("data: [DONE]\n\n")}
 	chunk := func(inside []byte) {

@@ -9,7 +9,7 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// chatRequest is what the model looks at of a chat completion request.
+// chatRequest has the fields of a chat completion request that the model reads.
 type chatRequest struct {
 	Model         string    `json:"model"`
 	Stream        bool      `json:"stream"`
@@ -17,7 +17,7 @@ type chatRequest struct {
 	StreamOptions struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	Tools json.RawMessage `json:"tools"` // only the demo looks inside
+	Tools json.RawMessage `json:"tools"` // read by the demo only
 }
 
 type message struct {
@@ -26,14 +26,14 @@ type message struct {
 	ToolCallID string          `json:"tool_call_id"`
 	ToolCalls  []calledFor     `json:"tool_calls"`
 
-	thoughts string // of the Responses API: the sealed reasoning before it
+	thoughts string // of the Responses API: the sealed reasoning before the message
 }
 
 type calledFor struct {
 	ID string `json:"id"`
 }
 
-// text is the message's content: a string, or the text parts of an array.
+// text returns the message's content: a string, or the text parts of an array.
 func (m message) text() string {
 	if len(m.Content) == 0 || m.Content[0] == 'n' {
 		return ""
@@ -58,8 +58,8 @@ func (m message) text() string {
 	return text.String()
 }
 
-// findPlan is the plan of the last user message that has one, and the message's
-// place; -1 if none has.
+// findPlan returns the plan of the last user message that has one, and the
+// message's index; -1 if no message has a plan.
 func findPlan(messages []message) (script.Plan, int) {
 	for i := len(messages) - 1; i >= 0; i-- {
 		if messages[i].Role != "user" || !bytes.Contains(messages[i].Content, []byte("plan:")) {
@@ -72,16 +72,16 @@ func findPlan(messages []message) (script.Plan, int) {
 	return script.Plan{}, -1
 }
 
-// round is one assistant message that asked for tools, with the tool message
-// that answers each of its calls, in the calls' order.
+// round is one assistant message that calls tools, with the tool message for
+// each of its calls, in the order of the calls.
 type round struct {
-	at      int // the assistant message's place
+	at      int // index of the assistant message
 	outputs []message
 }
 
-// pair reads the rounds of a conversation, by the ids it echoes. Like OpenAI's
-// API it takes only conversations in which every call is followed by its own
-// output, and nothing else comes between; refusal says what is wrong.
+// pair reads the rounds of a conversation, by their call ids. Like OpenAI's API
+// it accepts only conversations in which the outputs of all calls follow
+// directly; refusal says what is wrong.
 func pair(messages []message) (rounds []round, refusal string) {
 	for i := 0; i < len(messages); i++ {
 		m := &messages[i]
@@ -135,7 +135,7 @@ func (m message) answeredBy(answers []message) (outputs []message, refusal strin
 	return outputs, ""
 }
 
-// after is the rounds that follow a message.
+// after returns the rounds that follow a message.
 func after(rounds []round, at int) []round {
 	for i := range rounds {
 		if rounds[i].at > at {

@@ -18,8 +18,8 @@ const (
 	demoNoTool = "I could tell you about the weather if I were given the tool " + tool.Weather + "."
 )
 
-// demoReply is the script of the model called demo for inputs without a plan,
-// and the round it is at.
+// demoReply returns the answer of the model named demo to inputs without a
+// plan, and the round of the run.
 func demoReply(req *chatRequest, rounds []round) (int, reply) {
 	asked, at := "", -1
 	for i := len(req.Messages) - 1; i >= 0 && at < 0; i-- {
@@ -62,8 +62,8 @@ func offers(tools json.RawMessage, name string) bool {
 	return false
 }
 
-// cities are the two asked about: what stands after "in", joined by "and" or
-// commas. Paris and Tokyo fill the places that are left.
+// cities returns the two cities of the question: what follows "in", joined by
+// "and" or commas. Paris and Tokyo are the defaults.
 func cities(asked string) []string {
 	var found []string
 	if _, after, ok := strings.Cut(" "+asked, " in "); ok {
@@ -84,12 +84,13 @@ func cities(asked string) []string {
 	return found[:2]
 }
 
-// cityName drops the words that may stand around a city.
+// cityName removes the words around a city.
 func cityName(part string) string {
 	var name []string
 	for _, word := range strings.Fields(part) {
 		switch strings.ToLower(word) {
-		case "in", "and", "the", "both", "today", "tonight", "tomorrow", "now", "right", "like", "please", "compare", "them":
+		case "in", "and", "the", "both", "today", "tonight", "tomorrow", "now", "right", "like", "please",
+			"compare", "them":
 			continue
 		}
 		first, size := utf8.DecodeRuneInString(word)
@@ -110,7 +111,7 @@ type report struct {
 	Sky         string `json:"sky"`
 }
 
-// forecast makes a sentence of the reports the model was shown.
+// forecast makes a sentence of the reports in the conversation.
 func forecast(outputs []message) string {
 	var parts []string
 	failed := false

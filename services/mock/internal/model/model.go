@@ -1,5 +1,5 @@
-// Package model answers model calls as their plans say: chat completions, responses
-// and text completions.
+// Package model answers model calls as their plans say: chat completions,
+// responses and text completions.
 package model
 
 import (
@@ -19,7 +19,7 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// turn is one model call understood: where its run stands and what to answer.
+// turn is a decoded model call: its place in the run and its answer.
 type turn struct {
 	plan           script.Plan
 	round          int
@@ -30,11 +30,11 @@ type turn struct {
 	refusal, param string // answered with 400 instead
 }
 
-// form is the API in which a reply is written.
+// form is the API that a reply is written for.
 type form interface {
 	body(*reply) []byte
-	empty(*reply) []byte            // a body that lacks what matters
-	events(*reply) iter.Seq[[]byte] // an event is only good until the next one
+	empty(*reply) []byte            // a body without choices or output
+	events(*reply) iter.Seq[[]byte] // an event is valid until the next one
 }
 
 // Server answers model calls.
@@ -50,7 +50,9 @@ func (s Server) answer(w http.ResponseWriter, r *http.Request, read func(body []
 	if !exchange.WithBody(w, r, func(body []byte) { t = read(body) }) {
 		return
 	}
-	x := s.Begin(w, r, ledger.Entry{Kind: "model", Seed: t.plan.Seed, Round: t.round, Started: started, RequestBytes: t.requestBytes})
+	x := s.Begin(w, r, ledger.Entry{
+		Kind: "model", Seed: t.plan.Seed, Round: t.round, Started: started, RequestBytes: t.requestBytes,
+	})
 	defer x.End()
 	if t.refusal != "" {
 		x.Refuse(t.refusal, t.param)
@@ -59,7 +61,8 @@ func (s Server) answer(w http.ResponseWriter, r *http.Request, read func(body []
 	if !x.Wait(t.plan.ThinkTime()) {
 		return
 	}
-	if f := fault.First(t.plan.ModelFaults, t.round, fault.AnyIndex, x.Attempt); f != nil && !t.reply.change(f) {
+	f := fault.First(t.plan.ModelFaults, t.round, fault.AnyIndex, x.Attempt)
+	if f != nil && !t.reply.change(f) {
 		f.Answer(x, t.answer())
 		return
 	}
@@ -84,7 +87,7 @@ func readChat(body []byte) turn {
 	return t
 }
 
-// read understands a conversation of that many bytes. param is the field that it came in.
+// read decodes a conversation of size bytes, which came in the field param.
 func (t *turn) read(req *chatRequest, param string, size int) {
 	if req.Model == "" {
 		t.refusal, t.param = "Missing required parameter: 'model'.", "model"
@@ -119,7 +122,7 @@ func (t *turn) read(req *chatRequest, param string, size int) {
 	t.reply.promptTokens = size / 4
 }
 
-// replyTo returns what the model says after the rounds it was shown.
+// replyTo returns what the model says after the rounds so far.
 func replyTo(p script.Plan, rounds []round) (rep reply, refusal string) {
 	width := p.Calls()
 	for n := range rounds {
@@ -147,8 +150,8 @@ func replyTo(p script.Plan, rounds []round) (rep reply, refusal string) {
 	return rep, ""
 }
 
-// readValues returns the value of every call, in order, as the conversation shows it. A
-// call that was not echoed counts as failed.
+// readValues returns the value of every call, in order, from the conversation.
+// A call without a readable value counts as failed.
 func readValues(p script.Plan, rounds []round) []string {
 	width := p.Calls()
 	values := make([]string, 0, p.Rounds*width)
@@ -164,8 +167,8 @@ func readValues(p script.Plan, rounds []round) []string {
 	return values
 }
 
-// change makes the change of a fault that leaves the reply well-formed. It
-// returns false for other faults.
+// change applies a fault that leaves the reply well-formed. It returns false
+// for other faults.
 func (rep *reply) change(f *fault.Fault) bool {
 	add, size, changes := f.Change()
 	rep.text += add + strings.Repeat("x", max(0, size))
@@ -173,7 +176,7 @@ func (rep *reply) change(f *fault.Fault) bool {
 	return changes
 }
 
-// answer is the whole reply in the form that was asked for.
+// answer returns the whole reply in the requested form.
 func (t *turn) answer() exchange.Answer {
 	if !t.stream {
 		return exchange.Answer{ContentType: exchange.JSON, Body: t.form.body(&t.reply), Empty: t.form.empty(&t.reply)}
@@ -185,9 +188,9 @@ func (t *turn) answer() exchange.Answer {
 	return a
 }
 
-// streamReply sends the events at the plan's rate, measured from the start so
-// that waits which last too long do not add up. Events that are due together go
-// out together.
+// streamReply sends the events at the plan's rate. It measures from the start,
+// so that late events do not delay later ones. Events that are due together are
+// sent together.
 func streamReply(x *exchange.Exchange, t *turn) {
 	const most = 32 << 10
 	x.Head(http.StatusOK, exchange.Stream, -1)

@@ -9,11 +9,10 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// created is the time on every completion: replies depend on nothing but the
-// request.
+// created is the time in every reply: replies depend on the request only.
 const created = "1767225600"
 
-// reply is one turn of the model, before it is written in either form.
+// reply is one turn of the model, before it is written in a form.
 type reply struct {
 	id, model       string
 	text, reasoning string
@@ -31,10 +30,11 @@ func (rep *reply) completionTokens() int {
 	return script.CountTokens(rep.text) + rep.reasoningTokens() + len(rep.calls)
 }
 
-// chatForm is chat completions. Streams end with the usage where it is asked for.
+// chatForm is chat completions. A stream ends with the usage if the request
+// says so.
 type chatForm struct{ usage bool }
 
-// body is the reply as a chat completion.
+// body returns the reply as a chat completion.
 func (chatForm) body(rep *reply) []byte {
 	b := make([]byte, 0, 512+len(rep.text)+len(rep.reasoning)+256*len(rep.calls))
 	b = rep.appendHead(b, "chat.completion")
@@ -66,15 +66,15 @@ func (chatForm) body(rep *reply) []byte {
 	return append(b, '}')
 }
 
-// empty is a completion without choices.
+// empty returns a completion without choices.
 func (chatForm) empty(rep *reply) []byte {
 	b := rep.appendHead(make([]byte, 0, 256), "chat.completion")
 	return append(b, `,"choices":[]}`...)
 }
 
-// events is the reply as server-sent events: the role, the reasoning and the
-// text word by word, the calls in two pieces each, the finish reason, the usage
-// if asked for, and [DONE].
+// events returns the reply as server-sent events: the role, the reasoning and
+// the text word by word, each call in two pieces, the finish reason, the usage
+// if requested, and [DONE].
 func (f chatForm) events(rep *reply) iter.Seq[[]byte] {
 	head := rep.appendHead([]byte("data: "), "chat.completion.chunk")
 	head = append(head, `,"choices":[`...)
@@ -114,7 +114,7 @@ func (f chatForm) events(rep *reply) iter.Seq[[]byte] {
 	}
 }
 
-// deltas is the inside of each delta object, in order.
+// deltas returns the inside of each delta object, in order.
 func (rep *reply) deltas() iter.Seq[func([]byte) []byte] {
 	return func(yield func(func([]byte) []byte) bool) {
 		field := func(name, text string) bool {
@@ -146,7 +146,7 @@ func (rep *reply) deltas() iter.Seq[func([]byte) []byte] {
 	}
 }
 
-// halves are the two pieces that arguments come in.
+// halves splits arguments into the two pieces that a stream sends.
 func halves(arguments string) [2]string {
 	half := len(arguments) / 2
 	for half > 0 && arguments[half]&0xc0 == 0x80 { // not inside a character

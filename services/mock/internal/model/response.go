@@ -11,8 +11,9 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// Respond is POST /v1/responses: the model, spoken to by the Responses API. It keeps nothing, so that an item that names itself by an id
-// is one it does not know; and like OpenAI's it wants its reasoning back, sealed, before what followed from it.
+// Respond is POST /v1/responses. It stores nothing, so that it refuses items
+// that are named by an id. Like OpenAI's API it demands its sealed reasoning
+// before the items that followed it.
 func (s Server) Respond(w http.ResponseWriter, r *http.Request) { s.answer(w, r, readResponse) }
 
 type responseRequest struct {
@@ -37,10 +38,11 @@ type inputItem struct {
 	Encrypted string          `json:"encrypted_content"`
 }
 
-// open tells whether an item is reasoning in the model's own words.
-func (it inputItem) open() bool {
+// isOpen reports whether an item is reasoning in plain text.
+func (it inputItem) isOpen() bool {
 	var content []struct{ Text string }
-	return it.Type == "reasoning" && it.Encrypted == "" && json.Unmarshal(it.Content, &content) == nil && len(content) > 0 && content[0].Text != ""
+	return it.Type == "reasoning" && it.Encrypted == "" &&
+		json.Unmarshal(it.Content, &content) == nil && len(content) > 0 && content[0].Text != ""
 }
 
 func readResponse(body []byte) turn {
@@ -59,9 +61,11 @@ func readResponse(body []byte) turn {
 		t.refusal, t.param = refusal, "input"
 		return t
 	}
-	t.read(&chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}, "input", len(jsontext.TopLevel(body, "input")))
+	chat := &chatRequest{Model: req.Model, Stream: req.Stream, Messages: messages, Tools: req.Tools}
+	t.read(chat, "input", len(jsontext.TopLevel(body, "input")))
 	f := responseForm{
-		id: strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round), summary: req.Reasoning.Summary != "", tools: toolsOf(req.Tools),
+		id:      strconv.FormatInt(t.plan.Seed, 10) + "_" + strconv.Itoa(t.round),
+		summary: req.Reasoning.Summary != "", tools: kindsOf(req.Tools),
 	}
 	if slices.Contains(req.Include, "reasoning.encrypted_content") {
 		f.sealed = seal(t.plan.Seed, t.round)
@@ -78,33 +82,34 @@ func readResponse(body []byte) turn {
 	return t
 }
 
-// kept is what a call of a tool says besides its name.
-type kept struct {
+// kind is what a tool's calls have besides the name.
+type kind struct {
 	custom bool
-	space  string // the namespace that it is in
+	space  string // the tool's namespace
 }
 
-// toolsOf are the tools that are no plain functions, by their names.
-func toolsOf(tools json.RawMessage) map[string]kept {
+// kindsOf returns the tools that are no plain functions, by name.
+func kindsOf(tools json.RawMessage) map[string]kind {
 	type named struct{ Type, Name string }
 	var offered []struct {
 		named
 		Tools []named
 	}
-	_ = json.Unmarshal(tools, &offered) // what is none has no names
-	all := map[string]kept{}
+	_ = json.Unmarshal(tools, &offered) // invalid tools have no names
+	all := map[string]kind{}
 	for _, t := range offered {
 		if t.Type == "custom" {
-			all[t.Name] = kept{custom: true}
+			all[t.Name] = kind{custom: true}
 		}
 		for _, in := range t.Tools {
-			all[in.Name] = kept{in.Type == "custom", t.Name}
+			all[in.Name] = kind{in.Type == "custom", t.Name}
 		}
 	}
 	return all
 }
 
-// messages is the input as the messages of a chat: calls join the message before them, as there.
+// messages converts the input to the messages of a chat: calls become part of
+// the message before them.
 func (req *responseRequest) messages() (all []message, refusal string) {
 	var text string
 	if json.Unmarshal(req.Input, &text) == nil {
@@ -116,18 +121,20 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 	}
 	thoughts := ""
 	for i, it := range items {
-		if it.ID != "" && !it.open() {
-			return nil, fmt.Sprintf("Item with id '%s' not found. Items are not persisted when `store` is set to false.", it.ID)
+		if it.ID != "" && !it.isOpen() {
+			return nil, fmt.Sprintf(
+				"Item with id '%s' not found. Items are not persisted when `store` is set to false.", it.ID)
 		}
 		if thoughts != "" && it.Type != "function_call" && it.Type != "custom_tool_call" && it.Role != "assistant" {
-			return nil, fmt.Sprintf("Item %d of type 'reasoning' was provided without its required following item.", i-1)
+			return nil, fmt.Sprintf(
+				"Item %d of type 'reasoning' was provided without its required following item.", i-1)
 		}
 		switch it.Type {
 		case "message", "":
 			all = append(all, message{Role: it.Role, Content: it.Content, thoughts: thoughts})
 			thoughts = ""
 		case "reasoning":
-			if it.open() { // as servers take it that seal nothing
+			if it.isOpen() { // from servers that do not seal reasoning
 				thoughts = "open"
 				continue
 			}
@@ -154,7 +161,8 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 	return all, ""
 }
 
-// findMissing says which round of the plan lacks the reasoning that came with it.
+// findMissing returns an error text if a round of the plan lacks the reasoning
+// that came with it.
 func findMissing(p script.Plan, messages []message, sealed bool) string {
 	rounds, _ := pair(messages)
 	_, at := findPlan(messages)
@@ -163,7 +171,8 @@ func findMissing(p script.Plan, messages []message, sealed bool) string {
 	}
 	for n, r := range after(rounds, at) {
 		if messages[r.at].thoughts != seal(p.Seed, n) {
-			return fmt.Sprintf("The 'function_call' items of round %d were provided without their required 'reasoning' item.", n)
+			return fmt.Sprintf(
+				"The 'function_call' items of round %d were provided without their required 'reasoning' item.", n)
 		}
 	}
 	return ""
@@ -171,7 +180,7 @@ func findMissing(p script.Plan, messages []message, sealed bool) string {
 
 const seals = "gAAAA-mock-"
 
-// seal stands for reasoning that only its maker can read.
+// seal returns a text in place of encrypted reasoning.
 func seal(seed int64, round int) string { return fmt.Sprintf("%s%d-%d", seals, seed, round) }
 
 func isSealed(text string) bool { return len(text) > len(seals) && text[:len(seals)] == seals }

@@ -7,10 +7,11 @@ import (
 	"windlass.dev/windlass/services/mock/internal/script"
 )
 
-// summaryMark is in the message by which Windlass asks a model to sum a history up.
+// summaryMark is part of the message by which Windlass requests a summary of a
+// history.
 const summaryMark = "Answer with the summary alone"
 
-// asksSummary tells whether the model is to sum up what it is shown, and to do nothing else.
+// asksSummary reports whether the last message requests a summary.
 func asksSummary(messages []message) bool {
 	if len(messages) == 0 {
 		return false
@@ -19,7 +20,7 @@ func asksSummary(messages []message) bool {
 	return last.Role == "user" && strings.Contains(last.text(), summaryMark)
 }
 
-// summarize returns what a model says that is asked for one: the plan's text, or how much it was shown.
+// summarize returns a summary: the plan's text, or the number of messages.
 func summarize(p script.Plan, messages []message) reply {
 	if p.Text != "" {
 		return reply{text: p.Text, finish: "stop"}
@@ -27,7 +28,7 @@ func summarize(p script.Plan, messages []message) reply {
 	return reply{text: fmt.Sprintf("Summary of %d messages.", len(messages)-1), finish: "stop"}
 }
 
-// demoSummary repeats the user.
+// demoSummary repeats the user's messages.
 func demoSummary(messages []message) reply {
 	var said []string
 	for _, m := range messages[:len(messages)-1] {

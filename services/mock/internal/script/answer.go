@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// FailedValue stands in the digest for a call whose result was an error text.
+// FailedValue replaces the value of a failed call in the digest.
 const FailedValue = "error"
 
-// Answer is the final text of the plan's run when every call that can succeed
+// Answer returns the final text of a run in which every call that can succeed
 // did. Calls of an unknown tool and calls with unusable arguments cannot.
 func (p Plan) Answer() string { return p.AnswerIf(nil) }
 
-// AnswerIf is the final text when, besides the calls that cannot succeed, those
-// failed which failed reports: the model was shown an error in their place.
+// AnswerIf returns the final text of a run in which the calls that failed
+// reports got an error, besides those that cannot succeed.
 func (p Plan) AnswerIf(failed func(round, index int) bool) string {
 	width := p.Calls()
 	values := make([]string, 0, p.Rounds*width)
@@ -43,7 +43,7 @@ func (p Plan) expected(round, index int) string {
 	return strconv.FormatUint(Value(p.Seed, round, index), 10)
 }
 
-// FinalText is what the model says at the end, given the value of every call in
+// FinalText returns the model's last text, from the value of every call in
 // order.
 func (p Plan) FinalText(values []string) string {
 	if p.Text != "" {
@@ -67,13 +67,14 @@ func (p Plan) FinalText(values []string) string {
 	return text.String()
 }
 
-// Unstamped stands where a token's time will be.
+// Unstamped is the placeholder for a token's time.
 const Unstamped = "0000000000000000000"
 
 var filler = [...]string{"turn", "by", "turn", "the", "load", "goes", "up", "and", "never", "slips", "back"}
 
-// Value is the number a tool answers at one place of one run. It has 52 bits, so
-// that a JSON reader which keeps numbers as floats does not change it.
+// Value returns the number that a tool answers at one place of one run. It has
+// 52 bits, so that a JSON reader that stores numbers as floats does not change
+// it.
 func Value(seed int64, round, index int) uint64 {
 	return Mix(Mix(uint64(seed))^uint64(round)<<32^uint64(index)) >> 12
 }
@@ -86,9 +87,9 @@ func Mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// ReadValue reads the value out of a tool output: the number under "value", or a
-// sub-agent's digest. It reads text rather than JSON because an output may
-// arrive cut off, with a note after it, or quoted once more.
+// ReadValue finds the value in a tool output: the number under "value", or a
+// sub-agent's digest. It searches the text, because an output may be cut off,
+// quoted twice, or followed by a note.
 func ReadValue(text string) string {
 	for rest := text; ; {
 		_, after, found := strings.Cut(rest, `value`)
@@ -111,7 +112,7 @@ func ReadValue(text string) string {
 	return FailedValue
 }
 
-// leading is the longest start of text made of the characters of set.
+// leading returns the longest prefix of text that has only characters of set.
 func leading(text, set string) string {
 	return text[:len(text)-len(strings.TrimLeft(text, set))]
 }

@@ -41,7 +41,7 @@ func (p Plan) Arguments(round, index int) string {
 	return string(append(b, '}'))
 }
 
-// Usage is what a reply says it used.
+// Usage is the usage of a reply.
 type Usage struct{ PromptTokens, CompletionTokens int }
 
 // CountTokens counts the words of a text: the mock's tokens.

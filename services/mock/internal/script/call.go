@@ -7,8 +7,8 @@ import (
 	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
-// AnswerCall answers a call that is a run by itself: after the think time, with
-// the fault that the plan has, or with what right returns.
+// AnswerCall answers a call without rounds: after the think time, with the
+// plan's fault, or with what right returns.
 func (p Plan) AnswerCall(x *exchange.Exchange, right func() (exchange.Answer, Usage)) {
 	if !x.Wait(p.ThinkTime()) {
 		return

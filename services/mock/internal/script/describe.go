@@ -9,12 +9,13 @@ import (
 	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
-// Describe lists every member of a plan and of a fault with its type, its
-// default and its meaning, indented, for a help text. It reads the structs' tags.
+// Describe lists every member of a plan and of a fault with its type, default
+// and meaning, from the structs' tags, for a help text.
 func Describe() string {
 	var out strings.Builder
 	describe(&out, reflect.TypeFor[Plan]())
-	out.WriteString("\nThe members of a fault, in model_faults and tool_faults; the first one that matches happens:\n\n")
+	out.WriteString("\nThe members of a fault, in model_faults and tool_faults; " +
+		"the first one that matches happens:\n\n")
 	describe(&out, reflect.TypeFor[fault.Fault]())
 	out.WriteString("\nThe modes of a fault:\n\n")
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
@@ -25,7 +26,7 @@ func Describe() string {
 		}
 		fmt.Fprintf(table, "  %s\t%s\n", name, m.Help)
 	}
-	_ = table.Flush() // to memory
+	_ = table.Flush() // writes to memory
 	return out.String()
 }
 
@@ -42,7 +43,7 @@ func describe(out *strings.Builder, of reflect.Type) {
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", name, typeName(f.Type), text)
 	}
-	_ = table.Flush() // to memory
+	_ = table.Flush() // writes to memory
 }
 
 func typeName(t reflect.Type) string {

@@ -1,5 +1,5 @@
-// Package script is the plan of a run: what the model asks for, what goes wrong, and
-// the answer that must come out.
+// Package script is the plan of a run: what the model asks for, what goes
+// wrong, and the right answer.
 package script
 
 import (
@@ -11,18 +11,17 @@ import (
 	"windlass.dev/windlass/services/mock/internal/fault"
 )
 
-// Limits on what a plan may ask for, so that a typing error in one does not
-// take the machine.
+// Limits of a plan, so that a typing error does not use up the machine.
 const (
 	maxRounds   = 100_000
 	maxWidth    = 10_000
 	maxTokens   = 10_000_000
 	MaxMillis   = 24 * 60 * 60 * 1000
-	maxMentions = 16 // occurrences of "plan:" looked at in one text
+	maxMentions = 16 // of "plan:" in one text
 )
 
 // Plan scripts one run: what the model asks for, how long everything takes and
-// what goes wrong. The zero plan answers at once without asking for a tool.
+// what goes wrong. The zero plan answers at once without a tool call.
 type Plan struct {
 	Seed   int64 `json:"seed" help:"names the run; results follow from it"`
 	Rounds int   `json:"rounds,omitempty" help:"model turns that ask for tools"`
@@ -40,8 +39,8 @@ type Plan struct {
 	Tokens       int     `json:"tokens,omitempty" help:"words of the final text, if more than the answer has"`
 	TokenRate    float64 `json:"token_rate,omitempty" help:"tokens a second of a stream" default:"0, at once"`
 	FinishReason string  `json:"finish_reason,omitempty" help:"of the final answer; or failed" default:"stop"`
-	// Stamp makes each token of a streamed final text the time it is sent at, in
-	// ns since 1970; not in a response, whose end repeats it.
+	// Stamp makes each token of a streamed final text the time at which it is
+	// sent, in ns since 1970; not in a response, whose end repeats the text.
 	Stamp     bool   `json:"stamp,omitempty" help:"each streamed token is the time it is sent at, in ns; in chat"`
 	Text      string `json:"text,omitempty" help:"the final text" default:"follows from the run"`
 	Reasoning string `json:"reasoning,omitempty" help:"of every turn; a response's next turn has to bring it back"`
@@ -57,22 +56,22 @@ type Plan struct {
 	Loop           bool   `json:"loop,omitempty" help:"never finish: ask for tools for ever"`
 
 	// Child makes every call a sub-agent's: its arguments are {"input": …} with
-	// the child's own plan, each under a seed of its own.
+	// the child's plan, under a seed of its own.
 	Child *Plan `json:"child,omitempty" help:"every call carries this plan, as {\"input\": …}"`
 }
 
 // Prompt renders the plan as the text of a user message.
 func (p Plan) Prompt() string {
 	raw, err := json.Marshal(p)
-	if err != nil { // only a rate that is no number gets here
+	if err != nil { // a rate that is not a number
 		panic(fmt.Sprintf("mock: plan %d does not encode: %v", p.Seed, err))
 	}
 	return "plan: " + string(raw)
 }
 
-// Parse finds the first plan in a text: "plan:" followed by a JSON object.
-// What follows the object is not looked at. It reports false if there is none
-// or if it asks for what no plan may.
+// Parse finds the first plan in a text: "plan:" followed by a JSON object, and
+// then any text. It returns false if there is no plan, or if its values are out
+// of range.
 func Parse(text string) (Plan, bool) {
 	for range maxMentions {
 		_, rest, found := strings.Cut(text, "plan:")
@@ -182,7 +181,7 @@ func (p Plan) toolTime(round, index int) int {
 
 func (p Plan) ThinkTime() time.Duration { return time.Duration(p.ThinkMS) * time.Millisecond }
 
-// child is the plan of the sub-agent called at one place, under a seed that no
+// child returns the plan of the sub-agent at one place, with a seed that no
 // other place has.
 func (p Plan) child(round, index int) Plan {
 	c := *p.Child

@@ -1,5 +1,5 @@
-// Package tool serves the scripted tools: one that echoes under any name, and
-// get_weather of the demo.
+// Package tool serves the scripted tools: get_weather of the demo, and an echo
+// under every other name.
 package tool
 
 import (
@@ -31,7 +31,7 @@ const Schema = `{
   "additionalProperties": false
 }`
 
-// arguments is what the model asks a tool to do; the tool knows no plan.
+// arguments are the instructions to a tool, which does not know the plan.
 type arguments struct {
 	Seed   int64         `json:"seed"`
 	Round  int           `json:"round"`
@@ -113,8 +113,8 @@ func echo(x *exchange.Exchange, args arguments) {
 	}
 }
 
-// sendFault sends the body as the fault changes it. Half of the body ends before
-// its value, so that a cut one never passes for a whole one.
+// sendFault sends the body with a fault. Half of the body ends before its
+// value, so that a cut result never looks complete.
 func sendFault(x *exchange.Exchange, args arguments, f *fault.Fault, body []byte) {
 	add, size, changes := f.Change()
 	switch {
@@ -128,7 +128,7 @@ func sendFault(x *exchange.Exchange, args arguments, f *fault.Fault, body []byte
 	}
 }
 
-// result is the tool's JSON, with more members if asked.
+// result returns the tool's JSON, with more members if given.
 func (args arguments) result(more string) []byte {
 	b := strconv.AppendInt(append(make([]byte, 0, 96), `{"seed":`...), args.Seed, 10)
 	b = strconv.AppendInt(append(b, `,"round":`...), int64(args.Round), 10)
@@ -137,8 +137,8 @@ func (args arguments) result(more string) []byte {
 	return append(append(b, more...), '}')
 }
 
-// sendPadded sends the result made size bytes long, in pieces; a negative size never
-// ends.
+// sendPadded sends the result in pieces, filled up to size bytes, or without
+// end if size is negative.
 func sendPadded(x *exchange.Exchange, args arguments, size int) {
 	const opening, closing = `,"pad":"`, `"}`
 	head := args.result("")

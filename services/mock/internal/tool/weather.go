@@ -26,7 +26,7 @@ func readCity(body []byte) (string, error) {
 	return args.City, nil
 }
 
-// reportWeather returns the report on a city, the same for the same name.
+// reportWeather returns the report on a city, always the same one.
 func reportWeather(city string) []byte {
 	skies := [...]string{"sunny", "cloudy", "rainy", "foggy", "windy"}
 	hash := fnv.New32a()

@@ -196,7 +196,7 @@ func (h *Handler) giveUp(ctx context.Context, d bus.Delivery) error {
 	}
 	letter := bus.Dead(&stepv1.DeadLetter{
 		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
-		Failure: encodeFailure(givenUp), EventTime: timestamppb.Now(),
+		Failure: bus.EncodeFailure(givenUp), EventTime: timestamppb.Now(),
 	})
 	return retryOutage(ctx, func(ctx context.Context) error {
 		_, err := h.Bus.Publish(ctx, letter)

@@ -125,7 +125,7 @@ func TestPoison(t *testing.T) {
 	if err := proto.Unmarshal(msg.Data, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := &stepv1.DeadLetter{Identity: c.GetIdentity(), Tenant: "default", Subject: d.Subject, Failure: encodeFailure(givenUp)}
+	want := &stepv1.DeadLetter{Identity: c.GetIdentity(), Tenant: "default", Subject: d.Subject, Failure: bus.EncodeFailure(givenUp)}
 	if diff := cmp.Diff(want, &got, protocmp.Transform(), protocmp.IgnoreFields(want, "event_time")); diff != "" {
 		t.Errorf("dead letter differs (-want +got):\n%s", diff)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
@@ -43,13 +44,6 @@ func finalFailure(f run.Failure) run.Failure {
 	return f
 }
 
-func encodeFailure(f run.Failure) *stepv1.Failure {
-	return &stepv1.Failure{
-		Code: f.Code, Message: f.Message, Retriable: f.Retriable,
-		HttpStatus: uint32(f.HTTPStatus), RetryAfterMs: uint64(f.RetryAfter.Milliseconds()),
-	}
-}
-
 // newEvent returns an event about a command, without its content.
 func newEvent(c *stepv1.ToolCommand) *stepv1.StepEvent {
 	return &stepv1.StepEvent{
@@ -60,7 +54,7 @@ func newEvent(c *stepv1.ToolCommand) *stepv1.StepEvent {
 func failedEvent(c *stepv1.ToolCommand, f run.Failure, took time.Duration) *stepv1.StepEvent {
 	e := newEvent(c)
 	e.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
-		Failure: encodeFailure(f), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
+		Failure: bus.EncodeFailure(f), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
 	}}
 	return e
 }

@@ -9,18 +9,18 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// Advisor knows what is configured, and so what to do about a failure. The zero
-// Advisor knows nothing and says less.
+// Advisor advises what to do about a failure, from what is configured. The zero
+// Advisor gives little advice.
 type Advisor struct {
 	Registry *registry.Registry
-	// ModelKeyFile is where the credential of --model-url is kept: it is called
-	// --model-key.
+	// ModelKeyFile is the file with the credential of --model-url: advice calls
+	// it --model-key.
 	ModelKeyFile string
 	// Flags says that the model named "*" is that of --model-url.
 	Flags bool
 }
 
-// Credential says where the secret is to be corrected.
+// Credential returns the place at which to correct a secret.
 func (a Advisor) Credential(c registry.Credential) string {
 	switch {
 	case c.Env != "":
@@ -33,8 +33,7 @@ func (a Advisor) Credential(c registry.Credential) string {
 	return ""
 }
 
-// Model says what to do about an upstream's failure. status is 0 if it did not
-// answer.
+// Model advises on a failure of an upstream. status is 0 if it did not answer.
 func (a Advisor) Model(m registry.Model, code string, status int) string {
 	switch {
 	case code == "model_not_found" && status == 0:
@@ -82,7 +81,7 @@ func (a Advisor) missing(c registry.Credential) string {
 	return ""
 }
 
-// Tool says what to do about a tool's failure. status is 0 if it did not answer.
+// Tool advises on a failure of a tool. status is 0 if it did not answer.
 func (a Advisor) Tool(t registry.Tool, code string, status int) string {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -115,7 +114,7 @@ func (a Advisor) modelHint(name, code string, status int) string {
 		return a.Model(registry.Model{Name: name}, "model_not_found", 0)
 	}
 	if !a.lists(name) {
-		m.Name = "*" // as the file or the flags have it
+		m.Name = "*" // its name in the file or of the flags
 	}
 	return a.Model(m, code, status)
 }
@@ -140,7 +139,7 @@ func (a Advisor) toolHint(name, code string, status int) string {
 	return a.Tool(t, code, status)
 }
 
-// clientHint says what the caller of the API can do.
+// clientHint advises the caller of the API.
 func (a Advisor) clientHint(status, code string) string {
 	switch {
 	case status == "401":
@@ -155,7 +154,7 @@ func (a Advisor) clientHint(status, code string) string {
 	return ""
 }
 
-// Address is a URL without what may be secret in it: its query and user.
+// Address returns a URL without user, password and query.
 func Address(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

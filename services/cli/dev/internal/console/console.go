@@ -2,16 +2,21 @@
 // one short line each, with what happened and what to do next. It is for
 // `windlass dev`; production logs stay JSON.
 //
-// It promises that a line is one line, whatever a client or an upstream put
-// into it (TestLinesAreOneLine), that a fault which repeats is printed a few
-// times and then counted (TestRepeatsAreCounted), and that nothing is shown
-// which the log line does not hold: what is no prompt, output or key there is
-// none here. Warnings and errors that it does not know are shown as they are,
-// other lines that it does not know at the level debug only.
+// It promises:
+//   - One log line is one line on the terminal, whatever text a client or an
+//     upstream put into it (TestLinesAreOneLine).
+//   - A fault that repeats is printed a few times and then counted
+//     (TestRepeatsAreCounted); an outage is printed once
+//     (TestAnOutageIsOneLine).
+//   - It shows nothing that is not in the log line, and so no prompt, output or
+//     key.
 //
-// Decision: the console reads log lines and adds no channel of its own, so that
-// what dev shows can be found in the logs of an installation. Rejected: printing
-// from the handlers, which would show different things in each.
+// It shows unknown warnings and errors unchanged, and other unknown lines only
+// at the level debug.
+//
+// Decision: the console reads log lines, so that everything it shows is also in
+// the logs of an installation. Rejected: printing from the handlers, which
+// would show different things in each.
 package console
 
 import (
@@ -26,7 +31,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Config is what a Console is made of.
+// Config configures a Console.
 type Config struct {
 	Out   io.Writer
 	Level string // debug, info, warn or error
@@ -44,7 +49,7 @@ type Console struct {
 	repeats repeats
 }
 
-// New returns a Console; it starts nothing.
+// New returns a Console. It starts no goroutine.
 func New(cfg Config) (*Console, error) {
 	level, err := zapcore.ParseLevel(cfg.Level)
 	if err != nil {
@@ -58,10 +63,10 @@ func New(cfg Config) (*Console, error) {
 // Logger returns a logger whose lines the Console shows.
 func (c *Console) Logger() *zap.Logger { return zap.New(&core{console: c}) }
 
-// Advise gives the Console what it needs to say what to do about a failure.
+// Advise sets the Advisor of later lines.
 func (c *Console) Advise(a Advisor) { c.advisor.Store(&a) }
 
-// Run prints the counts of repeated lines as their time comes, until ctx ends.
+// Run prints the counts of repeated lines until ctx ends.
 func (c *Console) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -79,10 +84,10 @@ func (c *Console) Run(ctx context.Context) error {
 func (c *Console) flush(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.write(c.repeats.over(now), now)
+	c.write(c.repeats.endSeries(now), now)
 }
 
-// show prints a record, or counts it, or does neither.
+// show prints or counts a record, or drops it.
 func (c *Console) show(r record) {
 	l := c.advisor.Load().line(r)
 	if l.level < c.level {
@@ -100,21 +105,21 @@ func (c *Console) show(r record) {
 	}
 }
 
-// write prints lines. A terminal that cannot be written to cannot be told so.
+// write prints lines. An error of the terminal has no place to go.
 func (c *Console) write(lines []line, at time.Time) {
 	for _, l := range lines {
 		_, _ = io.WriteString(c.out, l.text(at, c.color))
 	}
 }
 
-// core is the console as zap knows it.
+// core connects the console to zap.
 type core struct {
 	console *Console
 	with    []zapcore.Field
 }
 
-// Enabled implements zapcore.LevelEnabler. Lines of the level info hold the
-// failures of requests, so they are looked at whatever is shown.
+// Enabled implements zapcore.LevelEnabler. Failures of requests have the level
+// info, so that level is always enabled.
 func (c *core) Enabled(l zapcore.Level) bool {
 	return l >= min(zapcore.InfoLevel, c.console.level)
 }
@@ -124,8 +129,8 @@ func (c *core) With(fields []zapcore.Field) zapcore.Core {
 	return &core{console: c.console, with: append(c.with[:len(c.with):len(c.with)], fields...)}
 }
 
-// Check implements zapcore.Core. It drops the lines of steps, of which there
-// are many, before their fields are made.
+// Check implements zapcore.Core. It drops the frequent lines of steps before
+// their fields are encoded.
 func (c *core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	_, known := renderers[e.Message]
 	if !c.Enabled(e.Level) || e.Level < zapcore.WarnLevel && !known && c.console.level > zapcore.DebugLevel {

@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +30,8 @@ func advisor(t *testing.T) Advisor {
 	return Advisor{Registry: reg, ModelKeyFile: "/d/model.key", Flags: true}
 }
 
-// shown is what a console of a level prints of log lines, without the times.
-func shown(t *testing.T, level string, color bool, write func(*zap.Logger)) string {
+// render returns what a console prints of log lines, without the times.
+func render(t *testing.T, level string, color bool, write func(*zap.Logger)) string {
 	t.Helper()
 	var out bytes.Buffer
 	c, err := New(Config{Out: &out, Level: level, Color: color})
@@ -181,7 +180,7 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := shown(t, tt.level, false, tt.write); got != tt.want {
+			if got := render(t, tt.level, false, tt.write); got != tt.want {
 				t.Errorf("shows\n%swant\n%s", got, tt.want)
 			}
 		})
@@ -198,7 +197,7 @@ func TestLinesAreOneLine(t *testing.T) {
 			"a hint": func(log *zap.Logger) { log.Warn("start check", zap.String("model", bad), zap.String("hint", bad)) },
 			"other":  func(log *zap.Logger) { log.Error(bad, zap.String("subject", bad), zap.Error(errors.New(bad))) },
 		} {
-			got := shown(t, "info", false, write)
+			got := render(t, "info", false, write)
 			if strings.Count(got, "\n") != 1 || strings.ContainsFunc(strings.TrimSuffix(got, "\n"), func(r rune) bool {
 				return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e' || r == '\u2028'
 			}) {
@@ -221,85 +220,12 @@ func TestColors(t *testing.T) {
 		{"done", "\x1b[32mdone", settled("completed", "", 0, "")},
 		{"refused", "\x1b[33mrefused", served("POST /v1/responses", "400", "", "no")},
 	} {
-		if got := shown(t, "info", true, tt.write); !strings.Contains(got, tt.tone) {
+		if got := render(t, "info", true, tt.write); !strings.Contains(got, tt.tone) {
 			t.Errorf("%s is shown as %q, want %q", tt.name, got, tt.tone)
 		}
-		if got := shown(t, "info", false, tt.write); strings.Contains(got, "\x1b") {
+		if got := render(t, "info", false, tt.write); strings.Contains(got, "\x1b") {
 			t.Errorf("%s without colors is shown as %q", tt.name, got)
 		}
-	}
-}
-
-func TestRepeatsAreCounted(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	c, err := New(Config{Out: &out, Level: "warn"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := c.Logger()
-	for i := range 40 {
-		log.Info("model call failed", zap.String("request_id", fmt.Sprintf("%032d", i)), zap.String("model", "m"),
-			zap.String("outcome", "retried"), zap.Int("status", 500), zap.String("error", "down"))
-		log.Info("infrastructure unavailable, trying again", zap.Error(fmt.Errorf("load request %032d: refused", i)))
-		log.Warn("queue is stuck", zap.Error(fmt.Errorf("request %032d", i)))
-		settled("completed", "", 0, "")(log)
-	}
-	if n := strings.Count(out.String(), "\n"); n != burst+1+3 {
-		t.Errorf("prints %d lines at once, want %d:\n%s", n, burst+1+3, out.String())
-	}
-	out.Reset()
-	c.flush(time.Now().Add(window / 2))
-	if out.Len() > 0 {
-		t.Errorf("counts before the window is over: %s", out.String())
-	}
-	c.flush(time.Now().Add(window + time.Second))
-	for _, want := range []string{"35 more in 10 s", "37 more in 10 s"} {
-		if strings.Count(out.String(), want) != 1 {
-			t.Errorf("prints\n%swant %q once", out.String(), want)
-		}
-	}
-	out.Reset()
-	log.Warn("queue is stuck", zap.Error(errors.New("request 7")))
-	if strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("a new window begins with %q, want a line", out.String())
-	}
-	for i := range 10 * kinds { // each another kind
-		log.Warn(strings.Repeat("x", i+1))
-	}
-	if n := len(c.repeats.runs); n > kinds {
-		t.Errorf("remembers %d kinds, want at most %d", n, kinds)
-	}
-}
-
-// TestAnOutageIsOneLine holds that what many parts notice many times a second is said once, and again when it begins again.
-func TestAnOutageIsOneLine(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	c, err := New(Config{Out: &out, Level: "info"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := errors.New("claim: failed to connect to `user=u database=d`: 127.0.0.1:1 (127.0.0.1): dial error: dial tcp 127.0.0.1:1: connect: connection refused")
-	for range 2 {
-		out.Reset()
-		for i := range 50 {
-			log := c.Logger().With(zap.String("service", fmt.Sprint("s", i%5)))
-			log.Warn([]string{"sweep failed", "claim failed", "expiry failed"}[i%3], zap.Error(refused))
-			log.Info("infrastructure unavailable, trying again", zap.Error(errors.New("FATAL: the database system is shutting down (SQLSTATE 57P03)")))
-			log.Error("request served", zap.String("kind", "POST /v1/responses"), zap.String("outcome", "503"), zap.Error(refused))
-			log.Warn("connection to NATS lost", zap.Error(errors.New("EOF")))
-			log.Warn("streams could not be ensured", zap.Error(errors.New("nats: outbound buffer limit exceeded")))
-		}
-		c.flush(time.Now().Add(window / 2))
-		if n := strings.Count(out.String(), "\n"); n != 2+burst || !strings.Contains(out.String(), " Postgres: it does not answer: dial tcp 127.0.0.1:1: connect: connection refused  →") {
-			t.Errorf("prints\n%swant a line for Postgres, one for NATS, and %d of failed requests", out.String(), burst)
-		}
-		c.flush(time.Now().Add(window + time.Second))
-		if n := strings.Count(out.String(), "\n"); n != 3+burst {
-			t.Errorf("prints\n%swant the failed requests counted and nothing else", out.String())
-		}
-		c.Logger().Info("ready again")
 	}
 }
 

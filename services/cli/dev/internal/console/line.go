@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 // burst is how many lines about requests that failed alike are printed in a
-// window before the rest is counted: a person who tries something sees each try.
+// window before the rest is counted: it is high enough to show each try of a
+// person.
 const burst = 5
 
 // record is a log line as zap wrote it.
@@ -33,43 +36,42 @@ func (r record) number(name string) int64 {
 	return n
 }
 
-func (r record) took() string {
+func (r record) duration() string {
 	d, _ := r.fields["took"].(time.Duration)
 	return short(d)
 }
 
-// id is the request's as its client knows it.
+// id returns the request's id as its client sees it.
 func (r record) id() string {
 	id := r.text("request_id")
 	switch kind := r.text("kind"); {
 	case id == "", strings.Contains(kind, "/"), kind == "completions", kind == "embeddings":
-		return id // one model call, whose client knows it by a header
+		return id // a request that is one model call; its client sees the id in a header
 	}
-	return "resp_" + id
+	return string(run.ResponseID) + id
 }
 
-// renderers make a line of the log lines that are worth a person's while, by
-// their message.
+// renderers turn the log lines that matter to a person into lines, by message.
 var renderers = map[string]func(Advisor, record) line{
-	"request settled":                          Advisor.settled,
-	"request expired":                          Advisor.expired,
-	"after-work done":                          Advisor.ended,
-	"model call failed":                        Advisor.modelFailed,
-	"tool call failed":                         Advisor.toolFailed,
-	"request served":                           Advisor.served,
-	"message served":                           Advisor.served,
-	"start check":                              Advisor.checked,
-	"connection to NATS lost":                  Advisor.natsLost,
-	"connection to NATS restored":              Advisor.detail,
-	"infrastructure unavailable, trying again": Advisor.away,
-	"streams could not be ensured":             Advisor.away,
-	readyAgain:                                 Advisor.back,
-	// The failed call says the same, with what to do.
-	"credential not resolved":          Advisor.detail,
-	"requests changed after a refusal": Advisor.notice,
-	"tenants read again":               Advisor.notice,
-	"key made":                         Advisor.notice,
-	"key revoked":                      Advisor.notice,
+	"request settled":                          Advisor.renderSettled,
+	"request expired":                          Advisor.renderExpired,
+	"after-work done":                          Advisor.renderEnd,
+	"model call failed":                        Advisor.renderModelFailure,
+	"tool call failed":                         Advisor.renderToolFailure,
+	"request served":                           Advisor.renderServed,
+	"message served":                           Advisor.renderServed,
+	"start check":                              Advisor.renderCheck,
+	"connection to NATS lost":                  Advisor.renderNATSLost,
+	"connection to NATS restored":              Advisor.renderDetail,
+	"infrastructure unavailable, trying again": Advisor.renderOutage,
+	"streams could not be ensured":             Advisor.renderOutage,
+	readyAgain:                                 Advisor.renderRecovery,
+	// The line of the failed call says the same, with advice.
+	"credential not resolved":          Advisor.renderDetail,
+	"requests changed after a refusal": Advisor.renderNotice,
+	"tenants read again":               Advisor.renderNotice,
+	"key made":                         Advisor.renderNotice,
+	"key revoked":                      Advisor.renderNotice,
 }
 
 // line renders a record.
@@ -78,49 +80,49 @@ func (a Advisor) line(r record) line {
 		return render(a, r)
 	}
 	if r.level == zapcore.InfoLevel {
-		return a.detail(r)
+		return a.renderDetail(r)
 	}
-	if l, is := outage(r.text("error")); is {
+	if l, found := findOutage(r.text("error")); found {
 		return l
 	}
-	return a.notice(r)
+	return a.renderNotice(r)
 }
 
-// settled is the end of a request.
-func (a Advisor) settled(r record) line {
+// renderSettled renders the end of a request.
+func (a Advisor) renderSettled(r record) line {
 	l := line{level: zapcore.InfoLevel, id: r.id(), about: "model " + r.text("model")}
-	spent := fmt.Sprintf("%s  %s  %d+%d tokens",
-		path(r.text("kind")), r.took(), r.number("input_tokens"), r.number("output_tokens"))
+	usage := fmt.Sprintf("%s  %s  %d+%d tokens",
+		path(r.text("kind")), r.duration(), r.number("input_tokens"), r.number("output_tokens"))
 	if n := r.number("tool_calls"); n > 0 {
-		spent += fmt.Sprintf("  %d tool call%s", n, map[bool]string{false: "s"}[n == 1])
+		usage += fmt.Sprintf("  %d tool call%s", n, map[bool]string{false: "s"}[n == 1])
 	}
 	if n := r.number("tools_failed"); n > 0 {
-		spent += fmt.Sprintf(", %d failed", n)
+		usage += fmt.Sprintf(", %d failed", n)
 	}
 	code := r.text("code")
 	switch r.text("outcome") {
 	case "failed":
-		l.level, l.word, l.say = zapcore.ErrorLevel, "failed", failure("the upstream", r)
+		l.level, l.word, l.say = zapcore.ErrorLevel, "failed", describeFailure("the upstream", r)
 		l.hint = a.modelHint(r.text("model"), code, int(r.number("status")))
 		l.key, l.burst = "settled "+l.about+l.say, burst
 	case "incomplete":
-		l.word, l.say = "partial", "stopped at "+code+"  "+spent
-		if code != "max_output_tokens" && code != "content_filter" { // not the client's own doing
+		l.word, l.say = "partial", "stopped at "+code+"  "+usage
+		if code != "max_output_tokens" && code != "content_filter" { // the client did not set this limit
 			l.level, l.hint = zapcore.WarnLevel, "see limits."+code+" in the registry file"
 		}
 	default:
-		l.word, l.say = "done", spent
+		l.word, l.say = "done", usage
 	}
 	return l
 }
 
-// failure says in words what a failed call came to. Who answered it is who.
-func failure(who string, r record) string {
+// describeFailure says in words why a call failed. who answered it.
+func describeFailure(who string, r record) string {
 	status, words := int(r.number("status")), strings.TrimSpace(r.text("error"))
 	switch {
 	case status == 0:
 		return cmp.Or(strings.TrimSuffix(words, "."), r.text("code"), "it failed")
-	case strings.HasPrefix(strings.ToLower(words), who+" "): // in the words of the service
+	case strings.HasPrefix(strings.ToLower(words), who+" "): // the service's own text
 		return strings.TrimSuffix(words, ".")
 	case words == "":
 		return strings.TrimSpace(fmt.Sprintf("%s answered %d %s", who, status, http.StatusText(status)))
@@ -128,13 +130,14 @@ func failure(who string, r record) string {
 	return fmt.Sprintf("%s answered %d %q", who, status, words)
 }
 
-func (a Advisor) modelFailed(r record) line {
+func (a Advisor) renderModelFailure(r record) line {
 	l := line{
-		level: zapcore.DebugLevel, word: "failed", id: r.id(), about: "model " + r.text("model"), say: failure("the upstream", r),
+		level: zapcore.DebugLevel, word: "failed", id: r.id(), about: "model " + r.text("model"),
+		say: describeFailure("the upstream", r),
 	}
-	if r.text("outcome") == "retried" { // of the last attempt the end of the request tells
+	if r.text("outcome") == "retried" { // the end of the request has the last attempt
 		l.level, l.word = zapcore.WarnLevel, "retry"
-		l.say = fmt.Sprintf("%s; attempt %d failed, the next one is in %s", l.say, r.number("attempt"), r.took())
+		l.say = fmt.Sprintf("%s; attempt %d failed, the next one is in %s", l.say, r.number("attempt"), r.duration())
 		if r.number("attempt") == 1 {
 			l.hint = a.modelHint(r.text("model"), r.text("code"), int(r.number("status")))
 		}
@@ -143,9 +146,12 @@ func (a Advisor) modelFailed(r record) line {
 	return l
 }
 
-func (a Advisor) toolFailed(r record) line {
+func (a Advisor) renderToolFailure(r record) line {
 	tool := r.text("tool")
-	l := line{level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool, say: failure("it", r)}
+	l := line{
+		level: zapcore.WarnLevel, word: "failed", id: r.id(), about: "tool " + tool,
+		say: describeFailure("it", r),
+	}
 	switch r.text("code") {
 	case "unknown_tool":
 		l.about, l.say = "model", "it called a tool that it was not offered"
@@ -167,16 +173,16 @@ func (a Advisor) toolFailed(r record) line {
 	return l
 }
 
-// served is an HTTP request, or a message of a WebSocket. Those that became a
-// request of a model have a line of their own when it ends.
-func (a Advisor) served(r record) line {
+// renderServed renders an HTTP request, or a message of a WebSocket. A request
+// to a model has its own line when it ends.
+func (a Advisor) renderServed(r record) line {
 	route := r.text("kind")
-	if route == "/" { // no route matched, and the error names the path
+	if route == "/" { // no route matched, and the error has the path
 		route = "HTTP"
 	}
-	l := line{level: zapcore.DebugLevel, word: "http", about: route, say: r.text("outcome") + "  " + r.took()}
+	l := line{level: zapcore.DebugLevel, word: "http", about: route, say: r.text("outcome") + "  " + r.duration()}
 	if r.text("request_id") != "" {
-		l.id = "resp_" + r.text("request_id")
+		l.id = string(run.ResponseID) + r.text("request_id")
 	}
 	status, words := r.text("outcome"), r.text("error")
 	if words != "" && r.text("code") == "model_not_found" { // the log line does not have the name
@@ -184,7 +190,7 @@ func (a Advisor) served(r record) line {
 	}
 	switch {
 	case status == "499":
-		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.took()
+		l.level, l.word, l.say = zapcore.InfoLevel, "gone", "the client hung up after "+r.duration()
 	case words == "" && !strings.HasPrefix(route, http.MethodGet+" ") && l.id == "" && status < "400":
 		l.level, l.word = zapcore.InfoLevel, "done"
 	case words != "" && status < "500":
@@ -199,22 +205,22 @@ func (a Advisor) served(r record) line {
 	return l
 }
 
-func (a Advisor) expired(r record) line {
+func (a Advisor) renderExpired(r record) line {
 	return line{
 		level: zapcore.ErrorLevel, word: "failed", id: r.id(), say: "its deadline passed",
 		hint: "see limits.deadline in the registry file", key: "expired", burst: burst,
 	}
 }
 
-func (a Advisor) ended(r record) line {
+func (a Advisor) renderEnd(r record) line {
 	if r.text("outcome") != "cancelled" {
-		return a.detail(r)
+		return a.renderDetail(r)
 	}
 	return line{level: zapcore.InfoLevel, word: "stopped", id: r.id(), say: "cancelled"}
 }
 
-// checked is what a check at the start found.
-func (a Advisor) checked(r record) line {
+// renderCheck renders a finding of the start checks.
+func (a Advisor) renderCheck(r record) line {
 	l := line{level: r.level, word: "check", say: r.text("error"), hint: r.text("hint")}
 	for _, kind := range []string{"model", "tool"} {
 		if name := r.text(kind); name != "" {
@@ -227,24 +233,24 @@ func (a Advisor) checked(r record) line {
 	return l
 }
 
-// detail is a line for those who want all of them.
-func (a Advisor) detail(r record) line {
-	l := a.notice(r)
+// renderDetail renders a line for the level debug.
+func (a Advisor) renderDetail(r record) line {
+	l := a.renderNotice(r)
 	l.level = zapcore.DebugLevel
 	return l
 }
 
-// unlike is what tells lines of one kind apart: ids and numbers.
-var unlike = regexp.MustCompile(`[0-9a-fA-F-]{8,}|\d+`)
+// variable matches what differs between lines of one kind: ids and numbers.
+var variable = regexp.MustCompile(`[0-9a-fA-F-]{8,}|\d+`)
 
-// notice is a line as it is: its message and the fields that people read.
-func (a Advisor) notice(r record) line {
+// renderNotice renders the message and the fields that people read.
+func (a Advisor) renderNotice(r record) line {
 	l := line{level: r.level, word: r.level.String(), about: r.text("service"), say: r.message}
 	if l.level > zapcore.ErrorLevel {
 		l.level = zapcore.ErrorLevel
 	}
 	if id := r.text("request_id"); id != "" {
-		l.id = "resp_" + id
+		l.id = string(run.ResponseID) + id
 	}
 	for _, name := range []string{"kind", "model", "tool", "subject", "outcome", "code"} {
 		if v := r.text(name); v != "" {
@@ -255,10 +261,10 @@ func (a Advisor) notice(r record) line {
 		l.say += ": " + why
 	}
 	if l.level >= zapcore.WarnLevel {
-		l.key, l.burst = r.message+unlike.ReplaceAllString(r.text("error"), "#"), 3
+		l.key, l.burst = r.message+variable.ReplaceAllString(r.text("error"), "#"), 3
 	}
 	return l
 }
 
-// path is the API's path of an endpoint.
+// path returns the API's path of an endpoint.
 func path(endpoint string) string { return "/v1/" + endpoint }

@@ -7,32 +7,34 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// readyAgain is the line of a dev whose database and bus answer again.
+// readyAgain is the message that dev logs when its database and bus answer
+// again.
 const readyAgain = "ready again"
 
-// marks are what errors of connections have in common.
+// These match the errors of connections.
 var (
-	postgresMarks = []string{
+	postgresErrors = []string{
 		"failed to connect to `", "SQLSTATE 57P", "SQLSTATE 08", "SQLSTATE 53300", "SQLSTATE 25006", "conn closed",
 		"the database did not answer in time",
 	}
-	natsMarks = []string{
+	natsErrors = []string{
 		"nats: outbound buffer", "nats: no servers", "nats: timeout", "nats: no responders", "nats: connection closed",
-		"nats: connection reconnecting", "nats: disconnected", "NATS is ", "etstream not enabled", "etStream not enabled",
+		"nats: connection reconnecting", "nats: disconnected", "NATS is ",
+		"etstream not enabled", "etStream not enabled",
 	}
 )
 
-// outage makes one line, whoever notices it, of a database or a bus that does
-// not answer.
-func outage(why string) (line, bool) {
-	for _, mark := range postgresMarks {
+// findOutage returns the line of a database or a bus that does not answer. It
+// is the same for every part that logs the outage.
+func findOutage(why string) (line, bool) {
+	for _, mark := range postgresErrors {
 		if strings.Contains(why, mark) {
-			return lost("Postgres", cause(why)), true
+			return outageOf("Postgres", lastCause(why)), true
 		}
 	}
-	for _, mark := range natsMarks {
+	for _, mark := range natsErrors {
 		if strings.Contains(why, mark) {
-			l := lost("NATS", cause(why))
+			l := outageOf("NATS", lastCause(why))
 			if strings.HasSuffix(mark, "not enabled") {
 				l.hint = "start it with JetStream: nats-server -js"
 			}
@@ -42,16 +44,17 @@ func outage(why string) (line, bool) {
 	return line{}, false
 }
 
-func lost(what, why string) line {
+func outageOf(what, why string) line {
 	return line{
 		level: zapcore.WarnLevel, word: "lost", about: what, say: "it does not answer: " + why,
-		hint: "requests wait until it is back; dev connects again by itself", key: "lost " + what, burst: 1, state: true,
+		hint: "requests wait until it is back; dev connects again by itself",
+		key:  "lost " + what, burst: 1, state: true,
 	}
 }
 
-// cause is the end of an error of the database driver, which tells of each
-// attempt and address.
-func cause(why string) string {
+// lastCause returns the end of an error of the database driver, which lists
+// each attempt and address.
+func lastCause(why string) string {
 	for _, before := range []string{"dial error: ", "server error: "} {
 		if i := strings.LastIndex(why, before); i >= 0 {
 			return why[i+len(before):]
@@ -60,18 +63,18 @@ func cause(why string) string {
 	return why
 }
 
-func (a Advisor) natsLost(r record) line {
-	return lost("NATS", cmp.Or(r.text("error"), "disconnected"))
+func (a Advisor) renderNATSLost(r record) line {
+	return outageOf("NATS", cmp.Or(r.text("error"), "disconnected"))
 }
 
-func (a Advisor) away(r record) line {
-	l, is := outage(r.text("error"))
-	if !is {
-		l = lost("Postgres or NATS", cause(r.text("error")))
+func (a Advisor) renderOutage(r record) line {
+	l, found := findOutage(r.text("error"))
+	if !found {
+		l = outageOf("Postgres or NATS", lastCause(r.text("error")))
 	}
 	return l
 }
 
-func (a Advisor) back(r record) line {
-	return line{level: zapcore.WarnLevel, word: "ok", say: "Postgres and NATS answer again, after " + r.took()}
+func (a Advisor) renderRecovery(r record) line {
+	return line{level: zapcore.WarnLevel, word: "ok", say: "Postgres and NATS answer again, after " + r.duration()}
 }

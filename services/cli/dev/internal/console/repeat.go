@@ -8,39 +8,41 @@ import (
 const (
 	// window is how long lines of one kind are counted together.
 	window = 10 * time.Second
-	// stateWindow is how often a state that lasts is printed.
+	// stateWindow is how often a lasting state is printed.
 	stateWindow = time.Minute
 	// kinds bounds how many kinds of lines are counted at once.
 	kinds = 256
 )
 
-// repeats counts lines of one kind that come too often. The zero value is ready.
+// repeats counts lines of one kind that come too often. The zero value is
+// ready.
 type repeats struct {
-	runs map[string]*run
+	all map[string]*series
 }
 
-// run is the lines of one kind in one window.
-type run struct {
+// series is the lines of one kind in one window.
+type series struct {
 	first  line
 	since  time.Time
 	shown  int
 	hidden int
 }
 
-// add says whether a line is to be printed, and which counts before it.
+// add reports whether to print a line, and returns the counts to print before
+// it.
 func (r *repeats) add(l line, now time.Time) (before []line, shown bool) {
 	if l.key == "" {
 		return nil, true
 	}
-	before = r.over(now)
-	one := r.runs[l.key]
+	before = r.endSeries(now)
+	one := r.all[l.key]
 	if one == nil {
-		if r.runs == nil || len(r.runs) >= kinds { // so many kinds are no repetition: count anew
-			before = append(before, r.over(now.Add(stateWindow))...)
-			r.runs = map[string]*run{}
+		if r.all == nil || len(r.all) >= kinds { // more kinds than this are no repetition: start again
+			before = append(before, r.endSeries(now.Add(stateWindow))...)
+			r.all = map[string]*series{}
 		}
-		one = &run{first: l, since: now}
-		r.runs[l.key] = one
+		one = &series{first: l, since: now}
+		r.all[l.key] = one
 	}
 	if one.shown < l.burst {
 		one.shown++
@@ -57,23 +59,23 @@ func (l line) window() time.Duration {
 	return window
 }
 
-// forget ends a state, so that it is printed when it begins again.
+// forget ends a state, so that its next start is printed.
 func (r *repeats) forget() {
-	for key, one := range r.runs {
+	for key, one := range r.all {
 		if one.first.state {
-			delete(r.runs, key)
+			delete(r.all, key)
 		}
 	}
 }
 
-// over ends the runs whose window is over, and returns what is to be said of them.
-func (r *repeats) over(now time.Time) []line {
+// endSeries ends the all whose window is over, and returns their counts.
+func (r *repeats) endSeries(now time.Time) []line {
 	var lines []line
-	for key, one := range r.runs {
+	for key, one := range r.all {
 		if now.Sub(one.since) < one.first.window() {
 			continue
 		}
-		delete(r.runs, key)
+		delete(r.all, key)
 		if one.hidden > 0 && !one.first.state {
 			l := one.first
 			l.id, l.hint = "", ""

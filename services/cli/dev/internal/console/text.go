@@ -13,20 +13,20 @@ import (
 // maxText bounds each of a line's parts, in runes.
 const maxText = 320
 
-// line is what a person is shown of a record.
+// line is what the console prints of a record.
 type line struct {
-	level zapcore.Level // what it counts as for the level that is shown
+	level zapcore.Level // compared with the console's level
 	word  string        // failed, retry, refused, done …
 	id    string        // of the request, as its client knows it
 	about string        // model small, tool lookup_order, POST /v1/responses
 	say   string        // what happened
 	hint  string        // what to do next
-	key   string        // lines of one key are repeats of one another; empty: never
-	burst int           // how many of them are printed in a window
-	state bool          // it tells of a state: it is printed once in stateWindow, and not counted
+	key   string        // lines with the same key are repeats; "": never
+	burst int           // how many repeats are printed in a window
+	state bool          // describes a state: printed once in stateWindow, not counted
 }
 
-// text is the line as it is printed.
+// text formats the line.
 func (l line) text(at time.Time, color bool) string {
 	paint := func(code, s string) string {
 		if !color || s == "" {
@@ -61,8 +61,8 @@ func (l line) tone() string {
 	return "32" // green
 }
 
-// clean makes text safe for a terminal and short: what is not printable,
-// escape sequences and line ends above all, is shown as an escape.
+// clean shortens text and makes it safe for a terminal: it escapes what is not
+// printable, like escape sequences and line ends.
 func clean(text string) string {
 	var b strings.Builder
 	n := 0
@@ -81,7 +81,7 @@ func clean(text string) string {
 	return b.String()
 }
 
-// short is a duration as people write it.
+// short formats a duration for people.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Second:

@@ -1,5 +1,5 @@
-// Package demo serves the demo model and its tools of `windlass dev`, which need
-// neither a key nor a network.
+// Package demo serves the demo model and its tools of `windlass dev`, which
+// need neither a key nor a network.
 package demo
 
 import (

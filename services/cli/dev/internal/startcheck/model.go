@@ -12,41 +12,41 @@ import (
 	"windlass.dev/windlass/services/cli/dev/internal/console"
 )
 
-// model looks at a model's server, key and name.
-func (c Checker) model(ctx context.Context, m registry.Model, lists *lists) []Finding {
+// checkModel checks a model's server, key and name.
+func (c Checker) checkModel(ctx context.Context, m registry.Model, lists *lists) []Finding {
 	u := m.Upstream
 	secret, err := u.Credential.Resolve()
-	if err != nil { // reported where the start fails of it
+	if err != nil { // reported when the start fails
 		return nil
 	}
 	found := func(what, hint string) []Finding { return []Finding{{Model: m.Name, What: what, Hint: hint}} }
 	listed := lists.get(u.URL+"\n"+u.Credential.Env+"\n"+u.Credential.File, func() answer {
-		return c.ask(ctx, http.MethodGet, u, "/models", secret, nil)
+		return c.request(ctx, http.MethodGet, u, "/models", secret, nil)
 	})
 	switch {
 	case listed.err != nil:
-		return found(c.unreachable(u, listed), c.Advice.Model(m, "connection_error", 0))
+		return found(c.describeUnreachable(u, listed), c.Advice.Model(m, "connection_error", 0))
 	case listed.status == http.StatusUnauthorized, listed.status == http.StatusForbidden,
 		listed.status == http.StatusTooManyRequests, listed.status >= 500 && listed.status != http.StatusNotImplemented:
-		return found(listed.said(), c.Advice.Model(m, "", listed.status))
+		return found(listed.describe(), c.Advice.Model(m, "", listed.status))
 	case listed.status == http.StatusOK && listed.isList:
-		return c.named(m, listed)
+		return c.checkName(m, listed)
 	}
-	return c.tiny(ctx, m, secret)
+	return c.checkByCall(ctx, m, secret)
 }
 
-func (c Checker) unreachable(u registry.Upstream, a answer) string {
+func (c Checker) describeUnreachable(u registry.Upstream, a answer) string {
 	return fmt.Sprintf("nothing answers at %s: %s", console.Address(u.URL), reason(a.err))
 }
 
-// named compares a model's name with the server's list.
-func (c Checker) named(m registry.Model, listed answer) []Finding {
+// checkName compares a model's name with the server's list.
+func (c Checker) checkName(m registry.Model, listed answer) []Finding {
 	name := m.Upstream.Model
 	if name == "" || len(listed.models) == 0 || listed.anyName {
 		return nil
 	}
 	if profile := m.Upstream.Effective().Profile; profile == registry.Azure || profile == registry.LlamaCpp {
-		return nil // lists models where deployments are asked for; serves one model under every name
+		return nil // Azure lists models, but takes deployments; llama.cpp takes any name
 	}
 	same := func(l string) bool {
 		return l == name || l == name+":latest" ||
@@ -55,7 +55,7 @@ func (c Checker) named(m registry.Model, listed answer) []Finding {
 	if slices.ContainsFunc(listed.models, same) {
 		return nil
 	}
-	hint := "it lists " + some(listed.models)
+	hint := "it lists " + listSome(listed.models)
 	if meant := near.Names(name, listed.models); len(meant) > 0 {
 		hint = fmt.Sprintf("did you mean %s? Write it as model: in the upstream of model %s",
 			strings.Join(meant, " or "), m.Name)
@@ -66,8 +66,8 @@ func (c Checker) named(m registry.Model, listed answer) []Finding {
 	}}
 }
 
-// some are the first of many names.
-func some(names []string) string {
+// listSome lists the first of many names.
+func listSome(names []string) string {
 	const most = 8
 	if len(names) <= most {
 		return strings.Join(names, ", ")
@@ -75,10 +75,10 @@ func some(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// tiny makes the smallest call there is, of a server that has no list.
-func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Finding {
+// checkByCall makes the smallest possible call to a server that has no list.
+func (c Checker) checkByCall(ctx context.Context, m registry.Model, secret string) []Finding {
 	if m.Name == "*" {
-		return c.base(ctx, m, secret, answer{status: http.StatusNotFound})
+		return c.checkBase(ctx, m, secret, answer{status: http.StatusNotFound})
 	}
 	path, body := "/chat/completions", map[string]any{
 		"model": m.Upstream.Model, "messages": []any{map[string]string{"role": "user", "content": "Say ok."}},
@@ -89,32 +89,32 @@ func (c Checker) tiny(ctx context.Context, m registry.Model, secret string) []Fi
 			"model": m.Upstream.Model, "input": "Say ok.", "max_output_tokens": 16, "store": false,
 		}
 	}
-	called := c.ask(ctx, http.MethodPost, m.Upstream, path, secret, body)
+	called := c.request(ctx, http.MethodPost, m.Upstream, path, secret, body)
 	switch {
-	case called.err != nil: // it was reached a moment ago, and may be loading a model
+	case called.err != nil: // it answered a moment ago, and may be loading a model
 		return nil
 	case called.status == http.StatusNotFound, called.status == http.StatusMethodNotAllowed:
-		return c.base(ctx, m, secret, called)
+		return c.checkBase(ctx, m, secret, called)
 	case called.status == http.StatusBadRequest, called.status == http.StatusUnprocessableEntity:
-		return nil // it may be this call that it does not like
+		return nil // the model may work with other parameters
 	case called.status >= 400:
-		return []Finding{{Model: m.Name, What: called.said(), Hint: c.Advice.Model(m, "", called.status)}}
+		return []Finding{{Model: m.Name, What: called.describe(), Hint: c.Advice.Model(m, "", called.status)}}
 	}
 	return nil
 }
 
-// base looks whether the base URL only lacks its /v1.
-func (c Checker) base(ctx context.Context, m registry.Model, secret string, called answer) []Finding {
+// checkBase checks whether the base URL lacks its /v1.
+func (c Checker) checkBase(ctx context.Context, m registry.Model, secret string, called answer) []Finding {
 	longer := m.Upstream
 	longer.URL = strings.TrimRight(longer.URL, "/") + "/v1"
-	if a := c.ask(ctx, http.MethodGet, longer, "/models", secret, nil); a.err == nil && a.status < 300 && a.isList {
+	if a := c.request(ctx, http.MethodGet, longer, "/models", secret, nil); a.err == nil && a.status < 300 && a.isList {
 		return []Finding{{
 			Model: m.Name, What: fmt.Sprintf("there is no API at %s", console.Address(m.Upstream.URL)),
 			Hint: "write the URL as " + console.Address(longer.URL),
 		}}
 	}
-	if m.Name == "*" { // a server without a list is no fault
+	if m.Name == "*" { // a server need not have a list
 		return nil
 	}
-	return []Finding{{Model: m.Name, What: called.said(), Hint: c.Advice.Model(m, "", called.status)}}
+	return []Finding{{Model: m.Name, What: called.describe(), Hint: c.Advice.Model(m, "", called.status)}}
 }

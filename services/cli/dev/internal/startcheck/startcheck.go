@@ -1,13 +1,13 @@
-// Package startcheck looks, when `windlass dev` starts, whether what is
-// configured can be used: the models' servers, their keys and names, the tools'
-// addresses.
+// Package startcheck checks at the start of `windlass dev` what is configured:
+// the models' servers, their keys and names, and the tools' addresses.
 //
-// It promises that no tool is executed, that nothing takes longer than the
-// caller's context, and that a finding holds no key. It does not promise that a
-// call will work: what it cannot find out in time it does not report.
+// It promises that no tool is executed, that the checks take at most Within,
+// and that a finding has no key. It does not promise that a call will work:
+// what it cannot find out in time it does not report.
 //
-// Decision: a tool is connected to and sent nothing. Rejected: HEAD or OPTIONS,
-// because handlers that do not look at the method would run the tool.
+// Decision: a tool's address is connected to, and nothing is sent. Rejected:
+// HEAD or OPTIONS, because a handler that ignores the method would run the
+// tool.
 package startcheck
 
 import (
@@ -27,34 +27,34 @@ import (
 )
 
 const (
-	// Within bounds all checks together.
+	// Within bounds all checks parallel.
 	Within = 3 * time.Second
-	// together bounds the checks that run at once.
-	together = 16
+	// parallel bounds the checks that run at once.
+	parallel = 16
 )
 
 // Finding is one thing that will not work.
 type Finding struct {
-	Model string // its name, or else
+	Model string // its name, or else Tool
 	Tool  string
 	What  string
 	Hint  string // what to do
 }
 
-// Checker looks at a registry. Safe for concurrent use.
+// Checker checks a registry. Safe for concurrent use.
 type Checker struct {
 	Advice console.Advisor
 	HTTP   *http.Client
 }
 
-// Check looks at the models and tools that skip does not name, side by side,
-// and returns what is wrong, models first, in the order of their names.
+// Check checks the models and tools that skip does not name, in parallel. It
+// returns the findings, models first, in the order of their names.
 func (c Checker) Check(ctx context.Context, reg *registry.Registry, skip func(name string) bool) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, Within)
 	defer cancel()
 	var places []*[]Finding
 	var all errgroup.Group
-	all.SetLimit(together)
+	all.SetLimit(parallel)
 	start := func(name string, check func() []Finding) {
 		if skip(name) {
 			return
@@ -65,10 +65,10 @@ func (c Checker) Check(ctx context.Context, reg *registry.Registry, skip func(na
 	}
 	lists := &lists{of: map[string]*list{}}
 	for _, m := range reg.Models() {
-		start(m.Name, func() []Finding { return c.model(ctx, m, lists) })
+		start(m.Name, func() []Finding { return c.checkModel(ctx, m, lists) })
 	}
 	for _, t := range reg.Tools() {
-		start(t.Name, func() []Finding { return c.tool(ctx, t) })
+		start(t.Name, func() []Finding { return c.checkTool(ctx, t) })
 	}
 	_ = all.Wait() // the checks return no errors
 	var findings []Finding
@@ -78,7 +78,7 @@ func (c Checker) Check(ctx context.Context, reg *registry.Registry, skip func(na
 	return findings
 }
 
-func (c Checker) tool(ctx context.Context, t registry.Tool) []Finding {
+func (c Checker) checkTool(ctx context.Context, t registry.Tool) []Finding {
 	err := toolrunner.CheckReachable(ctx, t)
 	var why *toolrunner.Unreachable
 	if !errors.As(err, &why) {
@@ -92,7 +92,7 @@ func (c Checker) tool(ctx context.Context, t registry.Tool) []Finding {
 	return []Finding{{Tool: t.Name, What: what, Hint: hint}}
 }
 
-// lists has the model list of each upstream, asked for once.
+// lists caches the model list of each upstream.
 type lists struct {
 	mu sync.Mutex
 	of map[string]*list

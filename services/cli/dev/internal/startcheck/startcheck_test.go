@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/cli/dev/internal/console"
 )
 
-// dead is an address at which nothing listens.
+// dead returns an address at which nothing listens.
 func dead(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,7 +50,7 @@ func TestModels(t *testing.T) {
 		name, model string
 		dialect     string
 		script      script
-		want        string // of what and hint; empty: nothing is wrong
+		want        string // of what and hint; "" if nothing is wrong
 	}{
 		{"it lists the model", "qwen3:8b", "", script{"GET /v1/models": "200 " + twoModels}, ""},
 		{"by its tag", "llama3.2", "", script{"GET /v1/models": "200 " + twoModels}, ""},
@@ -198,7 +198,7 @@ func TestServersAreAskedAsTheirSettingsSay(t *testing.T) {
 	}
 }
 
-// holds compares the only finding, if any, with a part of what it says.
+// holds compares the only finding with a part of its text.
 func holds(t *testing.T, got []Finding, want string) {
 	t.Helper()
 	if want == "" {

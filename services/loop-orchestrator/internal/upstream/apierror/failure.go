@@ -11,11 +11,11 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// passing are the statuses after which another attempt can succeed. Besides
-// those of DESIGN section 6: 423 and 425 say "not now", 498 is Groq's lack of
-// capacity, and 520 to 524 are Cloudflare's for a server that it did not reach.
-// 409 is final: nothing says that the conflict ends by itself.
-var passing = map[int]bool{
+// retriableStatus has the statuses after which another attempt can succeed.
+// Some are of one kind of server: 423 and 425 mean "not now", 498 is Groq's
+// lack of capacity, and 520 to 524 are Cloudflare's for a server that it cannot
+// reach. 409 is final: the conflict may not end by itself.
+var retriableStatus = map[int]bool{
 	http.StatusRequestTimeout: true, http.StatusLocked: true, http.StatusTooEarly: true,
 	http.StatusTooManyRequests: true, 498: true,
 	http.StatusInternalServerError: true, http.StatusBadGateway: true,
@@ -23,15 +23,14 @@ var passing = map[int]bool{
 	520: true, 521: true, 522: true, 523: true, 524: true, 529: true,
 }
 
-// codeShape is what an upstream's code has to look like to be passed on: it
-// becomes the response's, and a label in the row. A number says nothing that
-// the status does not.
+// codeShape is the shape of an upstream's code that is passed on: it becomes
+// the code of the response and of the row. A number adds nothing to the status.
 var codeShape = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 
-// Refused is the failure of a call that was answered with a status other than
-// 200.
-func Refused(status int, w Words) *run.Failure {
-	e := failure(status, w)
+// Rejected returns the failure of a call that was answered with a status other
+// than success.
+func Rejected(status int, w Details) *run.Failure {
+	e := newFailure(status, w)
 	prefix := "The upstream answered HTTP " + strconv.Itoa(status)
 	if w.Message == "" {
 		e.Message = prefix + "."
@@ -41,10 +40,9 @@ func Refused(status int, w Words) *run.Failure {
 	return e
 }
 
-// Reported is the failure that an upstream reports in an answer that came with
-// status 200.
-func Reported(w Words) *run.Failure {
-	status := cmp.Or(w.Status, statusOf(w.Code), statusOf(w.Type))
+// Reported returns the failure that an answer with status 200 reports.
+func Reported(w Details) *run.Failure {
+	status := cmp.Or(w.Status, guessStatus(w.Code), guessStatus(w.Type))
 	switch {
 	case status != 0:
 	case w.Code != "" && !isNumber(w.Code): // a reason of its own, like a policy's
@@ -52,7 +50,7 @@ func Reported(w Words) *run.Failure {
 	default:
 		status = http.StatusInternalServerError
 	}
-	e := failure(status, w)
+	e := newFailure(status, w)
 	if codeShape.MatchString(w.Code) && w.Status == 0 {
 		e.Code = w.Code
 	}
@@ -67,17 +65,17 @@ func Reported(w Words) *run.Failure {
 	return e
 }
 
-// isNumber tells whether a code is a server's own number, which says nothing
+// isNumber reports whether a code is a server's own number, which means nothing
 // here.
 func isNumber(code string) bool {
 	_, err := strconv.ParseFloat(code, 64)
 	return err == nil
 }
 
-func failure(status int, w Words) *run.Failure {
+func newFailure(status int, w Details) *run.Failure {
 	e := &run.Failure{
-		HTTPStatus: status, Code: codeOf(status, w), RetryAfter: w.Wait,
-		Retriable: passing[status] && !spent(w) || status == http.StatusBadRequest && modelFailed(w),
+		HTTPStatus: status, Code: chooseCode(status, w), RetryAfter: w.Wait,
+		Retriable: retriableStatus[status] && !isExhausted(w) || status == http.StatusBadRequest && isModelFault(w),
 	}
 	own := fault.Error{
 		Message: cmp.Or(w.Message, "The upstream answered HTTP "+strconv.Itoa(status)+"."),
@@ -93,10 +91,10 @@ func failure(status int, w Words) *run.Failure {
 	return e
 }
 
-func codeOf(status int, w Words) string {
+func chooseCode(status int, w Details) string {
 	word := codeShape.MatchString(w.Code)
 	switch {
-	case status == http.StatusTooManyRequests && spent(w) && word:
+	case status == http.StatusTooManyRequests && isExhausted(w) && word:
 		return w.Code
 	case status == http.StatusTooManyRequests:
 		return "rate_limit_exceeded"
@@ -110,9 +108,9 @@ func codeOf(status int, w Words) string {
 		return "upstream_redirect"
 	case status == http.StatusPaymentRequired:
 		return "insufficient_quota"
-	case (status == http.StatusNotFound || status == http.StatusBadRequest) && noModel.MatchString(w.Message):
+	case (status == http.StatusNotFound || status == http.StatusBadRequest) && modelMissing.MatchString(w.Message):
 		return "model_not_found"
-	case word && !passing[status]:
+	case word && !retriableStatus[status]:
 		return w.Code
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusGone:
 		return "upstream_not_found"
@@ -126,14 +124,14 @@ func codeOf(status int, w Words) string {
 	return "server_error"
 }
 
-// noModel matches what servers say about a model that they do not have.
-var noModel = regexp.MustCompile(
+// modelMissing matches what servers say about a model that they do not have.
+var modelMissing = regexp.MustCompile(
 	`(?is)\b(model|deployment)\b.{0,200}\b(not found|does not exist|doesn't exist|not exist|is unknown|not available|is not loaded)\b` +
 		`|\b(no such|unknown|not a valid) (model|deployment)\b|\bno model named\b`)
 
-// spent tells whether a limit does not lift by itself soon: a quota that is
-// paid for, or a request that is larger than what the limit allows at all.
-func spent(w Words) bool {
+// isExhausted reports whether a limit does not reset soon: a paid quota, or a
+// request that is larger than the whole limit.
+func isExhausted(w Details) bool {
 	switch w.Code {
 	case "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated",
 		"credit_balance_too_low":
@@ -142,9 +140,9 @@ func spent(w Words) bool {
 	return w.Type == "insufficient_quota" || strings.HasPrefix(w.Message, "Request too large for")
 }
 
-// modelFailed tells whether a 400 is the model's failure: it wrote a call or a
-// JSON text that the server could not parse. The next try mostly works.
-func modelFailed(w Words) bool {
+// isModelFault reports whether a 400 is the model's fault: it wrote a call or
+// JSON that the server could not parse. The next attempt usually works.
+func isModelFault(w Details) bool {
 	switch w.Code {
 	case "tool_use_failed", "output_parse_failed", "json_validate_failed":
 		return true
@@ -152,9 +150,9 @@ func modelFailed(w Words) bool {
 	return w.ModelFailed
 }
 
-// families are the statuses of error words, by a part of the word without its
-// case and punctuation; the first match counts.
-var families = []struct {
+// statusWords are the statuses of error words, by a part of the word without
+// case and punctuation. The first match counts.
+var statusWords = []struct {
 	part   string
 	status int
 }{
@@ -193,15 +191,15 @@ var families = []struct {
 	{"filter", http.StatusBadRequest},
 }
 
-// statusOf is the status that fits a code or type; 0 if it is unknown.
-func statusOf(word string) int {
+// guessStatus returns the status that fits a code or type; 0 if it is unknown.
+func guessStatus(word string) int {
 	word = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
 			return r
 		}
 		return -1
 	}, strings.ToLower(word))
-	for _, f := range families {
+	for _, f := range statusWords {
 		if strings.Contains(word, f.part) {
 			return f.status
 		}

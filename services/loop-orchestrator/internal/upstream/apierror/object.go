@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The members that servers use, in lower case and in the order of preference.
+// The members that servers use, in lower case, preferred names first.
 var (
 	innerNames   = []string{"error", "errors", "fault"}
 	messageNames = []string{
@@ -20,7 +20,7 @@ var (
 	statusNames = []string{"code", "status", "status_code", "statuscode", "http_status", "error_code"}
 )
 
-func lowered(m map[string]any) map[string]any {
+func lowerNames(m map[string]any) map[string]any {
 	out := make(map[string]any, len(m))
 	for name, v := range m {
 		name = strings.ToLower(name)
@@ -32,11 +32,11 @@ func lowered(m map[string]any) map[string]any {
 }
 
 // findInObject reads an error object or an envelope around one.
-func findInObject(m map[string]any, depth int) Words {
-	own := members(m, depth)
+func findInObject(m map[string]any, depth int) Details {
+	own := readMembers(m, depth)
 	for _, name := range innerNames {
-		inner := find(m[name], depth+1)
-		if inner == (Words{}) {
+		inner := findDetails(m[name], depth+1)
+		if inner == (Details{}) {
 			continue
 		}
 		// {"error": "Bad Request", "message": "…"}: the text is a title.
@@ -50,42 +50,42 @@ func findInObject(m map[string]any, depth int) Words {
 	return own
 }
 
-// members reads what an error object says itself.
-func members(m map[string]any, depth int) Words {
-	var w Words
+// readMembers reads the members of an error object.
+func readMembers(m map[string]any, depth int) Details {
+	var w Details
 	for _, name := range messageNames {
-		inner := find(m[name], depth+1)
+		inner := findDetails(m[name], depth+1)
 		if _, number := m[name].(json.Number); number || inner.Message == "" {
 			continue
 		}
 		w = inner
 		if name == "title" { // RFC 9457
-			w.Message = joined(w.Message, find(m["detail"], depth+1).Message)
+			w.Message = joinTexts(w.Message, findDetails(m["detail"], depth+1).Message)
 		}
 		break
 	}
 	if w.Message != "" {
-		w.Message = at(m["loc"], w.Message)
-		w.Param = cmp.Or(w.Param, path(m["loc"]))
+		w.Message = withLocation(m["loc"], w.Message)
+		w.Param = cmp.Or(w.Param, locationOf(m["loc"]))
 	}
-	w.Message = provider(m, w.Message, depth)
-	w.Type = cmp.Or(word(m, typeNames), w.Type)
+	w.Message = addProvider(m, w.Message, depth)
+	w.Type = cmp.Or(firstWord(m, typeNames), w.Type)
 	if w.Type == "error" { // as events are called
 		w.Type = ""
 	}
-	w.Param = cmp.Or(word(m, []string{"param"}), w.Param)
-	w.Code = cmp.Or(word(m, codeNames), w.Code)
+	w.Param = cmp.Or(firstWord(m, []string{"param"}), w.Param)
+	w.Code = cmp.Or(firstWord(m, codeNames), w.Code)
 	for _, name := range statusNames {
-		w.Status = cmp.Or(w.Status, statusIn(m[name]))
+		w.Status = cmp.Or(w.Status, parseStatus(m[name]))
 	}
-	w.Wait = max(w.Wait, waitOf(m, depth))
+	w.Wait = max(w.Wait, findWait(m, depth))
 	_, failed := m["failed_generation"]
 	w.ModelFailed = w.ModelFailed || failed
 	return w
 }
 
-// word is the first of some members that is a text or a number.
-func word(m map[string]any, names []string) string {
+// firstWord returns the first of the members that is a string or a number.
+func firstWord(m map[string]any, names []string) string {
 	for _, name := range names {
 		switch v := m[name].(type) {
 		case string:
@@ -101,7 +101,7 @@ func word(m map[string]any, names []string) string {
 	return ""
 }
 
-func statusIn(v any) int {
+func parseStatus(v any) int {
 	var n json.Number
 	switch v := v.(type) {
 	case json.Number:
@@ -115,25 +115,25 @@ func statusIn(v any) int {
 	return 0
 }
 
-// provider appends what the server behind a router said: OpenRouter keeps that
-// in metadata.raw, and its own message is always the same.
-func provider(m map[string]any, message string, depth int) string {
+// addProvider appends the message of the server behind a router: OpenRouter
+// puts that into metadata.raw, and its own message is always the same.
+func addProvider(m map[string]any, message string, depth int) string {
 	meta, ok := m["metadata"].(map[string]any)
 	if !ok {
 		return message
 	}
-	meta = lowered(meta)
-	raw := find(meta["raw"], depth+1).Message
+	meta = lowerNames(meta)
+	raw := findDetails(meta["raw"], depth+1).Message
 	if raw == "" {
 		return message
 	}
 	if name, ok := meta["provider_name"].(string); ok && name != "" {
 		message = strings.TrimSpace(message + " (" + name + ")")
 	}
-	return joined(message, raw)
+	return joinTexts(message, raw)
 }
 
-func joined(a, b string) string {
+func joinTexts(a, b string) string {
 	switch {
 	case a == "":
 		return b
@@ -143,8 +143,8 @@ func joined(a, b string) string {
 	return a + ": " + b
 }
 
-// path is where FastAPI found a fault, without the body around it.
-func path(loc any) string {
+// locationOf returns where FastAPI found a fault, without the body around it.
+func locationOf(loc any) string {
 	list, _ := loc.([]any)
 	var names []string
 	for _, v := range list {
@@ -160,38 +160,38 @@ func path(loc any) string {
 	return strings.Join(names, ".")
 }
 
-func at(loc any, message string) string {
-	if p := path(loc); p != "" {
+func withLocation(loc any, message string) string {
+	if p := locationOf(loc); p != "" {
 		return p + ": " + message
 	}
 	return message
 }
 
-// waitOf reads how long to wait from members that say so.
-func waitOf(m map[string]any, depth int) time.Duration {
-	wait := duration(m["retry_after"], time.Second)
+// findWait reads how long to wait from the members that say so.
+func findWait(m map[string]any, depth int) time.Duration {
+	wait := memberWait(m["retry_after"], time.Second)
 	for name, unit := range map[string]time.Duration{
 		"retrydelay": time.Second, "retry_after_seconds": time.Second, "retryafter": time.Second,
 		"estimated_time": time.Second,
 		"retry_after_ms": time.Millisecond,
 	} {
-		wait = max(wait, duration(m[name], unit))
+		wait = max(wait, memberWait(m[name], unit))
 	}
 	details, _ := m["details"].([]any) // google.rpc.RetryInfo is one of them
 	for _, v := range details {
 		if d, ok := v.(map[string]any); ok && depth < maxDepth {
-			wait = max(wait, waitOf(lowered(d), depth+1))
+			wait = max(wait, findWait(lowerNames(d), depth+1))
 		}
 	}
 	return wait
 }
 
-func duration(v any, unit time.Duration) time.Duration {
+func memberWait(v any, unit time.Duration) time.Duration {
 	switch v := v.(type) {
 	case json.Number:
-		return Duration(v.String(), unit)
+		return ParseWait(v.String(), unit)
 	case string:
-		return Duration(v, unit)
+		return ParseWait(v, unit)
 	}
 	return 0
 }

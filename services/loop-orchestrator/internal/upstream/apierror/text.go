@@ -15,26 +15,26 @@ var (
 	heading = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 )
 
-// text is a message in one line, without the markup of a page.
-func text(s string) string {
+// plainText returns a message on one line, without the markup of a page.
+func plainText(s string) string {
 	if !markup.MatchString(s) {
 		return strings.TrimSpace(strings.ToValidUTF8(s, "\ufffd"))
 	}
 	title := ""
 	if found := heading.FindStringSubmatch(s); found != nil {
-		title = plain(found[1])
+		title = stripTags(found[1])
 	}
-	body := plain(heading.ReplaceAllString(hidden.ReplaceAllString(s, " "), " "))
-	return joined(title, strings.TrimSpace(strings.TrimPrefix(body, title)))
+	body := stripTags(heading.ReplaceAllString(hidden.ReplaceAllString(s, " "), " "))
+	return joinTexts(title, strings.TrimSpace(strings.TrimPrefix(body, title)))
 }
 
-// plain is the text of a piece of markup, with single spaces.
-func plain(s string) string {
+// stripTags returns the text of markup, with single spaces.
+func stripTags(s string) string {
 	s = html.UnescapeString(tag.ReplaceAllString(s, " "))
 	return strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 }
 
-// excerpt is the beginning of a text in one line; "" if the bytes are no text.
+// excerpt returns the start of a text on one line; "" if the bytes are no text.
 func excerpt(s string, most int) string {
 	odd := 0
 	s = strings.Map(func(r rune) rune {

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// MaxWait clamps what an upstream may ask to wait.
+// MaxWait bounds how long an upstream can make a call wait.
 const MaxWait = 24 * time.Hour
 
-// Duration reads a number of units, or a duration with units of its own, as in
-// 1.5, 20s, 350ms or 6m0s. Anything else, and less than nothing, is 0.
-func Duration(value string, unit time.Duration) time.Duration {
+// ParseWait reads a number of units, or a duration with units: 1.5, 20s, 350ms,
+// 6m0s. Anything else, and negative values, are 0.
+func ParseWait(value string, unit time.Duration) time.Duration {
 	value = strings.ToLower(strings.TrimSpace(value))
 	if n, err := strconv.ParseFloat(value, 64); err == nil {
 		if !(n > 0) { // NaN as well
@@ -24,7 +24,7 @@ func Duration(value string, unit time.Duration) time.Duration {
 	}
 	if days, rest, ok := strings.Cut(value, "d"); ok { // OpenAI counts days, too
 		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 1000 {
-			return min(time.Duration(n)*24*time.Hour+Duration(rest, unit), MaxWait)
+			return min(time.Duration(n)*24*time.Hour+ParseWait(rest, unit), MaxWait)
 		}
 	}
 	d, err := time.ParseDuration(value)
@@ -34,26 +34,26 @@ func Duration(value string, unit time.Duration) time.Duration {
 	return min(d, MaxWait)
 }
 
-// Wait is how long the headers of an answer ask to wait before the next
+// Wait returns how long the headers of an answer ask to wait before the next
 // attempt.
 func Wait(h http.Header, status int, now time.Time) time.Duration {
 	var wait time.Duration
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
-		wait = max(wait, Duration(h.Get(name), time.Millisecond))
+		wait = max(wait, ParseWait(h.Get(name), time.Millisecond))
 	}
 	if value := h.Get("Retry-After"); value != "" {
-		wait = max(wait, Duration(value, time.Second), until(value, now))
+		wait = max(wait, ParseWait(value, time.Second), timeUntil(value, now))
 	}
 	if wait == 0 && status == http.StatusTooManyRequests {
-		wait = resetWait(h, now)
+		wait = waitForReset(h, now)
 	}
 	return wait
 }
 
-// until is the time from now to a date; 0 if the text is no date or it has
-// passed. A date has whole seconds: the wait is rounded up, so that it never
-// ends early.
-func until(value string, now time.Time) time.Duration {
+// timeUntil returns the time from now to a date; 0 if the text is no date or
+// the date has passed. A date has whole seconds, so that the wait is rounded up
+// and never ends early.
+func timeUntil(value string, now time.Time) time.Duration {
 	at, err := http.ParseTime(value)
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, value)
@@ -64,9 +64,9 @@ func until(value string, now time.Time) time.Duration {
 	return min(at.Sub(now), MaxWait)
 }
 
-// resetWait reads when a limit is lifted, from the headers that tell of limits.
-// Those of a limit that is not used up say nothing about this refusal.
-func resetWait(h http.Header, now time.Time) time.Duration {
+// waitForReset reads when a limit resets from the rate limit headers. Limits
+// that are not used up are not the reason of this refusal.
+func waitForReset(h http.Header, now time.Time) time.Duration {
 	var wait time.Duration
 	for name, values := range h {
 		name = strings.ToLower(name)
@@ -74,22 +74,22 @@ func resetWait(h http.Header, now time.Time) time.Duration {
 			continue
 		}
 		left := h.Get(strings.Replace(name, "reset", "remaining", 1))
-		if n, err := strconv.ParseFloat(left, 64); err == nil && n > 0 || err != nil && !plainReset(name) {
+		if n, err := strconv.ParseFloat(left, 64); err == nil && n > 0 || err != nil && !isOnlyReset(name) {
 			continue
 		}
-		wait = max(wait, reset(values[0], now))
+		wait = max(wait, parseReset(values[0], now))
 	}
 	return wait
 }
 
-// plainReset tells whether a header is of a server's only limit.
-func plainReset(name string) bool {
+// isOnlyReset reports whether a header is of a server that has only one limit.
+func isOnlyReset(name string) bool {
 	return name == "x-ratelimit-reset" || name == "ratelimit-reset" || name == "x-rate-limit-reset"
 }
 
-// reset reads a duration, a date, or a time in seconds or milliseconds since
-// 1970.
-func reset(value string, now time.Time) time.Duration {
+// parseReset reads a duration, a date, or a time in seconds or milliseconds
+// since 1970.
+func parseReset(value string, now time.Time) time.Duration {
 	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	switch {
 	case err == nil && n > 1e11:
@@ -97,17 +97,17 @@ func reset(value string, now time.Time) time.Duration {
 	case err == nil && n > 1e9:
 		return max(0, min(time.Unix(int64(n), 0).Sub(now), MaxWait))
 	}
-	return max(Duration(value, time.Second), until(value, now))
+	return max(ParseWait(value, time.Second), timeUntil(value, now))
 }
 
-// again finds what a message says about the next attempt: "Please try again in
-// 6.5s", "retry after 20 seconds", "Please retry in 1m30.5s".
-var again = regexp.MustCompile(
+// retryHint finds what a message says about the next attempt: "Please try again
+// in 6.5s", "retry after 20 seconds", "Please retry in 1m30.5s".
+var retryHint = regexp.MustCompile(
 	`(?i)\b(?:(?:try|retry)(?:ing)?(?: your request)?(?: again)?|again|wait)(?: in| after| for)?:? (?:at least |about )?` +
 		`((?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?[0-9]+(?:\.[0-9]+)?) ?(milliseconds?|millis|ms|seconds?|secs?|minutes?|mins?|hours?|s|m|h)\b`)
 
-func waitIn(message string) time.Duration {
-	found := again.FindStringSubmatch(message)
+func waitInText(message string) time.Duration {
+	found := retryHint.FindStringSubmatch(message)
 	if found == nil {
 		return 0
 	}
@@ -118,5 +118,5 @@ func waitIn(message string) time.Duration {
 	default:
 		unit = unit[:1]
 	}
-	return Duration(found[1]+unit, time.Second)
+	return ParseWait(found[1]+unit, time.Second)
 }

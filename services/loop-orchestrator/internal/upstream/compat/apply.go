@@ -9,13 +9,13 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// Apply returns the body with the changes made and with extra members that it
-// does not have. The later of two changes that exclude each other is made. A
-// body that is no JSON object is returned as it is.
+// Apply returns the body with the changes made, and with the extra members that
+// it lacks. Of two changes that exclude each other, the later one is made. A
+// body that is no JSON object is returned unchanged.
 func Apply(r Request, extra registry.Members, changes []Change) []byte {
 	var due []Change
-	for _, c := range last(changes) {
-		if c.concerns(r.Body) {
+	for _, c := range lastOfEach(changes) {
+		if c.mayApply(r.Body) {
 			due = append(due, c)
 		}
 	}
@@ -31,14 +31,14 @@ func Apply(r Request, extra registry.Members, changes []Change) []byte {
 	}
 	b := editor{body: body, responses: r.responses()}
 	for _, c := range due {
-		b.change(c)
+		b.apply(c)
 	}
-	b.add(extra)
-	return b.json()
+	b.addMembers(extra)
+	return b.encode()
 }
 
-// concerns is a quick look: false means that the change would do nothing.
-func (c Change) concerns(body []byte) bool {
+// mayApply is a cheap test: false means that the change would do nothing.
+func (c Change) mayApply(body []byte) bool {
 	has := func(text string) bool { return bytes.Contains(body, []byte(text)) }
 	switch c.Kind {
 	case Bound:
@@ -64,31 +64,31 @@ func otherBound(name string) string {
 	return registry.MaxTokens
 }
 
-// editor makes changes in a body. Messages are read once, and written once.
+// editor makes changes in a body. Messages are decoded and encoded once.
 type editor struct {
 	body      object
 	messages  []object // of the chat completion; nil until they are read
 	responses bool
 }
 
-func (e *editor) change(c Change) {
+func (e *editor) apply(c Change) {
 	switch c.Kind {
 	case Omit:
-		e.body = omit(e.body, c.Name)
+		e.body = omitMember(e.body, c.Name)
 	case OmitInTools:
-		e.tools(c.Name)
+		e.omitInTools(c.Name)
 	case OmitInFormat:
-		e.format(c.Name)
+		e.omitInFormat(c.Name)
 	case OmitSealed:
-		e.unseal()
+		e.omitSealed()
 	case Bound:
-		e.bound(c.Name)
+		e.renameBound(c.Name)
 	case Role:
-		e.roles(c.Name)
+		e.changeRoles(c.Name)
 	default:
-		e.read()
+		e.readMessages()
 		for i, m := range e.messages {
-			e.messages[i] = c.message(m)
+			e.messages[i] = c.changeMessage(m)
 		}
 		if c.Kind == ToolNames {
 			nameResults(e.messages)
@@ -96,21 +96,21 @@ func (e *editor) change(c Change) {
 	}
 }
 
-func (e *editor) read() {
+func (e *editor) readMessages() {
 	if e.messages == nil && !e.responses {
 		e.messages = readObjects(e.body.get("messages"))
 	}
 }
 
-func (e *editor) json() []byte {
+func (e *editor) encode() []byte {
 	if e.messages != nil {
-		e.body = e.body.set("messages", list(e.messages))
+		e.body = e.body.set("messages", encodeList(e.messages))
 	}
-	return e.body.json()
+	return e.body.encode()
 }
 
-// add adds the members that the body does not have.
-func (e *editor) add(extra registry.Members) {
+// addMembers adds the members that the body lacks.
+func (e *editor) addMembers(extra registry.Members) {
 	if len(extra) == 0 {
 		return
 	}
@@ -125,8 +125,8 @@ func (e *editor) add(extra registry.Members) {
 	}
 }
 
-// omit leaves out a member, or one of an object in the body: a.b.
-func omit(o object, name string) object {
+// omitMember leaves out a member, or one of an object in the body: a.b.
+func omitMember(o object, name string) object {
 	outer, inner, nested := strings.Cut(name, ".")
 	if !nested {
 		return o.without(name)
@@ -135,14 +135,14 @@ func omit(o object, name string) object {
 	if err != nil {
 		return o
 	}
-	if in = omit(in, inner); len(in) == 0 {
+	if in = omitMember(in, inner); len(in) == 0 {
 		return o.without(outer)
 	}
-	return o.set(outer, in.json())
+	return o.set(outer, in.encode())
 }
 
-// tools leaves out a member of each function.
-func (e *editor) tools(name string) {
+// omitInTools leaves out a member of each function.
+func (e *editor) omitInTools(name string) {
 	tools := readObjects(e.body.get("tools"))
 	if tools == nil {
 		return
@@ -151,22 +151,22 @@ func (e *editor) tools(name string) {
 		if e.responses {
 			tools[i] = t.without(name)
 		} else {
-			tools[i] = omit(t, "function."+name)
+			tools[i] = omitMember(t, "function."+name)
 		}
 	}
-	e.body = e.body.set("tools", list(tools))
+	e.body = e.body.set("tools", encodeList(tools))
 }
 
-// format leaves out a member of the JSON schema that the answer is to match.
-func (e *editor) format(name string) {
+// omitInFormat leaves out a member of the answer's JSON schema.
+func (e *editor) omitInFormat(name string) {
 	if e.responses {
-		e.body = omit(e.body, "text.format."+name)
+		e.body = omitMember(e.body, "text.format."+name)
 	} else {
-		e.body = omit(e.body, "response_format.json_schema."+name)
+		e.body = omitMember(e.body, "response_format.json_schema."+name)
 	}
 }
 
-func (e *editor) unseal() {
+func (e *editor) omitSealed() {
 	var all []string
 	if json.Unmarshal(e.body.get("include"), &all) != nil {
 		return
@@ -183,12 +183,13 @@ func (e *editor) unseal() {
 	e.body = e.body.set("include", json.RawMessage("["+strings.Join(quoted, ",")+"]"))
 }
 
-// bound sends the bound of the answer as name, unless both names are there.
-func (e *editor) bound(name string) {
+// renameBound sends the bound of the answer as name, unless the body has both
+// names.
+func (e *editor) renameBound(name string) {
 	other := otherBound(name)
 	switch {
 	case e.body.get(other) == nil:
-	case !e.body.given(name):
+	case !e.body.hasValue(name):
 		e.body = e.body.without(name).rename(other, name)
 	case bytes.Equal(e.body.get(name), e.body.get(other)):
 		e.body = e.body.without(other)

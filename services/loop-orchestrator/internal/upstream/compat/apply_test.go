@@ -98,7 +98,7 @@ func TestSettings(t *testing.T) {
 		return registry.Upstream{URL: url, Settings: s}
 	}
 	apply := func(u registry.Upstream, given func(string) bool) string {
-		r := Request{Path: chatPath, Body: []byte(body), Given: given}
+		r := Request{Path: chatPath, Body: []byte(body), IsClients: given}
 		return string(Apply(r, nil, Settings(u, r)))
 	}
 	has := func(t *testing.T, got string, want ...string) {

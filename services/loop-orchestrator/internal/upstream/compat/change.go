@@ -26,13 +26,13 @@ const (
 	ToolNames    Kind = "tool_names"       // results name their tool
 )
 
-// Change is one thing that is different for an upstream. Comparable.
+// Change is one difference of an upstream. It is comparable.
 type Change struct {
 	Kind Kind
 	Name string
 }
 
-// String is for logs: it names parameters only.
+// String names parameters only, so that it can be logged.
 func (c Change) String() string {
 	if c.Name == "" {
 		return string(c.Kind)
@@ -45,7 +45,7 @@ func Compare(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-// The paths that changes know, below the base URL.
+// The paths with changes, below the base URL.
 const (
 	chatPath      = "/chat/completions"
 	responsesPath = "/responses"
@@ -56,22 +56,22 @@ const (
 type Request struct {
 	Path string // below the base URL
 	Body []byte
-	// Given tells whether a client wrote that member of the body itself. nil:
-	// the body is Windlass's.
-	Given func(name string) bool
+	// IsClients reports whether a client wrote that member of the body. If it
+	// is nil, Windlass wrote the body.
+	IsClients func(name string) bool
 }
 
-func (r Request) given(name string) bool { return r.Given != nil && r.Given(name) }
+func (r Request) isClients(name string) bool { return r.IsClients != nil && r.IsClients(name) }
 
 func (r Request) responses() bool { return strings.HasPrefix(r.Path, responsesPath) }
 
-// Settings are the changes that an upstream's settings ask for. A client's own
-// body is changed only by what is written or what the profile has, as is a body
-// for the Responses API, whose servers know its roles.
+// Settings returns the changes that an upstream's settings ask for. Only
+// explicit settings and the profile change a client's own body, or a body for
+// the Responses API, whose servers know its roles.
 func Settings(u registry.Upstream, r Request) []Change {
 	s := u.Effective()
 	asked := s
-	if r.Given != nil || r.responses() {
+	if r.IsClients != nil || r.responses() {
 		asked = u.Asked()
 	}
 	var all []Change
@@ -100,8 +100,8 @@ func Settings(u registry.Upstream, r Request) []Change {
 	return all
 }
 
-// last keeps the last change of those that exclude each other.
-func last(changes []Change) []Change {
+// lastOfEach keeps the last of the changes that exclude each other.
+func lastOfEach(changes []Change) []Change {
 	var out []Change
 	for _, c := range changes {
 		if c.Kind == Bound || c.Kind == Role {

@@ -12,7 +12,7 @@ const (
 	maxDepth = 8  // of JSON in an answer, and of JSON within its texts
 )
 
-// complaint is a refusal as far as it is understood.
+// complaint is what is understood of a refusal.
 type complaint struct {
 	paths [][]string // of the parameters that the server does not know, without indexes
 	texts []string   // every text of the answer
@@ -26,7 +26,7 @@ func readComplaint(answer []byte) complaint {
 	if json.Unmarshal(answer, &v) == nil {
 		c.walk(v, 0)
 	} else {
-		c.text(string(answer), 0)
+		c.addText(string(answer), 0)
 	}
 	return c
 }
@@ -37,13 +37,13 @@ func (c *complaint) walk(v any, depth int) {
 	}
 	switch v := v.(type) {
 	case string:
-		c.text(v, depth)
+		c.addText(v, depth)
 	case []any:
 		for _, one := range v {
 			c.walk(one, depth+1)
 		}
 	case map[string]any:
-		c.located(v)
+		c.addLocated(v)
 		names := make([]string, 0, len(v))
 		for name := range v {
 			names = append(names, name)
@@ -55,7 +55,7 @@ func (c *complaint) walk(v any, depth int) {
 	}
 }
 
-func (c *complaint) text(s string, depth int) {
+func (c *complaint) addText(s string, depth int) {
 	if len(c.texts) == maxTexts {
 		return
 	}
@@ -67,32 +67,30 @@ func (c *complaint) text(s string, depth int) {
 		}
 	}
 	for _, m := range pythonLoc.FindAllStringSubmatch(s, maxTexts) {
-		c.paths = append(c.paths, segments(strings.NewReplacer("'", "", `"`, "", ",", ".").Replace(m[1])))
+		c.paths = append(c.paths, splitPath(strings.NewReplacer("'", "", `"`, "", ",", ".").Replace(m[1])))
 	}
 	if demanded.MatchString(s) {
 		return
 	}
-	for _, p := range unknown(s) {
-		c.paths = append(c.paths, segments(p))
+	for _, p := range findUnknown(s) {
+		c.paths = append(c.paths, splitPath(p))
 	}
 }
 
 var (
 	// pythonLoc is FastAPI's error as Python prints it.
 	pythonLoc = regexp.MustCompile(`extra_forbidden['"],\s*['"]loc['"]:\s*[\[(]([^\])]*)[\])]`)
-	// demanded is how servers say that they want a member which is not there.
-	demanded = either(
+	// demanded matches what servers say about a member that they require.
+	demanded = anyOf(
 		`must be (?:passed|provided|set|included|sent|present)`, `is (?:required|missing)`, "missing (?:required|[`'\"])",
 	)
 )
 
-// unknownCodes are those of errors whose param is not known.
+// unknownCodes are the codes of errors whose param is unknown.
 var unknownCodes = []string{"unknown_parameter", "unsupported_parameter", "unrecognized_parameter"}
 
-// located reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's
-// {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like
-// {"path":"/x","message":"Unexpected property"}.
-func (c *complaint) located(o map[string]any) {
+// addLocated reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like {"path":"/x","message":"Unexpected property"}.
+func (c *complaint) addLocated(o map[string]any) {
 	typ, _ := o["type"].(string)
 	message, _ := o["msg"].(string)
 	extra := typ == "extra_forbidden" || typ == "value_error.extra" || notPermitted.MatchString(message)
@@ -100,7 +98,7 @@ func (c *complaint) located(o map[string]any) {
 		var path []string
 		for _, one := range loc {
 			if s, ok := one.(string); ok {
-				path = append(path, segments(s)...)
+				path = append(path, splitPath(s)...)
 			}
 		}
 		c.paths = append(c.paths, path)
@@ -109,22 +107,22 @@ func (c *complaint) located(o map[string]any) {
 	if keys, ok := o["keys"].([]any); ok && code == "unrecognized_keys" {
 		for _, one := range keys {
 			if s, ok := one.(string); ok {
-				c.paths = append(c.paths, segments(s))
+				c.paths = append(c.paths, splitPath(s))
 			}
 		}
 	}
-	if !slices.Contains(unknownCodes, code) && !slices.ContainsFunc(wordsOf(o), notKnown.MatchString) {
+	if !slices.Contains(unknownCodes, code) && !slices.ContainsFunc(messagesOf(o), notKnown.MatchString) {
 		return
 	}
 	for _, name := range []string{"param", "parameter", "field", "path", "property", "pointer", "argument", "attribute", "loc"} {
 		if s, _ := o[name].(string); s != "" {
-			c.paths = append(c.paths, segments(s))
+			c.paths = append(c.paths, splitPath(s))
 		}
 	}
 }
 
-// wordsOf are the texts of an object that say what is wrong.
-func wordsOf(o map[string]any) []string {
+// messagesOf returns the texts of an object that say what is wrong.
+func messagesOf(o map[string]any) []string {
 	var all []string
 	for _, name := range []string{"message", "msg", "error", "reason", "detail", "description", "title", "keyword", "code", "type"} {
 		if s, _ := o[name].(string); s != "" && !demanded.MatchString(s) {
@@ -134,9 +132,8 @@ func wordsOf(o map[string]any) []string {
 	return all
 }
 
-// segments are the names of a path like messages[2].tool_calls.0.index, without
-// indexes and without what stands for the body.
-func segments(path string) []string {
+// splitPath returns the names of a path like messages[2].tool_calls.0.index, without indexes and without the name of the body.
+func splitPath(path string) []string {
 	all := strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]/ ", r) })
 	return slices.DeleteFunc(all, func(s string) bool {
 		return s == "body" || s == "request" || strings.Trim(s, "0123456789") == ""

@@ -33,7 +33,7 @@ func FuzzRefusal(f *testing.F) {
 			return
 		}
 		r := Request{Path: path, Body: body}
-		changes := Refusal(r, 400, answer)
+		changes := AfterRefusal(r, 400, answer)
 		for _, all := range [][]Change{changes, Allowed(r, changes), every} {
 			if got := Apply(r, []byte(`{"x":1}`), all); !json.Valid(got) {
 				t.Fatalf("%v make of %s no JSON: %s", all, body, got)

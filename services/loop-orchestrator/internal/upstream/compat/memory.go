@@ -9,13 +9,17 @@ import (
 const (
 	maxUpstreams = 1024 // of a memory; a wildcard model makes one of every name
 	maxChanges   = 16   // of an upstream
-	// lifetime is how long a change is made without asking again: servers are
-	// upgraded.
+	// lifetime is how long a change is made before the server is tried without
+	// it again: servers are upgraded.
 	lifetime = time.Hour
 )
 
-// Memory holds what was learnt about upstreams. The zero Memory is empty. Safe
-// for concurrent use.
+// Memory is what refusals have taught about upstreams. It is safe for
+// concurrent use; the zero value is ready to use, and a nil Memory forgets.
+//
+// It is not an expirable LRU of golang-lru: that one keeps a goroutine without
+// an end, and a lesson expires from the time it was learned, however often it
+// is used.
 type Memory struct {
 	// Now is the clock, time.Now if nil.
 	Now func() time.Time
@@ -24,7 +28,7 @@ type Memory struct {
 	all map[key]lesson
 }
 
-// key is an upstream and an endpoint of it.
+// key is an endpoint of an upstream.
 type key struct{ origin, path string }
 
 type lesson struct {
@@ -39,7 +43,7 @@ func (m *Memory) now() time.Time {
 	return m.Now()
 }
 
-// Recall returns what was learnt about an upstream's endpoint within the last
+// Recall returns what was learned about an upstream's endpoint within the last
 // hour.
 func (m *Memory) Recall(origin, path string) []Change {
 	if m == nil {
@@ -58,8 +62,8 @@ func (m *Memory) Recall(origin, path string) []Change {
 	return slices.Clone(l.changes)
 }
 
-// Learn keeps changes with which a request was accepted and returns those that
-// are new. When there are too many upstreams, the oldest lesson is forgotten.
+// Learn keeps the changes with which a request was accepted and returns those
+// that are new. If there are too many upstreams, it drops the oldest.
 func (m *Memory) Learn(origin, path string, changes []Change) []Change {
 	if m == nil || len(changes) == 0 {
 		return nil
@@ -78,7 +82,7 @@ func (m *Memory) Learn(origin, path string, changes []Change) []Change {
 			fresh = append(fresh, c)
 		}
 	}
-	l.changes = last(slices.Concat(l.changes, fresh))
+	l.changes = lastOfEach(slices.Concat(l.changes, fresh))
 	l.changes = l.changes[max(len(l.changes)-maxChanges, 0):]
 	m.all[k] = l
 	return fresh

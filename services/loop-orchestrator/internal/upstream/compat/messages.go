@@ -10,25 +10,25 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// message is a chat completion's message after the change.
-func (c Change) message(m object) object {
+// changeMessage returns a chat completion's message after the change.
+func (c Change) changeMessage(m object) object {
 	switch c.Kind {
 	case OmitInItems:
 		return m.without(c.Name)
 	case EmptyText:
-		if m.text("role") == "assistant" && m.given("tool_calls") && !m.given("content") {
+		if m.text("role") == "assistant" && m.hasValue("tool_calls") && !m.hasValue("content") {
 			return m.set("content", quote(""))
 		}
 	case OmitInCalls:
-		return eachCall(m, func(call object) object { return call.without(c.Name) })
+		return changeCalls(m, func(call object) object { return call.without(c.Name) })
 	case NineIDs:
-		m = eachCall(m, func(call object) object { return shorten(call, "id") })
-		return shorten(m, "tool_call_id")
+		m = changeCalls(m, func(call object) object { return shortenID(call, "id") })
+		return shortenID(m, "tool_call_id")
 	}
 	return m
 }
 
-func eachCall(m object, change func(object) object) object {
+func changeCalls(m object, change func(object) object) object {
 	calls := readObjects(m.get("tool_calls"))
 	if len(calls) == 0 {
 		return m
@@ -36,14 +36,14 @@ func eachCall(m object, change func(object) object) object {
 	for i, call := range calls {
 		calls[i] = change(call)
 	}
-	return m.set("tool_calls", list(calls))
+	return m.set("tool_calls", encodeList(calls))
 }
 
 var nine = regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
 
-// shorten replaces an id that is not of 9 letters and digits. Equal ids stay
-// equal; 62^9 others make it unlikely that two meet.
-func shorten(o object, name string) object {
+// shortenID replaces an id that is not of 9 letters and digits. Equal ids stay
+// equal; with 62^9 others, two different ids hardly become equal.
+func shortenID(o object, name string) object {
 	id := o.text(name)
 	if id == "" || nine.MatchString(id) {
 		return o
@@ -57,50 +57,50 @@ func shorten(o object, name string) object {
 	return o.set(name, quote(string(short)))
 }
 
-// nameResults gives the results of tools the names that their calls have.
+// nameResults gives the results of tools the names of their calls.
 func nameResults(messages []object) {
 	names := map[string]json.RawMessage{}
 	for i, m := range messages {
 		for _, call := range readObjects(m.get("tool_calls")) {
 			f, err := readObject(call.get("function"))
-			if err == nil && f.given("name") {
+			if err == nil && f.hasValue("name") {
 				names[call.text("id")] = f.get("name")
 			}
 		}
-		if name := names[m.text("tool_call_id")]; m.text("role") == "tool" && name != nil && !m.given("name") {
+		if name := names[m.text("tool_call_id")]; m.text("role") == "tool" && name != nil && !m.hasValue("name") {
 			messages[i] = m.set("name", name)
 		}
 	}
 }
 
-// roles sends what developers and the system say as the role that is wanted.
-func (e *editor) roles(as string) {
+// changeRoles sends developer and system messages in the role that is wanted.
+func (e *editor) changeRoles(as string) {
 	if e.responses {
-		e.responsesRoles(as)
+		e.changeResponsesRoles(as)
 		return
 	}
-	e.read()
+	e.readMessages()
 	if as == registry.RoleSystem {
 		renameRole(e.messages)
 		return
 	}
-	text, rest, ok := gather(e.messages)
+	text, rest, ok := splitInstructions(e.messages)
 	if !ok || text == "" {
 		renameRole(e.messages)
 		return
 	}
 	if as == registry.RoleMerge {
-		e.messages = append([]object{message("system", text)}, rest...)
+		e.messages = append([]object{newMessage("system", text)}, rest...)
 		return
 	}
-	e.messages = prepend(text, rest)
+	e.messages = prependText(text, rest)
 }
 
-func message(role, text string) object {
+func newMessage(role, text string) object {
 	return object{{"role", quote(role)}, {"content", quote(text)}}
 }
 
-// renameRole makes developer messages the system's.
+// renameRole turns developer messages into system messages.
 func renameRole(messages []object) {
 	for i, m := range messages {
 		if m.text("role") == registry.RoleDeveloper {
@@ -109,21 +109,21 @@ func renameRole(messages []object) {
 	}
 }
 
-func instructs(m object) bool {
+func isInstruction(m object) bool {
 	role := m.text("role")
 	return role == registry.RoleDeveloper || role == registry.RoleSystem
 }
 
-// gather takes the texts of developers and of the system out. ok: all of them
-// are texts.
-func gather(messages []object) (text string, rest []object, ok bool) {
+// splitInstructions takes the texts of developer and system messages out. ok
+// reports that all of them are plain text.
+func splitInstructions(messages []object) (text string, rest []object, ok bool) {
 	var texts []string
 	for _, m := range messages {
-		if !instructs(m) {
+		if !isInstruction(m) {
 			rest = append(rest, m)
 			continue
 		}
-		t, ok := textOf(m.get("content"))
+		t, ok := readText(m.get("content"))
 		if !ok {
 			return "", nil, false
 		}
@@ -134,8 +134,8 @@ func gather(messages []object) (text string, rest []object, ok bool) {
 	return strings.Join(texts, "\n\n"), rest, true
 }
 
-// textOf reads content that is a text or a list of texts.
-func textOf(content json.RawMessage) (string, bool) {
+// readText reads content that is a text or a list of texts.
+func readText(content json.RawMessage) (string, bool) {
 	var text string
 	if json.Unmarshal(content, &text) == nil { // null is ""
 		return text, true
@@ -154,19 +154,19 @@ func textOf(content json.RawMessage) (string, bool) {
 	return strings.Join(texts, "\n"), true
 }
 
-// prepend puts a text before the first message if that is a user's text, or
-// else makes it a user's message of its own.
-func prepend(text string, messages []object) []object {
+// prependText puts a text before the first message if that is a user's, or else
+// adds a user message before it.
+func prependText(text string, messages []object) []object {
 	if len(messages) > 0 && messages[0].text("role") == "user" {
 		first := messages[0]
-		if said, ok := textOf(first.get("content")); ok {
+		if said, ok := readText(first.get("content")); ok {
 			out := slices.Clone(messages)
 			out[0] = first.set("content", quote(text+"\n\n"+said))
 			return out
 		}
 		var parts []json.RawMessage
 		if json.Unmarshal(first.get("content"), &parts) == nil {
-			head := object{{"type", quote("text")}, {"text", quote(text)}}.json()
+			head := object{{"type", quote("text")}, {"text", quote(text)}}.encode()
 			joined, err := json.Marshal(append([]json.RawMessage{head}, parts...))
 			if err == nil {
 				out := slices.Clone(messages)
@@ -175,20 +175,20 @@ func prepend(text string, messages []object) []object {
 			}
 		}
 	}
-	return append([]object{message("user", text)}, messages...)
+	return append([]object{newMessage("user", text)}, messages...)
 }
 
-// responsesRoles is roles for the Responses API: a merged message becomes the
-// instructions.
-func (e *editor) responsesRoles(as string) {
+// changeResponsesRoles is changeRoles for the Responses API: a merged message
+// becomes the instructions.
+func (e *editor) changeResponsesRoles(as string) {
 	items := readObjects(e.body.get("input"))
 	if items == nil {
 		return
 	}
-	text, rest, ok := gather(items)
+	text, rest, ok := splitInstructions(items)
 	if as == registry.RoleSystem || !ok {
 		renameRole(items)
-		e.body = e.body.set("input", list(items))
+		e.body = e.body.set("input", encodeList(items))
 		return
 	}
 	if text == "" {
@@ -197,5 +197,5 @@ func (e *editor) responsesRoles(as string) {
 	if first := e.body.text("instructions"); first != "" {
 		text = first + "\n\n" + text
 	}
-	e.body = e.body.set("input", list(rest)).set("instructions", quote(text))
+	e.body = e.body.set("input", encodeList(rest)).set("instructions", quote(text))
 }

@@ -56,7 +56,7 @@ func readObjects(text []byte) []object {
 	return objects
 }
 
-func (o object) json() json.RawMessage {
+func (o object) encode() json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for i, m := range o {
@@ -71,20 +71,21 @@ func (o object) json() json.RawMessage {
 	return b.Bytes()
 }
 
-func list(objects []object) json.RawMessage {
+func encodeList(objects []object) json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('[')
 	for i, o := range objects {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(o.json())
+		b.Write(o.encode())
 	}
 	b.WriteByte(']')
 	return b.Bytes()
 }
 
-// quote is a text as JSON, without escapes for HTML.
+// quote returns a text as JSON, without escapes for HTML: a name keeps its
+// bytes.
 func quote(text string) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -105,21 +106,22 @@ func (o object) get(name string) json.RawMessage {
 	return nil
 }
 
-// given tells whether the object has a member of that name that is not null.
-func (o object) given(name string) bool {
+// hasValue reports whether the object has a member of that name that is not
+// null.
+func (o object) hasValue(name string) bool {
 	v := o.get(name)
 	return v != nil && string(v) != "null"
 }
 
-// text is the value of a member that is a string, or "".
+// text returns the string value of a member, or "".
 func (o object) text(name string) string {
 	var s string
 	_ = json.Unmarshal(o.get(name), &s) // of another type it is no text
 	return s
 }
 
-// set returns the object with a value in the place of the first member of that
-// name, or at its end.
+// set returns the object with a value in place of the first member of that
+// name, or at the end.
 func (o object) set(name string, value json.RawMessage) object {
 	out := make(object, 0, len(o)+1)
 	done := false
@@ -141,7 +143,7 @@ func (o object) without(name string) object {
 	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return m.name == name })
 }
 
-// rename gives a member another name and keeps its place.
+// rename renames a member and keeps its place.
 func (o object) rename(from, to string) object {
 	out := slices.Clone(o)
 	for i := range out {

@@ -8,9 +8,9 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 )
 
-// omittable are the members of a body that are left out when a server says that
-// it does not know them: what Windlass adds, and hints. The value says for
-// which values; nil: for all.
+// omittable are the members of a body that are left out if a server does not
+// know them: what Windlass adds, and hints. The value lists the values for
+// which that holds; nil means all values.
 var omittable = map[string][]string{
 	"stream_options":         nil,        // counts tokens, Windlass adds it
 	"store":                  {"false"},  // Windlass adds it
@@ -32,13 +32,13 @@ var omittable = map[string][]string{
 // essential are the members of a message that are never left out.
 var essential = []string{"role", "content", "tool_calls", "tool_call_id", "refusal"}
 
-// essentialOfCalls are those of a tool call.
+// essentialOfCalls are the members of a tool call that are never left out.
 var essentialOfCalls = []string{"id", "type", "function", "name", "arguments", "tool_calls"}
 
-// Refusal returns the changes with which the request is worth sending again,
-// after an answer with that status and text. None: the refusal stands.
-func Refusal(r Request, status int, answer []byte) []Change {
-	if !plain(status) {
+// AfterRefusal returns the changes with which a request is worth sending again
+// after an answer with that status and body; none if the refusal is final.
+func AfterRefusal(r Request, status int, answer []byte) []Change {
+	if !isAboutRequest(status) {
 		return nil
 	}
 	body, err := readObject(r.Body)
@@ -49,19 +49,19 @@ func Refusal(r Request, status int, answer []byte) []Change {
 	f := finder{Request: r, body: body, ofValue: slices.ContainsFunc(c.texts, ofValue.MatchString)}
 	var all []Change
 	for _, path := range c.paths {
-		all = append(all, f.unknown(path)...)
+		all = append(all, f.changesForUnknown(path)...)
 	}
 	for _, text := range c.texts {
-		all = append(all, f.worded(text)...)
+		all = append(all, f.changesForWording(text)...)
 	}
-	all = last(all)
+	all = lastOfEach(all)
 	slices.SortFunc(all, Compare) // servers list parameters in the order of a map
 	return all
 }
 
-// plain tells whether a status is one of an answer about the request itself.
-// Servers answer 500 for what a chat template refuses.
-func plain(status int) bool {
+// isAboutRequest reports whether a status is of an answer about the request
+// itself. Servers answer 500 if their chat template refuses messages.
+func isAboutRequest(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusRequestTimeout,
 		http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
@@ -72,15 +72,16 @@ func plain(status int) bool {
 	return status >= 400 && status < 500
 }
 
-// finder finds what of a body an answer is about.
+// finder finds the members of a body that an answer is about.
 type finder struct {
 	Request
 	body    object
 	ofValue bool // the answer is about the value of a bound
 }
 
-// unknown are the changes for a parameter that the server does not know.
-func (f finder) unknown(path []string) []Change {
+// changesForUnknown returns the changes for a parameter that the server does
+// not know.
+func (f finder) changesForUnknown(path []string) []Change {
 	if len(path) == 0 {
 		return nil
 	}
@@ -93,23 +94,23 @@ func (f finder) unknown(path []string) []Change {
 		if f.ofValue {
 			return nil
 		}
-		return f.otherName(top)
+		return f.renameBound(top)
 	case top == "include":
-		return f.unseal()
+		return f.omitSealed()
 	case top == "tools" || top == "response_format" || top == "text" && leaf == "strict" || leaf == "strict":
-		return f.strict(top, leaf)
+		return f.omitStrict(top, leaf)
 	case top == "messages":
-		return f.inMessages(leaf, slices.Contains(path[:len(path)-1], "tool_calls"))
+		return f.omitInMessages(leaf, slices.Contains(path[:len(path)-1], "tool_calls"))
 	case f.body.get(top) != nil:
-		return f.omit(top, strings.Join(path[:min(len(path), 2)], "."))
+		return f.omitFirst(top, strings.Join(path[:min(len(path), 2)], "."))
 	case len(path) == 1:
-		return f.inMessages(leaf, false)
+		return f.omitInMessages(leaf, false)
 	}
 	return nil
 }
 
-// Allowed are those of the changes learnt with other requests that may be made
-// in this one.
+// Allowed returns those of the recalled changes that may be made in this
+// request.
 func Allowed(r Request, changes []Change) []Change {
 	if len(changes) == 0 {
 		return nil
@@ -123,23 +124,23 @@ func Allowed(r Request, changes []Change) []Change {
 		switch c.Kind {
 		case Omit:
 			top, _, _ := strings.Cut(c.Name, ".")
-			return len(f.omit(top, c.Name)) == 0
+			return len(f.omitFirst(top, c.Name)) == 0
 		case OmitInTools:
-			return f.given("tools")
+			return f.isClients("tools")
 		case OmitInFormat:
-			return f.given("response_format")
+			return f.isClients("response_format")
 		case OmitInItems, OmitInCalls:
-			return f.given("messages")
+			return f.isClients("messages")
 		case OmitSealed:
-			return f.given("include")
+			return f.isClients("include")
 		}
 		return false
 	})
 }
 
-// omit leaves out the first of the names that can be.
-func (f finder) omit(names ...string) []Change {
-	if f.given(names[0]) {
+// omitFirst leaves out the first of the names that may be left out.
+func (f finder) omitFirst(names ...string) []Change {
+	if f.isClients(names[0]) {
 		return nil
 	}
 	for _, name := range names {
@@ -151,25 +152,25 @@ func (f finder) omit(names ...string) []Change {
 	return nil
 }
 
-// otherName is for a bound whose name the server does not know.
-func (f finder) otherName(name string) []Change {
-	if f.Path != chatPath || f.body.get(name) == nil || f.body.given(otherBound(name)) {
+// renameBound is for a bound whose name the server does not know.
+func (f finder) renameBound(name string) []Change {
+	if f.Path != chatPath || f.body.get(name) == nil || f.body.hasValue(otherBound(name)) {
 		return nil
 	}
 	return []Change{{Bound, otherBound(name)}}
 }
 
-func (f finder) unseal() []Change {
+func (f finder) omitSealed() []Change {
 	c := Change{OmitSealed, ""}
-	if f.given("include") || !c.concerns(f.body.get("include")) {
+	if f.isClients("include") || !c.mayApply(f.body.get("include")) {
 		return nil
 	}
 	return []Change{c}
 }
 
-func (f finder) strict(top, leaf string) []Change {
+func (f finder) omitStrict(top, leaf string) []Change {
 	has := func(name string) bool {
-		return !f.given(name) && (Change{OmitInTools, "strict"}).concerns(f.body.get(name))
+		return !f.isClients(name) && (Change{OmitInTools, "strict"}).mayApply(f.body.get(name))
 	}
 	format := "response_format"
 	if f.responses() {
@@ -186,9 +187,9 @@ func (f finder) strict(top, leaf string) []Change {
 	return nil
 }
 
-// inMessages is for a member of messages or of their calls.
-func (f finder) inMessages(name string, ofCalls bool) []Change {
-	if f.Path != chatPath || f.given("messages") {
+// omitInMessages is for a member of messages or of their calls.
+func (f finder) omitInMessages(name string, ofCalls bool) []Change {
+	if f.Path != chatPath || f.isClients("messages") {
 		return nil
 	}
 	for _, m := range readObjects(f.body.get("messages")) {

@@ -102,7 +102,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := Request{Path: chatPath, Body: []byte(full)}
-			got := Refusal(r, tt.status, []byte(tt.answer))
+			got := AfterRefusal(r, tt.status, []byte(tt.answer))
 			slices.SortFunc(tt.want, Compare)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
@@ -149,7 +149,7 @@ func TestRefusalsOfRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(tt.want, Refusal(Request{Path: chatPath, Body: []byte(tt.body)}, 400, answer)); diff != "" {
+		if diff := cmp.Diff(tt.want, AfterRefusal(Request{Path: chatPath, Body: []byte(tt.body)}, 400, answer)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -175,7 +175,7 @@ func TestRefusalsOfResponses(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := Request{Path: responsesPath, Body: []byte(fullResponse)}
-		got := Refusal(r, 400, answer)
+		got := AfterRefusal(r, 400, answer)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", words, diff)
 		}
@@ -203,7 +203,7 @@ func TestWhatIsNeverLeftOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := Refusal(Request{Path: chatPath, Body: []byte(full)}, 400, answer); got != nil {
+			if got := AfterRefusal(Request{Path: chatPath, Body: []byte(full)}, 400, answer); got != nil {
 				t.Errorf("%s: %v, want no change", words, got)
 			}
 		}
@@ -232,7 +232,7 @@ func TestWhatIsNeverLeftOut(t *testing.T) {
 		"a length":                     {400, full, `{"error":{"message":"This model's maximum context length is 4096 tokens.","param":"messages","code":"context_length_exceeded"}}`},
 		"a text that names parameters": {400, full, `{"error":"The user said that stream_options and metadata are fine."}`},
 	} {
-		if got := Refusal(Request{Path: chatPath, Body: []byte(tt.body)}, tt.status, []byte(tt.answer)); got != nil {
+		if got := AfterRefusal(Request{Path: chatPath, Body: []byte(tt.body)}, tt.status, []byte(tt.answer)); got != nil {
 			t.Errorf("%s: %v, want no change", name, got)
 		}
 	}
@@ -256,12 +256,12 @@ func TestRefusalsOfAClientsBody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, Refusal(Request{Path: chatPath, Body: []byte(full), Given: given}, 400, answer)); diff != "" {
+		if diff := cmp.Diff(want, AfterRefusal(Request{Path: chatPath, Body: []byte(full), IsClients: given}, 400, answer)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", words, diff)
 		}
 	}
 	all := func(string) bool { return true }
-	if got := Refusal(Request{Path: chatPath, Body: []byte(full), Given: all}, 400, []byte(`{"error":"Unknown parameter: 'stream_options'"}`)); got != nil {
+	if got := AfterRefusal(Request{Path: chatPath, Body: []byte(full), IsClients: all}, 400, []byte(`{"error":"Unknown parameter: 'stream_options'"}`)); got != nil {
 		t.Errorf("stream_options of a client: %v, want no change", got)
 	}
 }
@@ -291,7 +291,7 @@ func TestAllowed(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", body, diff)
 		}
 	}
-	clients := Request{Path: chatPath, Body: []byte(`{"parallel_tool_calls":true,"user":"u"}`), Given: func(string) bool { return true }}
+	clients := Request{Path: chatPath, Body: []byte(`{"parallel_tool_calls":true,"user":"u"}`), IsClients: func(string) bool { return true }}
 	if diff := cmp.Diff(learnt[8:], Allowed(clients, learnt)); diff != "" {
 		t.Errorf("a client's body (-want +got):\n%s", diff)
 	}

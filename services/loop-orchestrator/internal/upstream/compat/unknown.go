@@ -13,11 +13,11 @@ const (
 )
 
 // notPermitted is how pydantic says that a field is unknown.
-var notPermitted = either(`\bextra (?:inputs|fields) (?:are )?not permitted`)
+var notPermitted = anyOf(`\bextra (?:inputs|fields) (?:are )?not permitted`)
 
-// notKnown is the core of all wordings: something is not known. It says nothing
-// of values.
-var notKnown = either(
+// notKnown is the core of all wordings for an unknown parameter. It does not
+// match complaints about values.
+var notKnown = anyOf(
 	`\b(?:unknown|unsupported|unrecognized|unrecognised|unexpected|disallowed|forbidden|extraneous)\b`+
 		`(?:[ _-](?:parameter|argument|field|property|properties|key|name|option|input|attribute|extra)s?\b|\W*$|:)`,
 	`\b(?:is|are|was|were)? ?not (?:supported|permitted|allowed|recognized|recognised|known|implemented|available)\b`,
@@ -26,54 +26,54 @@ var notKnown = either(
 	`\bno such (?:parameter|field|argument|property)\b`, `\b(?:should|must|may|can) ?not be (?:sent|set|used|present|specified|provided)\b`,
 )
 
-// hints are the names that a text can hardly have for another reason than that
-// the server does not know them.
+// hints are names that a refusal mentions almost only if the server does not
+// know them.
 var hints = regexp.MustCompile(`\b(?:stream_options|include_usage|parallel_tool_calls|safety_identifier|prompt_cache_key|` +
 	`prompt_cache_retention|prompt_cache_options|service_tier|tool_choice)\b`)
 
-// mentioned are the hints in a text that says in any words that something is
-// not known. The request may lose a hint for a wrong guess, and nothing else.
-func mentioned(text string) []string {
+// findHints returns the hints in a text that says, in any wording, that a
+// parameter is unknown. A wrong guess costs the request a hint and nothing
+// else.
+func findHints(text string) []string {
 	if !notKnown.MatchString(text) {
 		return nil
 	}
 	return hints.FindAllString(text, maxTexts)
 }
 
-// wordings are the ways to say that parameters are unknown, as servers are
-// known to have them. The first group is the names, the second, if any, where
-// they are.
+// wordings are the ways in which servers say that parameters are unknown. The
+// first group is the names, the second, if any, their location.
 var wordings = []*regexp.Regexp{
 	// OpenAI, Azure, Gemini, Go's, Rust's and Java's decoders, zod, Python's
 	// calls: Unrecognized request arguments supplied: a, b · Unknown parameter:
 	// 'a' · Unknown name "a" at 'tools[0]': Cannot find field · unknown field
 	// `a`
-	either(`\b(?:unrecognized|unknown|unsupported|unexpected|extraneous)\s+` +
+	anyOf(`\b(?:unrecognized|unknown|unsupported|unexpected|extraneous)\s+` +
 		`(?:request\s+|keyword\s+|query\s+|body\s+)?` +
 		`(?:argument|parameter|param|field|property|key|name|attribute|option)s?(?:\(s\))?` +
 		`(?:\s+(?:supplied|provided|in object|found))?\s*:?\s+` + names + `(?:\s+at\s+'([^']+)')?`),
 	// Groq, Cerebras, Bedrock: property 'a' is unsupported
-	either(quoted + `\s+(?:is|are|was|were)\s+(?:unsupported|not supported|not permitted|not allowed|` +
+	anyOf(quoted + `\s+(?:is|are|was|were)\s+(?:unsupported|not supported|not permitted|not allowed|` +
 		`not recognized|unknown|unrecognized|unexpected|forbidden)\b`),
 	// The same without quotes, and NestJS: property a should not exist
-	either(`\b(?:property|parameter|field|argument)\s+` + aName +
+	anyOf(`\b(?:property|parameter|field|argument)\s+` + aName +
 		`\s+(?:is (?:unsupported|not supported|not allowed|unknown)|should not exist)`),
 	// Anthropic, pydantic as a text: a.b: Extra inputs are not permitted
-	either(aName + `\s*:?\s+extra (?:inputs|fields) (?:are )?not permitted`),
+	anyOf(aName + `\s*:?\s+extra (?:inputs|fields) (?:are )?not permitted`),
 	// Fireworks: Extra inputs are not permitted, field: 'a.b', value: 1
-	either(`\bextra (?:inputs|fields) (?:are )?not permitted\W+(?:field|loc|param|parameter)\W+` + aName),
+	anyOf(`\bextra (?:inputs|fields) (?:are )?not permitted\W+(?:field|loc|param|parameter)\W+` + aName),
 	// xAI: Argument not supported on this model: a
-	either(`\b(?:argument|parameter|field)s? (?:is |are )?(?:not supported|unsupported)[^:'"]{0,40}:\s*` + names),
+	anyOf(`\b(?:argument|parameter|field)s? (?:is |are )?(?:not supported|unsupported)[^:'"]{0,40}:\s*` + names),
 	// LiteLLM: does not support parameters: ['a', 'b']
-	either(`\bdoes(?: not|n't) support (?:the )?(?:parameter|argument|field|option)s?:?\s+` + names),
+	anyOf(`\bdoes(?: not|n't) support (?:the )?(?:parameter|argument|field|option)s?:?\s+` + names),
 	// Python's jsonschema: ('a', 'b' were unexpected)
-	either(`\(` + names + `\s+(?:was|were) unexpected\)`),
+	anyOf(`\(` + names + `\s+(?:was|were) unexpected\)`),
 }
 
 var oneName = regexp.MustCompile(name)
 
-// unknown are the paths of the parameters that a text says are unknown.
-func unknown(text string) []string {
+// findUnknown returns the paths of the parameters that a text calls unknown.
+func findUnknown(text string) []string {
 	var all []string
 	for _, w := range wordings {
 		for _, m := range w.FindAllStringSubmatch(text, maxTexts) {
@@ -86,5 +86,5 @@ func unknown(text string) []string {
 			}
 		}
 	}
-	return append(all, mentioned(text)...)
+	return append(all, findHints(text)...)
 }

@@ -12,7 +12,7 @@ var (
 	// The role developer: Unexpected message role. · unknown variant
 	// `developer` · 'developer' is not one of · Input tag 'developer' found
 	// using 'role' · Unknown role: developer · does not support 'developer'
-	noDeveloper = either(
+	noDeveloper = anyOf(
 		`(?:unexpected|unknown|unsupported|invalid|unrecognized)(?: message)? role`,
 		"[\"'`]?developer[\"'`]?.{0,40}(?:is not one of|does not match|unsupported|invalid)",
 		"[\"'`]?developer[\"'`]?.{0,40}not (?:supported|allowed|recognized)",
@@ -22,7 +22,7 @@ var (
 		`input should be .?'(?:system|user|assistant|tool)'`,
 	)
 	// One system message only, and first: Qwen, Gemma 3 and Mistral templates.
-	oneSystem = either(
+	oneSystem = anyOf(
 		`system (?:message|role|prompt)s?.{0,40}(?:must|should|can only|has to).{0,20}(?:beginning|first|start)`,
 		`roles must alternate`,
 		`only user,? (?:and )?assistant.{0,20}roles are supported`,
@@ -33,13 +33,13 @@ var (
 		`after the (?:optional )?system`,
 	)
 	// No system message at all: Gemma 2, o1.
-	noSystem = either(
+	noSystem = anyOf(
 		`system (?:role|messages?|prompts?) (?:is |are )?not supported`,
 		"(?:does not|doesn't) support (?:the )?(?:role )?[\"'`]?system",
 		"unknown variant [\"'`]?system",
 	)
 	// Content beside calls: LM Studio, llama.cpp, llama-cpp-python, serde.
-	noNull = either(
+	noNull = anyOf(
 		`content['"]?(?: field)? (?:must|should) be a string`,
 		`expected ['"]?content['"]? to be a string`,
 		`invalid (?:message )?content type: <nil>`,
@@ -48,41 +48,41 @@ var (
 		`field required.{0,5}content`,
 		`content.{0,40}(?:cannot|can't|must not|may not) be (?:null|none|nil)`,
 	)
-	noSealed = either(
+	noSealed = anyOf(
 		`encrypted (?:reasoning )?content.{0,40}(?:not supported|unsupported|not available)`,
 		`reasoning\.encrypted_content.{0,40}(?:not supported|unsupported|not available)`,
 	)
-	// A bound whose value is at fault is known by its name.
-	ofValue = either(
+	// A complaint about the value of a bound, not about its name.
+	ofValue = anyOf(
 		`\b(?:maximum|minimum|at most|at least|(?:less|greater|more) than|exceeds?|out of range|between|positive)\b`,
 		`\btoo (?:large|small|long|many|high|low)\b`,
 	)
-	shortIDs = either(`tool call id .*must be a-z.*length of 9`)
-	noNames  = either(`function_?response\.?\s?name:? .*(?:cannot|must not) be empty`)
-	useOther = either("\\buse (?:the )?(?:parameter |field )?[\"'`]?(max_tokens|max_completion_tokens)\\b")
+	shortIDs = anyOf(`tool call id .*must be a-z.*length of 9`)
+	noNames  = anyOf(`function_?response\.?\s?name:? .*(?:cannot|must not) be empty`)
+	useOther = anyOf("\\buse (?:the )?(?:parameter |field )?[\"'`]?(max_tokens|max_completion_tokens)\\b")
 )
 
-// either matches one of some wordings in upper or lower case.
-func either(wordings ...string) *regexp.Regexp {
+// anyOf matches one of some wordings in any case.
+func anyOf(wordings ...string) *regexp.Regexp {
 	return regexp.MustCompile("(?i)" + strings.Join(wordings, "|"))
 }
 
-// worded are the changes for what servers say in words only.
-func (f finder) worded(text string) []Change {
+// changesForWording returns the changes for complaints that servers only put into words.
+func (f finder) changesForWording(text string) []Change {
 	var all []Change
 	if m := useOther.FindStringSubmatch(text); m != nil {
-		all = append(all, f.otherName(otherBound(m[1]))...)
+		all = append(all, f.renameBound(otherBound(m[1]))...)
 	}
 	if noSealed.MatchString(text) {
-		all = append(all, f.unseal()...)
+		all = append(all, f.omitSealed()...)
 	}
-	all = append(all, f.role(text)...)
+	all = append(all, f.changesForRole(text)...)
 	if f.Path != chatPath {
 		return all
 	}
 	messages := readObjects(f.body.get("messages"))
-	silent := func(m object) bool { return m.given("tool_calls") && !m.given("content") }
-	if noNull.MatchString(text) && slices.ContainsFunc(messages, silent) {
+	callsOnly := func(m object) bool { return m.hasValue("tool_calls") && !m.hasValue("content") }
+	if noNull.MatchString(text) && slices.ContainsFunc(messages, callsOnly) {
 		all = append(all, Change{EmptyText, ""})
 	}
 	if shortIDs.MatchString(text) {
@@ -94,9 +94,8 @@ func (f finder) worded(text string) []Change {
 	return all
 }
 
-// role finds the next role to try: the system's for the developer's, then one
-// leading message, then the user's.
-func (f finder) role(text string) []Change {
+// changesForRole finds the next role to try: system for developer, then one leading message, then user.
+func (f finder) changesForRole(text string) []Change {
 	messages := readObjects(f.body.get("messages"))
 	if f.responses() {
 		messages = readObjects(f.body.get("input"))

@@ -1,12 +1,12 @@
 // Package apierror reads why a model server refused a request or failed.
 // Servers report errors in many shapes: OpenAI's envelope, lists of envelopes,
 // FastAPI's detail, RFC 9457 problems, plain text, HTML pages, and JSON inside
-// of text. Read takes any of them; an unknown shape yields an excerpt of what
-// was sent, so that the upstream's own words always reach the client.
+// of text (TestRead). An unknown shape yields an excerpt of the body, so that
+// the upstream's own text always reaches the client.
 //
-// Refused and Reported decide what a failure means: its code, whether another
-// attempt can succeed, and how long to wait. Both are pure and safe for
-// concurrent use.
+// Rejected and Reported decide what a failure means: its code, whether another
+// attempt can succeed, and how long to wait (TestRejected, TestWaits). All
+// functions are pure.
 package apierror
 
 import (
@@ -20,57 +20,56 @@ import (
 const (
 	// maxMessage bounds a message in bytes.
 	maxMessage = 16 << 10
-	// maxExcerpt bounds an excerpt of a body that has no known shape, in
-	// characters.
+	// maxExcerpt bounds an excerpt of a body of unknown shape, in characters.
 	maxExcerpt = 500
-	// maxDepth bounds how deep words are looked for.
+	// maxDepth bounds how deep a body is searched.
 	maxDepth = 8
 	// maxJoined bounds how many messages of a list are joined.
 	maxJoined = 8
 )
 
-// Words is what an upstream says about an error. A field is empty if absent.
-type Words struct {
+// Details is what an upstream says about an error. A field is empty if absent.
+type Details struct {
 	Message string
 	Type    string
 	Param   string
 	Code    string
 	// Status is the HTTP status that the body names, 400 to 599.
 	Status int
-	// Wait is how long the body asks to wait before the next attempt.
+	// Wait is how long to wait before the next attempt.
 	Wait time.Duration
-	// Excerpt says that Message is an excerpt of a body of unknown shape.
+	// Excerpt reports that Message is an excerpt of a body of unknown shape.
 	Excerpt bool
-	// ModelFailed says that the model produced what the server could not parse:
-	// the request is not at fault.
+	// ModelFailed reports that the server could not parse the output of the
+	// model: the request is correct.
 	ModelFailed bool
 }
 
-// Read finds the words of an error in a body.
-func Read(body []byte) Words {
+// Read reads the body of an error.
+func Read(body []byte) Details {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if len(body) == 0 || string(body) == "null" {
-		return Words{}
+		return Details{}
 	}
-	if data, ok := firstData(body); ok {
+	if data, ok := firstEventData(body); ok {
 		body = data
 	}
-	v, ok := parse(body)
+	v, ok := parseValue(body)
 	if !ok {
-		return Words{Message: excerpt(text(string(body)), 4*maxExcerpt), Excerpt: true, Wait: waitIn(string(body))}
+		return Details{Message: excerpt(plainText(string(body)), 4*maxExcerpt), Excerpt: true, Wait: waitInText(string(body))}
 	}
-	w := find(v, 0)
-	if w.Message == "" && !blank(v) {
+	w := findDetails(v, 0)
+	if w.Message == "" && !isBlank(v) {
 		w.Excerpt = true
 		w.Message = excerpt(string(body), maxExcerpt)
 	}
 	w.Message = clip(w.Message)
-	w.Wait = max(w.Wait, waitIn(w.Message))
+	w.Wait = max(w.Wait, waitInText(w.Message))
 	return w
 }
 
-// Redact removes a credential from the words: upstreams like to quote it.
-func (w Words) Redact(secret string) Words {
+// Redact removes a credential: upstreams often quote it.
+func (w Details) Redact(secret string) Details {
 	for _, s := range []*string{&w.Message, &w.Type, &w.Param, &w.Code} {
 		*s = Redact(*s, secret)
 	}
@@ -85,9 +84,8 @@ func Redact(text, secret string) string {
 	return strings.ReplaceAll(text, secret, "[redacted]")
 }
 
-// firstData is the data of the first event of a body that is a stream of
-// events.
-func firstData(body []byte) ([]byte, bool) {
+// firstEventData returns the data of the first event of a body of events.
+func firstEventData(body []byte) ([]byte, bool) {
 	if !bytes.HasPrefix(body, []byte("data:")) && !bytes.HasPrefix(body, []byte("event:")) {
 		return nil, false
 	}
@@ -99,9 +97,9 @@ func firstData(body []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// parse reads the first JSON value of a body that begins like an object, a list
-// or a text.
-func parse(body []byte) (v any, ok bool) {
+// parseValue reads the first JSON value of a body that begins with an object, a
+// list or a string.
+func parseValue(body []byte) (v any, ok bool) {
 	if len(body) == 0 || !bytes.ContainsRune([]byte(`{["`), rune(body[0])) {
 		return nil, false
 	}
@@ -110,7 +108,7 @@ func parse(body []byte) (v any, ok bool) {
 	return v, d.Decode(&v) == nil
 }
 
-func blank(v any) bool {
+func isBlank(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
 		return len(v) == 0
@@ -122,9 +120,9 @@ func blank(v any) bool {
 	return v == nil
 }
 
-func find(v any, depth int) Words {
+func findDetails(v any, depth int) Details {
 	if depth > maxDepth {
-		return Words{}
+		return Details{}
 	}
 	switch v := v.(type) {
 	case string:
@@ -132,31 +130,31 @@ func find(v any, depth int) Words {
 	case []any:
 		return findInList(v, depth)
 	case map[string]any:
-		return findInObject(lowered(v), depth)
+		return findInObject(lowerNames(v), depth)
 	case json.Number:
-		return Words{Code: v.String(), Status: statusIn(v)}
+		return Details{Code: v.String(), Status: parseStatus(v)}
 	}
-	return Words{}
+	return Details{}
 }
 
 // findInText reads a message. Some servers put the JSON of another server's
 // error there.
-func findInText(s string, depth int) Words {
+func findInText(s string, depth int) Details {
 	if strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
-		if v, ok := parse([]byte(s)); ok {
-			if w := find(v, depth+1); w.Message != "" {
+		if v, ok := parseValue([]byte(s)); ok {
+			if w := findDetails(v, depth+1); w.Message != "" {
 				return w
 			}
 		}
 	}
-	return Words{Message: text(s)}
+	return Details{Message: plainText(s)}
 }
 
-func findInList(list []any, depth int) Words {
-	var w Words
+func findInList(list []any, depth int) Details {
+	var w Details
 	var all []string
 	for _, v := range list {
-		one := find(v, depth+1)
+		one := findDetails(v, depth+1)
 		if one.Message != "" && len(all) < maxJoined {
 			all = append(all, one.Message)
 		}
@@ -166,8 +164,8 @@ func findInList(list []any, depth int) Words {
 	return w
 }
 
-// or fills what w leaves out.
-func (w Words) or(v Words) Words {
+// or fills the empty fields of w from v.
+func (w Details) or(v Details) Details {
 	w.Message = cmp.Or(w.Message, v.Message)
 	w.Type, w.Param, w.Code = cmp.Or(w.Type, v.Type), cmp.Or(w.Param, v.Param), cmp.Or(w.Code, v.Code)
 	w.Status, w.Wait = cmp.Or(w.Status, v.Status), max(w.Wait, v.Wait)

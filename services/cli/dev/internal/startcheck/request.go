@@ -17,32 +17,34 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of an answer; the longest known list of
+	// maxAnswer bounds how much of an answer is read; the longest known list of
 	// models has 600 kB.
 	maxAnswer = 4 << 20
 	maxWords  = 200
 )
 
-// answer is what a server said.
+// answer is the answer of a server.
 type answer struct {
-	err    error // nothing came
+	err    error // there is no answer
 	status int
 	words  string // of an error
 
-	isList  bool // it is a list of models
+	isList  bool // the body is a list of models
 	models  []string
-	anyName bool // the server takes any name for the one model that it has
+	anyName bool // the server accepts any name for its one model
 }
 
-func (a answer) said() string {
+func (a answer) describe() string {
 	if a.words == "" {
 		return strings.TrimSpace(fmt.Sprintf("the upstream answered %d %s", a.status, http.StatusText(a.status)))
 	}
 	return fmt.Sprintf("the upstream answered %d %q", a.status, a.words)
 }
 
-// ask sends one request to an upstream.
-func (c Checker) ask(ctx context.Context, method string, u registry.Upstream, path, secret string, body any) answer {
+// request sends one request to an upstream.
+func (c Checker) request(
+	ctx context.Context, method string, u registry.Upstream, path, secret string, body any,
+) answer {
 	var content io.Reader = http.NoBody
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -75,12 +77,12 @@ func (c Checker) ask(ctx context.Context, method string, u registry.Upstream, pa
 	if resp.StatusCode < 300 {
 		a.readList(b)
 	} else {
-		a.words = words(b, secret)
+		a.words = errorText(b, secret)
 	}
 	return a
 }
 
-// readList reads a list of models as OpenAI's API has it, or Ollama's.
+// readList reads a list of models in OpenAI's format, or Ollama's.
 func (a *answer) readList(b []byte) {
 	var body struct {
 		Data []struct {
@@ -110,13 +112,13 @@ func (a *answer) readList(b []byte) {
 	}
 }
 
-// words finds the text of an error in the shapes that servers have for it.
-func words(b []byte, secret string) string {
+// errorText finds the message of an error in the formats of the known servers.
+func errorText(b []byte, secret string) string {
 	text := strings.TrimSpace(string(b))
 	var body any
 	if json.Unmarshal(b, &body) == nil {
 		text = message(body)
-	} else if strings.HasPrefix(text, "<") { // a page is no message
+	} else if strings.HasPrefix(text, "<") { // an HTML page is no message
 		return ""
 	}
 	if secret != "" {
@@ -148,7 +150,8 @@ func message(value any) string {
 	return ""
 }
 
-// reason says why no answer came, without the address, which holds the query.
+// reason says why there is no answer. It leaves out the address, whose query
+// may have a secret.
 func reason(err error) string {
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
