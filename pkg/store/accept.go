@@ -10,11 +10,14 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/labels"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// NewRequest is a request as the gateway accepts it. The id is chosen before, so that an accept whose answer was lost can be
-// repeated.
+// NewRequest is a request as the gateway accepts it. The id is chosen before,
+// so that an accept whose answer was lost can be repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
@@ -31,32 +34,40 @@ type NewRequest struct {
 	Unstored   bool              // its id is good for nothing but its own settlement
 	Streamed   bool              // its events are written to the bus and archived
 	Metadata   map[string]string // what lists find it by; of no use where it is unstored
-	// Conversation is the one it continues and locks, if that is still at the version Seen, which the caller has looked at with
+	// Conversation is the one it continues and locks, if that is still at the
+	// version Seen, which the caller has looked at with
 	// [Store.ConversationState].
 	Conversation uuid.UUID
 	Seen         int64
-	// Admit lets it start at once where its lane has no queue; the caller has seen a free slot in the lane.
+	// Admit lets it start at once where its lane has no queue; the caller has
+	// seen a free slot in the lane.
 	Admit  bool
-	Once   Once   // no second request is accepted with it; the zero Once takes part in nothing
-	Limits Limits // of its tenant, as the caller wants them kept
+	Once   idempotency.Key // no second request is accepted with it; the zero Key is no key
+	Limits limits.Limits   // of its tenant
 }
 
 // Acceptance is what became of a request that was accepted.
 type Acceptance struct {
-	Row   Row // says which message is due
-	Quota Quota
+	Row   run.Row // says which message is due
+	Quota limits.Quota
 }
 
-// What both statements that accept requests have in common: what is asked, who may start at once, and what is written.
+// What both statements that accept requests have in common: what is asked, who
+// may start at once, and what is written.
 //
-// The virtual finish time of start-time fair queueing: a tenant's next request is due one share after its own last queued
-// one, or after the first queued of the lane when it has none. No clock row is kept: with nothing queued, tags start anew.
-// Accepts that run at the same time may draw the same tag; the order between them is then by id, that is by time.
+// The virtual finish time of start-time fair queueing: a tenant's next request
+// is due one share after its own last queued one, or after the first queued of
+// the lane when it has none. No clock row is kept: with nothing queued, tags
+// start anew. Accepts that run at the same time may draw the same tag; the
+// order between them is then by id, that is by time.
 //
-// A tenant's last queued one is the row at or before the end of its part of the index. Asked for by equality, a tenant that has none
-// may be looked for in the lane's whole queue, 1,776 pages of 50,000 rows: that index has the order as well.
+// A tenant's last queued one is the row at or before the end of its part of the
+// index. Asked for by equality, a tenant that has none may be looked for in the
+// lane's whole queue, 1,776 pages of 50,000 rows: that index has the order as
+// well.
 //
-// A request that may be admitted at once skips the queue only where its lane has none: it overtakes nobody.
+// A request that may be admitted at once skips the queue only where its lane
+// has none: it overtakes nobody.
 const (
 	askedFrom = `
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
@@ -105,11 +116,15 @@ WITH asked AS (` + askedFrom + askedAs + `, ord)),
 n AS (` + starting + `, NULL::uuid AS talk FROM asked a),` + writing + `
 SELECT n.ord FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progress'`
 
-// Accept writes a request and its body in one commit, shared with other accepts of the same moment. Repeating it is harmless, and
-// reports a queued row whatever the first one did: the sweep finds what that one left. With Admit it is accept and claim in one.
+// Accept writes a request and its body in one commit, shared with other accepts
+// of the same moment. Repeating it is harmless, and reports a queued row
+// whatever the first one did: the sweep finds what that one left. With Admit it
+// is accept and claim in one.
 //
-// Refusals, with nothing written unless by an earlier call for the same id: a *LimitError; ErrRepeat for an idempotency key that was
-// used before; ErrStale when the request's conversation is no longer at the version seen, or gone, or another tenant's.
+// Refusals, with nothing written unless by an earlier call for the same id: a
+// *limits.Error; idempotency.ErrUsed for an idempotency key that was used
+// before; ErrStale when the request's conversation is no longer at the version
+// seen, or gone, or another tenant's.
 func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 	a, err := s.accepts.Do(ctx, n)
 	if err == nil {
@@ -118,12 +133,12 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 	if err != nil {
 		return Acceptance{}, fmt.Errorf("accept request %s: %w", n.ID, err)
 	}
-	row := Row{
-		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: Queued, Remaining: n.Timeout,
+	row := run.Row{
+		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: run.Queued, Remaining: n.Timeout,
 		Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
 	}
 	if a.started {
-		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = InProgress, StageModel, true, 1, 1, 1
+		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = run.InProgress, run.StageModel, true, 1, 1, 1
 	}
 	return Acceptance{Row: row, Quota: a.quota}, nil
 }
@@ -132,7 +147,7 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 type outcome struct {
 	started bool
 	refusal error
-	quota   Quota
+	quota   limits.Quota
 }
 
 func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, error) {
@@ -148,7 +163,7 @@ func (s *Store) acceptAll(ctx context.Context, all []NewRequest) ([]outcome, err
 }
 
 func acceptArgs(all []NewRequest) postgres.Args {
-	labelled, labels := labelsOf(all)
+	labelled, labels := requestLabels(all)
 	return postgres.Args{
 		"labelled":    labelled,
 		"labels":      labels,
@@ -169,4 +184,19 @@ func acceptArgs(all []NewRequest) postgres.Args {
 		"keyed":       postgres.Column(all, func(n NewRequest) bool { return n.Unstored && n.Once.Key != "" }),
 		"admits":      postgres.Column(all, func(n NewRequest) bool { return n.Admit }),
 	}
+}
+
+// requestLabels returns the labels of requests that lists show, each beside its
+// request's id.
+func requestLabels(all []NewRequest) (requests, names [][16]byte) {
+	requests, names = [][16]byte{}, [][16]byte{}
+	for _, n := range all {
+		if n.Unstored || n.Endpoint != Responses {
+			continue
+		}
+		for _, name := range labels.Of(n.Tenant, n.Metadata, n.Parent, n.Conversation) {
+			requests, names = append(requests, n.ID), append(names, name)
+		}
+	}
+	return requests, names
 }

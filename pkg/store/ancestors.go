@@ -7,13 +7,16 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// MaxAncestors bounds the requests that one request continues, directly and through others.
+// MaxAncestors bounds the requests that one request continues, directly and
+// through others.
 const MaxAncestors = 200
 
-// The line of a request: itself and whatever it continues, newest first. It ends where a link was deleted.
+// The line of a request: itself and whatever it continues, newest first. It
+// ends where a link was deleted.
 const lineSQL = `
 WITH RECURSIVE line AS (
   SELECT r.id, r.previous, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
@@ -25,7 +28,7 @@ WITH RECURSIVE line AS (
 
 // Previous is a request as one needs it who wants to continue it.
 type Previous struct {
-	Status Status
+	Status run.Status
 	Stored bool
 	Final  []byte    // the final object; nil before the end, and for cancelled and expired requests
 	Length int       // requests of the line, this one included; at most MaxAncestors + 1, whatever there is beyond
@@ -43,8 +46,9 @@ SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
   FROM requests r LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'
  WHERE r.id = @id AND r.tenant = @tenant`
 
-// Previous reads what decides whether a tenant's request can be continued. ErrNotFound: the tenant has no such request. What it
-// says of a terminal request stays true until something of the line is deleted.
+// Previous reads what decides whether a tenant's request can be continued.
+// ErrNotFound: the tenant has no such request. What it says of a terminal
+// request stays true until something of the line is deleted.
 func (s *Store) Previous(ctx context.Context, tenant string, id uuid.UUID) (Previous, error) {
 	found, err := postgres.Query(ctx, s.db, previousSQL, postgres.Args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
 		func(row pgx.CollectableRow) (p Previous, err error) {
@@ -68,9 +72,10 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
  WHERE r.id = ANY (ARRAY(SELECT id FROM line)) AND s.request_id = ANY (ARRAY(SELECT id FROM line))
  ORDER BY r.id, s.turn, s.idx`
 
-// Ancestors reads what a request of the tenant continues, given its parent, oldest first. ErrNotFound: one of them was deleted; a
-// history with a gap is not given to anybody.
-func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]Chain, error) {
+// Ancestors reads what a request of the tenant continues, given its parent,
+// oldest first. ErrNotFound: one of them was deleted; a history with a gap is
+// not given to anybody.
+func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]run.Chain, error) {
 	line, err := s.line(ctx, postgres.Args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
 	if err != nil {
 		return nil, fmt.Errorf("load request %s and what it continues: %w", parent, err)
@@ -78,7 +83,7 @@ func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) 
 	return line, nil
 }
 
-func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]Chain, error) {
+func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]run.Chain, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, postgres.StatementTimeout, context.DeadlineExceeded)
 	defer cancel()
 	rows, err := s.db.Send(ctx, ancestorsSQL, a)
@@ -89,7 +94,7 @@ func (s *Store) line(ctx context.Context, a postgres.Args, id uuid.UUID) ([]Chai
 	if err != nil {
 		return nil, err
 	}
-	line := make([]Chain, len(chains))
+	line := make([]run.Chain, len(chains))
 	for i := len(line) - 1; i >= 0; i-- {
 		c := chains[id]
 		if c == nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -13,9 +16,10 @@ type Slots struct {
 	Free int
 }
 
-// Both index scans of the lateral stop at the limit: the cost does not depend on the backlog. The update leaves only 'queued'
-// because c has locked such rows; saying so again would let the planner find them through the whole queue's index. A row that
-// was at a turn before (requeued) goes on with it.
+// Both index scans of the lateral stop at the limit: the cost does not depend
+// on the backlog. The update leaves only 'queued' because c has locked such
+// rows; saying so again would let the planner find them through the whole
+// queue's index. A row that was at a turn before (requeued) goes on with it.
 const claimSQL = `
 WITH c AS (
   SELECT q.id
@@ -36,9 +40,10 @@ opened AS (
   ON CONFLICT DO NOTHING)
 SELECT * FROM claimed`
 
-// Claim moves queued rows to in_progress, by tier and then by virtual finish time, within each lane's free slots, and opens their
-// first turn. The caller publishes a turn command for each.
-func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
+// Claim moves queued rows to in_progress, by tier and then by virtual finish
+// time, within each lane's free slots, and opens their first turn. The caller
+// publishes a turn command for each.
+func (s *Store) Claim(ctx context.Context, slots []Slots) ([]run.Row, error) {
 	claimed, err := postgres.Query(ctx, s.db, claimSQL, postgres.Args{
 		"lanes": postgres.Column(slots, func(l Slots) string { return l.Lane }),
 		"free":  postgres.Column(slots, func(l Slots) int { return l.Free }),
@@ -47,4 +52,15 @@ func (s *Store) Claim(ctx context.Context, slots []Slots) ([]Row, error) {
 		return nil, fmt.Errorf("claim queued requests: %w", err)
 	}
 	return claimed, nil
+}
+
+const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'queued' LIMIT @most) q`
+
+// Backlog counts queued requests, up to most.
+func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
+	n, err := postgres.Query(ctx, s.db, backlogSQL, postgres.Args{"most": most}, pgx.RowTo[int])
+	if err != nil {
+		return 0, fmt.Errorf("count the backlog: %w", err)
+	}
+	return n[0], nil
 }

@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"sync"
@@ -6,17 +6,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
 func TestClaimRespectsFreeSlotsPerLane(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := runtest.Open(t)
 	for _, lane := range []string{"a", "b", "c"} {
 		for range 5 {
-			accepted(t, s, func(n *NewRequest) { n.Lane = lane })
+			runtest.Accepted(t, s, func(n *store.NewRequest) { n.Lane = lane })
 		}
 	}
-	rows, err := s.Claim(t.Context(), []Slots{{"a", 2}, {"b", 10}, {"c", 0}, {"none", 3}})
+	rows, err := s.Claim(t.Context(), []store.Slots{{"a", 2}, {"b", 10}, {"c", 0}, {"none", 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,30 +38,30 @@ func TestClaimRespectsFreeSlotsPerLane(t *testing.T) {
 
 func TestClaimOpensTheFirstTurn(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := claimed(t, s)
-	if r.Status != InProgress || r.Stage != StageModel || !r.Live || r.Epoch != 1 || r.Turn != 1 || r.Attempt != 1 || r.Next() != RunTurn {
+	s := runtest.Open(t)
+	r := runtest.Claimed(t, s)
+	if r.Status != run.InProgress || r.Stage != run.StageModel || !r.Live || r.Epoch != 1 || r.Turn != 1 || r.Attempt != 1 || r.Next() != run.RunTurn {
 		t.Errorf("claimed row %+v, want in progress at epoch 1, turn 1, attempt 1", r)
 	}
-	if diff := cmp.Diff(look(t, s, r.ID), r, asRead); diff != "" {
+	if diff := cmp.Diff(runtest.Look(t, s, r.ID), r, asRead); diff != "" {
 		t.Errorf("the row read (-) and the row claimed (+) differ:\n%s", diff)
 	}
-	all := steps(t, s, r.ID)
-	if len(all) != 1 || all[0].Kind != "model" || all[0].Index != 0 || all[0].Turn != 1 || all[0].State != StepDispatched {
+	all := runtest.Steps(t, s, r.ID)
+	if len(all) != 1 || all[0].Kind != "model" || all[0].Index != 0 || all[0].Turn != 1 || all[0].State != run.StepDispatched {
 		t.Errorf("steps %+v, want one dispatched model call", all)
 	}
 	chain, err := s.Load(t.Context(), r.ID)
-	if err != nil || string(chain.Body) != string(newRequest().Body) || len(chain.Steps) != 1 || chain.Row.Steps != nil {
+	if err != nil || string(chain.Body) != string(runtest.NewRequest().Body) || len(chain.Steps) != 1 || chain.Row.Steps != nil {
 		t.Errorf("Load = %+v, %v; want the body and one step", chain, err)
 	}
 }
 
 func TestClaimersInParallelShareNoRow(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := runtest.Open(t)
 	const total = 300
 	for range total {
-		accepted(t, s)
+		runtest.Accepted(t, s)
 	}
 	var mu sync.Mutex
 	seen := make(map[uuid.UUID]int)
@@ -65,7 +69,7 @@ func TestClaimersInParallelShareNoRow(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				rows, err := s.Claim(t.Context(), []Slots{{testLane, 7}})
+				rows, err := s.Claim(t.Context(), []store.Slots{{runtest.Lane, 7}})
 				if err != nil {
 					t.Error(err)
 				}
@@ -89,7 +93,7 @@ func TestClaimersInParallelShareNoRow(t *testing.T) {
 	if len(seen) != total {
 		t.Errorf("%d requests claimed, want %d", len(seen), total)
 	}
-	if got := ask[int](t, s, `SELECT count(*) FROM steps`)[0]; got != total {
+	if got := runtest.Ask[int](t, s, `SELECT count(*) FROM steps`)[0]; got != total {
 		t.Errorf("%d steps opened, want %d", got, total)
 	}
 }
@@ -97,9 +101,9 @@ func TestClaimersInParallelShareNoRow(t *testing.T) {
 // A claimer must not wait for a row that a cancel holds.
 func TestClaimSkipsLockedRows(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	held, free := accepted(t, s), accepted(t, s)
-	conn, err := s.db.Acquire(t.Context())
+	s := runtest.Open(t)
+	held, free := runtest.Accepted(t, s), runtest.Accepted(t, s)
+	conn, err := s.DB.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,14 +115,14 @@ func TestClaimSkipsLockedRows(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `SELECT FROM requests WHERE id = $1 FOR UPDATE`, held); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.Claim(t.Context(), []Slots{{testLane, 2}})
+	rows, err := s.Claim(t.Context(), []store.Slots{{runtest.Lane, 2}})
 	if err != nil || len(rows) != 1 || rows[0].ID != free {
 		t.Errorf("Claim beside a locked row = %v, %v; want only %s", rows, err, free)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	rows, err = s.Claim(t.Context(), []Slots{{testLane, 2}})
+	rows, err = s.Claim(t.Context(), []store.Slots{{runtest.Lane, 2}})
 	if err != nil || len(rows) != 1 || rows[0].ID != held {
 		t.Errorf("Claim after the lock = %v, %v; want %s", rows, err, held)
 	}

@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"context"
@@ -10,7 +10,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/runtest"
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
@@ -21,21 +24,21 @@ const (
 	costInFlight = 16
 )
 
-// costRun drives requests as the services do: turns and settlements one by one, joined by the store; results in groups of
-// whatever waits.
+// costRun drives requests as the services do: turns and settlements one by one,
+// joined by the store; results in groups of whatever waits.
 type costRun struct {
 	t       *testing.T
-	s       *Store
-	results chan ToolResult
+	s       *runtest.World
+	results chan store.ToolResult
 	mu      sync.Mutex
-	opened  map[uuid.UUID]chan Row // the driver of each request waits there for the row its last result moved
+	opened  map[uuid.UUID]chan run.Row // the driver of each request waits there for the row its last result moved
 	groups  atomic.Int64
 }
 
 // commitGroups ends when results is closed.
 func (c *costRun) commitGroups() {
 	for first := range c.results {
-		group := []ToolResult{first}
+		group := []store.ToolResult{first}
 		for more := true; more && len(group) < 256; {
 			select {
 			case o, ok := <-c.results:
@@ -60,19 +63,19 @@ func (c *costRun) commitGroups() {
 	}
 }
 
-func (c *costRun) drive(r Row) {
+func (c *costRun) drive(r run.Row) {
 	ctx := c.t.Context()
-	opened := make(chan Row, 1)
+	opened := make(chan run.Row, 1)
 	c.mu.Lock()
 	c.opened[r.ID] = opened
 	c.mu.Unlock()
 	for range costTurns {
-		asked, err := c.s.CommitTurn(ctx, r, TurnCommit{Fence: fenceOf(r), Output: make([]byte, 100), Steps: newSteps(costTools)})
+		asked, err := c.s.CommitTurn(ctx, r, run.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Steps: runtest.NewSteps(costTools)})
 		if err != nil {
 			c.t.Error(err)
 			return
 		}
-		for _, o := range results(asked) {
+		for _, o := range runtest.Results(asked) {
 			c.results <- o
 		}
 		select {
@@ -82,9 +85,9 @@ func (c *costRun) drive(r Row) {
 			return
 		}
 	}
-	r, err := c.s.CommitTurn(ctx, r, TurnCommit{Fence: fenceOf(r), Output: make([]byte, 100), Outcome: Completed})
+	r, err := c.s.CommitTurn(ctx, r, run.TurnCommit{Fence: runtest.FenceOf(r), Output: make([]byte, 100), Outcome: run.Completed})
 	if err == nil {
-		err = c.s.Settle(ctx, Settlement{ID: r.ID, Epoch: r.Epoch, Status: Completed, Answer: make([]byte, 100), AfterWork: true})
+		err = c.s.Settle(ctx, store.Settlement{ID: r.ID, Epoch: r.Epoch, Status: run.Completed, Answer: make([]byte, 100), AfterWork: true})
 	}
 	if err == nil {
 		err = c.s.Finish(ctx, r.ID)
@@ -100,7 +103,7 @@ func (c *costRun) all() {
 	slots := make(chan struct{}, costInFlight)
 	for range costRequests {
 		slots <- struct{}{}
-		r := claimed(c.t, c.s)
+		r := runtest.Claimed(c.t, c.s)
 		drivers.Go(func() {
 			c.drive(r)
 			<-slots
@@ -112,13 +115,13 @@ func (c *costRun) all() {
 }
 
 // wal is how much the whole server has written.
-func wal(tb testing.TB, s *Store) int64 {
+func wal(tb testing.TB, s *runtest.World) int64 {
 	tb.Helper()
-	return ask[int64](tb, s, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`)[0]
+	return runtest.Ask[int64](tb, s, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`)[0]
 }
 
-// updates reads how many updates of a table were made and how many stayed on their page, once the sessions that made them have
-// reported.
+// updates reads how many updates of a table were made and how many stayed on
+// their page, once the sessions that made them have reported.
 func updates(t *testing.T, url, table string) (all, hot int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -146,18 +149,18 @@ func updates(t *testing.T, url, table string) (all, hot int) {
 
 // It runs alone: the WAL is the whole server's.
 func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
-	url := storetest.Database(t, migrateTemplate)
-	s := openAt(t, url)
-	run := &costRun{t: t, s: s, results: make(chan ToolResult, 256), opened: make(map[uuid.UUID]chan Row)}
+	url := storetest.Database(t, runtest.Migrate)
+	s := runtest.OpenAt(t, url)
+	run := &costRun{t: t, s: s, results: make(chan store.ToolResult, 256), opened: make(map[uuid.UUID]chan run.Row)}
 	before, start := wal(t, s), time.Now()
 	run.all()
 	bytes, took := wal(t, s)-before, time.Since(start)
 
 	const toolSteps, allSteps = costRequests * costTurns * costTools, costRequests * (costTurns*costTools + costTurns + 1)
-	if got := ask[int](t, s, `SELECT count(*) FROM steps WHERE state = 'done'`)[0]; got != allSteps {
+	if got := runtest.Ask[int](t, s, `SELECT count(*) FROM steps WHERE state = 'done'`)[0]; got != allSteps {
 		t.Errorf("%d steps done, want %d", got, allSteps)
 	}
-	if got := ask[int](t, s, `SELECT count(*) FROM requests WHERE status = 'completed' AND NOT live`)[0]; got != costRequests {
+	if got := runtest.Ask[int](t, s, `SELECT count(*) FROM requests WHERE status = 'completed' AND NOT live`)[0]; got != costRequests {
 		t.Errorf("%d requests completed, want %d", got, costRequests)
 	}
 	t.Logf("%d requests of %d × %d tools in %s: %d bytes of WAL a step, %d a tool step; %d groups for %d results", costRequests, costTurns,
@@ -166,9 +169,10 @@ func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 		t.Errorf("%d bytes of WAL a step, want 1,500 at most", perStep)
 	}
 
-	s.db.Close()
+	s.DB.Close()
 	all, hot := updates(t, url, "requests")
-	// The claim, the settlement and the end of the after-work leave a partial index; every other update stays on its page.
+	// The claim, the settlement and the end of the after-work leave a partial
+	// index; every other update stays on its page.
 	inLoop := all - 3*costRequests
 	t.Logf("%d updates of requests, %d on their page: %.2f of all, %.2f of the loop's", all, hot, float64(hot)/float64(all), float64(hot)/float64(inLoop))
 	if ratio := float64(hot) / float64(inLoop); ratio < 0.9 {
@@ -181,18 +185,18 @@ func TestCostOfARun(t *testing.T) { //nolint:paralleltest // see above
 // A full statement must be far from its timeout.
 func TestLargeGroups(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := runtest.Open(t)
 	const requests, calls = 128, 16
-	var turns []TurnCommit
-	var all []ToolResult
+	var turns []run.TurnCommit
+	var all []store.ToolResult
 	for range requests {
-		r := claimed(t, s)
-		c := TurnCommit{Fence: fenceOf(r), Steps: newSteps(calls)}
+		r := runtest.Claimed(t, s)
+		c := run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(calls)}
 		turns = append(turns, c)
-		all = append(all, results(c.After(r))...)
+		all = append(all, runtest.Results(c.After(r))...)
 	}
 	start := time.Now()
-	won, err := s.commitTurns(t.Context(), turns)
+	won, err := s.CommitTurns(t.Context(), turns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +207,7 @@ func TestLargeGroups(t *testing.T) {
 	}
 	tookTurns := time.Since(start)
 	start = time.Now()
-	rows := commitResults(t, s, all...)
+	rows := runtest.CommitResults(t, s, all...)
 	tookResults := time.Since(start)
 	if len(rows) != requests {
 		t.Errorf("%d rows moved, want %d", len(rows), requests)

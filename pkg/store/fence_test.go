@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"errors"
@@ -8,30 +8,37 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// place is a state a request may be in; the operations below are tried from each.
+// place is a state a request may be in; the operations below are tried from
+// each.
 type place struct {
 	name string
-	row  func(t *testing.T, s *Store) Row
+	row  func(t *testing.T, s *runtest.World) run.Row
 }
 
 func places() []place {
 	in := []place{
-		{"queued", func(t *testing.T, s *Store) Row { return look(t, s, accepted(t, s)) }},
-		{"queued overdue", func(t *testing.T, s *Store) Row { return look(t, s, accepted(t, s, overdue)) }},
-		{"model", func(t *testing.T, s *Store) Row { return claimed(t, s) }},
-		{"model overdue", func(t *testing.T, s *Store) Row { return claimed(t, s, overdue) }},
-		{"tools", func(t *testing.T, s *Store) Row { return inTools(t, s, 2) }},
-		{"tools overdue", func(t *testing.T, s *Store) Row { return inTools(t, s, 2, overdue) }},
+		{"queued", func(t *testing.T, s *runtest.World) run.Row { return runtest.Look(t, s, runtest.Accepted(t, s)) }},
+		{"queued overdue", func(t *testing.T, s *runtest.World) run.Row {
+			return runtest.Look(t, s, runtest.Accepted(t, s, runtest.Overdue))
+		}},
+		{"model", func(t *testing.T, s *runtest.World) run.Row { return runtest.Claimed(t, s) }},
+		{"model overdue", func(t *testing.T, s *runtest.World) run.Row { return runtest.Claimed(t, s, runtest.Overdue) }},
+		{"tools", func(t *testing.T, s *runtest.World) run.Row { return runtest.InTools(t, s, 2) }},
+		{"tools overdue", func(t *testing.T, s *runtest.World) run.Row { return runtest.InTools(t, s, 2, runtest.Overdue) }},
 	}
-	for _, outcome := range []Status{Completed, Incomplete, Failed} {
-		in = append(in, place{"settle " + string(outcome), func(t *testing.T, s *Store) Row { return inSettle(t, s, outcome) }})
+	for _, outcome := range []run.Status{run.Completed, run.Incomplete, run.Failed} {
+		in = append(in, place{"settle " + string(outcome), func(t *testing.T, s *runtest.World) run.Row { return runtest.InSettle(t, s, outcome) }})
 	}
-	for _, end := range []Status{Completed, Incomplete, Failed, Cancelled, Expired} {
+	for _, end := range []run.Status{run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired} {
 		in = append(in,
-			place{string(end), func(t *testing.T, s *Store) Row { return settled(t, s, end, false) }},
-			place{string(end) + " live", func(t *testing.T, s *Store) Row { return settled(t, s, end, true) }})
+			place{string(end), func(t *testing.T, s *runtest.World) run.Row { return runtest.Settled(t, s, end, false) }},
+			place{string(end) + " live", func(t *testing.T, s *runtest.World) run.Row { return runtest.Settled(t, s, end, true) }})
 	}
 	return in
 }
@@ -39,81 +46,82 @@ func places() []place {
 // operation is a write under the row's own fence, and the places it may leave.
 type operation struct {
 	name string
-	do   func(t *testing.T, s *Store, r Row) error
+	do   func(t *testing.T, s *runtest.World, r run.Row) error
 	from []string
 }
 
 func operations() []operation {
-	settleAs := func(status Status, from ...string) operation {
-		return operation{"settle as " + string(status), func(t *testing.T, s *Store, r Row) error {
-			return s.Settle(t.Context(), Settlement{
+	settleAs := func(status run.Status, from ...string) operation {
+		return operation{"settle as " + string(status), func(t *testing.T, s *runtest.World, r run.Row) error {
+			return s.Settle(t.Context(), store.Settlement{
 				ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: status, Answer: []byte("{}"), AfterWork: true,
 			})
 		}, from}
 	}
 	running := []string{"model", "model overdue"}
 	return []operation{
-		{"commit turn", func(t *testing.T, s *Store, r Row) error {
-			_, err := s.CommitTurn(t.Context(), r, TurnCommit{Fence: fenceOf(r), Steps: newSteps(2), Output: []byte("x")})
+		{"commit turn", func(t *testing.T, s *runtest.World, r run.Row) error {
+			_, err := s.CommitTurn(t.Context(), r, run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2), Output: []byte("x")})
 			return err
 		}, running},
-		{"raise", func(t *testing.T, s *Store, r Row) error {
-			_, err := s.Raise(t.Context(), fenceOf(r), true)
+		{"raise", func(t *testing.T, s *runtest.World, r run.Row) error {
+			_, err := s.Raise(t.Context(), runtest.FenceOf(r), true)
 			return err
 		}, running},
-		{"retry turn", func(t *testing.T, s *Store, r Row) error {
-			_, err := s.RetryTurn(t.Context(), fenceOf(r), time.Second, "busy")
+		{"retry turn", func(t *testing.T, s *runtest.World, r run.Row) error {
+			_, err := s.RetryTurn(t.Context(), runtest.FenceOf(r), time.Second, "busy")
 			return err
 		}, running},
-		{"commit results", func(t *testing.T, s *Store, r Row) error {
+		{"commit results", func(t *testing.T, s *runtest.World, r run.Row) error {
 			of := r
 			of.Steps = nil
-			for _, n := range newSteps(2) {
-				of.Steps = append(of.Steps, Step{Turn: max(r.Turn, 1), Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash})
+			for _, n := range runtest.NewSteps(2) {
+				of.Steps = append(of.Steps, run.Step{Turn: max(r.Turn, 1), Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash})
 			}
-			rows, err := s.CommitResults(t.Context(), results(of))
+			rows, err := s.CommitResults(t.Context(), runtest.Results(of))
 			if err == nil && len(rows) == 0 {
-				err = ErrStale
+				err = store.ErrStale
 			}
 			return err
 		}, []string{"tools", "tools overdue"}},
-		settleAs(Completed, "settle completed"),
-		settleAs(Incomplete, "settle incomplete"),
-		settleAs(Failed, "settle completed", "settle incomplete", "settle failed"), // an answer may be impossible to assemble
-		settleAs(Cancelled, "queued", "queued overdue", "model", "model overdue", "tools", "tools overdue",
+		settleAs(run.Completed, "settle completed"),
+		settleAs(run.Incomplete, "settle incomplete"),
+		settleAs(run.Failed, "settle completed", "settle incomplete", "settle failed"), // an answer may be impossible to assemble
+		settleAs(run.Cancelled, "queued", "queued overdue", "model", "model overdue", "tools", "tools overdue",
 			"settle completed", "settle incomplete", "settle failed"),
-		settleAs(Expired, "queued overdue", "model overdue", "tools overdue"),
-		{"finish", func(t *testing.T, s *Store, r Row) error {
+		settleAs(run.Expired, "queued overdue", "model overdue", "tools overdue"),
+		{"finish", func(t *testing.T, s *runtest.World, r run.Row) error {
 			if err := s.Finish(t.Context(), r.ID); err != nil {
 				return err
 			}
-			if after := look(t, s, r.ID); !r.Live || after.Live {
-				return ErrStale
+			if after := runtest.Look(t, s, r.ID); !r.Live || after.Live {
+				return store.ErrStale
 			}
 			return nil
 		}, []string{"completed live", "incomplete live", "failed live", "cancelled live", "expired live"}},
 	}
 }
 
-// Every write is tried from every place: it either may leave it, or writes nothing at all.
+// Every write is tried from every place: it either may leave it, or writes
+// nothing at all.
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations() {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t)
+			s := runtest.Open(t)
 			for _, from := range places() {
 				r := from.row(t, s)
-				before := dump(t, s)
+				before := runtest.Dump(t, s)
 				err := op.do(t, s, r)
-				changed := before != dump(t, s)
+				changed := before != runtest.Dump(t, s)
 				if slices.Contains(op.from, from.name) {
 					if err != nil || !changed {
 						t.Errorf("from %s: error %v, written %v; want it done", from.name, err, changed)
 					}
 					continue
 				}
-				if !errors.Is(err, ErrStale) || changed {
+				if !errors.Is(err, store.ErrStale) || changed {
 					t.Errorf("from %s: error %v, written %v; want ErrStale and nothing written", from.name, err, changed)
 				}
 			}
@@ -123,21 +131,21 @@ func TestTransitions(t *testing.T) {
 
 func TestTerminalRowKeepsItsStatus(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	for _, end := range []Status{Completed, Incomplete, Failed, Cancelled, Expired} {
-		r := settled(t, s, end, true)
+	s := runtest.Open(t)
+	for _, end := range []run.Status{run.Completed, run.Incomplete, run.Failed, run.Cancelled, run.Expired} {
+		r := runtest.Settled(t, s, end, true)
 		for _, op := range operations() {
-			if err := op.do(t, s, r); err != nil && !errors.Is(err, ErrStale) {
+			if err := op.do(t, s, r); err != nil && !errors.Is(err, store.ErrStale) {
 				t.Errorf("%s of a %s row: %v", op.name, end, err)
 			}
 		}
 		if _, err := s.Alarm(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := s.Postpone(t.Context(), []Row{r}); err != nil {
+		if err := s.Postpone(t.Context(), []run.Row{r}); err != nil {
 			t.Error(err)
 		}
-		after := look(t, s, r.ID)
+		after := runtest.Look(t, s, r.ID)
 		after.Live = r.Live // finish is after-work, and done by the list above
 		if diff := cmp.Diff(r, after, asRead); diff != "" {
 			t.Errorf("a %s row changed (-before +after):\n%s", end, diff)
@@ -147,34 +155,34 @@ func TestTerminalRowKeepsItsStatus(t *testing.T) {
 
 func TestWrongFenceWritesNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := claimed(t, s)
-	r2, err := s.Raise(t.Context(), fenceOf(r), false) // so that an older attempt exists
+	s := runtest.Open(t)
+	r := runtest.Claimed(t, s)
+	r2, err := s.Raise(t.Context(), runtest.FenceOf(r), false) // so that an older attempt exists
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := dump(t, s)
+	before := runtest.Dump(t, s)
 	for _, tt := range []struct {
 		name   string
-		change func(*Fence)
+		change func(*run.Fence)
 	}{
-		{"older epoch", func(f *Fence) { f.Epoch-- }},
-		{"newer epoch", func(f *Fence) { f.Epoch++ }},
-		{"older turn", func(f *Fence) { f.Turn-- }},
-		{"newer turn", func(f *Fence) { f.Turn++ }},
-		{"older attempt", func(f *Fence) { f.Attempt-- }},
-		{"newer attempt", func(f *Fence) { f.Attempt++ }},
-		{"unknown request", func(f *Fence) { f.ID = uuid.New() }},
+		{"older epoch", func(f *run.Fence) { f.Epoch-- }},
+		{"newer epoch", func(f *run.Fence) { f.Epoch++ }},
+		{"older turn", func(f *run.Fence) { f.Turn-- }},
+		{"newer turn", func(f *run.Fence) { f.Turn++ }},
+		{"older attempt", func(f *run.Fence) { f.Attempt-- }},
+		{"newer attempt", func(f *run.Fence) { f.Attempt++ }},
+		{"unknown request", func(f *run.Fence) { f.ID = uuid.New() }},
 	} {
-		f := fenceOf(r2)
+		f := runtest.FenceOf(r2)
 		tt.change(&f)
-		_, err := s.CommitTurn(t.Context(), r2, TurnCommit{Fence: f, Steps: newSteps(2), Output: []byte("x")})
+		_, err := s.CommitTurn(t.Context(), r2, run.TurnCommit{Fence: f, Steps: runtest.NewSteps(2), Output: []byte("x")})
 		wantStale(t, tt.name+": CommitTurn", err)
 		_, err = s.Raise(t.Context(), f, true)
 		wantStale(t, tt.name+": Raise", err)
 		_, err = s.RetryTurn(t.Context(), f, time.Second, "busy")
 		wantStale(t, tt.name+": RetryTurn", err)
-		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 			t.Fatalf("%s: rows were written (-before +after):\n%s", tt.name, diff)
 		}
 	}
@@ -182,36 +190,36 @@ func TestWrongFenceWritesNothing(t *testing.T) {
 
 func TestForeignResultsWriteNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := inTools(t, s, 3)
-	commitResults(t, s, results(r)[2]) // so that a turned step exists
-	before := dump(t, s)
+	s := runtest.Open(t)
+	r := runtest.InTools(t, s, 3)
+	runtest.CommitResults(t, s, runtest.Results(r)[2]) // so that a turned step exists
+	before := runtest.Dump(t, s)
 	for _, tt := range []struct {
 		name   string
-		change func(*ToolResult)
+		change func(*store.ToolResult)
 	}{
-		{"older epoch", func(o *ToolResult) { o.Epoch-- }},
-		{"newer epoch", func(o *ToolResult) { o.Epoch++ }},
-		{"older turn", func(o *ToolResult) { o.Turn-- }},
-		{"newer turn", func(o *ToolResult) { o.Turn++ }},
-		{"the model call's index", func(o *ToolResult) { o.Index = 0 }},
-		{"another call's index", func(o *ToolResult) { o.Index = 2 }},
-		{"unknown index", func(o *ToolResult) { o.Index = 9 }},
-		{"older attempt", func(o *ToolResult) { o.Attempt-- }},
-		{"newer attempt", func(o *ToolResult) { o.Attempt++ }},
-		{"another call id", func(o *ToolResult) { o.CallID = "call_9" }},
-		{"another input", func(o *ToolResult) { o.InputHash = []byte("hash") }},
-		{"no hash of the input", func(o *ToolResult) { o.InputHash = nil }},
-		{"unknown request", func(o *ToolResult) { o.ID = uuid.New() }},
-		{"turned before", func(o *ToolResult) { *o = results(r)[2] }},
-		{"turned before, now a retry", func(o *ToolResult) { *o = results(r)[2]; o.Retry = true }},
+		{"older epoch", func(o *store.ToolResult) { o.Epoch-- }},
+		{"newer epoch", func(o *store.ToolResult) { o.Epoch++ }},
+		{"older turn", func(o *store.ToolResult) { o.Turn-- }},
+		{"newer turn", func(o *store.ToolResult) { o.Turn++ }},
+		{"the model call's index", func(o *store.ToolResult) { o.Index = 0 }},
+		{"another call's index", func(o *store.ToolResult) { o.Index = 2 }},
+		{"unknown index", func(o *store.ToolResult) { o.Index = 9 }},
+		{"older attempt", func(o *store.ToolResult) { o.Attempt-- }},
+		{"newer attempt", func(o *store.ToolResult) { o.Attempt++ }},
+		{"another call id", func(o *store.ToolResult) { o.CallID = "call_9" }},
+		{"another input", func(o *store.ToolResult) { o.InputHash = []byte("hash") }},
+		{"no hash of the input", func(o *store.ToolResult) { o.InputHash = nil }},
+		{"unknown request", func(o *store.ToolResult) { o.ID = uuid.New() }},
+		{"turned before", func(o *store.ToolResult) { *o = runtest.Results(r)[2] }},
+		{"turned before, now a retry", func(o *store.ToolResult) { *o = runtest.Results(r)[2]; o.Retry = true }},
 	} {
-		o := results(r)[0]
+		o := runtest.Results(r)[0]
 		tt.change(&o)
-		if rows := commitResults(t, s, o, o); len(rows) != 0 {
+		if rows := runtest.CommitResults(t, s, o, o); len(rows) != 0 {
 			t.Errorf("%s: reported %v, want nothing", tt.name, rows)
 		}
-		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 			t.Fatalf("%s: rows were written (-before +after):\n%s", tt.name, diff)
 		}
 	}
@@ -219,27 +227,27 @@ func TestForeignResultsWriteNothing(t *testing.T) {
 
 func TestForeignSettlementsWriteNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := inSettle(t, s, Completed)
-	before := dump(t, s)
-	own := Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: Completed, Answer: []byte("{}")}
+	s := runtest.Open(t)
+	r := runtest.InSettle(t, s, run.Completed)
+	before := runtest.Dump(t, s)
+	own := store.Settlement{ID: r.ID, Tenant: r.Tenant, Epoch: r.Epoch, Status: run.Completed, Answer: []byte("{}")}
 	for _, tt := range []struct {
 		name   string
-		change func(*Settlement)
+		change func(*store.Settlement)
 	}{
-		{"older epoch", func(o *Settlement) { o.Epoch-- }},
-		{"newer epoch", func(o *Settlement) { o.Epoch++ }},
-		{"another outcome than decided", func(o *Settlement) { o.Status = Incomplete }},
-		{"unknown request", func(o *Settlement) { o.ID = uuid.New() }},
-		{"cancelled by another tenant", func(o *Settlement) { o.Status, o.Tenant = Cancelled, "eve" }},
-		{"expired before its deadline", func(o *Settlement) { o.Status = Expired }},
-		{"back to the queue", func(o *Settlement) { o.Status = Queued }},
-		{"still in progress", func(o *Settlement) { o.Status = InProgress }},
+		{"older epoch", func(o *store.Settlement) { o.Epoch-- }},
+		{"newer epoch", func(o *store.Settlement) { o.Epoch++ }},
+		{"another outcome than decided", func(o *store.Settlement) { o.Status = run.Incomplete }},
+		{"unknown request", func(o *store.Settlement) { o.ID = uuid.New() }},
+		{"cancelled by another tenant", func(o *store.Settlement) { o.Status, o.Tenant = run.Cancelled, "eve" }},
+		{"expired before its deadline", func(o *store.Settlement) { o.Status = run.Expired }},
+		{"back to the queue", func(o *store.Settlement) { o.Status = run.Queued }},
+		{"still in progress", func(o *store.Settlement) { o.Status = run.InProgress }},
 	} {
 		o := own
 		tt.change(&o)
 		wantStale(t, tt.name, s.Settle(t.Context(), o))
-		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 			t.Fatalf("%s: rows were written (-before +after):\n%s", tt.name, diff)
 		}
 	}

@@ -1,17 +1,19 @@
-package store
+package store_test
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// together makes the calls wait for a lead of the group, so that they are sure to share a statement.
+// together makes the calls wait for a lead of the group, so that they are sure
+// to share a statement.
 func together[In, Out any](t *testing.T, q *batch.Queue[In, Out], calls ...func()) {
 	t.Helper()
 	release := q.Hold()
@@ -37,22 +39,22 @@ func together[In, Out any](t *testing.T, q *batch.Queue[In, Out], calls ...func(
 
 func TestBadTurnFailsAlone(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	rows := []Row{claimed(t, s), claimed(t, s), claimed(t, s)}
+	s := runtest.Open(t)
+	rows := []run.Row{runtest.Claimed(t, s), runtest.Claimed(t, s), runtest.Claimed(t, s)}
 	errs := make([]error, len(rows))
 	var calls []func()
 	for i, r := range rows {
-		c := TurnCommit{Fence: fenceOf(r), Steps: newSteps(2)}
+		c := run.TurnCommit{Fence: runtest.FenceOf(r), Steps: runtest.NewSteps(2)}
 		if i == 1 {
 			c.Steps = append(c.Steps, c.Steps[0]) // the same index twice
 		}
 		calls = append(calls, func() { _, errs[i] = s.CommitTurn(t.Context(), r, c) })
 	}
-	together(t, s.turns, calls...)
+	together(t, s.Turns(), calls...)
 	for i, r := range rows {
 		bad := i == 1
-		got := look(t, s, r.ID)
-		if (errs[i] != nil) != bad || postgres.Unavailable(errs[i]) || (got.Stage == StageModel) != bad {
+		got := runtest.Look(t, s, r.ID)
+		if (errs[i] != nil) != bad || postgres.Unavailable(errs[i]) || (got.Stage == run.StageModel) != bad {
 			t.Errorf("commit %d: %v, the row is at %s; want it refused: %v", i, errs[i], got.Stage, bad)
 		}
 	}
@@ -60,21 +62,18 @@ func TestBadTurnFailsAlone(t *testing.T) {
 
 func TestManyCallsMakeFewStatements(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := runtest.Open(t)
 	var n atomic.Int32
-	s.accepts = batch.New(2, 256, func(ctx context.Context, all []NewRequest) ([]outcome, error) {
-		n.Add(1)
-		return s.acceptAll(ctx, all)
-	})
+	accepts := s.Accepts(&n)
 	calls := make([]func(), 1000)
 	for i := range calls {
 		calls[i] = func() {
-			if _, err := s.Accept(t.Context(), newRequest()); err != nil {
+			if _, err := s.Accept(t.Context(), runtest.NewRequest()); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	together(t, s.accepts, calls...)
+	together(t, accepts, calls...)
 	if got := n.Load(); got > 8 {
 		t.Errorf("1000 accepts made %d statements, want 8 at most", got)
 	}

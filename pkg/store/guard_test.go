@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"errors"
@@ -9,95 +9,154 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/conversations"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/limits"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// What one guard refuses leaves the others as they were: no key is taken, no version raised, nothing charged.
+// What one guard refuses leaves the others as they were: no key is taken, no
+// version raised, nothing charged.
 func TestAGuardThatRefusesLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	id := talk(t, s, 1)
-	l := Limits{Requests: Rate{PerMinute: 1, Burst: 2}}
-	guarded := func(key string, seen int64) NewRequest {
+	s := runtest.Open(t)
+	id := runtest.Conversation(t, s, 1)
+	l := limits.Limits{Requests: limits.Rate{PerMinute: 1, Burst: 2}}
+	guarded := func(key string, seen int64) store.NewRequest {
 		n := within(l)
-		n.Once = once(key)
-		on(id, seen)(&n)
+		n.Once = runtest.Key(key)
+		runtest.On(id, seen)(&n)
 		return n
 	}
-	accept(t, s, keyed("used"))
-	accept(t, s, within(l))
-	before := dump(t, s)
-	wantErr(t, "Accept with a used key", refusal(t, s, guarded("used", 0)), ErrRepeat)
-	wantStale(t, "Accept at another version", refusal(t, s, guarded("a", 7)))
-	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+	runtest.Accept(t, s, runtest.WithKey("used"))
+	runtest.Accept(t, s, within(l))
+	before := runtest.Dump(t, s)
+	runtest.WantErr(t, "Accept with a used key", runtest.Refusal(t, s, guarded("used", 0)), idempotency.ErrUsed)
+	wantStale(t, "Accept at another version", runtest.Refusal(t, s, guarded("a", 7)))
+	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 		t.Errorf("refused requests wrote (-before +after):\n%s", diff)
 	}
 	good := guarded("a", 0)
-	if a := accept(t, s, good); a.Quota.Requests.Remaining != 0 || state(t, s, id).Version != 1 {
-		t.Errorf("Accept = %+v at version %d, want nothing left and version 1", a, state(t, s, id).Version)
+	if a := runtest.Accept(t, s, good); a.Quota.Requests.Remaining != 0 || runtest.State(t, s, id).Version != 1 {
+		t.Errorf("Accept = %+v at version %d, want nothing left and version 1", a, runtest.State(t, s, id).Version)
 	}
-	_ = wantLimit(t, s, guarded("b", 1), LimitRequests)
+	_ = wantLimit(t, s, guarded("b", 1), limits.Requests)
 	pass(t, s, 60e9)
-	wantErr(t, "Accept of the same, within the limit", refusal(t, s, good), ErrRepeat)
-	if got := seen(t, s, testTenant, "a").ID; got != good.ID {
+	runtest.WantErr(t, "Accept of the same, within the limit", runtest.Refusal(t, s, good), idempotency.ErrUsed)
+	if got := runtest.Use(t, s, runtest.Tenant, "a").ID; got != good.ID {
 		t.Errorf("the key stands for %s, want %s", got, good.ID)
 	}
 }
 
-// Accepts and settlements over the same conversations, tenants and keys in any order must not wait for one another in a circle.
+// Accepts and settlements over the same conversations, tenants and keys in any
+// order must not wait for one another in a circle.
 func TestGuardsInOppositeOrders(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	l := Limits{Requests: Rate{PerMinute: 1e6, Burst: 1e6}, Tokens: Rate{PerMinute: 1e6, Burst: 1e6}, InFlight: 1000}
+	s := runtest.Open(t)
+	l := limits.Limits{Requests: limits.Rate{PerMinute: 1e6, Burst: 1e6}, Tokens: limits.Rate{PerMinute: 1e6, Burst: 1e6}, InFlight: 1000}
 	const rounds, tenants = 8, 20
 	for round := range rounds {
 		var talks []uuid.UUID
-		var running []Settlement
+		var running []store.Settlement
 		for i := range tenants {
 			id := uuid.Must(uuid.NewV7())
 			tenant := fmt.Sprintf("t%02d", (7*i)%tenants)
-			if err := s.CreateConversation(t.Context(), NewConversation{ID: id, Tenant: tenant, Metadata: []byte("{}")}); err != nil {
+			if err := s.Conversations.Create(t.Context(), conversations.NewConversation{ID: id, Tenant: tenant, Metadata: []byte("{}")}); err != nil {
 				t.Fatal(err)
 			}
-			r := commit(t, s, claimed(t, s, on(id, 0), func(n *NewRequest) { n.Tenant, n.Limits = tenant, l }), TurnCommit{Outcome: Completed, InputTokens: 5})
+			r := runtest.Commit(t, s, runtest.Claimed(t, s, runtest.On(id, 0), func(n *store.NewRequest) { n.Tenant, n.Limits = tenant, l }), run.TurnCommit{Outcome: run.Completed, InputTokens: 5})
 			talks = append(talks, id)
-			running = append(running, Settlement{
-				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: Completed, Items: []NewItem{newItem("msg_said")},
+			running = append(running, store.Settlement{
+				ID: r.ID, Tenant: tenant, Epoch: r.Epoch, Status: run.Completed, Items: []run.NewItem{runtest.NewItem("msg_said")},
 			})
 		}
 		var wg sync.WaitGroup
 		for g := range 6 {
-			var all []NewRequest
+			var all []store.NewRequest
 			for i := range tenants {
 				n := within(l)
-				n.Tenant, n.Once = running[i].Tenant, once(fmt.Sprintf("%d-%d", round, i))
-				on(talks[i], int64(1+g%2))(&n)
+				n.Tenant, n.Once = running[i].Tenant, runtest.Key(fmt.Sprintf("%d-%d", round, i))
+				runtest.On(talks[i], int64(1+g%2))(&n)
 				all = append(all, n)
 			}
 			if g%3 == 0 {
 				slices.Reverse(all)
 			}
 			wg.Go(func() {
-				got, err := s.acceptAll(t.Context(), all)
+				got, err := s.AcceptAll(t.Context(), all)
 				if err != nil {
 					t.Error(err)
 				}
 				for _, one := range got {
-					if one.refusal != nil && !errors.Is(one.refusal, ErrStale) && !errors.Is(one.refusal, ErrRepeat) {
-						t.Error(one.refusal)
+					if one.Refusal() != nil && !errors.Is(one.Refusal(), store.ErrStale) && !errors.Is(one.Refusal(), idempotency.ErrUsed) {
+						t.Error(one.Refusal())
 					}
 				}
 			})
 		}
 		wg.Go(func() {
-			if _, err := s.settleAll(t.Context(), running); err != nil {
+			if _, err := s.SettleAll(t.Context(), running); err != nil {
 				t.Error(err)
 			}
 		})
 		wg.Wait()
 	}
-	twice := ask[string](t, s, `SELECT key FROM idempotency GROUP BY key HAVING count(*) > 1`)
-	made, rows := ask[int](t, s, `SELECT count(*) FROM idempotency`)[0], ask[int](t, s, `SELECT count(*) FROM requests`)[0]
+	twice := runtest.Ask[string](t, s, `SELECT key FROM idempotency GROUP BY key HAVING count(*) > 1`)
+	made, rows := runtest.Ask[int](t, s, `SELECT count(*) FROM idempotency`)[0], runtest.Ask[int](t, s, `SELECT count(*) FROM requests`)[0]
 	if len(twice) > 0 || rows != made+rounds*tenants {
 		t.Errorf("%d keys made %d requests beside %d without one; twice: %v", made, rows-rounds*tenants, rounds*tenants, twice)
+	}
+}
+
+func TestEqualKeysInOneStatement(t *testing.T) {
+	t.Parallel()
+	s := runtest.Open(t)
+	all := []store.NewRequest{runtest.NewRequest(), runtest.WithKey("a"), runtest.WithKey("b"), runtest.WithKey("a"), runtest.NewRequest(), runtest.WithKey("a")}
+	got, err := s.AcceptAll(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := runtest.Use(t, s, runtest.Tenant, "a").ID
+	for i, n := range all {
+		want := n.Once.Key == "a" && n.ID != holder
+		if refused := errors.Is(got[i].Refusal(), idempotency.ErrUsed); refused != want || !refused && got[i].Refusal() != nil {
+			t.Errorf("request %d: %v, want a repeat: %v", i, got[i].Refusal(), want)
+		}
+		if _, err := s.Look(t.Context(), n.ID); errors.Is(err, store.ErrNotFound) != want {
+			t.Errorf("request %d: Look = %v, want it missing: %v", i, err, want)
+		}
+	}
+	if n := runtest.Ask[int](t, s, `SELECT count(*) FROM bodies`)[0]; n != 4 {
+		t.Errorf("%d bodies, want 4", n)
+	}
+}
+
+// Two statements that hold the same keys in opposite orders must not wait for
+// one another.
+func TestKeysInOppositeOrders(t *testing.T) {
+	t.Parallel()
+	s := runtest.Open(t)
+	for round := range 20 {
+		var forth, back []store.NewRequest
+		for i := range 50 {
+			key := fmt.Sprintf("%d-%d", round, i)
+			forth, back = append(forth, runtest.WithKey(key)), append(back, runtest.WithKey(key))
+		}
+		slices.Reverse(back)
+		var wg sync.WaitGroup
+		for _, group := range [][]store.NewRequest{forth, back, forth} {
+			wg.Go(func() {
+				if _, err := s.AcceptAll(t.Context(), group); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if n := runtest.Ask[int](t, s, `SELECT count(*) FROM requests`)[0]; n != 1000 {
+		t.Errorf("%d requests of 1000 keys", n)
 	}
 }

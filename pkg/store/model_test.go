@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"errors"
@@ -9,32 +9,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
 // modelStep and modelRow are what the rows of one request should say.
 type modelStep struct {
 	Turn, Index, Attempt int
-	State                StepState
+	State                run.StepState
 }
 
 type modelRow struct {
-	Status                        Status
-	Stage                         Stage
+	Status                        run.Status
+	Stage                         run.Stage
 	Live                          bool
 	Epoch, Turn, Attempt, Pending int
 	Failures, Crashes             int
-	Outcome                       Status
+	Outcome                       run.Status
 	Steps                         []modelStep
 }
 
-func (m *modelRow) holds(f Fence) bool {
-	return m.Status == InProgress && m.Stage == StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
+func (m *modelRow) holds(f run.Fence) bool {
+	return m.Status == run.InProgress && m.Stage == run.StageModel && f.Epoch == m.Epoch && f.Turn == m.Turn && f.Attempt == m.Attempt
 }
 
 func (m *modelRow) openTurn(turn int) {
-	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = StageModel, turn, 1, 0, 0
-	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: StepDispatched})
+	m.Stage, m.Turn, m.Attempt, m.Failures, m.Crashes = run.StageModel, turn, 1, 0, 0
+	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: run.StepDispatched})
 }
 
 // step finds a step's place; nil when there is none.
@@ -50,7 +53,7 @@ func (m *modelRow) step(turn, index int) *modelStep {
 // walk applies random operations to the store and to the model.
 type walk struct {
 	t       *testing.T
-	s       *Store
+	s       *runtest.World
 	r       *rand.Rand
 	id      uuid.UUID
 	overdue bool
@@ -60,18 +63,18 @@ type walk struct {
 
 func (w *walk) begin() {
 	w.overdue = w.r.IntN(3) == 0
-	w.id = accepted(w.t, w.s, func(n *NewRequest) {
+	w.id = runtest.Accepted(w.t, w.s, func(n *store.NewRequest) {
 		n.Lane = "lane-of-" + n.ID.String()
 		if w.overdue {
-			overdue(n)
+			runtest.Overdue(n)
 		}
 	})
-	w.m = modelRow{Status: Queued, Stage: StageModel}
+	w.m = modelRow{Status: run.Queued, Stage: run.StageModel}
 }
 
 // fence is the row's, or one that is off by one somewhere.
-func (w *walk) fence() Fence {
-	f := Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
+func (w *walk) fence() run.Fence {
+	f := run.Fence{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Attempt: w.m.Attempt}
 	if w.r.IntN(4) == 0 {
 		part := []*int{&f.Epoch, &f.Turn, &f.Attempt}[w.r.IntN(3)]
 		*part += 1 - 2*w.r.IntN(2)
@@ -82,7 +85,7 @@ func (w *walk) fence() Fence {
 // check compares an operation's verdict with the model's.
 func (w *walk) check(op string, err error, want bool) {
 	w.t.Helper()
-	if err != nil && !errors.Is(err, ErrStale) {
+	if err != nil && !errors.Is(err, store.ErrStale) {
 		w.t.Fatalf("%s: %v", op, err)
 	}
 	if (err == nil) != want {
@@ -92,37 +95,37 @@ func (w *walk) check(op string, err error, want bool) {
 }
 
 func (w *walk) claim() {
-	rows, err := w.s.Claim(w.t.Context(), []Slots{{"lane-of-" + w.id.String(), 1}})
+	rows, err := w.s.Claim(w.t.Context(), []store.Slots{{"lane-of-" + w.id.String(), 1}})
 	if err == nil && len(rows) == 0 {
-		err = ErrStale
+		err = store.ErrStale
 	}
-	ok := w.m.Status == Queued
+	ok := w.m.Status == run.Queued
 	w.check("claim", err, ok)
 	if ok {
-		w.m.Status, w.m.Live, w.m.Epoch = InProgress, true, 1
+		w.m.Status, w.m.Live, w.m.Epoch = run.InProgress, true, 1
 		w.m.openTurn(1)
 	}
 }
 
 func (w *walk) commitTurn() {
-	c := TurnCommit{Fence: w.fence(), Steps: newSteps(w.r.IntN(4)), Outcome: []Status{"", "", Completed, Failed}[w.r.IntN(4)]}
+	c := run.TurnCommit{Fence: w.fence(), Steps: runtest.NewSteps(w.r.IntN(4)), Outcome: []run.Status{"", "", run.Completed, run.Failed}[w.r.IntN(4)]}
 	for i := range c.Steps {
 		if w.r.IntN(4) == 0 {
 			c.Steps[i].Error = []byte("{}")
 		}
 	}
 	ok := w.m.holds(c.Fence)
-	_, err := w.s.CommitTurn(w.t.Context(), Row{ID: w.id}, c)
+	_, err := w.s.CommitTurn(w.t.Context(), run.Row{ID: w.id}, c)
 	w.check("commit turn", err, ok)
 	if !ok {
 		return
 	}
-	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: StepDone}
+	*w.m.step(w.m.Turn, 0) = modelStep{Turn: w.m.Turn, Attempt: w.m.Attempt, State: run.StepDone}
 	due := 0
 	for _, n := range c.Steps {
-		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: StepFailed}
+		st := modelStep{Turn: w.m.Turn, Index: n.Index, Attempt: 1, State: run.StepFailed}
 		if n.Error == nil {
-			st.State = StepDispatched
+			st.State = run.StepDispatched
 			due++
 		}
 		w.m.Steps = append(w.m.Steps, st)
@@ -130,7 +133,7 @@ func (w *walk) commitTurn() {
 	w.m.Pending, w.m.Outcome, w.m.Attempt, w.m.Failures, w.m.Crashes = due, c.Outcome, 1, 0, 0
 	switch {
 	case due > 0:
-		w.m.Stage = StageTools
+		w.m.Stage = run.StageTools
 	default:
 		w.m.follow()
 	}
@@ -139,7 +142,7 @@ func (w *walk) commitTurn() {
 // follow is what happens when nothing of the turn is pending.
 func (m *modelRow) follow() {
 	if m.Outcome != "" {
-		m.Stage = StageSettle
+		m.Stage = run.StageSettle
 		return
 	}
 	m.openTurn(m.Turn + 1)
@@ -171,10 +174,11 @@ func (w *walk) retryTurn() {
 	}
 }
 
-// commitResults sends a few results, some of them twice, some of another attempt, epoch or turn.
+// commitResults sends a few results, some of them twice, some of another
+// attempt, epoch or turn.
 func (w *walk) commitResults() {
-	calls := newSteps(4)
-	var all []ToolResult
+	calls := runtest.NewSteps(4)
+	var all []store.ToolResult
 	used := map[int]bool{}
 	for range w.r.IntN(4) {
 		n := calls[w.r.IntN(len(calls))]
@@ -182,7 +186,7 @@ func (w *walk) commitResults() {
 			continue
 		}
 		used[n.Index] = true
-		o := ToolResult{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash}
+		o := store.ToolResult{ID: w.id, Epoch: w.m.Epoch, Turn: w.m.Turn, Index: n.Index, Attempt: 1, CallID: n.CallID, InputHash: n.InputHash}
 		if st := w.m.step(o.Turn, o.Index); st != nil {
 			o.Attempt = st.Attempt
 		}
@@ -203,7 +207,7 @@ func (w *walk) commitResults() {
 	rows, err := w.s.CommitResults(w.t.Context(), all)
 	turned, moved := w.m.commitResults(all)
 	if err == nil && len(rows) == 0 {
-		err = ErrStale
+		err = store.ErrStale
 	}
 	w.check("commit results", err, moved)
 	if turned > 0 {
@@ -211,14 +215,14 @@ func (w *walk) commitResults() {
 	}
 }
 
-func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
-	if m.Status != InProgress || m.Stage != StageTools {
+func (m *modelRow) commitResults(all []store.ToolResult) (turned int, moved bool) {
+	if m.Status != run.InProgress || m.Stage != run.StageTools {
 		return 0, false
 	}
 	seen := map[int]bool{} // one group turns a step once
 	for _, o := range all {
 		st := m.step(o.Turn, o.Index)
-		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
+		if o.Epoch != m.Epoch || o.Turn != m.Turn || st == nil || st.State != run.StepDispatched || st.Attempt != o.Attempt || seen[o.Index] {
 			continue
 		}
 		seen[o.Index] = true
@@ -228,9 +232,9 @@ func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
 			st.Attempt++
 			continue
 		case o.Error != nil:
-			st.State = StepFailed
+			st.State = run.StepFailed
 		default:
-			st.State = StepDone
+			st.State = run.StepDone
 		}
 		m.Pending--
 	}
@@ -242,19 +246,19 @@ func (m *modelRow) commitResults(all []ToolResult) (turned int, moved bool) {
 }
 
 func (w *walk) settle() {
-	o := Settlement{ID: w.id, Tenant: testTenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: Completed}
+	o := store.Settlement{ID: w.id, Tenant: runtest.Tenant, Epoch: w.m.Epoch, AfterWork: w.r.IntN(2) == 0, Status: run.Completed}
 	if w.r.IntN(4) == 0 {
-		o.Status = []Status{Failed, Incomplete, Cancelled, Expired}[w.r.IntN(4)]
+		o.Status = []run.Status{run.Failed, run.Incomplete, run.Cancelled, run.Expired}[w.r.IntN(4)]
 	}
-	open := w.m.Status == Queued || w.m.Status == InProgress
+	open := w.m.Status == run.Queued || w.m.Status == run.InProgress
 	var ok bool
 	switch o.Status {
-	case Cancelled:
+	case run.Cancelled:
 		ok = open
-	case Expired:
-		ok = open && w.overdue && (w.m.Status == Queued || w.m.Stage != StageSettle)
+	case run.Expired:
+		ok = open && w.overdue && (w.m.Status == run.Queued || w.m.Stage != run.StageSettle)
 	default:
-		ok = w.m.Status == InProgress && w.m.Stage == StageSettle && (o.Status == w.m.Outcome || o.Status == Failed)
+		ok = w.m.Status == run.InProgress && w.m.Stage == run.StageSettle && (o.Status == w.m.Outcome || o.Status == run.Failed)
 	}
 	w.check("settle as "+string(o.Status), w.s.Settle(w.t.Context(), o), ok)
 	if ok {
@@ -278,20 +282,21 @@ func (w *walk) sweep() {
 	}
 }
 
-// compare reads the request and holds it against the model and against what is always true.
+// compare reads the request and holds it against the model and against what is
+// always true.
 func (w *walk) compare() {
 	w.t.Helper()
-	r := look(w.t, w.s, w.id)
-	all := steps(w.t, w.s, w.id)
+	r := runtest.Look(w.t, w.s, w.id)
+	all := runtest.Steps(w.t, w.s, w.id)
 	got := modelRow{
 		Status: r.Status, Stage: r.Stage, Live: r.Live, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt, Pending: r.Pending,
 		Failures: r.Failures, Crashes: r.Crashes, Outcome: r.Outcome,
-		Steps: postgres.Column(all, func(st Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
+		Steps: postgres.Column(all, func(st run.Step) modelStep { return modelStep{st.Turn, st.Index, st.Attempt, st.State} }),
 	}
 	if diff := cmp.Diff(w.m, got, asRead); diff != "" {
 		w.t.Fatalf("the row differs from the model (-model +row):\n%s", diff)
 	}
-	if r.Status == InProgress && r.Stage == StageTools && r.Pending != len(r.Steps) {
+	if r.Status == run.InProgress && r.Stage == run.StageTools && r.Pending != len(r.Steps) {
 		w.t.Fatalf("%d pending, but %d open steps", r.Pending, len(r.Steps))
 	}
 	turn, index := 0, 0
@@ -310,7 +315,7 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 	for name, seed := range map[string]uint64{"known seed": 1, "new seed": rand.Uint64()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := &walk{t: t, s: open(t), r: rand.New(rand.NewPCG(seed, 0)), did: make(map[string]int)}
+			w := &walk{t: t, s: runtest.Open(t), r: rand.New(rand.NewPCG(seed, 0)), did: make(map[string]int)}
 			w.go2000()
 			t.Logf("seed %d, done (true) and refused: %v", seed, w.did)
 			for _, op := range []string{
@@ -326,22 +331,23 @@ func TestRandomWalkAgreesWithTheModel(t *testing.T) {
 	}
 }
 
-// go2000 does that many operations, on one request after the other; every other one is one that the row waits for.
+// go2000 does that many operations, on one request after the other; every other
+// one is one that the row waits for.
 func (w *walk) go2000() {
 	all := []func(){w.claim, w.commitTurn, w.commitResults, w.raise, w.retryTurn, w.settle, w.finish, w.sweep}
-	fitting := map[Stage][]func(){
-		StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
-		StageTools:  {w.commitResults},
-		StageSettle: {w.settle},
+	fitting := map[run.Stage][]func(){
+		run.StageModel:  {w.commitTurn, w.commitTurn, w.commitTurn, w.raise, w.retryTurn},
+		run.StageTools:  {w.commitResults},
+		run.StageSettle: {w.settle},
 	}
 	w.begin()
 	for range 2000 {
 		ops := all
 		switch {
 		case w.r.IntN(2) == 0:
-		case w.m.Status == Queued:
+		case w.m.Status == run.Queued:
 			ops = []func(){w.claim}
-		case w.m.Status == InProgress:
+		case w.m.Status == run.InProgress:
 			ops = fitting[w.m.Stage]
 		case w.r.IntN(2) == 0:
 			w.begin()

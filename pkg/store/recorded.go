@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -17,17 +18,18 @@ SELECT s.request_id, s.turn, s.output
   FROM unnest(@requests::uuid[], @turns::integer[]) k (request_id, turn)
   JOIN requests r ON r.id = k.request_id AND r.tenant = @tenant
   JOIN steps s ON s.request_id = k.request_id AND s.turn = k.turn AND s.idx = 0
- WHERE s.state = 'done' AND position(@part IN s.output) > 0`
+ WHERE r.id = ANY (@requests::uuid[]) AND s.request_id = ANY (@requests::uuid[])
+   AND s.state = 'done' AND position(@part IN s.output) > 0`
 
 // Recorded reads the model steps' outputs of turns, those that contain part.
 // Turns of other tenants, of deleted responses and of none are left out.
-func (s *Store) Recorded(ctx context.Context, tenant string, turns []TurnKey, part []byte) (map[TurnKey][]byte, error) {
+func (s *Store) Recorded(ctx context.Context, tenant string, turns []run.TurnKey, part []byte) (map[run.TurnKey][]byte, error) {
 	requests, numbers := make([]uuid.UUID, len(turns)), make([]int, len(turns))
 	for i, t := range turns {
 		requests[i], numbers[i] = t.Request, t.Turn
 	}
 	type row struct {
-		TurnKey
+		run.TurnKey
 		output []byte
 	}
 	a := postgres.Args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
@@ -37,7 +39,7 @@ func (s *Store) Recorded(ctx context.Context, tenant string, turns []TurnKey, pa
 	if err != nil {
 		return nil, fmt.Errorf("read %d recorded turns: %w", len(turns), err)
 	}
-	all := make(map[TurnKey][]byte, len(rows))
+	all := make(map[run.TurnKey][]byte, len(rows))
 	for _, r := range rows {
 		all[r.TurnKey] = r.output
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -23,20 +24,23 @@ type ToolResult struct {
 	Output    []byte // what the model sees
 	Error     []byte // JSON of the failure; nil when the tool answered
 	Took      time.Duration
-	// Retry parks the step for another attempt instead of finishing it; Output is not used.
+	// Retry parks the step for another attempt instead of finishing it; Output
+	// is not used.
 	Retry bool
 	Wait  time.Duration
 }
 
-// Progress is what a group of results made of one request. Done and Failed are the places of the calls it turned in the response's
-// output, if the request is streamed.
+// Progress is what a group of results made of one request. Done and Failed are
+// the places of the calls it turned in the response's output, if the request is
+// streamed.
 type Progress struct {
-	Row
+	run.Row
 	Done, Failed []int32
 }
 
-// Over tells whether the turn's last call was among them, so that the row needs a message.
-func (p Progress) Over() bool { return p.Stage != StageTools }
+// Over tells whether the turn's last call was among them, so that the row needs
+// a message.
+func (p Progress) Over() bool { return p.Stage != run.StageTools }
 
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress
@@ -46,9 +50,10 @@ func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	return p, err
 }
 
-// Lock the request rows first, in the order of ids; turn only steps of rows that were locked; count what was really turned.
-// Columns that EvalPlanQual re-reads after a lock wait are compared on the newest row version, so a turn that was opened by
-// another group meanwhile drops this group's duplicates.
+// Lock the request rows first, in the order of ids; turn only steps of rows
+// that were locked; count what was really turned. Columns that EvalPlanQual
+// re-reads after a lock wait are compared on the newest row version, so a turn
+// that was opened by another group meanwhile drops this group's duplicates.
 const commitResultsSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @idx::int[], @attempts::int[], @calls::text[],
@@ -92,9 +97,11 @@ SELECT ` + rowColumns + `,
        ARRAY(SELECT t.place FROM turned t WHERE t.id = r.id AND t.state = 'failed' AND r.streamed)
   FROM moved r WHERE r.stage <> 'tools' OR r.streamed`
 
-// CommitResults records a group of tool results of any number of requests in one statement. A result whose attempt, call id or
-// input hash does not match its step, or whose step was turned before, turns nothing and is not reported. The rows
-// returned are those whose last step this group turned, each of which needs a message, and those of streamed requests.
+// CommitResults records a group of tool results of any number of requests in
+// one statement. A result whose attempt, call id or input hash does not match
+// its step, or whose step was turned before, turns nothing and is not reported.
+// The rows returned are those whose last step this group turned, each of which
+// needs a message, and those of streamed requests.
 func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Progress, error) {
 	rows, err := postgres.Query(ctx, s.db, commitResultsSQL, postgres.Args{
 		"ids":      postgres.IDs(all, func(t ToolResult) uuid.UUID { return t.ID }),

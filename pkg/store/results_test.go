@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"math/rand/v2"
@@ -8,18 +8,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/runtest"
 )
 
-// Every result arrives two or three times, in groups that mix requests, from eight sides at once.
+// Every result arrives two or three times, in groups that mix requests, from
+// eight sides at once.
 func TestFanInCountsEachStepOnce(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	var all []ToolResult
-	rows := make(map[uuid.UUID]Row)
+	s := runtest.Open(t)
+	var all []store.ToolResult
+	rows := make(map[uuid.UUID]run.Row)
 	for _, n := range []int{128, 17, 5, 1, 1} {
-		r := inTools(t, s, n)
+		r := runtest.InTools(t, s, n)
 		rows[r.ID] = r
-		for _, o := range results(r) {
+		for _, o := range runtest.Results(r) {
 			for range 2 + rand.N(2) {
 				all = append(all, o)
 			}
@@ -27,7 +32,7 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
-	groups := make(chan []ToolResult)
+	groups := make(chan []store.ToolResult)
 	var mu sync.Mutex
 	reported := make(map[uuid.UUID]int)
 	var wg sync.WaitGroup
@@ -58,12 +63,12 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 		if reported[id] != 1 {
 			t.Errorf("the row with %d calls was reported %d times, want once", len(r.Steps), reported[id])
 		}
-		got := look(t, s, id)
-		if got.Pending != 0 || got.Stage != StageModel || got.Turn != 2 || got.Attempt != 1 || got.Next() != RunTurn {
+		got := runtest.Look(t, s, id)
+		if got.Pending != 0 || got.Stage != run.StageModel || got.Turn != 2 || got.Attempt != 1 || got.Next() != run.RunTurn {
 			t.Errorf("after %d results: %+v, want turn 2 due", len(r.Steps), got)
 		}
 		states := map[string]int{}
-		for _, st := range steps(t, s, id) {
+		for _, st := range runtest.Steps(t, s, id) {
 			states[st.Kind+" "+string(st.State)]++
 		}
 		want := map[string]int{"model done": 1, "tool done": len(r.Steps), "model dispatched": 1}
@@ -75,97 +80,98 @@ func TestFanInCountsEachStepOnce(t *testing.T) {
 
 func TestResultsReportTheRowTheyMoved(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := inTools(t, s, 2)
-	all := results(r)
+	s := runtest.Open(t)
+	r := runtest.InTools(t, s, 2)
+	all := runtest.Results(r)
 	all[1].Output, all[1].Error = []byte("timed out\x00"), []byte(`{"code":"timeout"}`)
-	if rows := commitResults(t, s, all[0]); len(rows) != 0 {
+	if rows := runtest.CommitResults(t, s, all[0]); len(rows) != 0 {
 		t.Errorf("the first of two results reported %v, want nothing", rows)
 	}
-	if got := look(t, s, r.ID); got.Pending != 1 || len(got.Steps) != 1 || got.Steps[0].Index != 2 {
+	if got := runtest.Look(t, s, r.ID); got.Pending != 1 || len(got.Steps) != 1 || got.Steps[0].Index != 2 {
 		t.Errorf("after the first result: pending %d, open steps %+v; want 1 and the second", got.Pending, got.Steps)
 	}
-	rows := commitResults(t, s, all[1])
+	rows := runtest.CommitResults(t, s, all[1])
 	if len(rows) != 1 {
 		t.Fatalf("the last result reported %v, want the row", rows)
 	}
-	if diff := cmp.Diff(look(t, s, r.ID), rows[0], asRead); diff != "" {
+	if diff := cmp.Diff(runtest.Look(t, s, r.ID), rows[0], asRead); diff != "" {
 		t.Errorf("the row read (-) and the row reported (+) differ:\n%s", diff)
 	}
-	got := steps(t, s, r.ID)
-	if got[1].State != StepDone || got[1].Error != nil || got[1].Took != time.Millisecond || got[1].FinishedAt == nil {
+	got := runtest.Steps(t, s, r.ID)
+	if got[1].State != run.StepDone || got[1].Error != nil || got[1].Took != time.Millisecond || got[1].FinishedAt == nil {
 		t.Errorf("the step that answered: %+v", got[1])
 	}
-	if got[2].State != StepFailed || string(got[2].Output) != string(all[1].Output) || string(got[2].Error) != string(all[1].Error) {
+	if got[2].State != run.StepFailed || string(got[2].Output) != string(all[1].Output) || string(got[2].Error) != string(all[1].Error) {
 		t.Errorf("the step that failed: %+v", got[2])
 	}
-	before := dump(t, s)
-	if rows := commitResults(t, s, all...); len(rows) != 0 {
+	before := runtest.Dump(t, s)
+	if rows := runtest.CommitResults(t, s, all...); len(rows) != 0 {
 		t.Errorf("results of a turn that is over reported %v, want nothing", rows)
 	}
-	if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 		t.Errorf("results of a turn that is over wrote (-before +after):\n%s", diff)
 	}
 }
 
 func TestResultsSettleWhenAnOutcomeIsDecided(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := commit(t, s, claimed(t, s), TurnCommit{Steps: newSteps(2), Outcome: Completed})
-	rows := commitResults(t, s, results(r)...)
-	if len(rows) != 1 || rows[0].Next() != RunFinal || rows[0].Turn != 1 || rows[0].Outcome != Completed || rows[0].Pending != 0 {
+	s := runtest.Open(t)
+	r := runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Steps: runtest.NewSteps(2), Outcome: run.Completed})
+	rows := runtest.CommitResults(t, s, runtest.Results(r)...)
+	if len(rows) != 1 || rows[0].Next() != run.RunFinal || rows[0].Turn != 1 || rows[0].Outcome != run.Completed || rows[0].Pending != 0 {
 		t.Errorf("reported %+v, want the row due to settle as completed at turn 1", rows)
 	}
-	if got := len(steps(t, s, r.ID)); got != 3 {
+	if got := len(runtest.Steps(t, s, r.ID)); got != 3 {
 		t.Errorf("%d steps, want the 3 of the only turn", got)
 	}
-	settle(t, s, rows[0], Completed, false)
+	runtest.Settle(t, s, rows[0], run.Completed, false)
 }
 
 func TestResultRetriedThenAnswered(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := inTools(t, s, 2)
-	all := results(r)
+	s := runtest.Open(t)
+	r := runtest.InTools(t, s, 2)
+	all := runtest.Results(r)
 	failed := all[0]
 	failed.Retry, failed.Wait, failed.Error = true, time.Hour, []byte(`{"code":"busy"}`)
-	if rows := commitResults(t, s, failed, failed, all[1]); len(rows) != 0 {
+	if rows := runtest.CommitResults(t, s, failed, failed, all[1]); len(rows) != 0 {
 		t.Errorf("a retry and an answer reported %v, want nothing", rows)
 	}
-	got := look(t, s, r.ID)
+	got := runtest.Look(t, s, r.ID)
 	if got.Pending != 1 || len(got.Steps) != 1 || got.Steps[0].Attempt != 2 || string(got.Steps[0].Error) != string(failed.Error) {
 		t.Errorf("after the retry: %+v, want the first step open at attempt 2", got)
 	}
 	if due := got.Steps[0].DueIn; due < 59*time.Minute || due > time.Hour {
 		t.Errorf("the retried step is due in %s, want an hour", due)
 	}
-	if rows := commitResults(t, s, all[0]); len(rows) != 0 {
+	if rows := runtest.CommitResults(t, s, all[0]); len(rows) != 0 {
 		t.Errorf("a late answer of the first attempt reported %v, want nothing", rows)
 	}
-	rows := commitResults(t, s, resultOf(got, got.Steps[0]))
-	if len(rows) != 1 || rows[0].Next() != RunTurn || rows[0].Turn != 2 {
+	rows := runtest.CommitResults(t, s, runtest.ResultOf(got, got.Steps[0]))
+	if len(rows) != 1 || rows[0].Next() != run.RunTurn || rows[0].Turn != 2 {
 		t.Errorf("the second attempt's answer reported %v, want turn 2", rows)
 	}
-	if st := steps(t, s, r.ID)[1]; st.State != StepDone || st.Attempt != 2 || st.DueIn != 0 {
+	if st := runtest.Steps(t, s, r.ID)[1]; st.State != run.StepDone || st.Attempt != 2 || st.DueIn != 0 {
 		t.Errorf("the step is %+v, want done at attempt 2", st)
 	}
 }
 
-// The old attempt of a turn loses to the raised one, whether they meet in one statement or in two.
+// The old attempt of a turn loses to the raised one, whether they meet in one
+// statement or in two.
 func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := runtest.Open(t)
 	for i := range 30 {
-		before := claimed(t, s)
-		raised, err := s.Raise(t.Context(), fenceOf(before), i%2 == 0)
+		before := runtest.Claimed(t, s)
+		raised, err := s.Raise(t.Context(), runtest.FenceOf(before), i%2 == 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := TurnCommit{Fence: fenceOf(before), Output: []byte("old"), Steps: newSteps(1)}
-		own := TurnCommit{Fence: fenceOf(raised), Output: []byte("own"), Steps: newSteps(3)}
-		group := []TurnCommit{old, own, own}
+		old := run.TurnCommit{Fence: runtest.FenceOf(before), Output: []byte("old"), Steps: runtest.NewSteps(1)}
+		own := run.TurnCommit{Fence: runtest.FenceOf(raised), Output: []byte("own"), Steps: runtest.NewSteps(3)}
+		group := []run.TurnCommit{old, own, own}
 		if i%3 == 1 {
-			group = []TurnCommit{own, old}
+			group = []run.TurnCommit{own, old}
 		}
 		won := make([]bool, len(group))
 		if i%3 == 2 {
@@ -177,7 +183,7 @@ func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 				})
 			}
 			wg.Wait()
-		} else if won, err = s.commitTurns(t.Context(), group); err != nil {
+		} else if won, err = s.CommitTurns(t.Context(), group); err != nil {
 			t.Fatal(err)
 		}
 		wins := 0
@@ -189,7 +195,7 @@ func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 				wins++
 			}
 		}
-		got := steps(t, s, before.ID)
+		got := runtest.Steps(t, s, before.ID)
 		if wins != 1 || len(got) != 4 || string(got[0].Output) != "own" || got[0].Attempt != raised.Attempt {
 			t.Errorf("round %d: %d commits won, steps %+v; want the raised attempt's only", i, wins, got)
 		}
@@ -198,17 +204,17 @@ func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 
 func TestRaise(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := claimed(t, s)
-	handed, err := s.Raise(t.Context(), fenceOf(r), false)
+	s := runtest.Open(t)
+	r := runtest.Claimed(t, s)
+	handed, err := s.Raise(t.Context(), runtest.FenceOf(r), false)
 	if err != nil || handed.Attempt != 2 || handed.Crashes != 0 {
 		t.Errorf("Raise after a hand-back = %+v, %v; want attempt 2, no crash", handed, err)
 	}
-	crashed, err := s.Raise(t.Context(), fenceOf(handed), true)
-	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != RunTurn {
+	crashed, err := s.Raise(t.Context(), runtest.FenceOf(handed), true)
+	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != run.RunTurn {
 		t.Errorf("Raise after a crash = %+v, %v; want attempt 3, one crash", crashed, err)
 	}
-	next := commit(t, s, crashed, TurnCommit{})
+	next := runtest.Commit(t, s, crashed, run.TurnCommit{})
 	if next.Attempt != 1 || next.Crashes != 0 || next.Turn != 2 {
 		t.Errorf("the next turn is %+v, want attempt 1 without crashes", next)
 	}
@@ -219,8 +225,8 @@ func TestRaise(t *testing.T) {
 // is under way; and that the fence's attempt stays what it was.
 func TestTrailCountsAttemptsThatWereBegun(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	r := claimed(t, s)
+	s := runtest.Open(t)
+	r := runtest.Claimed(t, s)
 	trail := func(index int) int {
 		all, err := s.Steps(t.Context(), r.Tenant, r.ID)
 		if err != nil {
@@ -241,16 +247,16 @@ func TestTrailCountsAttemptsThatWereBegun(t *testing.T) {
 		}
 	}
 	want("a model call", 0, 1)
-	r, err := s.Raise(t.Context(), fenceOf(r), true)
+	r, err := s.Raise(t.Context(), runtest.FenceOf(r), true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want("a model call whose first worker ended", 0, 2)
 
-	r = inTools(t, s, 2)
+	r = runtest.InTools(t, s, 2)
 	lost := func(attempt, n int) {
 		t.Helper()
-		f := fenceOf(r)
+		f := runtest.FenceOf(r)
 		f.Attempt = attempt
 		if err := s.CallsLost(t.Context(), f, 1, n); err != nil {
 			t.Fatal(err)
@@ -265,23 +271,23 @@ func TestTrailCountsAttemptsThatWereBegun(t *testing.T) {
 	want("a call whose second worker ended, too", 1, 3)
 	lost(7, 5)
 	want("a report of another attempt", 1, 3)
-	if got := look(t, s, r.ID).Steps[0].Attempt; got != 1 {
+	if got := runtest.Look(t, s, r.ID).Steps[0].Attempt; got != 1 {
 		t.Errorf("the fence's attempt is %d, want 1", got)
 	}
-	failed := resultOf(r, r.Steps[0])
+	failed := runtest.ResultOf(r, r.Steps[0])
 	failed.Retry, failed.Error = true, []byte(`{}`)
-	commitResults(t, s, failed)
+	runtest.CommitResults(t, s, failed)
 	want("the next attempt", 1, 4)
 	lost(2, 1)
 	want("the next attempt, whose worker ended", 1, 5)
 	want("its sibling", 2, 1)
-	f := fenceOf(r)
+	f := runtest.FenceOf(r)
 	f.Attempt = 1
 	if err := s.CallsLost(t.Context(), f, 2, 1); err != nil {
 		t.Fatal(err)
 	}
-	unknown := resultOf(r, r.Steps[1])
+	unknown := runtest.ResultOf(r, r.Steps[1])
 	unknown.Error, unknown.Output, unknown.Took = []byte(`{}`), []byte("unknown outcome"), 0
-	commitResults(t, s, unknown)
+	runtest.CommitResults(t, s, unknown)
 	want("a call that was lost and not made again", 2, 1)
 }

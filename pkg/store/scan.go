@@ -5,10 +5,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// rowColumns are the columns of a Row, from requests as r. Durations are counted here, by the database's clock.
+// rowColumns are the columns of a Row, from requests as r. Durations are
+// counted here, by the database's clock.
 const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
   r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
   COALESCE(r.previous, ` + postgres.NilID + `) AS previous, COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,
@@ -39,7 +41,7 @@ const trailStart = stepName + `CASE
   WHEN s.idx > 0 THEN s.attempt + s.lost
   WHEN s.state = 'dispatched' AND s.turn = r.turn THEN GREATEST(s.attempt, r.attempt) ELSE s.attempt END`
 
-func rowTargets(r *Row, dueIn, remaining, age *float64) []any {
+func rowTargets(r *run.Row, dueIn, remaining, age *float64) []any {
 	return []any{
 		&r.ID, &r.Tenant, &r.Endpoint, &r.Lane, &r.Model, &r.Status, &r.Stage, &r.Live, &r.Epoch, &r.Turn, &r.Attempt,
 		&r.Pending, &r.Failures, &r.Crashes, &r.Outcome, &r.Reason, &r.Trace, &r.CreatedAt, &r.Parent, &r.Conversation,
@@ -47,23 +49,23 @@ func rowTargets(r *Row, dueIn, remaining, age *float64) []any {
 	}
 }
 
-func stepTargets(s *Step, dueIn *float64, tookMicros *int64) []any {
+func stepTargets(s *run.Step, dueIn *float64, tookMicros *int64) []any {
 	return []any{
 		&s.Turn, &s.Index, &s.Kind, &s.Name, &s.Pool, &s.CallID, &s.State, &s.Attempt, &s.Input, &s.InputHash,
 		&s.Output, &s.Error, &s.InputTokens, &s.OutputTokens, dueIn, &s.CreatedAt, &s.FinishedAt, tookMicros, &s.Place,
 	}
 }
 
-func scanRow(rows pgx.CollectableRow) (Row, error) {
-	var r Row
+func scanRow(rows pgx.CollectableRow) (run.Row, error) {
+	var r run.Row
 	var dueIn, remaining, age float64
 	err := rows.Scan(rowTargets(&r, &dueIn, &remaining, &age)...)
 	r.DueIn, r.Remaining, r.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
 	return r, err
 }
 
-func scanStep(rows pgx.CollectableRow) (Step, error) {
-	var s Step
+func scanStep(rows pgx.CollectableRow) (run.Step, error) {
+	var s run.Step
 	var dueIn float64
 	var took int64
 	err := rows.Scan(stepTargets(&s, &dueIn, &took)...)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -15,24 +17,30 @@ type Settlement struct {
 	ID     uuid.UUID
 	Tenant string // Cancelled: whose request it must be
 	Epoch  int    // Completed, Incomplete, Failed: the epoch the finalizer assembled
-	Status Status
+	Status run.Status
 	Reason string
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
-	// Items are what the request adds to its conversation, in order. Only a stored request that is Completed or Incomplete does, and
-	// only while the conversation is there.
-	Items []NewItem
-	// AfterWork keeps the row live for the finalizer's second look: purges, notices.
+	// Items are what the request adds to its conversation, in order. Only a
+	// stored request that is Completed or Incomplete does, and only while the
+	// conversation is there.
+	Items []run.NewItem
+	// AfterWork keeps the row live for the finalizer's second look: purges,
+	// notices.
 	AfterWork bool
 }
 
-// Every way to a terminal status is this statement. Which rows may go where is its WHERE: the finalizer settles only what was
-// decided, a cancel takes any live request of its tenant, expiry only what is past its deadline.
+// Every way to a terminal status is this statement. Which rows may go where is
+// its WHERE: the finalizer settles only what was decided, a cancel takes any
+// live request of its tenant, expiry only what is past its deadline.
 //
-// What a request adds to its conversation is in the commit that ends it, and with that end goes its lock: whoever finds the
-// conversation free sees what was added. An item of an id that is there already is left out; accepts let none in.
+// What a request adds to its conversation is in the commit that ends it, and
+// with that end goes its lock: whoever finds the conversation free sees what
+// was added. An item of an id that is there already is left out; accepts let
+// none in.
 //
-// The tokens it used are charged to its tenant, if there is a limit. Budgets are locked after conversations, here as by accepts, which
-// is why the charge asks for what was locked before it.
+// The tokens it used are charged to its tenant, if there is a limit. Budgets
+// are locked after conversations, here as by accepts, which is why the charge
+// asks for what was locked before it.
 const settleSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @tenants::text[], @epochs::int[], @statuses::text[], @reasons::text[],
@@ -82,8 +90,9 @@ charged AS (
    WHERE b.tenant = used.tenant AND b.token_cost > 0 AND (SELECT count(*) FROM talk) >= 0)
 SELECT ord FROM settled`
 
-// Settle moves a request to a terminal status, with its answer, in one statement shared with other settlements of the same
-// moment. ErrStale: the row may not go there (any more); nothing was written.
+// Settle moves a request to a terminal status, with its answer, in one
+// statement shared with other settlements of the same moment. ErrStale: the row
+// may not go there (any more); nothing was written.
 func (s *Store) Settle(ctx context.Context, o Settlement) error {
 	ok, err := s.settles.Do(ctx, o)
 	if err == nil && !ok {
@@ -96,14 +105,14 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 }
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
-	var items []NewItem
+	var items []run.NewItem
 	owners := []int64{} // the settlement's place in the statement, from 1
 	for i, o := range all {
 		for _, it := range o.Items {
 			items, owners = append(items, it), append(owners, int64(i+1))
 		}
 	}
-	a := itemArgs(items)
+	a := conversations.ItemArgs(items)
 	maps.Copy(a, postgres.Args{
 		"i_ords":   owners,
 		"ids":      postgres.IDs(all, func(o Settlement) uuid.UUID { return o.ID }),
@@ -129,6 +138,25 @@ UPDATE requests SET live = false, check_at = NULL
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
 	if _, err := s.db.Exec(ctx, finishSQL, postgres.Args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)
+	}
+	return nil
+}
+
+const archiveSQL = `
+WITH finished AS (
+  UPDATE requests SET live = false, check_at = NULL
+   WHERE id = @id AND live AND status NOT IN ('queued', 'in_progress')
+  RETURNING id)
+INSERT INTO bodies (request_id, kind, data)
+SELECT id, 'events', @events::bytea FROM finished
+ON CONFLICT DO NOTHING`
+
+// Archive stores the events of a terminal request that was streamed, and ends
+// its after-work as Finish does. The first archive stays; Archive can be
+// repeated.
+func (s *Store) Archive(ctx context.Context, id uuid.UUID, events []byte) error {
+	if _, err := s.db.Exec(ctx, archiveSQL, postgres.Args{"id": id, "events": events}); err != nil {
+		return fmt.Errorf("archive the events of %s: %w", id, err)
 	}
 	return nil
 }

@@ -1,37 +1,38 @@
 package store
 
 import (
-	"sync"
-
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/batch"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Store is safe for concurrent use. It holds no state but its pool, the calls that wait for a shared statement, and the names of
-// tenants whose budgets it has seen to.
+// The errors of the layer below, for callers that need no more of it.
+var (
+	// ErrStale is [postgres.ErrStale].
+	ErrStale = postgres.ErrStale
+	// ErrNotFound is [postgres.ErrNotFound].
+	ErrNotFound = postgres.ErrNotFound
+)
+
+// Store reads and writes runs. It is safe for concurrent use.
 type Store struct {
 	db      *postgres.DB
-	budgets sync.Map // tenant → struct{}
+	budgets *limits.Budgets
 	accepts *batch.Queue[NewRequest, outcome]
-	turns   *batch.Queue[TurnCommit, bool]
+	turns   *batch.Queue[run.TurnCommit, bool]
 	settles *batch.Queue[Settlement, bool]
-	answers *batch.Queue[lookup, *Answer]
-	loads   *batch.Queue[uuid.UUID, *Chain]
-	keys    *batch.Queue[string, *Key]
-	seen    *batch.Queue[seenKey, *Seen]
+	loads   *batch.Queue[uuid.UUID, *run.Chain]
 }
 
 // New returns a store on the pool, which the caller closes.
 func New(db *postgres.DB) *Store {
-	s := &Store{db: db}
+	s := &Store{db: db, budgets: limits.New(db)}
 	s.accepts = batch.New(2, 256, s.acceptAll)
 	s.turns = batch.New(2, 128, s.commitTurns)
 	s.settles = batch.New(2, 128, s.settleAll)
-	s.answers = batch.New(1, 512, s.lookupAll)
-	s.loads = batch.New(2, 32, s.loadAll)  // few: a chain may hold megabytes
-	s.keys = batch.New(1, 512, s.keysByID) // one: a rush of keys must not take the connections of those that are in
-	s.seen = batch.New(1, 512, s.seenAll)
+	s.loads = batch.New(2, 32, s.loadAll) // few, because a chain may have megabytes
 	return s
 }

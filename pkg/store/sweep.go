@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -21,9 +22,10 @@ SELECT s.request_id, ` + stepColumns + `
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY s.request_id, s.idx`
 
-// Overdue returns up to n live rows whose check time has passed, tool steps included. The caller publishes what each needs and
-// then calls Postpone: a crash between the two only repeats a publish.
-func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
+// Overdue returns up to n live rows whose check time has passed, tool steps
+// included. The caller publishes what each needs and then calls Postpone: a
+// crash between the two only repeats a publish.
+func (s *Store) Overdue(ctx context.Context, n int) ([]run.Row, error) {
 	rows, err := postgres.Query(ctx, s.db, overdueSQL, postgres.Args{"n": n}, scanRow)
 	if err != nil {
 		return nil, fmt.Errorf("read overdue rows: %w", err)
@@ -34,8 +36,9 @@ func (s *Store) Overdue(ctx context.Context, n int) ([]Row, error) {
 	return rows, nil
 }
 
-// Look reads what a row needs now, tool steps included. ErrNotFound: there is no such row.
-func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
+// Look reads what a row needs now, tool steps included. ErrNotFound: there is
+// no such row.
+func (s *Store) Look(ctx context.Context, id uuid.UUID) (run.Row, error) {
 	rows, err := postgres.Query(ctx, s.db, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, postgres.Args{"id": id}, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
@@ -44,15 +47,15 @@ func (s *Store) Look(ctx context.Context, id uuid.UUID) (Row, error) {
 		err = s.addOpenSteps(ctx, rows)
 	}
 	if err != nil {
-		return Row{}, fmt.Errorf("look at request %s: %w", id, err)
+		return run.Row{}, fmt.Errorf("look at request %s: %w", id, err)
 	}
 	return rows[0], nil
 }
 
-func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
+func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 	at := make(map[uuid.UUID]int)
 	for i, r := range rows {
-		if r.Status == InProgress && r.Stage == StageTools {
+		if r.Status == run.InProgress && r.Stage == run.StageTools {
 			at[r.ID] = i
 		}
 	}
@@ -65,7 +68,7 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	}
 	_, err := postgres.Query(ctx, s.db, openStepsSQL, postgres.Args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
-		var step Step
+		var step run.Step
 		var dueIn float64
 		var took int64
 		if err := r.Scan(append([]any{&id}, stepTargets(&step, &dueIn, &took)...)...); err != nil {
@@ -81,9 +84,10 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []Row) error {
 	return nil
 }
 
-// The wait doubles with the time since the row last changed, from 4 to 30 seconds, and ends sooner when something parked is due:
-// by the rows, not by what the caller read, because a step may have been parked since. Rows that are being written are skipped;
-// they stay overdue.
+// The wait doubles with the time since the row last changed, from 4 to 30
+// seconds, and ends sooner when something parked is due: by the rows, not by
+// what the caller read, because a step may have been parked since. Rows that
+// are being written are skipped; they stay overdue.
 const postponeSQL = `
 WITH locked AS (
   SELECT r.id
@@ -101,14 +105,15 @@ UPDATE requests r
            WHERE s.request_id = r.id AND s.turn = r.turn AND s.state = 'dispatched' AND s.not_before > now()))
  WHERE r.id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Postpone moves the next check of rows that were published for. Rows that moved on meanwhile keep their own check time.
-func (s *Store) Postpone(ctx context.Context, rows []Row) error {
+// Postpone moves the next check of rows that were published for. Rows that
+// moved on meanwhile keep their own check time.
+func (s *Store) Postpone(ctx context.Context, rows []run.Row) error {
 	_, err := s.db.Exec(ctx, postponeSQL, postgres.Args{
-		"ids":      postgres.IDs(rows, func(r Row) uuid.UUID { return r.ID }),
-		"epochs":   postgres.Column(rows, func(r Row) int { return r.Epoch }),
-		"turns":    postgres.Column(rows, func(r Row) int { return r.Turn }),
-		"attempts": postgres.Column(rows, func(r Row) int { return r.Attempt }),
-		"stages":   postgres.Column(rows, func(r Row) string { return string(r.Stage) }),
+		"ids":      postgres.IDs(rows, func(r run.Row) uuid.UUID { return r.ID }),
+		"epochs":   postgres.Column(rows, func(r run.Row) int { return r.Epoch }),
+		"turns":    postgres.Column(rows, func(r run.Row) int { return r.Turn }),
+		"attempts": postgres.Column(rows, func(r run.Row) int { return r.Attempt }),
+		"stages":   postgres.Column(rows, func(r run.Row) string { return string(r.Stage) }),
 	})
 	if err != nil {
 		return fmt.Errorf("postpone %d rows: %w", len(rows), err)
@@ -120,7 +125,8 @@ const alarmSQL = `
 WITH locked AS (SELECT id FROM requests WHERE live AND check_at > now() ORDER BY id FOR UPDATE)
 UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Alarm makes every live row due at once; for when a stream was found lost. It returns how many there were.
+// Alarm makes every live row due at once; for when a stream was found lost. It
+// returns how many there were.
 func (s *Store) Alarm(ctx context.Context) (int64, error) {
 	n, err := s.db.Exec(ctx, alarmSQL, nil)
 	if err != nil {
@@ -134,7 +140,8 @@ const overtimeSQL = `
 UNION ALL
 (SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
 
-// Overtime returns requests past their deadline, but for those whose outcome is decided; the caller settles each as Expired.
+// Overtime returns requests past their deadline, but for those whose outcome is
+// decided; the caller settles each as Expired.
 func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
 	ids, err := postgres.Query(ctx, s.db, overtimeSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
@@ -143,8 +150,8 @@ func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
 	return ids, nil
 }
 
-// OldestLive is when the oldest live request was accepted, by the database's clock; now when there is none. Tool results older
-// than that concern nobody.
+// OldestLive is when the oldest live request was accepted, by the database's
+// clock; now when there is none. Tool results older than that concern nobody.
 func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
 	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
 	at, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[time.Time])

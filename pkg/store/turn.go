@@ -7,11 +7,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever the statistics were when the statement was
-// planned, no plan reads more than the rows of these requests.
+// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever
+// the statistics were when the statement was planned, no plan reads more than
+// the rows of these requests.
 const commitTurnSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[], @outputs::bytea[],
@@ -54,26 +56,27 @@ asked AS (
     JOIN done USING (ord))
 SELECT ord FROM done`
 
-// CommitTurn records the model step, writes the rows of the calls it asked for and says what follows, in one statement shared
-// with other turns of the same moment. before is the row the turn was loaded with; the returned row says what is due.
-// ErrStale: nothing was written, look at the row again.
-func (s *Store) CommitTurn(ctx context.Context, before Row, t TurnCommit) (Row, error) {
+// CommitTurn records the model step, writes the rows of the calls it asked for
+// and says what follows, in one statement shared with other turns of the same
+// moment. before is the row the turn was loaded with; the returned row says
+// what is due. ErrStale: nothing was written, look at the row again.
+func (s *Store) CommitTurn(ctx context.Context, before run.Row, t run.TurnCommit) (run.Row, error) {
 	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), err)
+		return run.Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), err)
 	}
 	if !turned {
-		return Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), ErrStale)
+		return run.Row{}, fmt.Errorf("commit turn %d of %s: %w", t.Turn, uuid.UUID(t.ID), ErrStale)
 	}
 	return t.After(before), nil
 }
 
 type ownedStep struct {
-	NewStep
+	run.NewStep
 	owner int64 // the commit's place in the statement, from 1
 }
 
-func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, error) {
+func (s *Store) commitTurns(ctx context.Context, all []run.TurnCommit) ([]bool, error) {
 	var steps []ownedStep
 	for i, t := range all {
 		for _, n := range t.Steps {
@@ -89,26 +92,26 @@ func (s *Store) commitTurns(ctx context.Context, all []TurnCommit) ([]bool, erro
 	return turned(rows, len(all))
 }
 
-func turnArgs(all []TurnCommit) postgres.Args {
+func turnArgs(all []run.TurnCommit) postgres.Args {
 	return postgres.Args{
-		"ids":        postgres.IDs(all, func(t TurnCommit) uuid.UUID { return t.ID }),
-		"epochs":     postgres.Column(all, func(t TurnCommit) int { return t.Epoch }),
-		"turns":      postgres.Column(all, func(t TurnCommit) int { return t.Turn }),
-		"attempts":   postgres.Column(all, func(t TurnCommit) int { return t.Attempt }),
-		"outputs":    postgres.Column(all, func(t TurnCommit) []byte { return t.Output }),
-		"errors":     postgres.Column(all, func(t TurnCommit) []byte { return t.Error }),
-		"tokens_in":  postgres.Column(all, func(t TurnCommit) int64 { return t.InputTokens }),
-		"tokens_out": postgres.Column(all, func(t TurnCommit) int64 { return t.OutputTokens }),
-		"took":       postgres.Column(all, func(t TurnCommit) int64 { return t.Took.Microseconds() }),
-		"stages":     postgres.Column(all, func(t TurnCommit) string { return string(t.Stage()) }),
-		"pendings":   postgres.Column(all, TurnCommit.Due),
-		"outcomes":   postgres.Column(all, func(t TurnCommit) string { return string(t.Outcome) }),
-		"reasons":    postgres.Column(all, func(t TurnCommit) string { return t.Reason }),
-		"states": postgres.Column(all, func(t TurnCommit) string {
+		"ids":        postgres.IDs(all, func(t run.TurnCommit) uuid.UUID { return t.ID }),
+		"epochs":     postgres.Column(all, func(t run.TurnCommit) int { return t.Epoch }),
+		"turns":      postgres.Column(all, func(t run.TurnCommit) int { return t.Turn }),
+		"attempts":   postgres.Column(all, func(t run.TurnCommit) int { return t.Attempt }),
+		"outputs":    postgres.Column(all, func(t run.TurnCommit) []byte { return t.Output }),
+		"errors":     postgres.Column(all, func(t run.TurnCommit) []byte { return t.Error }),
+		"tokens_in":  postgres.Column(all, func(t run.TurnCommit) int64 { return t.InputTokens }),
+		"tokens_out": postgres.Column(all, func(t run.TurnCommit) int64 { return t.OutputTokens }),
+		"took":       postgres.Column(all, func(t run.TurnCommit) int64 { return t.Took.Microseconds() }),
+		"stages":     postgres.Column(all, func(t run.TurnCommit) string { return string(t.Stage()) }),
+		"pendings":   postgres.Column(all, run.TurnCommit.Due),
+		"outcomes":   postgres.Column(all, func(t run.TurnCommit) string { return string(t.Outcome) }),
+		"reasons":    postgres.Column(all, func(t run.TurnCommit) string { return t.Reason }),
+		"states": postgres.Column(all, func(t run.TurnCommit) string {
 			if t.Failed {
-				return string(StepFailed)
+				return string(run.StepFailed)
 			}
-			return string(StepDone)
+			return string(run.StepDone)
 		}),
 	}
 }

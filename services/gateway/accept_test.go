@@ -10,7 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
@@ -62,7 +62,7 @@ func TestRowHoldsWhatWasAsked(t *testing.T) {
 	if row.Remaining < 59*time.Minute || row.Remaining > time.Hour {
 		t.Errorf("deadline in %v, want the registry's hour", row.Remaining)
 	}
-	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+	a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 			t.Errorf("object of %s has output %v, want []", status, o["output"])
 		}
 	}
-	if _, err := render.Response(&store.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
+	if _, err := render.Response(&answers.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
 		t.Error("a completed row without an answer was shown")
 	}
 }

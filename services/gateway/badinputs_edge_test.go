@@ -94,7 +94,7 @@ func served(tb testing.TB) http.Handler {
 	cfg := s.config(nil)
 	tb.Cleanup(func() { _ = cfg.Listener.Close() })
 	cfg.Runtime = process.NewRuntime("gateway", process.Config{}, zap.NewNop())
-	gateway, err := newServer(cfg, s.store, s.bus)
+	gateway, err := newServer(cfg, s.db, s.bus)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestWhoSeesACall(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	key, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
+	key, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"m"} })
 	stranger, _ := s.mint("b")
 	request := s.request(t.Context(), "POST", chatPath, chatBody)
 	request.Header.Set("Authorization", "Bearer "+key)
@@ -78,7 +79,7 @@ func TestATrailOfAQueuedCallIsEmpty(t *testing.T) {
 func TestCallsOfAKeysModels(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	key, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"b"} })
+	key, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"b"} })
 	for path, body := range map[string]string{chatPath: chatBody, "/v1/embeddings": `{"model":"m","input":"x"}`, "/v1/completions": `{"model":"m"}`} {
 		wantRefused(t, path, s.as(key, "POST", path, body), http.StatusNotFound, "model_not_found")
 	}
@@ -106,7 +107,7 @@ func TestOneModel(t *testing.T) {
 	}
 	listed := raise(t, func(c *Config) { c.Registry = build("m", "Qwen/Qwen3.5") })
 	all := raise(t, func(c *Config) { c.Registry = build("m", "*") })
-	narrow, _ := listed.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
+	narrow, _ := listed.mint("a", func(n *keys.NewKey) { n.Models = []string{"m"} })
 	for _, tt := range []struct {
 		s         *stand
 		key, path string

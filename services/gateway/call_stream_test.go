@@ -262,12 +262,12 @@ func (timeless) SetWriteDeadline(time.Time) error { return nil }
 // wantReplay checks what a repeat is sent.
 func (c *chunks) wantReplay(want string) {
 	c.tb.Helper()
-	a, err := c.store.Answer(c.tb.Context(), auth.DefaultTenant, c.row.ID)
+	a, err := c.answers.Read(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	rec := timeless{httptest.NewRecorder()}
-	s := stream.New(stream.Options{Store: c.store, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
+	s := stream.New(stream.Options{Archives: c.answers, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
 	if err := s.ReplayEndedCall(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}

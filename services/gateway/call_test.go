@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -46,7 +47,7 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 		if row.Tenant != auth.DefaultTenant || row.Model != "m" || row.Endpoint.Path() != path {
 			t.Errorf("%s: the row is %+v", path, row)
 		}
-		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", path, a, err)
 		}
@@ -204,7 +205,7 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	}
 	row := s.claim()
 	s.end(row, failedCall(run.Failure{Code: "invalid_prompt", HTTPStatus: 422, Own: []byte(`{"message":"No.","type":"t","param":null,"code":null}`)}))
-	a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+	a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	}
 	same(t, "the error", f.JSON(), `{"error":{"message":"No.","type":"t","param":null,"code":null}}`)
 	for _, status := range []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed} {
-		if f, err := render.CallFault(&store.Answer{Status: status}); err == nil {
+		if f, err := render.CallFault(&answers.Answer{Status: status}); err == nil {
 			t.Errorf("a request that is %s and has no answer was answered with %s", status, f.JSON())
 		}
 	}

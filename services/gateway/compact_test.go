@@ -44,7 +44,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 			parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}

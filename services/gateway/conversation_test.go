@@ -29,7 +29,7 @@ func (s *stand) speaks(conversation, fields string) run.Row {
 
 // says settles a response as the finalizer does, with items of the ids that it
 // adds to its conversation.
-func (s *stand) says(row run.Row, outcome run.Status, items ...store.NewItem) {
+func (s *stand) says(row run.Row, outcome run.Status, items ...run.NewItem) {
 	s.tb.Helper()
 	s.commit(row, run.TurnCommit{Outcome: outcome, Output: []byte(`[]`)})
 	err := s.store.Settle(s.tb.Context(), store.Settlement{
@@ -40,8 +40,8 @@ func (s *stand) says(row run.Row, outcome run.Status, items ...store.NewItem) {
 	}
 }
 
-func saidCall(id string) store.NewItem {
-	return store.NewItem{
+func saidCall(id string) run.NewItem {
+	return run.NewItem{
 		ID: "fc_" + id, Calls: []byte(id),
 		Data: fmt.Appendf(nil, `{"type":"function_call","id":"fc_%s","status":"completed","call_id":%[1]q,"name":"f","arguments":"{}"}`, id),
 	}
@@ -77,7 +77,7 @@ func TestResponseOnAConversationIsRefused(t *testing.T) {
 		t.Fatalf("an output without a call answered %d %s", r.status, r.body)
 	}
 	running := s.speaks(busy, `"input":"x"`)
-	s.says(s.speaks(full, `"input":"x"`), run.Incomplete, store.NewItem{ID: "msg_long", Data: make([]byte, 4001)})
+	s.says(s.speaks(full, `"input":"x"`), run.Incomplete, run.NewItem{ID: "msg_long", Data: make([]byte, 4001)})
 	const (
 		output = `{"type":"function_call_output","call_id":"%s","output":""}`
 		none   = "No tool output found for function call c"
@@ -144,8 +144,8 @@ func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	if got := s.call("POST", "/v1/responses/"+run.ResponseID.Format(row.ID)+"/cancel", "").object(t)["status"]; got != "cancelled" {
 		t.Fatalf("the cancelled response is %v", got)
 	}
-	s.says(s.speaks(id, `"input":"x"`), run.Failed, store.NewItem{ID: "msg_lost", Data: []byte(`{}`)})
-	s.says(s.speaks(id, `"input":"x"`), run.Incomplete, store.NewItem{ID: "msg_2", Data: []byte(`{"id":"msg_2"}`)})
+	s.says(s.speaks(id, `"input":"x"`), run.Failed, run.NewItem{ID: "msg_lost", Data: []byte(`{}`)})
+	s.says(s.speaks(id, `"input":"x"`), run.Incomplete, run.NewItem{ID: "msg_2", Data: []byte(`{"id":"msg_2"}`)})
 
 	ctx, hangUp := context.WithCancel(t.Context())
 	r := s.request(ctx, "POST", "/v1/responses", `{"model":"m","input":"x","conversation":"`+id+`"}`)
@@ -161,11 +161,11 @@ func TestTheEndOfAResponseFreesItsConversation(t *testing.T) {
 	hangUp()
 	<-gone
 	eventually(t, "the cancel of an abandoned response", func() bool { return s.look(left.ID).Status == run.Cancelled })
-	s.says(s.speaks(id, `"input":"x"`), run.Completed, store.NewItem{ID: "msg_3", Data: []byte(`{"id":"msg_3"}`)})
+	s.says(s.speaks(id, `"input":"x"`), run.Completed, run.NewItem{ID: "msg_3", Data: []byte(`{"id":"msg_3"}`)})
 
 	answers := s.later("POST", "/v1/responses", `{"model":"m","input":"x","store":false,"conversation":"`+id+`"}`)
 	hidden := s.claim()
-	s.says(hidden, run.Completed, store.NewItem{ID: "msg_hidden", Data: []byte(`{"id":"msg_hidden"}`)})
+	s.says(hidden, run.Completed, run.NewItem{ID: "msg_hidden", Data: []byte(`{"id":"msg_hidden"}`)})
 	s.bus.DoneHint(run.Hex(hidden.ID))
 	if got := receive(t, answers); got.status != http.StatusOK {
 		t.Errorf("the response that is not stored answered %d %s", got.status, got.body)
@@ -209,7 +209,7 @@ func TestDeletedConversationOfAResponse(t *testing.T) {
 	if r := s.call("DELETE", "/v1/conversations/"+id, ""); r.status != http.StatusOK {
 		t.Fatalf("DELETE of a busy conversation answered %d %s", r.status, r.body)
 	}
-	s.says(row, run.Completed, store.NewItem{ID: "msg_2", Data: []byte(`{}`)})
+	s.says(row, run.Completed, run.NewItem{ID: "msg_2", Data: []byte(`{}`)})
 	if r := s.call("GET", "/v1/responses/"+run.ResponseID.Format(row.ID), ""); r.status != http.StatusOK {
 		t.Errorf("the response is answered %d %s", r.status, r.body)
 	}

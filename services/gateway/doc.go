@@ -1,5 +1,6 @@
-// Package gateway is the HTTP front of Windlass: it accepts requests, waits for their answers, cancels them and serves what is
-// to be read. It never calls a model.
+// Package gateway is the HTTP front of Windlass: it accepts requests, waits for
+// their answers, cancels them and serves what is to be read. It never calls a
+// model.
 //
 // # Promises
 //
@@ -20,14 +21,17 @@
 //
 // # What it does not promise
 //
-// A 503 on POST /v1/responses without an id in its message means that the gateway does not know whether the row was written.
-// It tries to cancel such a request afterwards; if it is killed meanwhile, the request runs to its end unseen. With an
-// Idempotency-Key it is not cancelled: sending it again leads to it.
-// A 503 with an id means that the request goes on and GET will serve it.
+// A 503 on POST /v1/responses without an id in its message means that the
+// gateway does not know whether the row was written. It tries to cancel such a
+// request afterwards; if it is killed meanwhile, the request runs to its end
+// unseen. With an Idempotency-Key it is not cancelled: sending it again leads
+// to it. A 503 with an id means that the request goes on and GET will serve it.
 //
-// With Postgres away a key that this gateway saw alive stays good for 65 s from then on, revoked or not; then, and for every
-// other key, the answer is 503. Looking for such a key may add 250 ms to the second promised above. The same holds for a
-// database that takes longer than 0.9 s to say anything about a key.
+// With Postgres away a key that this gateway saw alive stays good for 65 s from
+// then on, revoked or not; then, and for every other key, the answer is 503.
+// Looking for such a key may add 250 ms to the second promised above. The same
+// holds for a database that takes longer than 0.9 s to say anything about a
+// key.
 //
 // # Decisions
 //
@@ -70,7 +74,7 @@
 //   - Deleting a conversation deletes its items there and then. A response in flight on it fails with conversation_not_found at its
 //     next model call; one that makes no more is completed, and adds nothing. Deleting a response, on the other hand, leaves its items
 //     in the conversation: the two live independently, as OpenAI has it.
-//   - A conversation of more than store.MaxConversationItems items, the input included, or with more bytes than a body may have is
+//   - A conversation of more than conversations.MaxItems items, the input included, or with more bytes than a body may have is
 //     continued by nobody (400 conversation_too_long), and not added to; items can be taken out of it. Calls that are open in it need their
 //     outputs, in the input or before as items of their own; an output without a call, as the removal of an item leaves it, is refused.
 //   - An item is in a conversation once. Adding it again answers 400 item_already_in_conversation, in a request's input 400 in OpenAI's

@@ -15,7 +15,13 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/conversations"
+	keystore "windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/keys"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/answer"
@@ -67,13 +73,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer db.Close()
-	st := store.New(db)
 	b, err := bus.Connect(ctx, cfg.Bus, "gateway", cfg.Runtime.Log, bus.WithMetrics(cfg.Runtime.Metrics))
 	if err != nil {
 		return err
 	}
 	defer b.Close(context.WithoutCancel(ctx))
-	s, err := newServer(cfg, st, b)
+	s, err := newServer(cfg, db, b)
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.serve(ctx, listener)
 }
 
-func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
+func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	seals, err := compaction.ReadKeys(cfg.SealKeys)
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
@@ -103,37 +108,39 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
+	st, apiKeys, budgets := store.New(db), keys.New(db), limits.New(db)
+	stored, talks := answers.New(db), conversations.New(db)
 	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
 	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
-	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: st.Key, Tasks: &s.tasks, Log: log})
-	s.keys = adminapi.New(st, cfg.KeyPepper, &s.tasks, log)
+	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log})
+	s.keys = adminapi.New(apiKeys, cfg.KeyPepper, &s.tasks, log)
 	refusals := admission.NewRefusalCache()
 	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
 		defer refusals.Clear()
-		return st.ForgetTokens(ctx, limited)
+		return budgets.StopCharging(ctx, limited)
 	})
 	s.models = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
 	rules := &admission.Rules{Registry: cfg.Registry, Models: s.models, Seals: seals, MaxBody: cfg.MaxBody}
 	canceller := wait.NewCanceller(st, b, &s.tasks, log)
-	s.waiters = wait.NewWaiters(st, canceller, cfg.PollInterval, &s.tasks, log)
+	s.waiters = wait.NewWaiters(stored, canceller, cfg.PollInterval, &s.tasks, log)
 	gate := admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
 		BacklogMax: cfg.BacklogMax, Canceller: canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})
 	streams := stream.New(stream.Options{
-		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
+		Archives: stored, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
 		Tasks: &s.tasks, Log: log,
 	})
 	answers := answer.New(gate, s.waiters, streams)
-	histories := history.New(st, rules, cfg.MaxBody, &s.tasks)
+	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)
 	s.once = idempotency.New(idempotency.Options{
-		Store: st, Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
+		Store: keystore.New(db), Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
 		Log: log,
 	})
-	s.conversations = conversationapi.New(st, histories, &s.tasks)
+	s.conversations = conversationapi.New(talks, histories, &s.tasks)
 	s.chat = chatapi.New(chatapi.Options{
 		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
 	})
@@ -141,7 +148,7 @@ func newServer(cfg Config, st *store.Store, b *bus.Bus) (*server, error) {
 		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline,
 	})
 	s.responses = responseapi.New(responseapi.Options{
-		Store: st, Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
+		Store: st, Stored: stored, Conversations: talks, Retention: retention.New(db), Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
 		Tasks: &s.tasks, Log: log,
 	})
 	s.sockets = socket.New(socket.Options{

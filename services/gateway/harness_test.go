@@ -25,8 +25,12 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -81,15 +85,20 @@ type stand struct {
 	tb  testing.TB
 	url string
 	// database is its URL, for statements that no service runs.
-	database string
-	store    *store.Store
-	bus      *bus.Bus
-	nats     *bustest.Broker
-	logs     *observer.ObservedLogs
-	rt       *process.Runtime
-	drain    context.CancelCauseFunc
-	ended    chan error // what Run returned
-	http     *http.Client
+	database    string
+	db          *postgres.DB
+	answers     *answers.Store
+	apiKeys     *keys.Store
+	idempotency *idempotency.Store
+	retention   *retention.Store
+	store       *store.Store
+	bus         *bus.Bus
+	nats        *bustest.Broker
+	logs        *observer.ObservedLogs
+	rt          *process.Runtime
+	drain       context.CancelCauseFunc
+	ended       chan error // what Run returned
+	http        *http.Client
 }
 
 // raise starts a gateway on a database and a NATS server of its own. change
@@ -105,7 +114,8 @@ func raise(tb testing.TB, change ...func(*Config)) *stand {
 	}
 	tb.Cleanup(db.Close)
 	st := store.New(db)
-	s.store = st
+	s.db, s.store, s.answers, s.apiKeys = db, st, answers.New(db), keys.New(db)
+	s.idempotency, s.retention = idempotency.New(db), retention.New(db)
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(tb.Context()))
 	s.drain = cancel
 	go func() { s.ended <- Run(ctx, cfg) }()
@@ -215,14 +225,14 @@ func (s *stand) as(key, method, path, body string) reply {
 }
 
 // mint makes a key and keeps it, as windlass keys create does.
-func (s *stand) mint(tenant string, change ...func(*store.NewKey)) (key string, id string) {
+func (s *stand) mint(tenant string, change ...func(*keys.NewKey)) (key string, id string) {
 	s.tb.Helper()
 	k := testPepper.New()
-	n := store.NewKey{ID: k.ID, Tenant: tenant, Hash: testPepper.Hash(k.Secret), Scopes: []string{apikey.ScopeResponses}}
+	n := keys.NewKey{ID: k.ID, Tenant: tenant, Hash: testPepper.Hash(k.Secret), Scopes: []string{apikey.ScopeResponses}}
 	for _, c := range change {
 		c(&n)
 	}
-	if _, err := s.store.CreateKey(s.tb.Context(), n); err != nil {
+	if _, err := s.apiKeys.Create(s.tb.Context(), n); err != nil {
 		s.tb.Fatal(err)
 	}
 	return k.String(), k.ID

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/answer"
@@ -30,7 +31,7 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 		if row.Endpoint != "responses/input_tokens" || (parent == "") != (row.Parent == [16]byte{}) || parent != "" && run.ResponseID.Format(row.Parent) != parent {
 			t.Errorf("%s: the row is %+v", body, row)
 		}
-		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || a.Stored || a.Background || a.Streamed {
 			t.Errorf("%s: the request is %+v, %v; want it unstored and in the foreground", body, a, err)
 		}

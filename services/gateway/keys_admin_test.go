@@ -11,11 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-func admin(n *store.NewKey) { n.Scopes = []string{apikey.ScopeAdmin} }
+func admin(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeAdmin} }
 
 func TestKeysOverHTTP(t *testing.T) {
 	t.Parallel()
@@ -79,7 +80,7 @@ func TestOnlyAdminsManageKeys(t *testing.T) {
 	s := raise(t)
 	boss, _ := s.mint("a", admin)
 	user, userID := s.mint("a")
-	reader, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
+	reader, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
 	for _, route := range []string{"GET /v1/keys", "POST /v1/keys", "GET /v1/keys/" + userID, "DELETE /v1/keys/" + userID} {
 		method, path, _ := strings.Cut(route, " ")
 		for _, key := range []string{user, reader} {
@@ -121,7 +122,7 @@ func TestKeysOfOthersAreNotThere(t *testing.T) {
 func TestKeysMakeNoStrongerKeys(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	boss, _ := s.mint("a", admin, func(n *store.NewKey) { n.Models, n.Tools = []string{"m"}, []string{"t"} })
+	boss, _ := s.mint("a", admin, func(n *keys.NewKey) { n.Models, n.Tools = []string{"m"}, []string{"t"} })
 	made := s.as(boss, "POST", "/v1/keys", `{"scopes":["admin","responses"]}`).object(t)
 	if diff := cmp.Diff([]any{[]any{"m"}, []any{"t"}}, []any{made["models"], made["tools"]}); diff != "" {
 		t.Errorf("what was left out differs from the maker's (-want +got):\n%s", diff)
@@ -153,9 +154,9 @@ func TestAKeyMadeOnceIsShownOnce(t *testing.T) {
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("the repeat differs from the first, except for the key (-first +repeat):\n%s", diff)
 	}
-	keys, err := s.store.ListKeys(t.Context(), "a")
-	if err != nil || len(keys) != 2 || !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == first["id"] }) {
-		t.Errorf("the keys are %+v, %v, want the one that was made beside the admin's", keys, err)
+	all, err := s.apiKeys.List(t.Context(), "a")
+	if err != nil || len(all) != 2 || !slices.ContainsFunc(all, func(k keys.Key) bool { return k.ID == first["id"] }) {
+		t.Errorf("the keys are %+v, %v, want the one that was made beside the admin's", all, err)
 	}
 }
 
@@ -170,13 +171,13 @@ func TestAKeyWhoseMakerDiedIsShownWithoutItsSecret(t *testing.T) {
 	r.Header.Set("Idempotency-Key", "k")
 	seed := uuid.New()
 	hash := sha256.Sum256([]byte("POST /v1/keys\n" + `{"name":"ci"}`)) // as package idempotency makes it
-	once := store.Once{Key: "k", Hash: hash[:]}
-	if _, err := s.store.Hold(t.Context(), "a", once, seed, time.Millisecond); err != nil {
+	once := idempotency.Key{Key: "k", Hash: hash[:]}
+	if _, err := s.idempotency.Hold(t.Context(), "a", once, seed, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	lost := testPepper.NewAs(seed[:])
-	n := store.NewKey{ID: lost.ID, Tenant: "a", Name: "ci", Hash: testPepper.Hash(lost.Secret), Scopes: []string{apikey.ScopeRead}}
-	if _, err := s.store.CreateKey(t.Context(), n); err != nil {
+	n := keys.NewKey{ID: lost.ID, Tenant: "a", Name: "ci", Hash: testPepper.Hash(lost.Secret), Scopes: []string{apikey.ScopeRead}}
+	if _, err := s.apiKeys.Create(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.send(r).object(t); got["id"] != lost.ID || got["key"] != nil {

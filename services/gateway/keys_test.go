@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -151,10 +151,10 @@ func TestKeysThatDoNotOpen(t *testing.T) {
 	good, id := s.mint("a")
 	other, _ := s.mint("a")
 	revoked, revokedID := s.mint("a")
-	if _, err := s.store.RevokeKey(t.Context(), "", revokedID); err != nil {
+	if _, err := s.apiKeys.Revoke(t.Context(), "", revokedID); err != nil {
 		t.Fatal(err)
 	}
-	expired, _ := s.mint("a", func(n *store.NewKey) { n.TTL = time.Microsecond })
+	expired, _ := s.mint("a", func(n *keys.NewKey) { n.TTL = time.Microsecond })
 	for name, key := range map[string]string{
 		"revoked": revoked, "expired": expired,
 		"never kept":            testPepper.New().String(),
@@ -206,8 +206,8 @@ func TestScopes(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	full, _ := s.mint("a")
-	read, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
-	odd, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{"of-a-later-release"} })
+	read, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
+	odd, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{"of-a-later-release"} })
 	id := createdID(t, s.as(full, "POST", "/v1/responses", background))
 	for pattern, methods := range (&server{}).routes() {
 		path := strings.Replace(pattern, "{id}", id, 1)
@@ -230,7 +230,7 @@ func TestScopes(t *testing.T) {
 func TestModelsOfAKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	key, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"b", "gone"} })
+	key, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"b", "gone"} })
 	ask := func(model string) reply {
 		return s.as(key, "POST", "/v1/responses", `{"model":"`+model+`","input":"hi","background":true}`)
 	}
@@ -257,7 +257,7 @@ func TestRevokeIsHeardOfInTime(t *testing.T) {
 	if r := s.as(key, "GET", "/v1/models", ""); r.status != http.StatusOK {
 		t.Fatalf("the key answered %d", r.status)
 	}
-	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
+	if _, err := s.apiKeys.Revoke(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	revoked := time.Now()

@@ -19,6 +19,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -272,8 +273,8 @@ func TestWeights(t *testing.T) {
 func TestModelsOfATenant(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tenanted(t, registry.Tenant{Name: "*", Models: []string{"b"}}, registry.Tenant{Name: "a", Models: []string{"m", "b"}}))
-	a, _ := s.mint("a", func(n *store.NewKey) { n.Models = []string{"m"} })
-	c, _ := s.mint("c", func(n *store.NewKey) { n.Models = []string{"m", "b"} })
+	a, _ := s.mint("a", func(n *keys.NewKey) { n.Models = []string{"m"} })
+	c, _ := s.mint("c", func(n *keys.NewKey) { n.Models = []string{"m", "b"} })
 	for name, tt := range map[string]struct{ key, may, not string }{
 		"both of its tenant, one of its key": {a, "m", "b"}, "one of its tenant, both of its key": {c, "b", "m"}, "no list of its own": {testKey, "b", "m"},
 	} {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 )
 
 // behindAWildcard is a registry with a wildcard, whose upstream answers every
@@ -54,7 +54,7 @@ func TestModelsOfTheWildcardsUpstreamAreListed(t *testing.T) {
 	if one["created"] != 7.0 || one["owned_by"] != "library" || one["object"] != "model" {
 		t.Errorf("the model is %v, want it as the upstream describes it", one)
 	}
-	key, _ := s.mint("acme", func(n *store.NewKey) { n.Models = []string{"qwen3:8b", "other"} })
+	key, _ := s.mint("acme", func(n *keys.NewKey) { n.Models = []string{"qwen3:8b", "other"} })
 	if got, want := s.listed(key), []string{"qwen3:8b"}; !slices.Equal(got, want) {
 		t.Errorf("a key for some models sees %q, want %q", got, want)
 	}
@@ -122,7 +122,7 @@ func TestAnUnknownModelNamesNearOnes(t *testing.T) {
 		}
 		c.Registry = r
 	})
-	narrow, _ := s.mint("acme", func(n *store.NewKey) { n.Models = []string{"gpt-4o-mini"} })
+	narrow, _ := s.mint("acme", func(n *keys.NewKey) { n.Models = []string{"gpt-4o-mini"} })
 	for _, tt := range []struct {
 		name, key, model string
 		hint, hidden     string

@@ -17,7 +17,6 @@ import (
 	"windlass.dev/windlass/pkg/bus/bustest"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -37,9 +36,8 @@ func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID)
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	st := store.New(db)
 	cfg := Config{Registry: models(t, 0), Runtime: process.NewRuntime("gateway", process.Config{}, zap.NewNop()), MaxBody: 1 << 20}
-	s, err := newServer(cfg, st, bustest.Connect(t, bustest.NewBroker(t)))
+	s, err := newServer(cfg, db, bustest.Connect(t, bustest.NewBroker(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 
 // isTaken reports whether the key is taken.
 func (s *stand) isTaken(key string) bool {
-	_, err := s.store.Seen(s.tb.Context(), auth.DefaultTenant, key)
+	_, err := s.idempotency.Read(s.tb.Context(), auth.DefaultTenant, key)
 	return err == nil
 }
 
@@ -114,14 +114,14 @@ func TestAnUnstoredResponseIsRepeatedToo(t *testing.T) {
 
 	// A purge spares what a key may repeat.
 	s.move(run.ResponseID.Format(row.ID), `UPDATE requests SET finished_at = now() - interval '1 day', live = false, check_at = NULL WHERE id = $1`)
-	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 0 {
+	if gone, err := s.retention.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 0 {
 		t.Errorf("Erase = %v, %v, want nothing gone", gone, err)
 	}
 	same(t, "the repeat after a purge", s.sendKeyed("k", "/v1/responses", body).body, `{"n":1}`)
 
 	// But a gateway of an earlier version did not say that there is a key.
 	s.move(run.ResponseID.Format(row.ID), `UPDATE requests SET keyed = false WHERE id = $1`)
-	if gone, err := s.store.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 1 {
+	if gone, err := s.retention.Erase(t.Context(), time.Hour, 10); err != nil || len(gone) != 1 {
 		t.Errorf("Erase = %v, %v, want one gone", gone, err)
 	}
 	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusNotFound {

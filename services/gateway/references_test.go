@@ -53,7 +53,7 @@ func TestItemReferences(t *testing.T) {
 	} {
 		id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+tt.input+`],"user":"u"}`))
 		row := s.claim()
-		a, err := s.store.Answer(t.Context(), auth.DefaultTenant, row.ID)
+		a, err := s.answers.Read(t.Context(), auth.DefaultTenant, row.ID)
 		if err != nil || run.ResponseID.Format(row.ID) != id {
 			t.Fatalf("%s: %v, %v", tt.name, row, err)
 		}

@@ -14,7 +14,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -80,7 +80,7 @@ const (
 func TestUpgradesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	reader, _ := s.mint("a", func(n *store.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
+	reader, _ := s.mint("a", func(n *keys.NewKey) { n.Scopes = []string{apikey.ScopeRead} })
 	handshake := map[string]string{
 		"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
 		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Authorization": "Bearer " + testKey,
@@ -118,7 +118,7 @@ func TestARevokedKeyOnAWebSocket(t *testing.T) {
 	conn := s.dial(key)
 	say(t, conn, warmUp, "response.created")
 	say(t, conn, "", "response.completed")
-	if _, err := s.store.RevokeKey(t.Context(), "", id); err != nil {
+	if _, err := s.apiKeys.Revoke(t.Context(), "", id); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a refusal", func() bool {

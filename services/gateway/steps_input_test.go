@@ -73,13 +73,13 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	ask := func(text, id string) string {
 		row := s.speaks(conversation, `"input":[{"role":"user","id":"msg_`+id+`","content":"`+text+`"}]`)
 		public := run.ResponseID.Format(row.ID)
-		item := func(id, role, kind, text string) store.NewItem {
-			return store.NewItem{ID: id, Data: []byte(`{"type":"message","id":"` + id + `","role":"` + role + `","content":[{"type":"` + kind + `","text":"` + text + `"}]}`)}
+		item := func(id, role, kind, text string) run.NewItem {
+			return run.NewItem{ID: id, Data: []byte(`{"type":"message","id":"` + id + `","role":"` + role + `","content":[{"type":"` + kind + `","text":"` + text + `"}]}`)}
 		}
 		s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: record("re " + text)})
 		if err := s.store.Settle(t.Context(), store.Settlement{
 			ID: row.ID, Epoch: row.Epoch, Status: run.Completed, Answer: []byte(`{"output":[]}`),
-			Items: []store.NewItem{
+			Items: []run.NewItem{
 				item("msg_"+id, "user", "input_text", text), item("msg_"+strings.TrimPrefix(public, "resp_")+"00010000", "assistant", "output_text", "re "+text),
 			},
 		}); err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 )
 
 // tooled is a configuration with the registered tools a, b and c.
@@ -30,8 +30,8 @@ func tooled(tb testing.TB) func(*Config) {
 func TestToolsOfAKey(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tooled(t))
-	some, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"c", "a", "gone"} })
-	none, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{} })
+	some, _ := s.mint("t", func(n *keys.NewKey) { n.Tools = []string{"c", "a", "gone"} })
+	none, _ := s.mint("t", func(n *keys.NewKey) { n.Tools = []string{} })
 	all, _ := s.mint("t")
 	const server = `{"type":"mcp","server_label":"windlass"`
 	ask := func(key, tools, choice string) reply {
@@ -64,7 +64,7 @@ func TestToolsOfAKey(t *testing.T) {
 			continue
 		}
 		id, ok := run.ResponseID.Parse(createdID(t, r))
-		body, err := s.store.Body(t.Context(), "t", id)
+		body, err := s.answers.Body(t.Context(), "t", id)
 		if want := `"tools":[` + tt.stored + `]`; !ok || err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s is kept, %v, want %s", tt.name, body, err, want)
 		}
@@ -77,7 +77,7 @@ func TestToolsOfAKey(t *testing.T) {
 func TestToolsOfAKeyInCapitals(t *testing.T) {
 	t.Parallel()
 	s := raise(t, tooled(t))
-	key, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"a"} })
+	key, _ := s.mint("t", func(n *keys.NewKey) { n.Tools = []string{"a"} })
 	for _, entry := range []string{
 		`{"type":"mcp","server_label":"windlass","allowed_tools":["a"],"ALLOWED_TOOLS":null}`,
 		`{"type":"mcp","server_label":"windlass","ALLOWED_TOOLS":["b"]}`,
@@ -106,8 +106,8 @@ func TestToolsOfAKeyAreThoseOfTheModel(t *testing.T) {
 		}
 		c.Registry = reg
 	})
-	key, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"a", "b"} })
-	only, _ := s.mint("t", func(n *store.NewKey) { n.Tools = []string{"b"} })
+	key, _ := s.mint("t", func(n *keys.NewKey) { n.Tools = []string{"a", "b"} })
+	only, _ := s.mint("t", func(n *keys.NewKey) { n.Tools = []string{"b"} })
 	for _, tt := range []struct {
 		name, key, model, tool string
 		status                 int

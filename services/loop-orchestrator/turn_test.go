@@ -84,7 +84,7 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	w := &worker.Worker{
-		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
+		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
 	client := newModelClient(4)

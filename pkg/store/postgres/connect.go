@@ -47,7 +47,7 @@ func poolConfig(url string, out *outage, hosts *hosts) (*pgxpool.Config, error) 
 	// This mode needs no named statement on the server. [DB.Send] uses named
 	// statements on connections that are not pooled.
 	cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	cc.Tracer = &connectTracer{outage: out, hosts: hosts}
+	cc.Tracer = &tracer{outage: out, hosts: hosts}
 	pc.BeforeConnect = hosts.prefer
 	return pc, nil
 }

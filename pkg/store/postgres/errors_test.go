@@ -13,7 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -70,9 +71,9 @@ func TestUnavailable(t *testing.T) {
 		"no rows":                      {pgx.ErrNoRows, false},
 		"scan":                         {pgx.ScanArgError{Err: errors.New("text into int")}, false},
 		"a verdict of this package":    {fmt.Errorf("commit: %w", postgres.ErrStale), false},
-		"a limit of a tenant":          {&store.LimitError{}, false},
+		"a limit of a tenant":          {&limits.Error{}, false},
 		"a schema of another version":  {migrations.ErrSchema, false},
-		"a key that was used before":   {store.ErrRepeat, false},
+		"a key that was used before":   {idempotency.ErrUsed, false},
 		"wrapped by another operation": {fmt.Errorf("accept: %w", pg("40001")), true},
 	} {
 		if got := postgres.Unavailable(tt.err); got != tt.want {

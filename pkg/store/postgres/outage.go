@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 )
@@ -108,33 +107,3 @@ func (e oneLine) Error() string {
 }
 
 func (e oneLine) Unwrap() error { return e.error }
-
-// connectTracer reports the end of each attempt to connect to the outage and to
-// the search for the primary.
-type connectTracer struct {
-	outage *outage
-	hosts  *hosts
-}
-
-// TraceConnectStart implements pgx.ConnectTracer.
-func (*connectTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	return ctx
-}
-
-// TraceConnectEnd implements pgx.ConnectTracer.
-func (t *connectTracer) TraceConnectEnd(_ context.Context, end pgx.TraceConnectEndData) {
-	if end.Err == nil {
-		t.outage.recordSuccess()
-		return
-	}
-	t.hosts.forget()
-	t.outage.recordFailure(end.Err)
-}
-
-// TraceQueryStart implements pgx.QueryTracer, which pgx requires of every tracer.
-func (*connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	return ctx
-}
-
-// TraceQueryEnd implements pgx.QueryTracer.
-func (*connectTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

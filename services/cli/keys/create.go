@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -64,17 +64,17 @@ func (c *create) AfterApply() error {
 
 // Run makes a key.
 func (c *create) Run(ctx context.Context) error {
-	return c.use(func(s *store.Store) error {
+	return c.use(func(s *keys.Store) error {
 		pepper := apikey.Pepper(c.KeyPepper)
 		key := pepper.New()
-		n := store.NewKey{
+		n := keys.NewKey{
 			ID: key.ID, Tenant: c.Tenant, Name: c.Name, Hash: pepper.Hash(key.Secret), Scopes: c.Scopes,
 			Models: c.Models, Tools: c.Tools, TTL: c.Expires,
 		}
 		if c.NoTools {
 			n.Tools = []string{}
 		}
-		if _, err := s.CreateKey(ctx, n); err != nil {
+		if _, err := s.Create(ctx, n); err != nil {
 			return err
 		}
 		_, err := fmt.Println(key)

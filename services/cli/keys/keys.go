@@ -3,7 +3,7 @@
 package keys
 
 import (
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -20,12 +20,11 @@ type database struct {
 }
 
 // use opens the store for one command.
-func (d database) use(do func(*store.Store) error) error {
+func (d database) use(do func(*keys.Store) error) error {
 	db, err := postgres.Open(postgres.Config{URL: d.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	s := store.New(db)
-	return do(s)
+	return do(keys.New(db))
 }

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 )
 
 type list struct {
@@ -18,8 +18,8 @@ type list struct {
 
 // Run prints a table.
 func (c *list) Run(ctx context.Context) error {
-	return c.use(func(s *store.Store) error {
-		keys, err := s.ListKeys(ctx, c.Tenant)
+	return c.use(func(s *keys.Store) error {
+		keys, err := s.List(ctx, c.Tenant)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func someOf(names []string) string {
 }
 
 // stateOf returns the state and its time.
-func stateOf(k *store.Key) string {
+func stateOf(k *keys.Key) string {
 	state := k.State()
 	switch {
 	case k.RevokedAt != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 )
 
 type revoke struct {
@@ -15,8 +16,8 @@ type revoke struct {
 
 // Run revokes a key. Revoking it again succeeds.
 func (c *revoke) Run(ctx context.Context) error {
-	return c.use(func(s *store.Store) error {
-		key, err := s.RevokeKey(ctx, "", c.ID)
+	return c.use(func(s *keys.Store) error {
+		key, err := s.Revoke(ctx, "", c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return errors.New("no key has this id") // without the id: it may be a whole key
 		}

@@ -1,12 +1,15 @@
 // Package apikey makes and reads API keys.
 //
-// A key is wl_<id>_<secret>. The id is public: it is what lists show and what a key is looked up by. The secret has 260 bits and is
-// kept by nobody: the database holds its HMAC under a pepper that the database does not have, so that neither alone makes or
-// proves a key.
+// A key is wl_<id>_<secret>. The id is public: it is what lists show and what a
+// key is looked up by. The secret has 260 bits and is kept by nobody: the
+// database holds its HMAC under a pepper that the database does not have, so
+// that neither alone makes or proves a key.
 //
-// An id ends in six letters that only the pepper's owner can make. [Pepper.Read] refuses ids that were never given out by one HMAC
-// and without asking anybody, so that a flood of made-up keys costs the database nothing: one made-up id in 2^30 gets
-// through. What it does not promise: that a key it has read is known, alive, or carries the right secret.
+// An id ends in six letters that only the pepper's owner can make.
+// [Pepper.Read] refuses ids that were never given out by one HMAC and without
+// asking anybody, so that a flood of made-up keys costs the database nothing:
+// one made-up id in 2^30 gets through. What it does not promise: that a key it
+// has read is known, alive, or carries the right secret.
 package apikey
 
 import (
@@ -17,6 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"windlass.dev/windlass/pkg/run"
 )
 
 // The rights of a key.
@@ -30,7 +35,7 @@ const (
 var Scopes = []string{ScopeResponses, ScopeRead, ScopeAdmin}
 
 const (
-	prefix    = "wl_"
+	prefix    = string(run.KeyPrefix)
 	drawn     = 10 // letters of an id that are drawn
 	proof     = 6  // letters of an id that follow from them and the pepper
 	idLen     = drawn + proof
@@ -46,7 +51,8 @@ var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding
 // ErrShortPepper says that a pepper can be guessed.
 var ErrShortPepper = errors.New("the key pepper is shorter than 16 bytes")
 
-// Pepper is the secret of everybody who makes or checks keys. Keys made with another one are worthless.
+// Pepper is the secret of everybody who makes or checks keys. Keys made with
+// another one are worthless.
 type Pepper []byte
 
 // Key is a key in its parts.
@@ -55,7 +61,8 @@ type Key struct {
 	Secret string
 }
 
-// String is the key as clients send it. It is to be shown once and not to be logged.
+// String is the key as clients send it. It is to be shown once and not to be
+// logged.
 func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
 
 // Check returns ErrShortPepper for a pepper that is missing or too short.
@@ -69,7 +76,8 @@ func (p Pepper) Check() error {
 // New draws a key.
 func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
 
-// NewAs draws a key whose id follows from a seed, of which the last 7 bytes count. Its secret does not follow from anything.
+// NewAs draws a key whose id follows from a seed, of which the last 7 bytes
+// count. Its secret does not follow from anything.
 func (p Pepper) NewAs(seed []byte) Key {
 	return p.as(letters.EncodeToString(seed[len(seed)-7:])[:drawn])
 }
@@ -78,7 +86,8 @@ func (p Pepper) as(id string) Key {
 	return Key{ID: id + p.proof(id), Secret: strings.ToLower(rand.Text() + rand.Text())}
 }
 
-// Read takes a key apart. It is false for what New did not make: a wrong shape, or an id without its proof.
+// Read takes a key apart. It is false for what New did not make: a wrong shape,
+// or an id without its proof.
 func (p Pepper) Read(text string) (Key, bool) {
 	if len(text) != keyLen {
 		return Key{}, false
@@ -100,7 +109,8 @@ func (p Pepper) Hash(secret string) []byte { return p.mac(secret) }
 // Holds tells, in constant time, whether hash is the secret's.
 func (p Pepper) Holds(hash []byte, secret string) bool { return hmac.Equal(hash, p.mac(secret)) }
 
-// proof is of another shape than a secret, so that neither says anything about the other.
+// proof is of another shape than a secret, so that neither says anything about
+// the other.
 func (p Pepper) proof(drawn string) string {
 	return letters.EncodeToString(p.mac("id " + drawn))[:proof]
 }

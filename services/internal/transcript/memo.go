@@ -138,12 +138,12 @@ func (m *Memo) Ancestors(chains []run.Chain) ([]Ancestor, error) {
 	for i, c := range chains {
 		request, fault := m.Request(c)
 		if fault != nil {
-			return nil, fmt.Errorf("read the body of ancestor %s: %w", c.ID, fault)
+			return nil, fmt.Errorf("read the body of ancestor %s: %w", run.Hex(c.ID), fault)
 		}
 		m.KeepRequest(c, request)
 		turns, err := m.Turns(c)
 		if err != nil {
-			return nil, fmt.Errorf("read ancestor %s: %w", c.ID, err)
+			return nil, fmt.Errorf("read ancestor %s: %w", run.Hex(c.ID), err)
 		}
 		all[i] = Ancestor{Input: request.Input, Turns: turns}
 	}

@@ -15,11 +15,12 @@ import (
 )
 
 // jealous is an upstream that refuses a history in which one of its own turns
-// lacks anything that it attached, and the tool that its model calls, which
-// answers nothing. As the model "stranger" it refuses any of it.
+// lacks a member that it attached. It is also the tool that its model calls,
+// which answers nothing. As the model "stranger" it refuses all of these
+// members.
 type jealous struct{}
 
-// attachedCall is the call of every turn: the id is counted anew in each.
+// attachedCall is the call of every turn: every turn has the same id.
 const attachedCall = `{"index":0,"id":"functions.note:0","type":"function","extra_content":{"google":{"thought_signature":"c2lnbmF0dXJl"}},"function":{"name":%q,"arguments":""}}`
 
 const attachedMessage = `"reasoning_content":"I need it","reasoning_details":[{"type":"reasoning.text","text":"I need it","signature":"s","index":0}]`
@@ -62,7 +63,7 @@ func (j jealous) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
 }
 
-// fault is what is wrong with a history; empty: nothing.
+// fault returns what is wrong with a history; "" if it is right.
 func (in jealousRequest) fault() string {
 	var want map[string]any
 	text := fmt.Sprintf(`{"role":"assistant","content":null,%s,"tool_calls":[%s]}`, attachedMessage, strings.Replace(fmt.Sprintf(attachedCall, "N"), `""`, `"{}"`, 1))
@@ -103,9 +104,10 @@ func (in jealousRequest) fault() string {
 	return ""
 }
 
-// TestWhatUpstreamsAttach: an upstream gets its own ids, its reasoning and its
-// further members back, turn by turn: in a run, in a response that goes on, for
-// the client's functions and in a conversation. No other upstream gets them.
+// TestWhatUpstreamsAttach holds that an upstream gets its own ids, its
+// reasoning and its other members back with every turn: in a run, in a
+// continued response, for the client's functions and in a conversation. No
+// other upstream gets them.
 func TestWhatUpstreamsAttach(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(jealous{})

@@ -19,11 +19,11 @@ func TestBudgets(t *testing.T) {
 		name   string
 		plan   mock.Plan
 		fields stack.Fields
-		reason string                      // why it is incomplete; empty: it completed
-		failed func(round, index int) bool // which calls the model saw fail, when it completed
-		code   string                      // of those, or of the calls that were not made any more
-		calls  int                         // that tools got
-		turns  int                         // model calls
+		reason string                      // why it is incomplete; "" if it completed
+		failed func(round, index int) bool // the calls that failed for the model, if the response completed
+		code   string                      // of those calls, or of the calls that were not made
+		calls  int                         // of tools
+		turns  int                         // of the model
 	}{
 		{"within all", mock.Plan{Rounds: 2, Width: 4}, nil, "", nil, "", 8, 3},
 		{

@@ -15,15 +15,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/postgres"
-	"windlass.dev/windlass/services/internal/dispatch"
 	"windlass.dev/windlass/services/internal/livestream"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// chatBody is a streamed request of the plan.
+// chatBody returns a streamed request of the plan.
 func chatBody(tb testing.TB, model string, plan mock.Plan, more stack.Fields) []byte {
 	tb.Helper()
 	fields := stack.Fields{"model": model, "messages": []stack.Fields{{"role": "user", "content": plan.Prompt()}}, "stream": true}
@@ -37,7 +38,7 @@ func chatBody(tb testing.TB, model string, plan mock.Plan, more stack.Fields) []
 	return body
 }
 
-// data are the contents of a stream's frames, which have nothing else.
+// data returns the contents of a stream's frames, which have nothing else.
 func data(tb testing.TB, raw []byte) []string {
 	tb.Helper()
 	var all []string
@@ -51,7 +52,7 @@ func data(tb testing.TB, raw []byte) []string {
 	return all
 }
 
-// direct is what the mock streams to one who asks it.
+// direct returns the mock's stream for a request.
 func direct(tb testing.TB, s *stack.Stack, body []byte) []byte {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, s.MockURL+"/v1/chat/completions", bytes.NewReader(body))
@@ -70,7 +71,8 @@ func direct(tb testing.TB, s *stack.Stack, body []byte) []byte {
 	return raw
 }
 
-// streamedCalls compares bytes: a stream through here is the one that the upstream sends to whoever asks for its usage.
+// streamedCalls compares bytes: a stream through Windlass equals the upstream's
+// stream with usage.
 func streamedCalls(t *testing.T, s *stack.Stack) {
 	usage := stack.Fields{"stream_options": stack.Fields{"include_usage": true}}
 	for i, plan := range []mock.Plan{
@@ -90,7 +92,7 @@ func streamedCalls(t *testing.T, s *stack.Stack) {
 			more := usage
 			if !wanted {
 				more = nil
-				want = slices.Delete(want, len(want)-2, len(want)-1) // what tells the usage
+				want = slices.Delete(want, len(want)-2, len(want)-1) // the chunk of the usage
 			}
 			before := len(s.Calls("model", plan.Seed))
 			status, header, raw := s.Send(t, http.MethodPost, "/v1/chat/completions", chatBody(t, "patient", plan, more))
@@ -109,25 +111,25 @@ func streamedCalls(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// archivedCalls: the chunks of a stream that came to its end are kept as long as the request is, for whoever may have them again; those
-// of one that failed are not.
+// archivedCalls holds that the chunks of a complete stream are kept as long as
+// the request, and those of a failed stream are not.
 func archivedCalls(t *testing.T, s *stack.Stack) {
 	db, err := postgres.Open(postgres.Config{URL: s.DatabaseURL, MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	st := store.New(db)
+	st := answers.New(db)
 	for _, plan := range []mock.Plan{
 		{Seed: 9780, Text: "one two three"}, {Seed: 9781, Text: "one two three", ModelFaults: []mock.Fault{{Mode: "truncate", Times: 1}}},
 	} {
 		_, header, raw := s.Send(t, http.MethodPost, "/v1/chat/completions", chatBody(t, "mock", plan, nil))
-		id, err := dispatch.RequestID(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
+		id, err := run.ParseHex(strings.TrimPrefix(header.Get("Windlass-Request-Id"), "req_"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the end of the after-work", func() bool {
-			a, err := st.Answer(t.Context(), "default", id)
+			a, err := st.Read(t.Context(), "default", id)
 			return err == nil && a.Status.Terminal() && !a.Live
 		})
 		archive, err := st.Events(t.Context(), "default", id)
@@ -151,7 +153,8 @@ func archivedCalls(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// streamedFailures: until the first chunk a stream fails as every call does; then the client is told by a chunk.
+// streamedFailures holds that a stream fails like any call until its first
+// chunk; after it, the client gets an error chunk.
 func streamedFailures(t *testing.T, s *stack.Stack) {
 	const twice = 2
 	const broken = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
@@ -160,7 +163,7 @@ func streamedFailures(t *testing.T, s *stack.Stack) {
 		fault  mock.Fault
 		status int
 		code   string // of the error
-		late   bool   // it comes as a chunk
+		late   bool   // the error comes as a chunk
 		calls  int
 	}{
 		{"400", mock.Fault{Status: 400, Body: `{"error":{"message":"Too long.","type":"t","param":"p","code":"context_length_exceeded"}}`}, 400, "context_length_exceeded", false, 1},
@@ -212,7 +215,8 @@ func streamedFailures(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// streamedHungUp: whoever leaves in the middle of a stream ends the upstream's call.
+// streamedHungUp holds that a client that leaves in the middle of a stream ends
+// the upstream's call.
 func streamedHungUp(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 9900, Tokens: 1000, TokenRate: 10}
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -238,7 +242,8 @@ func streamedHungUp(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// streamedElsewhere is a stream of the legacy endpoint, whose chunks look different.
+// streamedElsewhere streams from the legacy endpoint, whose chunks are
+// different.
 func streamedElsewhere(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 9950, Text: "one two"}
 	status, header, raw := ask(t, s, "/v1/completions", stack.Fields{"model": "mock", "prompt": plan.Prompt(), "stream": true})

@@ -17,7 +17,8 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// capture stands before the mock as the upstream of the model "capture" and keeps what it gets.
+// capture is a proxy to the mock, the upstream of the model "capture". It keeps
+// all requests.
 type capture struct {
 	server *httptest.Server
 	proxy  *httputil.ReverseProxy
@@ -45,7 +46,7 @@ func (c *capture) option(file *registry.File, mockURL string) {
 	}
 	m := file.Models[0]
 	m.Name, m.Upstream = "capture", registry.Upstream{URL: c.server.URL + "/v1", Model: "vendor/model-1"}
-	m.Upstream.Profile = registry.OpenAI // with it a request goes out as it is encoded
+	m.Upstream.Profile = registry.OpenAI // with this profile a request is sent as it is encoded
 	file.Models = append(file.Models, m)
 }
 
@@ -67,7 +68,8 @@ func (c *capture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.proxy.ServeHTTP(w, r)
 }
 
-// body is what round n got, the plan's text written as PLAN, with the names of the tools as one more member.
+// body returns the request of round n, with PLAN for the plan's text, and the
+// names of the tools as one more member.
 func (c *capture) body(tb testing.TB, plan mock.Plan, n int) map[string]any {
 	tb.Helper()
 	c.mu.Lock()
@@ -92,14 +94,15 @@ func (c *capture) body(tb testing.TB, plan mock.Plan, n int) map[string]any {
 	return got
 }
 
-// cases is how a request becomes an upstream's. In the wanted members null means that there is none.
+// cases hold how a request becomes an upstream's. In the wanted members null
+// means an absent member.
 func (c *capture) cases(t *testing.T, s *stack.Stack) {
 	const noTools = `"tools":null,`
 	tests := []struct {
 		name   string
 		fields string // PLAN stands for the plan's text
 		want   string // of the first call
-		then   string // of the second call, if looked at
+		then   string // of the second call, if it matters
 	}{
 		{
 			"nothing special", noTools + `"metadata":{"a":"1"}`,

@@ -12,7 +12,8 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// chains: a response continues another with all that was said before, and with nothing else.
+// chains hold that a response continues another with its whole history, and
+// nothing else.
 func (c *capture) chains(t *testing.T, s *stack.Stack) {
 	t.Run("three responses", func(t *testing.T) {
 		t.Parallel()
@@ -30,8 +31,9 @@ func (c *capture) chains(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// threeResponses: the upstream gets what it got before, what it said, and the new input. The capture keeps all calls of a chain
-// under its first plan.
+// threeResponses holds that the upstream gets its earlier input, its answer,
+// and the new input. The capture keeps all calls of a chain under the first
+// plan.
 func (c *capture) threeResponses(t *testing.T, s *stack.Stack) {
 	plans := []mock.Plan{{Seed: 8500, Rounds: 1, Width: 2, CallIDs: "reuse"}, {Seed: 8501}, {Seed: 8502, Rounds: 1, Width: 1, CallIDs: "reuse"}}
 	first := s.Ask(t, plans[0], stack.Fields{"model": "capture", "instructions": "Be first."})
@@ -59,7 +61,7 @@ func (c *capture) threeResponses(t *testing.T, s *stack.Stack) {
 	}
 	for _, call := range []struct {
 		id   string
-		step int // of the model, from 0 on
+		step int // of the model, from 0
 		seen int
 	}{{first.ID, 0, 0}, {first.ID, 1, 1}, {second.ID, 0, 2}, {third.ID, 0, 3}, {third.ID, 1, 4}} {
 		equal(t, "the audit trail's input of "+call.id, spelled(seen(call.seen)), audited(t, s, plans[0], call.id, call.step))
@@ -69,9 +71,8 @@ func (c *capture) threeResponses(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// paired checks that each call of a turn has one result, under the id that the
-// model gave it: the same ids may come again in each turn. It returns how many
-// there are.
+// paired checks that each call of a turn has one result, under the id from the
+// model; turns may repeat ids. It returns the number of calls.
 func paired(tb testing.TB, messages []any) int {
 	tb.Helper()
 	n := 0
@@ -100,7 +101,8 @@ func paired(tb testing.TB, messages []any) int {
 	return n
 }
 
-// answeredLater: what the client has to call in one response it answers in the next, wherever in its input.
+// answeredLater holds that the client answers the calls of one response in the
+// next, anywhere in its input.
 func (c *capture) answeredLater(t *testing.T, s *stack.Stack, names []string) {
 	plan := mock.Plan{Seed: int64(8510 + len(names) + len(names[0])), Rounds: 1, Width: 2, Tools: names}
 	fields := stack.Fields{"model": "capture", "tools": []stack.Fields{hosted, lookup}}
@@ -124,7 +126,8 @@ func (c *capture) answeredLater(t *testing.T, s *stack.Stack, names []string) {
 	}
 }
 
-// endsOfChains: a chain that has lost a response, or was never to be kept, is not continued.
+// endsOfChains holds that a chain is not continued if it has lost a response,
+// or has one that was not stored.
 func endsOfChains(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8520}
 	first := s.Ask(t, plan, nil)
@@ -150,7 +153,8 @@ func endsOfChains(t *testing.T, s *stack.Stack) {
 		"Previous response with id '"+hidden.ID+"' not found.")
 }
 
-// refused fails the test unless the request is answered with a 400 of those words.
+// refused fails the test unless the request is answered with a 400 with this
+// text.
 func refused(tb testing.TB, s *stack.Stack, fields stack.Fields, input any, param, message string) {
 	tb.Helper()
 	all := stack.Fields{"model": "mock"}
@@ -171,7 +175,7 @@ func refused(tb testing.TB, s *stack.Stack, fields stack.Fields, input any, para
 	}
 }
 
-// previous checks what the response says it continues; nil for nothing.
+// previous checks which response a response continues; nil for none.
 func previous(tb testing.TB, r stack.Response, want any) {
 	tb.Helper()
 	var object map[string]any
@@ -181,7 +185,8 @@ func previous(tb testing.TB, r stack.Response, want any) {
 	equal(tb, "previous_response_id of "+r.ID, want, object["previous_response_id"])
 }
 
-// audited is what the audit trail says a model call was shown, an item a line. The plan is named as the capture names it.
+// audited returns a model call's input from the audit trail, one item a line.
+// The plan is written like in the capture.
 func audited(t *testing.T, s *stack.Stack, plan mock.Plan, id string, step int) []any {
 	t.Helper()
 	var trail struct {
@@ -226,7 +231,7 @@ func audited(t *testing.T, s *stack.Stack, plan mock.Plan, id string, step int) 
 	return nil
 }
 
-// spelled are the messages of a chat completion in the same words.
+// spelled returns the messages of a chat completion in the same format.
 func spelled(messages []any) []any {
 	var all []any
 	for _, m := range messages {

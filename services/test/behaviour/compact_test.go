@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// compacts asks for a shorter history and returns its items.
+// compacts requests a compaction of a history and returns its items.
 func compacts(tb testing.TB, s *stack.Stack, fields stack.Fields) []json.RawMessage {
 	tb.Helper()
 	status, header, text := ask(tb, s, "/v1/responses/compact", fields)
@@ -32,7 +32,8 @@ func compacts(tb testing.TB, s *stack.Stack, fields stack.Fields) []json.RawMess
 	return object.Output
 }
 
-// compactions: a history is made short once, and goes on wherever items are taken.
+// compactions hold that a history is compacted once, and that the compaction is
+// accepted wherever items are.
 func (c *capture) compactions(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8800, Rounds: 1, Width: 2, Text: "The keys are under the mat."}
 	first := s.Ask(t, plan, stack.Fields{"model": "capture", "instructions": "Be first."})
@@ -41,9 +42,9 @@ func (c *capture) compactions(t *testing.T, s *stack.Stack) {
 	if len(output) != 2 || strings.Contains(string(output[1]), "mat") {
 		t.Fatalf("the shorter history is %s, want the user's message and a sealed item", output)
 	}
-	asked := c.body(t, plan, 2) // behind the first response's two calls
+	asked := c.body(t, plan, 2) // after the first response's two calls
 	messages := asked["messages"].([]any)
-	if len(messages) != 7 || asked["tools"] != nil { // instructions, question, calls, two results, answer, and what is wanted
+	if len(messages) != 7 || asked["tools"] != nil { // instructions, question, calls, two results, answer, and the request for a summary
 		t.Errorf("the model was asked with %d messages and the tools %v", len(messages), asked["tools"])
 	}
 	equal(t, "the instructions", any(map[string]any{"role": "system", "content": "Be brief."}), messages[0])
@@ -89,7 +90,8 @@ func (c *capture) compactions(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// nativeCompactions: upstreams that speak the Responses API are shown what an item holds, for they could not open it.
+// nativeCompactions holds that upstreams of the Responses API get the content
+// of a compaction item, because they could not open it.
 func nativeCompactions(t *testing.T, s *stack.Stack) {
 	first := s.Ask(t, mock.Plan{Seed: 9700, Rounds: 1, Width: 2, Text: strings.Repeat("The keys are under the mat. ", 200)}, nil)
 	output := compacts(t, s, stack.Fields{"model": "mock", "previous_response_id": first.ID})
@@ -106,13 +108,15 @@ func nativeCompactions(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// last is what the upstream got last of the calls whose first plan is this one.
+// last returns the upstream's last request of the calls whose first plan is
+// this one.
 func (c *capture) last(tb testing.TB, plan mock.Plan) string {
 	tb.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := c.bodies[plan.Seed]
-	// The plan's own text has the summary's words, for the mock to say them.
+	// The plan has the words of the summary, so that the mock answers with
+	// them.
 	quoted := string(encode(tb, plan.Prompt()))
 	return strings.ReplaceAll(string(all[len(all)-1]), quoted, `"PLAN"`)
 }
@@ -134,7 +138,8 @@ func encode(tb testing.TB, v any) []byte {
 	return text
 }
 
-// triggered: an input that ends with a trigger comes to a compaction and nothing else, which the line goes on from.
+// triggered holds that an input that ends with a trigger produces a compaction
+// and nothing else, and can be continued.
 func (c *capture) triggered(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8820, Text: "The keys are under the mat."}
 	first := s.Ask(t, plan, stack.Fields{"model": "capture"})
@@ -145,7 +150,7 @@ func (c *capture) triggered(t *testing.T, s *stack.Stack) {
 	}
 	next := mock.Plan{Seed: 8821}
 	completed(t, s.Ask(t, next, stack.Fields{"model": "capture", "previous_response_id": second.ID, "tools": nil}), next.Answer())
-	seen := c.last(t, plan) // which is in a message that was kept
+	seen := c.last(t, plan) // it is in a message that was kept
 	if n := strings.Count(seen, "under the mat"); n != 1 || !strings.Contains(seen, "PLAN") || strings.Contains(seen, `"assistant"`) {
 		t.Errorf("the model is shown the summary %d times:\n%s", n, excerpt([]byte(seen)))
 	}
@@ -168,7 +173,8 @@ func (c *capture) triggered(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// shortened: a response whose history has grown past its threshold has it compacted and goes on, in the same response.
+// shortened holds that a response whose history exceeds its threshold is
+// compacted and continues.
 func (c *capture) shortened(t *testing.T, s *stack.Stack) {
 	management := []stack.Fields{{"type": "compaction", "compact_threshold": 1000}}
 	long := mock.Plan{Seed: 8810, Text: strings.Repeat("The keys are under the mat. ", 200)}
@@ -195,7 +201,8 @@ func (c *capture) shortened(t *testing.T, s *stack.Stack) {
 	if len(steps) != 4 || steps[0].Turn != 1 || steps[1].Turn != 2 || steps[3].Turn != 3 {
 		t.Errorf("the steps are %+v, want a compaction, two calls and one of a tool", steps)
 	}
-	// The capture keeps calls by the first plan in them, which from the compaction on is the second one's.
+	// The capture keeps calls by the first plan in them; after the compaction,
+	// that is the second plan.
 	c.mu.Lock()
 	bodies := c.bodies[next.Seed]
 	c.mu.Unlock()

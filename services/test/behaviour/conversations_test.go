@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// conversations: what a response is made on, and what it leaves there.
+// conversations hold what a response gets from its conversation, and what it
+// adds.
 func (c *capture) conversations(t *testing.T, s *stack.Stack) {
 	for name, story := range map[string]func(*testing.T, *stack.Stack){
 		"several responses":                  c.conversationOfSeveral,
@@ -31,7 +29,8 @@ func (c *capture) conversations(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// call sends any request and reads the JSON of its answer, which must have that status.
+// call sends a request and reads the JSON of its answer, which must have this
+// status.
 func call(tb testing.TB, s *stack.Stack, method, path string, body any, status int) map[string]any {
 	tb.Helper()
 	var text []byte
@@ -68,7 +67,8 @@ func items(tb testing.TB, s *stack.Stack, conversation string) []any {
 	}
 }
 
-// leaves are the items that a response leaves in its conversation: its input and its output.
+// leaves returns the items that a response adds to its conversation: its input
+// and its output.
 func leaves(tb testing.TB, s *stack.Stack, r stack.Response) []any {
 	tb.Helper()
 	input := call(tb, s, http.MethodGet, "/v1/responses/"+r.ID+"/input_items?order=asc&limit=100", nil, http.StatusOK)["data"].([]any)
@@ -81,8 +81,9 @@ func leaves(tb testing.TB, s *stack.Stack, r stack.Response) []any {
 
 func say(role, text string) map[string]any { return map[string]any{"role": role, "content": text} }
 
-// conversationOfSeveral: each response sees all that was said, calls of registered tools with their outputs included, and adds its own
-// part to it, in order.
+// conversationOfSeveral holds that each response gets the whole conversation,
+// calls of registered tools with their outputs included, and adds its own part,
+// in order.
 func (c *capture) conversationOfSeveral(t *testing.T, s *stack.Stack) {
 	plans := []mock.Plan{{Seed: 8600, Rounds: 2, Width: 2, CallIDs: "reuse"}, {Seed: 8601}, {Seed: 8602, Rounds: 1, Width: 1, CallIDs: "reuse", Reasoning: "hm"}}
 	id := newConversation(t, s, stack.Fields{"role": "developer", "content": "Be kind."})
@@ -124,7 +125,8 @@ func (c *capture) conversationOfSeveral(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// conversationWithFunctions: what the client has to call is open in the conversation until it is answered there or in an input.
+// conversationWithFunctions holds that a call of the client's function is open
+// in the conversation until it is answered there or in an input.
 func (c *capture) conversationWithFunctions(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8610, Rounds: 2, Width: 2, Tools: []string{"mock_echo", "lookup"}}
 	id := newConversation(t, s)
@@ -157,7 +159,8 @@ func (c *capture) conversationWithFunctions(t *testing.T, s *stack.Stack) {
 	equal(t, "the conversation's items", want, items(t, s, id))
 }
 
-// editedConversation: the model sees what clients add, and not what they take away.
+// editedConversation holds that the model gets the items that clients add, and
+// not those that they delete.
 func (c *capture) editedConversation(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8620}
 	id := newConversation(t, s, stack.Fields{"role": "user", "content": "one"})
@@ -170,120 +173,8 @@ func (c *capture) editedConversation(t *testing.T, s *stack.Stack) {
 	equal(t, "messages", want, c.body(t, plan, 0)["messages"])
 }
 
-// rivalsOnAConversation: of responses that want one conversation at the same time one gets it, and none of what those say that do is
-// lost or mixed.
-func rivalsOnAConversation(t *testing.T, s *stack.Stack) {
-	id := newConversation(t, s)
-	const rivals, rounds = 6, 4
-	var mu sync.Mutex
-	var won []stack.Response
-	locked := 0
-	for round := range rounds {
-		var all sync.WaitGroup
-		for i := range rivals {
-			plan := mock.Plan{Seed: int64(8630 + 10*round + i), Rounds: 1, Width: 2, ThinkMS: 50}
-			all.Go(func() {
-				body, err := json.Marshal(stack.Fields{"model": "mock", "input": plan.Prompt(), "conversation": id, "tools": []stack.Fields{hosted}})
-				if err != nil {
-					t.Error(err)
-				}
-				status, text := s.Do(t, http.MethodPost, "/v1/responses", body)
-				mu.Lock()
-				defer mu.Unlock()
-				if status == http.StatusBadRequest && strings.Contains(string(text), `"conversation_locked"`) {
-					locked++
-					return
-				}
-				r := stack.Response{JSON: text}
-				if err := json.Unmarshal(text, &r); err != nil || status != http.StatusOK {
-					t.Errorf("answered %d %s", status, text)
-				}
-				completed(t, r, plan.Answer())
-				won = append(won, r)
-			})
-		}
-		all.Wait()
-	}
-	if len(won) < rounds || locked+len(won) != rounds*rivals || locked == 0 {
-		t.Errorf("%d were answered, %d found the conversation locked, of %d", len(won), locked, rounds*rivals)
-	}
-	slices.SortFunc(won, func(a, b stack.Response) int { return strings.Compare(a.ID, b.ID) }) // by time
-	var want []any
-	for _, r := range won {
-		want = append(want, leaves(t, s, r)...)
-	}
-	equal(t, "the conversation's items", want, items(t, s, id))
-}
-
-// endsOnAConversation: only what is completed or incomplete, and stored, is added; the conversation is free after all of them.
-func endsOnAConversation(t *testing.T, s *stack.Stack) {
-	id := newConversation(t, s)
-	on := func(fields stack.Fields) stack.Fields {
-		fields["conversation"] = id
-		return fields
-	}
-	slow := mock.Plan{Seed: 8670, ThinkMS: 60_000}
-	running := s.Background(t, slow, on(stack.Fields{}))
-	for _, stream := range []bool{false, true} {
-		refused(t, s, on(stack.Fields{"stream": stream}), "x", "conversation",
-			"Another process is currently operating on this conversation. Please retry in a few seconds.")
-	}
-	if got := s.Cancel(t, running.ID); got.Status != "cancelled" {
-		t.Fatalf("the cancelled response is %s", got.Status)
-	}
-	failed := s.Ask(t, mock.Plan{Seed: 8671, ModelFaults: []mock.Fault{{Round: -1, Status: 400}}}, on(stack.Fields{}))
-	if failed.Status != "failed" {
-		t.Errorf("the failed response is %s", failed.Status)
-	}
-	hidden := mock.Plan{Seed: 8672}
-	completed(t, s.Ask(t, hidden, on(stack.Fields{"store": false})), hidden.Answer())
-	equal(t, "items after a cancelled, a failed and one that is not stored", []any(nil), append([]any(nil), items(t, s, id)...))
-	cut := s.Ask(t, mock.Plan{Seed: 8673, FinishReason: "length"}, on(stack.Fields{}))
-	ended(t, cut, "incomplete", "max_output_tokens")
-	last := mock.Plan{Seed: 8674}
-	answer := s.Ask(t, last, on(stack.Fields{"background": nil}))
-	completed(t, answer, last.Answer())
-	want := append(leaves(t, s, cut), leaves(t, s, answer)...)
-	if status, text := s.Do(t, http.MethodDelete, "/v1/responses/"+cut.ID, nil); status != http.StatusOK {
-		t.Errorf("DELETE answered %d %s", status, text)
-	}
-	equal(t, "items, one response of them deleted", want, items(t, s, id))
-}
-
-// deletedConversation: a response that has lost its history fails at its next turn, and one that needs it no more is completed.
-func deletedConversation(t *testing.T, s *stack.Stack) {
-	for name, tt := range map[string]struct {
-		plan mock.Plan
-		kind string // of the call that runs while the conversation is deleted
-		code string
-	}{
-		"before another turn":  {mock.Plan{Seed: 8680, Rounds: 1, ToolMS: 700}, "tool", "conversation_not_found"},
-		"during the last turn": {mock.Plan{Seed: 8681, ThinkMS: 700}, "model", ""},
-	} {
-		id := newConversation(t, s, stack.Fields{"role": "user", "content": "hi"})
-		r := s.Background(t, tt.plan, stack.Fields{"conversation": id})
-		deadline := time.After(20 * time.Second)
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for len(s.Calls(tt.kind, tt.plan.Seed)) == 0 {
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatalf("%s: no %s was called", name, tt.kind)
-			}
-		}
-		call(t, s, http.MethodDelete, "/v1/conversations/"+id, nil, http.StatusOK)
-		end := s.Wait(t, r.ID)
-		if tt.code == "" {
-			completed(t, end, tt.plan.Answer())
-		} else {
-			ended(t, end, "failed", tt.code)
-		}
-		call(t, s, http.MethodGet, "/v1/conversations/"+id+"/items", nil, http.StatusNotFound)
-	}
-}
-
-// referencedItems: a reference is what it names, for the model, for whoever lists the input, and for what continues the response.
+// referencedItems holds that a reference counts as its item: for the model, in
+// the list of the input, and for the next response.
 func (c *capture) referencedItems(t *testing.T, s *stack.Stack) {
 	plans := []mock.Plan{
 		{Seed: 8690, Rounds: 2, Width: 2, Tools: []string{"mock_echo", "lookup"}, Reasoning: "hm"}, {Seed: 8691}, {Seed: 8692},

@@ -9,7 +9,7 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// tokensOf asks how many tokens a model would be shown.
+// tokensOf returns the number of tokens of a request.
 func tokensOf(tb testing.TB, s *stack.Stack, fields stack.Fields) int {
 	tb.Helper()
 	status, header, text := ask(tb, s, "/v1/responses/input_tokens", fields)
@@ -28,7 +28,8 @@ func tokensOf(tb testing.TB, s *stack.Stack, fields stack.Fields) int {
 	return got.Tokens
 }
 
-// countedTokens: what a model would be shown is counted, wherever it is, and nothing is made of it.
+// countedTokens holds that counting includes the whole history, and makes no
+// response.
 func (c *capture) countedTokens(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8900, Rounds: 1, Width: 2, Text: "The keys are under the mat."}
 	first := s.Ask(t, plan, stack.Fields{"model": "capture"})
@@ -44,7 +45,7 @@ func (c *capture) countedTokens(t *testing.T, s *stack.Stack) {
 	}
 	for name, tt := range map[string]struct {
 		fields stack.Fields
-		least  int // more than alone
+		least  int // more than without history
 	}{
 		"behind a response":     {stack.Fields{"previous_response_id": first.ID}, 40},
 		"on a conversation":     {stack.Fields{"conversation": talk.ID}, 3 + 3 + 3 + 1},

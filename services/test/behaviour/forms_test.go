@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// forms are answers of one text in the forms in which servers send them, whatever was asked for.
+// forms are answers of one text in the forms that servers send, whatever the
+// request asked for.
 var forms = func() []string {
 	const (
 		whole = `{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello €"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10.0,"completion_tokens":"5"}}`
@@ -34,7 +35,7 @@ var forms = func() []string {
 
 var formNumber = regexp.MustCompile(`form-([0-9]+)-type-([a-z/-]*)!`)
 
-// formServer answers with the form, as the type, that a request names.
+// formServer answers with the form and the type that a request names.
 func formServer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	found := formNumber.FindSubmatch(body)
@@ -47,7 +48,8 @@ func formServer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, forms[n])
 }
 
-// TestForms: a client gets what it asked for, a whole answer or a stream, in whatever form the upstream answers.
+// TestForms holds that a client gets what it asked for, a whole answer or a
+// stream, for every form of the upstream's answer.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(formServer))

@@ -13,7 +13,8 @@ var (
 	lookup = stack.Fields{"type": "function", "name": "lookup", "parameters": map[string]any{"type": "object"}}
 )
 
-// clientFunctions: what the client has to call comes back to it, in the same turn in which the server's tools ran.
+// clientFunctions holds that the client gets the calls of its functions, in the
+// turn in which the server's tools run.
 func clientFunctions(t *testing.T, s *stack.Stack) {
 	shadow := stack.Fields{"type": "function", "name": "mock_echo"}
 	tests := []struct {
@@ -21,7 +22,7 @@ func clientFunctions(t *testing.T, s *stack.Stack) {
 		names     []string // of the tools that the model calls, by index
 		tools     []stack.Fields
 		functions int // function_call items
-		calls     int // that tools got
+		calls     int // calls of tools
 	}{
 		{"functions only", []string{"lookup"}, []stack.Fields{lookup}, 2, 0},
 		{"functions only, beside a server", []string{"lookup"}, []stack.Fields{hosted, lookup}, 2, 0},
@@ -52,7 +53,7 @@ func clientFunctions(t *testing.T, s *stack.Stack) {
 			for _, f := range functions {
 				input = append(input, stack.Fields{"type": "function_call_output", "call_id": f.CallID, "output": "sorry"})
 			}
-			if tt.names[0] != "mock_echo" || tt.calls == 0 { // else the mock sees two rounds of one call
+			if tt.names[0] != "mock_echo" || tt.calls == 0 { // otherwise the mock sees two rounds of one call
 				ours := func(_, index int) bool { return tt.calls == 0 || tt.names[index] == "lookup" }
 				completed(t, s.Ask(t, plan, stack.Fields{"tools": tt.tools, "input": input}), plan.AnswerIf(ours))
 			}
@@ -60,7 +61,8 @@ func clientFunctions(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// allowedTools: a tool that tool_choice does not allow is not run, even if the model asks for it.
+// allowedTools holds that a tool that tool_choice does not allow is not run,
+// even if the model calls it.
 func allowedTools(t *testing.T, s *stack.Stack) {
 	ref := func(name string) stack.Fields {
 		return stack.Fields{"type": "mcp", "server_label": "windlass", "name": name}

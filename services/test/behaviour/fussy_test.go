@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,13 +15,13 @@ import (
 
 // fussy is an upstream with a rule for each of its models.
 type fussy struct {
-	rules map[string]func(body string) (status int, answer string) // status 0: nothing to find fault with
+	rules map[string]func(body string) (status int, answer string) // status 0: accepted
 
 	mu   sync.Mutex
 	seen map[string][]*seen // by model
 }
 
-// seen is a request that the upstream got.
+// seen is a request to the upstream.
 type seen struct {
 	*http.Request
 	body string
@@ -60,7 +58,7 @@ func (f *fussy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// of are the requests for a model since the last time.
+// of returns the requests for a model since the last call of it.
 func (f *fussy) of(model string) []*seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +67,7 @@ func (f *fussy) of(model string) []*seen {
 	return all
 }
 
-// refuses makes a rule: a body with that text is answered so.
+// refuses returns a rule that refuses a body with this text.
 func refuses(text string, status int, answer string) func(string) (int, string) {
 	return func(body string) (int, string) {
 		if strings.Contains(body, text) {
@@ -95,7 +93,8 @@ func startFussy(t *testing.T, f *fussy, settings map[string]registry.Upstream) *
 	})
 }
 
-// sendTo sends a request and returns its status, and the attempts of the model's step.
+// sendTo sends a request and returns its status, and the attempts of the
+// model's step.
 func sendTo(t *testing.T, s *stack.Stack, path, body string) (status int, answer string, attempts int) {
 	t.Helper()
 	status, header, text := s.Send(t, http.MethodPost, "/v1"+path, []byte(body))
@@ -116,8 +115,9 @@ func sendTo(t *testing.T, s *stack.Stack, path, body string) (status int, answer
 	return status, string(text), attempts
 }
 
-// TestFussyUpstreams: a request that an upstream refuses for its form is sent again at once in another form, within one attempt,
-// and the next request has that form from the beginning.
+// TestFussyUpstreams holds that a request that an upstream refuses for its form
+// is sent again at once in another form, within one attempt, and that the next
+// request has that form from the start.
 func TestFussyUpstreams(t *testing.T) {
 	t.Parallel()
 	const fastAPI = `{"detail":[{"type":"extra_forbidden","loc":["body","%"],"msg":"Extra inputs are not permitted"}]}`
@@ -183,7 +183,8 @@ func TestFussyUpstreams(t *testing.T) {
 	}
 }
 
-// TestRefusalsThatStand: what a client asked for is not left out. The refusal is answered in the upstream's words, after one call.
+// TestRefusalsThatStand holds that nothing is removed that the client asked
+// for. The refusal is answered with the upstream's text, after one call.
 func TestRefusalsThatStand(t *testing.T) {
 	t.Parallel()
 	unknown := func(name string) string {
@@ -218,7 +219,7 @@ func TestRefusalsThatStand(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for range 2 { // nothing is learnt
+			for range 2 { // the second request is refused alike
 				status, _, text := s.Send(t, http.MethodPost, "/v1"+tt.path, []byte(`{"model":"`+tt.name+`",`+tt.fields+`}`))
 				if !strings.Contains(string(text), "Unknown parameter: '"+tt.parameter) || tt.path != "/responses" && status != http.StatusBadRequest {
 					t.Errorf("the client got %d: %s", status, text)
@@ -228,190 +229,5 @@ func TestRefusalsThatStand(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestUpstreamSettings: settings reach the upstream from the first request on, for each kind of body.
-func TestUpstreamSettings(t *testing.T) {
-	t.Parallel()
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, []byte("k3y"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	secret := registry.Credential{File: key}
-	const chat = `"messages":[{"role":"developer","content":"a"},{"role":"user","content":"hi"}],"max_completion_tokens":5`
-	const response = `"input":[{"role":"developer","content":"a"},{"role":"user","content":"hi"}],"max_output_tokens":16`
-	extra := registry.Settings{
-		Headers: map[string]string{"X-Team": "a b"}, Body: registry.Members(`{"top_k":5,"temperature":0.25}`), IdempotencyKey: registry.Off,
-	}
-	tests := []struct {
-		name         string
-		u            registry.Upstream
-		path, fields string
-		query        string
-		headers      map[string]string
-		has          []string
-		hasNot       string
-	}{
-		{
-			"azure",
-			registry.Upstream{URL: "/openai/deployments/d", Credential: secret, Settings: registry.Settings{Profile: "azure"}},
-			"/responses", response, "api-version=2024-10-21",
-			map[string]string{"Api-Key": "k3y", "Authorization": ""},
-			[]string{`"developer"`, `"max_completion_tokens":16`},
-			`"max_tokens"`,
-		},
-		{
-			"azure-chat",
-			registry.Upstream{URL: "/openai/deployments/d/?api-version=1", Credential: secret, Settings: registry.Settings{Profile: "azure", APIVersion: "2"}},
-			"/chat/completions", chat, "api-version=2",
-			map[string]string{"Api-Key": "k3y", "Authorization": ""},
-			[]string{`"developer"`, `"max_completion_tokens":5`},
-			`"max_tokens"`,
-		},
-		{
-			"azure-v1",
-			registry.Upstream{URL: "/openai/v1", Credential: secret, Settings: registry.Settings{Profile: "azure", KeyHeader: "authorization"}},
-			"/responses", response, "",
-			map[string]string{"Api-Key": "", "Authorization": "Bearer k3y"},
-			[]string{`"developer"`},
-			`"max_tokens"`,
-		},
-		{
-			"extra",
-			registry.Upstream{Settings: extra},
-			"/responses", response, "",
-			map[string]string{"X-Team": "a b", "Idempotency-Key": ""},
-			[]string{`"top_k":5`, `"temperature":0.25`, `"max_tokens":16`, `"system"`},
-			`"developer"`,
-		},
-		{
-			"extra-given",
-			registry.Upstream{Settings: extra},
-			"/responses", response + `,"temperature":1`, "",
-			map[string]string{"X-Team": "a b"},
-			[]string{`"top_k":5`, `"temperature":1`},
-			`0.25`,
-		},
-		{
-			"extra-chat",
-			registry.Upstream{Settings: extra},
-			"/chat/completions", chat, "",
-			map[string]string{"X-Team": "a b"},
-			[]string{`"top_k":5`, `"developer"`, `"max_completion_tokens":5`},
-			`"max_tokens"`,
-		},
-		{
-			"extra-native",
-			registry.Upstream{Dialect: registry.Responses, Settings: extra},
-			"/responses", response, "",
-			map[string]string{"X-Team": "a b"},
-			[]string{`"top_k":5`, `"developer"`, `"max_output_tokens":16`},
-			`"max_tokens"`,
-		},
-		{
-			"native-merged",
-			registry.Upstream{Dialect: registry.Responses, Settings: registry.Settings{DeveloperRole: "merge"}},
-			"/responses", response, "",
-			nil,
-			[]string{`"instructions":"a"`},
-			`"developer"`,
-		},
-		{
-			"org/vllm",
-			registry.Upstream{Settings: registry.Settings{Profile: "vllm"}},
-			"/chat/completions", chat, "",
-			nil,
-			[]string{`[{"role":"system","content":"a"},`, `"max_tokens":5`},
-			`"max_completion_tokens"`,
-		},
-		{
-			"compatible",
-			registry.Upstream{},
-			"/chat/completions", chat, "",
-			nil,
-			[]string{`"developer"`, `"max_completion_tokens":5`},
-			`"max_tokens"`,
-		},
-		{
-			"mistral",
-			registry.Upstream{Settings: registry.Settings{Profile: "mistral"}},
-			"/responses", `"stream":true,` + response, "",
-			nil,
-			[]string{`"max_tokens":16`, `"stream":true`},
-			`"stream_options"`,
-		},
-		{
-			"mistral-chat",
-			registry.Upstream{Settings: registry.Settings{Profile: "mistral"}},
-			"/chat/completions", `"stream":true,` + chat, "",
-			nil,
-			[]string{`"max_tokens":5`, `"system"`},
-			`"stream_options"`,
-		},
-	}
-	f := &fussy{}
-	settings := map[string]registry.Upstream{"*": {Settings: registry.Settings{Profile: "openai"}}}
-	for _, tt := range tests {
-		settings[tt.name] = tt.u
-	}
-	s := startFussy(t, f, settings)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if status, answer, _ := sendTo(t, s, tt.path, `{"model":"`+tt.name+`",`+tt.fields+`}`); status != http.StatusOK || !strings.Contains(answer, "ok") {
-				t.Fatalf("answered %d: %s", status, answer)
-			}
-			got := f.of(tt.name)[0]
-			if got.URL.RawQuery != tt.query {
-				t.Errorf("the query is %q, want %q", got.URL.RawQuery, tt.query)
-			}
-			for name, want := range tt.headers {
-				if got.Header.Get(name) != want {
-					t.Errorf("the header %s is %q, want %q", name, got.Header.Get(name), want)
-				}
-			}
-			for _, text := range tt.has {
-				if !strings.Contains(got.body, text) {
-					t.Errorf("%s\nwants %s", got.body, text)
-				}
-			}
-			if strings.Contains(got.body, tt.hasNot) && tt.hasNot != "" {
-				t.Errorf("%s\nhas %s", got.body, tt.hasNot)
-			}
-		})
-	}
-	t.Run("any name", func(t *testing.T) {
-		t.Parallel()
-		if status, answer, _ := sendTo(t, s, "/responses", `{"model":"some/thing/else",`+response+`}`); status != http.StatusOK {
-			t.Fatalf("answered %d: %s", status, answer)
-		}
-		if got := f.of("some/thing/else")[0].body; !strings.Contains(got, `"developer"`) || !strings.Contains(got, `"max_completion_tokens":16`) {
-			t.Errorf("the settings of the wildcard are not those of the name: %s", got)
-		}
-	})
-}
-
-// TestStreamsOff: an upstream that is asked for whole answers only serves
-// clients that want streams.
-func TestStreamsOff(t *testing.T) {
-	t.Parallel()
-	off := registry.Settings{Stream: registry.Off}
-	f := &fussy{rules: map[string]func(string) (int, string){}}
-	s := startFussy(t, f, map[string]registry.Upstream{
-		"whole": {Settings: off}, "whole-native": {Dialect: registry.Responses, Settings: off},
-	})
-	for _, tt := range []struct{ model, path, fields, last string }{
-		{"whole", "/responses", `"input":"hi"`, `"type":"response.completed"`},
-		{"whole", "/chat/completions", `"messages":[{"role":"user","content":"hi"}]`, "data: [DONE]"},
-		{"whole-native", "/responses", `"input":"hi"`, `"type":"response.completed"`},
-	} {
-		status, _, text := s.Send(t, http.MethodPost, "/v1"+tt.path, []byte(`{"model":"`+tt.model+`","stream":true,`+tt.fields+`}`))
-		if status != http.StatusOK || !strings.Contains(string(text), `"ok"`) || !strings.Contains(string(text), tt.last) {
-			t.Errorf("%s of %s: %d %s", tt.path, tt.model, status, text)
-		}
-		if got := f.of(tt.model); len(got) != 1 || strings.Contains(got[0].body, `"stream`) {
-			t.Errorf("%s of %s: the upstream got %d requests, the first of them %s, want one without stream", tt.path, tt.model, len(got), got[0].body)
-		}
 	}
 }

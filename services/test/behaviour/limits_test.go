@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// load runs n plans of 3 rounds of 5 calls, some at a time, and fails the test
-// unless each completes and each of its calls was made once.
+// load runs n plans of 3 rounds of 5 calls, atOnce in parallel, and fails the
+// test unless each completes and each call was made once.
 func load(t *testing.T, s *stack.Stack, first, n, atOnce int, change func(*mock.Plan)) {
 	t.Helper()
 	seeds := make(chan int64, n)
@@ -39,12 +39,13 @@ func load(t *testing.T, s *stack.Stack, first, n, atOnce int, change func(*mock.
 	}
 }
 
-// TestF35StepStreamAtItsLimit holds that a step stream that drops its oldest
-// events all the time stops nothing: nothing is refused and no call repeated.
+// TestF35StepStreamAtItsLimit holds that a step stream that constantly drops
+// its oldest events stops nothing: nothing is refused and no call repeated.
 func TestF35StepStreamAtItsLimit(t *testing.T) {
 	t.Parallel()
 	s := stack.StartOn(t, func(c *bus.Config) { c.MaxBytes.Step = 512 << 10 })
-	// 60 runs of 15 results of 2 kB are 1.8 MB; 8 runs have at most 80 kB that is not committed.
+	// 60 runs of 15 results of 2 kB are 1.8 MB; 8 runs have at most 80 kB that
+	// is not committed.
 	load(t, s, 35_000, 60, 8, func(p *mock.Plan) { p.ToolBytes = 2 << 10 })
 	for _, line := range []string{"result kept", "stream is full, commands are left to the sweep"} {
 		if n := s.Logs.FilterMessage(line).Len(); n != 0 {
@@ -54,7 +55,7 @@ func TestF35StepStreamAtItsLimit(t *testing.T) {
 }
 
 // TestF35WorkQueuesAtTheirLimit holds that commands that full queues refuse are
-// published when there is room: everything completes, and no call is repeated.
+// published later: everything completes, and no call is repeated.
 func TestF35WorkQueuesAtTheirLimit(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*bus.MaxBytes){
@@ -74,8 +75,9 @@ func TestF35WorkQueuesAtTheirLimit(t *testing.T) {
 	}
 }
 
-// TestF35MarksAtTheirLimit holds that an at_most_once call whose mark is refused
-// is not made, that the model sees why, and that other tools go on.
+// TestF35MarksAtTheirLimit holds that an at_most_once call whose mark is
+// refused is not made, that the model gets the reason, and that other tools
+// continue.
 func TestF35MarksAtTheirLimit(t *testing.T) {
 	t.Parallel()
 	s := stack.StartOn(t, func(c *bus.Config) { c.MaxBytes.Mark = 1 << 10 })
@@ -103,7 +105,7 @@ func TestF35MarksAtTheirLimit(t *testing.T) {
 }
 
 // TestF35LiveFramesAtTheirLimit holds that a stream whose frames are dropped
-// ends in words, and that its response goes on.
+// ends with an error, and that its response continues.
 func TestF35LiveFramesAtTheirLimit(t *testing.T) {
 	t.Parallel()
 	s := stack.StartOn(t, func(c *bus.Config) { c.MaxBytes.Live = 16 << 10 })

@@ -19,7 +19,7 @@ func types(r stack.Response) []string {
 	return all
 }
 
-// offered are the names in the list that a response begins with.
+// offered returns the names in the list at the start of a response.
 func offered(tb testing.TB, r stack.Response) []string {
 	tb.Helper()
 	var object struct {
@@ -43,7 +43,8 @@ func offered(tb testing.TB, r stack.Response) []string {
 	return names
 }
 
-// lists: a response whose model is offered the registered tools begins with the list of them, once for all that continues it.
+// lists holds that a response whose model gets the registered tools starts with
+// a list of them, once in a chain.
 func (c *capture) lists(t *testing.T, s *stack.Stack) {
 	all := []string{"mock_echo", "mock_idempotent", "mock_once"}
 	some := stack.Fields{"type": "mcp", "server_label": "windlass", "allowed_tools": []string{"mock_once"}}
@@ -107,7 +108,8 @@ func (c *capture) lists(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// listGivenBack: a client that keeps the history itself sends the list back; the upstream is not shown it.
+// listGivenBack holds that a client that keeps the history may send the list
+// back; the upstream does not get it.
 func (c *capture) listGivenBack(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 8840, Rounds: 1}
 	first := s.Ask(t, plan, stack.Fields{"model": "capture", "store": false})

@@ -1,4 +1,5 @@
-// Package behaviour holds tests of what a whole Windlass promises, seen from where its clients and its upstreams stand.
+// Package behaviour tests the promises of a whole Windlass, as its clients and
+// upstreams observe them.
 package behaviour
 
 import (
@@ -9,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
@@ -55,7 +56,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// completed fails the test unless the response completed with that text.
+// completed fails the test unless the response completed with this text.
 func completed(tb testing.TB, r stack.Response, text string) {
 	tb.Helper()
 	if r.Status != "completed" || r.Text() != text {
@@ -63,7 +64,8 @@ func completed(tb testing.TB, r stack.Response, text string) {
 	}
 }
 
-// ended fails the test unless the response ended as said, with that reason or error code.
+// ended fails the test unless the response ended with this status, and this
+// reason or error code.
 func ended(tb testing.TB, r stack.Response, status, why string) {
 	tb.Helper()
 	got := ""
@@ -92,7 +94,7 @@ func step(tb testing.TB, steps []stack.Step, turn, index int) stack.Step {
 	return stack.Step{}
 }
 
-// code is the error's code, empty when there is none.
+// code returns the error's code, "" without an error.
 func code(s stack.Step) string {
 	if s.Error == nil {
 		return ""
@@ -100,12 +102,13 @@ func code(s stack.Step) string {
 	return s.Error.Code
 }
 
-// sound checks what holds for every run: the calls that tools and model saw are those of the audit trail, each under its one
-// idempotency key, and every call is an output item.
+// sound checks what must be true of every run: the calls of tools and model are
+// those of the audit trail, each under its one idempotency key, and every call
+// is an output item.
 func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.Step {
 	tb.Helper()
 	steps := s.Steps(tb, r.ID)
-	id, err := dispatch.RequestID(strings.TrimPrefix(r.ID, "resp_"))
+	id, err := run.ParseHex(strings.TrimPrefix(r.ID, "resp_"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -116,7 +119,7 @@ func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.
 		if st.Kind == "tool" {
 			hosted = append(hosted, st)
 			ids = append(ids, *st.CallID)
-			turns[dispatch.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)] = st.Turn
+			turns[run.IdempotencyKey(id, st.Turn, st.Index, *st.CallID)] = st.Turn
 		}
 	}
 	if slices.Sort(ids); len(slices.Compact(ids)) != len(turns) {
@@ -135,7 +138,7 @@ func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.
 		places[e.IdempotencyKey] = at
 	}
 	for _, e := range s.Calls("model", seed) {
-		if key := dispatch.IdempotencyKey(id, e.Round+1, 0, ""); e.IdempotencyKey != key {
+		if key := run.IdempotencyKey(id, e.Round+1, 0, ""); e.IdempotencyKey != key {
 			tb.Errorf("model call of round %d came with the key %s, want %s", e.Round, e.IdempotencyKey, key)
 		}
 	}
@@ -143,7 +146,8 @@ func sound(tb testing.TB, s *stack.Stack, r stack.Response, seed int64) []stack.
 	return steps
 }
 
-// sameCalls compares the mcp_call items with the tool steps: one has an output or an error, never both.
+// sameCalls compares the mcp_call items with the tool steps: an item has an
+// output or an error, never both.
 func sameCalls(tb testing.TB, r stack.Response, steps []stack.Step) {
 	tb.Helper()
 	calls := r.Calls("mcp_call")
@@ -159,7 +163,7 @@ func sameCalls(tb testing.TB, r stack.Response, steps []stack.Step) {
 		if failed != (st.State == "failed") || failed == (c.Output != nil) || c.Status != status {
 			tb.Errorf("call %d is %s with error %s, its step is %s", i, c.Status, c.Error, st.State)
 		}
-		arguments := strings.ReplaceAll(c.Arguments, "\x00", "\uFFFD") // which the audit trail shows in its place
+		arguments := strings.ReplaceAll(c.Arguments, "\x00", "\uFFFD") // the audit trail's replacement
 		if c.Name != st.Name || arguments != st.Input || c.ServerLabel != "windlass" {
 			tb.Errorf("call %d is %s of %s (%s), its step %s (%s)", i, c.Name, c.ServerLabel, c.Arguments, st.Name, st.Input)
 		}

@@ -13,7 +13,8 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// obfuscated counts the deltas of a stream and those with padding; no other event may have any.
+// obfuscated counts the deltas of a stream and those with padding; no other
+// event may have padding.
 func obfuscated(tb testing.TB, raw []byte) (deltas, padded int) {
 	tb.Helper()
 	frames, _ := streamcheck.Frames(raw)
@@ -37,7 +38,8 @@ func obfuscated(tb testing.TB, raw []byte) (deltas, padded int) {
 	return deltas, padded
 }
 
-// Deltas are padded unless the client does without; readers of one kind get the same bytes.
+// Deltas are padded unless the client refuses it; all readers with the same
+// choice get the same bytes.
 func TestObfuscation(t *testing.T) {
 	t.Parallel()
 	s := stack.Start(t)
@@ -53,7 +55,7 @@ func TestObfuscation(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fields stack.Fields
 		pads   bool
-		other  string // what gives the other kind
+		other  string // the other choice
 	}{
 		"by default":   {nil, true, "&include_obfuscation=false"},
 		"asked for":    {stack.Fields{"stream_options": stack.Fields{"include_obfuscation": true}}, true, "&include_obfuscation=false"},

@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// A stream is never silent for longer than proxies bear, and none of them may hold it back.
+// A stream is never silent for longer than proxies accept, and proxies must not
+// buffer it.
 func TestAQuietStreamIsKeptAlive(t *testing.T) {
 	t.Parallel()
 	s := stack.Start(t, func(file *registry.File, _ string) { file.Models[0].Timeout = 30 * time.Second })

@@ -87,7 +87,7 @@ func (c *client) next() (typ string, text []byte) {
 	return e.Type, text
 }
 
-// messages reads those of one response to its end, and checks them.
+// messages reads the messages of one response to its end, and checks them.
 func (c *client) messages() [][]byte {
 	c.tb.Helper()
 	var all [][]byte
@@ -109,7 +109,7 @@ func (c *client) messages() [][]byte {
 	}
 }
 
-// response reads the messages of one response and returns what it is at its end.
+// response reads the messages of one response and returns the final one.
 func (c *client) response() stack.Response {
 	c.tb.Helper()
 	all := c.messages()
@@ -124,7 +124,7 @@ func (c *client) response() stack.Response {
 	return r
 }
 
-// ask is send and response.
+// ask calls send and response.
 func (c *client) ask(plan mock.Plan, fields stack.Fields) stack.Response {
 	c.tb.Helper()
 	c.send(plan, fields)

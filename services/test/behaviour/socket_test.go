@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// hostedTools offers what is registered.
+// hostedTools offers the registered tools.
 var hostedTools = []stack.Fields{hosted}
 
 func TestSocket(t *testing.T) {
@@ -26,9 +26,9 @@ func TestSocket(t *testing.T) {
 		"errors":              socketErrors,
 		"eviction":            socketEviction,
 		"a hang-up":           socketHangUp,
-		"lanes":               socketLanes,
+		"streams":             socketStreams,
 		"forks":               socketForks,
-		"eviction on lanes":   socketLaneEviction,
+		"eviction on streams": socketStreamEviction,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,8 +37,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// Stored responses are the same as everybody reads them, and are continued like any other. The second and third request wait for
-// the one before them.
+// Every reader gets a stored response alike, and it can be continued like any
+// other. The second and third request wait for the one before.
 func socketSequence(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	plan := mock.Plan{Seed: 9701, Rounds: 2, Width: 2}
@@ -66,7 +66,7 @@ func messagesOf(tb testing.TB, c *capture, plan mock.Plan, n int) (roles []strin
 	return roles
 }
 
-// A warm-up calls no model, and what continues it has its input.
+// A warm-up calls no model, and the response that continues it has its input.
 func socketWarmUp(t *testing.T, seen *capture, s *stack.Stack) {
 	c := dial(t, s)
 	plan := mock.Plan{Seed: 9711, Text: "warm"}
@@ -97,7 +97,7 @@ func socketWarmUp(t *testing.T, seen *capture, s *stack.Stack) {
 	}
 }
 
-// A chain of responses that are not stored lives in the connection, and nowhere else.
+// A chain of responses that are not stored exists in the connection only.
 func socketUnstored(t *testing.T, seen *capture, s *stack.Stack) {
 	c := dial(t, s)
 	plan := mock.Plan{Seed: 9721, Rounds: 1, Width: 2}
@@ -113,9 +113,9 @@ func socketUnstored(t *testing.T, seen *capture, s *stack.Stack) {
 	stored["store"] = true
 	third := c.ask(mock.Plan{Seed: 9723, Text: "three"}, stored)
 	completed(t, third, "three")
-	round := []string{"user", "assistant", "tool", "assistant", "tool"} // as of a client that sends all of it again
+	round := []string{"user", "assistant", "tool", "assistant", "tool"} // as from a client that sends the whole history again
 	equal(t, "roles of the third", slices.Concat(round, []string{"assistant", "user", "assistant", "user"}), messagesOf(t, seen, plan, 3))
-	// What is stored is whole, for those who did not see it come about.
+	// A stored response is complete for other readers, too.
 	fourth := s.Ask(t, mock.Plan{Seed: 9724, Text: "four"}, stack.Fields{"model": "capture", "previous_response_id": third.ID})
 	completed(t, fourth, "four")
 	equal(t, "roles of the fourth", slices.Concat(round, []string{"assistant", "user", "assistant", "user", "assistant", "user"}),
@@ -131,7 +131,7 @@ func socketUnstored(t *testing.T, seen *capture, s *stack.Stack) {
 	other.refused(400, "previous_response_not_found", "previous_response_id")
 }
 
-// A function's output answers a call that only the connection knows.
+// A function's output answers a call that only the connection has.
 func socketFunctions(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	plan := mock.Plan{Seed: 9731, Rounds: 1, Width: 1, Tools: []string{"lookup"}}
@@ -169,7 +169,8 @@ func socketErrors(t *testing.T, _ *capture, s *stack.Stack) {
 	completed(t, c.ask(mock.Plan{Seed: 9741, Text: "still here"}, nil), "still here")
 }
 
-// A continuation that fails, refused or run, takes what it continues with it; a stored response stays for all to continue.
+// A continuation that is refused or fails removes its unstored parent; a stored
+// response can still be continued.
 func socketEviction(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	failing := mock.Plan{Seed: 9751, ModelFaults: []mock.Fault{{Status: 400}}}
@@ -194,7 +195,7 @@ func socketEviction(t *testing.T, _ *capture, s *stack.Stack) {
 	completed(t, c.ask(mock.Plan{Seed: 9755, Text: "four"}, stack.Fields{"previous_response_id": third.ID}), "four")
 }
 
-// A client that hangs up cancels what runs for it.
+// A client that hangs up cancels its running responses.
 func socketHangUp(t *testing.T, _ *capture, s *stack.Stack) {
 	c := dial(t, s)
 	plan := mock.Plan{Seed: 9761, ThinkMS: 2500}

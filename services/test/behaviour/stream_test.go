@@ -25,7 +25,8 @@ func eventTypes(raw []byte) []string {
 	return types
 }
 
-// What is streamed, what is read again afterwards and what is not streamed are the same response.
+// A streamed response, one that is read later, and one that is not streamed are
+// the same.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	streams(t, stack.Start(t))
@@ -75,12 +76,13 @@ func streams(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// A reader who comes in the middle, with or without a part of it already, gets what the first one got.
+// A reader that joins in the middle, with or without a part of the stream, gets
+// the same bytes as the first.
 func TestStreamsAreFollowedWhileTheyRun(t *testing.T) {
 	t.Parallel()
 	s := stack.Start(t)
 	accepted := s.Background(t, mock.Plan{Seed: 121, Rounds: 2, Width: 2, ToolMS: 300, Text: "a b c"}, stack.Fields{"stream": nil})
-	whole := s.Resume(t, accepted.ID, -1) // not streamed: told at its end
+	whole := s.Resume(t, accepted.ID, -1) // not streamed: sent at its end
 	stack.Streamed(t, whole)
 	var running [3]string
 	var first [3]chan []byte

@@ -3,31 +3,28 @@ package behaviour
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// kinds are the things that have ids, by what the first part of a path and a parameter in it say. A route with another parameter has
-// to be added, and with it a thing of that kind to strangers.
+// kinds are the things that have ids, by the first part of a path and a
+// parameter in it. A route with another parameter needs an entry, and a thing
+// of its kind in strangers.
 var kinds = map[string]string{
 	"responses id": "response", "conversations id": "conversation", "conversations item": "item", "requests id": "call", "keys id": "key",
-	"models model": "", "models owner": "", // names, which are everybody's
+	"models model": "", "models owner": "", // names, which all tenants share
 }
 
-// idFields are the bodies by which a route takes ids, % in their places, by operation; nil: it takes none. Beside them a body has
-// what the route requires.
+// idFields are the bodies with ids, % in the place of the id, by operation; nil
+// if a route takes no ids. A body also has what the route requires.
 var idFields = map[string][]string{
 	"createResponse": {
 		`"previous_response_id":"%"`, `"conversation":"%"`, `"conversation":{"id":"%"}`, `"input":[{"type":"item_reference","id":"%"}]`,
@@ -45,12 +42,13 @@ var idFields = map[string][]string{
 	"createEmbedding":         nil,
 }
 
-// TestTenantsSeeNothingOfEachOther walks the OpenAPI document: of every id that another tenant has, in every place that takes an id,
-// a tenant is told what it is told of an id that never was.
+// TestTenantsSeeNothingOfEachOther walks the OpenAPI document. For every id of
+// another tenant, in every place that takes an id, a tenant gets the answer of
+// an id that never existed.
 func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	t.Parallel()
 	s := stack.Start(t)
-	admin := func(n *store.NewKey) { n.Scopes = apikey.Scopes }
+	admin := func(n *keys.NewKey) { n.Scopes = apikey.Scopes }
 	a, b := s.As(t, "a", admin), s.As(t, "b", admin)
 	theirs, before := strangers(t, b), map[string]string{}
 	for _, id := range theirs["response"] {
@@ -82,7 +80,7 @@ func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	}
 }
 
-// strangers are ids of things of every kind and state.
+// strangers returns ids of things of every kind and state.
 func strangers(t *testing.T, b *stack.Stack) map[string][]string {
 	t.Helper()
 	conversation := secretConversation(t, b, "msg_secret")
@@ -148,175 +146,4 @@ func newKey(t *testing.T, s *stack.Stack) string {
 		t.Fatalf("a key was answered %d %s", status, text)
 	}
 	return made.ID
-}
-
-// stranger is a tenant that tries the ids of another one.
-type stranger struct {
-	tenant                 *stack.Stack
-	response, conversation string // of its own
-}
-
-// inPath: in the place of each parameter, every id of every kind. The other parameters of the path are its own, or theirs too.
-func (a stranger) inPath(t *testing.T, op openapitest.Operation, theirs map[string][]string) {
-	t.Helper()
-	var names []string
-	for _, p := range op.Parameters {
-		kind, known := kinds[strings.Split(op.Path, "/")[2]+" "+p.Name]
-		if p.In == "path" && !known {
-			t.Errorf("nobody knows what {%s} names", p.Name)
-		}
-		if p.In == "path" && kind != "" {
-			names = append(names, p.Name)
-		}
-	}
-	body := string(a.body(op, ""))
-	for _, name := range names {
-		paths := map[string]bool{}
-		for _, conversation := range []string{a.conversation, theirs["conversation"][0]} { // the only kind that others lie in
-			for _, item := range append([]string{"msg_own"}, theirs["item"]...) {
-				path := strings.Replace(op.Path, "{"+name+"}", "%", 1)
-				path = strings.NewReplacer("{id}", conversation, "{item}", item).Replace(path)
-				paths[path] = true
-				if slices.ContainsFunc(op.Parameters, func(p openapitest.Parameter) bool { return p.Name == "stream" }) {
-					paths[path+"?stream=true"] = true
-				}
-			}
-		}
-		for path := range paths {
-			for _, id := range slices.Concat(slices.Collect(maps.Values(theirs))...) {
-				if !strings.Contains(path, id) { // it would stand in two places
-					a.alike(t, op, path, body, id, http.StatusNotFound)
-				}
-			}
-		}
-	}
-}
-
-// inQuery: behind and before every id, in lists of the tenant's own.
-func (a stranger) inQuery(t *testing.T, op openapitest.Operation, theirs map[string][]string) {
-	t.Helper()
-	own := map[string]string{"responses": a.response, "conversations": a.conversation}
-	for _, p := range op.Parameters {
-		if p.In != "query" || p.Name != "after" && p.Name != "before" {
-			continue
-		}
-		path := strings.Replace(op.Path, "{id}", own[strings.Split(op.Path, "/")[2]], 1)
-		for kind, ids := range theirs {
-			if op.ID == "listResponses" && kind == "response" { // a place in time, which inFilters tries
-				continue
-			}
-			for _, id := range ids {
-				a.alike(t, op, path+"?"+p.Name+"=%", "", id, 0)
-			}
-		}
-	}
-}
-
-// inFilters: lists that other ids are to bound or to filter show the tenant's own, and what continues another tenant's is nothing.
-func (a stranger) inFilters(t *testing.T, op openapitest.Operation, theirs map[string][]string) {
-	t.Helper()
-	if op.ID != "listResponses" {
-		return
-	}
-	for name, ids := range map[string][]string{
-		"after": theirs["response"], "before": theirs["response"], "previous_response_id": theirs["response"], "conversation": theirs["conversation"],
-	} {
-		for _, id := range ids {
-			status, text := a.tenant.Do(t, op.Method, op.Path+"?"+name+"="+id, nil)
-			var list struct{ Data []struct{ ID string } }
-			if err := json.Unmarshal(text, &list); err != nil || status != http.StatusOK {
-				t.Errorf("%s=%s is answered %d %s (%v)", name, id, status, text, err)
-			}
-			for _, r := range list.Data {
-				if name != "after" && name != "before" || slices.Contains(theirs["response"], r.ID) {
-					t.Errorf("%s=%s lists %s", name, id, r.ID)
-				}
-			}
-		}
-	}
-}
-
-// inBody: in every field that takes an id.
-func (a stranger) inBody(t *testing.T, op openapitest.Operation, theirs map[string][]string) {
-	t.Helper()
-	fields, known := idFields[op.ID]
-	if op.HasBody && !known {
-		t.Error("nobody knows what ids its body takes")
-	}
-	path := strings.Replace(op.Path, "{id}", a.conversation, 1)
-	for _, field := range fields {
-		for _, ids := range theirs {
-			for _, id := range ids {
-				a.alike(t, op, path, string(a.body(op, field)), id, 0)
-			}
-		}
-	}
-}
-
-// bringsItsOwn: an item with the id of one of the other tenant's is what it says itself.
-func (a stranger) bringsItsOwn(t *testing.T, ids []string) {
-	t.Helper()
-	for _, id := range ids {
-		body := fmt.Sprintf(`{"items":[{"type":"message","id":%q,"role":"user","content":"mine"}]}`, id)
-		status, text := a.tenant.Do(t, http.MethodPost, "/v1/conversations/"+secretConversation(t, a.tenant, "msg_x")+"/items", []byte(body))
-		good := status == http.StatusOK && strings.Contains(string(text), "mine")
-		refused := status == http.StatusBadRequest && !strings.HasPrefix(id, "msg_") // the id of another type of item
-		if !good && !refused || strings.Contains(string(text), "confidential") {
-			t.Errorf("an item with the id %s was answered %d %s", id, status, text)
-		}
-	}
-}
-
-// body is a request with the field, and with what is required beside it.
-func (a stranger) body(op openapitest.Operation, field string) []byte {
-	if !op.HasBody {
-		return nil
-	}
-	all := map[string]json.RawMessage{"model": json.RawMessage(`"mock"`), "metadata": json.RawMessage(`{}`)}
-	for _, name := range []string{"input", "prompt"} {
-		all[name] = json.RawMessage(`"x"`)
-	}
-	all["items"] = json.RawMessage(`[{"role":"user","content":"x"}]`)
-	if strings.HasPrefix(op.Path, "/v1/responses") {
-		delete(all, "prompt")
-	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal([]byte("{"+field+"}"), &given); err != nil {
-		panic(err) // of this file
-	}
-	for name, value := range given {
-		all[name] = value
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		panic(err)
-	}
-	return text
-}
-
-var digits = regexp.MustCompile(`[0-9a-f]{32}`)
-
-// alike compares the answers to a request with % for an id of the other tenant's and for one that never was, status 0: any but a
-// good one.
-func (a stranger) alike(t *testing.T, op openapitest.Operation, path, body, foreign string, status int) {
-	t.Helper()
-	nobody := digits.ReplaceAllString(foreign, "0190a0b0c0d07000800000000000dead")
-	if nobody == foreign {
-		nobody = foreign[:len(foreign)-1] + "_"
-	}
-	ask := func(id string) (int, http.Header, string) {
-		got, header, text := a.tenant.Send(t, op.Method, strings.ReplaceAll(path, "%", id), []byte(strings.ReplaceAll(body, "%", id)))
-		for _, name := range []string{"X-Request-Id", "Date", "Content-Length"} {
-			header.Del(name)
-		}
-		return got, header, strings.ReplaceAll(string(text), id, "ID")
-	}
-	theirs, theirHeader, theirText := ask(foreign)
-	none, noHeader, noText := ask(nobody)
-	if theirs != none || theirText != noText || cmp.Diff(theirHeader, noHeader) != "" {
-		t.Errorf("%s %s %s: of %s it answers %d %s, of %s %d %s", op.Method, path, body, foreign, theirs, theirText, nobody, none, noText)
-	}
-	if status != 0 && theirs != status || theirs < http.StatusBadRequest {
-		t.Errorf("%s %s %s: of %s it answers %d %s", op.Method, path, body, foreign, theirs, theirText)
-	}
 }

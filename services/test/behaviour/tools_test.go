@@ -6,22 +6,23 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/mock"
 	"windlass.dev/windlass/services/test/stack"
 )
 
-// A fault strikes call 1 of round 0; its two siblings and the next round must not notice.
+// A fault hits call 1 of round 0; its two siblings and the next round must not
+// be affected.
 func toolFailures(t *testing.T, s *stack.Stack) {
 	tests := []struct {
 		name    string
 		fault   mock.Fault
 		tool    string
-		lost    bool // the model cannot have seen the value
+		lost    bool // the model cannot have the value
 		state   string
-		code    string // of the step; of the last failed attempt when the step is done
+		code    string // of the step, or of the last failed attempt if the step is done
 		attempt int
-		calls   int // 0: not looked at
+		calls   int // 0: any number
 		output  string
 	}{
 		{"500 always", mock.Fault{}, "", true, "failed", "http_500", 3, 3, "500"},
@@ -94,14 +95,15 @@ func toolRetryAfter(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// Whatever a model writes into a call, the call is answered under an id of its own and the run goes on.
+// Whatever a model writes into a call, the call is answered under its own id
+// and the run continues.
 func oddCalls(t *testing.T, s *stack.Stack) {
 	tests := []struct {
 		name   string
 		change func(*mock.Plan)
-		turn   int // of the step that is looked at, index 1
+		turn   int // of the checked step, index 1
 		code   string
-		calls  int // that tools got
+		calls  int // of tools
 	}{
 		{"unknown tool", func(p *mock.Plan) { p.UnknownTool = "launch_missiles" }, 2, "unknown_tool", 5},
 		{"unknown tool with a name that is none", func(p *mock.Plan) { p.UnknownTool = "a\x00b " + strings.Repeat("ü", 500) }, 2, "unknown_tool", 5},
@@ -142,9 +144,10 @@ func oddCalls(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// What a key may not use is not offered to its models, and not called when they ask for it all the same.
+// Tools that a key may not use are not offered to its models, and not run if
+// the models call them.
 func toolsOfAKey(t *testing.T, s *stack.Stack) {
-	some := s.As(t, "a", func(n *store.NewKey) { n.Tools = []string{"mock_echo"} })
+	some := s.As(t, "a", func(n *keys.NewKey) { n.Tools = []string{"mock_echo"} })
 	r := some.Ask(t, mock.Plan{Seed: 71, Rounds: 1, Width: 2, Tools: []string{"mock_echo", "mock_once"}}, nil)
 	var got []string
 	for _, step := range some.Steps(t, r.ID) {

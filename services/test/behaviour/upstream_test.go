@@ -16,7 +16,8 @@ import (
 
 const modelSecret = "sk-secret-of-the-upstream-0123456789"
 
-// models adds "sealed", which has a credential, and "busy", which has a lane of its own that may be paused.
+// models adds "sealed", which has a credential, and "busy", whose lane may be
+// paused.
 func models(tb testing.TB) stack.Option {
 	tb.Helper()
 	secret := filepath.Join(tb.TempDir(), "key")
@@ -37,11 +38,11 @@ func upstreamFailures(t *testing.T, s *stack.Stack) {
 	tests := []struct {
 		name    string
 		fault   mock.Fault
-		code    string // of the response when it failed, of the model step otherwise
-		message string // part of the response's
+		code    string // of the response if it failed, or else of the model step
+		message string // part of the response's message
 		status  string
-		calls   int  // attempts
-		hidden  bool // the mock does not see them all
+		calls   int  // number of attempts
+		hidden  bool // the mock does not receive all of them
 	}{
 		{"500 always", mock.Fault{Times: always}, "server_error", "The plan has the mock answer 500.", "failed", 3, false},
 		{"500 twice", mock.Fault{Times: twice}, "server_error", "", "completed", 3, false},
@@ -100,7 +101,8 @@ func upstreamFailures(t *testing.T, s *stack.Stack) {
 			} else {
 				completed(t, r, plan.Answer())
 			}
-			// A turn that was parked is raised once more when it is taken up again, so its attempts may outnumber the calls.
+			// A turn that was parked starts another attempt when it continues,
+			// so attempts may outnumber calls.
 			if st.State != state || code(st) != tt.code || st.Attempt < tt.calls || st.Attempt > 2*tt.calls-1 {
 				t.Errorf("step is %s by %q at attempt %d, want %s by %q after %d calls", st.State, code(st), st.Attempt, state, tt.code, tt.calls)
 			}
@@ -130,7 +132,7 @@ func secrecy(t *testing.T, s *stack.Stack) {
 		}
 		_, steps := s.Do(t, "GET", "/v1/responses/"+r.ID+"/steps", nil)
 		if strings.Contains(string(r.JSON)+withoutInputs(t, steps), modelSecret) {
-			t.Errorf("HTTP %d: the credential is told: %s %s", status, r.JSON, steps)
+			t.Errorf("HTTP %d: the credential is shown: %s %s", status, r.JSON, steps)
 		}
 	}
 	for _, entry := range s.Logs.All() {
@@ -142,7 +144,8 @@ func secrecy(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// withoutInputs is an audit trail but for what the models were shown, which here are the plans, with the secret in them.
+// withoutInputs removes the models' inputs from an audit trail: here they are
+// the plans, with the secret in them.
 func withoutInputs(tb testing.TB, steps []byte) string {
 	tb.Helper()
 	var trail struct{ Data []map[string]any }
@@ -198,7 +201,7 @@ func cutAnswers(t *testing.T, s *stack.Stack) {
 		if calls := len(s.Calls("tool", plan.Seed)); calls != 0 {
 			t.Errorf("%d calls were made, want none", calls)
 		}
-		for _, it := range r.Output[1:] { // behind the list of tools
+		for _, it := range r.Output[1:] { // after the list of tools
 			if it.Type != "mcp_call" || it.Status != "incomplete" || it.Output != nil {
 				t.Errorf("the output has %+v, want incomplete calls", it)
 			}
@@ -206,7 +209,7 @@ func cutAnswers(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// oddEnd: a reason that is not known is no reason to throw a whole answer away.
+// oddEnd holds that an unknown finish reason does not fail a complete answer.
 func oddEnd(t *testing.T, s *stack.Stack) {
 	plan := mock.Plan{Seed: 4101, Rounds: 1, FinishReason: "tired"}
 	completed(t, s.Ask(t, plan, nil), plan.Answer())

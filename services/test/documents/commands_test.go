@@ -17,7 +17,7 @@ import (
 	"windlass.dev/windlass/services/test/program"
 )
 
-// documents are the README and the named files of docs.
+// documents returns the README and the named files of docs.
 func documents(t *testing.T, names ...string) string {
 	t.Helper()
 	root := filepath.Join("..", "..", "..")
@@ -58,7 +58,7 @@ func TestReadmesRequestsWork(t *testing.T) {
 			t.Fatalf("%s: %v", script, err)
 		}
 		if head, body, shown := strings.Cut(string(out), "\r\n\r\n"); shown && strings.HasPrefix(head, "HTTP/") {
-			if !strings.Contains(head, " 200 ") { // embeddings, of which only the head is of interest
+			if !strings.Contains(head, " 200 ") { // embeddings: only the head matters
 				t.Errorf("%s answered %s", script, head)
 			}
 			out = []byte(body)
@@ -86,7 +86,7 @@ func TestReadmesRequestsWork(t *testing.T) {
 	d.Stop(t)
 }
 
-// natsCommands are those of docs/inspect.md.
+// natsCommands are the commands of docs/inspect.md.
 var natsCommands = []string{
 	"nats stream ls",
 	"nats consumer report WINDLASS_TOOL",
@@ -126,7 +126,7 @@ func TestReadmesLooksInsideWork(t *testing.T) {
 }
 
 // TestDeadLettersCanBeRead holds that the documents' command works on every
-// entry of WINDLASS_DEAD: a letter, and the advisory that comes with it.
+// entry of WINDLASS_DEAD: a dead letter, and the advisory that comes with it.
 func TestDeadLettersCanBeRead(t *testing.T) {
 	t.Parallel()
 	cli := natsCLI(t)
@@ -156,7 +156,8 @@ func TestDeadLettersCanBeRead(t *testing.T) {
 	d.Stop(t)
 }
 
-// natsCLI is the path of the nats CLI. The test is skipped without one.
+// natsCLI returns the path of the nats CLI. It skips the test if there is no
+// CLI.
 func natsCLI(t *testing.T) string {
 	t.Helper()
 	cli := filepath.Join("..", "..", "..", ".bin", "nats")
@@ -193,7 +194,7 @@ func TestReadmeNamesEverySettingOfTheServices(t *testing.T) {
 				return err
 			}
 			if strings.Contains(path, filepath.Join("services", "cli")) {
-				return nil // its flags are in --help
+				return nil // --help documents its flags
 			}
 			source, err := os.ReadFile(path)
 			if err != nil {

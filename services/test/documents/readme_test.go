@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/test/program"
 )
 
-// block returns the README's only block of a language that has some words in it.
+// block returns the README's only block of a language that contains some words.
 func block(t *testing.T, language, words string) string {
 	t.Helper()
 	var found []string
@@ -31,7 +31,8 @@ func block(t *testing.T, language, words string) string {
 	return found[0]
 }
 
-// TestReadmesToolWorks runs the README's tool and registers it as written there.
+// TestReadmesToolWorks runs the README's tool and registers it as the README
+// does.
 func TestReadmesToolWorks(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -86,8 +87,9 @@ func await(t *testing.T, address string) {
 	}
 }
 
-// TestReadmesBuildLeavesPrograms holds the README to a build command that leaves programs: with several mains go build leaves none
-// unless it is given a directory.
+// TestReadmesBuildLeavesPrograms holds that the README's build command writes
+// programs: with several mains, go build writes them only if it gets a
+// directory.
 func TestReadmesBuildLeavesPrograms(t *testing.T) {
 	t.Parallel()
 	block(t, "sh", "go build -o bin/ ./services/cmd/...")

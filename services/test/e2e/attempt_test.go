@@ -9,9 +9,9 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// TestAttemptsOverKills holds that the audit trail counts the calls that were in
-// flight when their worker was killed: while the next attempt runs, and at the
-// end, as the ledger of model and tools does.
+// TestAttemptsOverKills holds that the audit trail counts calls whose worker
+// was killed like the ledger of model and tools, both while the next attempt
+// runs and at the end.
 func TestAttemptsOverKills(t *testing.T) {
 	t.Parallel()
 	alone(t)

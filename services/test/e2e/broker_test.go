@@ -42,7 +42,7 @@ func serveNATS(args []string) int {
 	return 0
 }
 
-// broker is a NATS server in a process of its own, with its data on disk.
+// broker is a NATS server in its own process, with its data on disk.
 type broker struct {
 	process
 	url   string
@@ -80,7 +80,7 @@ func (b *broker) isReady(ctx context.Context) bool {
 	return err == nil
 }
 
-// wipe kills the server, removes all it had stored and starts it again.
+// wipe kills the server, removes its data and starts it again.
 func (b *broker) wipe(t *testing.T) Outage {
 	t.Helper()
 	o := Outage{Name: "wipe", From: b.kill(t)}
@@ -93,7 +93,7 @@ func (b *broker) wipe(t *testing.T) Outage {
 	return o
 }
 
-// crash kills the server and starts it again on what it had stored.
+// crash kills the server and starts it again with its data.
 func (b *broker) crash(t *testing.T) Outage {
 	t.Helper()
 	o := Outage{Name: "crash", From: b.kill(t)}

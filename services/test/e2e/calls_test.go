@@ -17,16 +17,17 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// said is what one chat completion came to.
-type said struct {
+// result is the result of one chat completion.
+type result struct {
 	status int
-	text   string // what the model said, of a stream as far as it came
-	failed string // the code of the error that ended it
-	done   bool   // it came to its end
+	text   string // the model's text; of a cut stream, the part that arrived
+	failed string // the code of the error, if any
+	done   bool   // the answer is complete
 }
 
-// chat makes a chat completion of the plan and reads what comes of it. begun is called with the first chunk of a stream.
-func (c *client) chat(ctx context.Context, p mock.Plan, stream bool, begun func()) (s said, err error) {
+// chat makes a chat completion of the plan and reads its answer. begun is
+// called with the first chunk of a stream.
+func (c *client) chat(ctx context.Context, p mock.Plan, stream bool, begun func()) (s result, err error) {
 	body, err := json.Marshal(map[string]any{
 		"model": model, "stream": stream, "messages": []any{map[string]any{"role": "user", "content": p.Prompt()}},
 	})
@@ -72,8 +73,10 @@ func (c *client) chat(ctx context.Context, p mock.Plan, stream bool, begun func(
 	return s, err
 }
 
-// TestCallsOverAKilledOrchestrator: what nobody has seen anything of is made again by another; a stream that has begun ends with an
-// error, and what came of it is the beginning of what the model said.
+// TestCallsOverAKilledOrchestrator kills the orchestrators of calls. A call
+// whose client has received nothing is made again by another orchestrator. A
+// stream that has begun ends with an error, and its text is a prefix of the
+// model's.
 func TestCallsOverAKilledOrchestrator(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -81,12 +84,12 @@ func TestCallsOverAKilledOrchestrator(t *testing.T) {
 	w := newWorld(t, env("WINDLASS_ACK_WAIT", "1s"))
 	ctx, cancel := context.WithTimeout(t.Context(), resumePatience)
 	defer cancel()
-	plans, ends := make([]mock.Plan, calls), make([]said, calls)
+	plans, ends := make([]mock.Plan, calls), make([]result, calls)
 	var all, begun sync.WaitGroup
 	for i := range calls {
 		plans[i] = mock.Plan{Seed: int64(i + 1), ThinkMS: 4000}
 		stream := i%3 > 0
-		if i%3 == 1 { // these have begun when the orchestrator is killed, the others have not
+		if i%3 == 1 { // these have begun when the orchestrator is killed; the others have not
 			plans[i] = mock.Plan{Seed: int64(i + 1), Tokens: 100, TokenRate: 10}
 			begun.Add(1)
 		}

@@ -15,10 +15,10 @@ import (
 
 const (
 	cancelLimit = time.Second     // for the answer
-	startGrace  = 2 * time.Second // after the answer, for calls that were on their way
+	startGrace  = 2 * time.Second // after the answer, for calls that were already sent
 )
 
-// cancellation is one cancel and what it was answered.
+// cancellation is one cancel and its answer.
 type cancellation struct {
 	run      *Run
 	told     Object
@@ -26,7 +26,7 @@ type cancellation struct {
 	answered time.Time
 }
 
-// TestCancels is F26: 2,000 runs are cancelled at random moments of their lives.
+// TestCancels cancels 2,000 runs at random moments.
 func TestCancels(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -44,7 +44,7 @@ func TestCancels(t *testing.T) {
 		all.Go(func() { done[i] = l.submitAndCancel(t, plan, wait) })
 	}
 	all.Wait()
-	pause(t.Context(), startGrace+2*time.Second) // what starts late starts in this time
+	pause(t.Context(), startGrace+2*time.Second) // a late call starts within this time
 	done = slices.DeleteFunc(done, func(c *cancellation) bool { return c == nil })
 	cancelled := l.checkCancels(t, done)
 
@@ -80,7 +80,7 @@ func (l *load) submitAndCancel(t *testing.T, p mock.Plan, wait time.Duration) *c
 	return c
 }
 
-// checkCancels returns how many runs were cancelled; the others had ended before.
+// checkCancels returns how many runs were cancelled; the others ended earlier.
 func (l *load) checkCancels(t *testing.T, done []*cancellation) (cancelled int) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)

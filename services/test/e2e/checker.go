@@ -3,30 +3,28 @@
 package e2e
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 )
 
-// Run is one request whose id was returned to the client, and what the API said of it at the end.
+// Run is one request whose id the client received, and its last answer from the
+// API.
 type Run struct {
 	ID       string
 	Plan     mock.Plan
 	Accepted time.Time
-	Ended    time.Time // when its final status was seen; zero while it was not
+	Ended    time.Time // when its final status was read; zero before
 	Object   Object
 	Steps    []Step
 }
 
-// Object is what the checker reads of a response.
+// Object has the fields of a response that the checker reads.
 type Object struct {
 	ID     string `json:"id"`
 	Status string `json:"status"`
@@ -39,7 +37,7 @@ type Object struct {
 	Usage *Usage `json:"usage"`
 }
 
-// Usage is a response's or a step's.
+// Usage is the usage of a response or a step.
 type Usage struct {
 	InputTokens  int `json:"input_tokens"`
 	OutputTokens int `json:"output_tokens"`
@@ -58,12 +56,12 @@ type Step struct {
 	Error   json.RawMessage `json:"error"`
 }
 
-// Terminal tells whether the status is one that never changes.
+// Terminal reports whether the status is final.
 func (o Object) Terminal() bool {
 	return o.Status != "" && o.Status != "queued" && o.Status != "in_progress"
 }
 
-// Text is what the model said to the user.
+// Text returns the model's last text.
 func (o Object) Text() string {
 	var text strings.Builder
 	for _, it := range o.Output {
@@ -80,7 +78,7 @@ func (o Object) Text() string {
 // Calls are a ledger's entries by the seed of their run.
 type Calls map[int64][]mock.Entry
 
-// Index sorts a ledger by runs.
+// Index groups a ledger by runs.
 func Index(ledger []mock.Entry) Calls {
 	calls := make(Calls)
 	for _, e := range ledger {
@@ -89,10 +87,11 @@ func Index(ledger []mock.Entry) Calls {
 	return calls
 }
 
-// CheckCompleted holds the invariants of a run that nobody cancelled, and joins every one that is broken:
-// the run is completed, with the answer its plan implies; step rows are unique, contiguous and done; every row was called at
-// least once, and every call has a row; all calls of a row carry the one key that follows from the row; usage is that of the
-// recorded model calls.
+// CheckCompleted checks a run that was not cancelled and joins all faults: the
+// run is completed, with the answer of its plan; step rows are unique,
+// contiguous and done; every row was called at least once, and every call has a
+// row; all calls of a row have the same key, which follows from the row; the
+// usage is that of the recorded model calls.
 func CheckCompleted(r Run, calls []mock.Entry) error {
 	errs := []error{r.checkAnswer(), r.checkSteps(), r.checkCalls(calls), r.checkUsage(calls)}
 	if err := errors.Join(errs...); err != nil {
@@ -111,7 +110,7 @@ func (r Run) checkAnswer() error {
 	return nil
 }
 
-// checkSteps wants exactly the plan's rows, in order.
+// checkSteps checks that the rows are those of the plan, in order.
 func (r Run) checkSteps() error {
 	var want []Step
 	for turn := 1; turn <= r.Plan.Rounds+1; turn++ {
@@ -126,13 +125,14 @@ func (r Run) checkSteps() error {
 	for i, s := range r.Steps {
 		w := want[i]
 		if s.Turn != w.Turn || s.Index != w.Index || s.Kind != w.Kind || s.State != "done" {
-			return fmt.Errorf("step row %d is %s %d/%d %s, want %s %d/%d done", i, s.Kind, s.Turn, s.Index, s.State, w.Kind, w.Turn, w.Index)
+			return fmt.Errorf("step row %d is %s %d/%d %s, want %s %d/%d done",
+				i, s.Kind, s.Turn, s.Index, s.State, w.Kind, w.Turn, w.Index)
 		}
 	}
 	return nil
 }
 
-// place is a step's, as the ledger tells it.
+// place identifies a step in the ledger.
 type place struct {
 	kind         string
 	round, index int
@@ -149,7 +149,7 @@ func (r Run) checkCalls(calls []mock.Entry) error {
 	}
 	keys := make(map[place]string, len(r.Steps))
 	for _, s := range r.Steps {
-		keys[s.place()] = dispatch.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
+		keys[s.place()] = run.IdempotencyKey(id, s.Turn, s.Index, s.CallID)
 	}
 	called := make(map[place]bool, len(keys))
 	for _, e := range calls {
@@ -171,10 +171,10 @@ func (r Run) checkCalls(calls []mock.Entry) error {
 }
 
 func (r Run) checkUsage(calls []mock.Entry) error {
-	told := make(map[int]Usage) // the same script tells every attempt of a round the same
+	usages := make(map[int]Usage) // every attempt of a round has the same usage
 	for _, e := range calls {
 		if e.Kind == "model" && e.Status == 200 && !e.Aborted {
-			told[e.Round] = Usage{e.PromptTokens, e.CompletionTokens}
+			usages[e.Round] = Usage{e.PromptTokens, e.CompletionTokens}
 		}
 	}
 	var sum Usage
@@ -182,8 +182,9 @@ func (r Run) checkUsage(calls []mock.Entry) error {
 		if s.Kind != "model" {
 			continue
 		}
-		if s.Usage == nil || *s.Usage != told[s.Turn-1] {
-			return fmt.Errorf("turn %d records the usage %+v, the model told %+v", s.Turn, s.Usage, told[s.Turn-1])
+		if s.Usage == nil || *s.Usage != usages[s.Turn-1] {
+			return fmt.Errorf("turn %d records the usage %+v, the model answered %+v",
+				s.Turn, s.Usage, usages[s.Turn-1])
 		}
 		sum.InputTokens += s.Usage.InputTokens
 		sum.OutputTokens += s.Usage.OutputTokens
@@ -194,22 +195,23 @@ func (r Run) checkUsage(calls []mock.Entry) error {
 	return nil
 }
 
-// CheckCancelled holds what a cancel promises from its answer on: the status it told stays, and no call starts more than grace
-// later.
-func CheckCancelled(r Run, told string, answered time.Time, grace time.Duration, calls []mock.Entry) error {
-	if r.Object.Status != told {
-		return fmt.Errorf("run %s: the cancel told %q, later the status is %q", r.ID, told, r.Object.Status)
+// CheckCancelled checks the promises of a cancel: the status of its answer is
+// final, and no call starts more than grace after the answer.
+func CheckCancelled(r Run, status string, answered time.Time, grace time.Duration, calls []mock.Entry) error {
+	if r.Object.Status != status {
+		return fmt.Errorf("run %s: the cancel answered %q, later the status is %q", r.ID, status, r.Object.Status)
 	}
 	for _, e := range calls {
 		if late := e.Started.Sub(answered); late > grace {
-			return fmt.Errorf("run %s: %s call %d/%d started %s after the cancel's answer", r.ID, e.Kind, e.Round, e.Index, late)
+			return fmt.Errorf("run %s: %s call %d/%d started %s after the cancel's answer",
+				r.ID, e.Kind, e.Round, e.Index, late)
 		}
 	}
 	return nil
 }
 
-// Repeats counts the calls of a kind beyond the first of each step. A call that was answered with an error is to be made again,
-// and does not count.
+// Repeats counts the calls of a kind after the first of each step. A call that
+// was answered with an error has to be repeated, and does not count.
 func Repeats(kind string, calls []mock.Entry) int {
 	n := 0
 	seen := make(map[place]bool)
@@ -225,12 +227,10 @@ func Repeats(kind string, calls []mock.Entry) int {
 	return n
 }
 
-func requestID(public string) (uuid.UUID, error) {
-	var id uuid.UUID
-	raw, err := hex.DecodeString(strings.TrimPrefix(public, "resp_"))
-	if err != nil || len(raw) != len(id) {
-		return id, fmt.Errorf("id %q is not resp_ and 32 hexadecimal digits", public)
+func requestID(public string) (run.ID, error) {
+	id, ok := run.ResponseID.Parse(public)
+	if !ok {
+		return run.ID{}, fmt.Errorf("id %q is not a response's", public)
 	}
-	copy(id[:], raw)
 	return id, nil
 }

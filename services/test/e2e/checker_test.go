@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/services/internal/dispatch"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/mock"
 )
 
-// good is a run of one round and two tools that keeps every invariant, and its calls.
+// good returns a run of one round and two tools without faults, and its calls.
 func good(t *testing.T) (Run, []mock.Entry) {
 	t.Helper()
 	r := Run{ID: "resp_" + strings.Repeat("0a", 16), Plan: mock.Plan{Seed: 7, Rounds: 1, Width: 2}}
@@ -40,7 +40,7 @@ func good(t *testing.T) (Run, []mock.Entry) {
 	for _, s := range r.Steps {
 		e := mock.Entry{
 			Kind: s.Kind, Seed: 7, Round: s.Turn - 1, Index: max(s.Index-1, 0), Status: 200,
-			IdempotencyKey: dispatch.IdempotencyKey(id, s.Turn, s.Index, s.CallID),
+			IdempotencyKey: run.IdempotencyKey(id, s.Turn, s.Index, s.CallID),
 		}
 		if s.Usage != nil {
 			e.PromptTokens, e.CompletionTokens = s.Usage.InputTokens, s.Usage.OutputTokens
@@ -108,7 +108,7 @@ func TestPauses(t *testing.T) {
 	r := Run{Accepted: at(0), Ended: at(30)}
 	calls := []mock.Entry{
 		{Started: at(1), Ended: at(4)}, {Started: at(2), Ended: at(3)}, // one within the other
-		{Started: at(10), Ended: at(20)}, // 6 s after the last, of which an outage took 4
+		{Started: at(10), Ended: at(20)}, // 6 s after the last one, 4 of them in an outage
 		{Started: at(22), Ended: at(29)},
 	}
 	outages := []Outage{{"a", at(5), at(8)}, {"b", at(12), at(15)}, {"c", at(24), at(25)}}
@@ -134,9 +134,9 @@ func TestRepeatsAndOpenCalls(t *testing.T) {
 	}
 	now := time.Now()
 	open := []mock.Entry{
-		{Kind: "tool", Started: now.Add(-time.Minute)},                                    // open still
-		{Kind: "tool", Started: now.Add(-time.Minute), Ended: now.Add(-time.Second)},      // over
-		{Kind: "tool", Started: now.Add(-time.Minute), Ended: now.Add(-time.Second / 20)}, // just over
+		{Kind: "tool", Started: now.Add(-time.Minute)},                                    // still open
+		{Kind: "tool", Started: now.Add(-time.Minute), Ended: now.Add(-time.Second)},      // ended
+		{Kind: "tool", Started: now.Add(-time.Minute), Ended: now.Add(-time.Second / 20)}, // ended a moment ago
 		{Kind: "tool", Started: now.Add(time.Second)},                                     // later
 		{Kind: "model", Started: now.Add(-time.Minute)},
 	}

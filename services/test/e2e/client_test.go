@@ -15,11 +15,11 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// client speaks to the gateway.
+// client is a client of the gateway.
 type client struct {
 	base string
 	http *http.Client
-	key  string // its POSTs' Idempotency-Key, if set
+	key  string // Idempotency-Key of its POSTs, if set
 }
 
 func newClient(base string) *client {
@@ -29,7 +29,7 @@ func newClient(base string) *client {
 // refusal is an answer other than 200.
 type refusal struct {
 	status     int
-	retryAfter int // seconds; 0 for none
+	retryAfter int // in seconds; 0 if absent
 	body       string
 }
 
@@ -50,7 +50,7 @@ func (c *client) submit(ctx context.Context, p mock.Plan) (string, error) {
 	return o.ID, err
 }
 
-// begin is submit, or the same of a stream whose reader leaves at once.
+// begin is submit, or submits a stream and stops reading at once.
 func (c *client) begin(ctx context.Context, p mock.Plan, streamed bool) (string, error) {
 	if !streamed {
 		return c.submit(ctx, p)
@@ -104,7 +104,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, into 
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		after, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // 0 for none
+		after, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // 0 if absent
 		return &refusal{resp.StatusCode, after, string(text)}
 	}
 	return json.Unmarshal(text, into)

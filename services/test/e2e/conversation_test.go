@@ -17,13 +17,14 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// talk is a conversation, and the responses that were made on it.
+// talk is a conversation and its responses.
 type talk struct {
 	w  *world
 	ID string `json:"id"`
 }
 
-// submit makes a background response on the conversation, which may still be locked by the one before.
+// submit makes a background response on the conversation, which the previous
+// response may still lock.
 func (c *talk) submit(ctx context.Context, p mock.Plan) (string, error) {
 	body, err := json.Marshal(map[string]any{
 		"model": model, "input": p.Prompt(), "background": true, "conversation": c.ID,
@@ -44,14 +45,14 @@ func (c *talk) submit(ctx context.Context, p mock.Plan) (string, error) {
 	return o.ID, err
 }
 
-// items are the conversation's, oldest first.
+// items returns the conversation's items, oldest first.
 func (c *talk) items(ctx context.Context) ([]json.RawMessage, error) {
 	var list struct{ Data []json.RawMessage }
 	err := c.w.api.do(ctx, http.MethodGet, "/v1/conversations/"+c.ID+"/items?order=asc&limit=100", nil, &list)
 	return list.Data, err
 }
 
-// leaves are what a response adds: its input, and its output.
+// leaves returns what a response adds: its input and its output.
 func (c *talk) leaves(ctx context.Context, id string) ([]json.RawMessage, error) {
 	var input struct{ Data []json.RawMessage }
 	if err := c.w.api.do(ctx, http.MethodGet, "/v1/responses/"+id+"/input_items?order=asc", nil, &input); err != nil {
@@ -62,8 +63,9 @@ func (c *talk) leaves(ctx context.Context, id string) ([]json.RawMessage, error)
 	return append(input.Data, object.Output...), err
 }
 
-// TestConversationsSurviveTheirFinalizers: whoever dies around the end of a response, its conversation has each item once, in order,
-// and takes the next response.
+// TestConversationsSurviveTheirFinalizers holds that, after any process dies
+// around the end of a response, the conversation has each item once, in order,
+// and accepts the next response.
 func TestConversationsSurviveTheirFinalizers(t *testing.T) {
 	t.Parallel()
 	alone(t)

@@ -1,10 +1,12 @@
-// Package e2e tries to break Windlass's promises on real processes: the five binaries, a NATS server in a process of its own and a
-// durable Postgres, which are killed, stopped, wiped and restarted under load. Only the model and the tools are scripted; their
-// ledger is the witness of what was really called.
+// Package e2e tries to break Windlass's promises on real processes: the five
+// binaries, a NATS server and a durable Postgres, each in its own process. The
+// tests kill, stop, wipe and restart them under load. Only the model and the
+// tools are scripted; their ledger records the real calls.
 //
-// Its files need the build tag e2e: go test -tags e2e -timeout 30m ./services/e2e/... The flag -seed repeats the random choices
-// of a run, not its timing.
+// The tests need the build tag e2e: go test -tags e2e -timeout 30m
+// ./services/test/e2e/. The flag -seed repeats the random choices of a run, but
+// not its timing.
 //
-// It promises that every wait is bounded and that nothing it started is left behind. It does not promise to be quick, nor that
-// figures hold on a machine that is busy with something else.
+// It promises that every wait is bounded and that nothing is left behind. It
+// does not promise to be fast, or that its figures hold on a busy machine.
 package e2e

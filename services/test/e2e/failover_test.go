@@ -26,17 +26,18 @@ import (
 )
 
 const (
-	// readOnlyTime is how long the primary refuses writes before another server takes over.
+	// readOnlyTime is how long the primary refuses writes before the standby
+	// takes over.
 	readOnlyTime = 4 * time.Second
-	// afterFailover is how long the load goes on against the new primary.
+	// afterFailover is how long the load continues on the new primary.
 	afterFailover = 8 * time.Second
 )
 
-// TestFailover is F38: the primary turns read-only under load, and is stopped
-// when a streaming standby, the second host of the URL, is promoted. Refusals
-// meanwhile are 503 with Retry-After, and no request fails that begins after the
-// promotion. Requests that wait for their answers all the time get them, and
-// nothing that was accepted is lost.
+// TestFailover makes the primary read-only under load, promotes a streaming
+// standby, which is the second host of the URL, and stops the primary.
+// Meanwhile requests are refused with 503 and Retry-After; after the promotion
+// no new request fails. Requests that wait for their answers through all of it
+// get them, and no accepted request is lost.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -88,8 +89,8 @@ func parseURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// turnReadOnly makes the primary refuse writes, in open sessions too, and waits
-// until the standby has all that was written.
+// turnReadOnly makes the primary refuse writes, also in open sessions, and
+// waits until the standby has everything.
 func (w *world) turnReadOnly(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(w.database.DataDir, "pgdata", "postgresql.auto.conf")
@@ -113,7 +114,8 @@ func (w *world) turnReadOnly(t *testing.T) {
 	}
 }
 
-// startStandby makes a streaming standby of the world's Postgres and returns its URL. localpg only runs primaries.
+// startStandby makes a streaming standby of the world's Postgres and returns
+// its URL. localpg only runs primaries.
 func (w *world) startStandby(t *testing.T, port int) string {
 	t.Helper()
 	bin, err := localpg.Find(w.database.BinDir)
@@ -158,7 +160,8 @@ func (w *world) startStandby(t *testing.T, port int) string {
 	return u.String()
 }
 
-// postgresAccount gives a directory to the account that a Postgres started by root runs as.
+// postgresAccount gives a directory to the account that runs Postgres under
+// root.
 func postgresAccount(t *testing.T, dir string) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -176,7 +179,7 @@ func postgresAccount(t *testing.T, dir string) *syscall.Credential {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
-	t.Fatal("Postgres does not run as root, and there is no user postgres or nobody")
+	t.Fatal("Postgres does not run as root, and this machine has no account for it")
 	return nil
 }
 
@@ -187,10 +190,10 @@ func command(ctx context.Context, as *syscall.Credential, name string, args ...s
 	return cmd
 }
 
-// callers send foreground requests, one after the other each.
+// callers send foreground requests, each one after the other.
 type callers struct {
 	w         *world
-	accepting atomic.Bool // a primary accepts writes again
+	accepting atomic.Bool // a primary accepts writes
 	seeds     atomic.Int64
 	sent      atomic.Int64
 	refused   atomic.Int64
@@ -201,7 +204,7 @@ type callers struct {
 
 func newCallers(w *world) *callers {
 	c := &callers{w: w, end: make(chan struct{})}
-	c.seeds.Store(1_000_000) // apart from those of the load
+	c.seeds.Store(1_000_000) // different from those of the load
 	return c
 }
 
@@ -238,7 +241,8 @@ func (c *callers) one(t *testing.T, p mock.Plan) {
 	}
 }
 
-// waiting sends requests that take longer than the outage. The function it returns waits for their answers.
+// waiting sends requests that take longer than the outage. The returned
+// function waits for their answers.
 func (c *callers) waiting(t *testing.T, n int, p mock.Plan) (wait func()) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// died is what an armed failpoint exits with; a process ended by a signal has -1.
+	// died is the exit status of an armed failpoint; a process that a signal
+	// ended has -1.
 	died = 137
-	// scenarioRuns is how many requests each failpoint's process has on its hands.
+	// scenarioRuns is the number of requests in each failpoint's process.
 	scenarioRuns = 5
 	deathLimit   = 20 * time.Second
 )
@@ -28,12 +29,15 @@ type scenario struct {
 	service string
 	plan    mock.Plan
 	hit     int // the process dies at its n-th hit; 0 is the first
-	// before runs ahead of arming, with all runs submitted; nil: runs are submitted after it.
+	// before runs between the submission of all runs and the arming. If nil,
+	// runs are submitted after the arming.
 	before func(s *stage)
-	// idle waits until the gateway's look at the lane is too old to admit by: the first request is left to the claimer.
+	// idle waits until the gateway's reading of the lane is too old to admit
+	// by: then the claimer admits the first request.
 	idle     time.Duration
 	streamed bool // the runs are streamed
-	// cancel names a run to be cancelled once all are submitted and their first tools are called.
+	// cancel cancels a run after all are submitted and their first tools are
+	// called.
 	cancel bool
 }
 
@@ -41,13 +45,14 @@ var (
 	short = mock.Plan{
 		Rounds: 2, Width: 3, ThinkMS: 20, ToolMS: 20, ToolFaults: []mock.Fault{{Round: 1, Index: 1, Times: 1, Status: 503}},
 	}
-	// slow has tools that last longer than a row's check, so that the sweep finds it overdue.
+	// slow has tools that outlast a row's check, so that the sweep finds the
+	// row overdue.
 	slow = mock.Plan{Rounds: 1, Width: 2, ToolMS: 5500}
 	// thoughtful has model calls that are open when their orchestrator dies.
 	thoughtful = mock.Plan{Rounds: 1, Width: 2, ThinkMS: 2000, ToolMS: 20}
 	// flaky has a model that fails once in each turn.
 	flaky = mock.Plan{Rounds: 1, Width: 2, ModelFaults: []mock.Fault{{Round: -1, Times: 1, Status: 503}}}
-	// unhurried is in its tools when it is cancelled.
+	// unhurried is waiting for its tools when it is cancelled.
 	unhurried = mock.Plan{Rounds: 2, Width: 2, ToolMS: 1500}
 )
 
@@ -89,7 +94,8 @@ func TestEveryFailpointHasAScenario(t *testing.T) {
 	}
 }
 
-// TestFailpoints is F4: a process dies at every failpoint there is, and everything completes.
+// TestFailpoints has a process die at every failpoint, and checks that
+// everything completes.
 func TestFailpoints(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -108,13 +114,13 @@ func TestFailpoints(t *testing.T) {
 	t.Logf("Show 5: %d failpoints, each hit and survived, slowest from restart to the last answer %.2f s", tested, worst.Seconds())
 }
 
-// stage is where one scenario is played.
+// stage runs one scenario.
 type stage struct {
 	scenario
 	t     *testing.T
 	w     *world
 	l     *load
-	first int64 // the stage's seeds are above it
+	first int64 // the stage's seeds are above this one
 	name  failpoint.Name
 }
 
@@ -122,7 +128,8 @@ func leaveTurnsBehind(s *stage) {
 	s.await("open model calls", func() bool { return OpenAt("model", time.Now(), 0, s.calls()) == scenarioRuns })
 }
 
-// play arms the process, has it die, restarts it and checks all runs. It returns the time from the restart to the last end.
+// play arms the process, waits for its death, restarts it and checks all runs.
+// It returns the time from the restart to the last end.
 func (s *stage) play() time.Duration {
 	t, w := s.t, s.w
 	ctx, cancel := context.WithCancel(t.Context())
@@ -139,7 +146,7 @@ func (s *stage) play() time.Duration {
 	w.services[s.service].kill(t)
 	armed := w.services[s.service].start(t, env("FAILPOINT", fmt.Sprintf("%s:%d", s.name, max(s.hit, 1))))
 	if s.before == nil {
-		w.services[s.service].awaitReady(t) // or dead: work that another scenario left may be all it takes
+		w.services[s.service].awaitReady(t) // or dead: another scenario's work may reach the failpoint
 		pause(ctx, s.idle)
 		go submit()
 	}
@@ -178,7 +185,8 @@ func (s *stage) submit(ctx context.Context) error {
 	return nil
 }
 
-// cancelOne cancels a run in the gateway that dies of it: the client gets no answer.
+// cancelOne cancels a run in the gateway that dies from it: the client gets no
+// answer.
 func (s *stage) cancelOne(ctx context.Context) *Run {
 	s.await("tool calls of all runs", func() bool {
 		return OpenAt("tool", time.Now(), 0, s.calls()) == scenarioRuns*s.plan.Width
@@ -192,7 +200,7 @@ func (s *stage) cancelOne(ctx context.Context) *Run {
 	return r
 }
 
-// checkStreams reads the events of all runs: whatever died, each has one end.
+// checkStreams reads the events of all runs and checks that each has one end.
 func (s *stage) checkStreams() {
 	for _, r := range s.l.runs {
 		read := &reader{id: r.ID}
@@ -205,7 +213,8 @@ func (s *stage) checkStreams() {
 	}
 }
 
-// checkCancelled wants the cancel committed, and takes its run out of those that have to be completed.
+// checkCancelled checks that the cancel is committed, and removes its run from
+// those that must be completed.
 func (s *stage) checkCancelled(r *Run) {
 	if r.Object.Status != "cancelled" {
 		s.t.Errorf("%s: run %s is %q, want cancelled", s.name, r.ID, r.Object.Status)
@@ -218,8 +227,8 @@ func (s *stage) checkCancelled(r *Run) {
 	s.l.runs = slices.DeleteFunc(s.l.runs, func(other *Run) bool { return other == r })
 }
 
-// checkUnanswered looks at the requests whose client heard nothing: the one that was stored runs to its end, one that was not
-// does not run at all.
+// checkUnanswered checks the requests whose client got no answer: a stored one
+// runs to its end, another one does not run.
 func (s *stage) checkUnanswered() {
 	known := make(map[int64]bool)
 	for _, r := range s.l.runs {
@@ -240,7 +249,7 @@ func (s *stage) checkUnanswered() {
 	}
 }
 
-// calls are the ledger's entries of this stage.
+// calls returns the ledger's entries of this stage.
 func (s *stage) calls() []mock.Entry {
 	return slices.DeleteFunc(s.w.mock.Ledger(), func(e mock.Entry) bool { return e.Seed/1000 != s.first/1000 })
 }

@@ -18,16 +18,19 @@ import (
 var busy = mock.Plan{Rounds: 3, Width: 4, ThinkMS: 150, ToolMS: 40, SlowEvery: 3, SlowMS: 1500}
 
 const (
-	// resumeLimit is how long after everything is back a run may wait for somebody to go on with it.
+	// resumeLimit is how long a run may wait for a worker after everything is
+	// back.
 	resumeLimit = 5 * time.Second
-	// quiet is left after every fourth kill, so that recovery is seen undisturbed by the next.
+	// quiet follows every fourth kill, so that one recovery is not disturbed by
+	// the next kill.
 	quiet = 6500 * time.Millisecond
-	// unstored is how long an answer may take from the tool's last byte to the step stream or the row.
+	// unstored is how long an answer may take from the tool's last byte to the
+	// step stream or the row.
 	unstored = 100 * time.Millisecond
 )
 
-// TestKilledServices is F2 and F3: each service in turn dies by SIGKILL at random moments, 40 times over 300 runs,
-// once all five together.
+// TestKilledServices kills each service in turn at random moments, 40 times
+// over 300 runs, and once all five together.
 func TestKilledServices(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -105,7 +108,8 @@ func (w *world) killAndRestart(names []string, after time.Duration) Outage {
 	return o
 }
 
-// begin submits runs in the background and polls them. The function it returns ends both.
+// begin submits runs in the background and polls them. The returned function
+// ends both.
 func (l *load) begin(t *testing.T, rnd *rand.Rand, runs int, gap time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -122,7 +126,7 @@ func (l *load) begin(t *testing.T, rnd *rand.Rand, runs int, gap time.Duration) 
 	return func() { cancel(); all.Wait() }
 }
 
-// finishAll waits until all are submitted and have ended.
+// finishAll waits until all runs are submitted and have ended.
 func (l *load) finishAll(t *testing.T, limit time.Duration) {
 	t.Helper()
 	select {

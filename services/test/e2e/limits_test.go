@@ -22,11 +22,12 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// stepLimit is small: under load its content is replaced every few seconds.
+// stepLimit is small: under load the stream's content is replaced every few
+// seconds.
 const stepLimit = 4 << 20
 
-// keepThroughput is the least share of the throughput that a full step stream
-// must leave. Both are measured in one run, on a machine that may do other work.
+// keepThroughput is the share of the throughput that a full step stream must
+// leave at least. One run measures both, on a machine that may be busy.
 const keepThroughput = 0.85
 
 var (
@@ -34,8 +35,8 @@ var (
 	retainedFlag = flag.Int("retained", 1_500_000, "events in the test of the step stream's memory")
 )
 
-// TestF35StepStreamAtItsLimitUnderLoad is Show 5: a step stream at its limit
-// leaves the throughput as it is, refuses nothing and repeats no call.
+// TestF35StepStreamAtItsLimitUnderLoad holds that a step stream at its limit
+// does not reduce the throughput, refuses nothing and repeats no call.
 func TestF35StepStreamAtItsLimitUnderLoad(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -43,7 +44,7 @@ func TestF35StepStreamAtItsLimitUnderLoad(t *testing.T) {
 	const slices = 4
 	var done, took [2]float64 // with a large limit, and with a small one
 	first := int64(0)
-	for _, small := range [slices]int{0, 1, 1, 0} { // so that a drift of the machine takes from both
+	for _, small := range [slices]int{0, 1, 1, 0} { // in this order a drift of the machine affects both
 		limit := [2]int{4 << 30, stepLimit}[small]
 		w.restartWith(t, env("WINDLASS_STEP_MAX_BYTES", limit))
 		began := time.Now()
@@ -65,7 +66,7 @@ func TestF35StepStreamAtItsLimitUnderLoad(t *testing.T) {
 		done[0]+done[1], large, small)
 }
 
-// restartWith starts all services again, with more environment.
+// restartWith restarts all services with more environment.
 func (w *world) restartWith(t *testing.T, more string) {
 	t.Helper()
 	for _, name := range services {
@@ -80,7 +81,7 @@ func (w *world) restartWith(t *testing.T, more string) {
 }
 
 // drive keeps 16 runs of 3 rounds of 5 calls in flight for a time and returns
-// how many there were. It fails the test unless each completed, with each call
+// their number. It fails the test unless each run completes and each call is
 // made once.
 func (w *world) drive(t *testing.T, first int64, long time.Duration) int64 {
 	t.Helper()
@@ -120,8 +121,8 @@ func (w *world) drive(t *testing.T, first int64, long time.Duration) int64 {
 	return runs
 }
 
-// TestMemoryOfTheStepStream measures what the server keeps in memory for events
-// in the step stream: three subjects a request, and one for each event.
+// TestMemoryOfTheStepStream measures the server's memory for events in the step
+// stream: with three subjects a request, and with one for each event.
 func TestMemoryOfTheStepStream(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -149,7 +150,8 @@ func TestMemoryOfTheStepStream(t *testing.T) {
 	}
 }
 
-// retained is the resident memory, in bytes, of a server that holds events.
+// retained returns the resident memory, in bytes, of a server that stores
+// events.
 func retained(t *testing.T, perRequest int, subject func(request, event int) string) int64 {
 	t.Helper()
 	broker := newBroker(t, t.TempDir())
@@ -183,7 +185,7 @@ func retained(t *testing.T, perRequest int, subject func(request, event int) str
 	case <-ctx.Done():
 		t.Fatal("events were not stored")
 	}
-	pause(t.Context(), 10*time.Second) // caches of the store empty
+	pause(t.Context(), 10*time.Second) // until the caches of the stream's store are empty
 	return residentMemory(t, broker.current().cmd.Process.Pid)
 }
 

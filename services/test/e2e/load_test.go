@@ -17,10 +17,10 @@ import (
 
 const (
 	pollEvery   = 100 * time.Millisecond
-	submitLimit = 30 * time.Second // for a gateway to take a request, over any outage
+	submitLimit = 30 * time.Second // for a gateway to accept a request, through any outage
 )
 
-// load submits plans and follows what became of them.
+// load submits plans and follows their runs.
 type load struct {
 	w *world
 
@@ -30,15 +30,15 @@ type load struct {
 	open []*Run
 
 	plan      mock.Plan     // of the runs that begin submits
-	streamed  bool          // the runs are streamed; nobody reads them
-	submitted chan struct{} // closed when begin has submitted all
-	refused   func(error)   // told of every try that failed; may be nil
+	streamed  bool          // the runs are streamed without a reader
+	submitted chan struct{} // closed when begin has submitted all runs
+	refused   func(error)   // called with the error of every failed try; may be nil
 }
 
 func newLoad(w *world) *load { return &load{w: w, plan: busy} }
 
-// submit sends a plan until it is accepted. A try that failed may have been accepted all the same, and nobody will ever know
-// its id; so each has a seed of its own.
+// submit sends a plan until it is accepted. A failed try may have been accepted
+// without the client learning its id, so each try has its own seed.
 func (l *load) submit(ctx context.Context, p mock.Plan) (*Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, submitLimit)
 	defer cancel()
@@ -85,7 +85,8 @@ func (l *load) pace(ctx context.Context, rnd *rand.Rand, n int, gap time.Duratio
 	return nil
 }
 
-// poll notes the end of every run, until ctx ends. Errors are those of outages: who polls asks again.
+// poll records the end of every run, until ctx ends. It ignores errors: they
+// come from outages.
 func (l *load) poll(ctx context.Context) {
 	for pause(ctx, pollEvery) {
 		for _, r := range l.unfinished() {
@@ -110,7 +111,7 @@ func (l *load) finish(r *Run, o Object) {
 	l.open = slices.DeleteFunc(l.open, func(other *Run) bool { return other == r })
 }
 
-// settle waits until every run has ended, at most limit after it last saw one end.
+// settle waits until every run has ended, and fails limit after the last end.
 func (l *load) settle(t *testing.T, limit time.Duration) {
 	t.Helper()
 	left, since := -1, time.Now()
@@ -128,7 +129,8 @@ func (l *load) settle(t *testing.T, limit time.Duration) {
 	}
 }
 
-// check reads every run's steps and holds all runs to the checker. It returns the ledger by runs.
+// check reads every run's steps, runs the checker on them, and returns the
+// ledger by runs.
 func (l *load) check(t *testing.T) Calls {
 	t.Helper()
 	calls := Index(l.w.mock.Ledger())
@@ -155,7 +157,7 @@ func (l *load) readSteps(t *testing.T, r *Run) {
 	}
 }
 
-// show prints what is known of a run that failed.
+// show prints what is known of a failed run.
 func (l *load) show(t *testing.T, r Run) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
@@ -164,7 +166,7 @@ func (l *load) show(t *testing.T, r Run) {
 	t.Logf("run %s, seed %d, accepted %s: status %q, %v", r.ID, r.Plan.Seed, r.Accepted.Format(clock), o.Status, err)
 	steps, err := l.w.api.steps(ctx, r.ID)
 	for _, s := range steps {
-		line, _ := json.Marshal(s) // made of JSON
+		line, _ := json.Marshal(s) // it came from JSON
 		t.Logf("  step %s", line)
 	}
 	if err != nil {
@@ -178,7 +180,7 @@ func (l *load) show(t *testing.T, r Run) {
 
 const clock = "15:04:05.000"
 
-// worstPause is the longest time in which nothing happened to a run.
+// worstPause returns the longest time without progress in a run.
 func (l *load) worstPause(calls Calls, outages []Outage) (worst Pause) {
 	for _, r := range l.runs {
 		for _, p := range Pauses(*r, calls[r.Plan.Seed], outages) {

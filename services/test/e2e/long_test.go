@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// TestLongModelCall is F19: a call that lasts for 30 leases is made once.
+// TestLongModelCall holds that a call that lasts for 30 leases is made once.
 func TestLongModelCall(t *testing.T) {
 	t.Parallel()
 	const think = 120 * time.Second
@@ -31,7 +31,8 @@ func TestLongModelCall(t *testing.T) {
 	t.Logf("Show 7: a model call of %s was made %d time", think, len(calls))
 }
 
-// TestWideAndLong runs what is at the limits: 128 calls in one turn, and 40 turns of 50 kB.
+// TestWideAndLong runs requests at the limits: 128 calls in one turn, and 40
+// turns of 50 kB.
 func TestWideAndLong(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -55,7 +56,8 @@ SELECT (SELECT COALESCE(sum(COALESCE(octet_length(input), 0) + COALESCE(octet_le
           FROM steps WHERE request_id = $1)
      + (SELECT COALESCE(sum(octet_length(data)), 0) FROM bodies WHERE request_id = $1)`
 
-// stored is what the database keeps of a run's payloads, in bytes before compression.
+// stored returns the size of a run's payloads in the database, in bytes before
+// compression.
 func (w *world) stored(t *testing.T, r *Run) (bytes int64) {
 	t.Helper()
 	id, err := requestID(r.ID)
@@ -66,8 +68,9 @@ func (w *world) stored(t *testing.T, r *Run) (bytes int64) {
 	return bytes
 }
 
-// TestZombie is F5: an orchestrator that was stopped and wakes after its turn was taken over commits nothing, whether the other one
-// is still at work on the turn or the whole run has ended.
+// TestZombie holds that an orchestrator that was stopped and wakes after
+// another one took over its turn commits nothing, whether the other one still
+// works on the turn or the run has ended.
 func TestZombie(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -80,20 +83,22 @@ func TestZombie(t *testing.T) {
 
 	late := z.play(t, func(*Run) { z.l.settle(t, time.Minute) })
 	early := z.play(t, func(r *Run) {
-		within(t, time.Minute, "second model call", func() bool { return len(z.modelCalls(r)) == 2 })
+		await(t, time.Minute, "second model call", func() bool { return len(z.modelCalls(r)) == 2 })
 	})
 	t.Logf("Show 7: a stopped orchestrator's turn was taken over; woken after the end (%.1f s) or in the middle (%.1f s) it changed "+
 		"nothing", late.Seconds(), early.Seconds())
 }
 
-// zombie is an orchestrator that is stopped in a model call, and the one that takes its turn over.
+// zombie is an orchestrator that is stopped in a model call, and the one that
+// takes over its turn.
 type zombie struct {
 	w             *world
 	l             *load
 	first, second *process
 }
 
-// play stops the first orchestrator in the middle of a turn, wakes it when wake returns, and checks that the turn is the second's.
+// play stops the first orchestrator in the middle of a turn, wakes it when wake
+// returns, and checks that the turn is the second's.
 func (z *zombie) play(t *testing.T, wake func(*Run)) time.Duration {
 	t.Helper()
 	const think = 2 * time.Second
@@ -101,17 +106,18 @@ func (z *zombie) play(t *testing.T, wake func(*Run)) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, "model call", func() bool { return len(z.modelCalls(r)) == 1 })
+	await(t, 10*time.Second, "model call", func() bool { return len(z.modelCalls(r)) == 1 })
 	z.first.signal(t, syscall.SIGSTOP)
 	stopped := time.Now()
 	z.second.start(t)
 	z.second.awaitReady(t)
 	wake(r)
-	said := superseded(z.first, r)
+	before := superseded(z.first, r)
 	was := r.Object
 	z.first.signal(t, syscall.SIGCONT)
-	// Its call was answered meanwhile: it goes on to commit, finds the row changed, and says so.
-	within(t, 20*time.Second, "word of the woken orchestrator on its turn", func() bool { return superseded(z.first, r) > said })
+	// Its call was answered meanwhile: it tries to commit, finds the row
+	// changed, and logs that.
+	await(t, 20*time.Second, "word of the woken orchestrator on its turn", func() bool { return superseded(z.first, r) > before })
 	z.l.settle(t, time.Minute)
 	took := time.Since(stopped)
 	z.l.check(t)
@@ -121,7 +127,8 @@ func (z *zombie) play(t *testing.T, wake func(*Run)) time.Duration {
 			t.Errorf("the answer changed (-before +after the zombie woke): %v\n%s", err, diff)
 		}
 	}
-	// A command that is sent to the stopped process costs an attempt, not a call.
+	// A command that was sent to the stopped process costs an attempt, but no
+	// call.
 	if n := len(z.modelCalls(r)); n != 2 || r.Steps[0].Attempt < 2 {
 		t.Errorf("the model was called %d times and attempt %d is recorded, want 2 calls, and a later attempt than the first",
 			n, r.Steps[0].Attempt)
@@ -132,14 +139,15 @@ func (z *zombie) play(t *testing.T, wake func(*Run)) time.Duration {
 	return took
 }
 
-// modelCalls are those of the run's first turn.
+// modelCalls returns the calls of the run's first turn.
 func (z *zombie) modelCalls(r *Run) []mock.Entry {
 	return slices.DeleteFunc(z.w.mock.Ledger(), func(e mock.Entry) bool {
 		return e.Seed != r.Plan.Seed || e.Kind != "model" || e.Round != 0
 	})
 }
 
-// superseded counts what a process said of a run's commands that were not its own any more.
+// superseded counts the log lines of a process about a run's commands that it
+// had lost.
 func superseded(p *process, r *Run) int {
 	n := 0
 	for line := range strings.Lines(p.tail(1000)) {
@@ -165,7 +173,7 @@ func (l *load) runOne(t *testing.T, p mock.Plan, limit time.Duration) *Run {
 	return r
 }
 
-func within(t *testing.T, limit time.Duration, what string, done func() bool) {
+func await(t *testing.T, limit time.Duration, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

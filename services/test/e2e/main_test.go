@@ -17,7 +17,7 @@ var services = []string{"gateway", "claimer", "loop-orchestrator", "tool-runner"
 
 var (
 	seedFlag = flag.Int64("seed", 0, "seed of the random choices; 0 takes one from the clock")
-	binaries string // the directory they were built into
+	binaries string // the directory they are built into
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 		os.Exit(serveNATS(os.Args[2:]))
 	}
 	flag.Parse()
-	// Tests mostly wait, for each other above all (see alone): none must keep the long one from starting.
+	// Tests mostly wait, especially for each other (see alone), and must not
+	// delay the start of the longest.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
@@ -53,10 +54,11 @@ func suite(m *testing.M) int {
 	return m.Run()
 }
 
-// heavy is held by tests that load the machine, one at a time, so that their figures are their own.
+// heavy is held by one test at a time that loads the machine, so that its
+// figures are undisturbed.
 var heavy = make(chan struct{}, 1)
 
-// alone waits for its turn among the heavy tests; the whole binary's time limit bounds the wait.
+// alone waits for heavy; the whole binary's time limit bounds the wait.
 func alone(t *testing.T) {
 	t.Helper()
 	select {
@@ -67,7 +69,7 @@ func alone(t *testing.T) {
 	}
 }
 
-// seed is the test's, printed so that it can be repeated.
+// seed returns the test's seed and prints it, so that the run can be repeated.
 func seed(t *testing.T) int64 {
 	t.Helper()
 	s := *seedFlag

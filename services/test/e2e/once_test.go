@@ -13,8 +13,9 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// TestAnIdempotencyKeyOverACrash is F1: a gateway dies as it accepts a request, and the client, which has no id, sends the same again
-// with the same key. One run comes of it, whether the first one was committed or not.
+// TestAnIdempotencyKeyOverACrash has a gateway die while it accepts a request.
+// The client, which has no id, sends the request again with the same key. There
+// is one run, whether the first request was committed or not.
 func TestAnIdempotencyKeyOverACrash(t *testing.T) {
 	t.Parallel()
 	alone(t)

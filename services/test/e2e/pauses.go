@@ -10,29 +10,32 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Outage is the time from a kill until the process, or the server, was back and ready.
+// Outage is the time from a kill until the process or server is ready again.
 type Outage struct {
 	Name string
 	From time.Time
 	Back time.Time
 }
 
-// Pause is a time in which a run was accepted and unfinished, and nobody worked on it: no call of it was open.
+// Pause is a time in which a run was accepted, unfinished, and had no open
+// call.
 type Pause struct {
 	RunID string
-	From  time.Time // the last sign of work, or the end of the last outage that fell into the pause
+	From  time.Time // the last progress, or the end of the last outage during the pause
 	Took  time.Duration
-	After string // the outage that the pause is counted from; empty for none
+	After string // the outage at whose end the pause starts; "" if there was no outage
 }
 
 func (p Pause) String() string {
 	return fmt.Sprintf("%.2f s in %s after %q", p.Took.Seconds(), p.RunID, p.After)
 }
 
-// Pauses are the times in which nothing happened to a run although everything was up. What happens is: acceptance, begin and
-// end of a call, the final status. A run that waits for a slow tool or model is not paused, since that call is open; the call of
-// a process that was killed ends with its connection. An outage that began before the pause's end moves its begin to when
-// that outage was over: each outage is given its own time to recover from, and the last one counts.
+// Pauses returns the times in which a run made no progress although everything
+// was up. Progress is: acceptance, begin and end of a call, the final status. A
+// run that waits for a slow tool or model is not paused, because that call is
+// open; the call of a killed process ends with its connection. An outage that
+// begins during a pause moves the start of the pause to the end of the outage:
+// recovery from each outage is measured by itself.
 func Pauses(r Run, calls []mock.Entry, outages []Outage) []Pause {
 	type span struct{ from, to time.Time }
 	spans := []span{{r.Accepted, r.Accepted}, {r.Ended, r.Ended}}
@@ -64,8 +67,8 @@ func Pauses(r Run, calls []mock.Entry, outages []Outage) []Pause {
 	return pauses
 }
 
-// OpenAt counts the calls of a kind that were open at a moment, or whose answer had come so shortly before that nobody may have
-// stored it.
+// OpenAt counts the calls of a kind that were open at a moment, or that ended
+// so shortly before it that their answers may not have been stored.
 func OpenAt(kind string, at time.Time, unstored time.Duration, ledger []mock.Entry) int {
 	n := 0
 	for _, e := range ledger {

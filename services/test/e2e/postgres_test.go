@@ -15,13 +15,15 @@ import (
 )
 
 const (
-	// refusalLimit is how long a client may wait to hear that the database is away; the machine's share on top of patience.
+	// refusalLimit is how long a client may wait for the refusal while the
+	// database is away, on a busy machine.
 	refusalLimit = 1500 * time.Millisecond
-	// returnLimit is how long after Postgres is back requests are taken again.
+	// returnLimit is how long after Postgres is back the gateway may refuse
+	// requests.
 	returnLimit = 10 * time.Second
 )
 
-// TestRestartedPostgres is F6 and F7: Postgres crashes and comes back, three times under load.
+// TestRestartedPostgres crashes and restarts Postgres three times under load.
 func TestRestartedPostgres(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -64,7 +66,8 @@ func TestRestartedPostgres(t *testing.T) {
 		len(l.runs), crashes, refusals, slowest.Seconds(), longest.Seconds(), worst)
 }
 
-// refuses asks the gateway for d while the database is away. It returns the number of answers and the slowest one's time.
+// refuses sends requests to the gateway for d while the database is away. It
+// returns the number of answers and the longest time of one.
 func (w *world) refuses(t *testing.T, d time.Duration) (n int, slowest time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

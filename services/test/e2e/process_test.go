@@ -24,7 +24,8 @@ const (
 	exitLimit  = 30 * time.Second
 )
 
-// process is one program that is started any number of times, one after the other. All its lives write to one log.
+// process is one program that is started several times in sequence. All its
+// lives write to one log.
 type process struct {
 	name  string
 	path  string
@@ -43,7 +44,8 @@ type life struct {
 	ended chan struct{} // closed at its end
 }
 
-// start starts the process, with more environment if given, and returns when it runs, not when it is ready.
+// start starts the process, with more environment if given. It does not wait
+// until the process is ready.
 func (p *process) start(t *testing.T, more ...string) *life {
 	t.Helper()
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -58,11 +60,11 @@ func (p *process) start(t *testing.T, more ...string) *life {
 	l := &life{cmd: cmd, ended: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // the kernel takes the thread's end for the parent's death; see childAttr
+		runtime.LockOSThread() // the kernel takes the end of the thread for the parent's death; see childAttr
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // the state says how it ended
+			_ = cmd.Wait() // the process state has the result
 			close(l.ended)
 		}
 	}()
@@ -75,7 +77,8 @@ func (p *process) start(t *testing.T, more ...string) *life {
 	return l
 }
 
-// awaitReady fails the test if the process is neither ready nor dead in time; whoever needs it alive will see.
+// awaitReady fails the test unless the process gets ready or dies in time; a
+// caller that needs it alive notices its death.
 func (p *process) awaitReady(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
@@ -91,7 +94,7 @@ func (p *process) current() *life {
 	return p.life
 }
 
-// kill ends the process by SIGKILL, and returns the moment.
+// kill ends the process by SIGKILL and returns the time.
 func (p *process) kill(t *testing.T) time.Time {
 	t.Helper()
 	at := time.Now()
@@ -128,17 +131,17 @@ func (l *life) isOver() bool {
 	}
 }
 
-// stop ends the process for good; for clean-ups.
+// stop ends the process for good, in clean-ups.
 func (p *process) stop() {
 	l := p.current()
 	if l == nil {
 		return
 	}
-	_ = l.cmd.Process.Kill() // it may have ended
+	_ = l.cmd.Process.Kill() // it may have ended already
 	<-l.ended
 }
 
-// tail is the end of the log.
+// tail returns the end of the log.
 func (p *process) tail(lines int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -148,7 +151,7 @@ func (p *process) tail(lines int) string {
 	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
 }
 
-// answers tells whether a URL answers 200.
+// answers reports whether a URL answers 200.
 func answers(ctx context.Context, url string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -164,7 +167,8 @@ func answers(ctx context.Context, url string) bool {
 
 var probe = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// until polls until done is true, and reports whether that was before ctx ended.
+// until polls until done returns true, and reports whether that was before ctx
+// ended.
 func until(ctx context.Context, every time.Duration, done func() bool) bool {
 	for !done() {
 		select {
@@ -176,7 +180,7 @@ func until(ctx context.Context, every time.Duration, done func() bool) bool {
 	return true
 }
 
-// pause waits for d, and reports whether ctx lives.
+// pause waits for d, and reports whether ctx has not ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -188,8 +192,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 var nextPort atomic.Int64
 
-// freePort finds a port below those that the kernel gives to outgoing connections: a process that is killed must find it free
-// again.
+// freePort finds a port below those that the kernel uses for outgoing
+// connections, so that it is still free after a kill.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {

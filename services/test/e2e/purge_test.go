@@ -13,14 +13,16 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// leftSQL counts the requests, those whose payloads are there, and rows of requests that are not.
+// leftSQL counts the requests, those that have their payloads, and rows without
+// a request.
 const leftSQL = `
 SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM requests r WHERE EXISTS (SELECT FROM bodies WHERE request_id = r.id)),
        (SELECT count(*) FROM (SELECT request_id FROM steps UNION ALL SELECT request_id FROM bodies UNION ALL SELECT request_id FROM labels) x
          WHERE NOT EXISTS (SELECT FROM requests r WHERE r.id = x.request_id))`
 
-// TestAPurgeOverCrashes: claimers are killed all the time while requests become old. All of them are gone in the end, whole ones
-// only; and what is not stored has lost its payloads first, and not its row.
+// TestAPurgeOverCrashes kills claimers all the time while requests become old.
+// In the end all requests are gone, each as a whole; a request that is not
+// stored loses its payloads first and keeps its row.
 func TestAPurgeOverCrashes(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -47,7 +49,7 @@ func TestAPurgeOverCrashes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	kills, erasedFirst := 0, false
-	gone := until(ctx, 700*time.Millisecond, func() bool { // a claimer purges first of all
+	gone := until(ctx, 700*time.Millisecond, func() bool { // a claimer starts with a purge
 		w.services["claimer"].kill(t)
 		w.services["claimer"].start(t)
 		kills++

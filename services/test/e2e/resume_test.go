@@ -20,20 +20,21 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// resumePatience bounds how long a reader goes on coming back.
+// resumePatience bounds how long a reader continues to reconnect.
 const resumePatience = 90 * time.Second
 
-// reader follows one stream over every break, as a client does that knows how to resume.
+// reader follows one stream over every break, like a client that knows how to
+// resume.
 type reader struct {
 	id     string
 	events []byte // frames, each once
-	next   int    // sequence number of the next event
+	next   int    // expected sequence number of the next event
 	breaks int
 	done   bool
 	leave  bool // after the first event
 }
 
-// open asks for a stream and reads it until it ends or breaks.
+// open requests a stream and reads it until it ends or breaks.
 func (c *client) open(ctx context.Context, method, path string, body []byte, r *reader) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -55,7 +56,7 @@ func (c *client) open(ctx context.Context, method, path string, body []byte, r *
 
 var errGap = errors.New("the stream has a gap")
 
-// read takes whole frames; one that broke off comes again.
+// read stores whole frames; the server sends a cut frame again.
 func (r *reader) read(from io.Reader) error {
 	in := bufio.NewReader(from)
 	var frame []byte
@@ -97,7 +98,7 @@ func (r *reader) read(from io.Reader) error {
 	}
 }
 
-// request is a streamed one of the plan.
+// request returns a streamed request of the plan.
 func request(model string, p mock.Plan, background bool) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"model": model, "input": p.Prompt(), "background": background, "stream": true,
@@ -105,7 +106,7 @@ func request(model string, p mock.Plan, background bool) ([]byte, error) {
 	})
 }
 
-// follow creates a streamed response and comes back until its stream is at its end.
+// follow creates a streamed response and resumes it until its end.
 func (c *client) follow(ctx context.Context, model string, p mock.Plan, background bool) (*reader, error) {
 	body, err := request(model, p, background)
 	if err != nil {
@@ -128,8 +129,9 @@ func (c *client) follow(ctx context.Context, model string, p mock.Plan, backgrou
 	return r, nil
 }
 
-// TestStreamsOverKills is Show 4 of streaming: the gateway and then an orchestrator are killed in the middle of 200 streams, half of
-// them in the foreground, and half of models whose upstream speaks the Responses API.
+// TestStreamsOverKills kills the gateway and then an orchestrator in the middle
+// of 200 streams, half of them in the foreground, and half with models whose
+// upstream has the Responses API.
 func TestStreamsOverKills(t *testing.T) {
 	t.Parallel()
 	alone(t)

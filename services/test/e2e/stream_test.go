@@ -10,11 +10,13 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// lossLimit is how long after a loss a run may wait: a row's check comes at most 4 s after its last change, or with the alarm of
-// the watch, which looks every second.
+// lossLimit is how long a run may wait after a loss: a row's check comes at
+// most 4 s after its last change, or with the alarm of the watch, which runs
+// every second.
 const lossLimit = 8 * time.Second
 
-// TestLostStreams is F14 and F15: JetStream forgets everything it holds, in every way there is, under load.
+// TestLostStreams makes JetStream lose everything it stores, in every possible
+// way, under load.
 func TestLostStreams(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -22,7 +24,7 @@ func TestLostStreams(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(uint64(seed(t)), 3))
 	w := newWorld(t)
 	l := newLoad(w)
-	l.plan.ToolFaults = []mock.Fault{{Round: 1, Index: 2, Times: 1, Status: 503}} // a retry is parked in the row, and keeps its key
+	l.plan.ToolFaults = []mock.Fault{{Round: 1, Index: 2, Times: 1, Status: 503}} // a retry is parked in the row and keeps its key
 	stop := l.begin(t, rnd, runs, 130*time.Millisecond)
 	defer stop()
 

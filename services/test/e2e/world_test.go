@@ -23,11 +23,12 @@ const (
 	dispatchKey = "e2e-dispatch-key-0123456789"
 	sealKey     = "e2e-seal-key-0123456789"
 	model       = "scripted"
-	native      = "native" // the same, by the Responses API
-	logTail     = 12       // lines of each log shown of a failed test
+	native      = "native" // the same model, by the Responses API
+	logTail     = 12       // lines shown of each log of a failed test
 )
 
-// world is one whole Windlass of real processes, and the scripted model and tools inside the test.
+// world is a whole Windlass of real processes, with the scripted model and
+// tools inside the test.
 type world struct {
 	t        *testing.T
 	dir      string
@@ -41,18 +42,20 @@ type world struct {
 	api      *client
 }
 
-// newWorld starts everything and waits until it is ready. more is environment for all services.
+// newWorld starts everything and waits until it is ready. more is added to the
+// environment of all services.
 func newWorld(t *testing.T, more ...string) *world {
 	t.Helper()
 	return newWorldBehind(t, func(url string) string { return url }, more...)
 }
 
-// newWorldBehind is newWorld whose services reach the database by another URL, which follows from the server's own.
+// newWorldBehind is newWorld with services that reach the database by another
+// URL, which front makes from the server's URL.
 func newWorldBehind(t *testing.T, front func(url string) string, more ...string) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wl-e2e-") //nolint:usetesting // t.TempDir is closed to the account that Postgres runs as
+	dir, err := os.MkdirTemp("", "wl-e2e-") //nolint:usetesting // Postgres cannot enter t.TempDir() under root
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // run by root, Postgres has an account of its own
+		err = os.Chmod(dir, 0o755) // under root, Postgres has its own account
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +115,8 @@ tools:
 	}
 }
 
-// startPostgres starts the server, the first time on a free port, later on the same.
+// startPostgres starts the server, first on a free port, later on the same
+// port.
 func (w *world) startPostgres() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
@@ -136,7 +140,8 @@ func (w *world) stopPostgres(mode localpg.Mode) {
 	}
 }
 
-// add prepares a process of a service. A second one of the same service has another name.
+// add prepares a process of a service. A second process of a service needs
+// another name.
 func (w *world) add(name, service string) *process {
 	admin := address(freePort(w.t))
 	p := &process{

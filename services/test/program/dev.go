@@ -60,7 +60,8 @@ var (
 	greeted = regexp.MustCompile(`(?m)^stop .*\n`)
 )
 
-// StartDev starts a dev on free ports and waits until it prints that it is ready.
+// StartDev starts a dev on free ports and waits until it prints that it is
+// ready.
 func StartDev(t *testing.T, data string, args ...string) *Dev {
 	t.Helper()
 	args = append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, args...)

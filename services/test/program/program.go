@@ -17,15 +17,15 @@ import (
 	"windlass.dev/windlass/pkg/process"
 )
 
-// Patience bounds every wait. It is long because the machine may be busy.
+// Patience bounds every wait. It is long for a busy machine.
 const Patience = time.Minute
 
 // alwaysProgram in the environment makes the test binary the program whatever
 // its arguments are.
 const alwaysProgram = "WINDLASS_TEST_PROGRAM"
 
-// Main makes the test binary the program if its first argument is no flag, and
-// else runs the tests.
+// Main makes the test binary the program if its first argument is not a flag,
+// and otherwise runs the tests.
 func Main(m *testing.M, run func(context.Context) error) {
 	_, always := os.LookupEnv(alwaysProgram) //nolint:forbidigo // a switch of the tests, not configuration
 	if always || len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
@@ -48,7 +48,7 @@ func Run(t *testing.T, env []string, args ...string) (stdout, stderr string, err
 	return out.String(), errs.String(), err
 }
 
-// RunExact runs the program with exactly these arguments, also with none and
+// RunExact runs the program with exactly these arguments, even without any or
 // with flags only.
 func RunExact(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// Chat completions and completions go to the upstream as they came.
+// Chat completions and completions reach the upstream unchanged.
 func TestCallsPassThrough(t *testing.T) {
 	t.Parallel()
 	chat := object{"messages": []object{{"role": "user", "content": "Hi."}}, "max_tokens": 12, "temperature": 0}
@@ -49,8 +49,8 @@ func TestCallsPassThrough(t *testing.T) {
 	}
 }
 
-// llama-server without --embeddings answers 501: that is final, and the client
-// gets its words at once.
+// llama-server without --embeddings answers 501, which is final: the client
+// gets its text at once.
 func TestWhatTheServerCannotDoIsFinal(t *testing.T) {
 	t.Parallel()
 	code, answer := do(t, http.MethodPost, "/v1/embeddings", object{"model": llamaChat, "input": "x"})

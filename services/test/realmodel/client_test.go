@@ -14,10 +14,10 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// object is a body of the API.
+// object is a JSON body.
 type object = map[string]any
 
-// response is what the tests look at in one.
+// response has the fields that the tests read.
 type response struct {
 	ID, Status string
 	Error      *struct{ Code, Message string }
@@ -35,7 +35,7 @@ type item struct {
 	Content                       []struct{ Text string }
 }
 
-// text is what the model said.
+// text returns the model's text.
 func (r *response) text() string {
 	var said strings.Builder
 	for _, it := range r.Output {
@@ -56,7 +56,7 @@ func (r *response) of(kind string) (found []item) {
 	return found
 }
 
-// reason is why the response is incomplete.
+// reason returns why the response is incomplete.
 func (r *response) reason() string {
 	if r.Incomplete == nil {
 		return ""
@@ -91,7 +91,7 @@ func do(t *testing.T, method, path string, body any) (int, []byte) {
 	return resp.StatusCode, answer
 }
 
-// create makes a response and waits for it.
+// create makes a response and waits for its end.
 func create(t *testing.T, body object) *response {
 	t.Helper()
 	code, answer := do(t, http.MethodPost, "/v1/responses", body)
@@ -103,8 +103,8 @@ func create(t *testing.T, body object) *response {
 	return r
 }
 
-// stream makes a response by a stream, which has to be whole and well formed,
-// and returns what its last event holds and the number of deltas.
+// stream makes a streamed response, checks the stream, and returns the response
+// of its last event and the number of deltas.
 func stream(t *testing.T, body object) (*response, int) {
 	t.Helper()
 	body["stream"] = true
@@ -139,7 +139,8 @@ func stream(t *testing.T, body object) (*response, int) {
 	return r, deltas
 }
 
-// ended fails the test unless the response ended by itself or by its tokens.
+// ended fails the test unless the response ended by itself or by its token
+// limit.
 func ended(t *testing.T, r *response) {
 	t.Helper()
 	if r.Status != "completed" && r.reason() != "max_output_tokens" {

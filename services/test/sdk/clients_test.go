@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// client is one client and the scenarios that its script must have got through.
+// client is one client and the scenarios that its script must pass.
 type client struct {
 	name      string
 	kit       *kit
@@ -91,13 +91,13 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// runTime bounds a script; each scenario has a bound of its own.
+// runTime bounds a script; each scenario has its own bound.
 const runTime = 3 * time.Minute
 
-// line is what a script prints of each scenario.
+// line is what a script prints for each scenario.
 type line struct{ Scenario, Error string }
 
-// run has the script go through its scenarios, and returns what passed.
+// run has the script run its scenarios and returns the record.
 func (c client) run(t *testing.T, url, program, packages string) *recorder {
 	t.Helper()
 	r := record(t, url)
@@ -108,7 +108,7 @@ func (c client) run(t *testing.T, url, program, packages string) *recorder {
 	timer := time.AfterFunc(runTime, func() { _ = cmd.Process.Kill() })
 	stdout, err := cmd.Output()
 	timer.Stop()
-	r.Close() // waits for what is under way
+	r.Close() // waits for open requests
 	if err != nil {
 		t.Errorf("%s ended with %v", c.script, err)
 	}
@@ -138,7 +138,8 @@ func (c client) run(t *testing.T, url, program, packages string) *recorder {
 	return r
 }
 
-// overSockets wants a client's requests on WebSockets, and at most a few, which that is not about, over HTTP.
+// overSockets checks that a client's requests use WebSockets, except a few that
+// are about HTTP.
 func overSockets(t *testing.T, r *recorder) {
 	t.Helper()
 	asked, posts := 0, 0
@@ -159,7 +160,7 @@ func overSockets(t *testing.T, r *recorder) {
 	}
 }
 
-// command is the script, with its packages where it looks for them.
+// command returns the script's command, which finds the packages.
 func (c client) command(t *testing.T, program, packages string) *exec.Cmd {
 	t.Helper()
 	if c.kit == pythonKit {
@@ -181,5 +182,5 @@ func (c client) command(t *testing.T, program, packages string) *exec.Cmd {
 
 var seeds atomic.Int64
 
-// firstSeed is the first of a million seeds that no other client has.
+// firstSeed returns the first of a million seeds for one client.
 func firstSeed() int64 { return seeds.Add(1) * 1_000_000 }

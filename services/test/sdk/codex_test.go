@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// codexConfig is all that Codex has to be told: its way to Windlass.
+// codexConfig is the whole configuration of Codex for Windlass.
 const codexConfig = `
 model = "demo"
 model_provider = "windlass"
@@ -34,8 +34,9 @@ stream_max_retries = %d
 enabled = false
 `
 
-// codex has Codex CLI carry out a task: the model tells it to write a file by its shell tool, reads the file by it, and says that it
-// is done. With a cut, the WebSocket breaks at that request.
+// codex has Codex CLI carry out a task: the model has it write a file by its
+// shell tool, reads the file by it, and says that it is done. With a cut, the
+// WebSocket breaks at that request.
 func codex(t *testing.T, url string, socket bool, cut int) {
 	t.Helper()
 	node, packages := codexKit.install(t)
@@ -81,7 +82,7 @@ func codex(t *testing.T, url string, socket bool, cut int) {
 	}
 }
 
-// codexRequest is what Codex asked for over a WebSocket.
+// codexRequest has the checked members of Codex's request over a WebSocket.
 type codexRequest struct {
 	Type     string
 	Store    bool
@@ -89,9 +90,10 @@ type codexRequest struct {
 	Previous string `json:"previous_response_id"`
 }
 
-// codexSocket holds against what Codex did that all of it went over one WebSocket, as it would with OpenAI: a warm-up first, each
-// request continuing the one before it though none is stored, the compression that both sides know, and no request over HTTP. After a
-// cut there is a second one, whose first request brings the whole history again.
+// codexSocket checks that Codex used one WebSocket for everything, as with
+// OpenAI: a warm-up first, then requests that continue each other without being
+// stored, with compression, and no request over HTTP. After a cut there is a
+// second WebSocket, whose first request has the whole history.
 func codexSocket(t *testing.T, r *recorder, cut int) {
 	t.Helper()
 	for _, x := range r.exchanges {
@@ -141,7 +143,8 @@ func codexRequests(t *testing.T, x *exchange) (asked []codexRequest) {
 	return asked
 }
 
-// codexItems reads what codex printed: the commands that it ran well, and the last message.
+// codexItems reads Codex's output: the number of successful commands, and the
+// last message.
 func codexItems(stdout []byte) (commands int, last string) {
 	for line := range strings.Lines(string(stdout)) {
 		var event struct {

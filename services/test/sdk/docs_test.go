@@ -15,7 +15,7 @@ var docBlock = regexp.MustCompile("(?ms)^## ([^\n]+)$|^```(\\w+)\n(.*?)^```$")
 // docSnippet is a block of code in docs/clients.md.
 type docSnippet struct{ name, language, code string }
 
-// docSnippets are the blocks, named by their headings.
+// docSnippets returns the blocks, named by their headings.
 func docSnippets(t *testing.T) (all []docSnippet) {
 	t.Helper()
 	heading, count := "", map[string]int{}
@@ -31,7 +31,7 @@ func docSnippets(t *testing.T) (all []docSnippet) {
 }
 
 // TestSnippetsOfTheDocs runs the code of docs/clients.md: each snippet asks the
-// demo model for the weather, and prints its answer.
+// demo model for the weather and prints its answer.
 func TestSnippetsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	url := startDev(t)
@@ -47,7 +47,7 @@ func TestSnippetsOfTheDocs(t *testing.T) {
 			cmd := s.command(t, here.Replace(s.code))
 			cmd.Env = append(cmd.Environ(), "OPENAI_API_KEY=", "AI_SDK_LOG_WARNINGS=false")
 			want := "Paris"
-			if strings.HasPrefix(s.name, "A page") { // it asks without tools; TestBrowser has one in a browser
+			if strings.HasPrefix(s.name, "A page") { // it has no tools, and TestBrowser runs one in a browser
 				want = "weather"
 			}
 			out, err := cmd.CombinedOutput()
@@ -61,7 +61,7 @@ func TestSnippetsOfTheDocs(t *testing.T) {
 	}
 }
 
-// command runs the code as a script, with the packages of its language.
+// command returns the code as a script, with the packages of its language.
 func (s docSnippet) command(t *testing.T, code string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
@@ -83,11 +83,11 @@ func (s docSnippet) command(t *testing.T, code string) *exec.Cmd {
 		}
 		return exec.CommandContext(t.Context(), node, write("snippet.mjs"))
 	}
-	return exec.CommandContext(t.Context(), "go", "run", write("main.go")) // from here, where the module has openai-go
+	return exec.CommandContext(t.Context(), "go", "run", write("main.go")) // from here, because the module has openai-go
 }
 
-// TestCodexIsConfiguredAsTheDocsSay: the scenarios of Codex use the
-// configuration that docs/clients.md shows.
+// TestCodexIsConfiguredAsTheDocsSay compares the configuration of the Codex
+// scenarios with that in docs/clients.md.
 func TestCodexIsConfiguredAsTheDocsSay(t *testing.T) {
 	t.Parallel()
 	shown := map[string]bool{}
@@ -102,7 +102,7 @@ func TestCodexIsConfiguredAsTheDocsSay(t *testing.T) {
 	for line := range strings.Lines(tested) {
 		line = strings.TrimSpace(line)
 		if strings.Contains(line, "max_retries") || strings.Contains(line, "analytics") || line == "enabled = false" {
-			continue // for the tests' sake
+			continue // only for the tests
 		}
 		if line != "" && !shown[line] {
 			t.Errorf("docs/clients.md does not show %q", line)

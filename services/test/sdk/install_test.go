@@ -20,7 +20,8 @@ import (
 	"windlass.dev/windlass/pkg/process"
 )
 
-// installTime bounds one attempt to install; there are attempts of them, since registries have bad minutes.
+// installTime bounds one attempt to install. There are several attempts,
+// because registries fail at times.
 const (
 	installTime = 5 * time.Minute
 	attempts    = 3
@@ -29,16 +30,16 @@ const (
 // kit is a set of packages that are pinned and installed together.
 type kit struct {
 	dir   string   // of its lock files, and of the scripts that use it
-	files []string // the lock files: what is installed follows from them
-	tools []tool   // the first that is there runs the scripts
-	other *runtime // brings a program if none of the tools is there
+	files []string // the lock files, which determine the installation
+	tools []tool   // the first existing one runs the scripts
+	other *runtime // installs a program if none of the tools exists
 	needs []string // other programs
 	fill  func(ctx context.Context, program, dir string) error
 
-	mu sync.Mutex // clients of one kit have it installed one after the other, so once
+	mu sync.Mutex // serializes the clients of one kit, so that it is installed once
 }
 
-// tool is a program and the least version of it that the packages run on.
+// tool is a program and the lowest version that the packages run on.
 type tool struct {
 	name         string
 	major, minor int
@@ -50,7 +51,8 @@ var (
 
 	npmFiles = []string{"package.json", "package-lock.json", ".npmrc"}
 
-	// nodeRuntime is Node from npm, for machines whose own is older than the clients want.
+	// nodeRuntime is Node from npm, for machines with an older Node than the
+	// clients need.
 	nodeRuntime = &runtime{
 		kit:     &kit{dir: "runtime", files: npmFiles, tools: []tool{{"npm", 0, 0}}, fill: npm},
 		program: filepath.Join("node_modules", "node-"+nodePlatform(), "bin", "node"),
@@ -82,7 +84,7 @@ func (r *runtime) find(ctx context.Context) (program, version string, err error)
 	return program, strings.TrimSpace(string(out)), err
 }
 
-// nodePlatform is the machine as the names of Node's packages have it.
+// nodePlatform returns this machine's kind as named in Node's packages.
 func nodePlatform() string {
 	arch := goruntime.GOARCH
 	if arch == "amd64" {
@@ -91,8 +93,9 @@ func nodePlatform() string {
 	return goruntime.GOOS + "-" + arch
 }
 
-// install returns the kit's tool and the directory where its packages are, and installs them if that was not done before. It skips
-// the test where it cannot, loudly, and fails it where it must.
+// install returns the kit's tool and the directory of its packages, and
+// installs them once. It skips the test, or fails it in CI, if they cannot be
+// installed.
 func (k *kit) install(t *testing.T) (program, dir string) {
 	t.Helper()
 	program, version, err := k.find(t.Context())
@@ -111,7 +114,7 @@ func (k *kit) install(t *testing.T) (program, dir string) {
 	return "", ""
 }
 
-// inCI says whether nothing that is there may be left out.
+// inCI reports whether a client that can run must not be skipped.
 func inCI(t *testing.T) bool {
 	t.Helper()
 	var env struct {
@@ -161,7 +164,8 @@ func (k *kit) find(ctx context.Context) (program, version string, err error) {
 	return "", "", errors.Join(errs...)
 }
 
-// installed is the directory in the user's cache that holds the packages. It appears there whole or not at all.
+// installed returns the directory of the packages in the user's cache. The
+// directory appears there complete or not at all.
 func (k *kit) installed(ctx context.Context, program, version string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -217,7 +221,7 @@ func (k *kit) attempt(ctx context.Context, program string, locks map[string][]by
 	}
 	if err := os.Rename(scratch, dir); err != nil {
 		if _, missing := os.Stat(dir); missing == nil {
-			return nil // another test run was quicker
+			return nil // another test run was faster
 		}
 		return err
 	}

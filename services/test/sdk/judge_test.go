@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// judge holds everything that a client was sent against the documents and the stream's rules. The recorder must be closed.
+// judge checks everything that a client received against the documents and the
+// rules of streams. The recorder must be closed.
 func judge(t *testing.T, exchanges []*exchange) {
 	t.Helper()
 	full := make(map[string][]byte) // the whole stream of a response, by its id
@@ -65,7 +66,7 @@ func (x *exchange) judge(t *testing.T) {
 	x.judgeObject(t)
 }
 
-// judgeObject holds a body against the specification by what it says it is.
+// judgeObject checks a body against the specification of its object type.
 func (x *exchange) judgeObject(t *testing.T) {
 	t.Helper()
 	var object struct {
@@ -74,7 +75,7 @@ func (x *exchange) judgeObject(t *testing.T) {
 		Deleted bool
 	}
 	if json.Unmarshal(x.body.Bytes(), &object) != nil {
-		return // what is no object is the OpenAPI document's to judge
+		return // the OpenAPI document has the rules for anything else
 	}
 	switch {
 	case object.Object == "response.compaction":
@@ -113,7 +114,7 @@ func (x *exchange) judgeStream(t *testing.T) {
 	}
 	var violations []streamcheck.Violation
 	switch {
-	case x.after() >= 0: // it is compared with the whole stream
+	case x.after() >= 0: // compared with the whole stream instead
 	case x.whole:
 		violations = streamcheck.Check(x.body.Bytes())
 	default:
@@ -156,7 +157,8 @@ func (x *exchange) judgeSocket(t *testing.T) {
 	}
 }
 
-// streamOf is the id of the response whose events were streamed; empty if none were.
+// streamOf returns the id of the response whose events were streamed, "" if
+// there were no events.
 func (x *exchange) streamOf() string {
 	if x.kind() != "text/event-stream" || !strings.HasPrefix(x.request.URL.Path, "/v1/responses") {
 		return ""
@@ -169,11 +171,12 @@ func (x *exchange) streamOf() string {
 		return ""
 	}
 	var created struct{ Response struct{ ID string } }
-	_ = json.Unmarshal(frames[0].Data, &created) // a first event that is none has no id
+	_ = json.Unmarshal(frames[0].Data, &created) // an invalid first event has no id
 	return created.Response.ID
 }
 
-// after is the sequence number from which on the client wanted to go on; -1 if it wanted everything.
+// after returns the sequence number after which the client resumes, -1 for the
+// whole stream.
 func (x *exchange) after() int64 {
 	n, err := strconv.ParseInt(x.request.URL.Query().Get("starting_after"), 10, 64)
 	if err != nil {
@@ -182,8 +185,8 @@ func (x *exchange) after() int64 {
 	return n
 }
 
-// continues holds what was streamed against the whole stream of the same response: to the byte, it is the part that was asked for,
-// or, if the client left, the beginning of that.
+// continues compares a stream with the whole stream of the same response: to
+// the byte, it is the requested part, or, if the client left, the start of it.
 func (x *exchange) continues(t *testing.T, full []byte) {
 	t.Helper()
 	if full == nil {

@@ -14,7 +14,8 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// An SDK that is told to come again does, when it was told to, and is served then.
+// An SDK that gets a Retry-After sends its request again after that time, and
+// the request is accepted.
 func TestOverALimit(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "registry.yaml")
@@ -31,16 +32,16 @@ func TestOverALimit(t *testing.T) {
 	_, err := g.Responses.New(t.Context(), g.params(mock.Plan{}), option.WithMaxRetries(0))
 	var refused *openai.Error
 	if !errors.As(err, &refused) || refused.StatusCode != http.StatusTooManyRequests || refused.Code != "rate_limit_exceeded" {
-		t.Fatalf("over the limit it is told %v, want 429", err)
+		t.Fatalf("over the limit it gets %v, want 429", err)
 	}
 	var head *http.Response
 	began := time.Now()
 	response, err := g.Responses.New(t.Context(), g.params(mock.Plan{}), option.WithResponseInto(&head))
 	if err != nil || response.Status != "completed" {
-		t.Fatalf("with its own retries it is told %+v, %v", response, err)
+		t.Fatalf("with its own retries it gets %+v, %v", response, err)
 	}
 	if took := time.Since(began); took < time.Second {
-		t.Errorf("it came again within %v, want the second it was told", took)
+		t.Errorf("it retried after %v, want the second of Retry-After", took)
 	}
 	for name, want := range map[string]string{"X-Ratelimit-Limit-Requests": "600", "X-Ratelimit-Remaining-Requests": "599", "X-Ratelimit-Limit-Tokens": "1000000"} {
 		if got := head.Header.Get(name); got != want {

@@ -15,16 +15,16 @@ import (
 
 const (
 	apiKey = "wl-sdktest"
-	// patience is for a machine that has other things to do.
+	// patience is long for a busy machine.
 	patience = 2 * time.Minute
 )
 
-var windlass string // the program
+var windlass string // path of the program
 
 func TestMain(m *testing.M) { os.Exit(suite(m)) }
 
 func suite(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "windlass-sdktest-")
+	dir, err := os.MkdirTemp("", "windlass-sdk-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sdktest:", err)
 		return 1
@@ -43,11 +43,12 @@ func suite(m *testing.M) int {
 
 var ready = regexp.MustCompile(`ready on (\S+) `)
 
-// startDev starts a `windlass dev` with more arguments that ends with the test, and returns where its API is.
+// startDev starts a `windlass dev` that ends with the test, and returns the URL
+// of its API.
 func startDev(t *testing.T, more ...string) string {
 	t.Helper()
-	// Not the test's own directory, which is closed to the account that Postgres runs as under root.
-	data, err := os.MkdirTemp("", "windlass-sdktest-data-") //nolint:usetesting // see above
+	// Postgres cannot enter t.TempDir() under root.
+	data, err := os.MkdirTemp("", "windlass-sdk-data-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// messages are a conversation that the plan answers, under a seed of its own.
+// messages returns a conversation that the plan answers, under its own seed.
 func (g *goClient) messages(p mock.Plan) []openai.ChatCompletionMessageParamUnion {
 	g.seed++
 	p.Seed = g.seed
@@ -90,7 +90,7 @@ func (g *goClient) embeddings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []float64
-	raw, err := json.Marshal(mock.Vector("one", 4)) // as the answer has them
+	raw, err := json.Marshal(mock.Vector("one", 4)) // as in the answer
 	if err == nil {
 		err = json.Unmarshal(raw, &want)
 	}

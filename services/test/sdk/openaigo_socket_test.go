@@ -59,7 +59,7 @@ type goSocket struct {
 
 type goRequest = responses.ResponsesClientEventResponseCreateParam
 
-// plan is a request that the plan answers, under a seed of its own.
+// plan returns a request that the plan answers, under its own seed.
 func (s *goSocket) plan(p mock.Plan) goRequest {
 	s.seed++
 	p.Seed = s.seed
@@ -68,7 +68,7 @@ func (s *goSocket) plan(p mock.Plan) goRequest {
 	}
 }
 
-// send asks and returns the final response.
+// send sends a request and returns the final response.
 func (s *goSocket) send(t *testing.T, request goRequest) *responses.Response {
 	t.Helper()
 	if err := s.Create(t.Context(), request); err != nil {

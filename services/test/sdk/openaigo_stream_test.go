@@ -17,7 +17,7 @@ import (
 
 type goStream = ssestream.Stream[responses.ResponseStreamEventUnion]
 
-// gathered is every event of a stream, as it was sent.
+// gathered returns every event of a stream.
 func gathered(t *testing.T, stream *goStream) []responses.ResponseStreamEventUnion {
 	t.Helper()
 	defer func() { _ = stream.Close() }()
@@ -42,7 +42,8 @@ func raw(events []responses.ResponseStreamEventUnion) []string {
 	return texts
 }
 
-// finished is the response that a stream ends with. Its text is that of the deltas.
+// finished returns the final response of a stream. Its text is that of the
+// deltas.
 func finished(t *testing.T, events []responses.ResponseStreamEventUnion) responses.Response {
 	t.Helper()
 	end := events[len(events)-1]
@@ -123,7 +124,8 @@ func (g *goClient) streamErrors(t *testing.T) {
 	}
 }
 
-// resume drops a background stream and comes back at every sequence number. The recorder's bytes are compared by judge.
+// resume drops a background stream and resumes it at every sequence number.
+// judge compares the recorder's bytes.
 func (g *goClient) resume(t *testing.T) {
 	params := g.params(mock.Plan{Text: "Turn by turn the load goes up.", TokenRate: 50})
 	params.Background = param.NewOpt(true)

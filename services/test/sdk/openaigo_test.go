@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// goClient is openai-go, and what its scenarios share.
+// goClient is openai-go with the state that its scenarios share.
 type goClient struct {
 	openai.Client
 	seed int64
@@ -60,7 +59,7 @@ func openaiGo(t *testing.T, url string) {
 	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
 }
 
-// params are a request that the plan answers, under a seed of its own.
+// params returns a request that the plan answers, under its own seed.
 func (g *goClient) params(p mock.Plan) responses.ResponseNewParams {
 	g.seed++
 	p.Seed = g.seed
@@ -139,7 +138,7 @@ func lookup() responses.ToolUnionParam {
 	}, true)
 }
 
-// hosted are the registered tools.
+// hosted offers the registered tools.
 func hosted() responses.ToolUnionParam {
 	return responses.ToolParamOfMcp("windlass")
 }
@@ -248,58 +247,5 @@ func (g *goClient) errors(t *testing.T) {
 			t.Errorf("%s: %v, want %d %s %s", name, err, tt.status, tt.code, tt.param)
 		}
 	}
-	g.gone(t, "resp_01a2067ee65570259391d506a2415c60")
-}
-
-// gone holds that there is no such response.
-func (g *goClient) gone(t *testing.T, id string) {
-	t.Helper()
-	_, err := g.Responses.Get(t.Context(), id, responses.ResponseGetParams{})
-	var e *openai.Error
-	if !errors.As(err, &e) || e.StatusCode != http.StatusNotFound {
-		t.Errorf("%s was read with %v, want 404", id, err)
-	}
-}
-
-func (g *goClient) delete(t *testing.T) {
-	r := g.ask(t, g.params(mock.Plan{Text: "Soon gone."}))
-	if err := g.Responses.Delete(t.Context(), r.ID); err != nil {
-		t.Fatal(err)
-	}
-	g.gone(t, r.ID)
-}
-
-func (g *goClient) inputItems(t *testing.T) {
-	params := g.params(mock.Plan{Text: "Read."})
-	plan := params.Input.OfString.Value
-	params.Input = responses.ResponseNewParamsInputUnion{}
-	for _, say := range []string{"0", "1", "2", "3", "4", "5", "6", plan} {
-		params.Input.OfInputItemList = append(params.Input.OfInputItemList, responses.ResponseInputItemParamOfMessage(say, "user"))
-	}
-	r := g.ask(t, params)
-	pager := g.Responses.InputItems.ListAutoPaging(t.Context(), r.ID, responses.InputItemListParams{Limit: param.NewOpt(int64(3)), Order: "asc"})
-	n := 0
-	for ; pager.Next(); n++ {
-		want := strconv.Itoa(n)
-		if n == 7 {
-			want = plan
-		}
-		if m := pager.Current().AsMessage(); len(m.Content) != 1 || m.Content[0].Text != want {
-			t.Errorf("item %d is %s, want %q", n, pager.Current().RawJSON(), want)
-		}
-	}
-	if err := pager.Err(); err != nil || n != 8 {
-		t.Errorf("%d items were listed, want 8: %v", n, err)
-	}
-}
-
-func (g *goClient) models(t *testing.T) {
-	pager := g.Models.ListAutoPaging(t.Context())
-	found := false
-	for pager.Next() {
-		found = found || pager.Current().ID == "demo"
-	}
-	if err := pager.Err(); err != nil || !found {
-		t.Errorf("demo is among the models: %v: %v", found, err)
-	}
+	g.expectGone(t, "resp_01a2067ee65570259391d506a2415c60")
 }

@@ -11,7 +11,8 @@ import (
 
 var pinned = regexp.MustCompile(`(?m)^([a-z-]+)==(\S+)$|^\tgithub\.com/openai/(openai-go)/v3 v(\S+)`)
 
-// TestReadmeNamesThePinnedVersions holds the README's table of clients to the lock files.
+// TestReadmeNamesThePinnedVersions compares the README's table of clients with
+// the lock files.
 func TestReadmeNamesThePinnedVersions(t *testing.T) {
 	t.Parallel()
 	readme := read(t, filepath.Join("..", "..", "..", "README.md"))
@@ -25,7 +26,7 @@ func TestReadmeNamesThePinnedVersions(t *testing.T) {
 			versions["npm `"+dependency+"`"] = version
 		}
 	}
-	for _, helper := range []string{"@langchain/core", "ws", "zod"} { // of clients, not clients
+	for _, helper := range []string{"@langchain/core", "ws", "zod"} { // packages of clients, not clients
 		delete(versions, "npm `"+helper+"`")
 	}
 	for _, file := range []string{filepath.Join("python", "requirements.in"), filepath.Join("..", "..", "go.mod")} {

@@ -13,24 +13,26 @@ import (
 	"time"
 )
 
-// recorder stands between one client and Windlass and keeps the bytes that pass. Each client has its own.
+// recorder is a proxy between one client and Windlass that keeps all bytes.
+// Each client has its own.
 type recorder struct {
 	*httptest.Server
-	cut int // the message that the first WebSocket breaks at, if not 0
+	cut int // the message at which the first WebSocket breaks, if not 0
 
 	mu        sync.Mutex
 	exchanges []*exchange
 }
 
-// exchange is a request and what came back. Its body is good once the recorder is closed.
+// exchange is a request and its answer. The body may be read after the recorder
+// is closed.
 type exchange struct {
 	request *http.Request
 	sent    []byte
 	status  int
 	header  http.Header
 	body    bytes.Buffer
-	whole   bool  // the body came to its end, or to [DONE], where SDKs stop reading; the client did not leave before
-	socket  *wire // what passed once it was a WebSocket
+	whole   bool  // the body ended, or reached [DONE], where SDKs stop reading; the client did not leave earlier
+	socket  *wire // the bytes of a WebSocket
 }
 
 // record starts a recorder in front of target.
@@ -46,8 +48,8 @@ func record(t *testing.T, target string) *recorder {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(to) },
 		Transport:     recording{r, transport},
-		FlushInterval: -1, // clients see each event when it comes
-		// A client that leaves is no fault of anybody.
+		FlushInterval: -1, // clients get each event at once
+		// It is no fault if a client leaves.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	r.Server = httptest.NewServer(proxy)
@@ -55,7 +57,7 @@ func record(t *testing.T, target string) *recorder {
 	return r
 }
 
-// recording is the transport that reads requests before they go out.
+// recording is the transport that reads requests before they are sent.
 type recording struct {
 	*recorder
 	next http.RoundTripper
@@ -88,7 +90,7 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// breaks is where the next WebSocket breaks.
+// breaks returns the message at which the next WebSocket breaks.
 func (r recording) breaks() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,7 +112,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sockets are the exchanges that became WebSockets.
+// sockets returns the exchanges that became WebSockets.
 func (r *recorder) sockets() (all []*exchange) {
 	for _, x := range r.exchanges {
 		if x.socket != nil {
@@ -120,7 +122,7 @@ func (r *recorder) sockets() (all []*exchange) {
 	return all
 }
 
-// Close waits for what is under way, WebSockets too, whose clients must have left.
+// Close waits for open exchanges and WebSockets, whose clients must have left.
 func (r *recorder) Close() {
 	r.Server.Close()
 	late := time.After(patience)

@@ -13,8 +13,8 @@ import (
 
 var snippet = regexp.MustCompile("(?s)```python\n(from openai.*?)```")
 
-// TestReadmesSnippetPrintsTextOrTheError runs the README's SDK snippet against a model that answers, and against those that do not: it
-// prints why.
+// TestReadmesSnippetPrintsTextOrTheError runs the README's SDK snippet against
+// a model that answers, and against failing ones: it prints the reason.
 func TestReadmesSnippetPrintsTextOrTheError(t *testing.T) {
 	t.Parallel()
 	_, packages := pythonKit.install(t)

@@ -37,7 +37,7 @@ func frame(head byte, payload []byte, mask []byte) []byte {
 	return raw
 }
 
-// What is judged is what was sent, however it was cut and compressed.
+// Messages are found however they were framed and compressed.
 func TestMessagesOfAWire(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -45,7 +45,7 @@ func TestMessagesOfAWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deflate := func(text string) []byte { // with what was deflated before as its context
+	deflate := func(text string) []byte { // with the earlier text as its context
 		out.Reset()
 		if _, err := w.Write([]byte(text)); err != nil {
 			t.Fatal(err)

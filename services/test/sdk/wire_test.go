@@ -10,19 +10,19 @@ import (
 	"sync"
 )
 
-// wire is the connection of a WebSocket, with the bytes that pass.
+// wire is the connection of a WebSocket. It keeps all bytes.
 type wire struct {
 	io.ReadWriteCloser
 	closed chan struct{}
 	once   sync.Once
 
-	cut int // the client's message, from 1, that the connection breaks at; 0: none
+	cut int // the client's message, from 1, at which the connection breaks; 0: no break
 
-	mu       sync.Mutex // one copies each way
+	mu       sync.Mutex // one goroutine copies each way
 	up, down bytes.Buffer
 }
 
-// Read implements io.Reader: what the server sends.
+// Read implements io.Reader for what the server sends.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.ReadWriteCloser.Read(p)
 	w.mu.Lock()
@@ -31,7 +31,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements io.Writer: what the client sends.
+// Write implements io.Writer for what the client sends.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	w.up.Write(p)
@@ -53,7 +53,7 @@ func (w *wire) Close() error {
 	return w.ReadWriteCloser.Close()
 }
 
-// messages are what both sides have said.
+// messages returns the messages of both sides.
 func (w *wire) messages() (up, down [][]byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,13 +62,15 @@ func (w *wire) messages() (up, down [][]byte, err error) {
 	return up, down, errors.Join(fromClient, fromServer)
 }
 
-// The bits and opcodes of RFC 6455, and the bit of permessage-deflate, RFC 7692.
+// The bits and opcodes of RFC 6455, and the bit of permessage-deflate, RFC
+// 7692.
 const (
 	finBit, deflatedBit, maskBit = 0x80, 0x40, 0x80
 	opContinuation, opControl    = 0, 8
 )
 
-// messages reads the messages that one side of a WebSocket has sent. A frame that is cut off at the end is none.
+// messages reads the messages that one side of a WebSocket has sent. It ignores
+// a frame that is cut off at the end.
 func messages(raw []byte) (all [][]byte, err error) {
 	var message, window []byte
 	deflated := false
@@ -100,7 +102,7 @@ func messages(raw []byte) (all [][]byte, err error) {
 	}
 }
 
-// cutFrame cuts off the first frame; ok says whether all of it is there.
+// cutFrame cuts off the first frame; ok reports whether it is complete.
 func cutFrame(raw []byte) (head byte, payload, rest []byte, ok bool) {
 	if len(raw) < 2 {
 		return 0, nil, nil, false
@@ -128,9 +130,10 @@ func cutFrame(raw []byte) (head byte, payload, rest []byte, ok bool) {
 	return raw[0], payload, raw[at+int(size):], true
 }
 
-// inflate undoes permessage-deflate. The window is what was said before, which only those refer to who keep their context.
+// inflate undoes permessage-deflate. The window is the earlier text, which
+// senders that keep their context refer to.
 func inflate(message, window []byte) ([]byte, error) {
-	const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff" // what the sender leaves out, and an end
+	const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff" // the bytes that the sender leaves out, and an end
 	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(message), bytes.NewReader([]byte(tail))), window)
 	return io.ReadAll(r)
 }

@@ -14,10 +14,10 @@ import (
 	"windlass.dev/windlass/services/mock"
 )
 
-// Fields are members of a request body. A nil value takes out a member that is there by default.
+// Fields are members of a request body. A nil value removes a default member.
 type Fields map[string]any
 
-// Response is the response object, as its JSON and as what tests look at of it.
+// Response is the response object, as JSON and decoded.
 type Response struct {
 	JSON       json.RawMessage   `json:"-"`
 	ID         string            `json:"id"`
@@ -38,7 +38,8 @@ type Response struct {
 	} `json:"usage"`
 }
 
-// Item is an output item. Output is nil where it is null, and Error holds the object as JSON.
+// Item is an output item. Output is nil if it is null, and Error has the object
+// as JSON.
 type Item struct {
 	Type        string          `json:"type"`
 	ID          string          `json:"id"`
@@ -66,8 +67,8 @@ type Step struct {
 	State   string  `json:"state"`
 	Attempt int     `json:"attempt"`
 	CallID  *string `json:"call_id"`
-	Input   any     `json:"input"`  // text of a tool, items of a model
-	Output  any     `json:"output"` // as Input
+	Input   any     `json:"input"`  // text for a tool, items for a model
+	Output  any     `json:"output"` // like Input
 	Usage   *struct {
 		Input  int64 `json:"input_tokens"`
 		Output int64 `json:"output_tokens"`
@@ -80,7 +81,7 @@ type Step struct {
 	} `json:"error"`
 }
 
-// Text is what the model said at last.
+// Text returns the model's last text.
 func (r Response) Text() string {
 	for _, it := range slices.Backward(r.Output) {
 		if it.Type == "message" && len(it.Content) > 0 {
@@ -90,19 +91,20 @@ func (r Response) Text() string {
 	return ""
 }
 
-// Calls are the output items of one type, in order.
+// Calls returns the output items of one type, in order.
 func (r Response) Calls(typ string) []Item {
 	return slices.DeleteFunc(slices.Clone(r.Output), func(it Item) bool { return it.Type != typ })
 }
 
-// Ask creates a foreground response of the plan and returns its end. The registered tools are offered, unless fields say
-// otherwise.
+// Ask creates a foreground response of the plan and returns its end. It offers
+// the registered tools, unless fields say otherwise.
 func (s *Stack) Ask(tb testing.TB, plan mock.Plan, fields Fields) Response {
 	tb.Helper()
 	return s.read(tb, http.MethodPost, "/v1/responses", body(tb, plan, fields))
 }
 
-// Background creates a background response of the plan and returns it as it was accepted.
+// Background creates a background response of the plan and returns the answer
+// to its acceptance.
 func (s *Stack) Background(tb testing.TB, plan mock.Plan, fields Fields) Response {
 	tb.Helper()
 	all := Fields{"background": true}
@@ -140,7 +142,8 @@ func (s *Stack) Steps(tb testing.TB, id string) []Step {
 	return s.trail(tb, "/v1/responses/"+id+"/steps")
 }
 
-// CallSteps reads the audit trail of a request that is one model call, by the header that came with its answer.
+// CallSteps reads the audit trail of a request that is one model call, by the
+// header that came with its answer.
 func (s *Stack) CallSteps(tb testing.TB, answer http.Header) []Step {
 	tb.Helper()
 	return s.trail(tb, "/v1/requests/"+answer.Get("Windlass-Request-Id")+"/steps")
@@ -156,19 +159,21 @@ func (s *Stack) trail(tb testing.TB, path string) []Step {
 	return list.Data
 }
 
-// Calls are the calls of one plan that the mock has seen, in order of arrival. kind is as in their entries.
+// Calls returns the mock's calls of one plan, in order of arrival. kind is that
+// of the entries.
 func (s *Stack) Calls(kind string, seed int64) []mock.Entry {
 	return slices.DeleteFunc(s.Mock.Ledger(), func(e mock.Entry) bool { return e.Kind != kind || e.Seed != seed })
 }
 
-// Do is Send for those who don't look at headers.
+// Do is Send without headers.
 func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int, text []byte) {
 	tb.Helper()
 	status, _, text = s.Send(tb, method, path, body)
 	return status, text
 }
 
-// Send sends any request with the key and reads the answer, which has to be one that the OpenAPI document describes.
+// Send sends a request with the key and reads the answer, which must conform to
+// the OpenAPI document.
 func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status int, header http.Header, text []byte) {
 	tb.Helper()
 	r, resp := s.open(tb, method, path, body)
@@ -181,7 +186,7 @@ func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status in
 	return resp.StatusCode, resp.Header, text
 }
 
-// open sends any request with the key; the caller closes the answer's body.
+// open sends a request with the key; the caller closes the answer's body.
 func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Request, *http.Response) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, bytes.NewReader(body))
@@ -199,7 +204,8 @@ func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Req
 	return r, resp
 }
 
-// read sends a request whose answer is a response object, and checks it.
+// read sends a request whose answer is a response object, and checks the
+// object.
 func (s *Stack) read(tb testing.TB, method, path string, body []byte) Response {
 	tb.Helper()
 	status, text := s.Do(tb, method, path, body)
@@ -211,7 +217,7 @@ func (s *Stack) read(tb testing.TB, method, path string, body []byte) Response {
 	return r
 }
 
-// body is a request of the plan.
+// body returns a request of the plan.
 func body(tb testing.TB, plan mock.Plan, fields Fields) []byte {
 	tb.Helper()
 	all := Fields{
@@ -236,7 +242,7 @@ func conforms(tb testing.TB, r Response) {
 	if err := spectest.Response(tb, r.JSON); err != nil {
 		tb.Errorf("%v\n%s", err, r.JSON)
 	}
-	for _, call := range r.Calls("mcp_call") { // of which the specification knows nothing
+	for _, call := range r.Calls("mcp_call") { // unknown to the specification
 		if !strings.HasPrefix(call.ID, "mcp_") {
 			tb.Errorf("an mcp_call has the id %q: %s", call.ID, r.JSON)
 		}

@@ -1,9 +1,11 @@
-// Package stack runs a whole Windlass inside a test: the five services, on a real Postgres and a real NATS server, with the
-// scripted model and tools of package mock behind them.
+// Package stack runs a whole Windlass inside a test: the five services, a real
+// Postgres, a real NATS server, and the scripted model and tools of package
+// mock.
 //
-// It promises that what a test sees is what a client of the API sees, that every terminal answer it reads conforms to the
-// specification, and that nothing is left when the test ends. It does not promise durability: Postgres runs without fsync, and a
-// stack is stopped, never killed.
+// It promises that a test reads what a client of the API reads, that every
+// terminal answer conforms to the specification, and that nothing is left when
+// the test ends. It does not promise durability: Postgres runs without fsync,
+// and a stack is stopped, never killed.
 //
 // A package that uses it needs a TestMain that calls [Main].
 package stack
@@ -45,35 +47,38 @@ const (
 	sealKey     = "stack-test-seal-key"
 	conns       = 4 // of each service
 	grace       = 500 * time.Millisecond
-	// ackWait is production's: on a busy machine a shorter one lapses, and calls that nobody expects are made.
+	// ackWait is production's: on a busy machine a shorter lease lapses, and
+	// calls are repeated.
 	ackWait = 4 * time.Second
-	// patience bounds every wait; what it waits for takes milliseconds.
+	// patience bounds every wait for what takes milliseconds.
 	patience = 30 * time.Second
 )
 
-// Main runs the package's tests, then stops the database server and looks for goroutines that were left. It does not return.
+// Main runs the package's tests, then stops the database server and checks for
+// leaked goroutines. It does not return.
 func Main(m *testing.M) {
-	// pgxpool's health check ends a moment after Close returned.
+	// pgxpool's health check ends a moment after Close returns.
 	goleak.VerifyTestMain(storetest.Suite{M: m},
 		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"))
 }
 
-// Stack is a running Windlass. It is safe for concurrent use; its methods take the test that asks, so that subtests can share it.
+// Stack is a running Windlass. It is safe for concurrent use; its methods take
+// the test, so that subtests can share a stack.
 type Stack struct {
 	URL         string // of the API, without a slash at the end
-	Key         string // what clients send as bearer token
+	Key         string // bearer token of clients
 	Mock        *mock.Server
 	MockURL     string
 	DatabaseURL string
 	Registry    *registry.Registry
-	Logs        *observer.ObservedLogs // of all services, from Info on
+	Logs        *observer.ObservedLogs // of all services, from the level Info
 
 	http   *http.Client
 	change func(*bus.Config)
 }
 
-// Option changes the registry before the services are started with it. The file has the models and tools that Start describes;
-// mockURL is where they are served.
+// Option changes the registry before the services start. The file has the
+// models and tools that Start describes; mockURL is where they are served.
 type Option func(file *registry.File, mockURL string)
 
 // Limits sets the budgets of every request.
@@ -81,9 +86,10 @@ func Limits(l registry.Limits) Option {
 	return func(file *registry.File, _ string) { file.Limits = l }
 }
 
-// Start runs a stack that ends with the test. Its model is "mock"; its tools are mock_echo (at_least_once), mock_idempotent and
-// mock_once (at_most_once), of which a call takes at most 2 s. A model call takes at most 3 s. Both are attempted 3 times where
-// that is allowed.
+// Start runs a stack that ends with the test. Its model is "mock"; its tools
+// are mock_echo (at_least_once), mock_idempotent and mock_once (at_most_once).
+// A tool call takes at most 2 s, a model call at most 3 s. Both have 3 attempts
+// if they may be repeated.
 func Start(tb testing.TB, opts ...Option) *Stack {
 	tb.Helper()
 	return StartOn(tb, func(*bus.Config) {}, opts...)
@@ -95,7 +101,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	s := &Stack{Key: apiKey, Mock: mock.New(), change: change}
 	upstream := httptest.NewServer(s.Mock)
 	tb.Cleanup(upstream.Close)
-	tb.Cleanup(s.Mock.Close) // before upstream.Close: it waits for the calls that hang
+	tb.Cleanup(s.Mock.Close) // before upstream.Close, which waits for the calls that hang
 	s.MockURL = upstream.URL
 	s.Registry = buildRegistry(tb, upstream.URL, opts)
 	broker := bustest.NewBroker(tb)
@@ -107,14 +113,14 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	s.URL = "http://" + listener.Addr().String()
 	var core zapcore.Core
 	core, s.Logs = observer.New(zapcore.InfoLevel)
-	tb.Cleanup(func() { s.tellLogs(tb) })
+	tb.Cleanup(func() { s.printLogs(tb) })
 	rt := process.NewRuntime("stack", process.Config{}, zap.New(core))
 	s.run(tb, s.parts(broker, rt, listener))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(transport.CloseIdleConnections)
 	s.http = &http.Client{Transport: transport, Timeout: patience}
 	s.await(tb, "readiness", func() bool { return rt.Health.Ready(tb.Context()) == nil })
-	s.await(tb, "a first response", func() bool { // pays for first connections and plans
+	s.await(tb, "a first response", func() bool { // opens the first connections and prepares statements
 		status, _ := s.Do(tb, http.MethodPost, "/v1/responses", body(tb, mock.Plan{Rounds: 1}, nil))
 		return status == http.StatusOK
 	})
@@ -122,8 +128,8 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	return s
 }
 
-// tellLogs prints the warnings and errors of the services if the test failed.
-func (s *Stack) tellLogs(tb testing.TB) {
+// printLogs prints the warnings and errors of the services if the test failed.
+func (s *Stack) printLogs(tb testing.TB) {
 	if !tb.Failed() {
 		return
 	}
@@ -139,13 +145,14 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// buildRegistry is what Start describes, as changed by opts.
+// buildRegistry returns the registry that Start describes, as changed by opts.
 func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Registry {
 	tb.Helper()
 	tool := func(name string, effect registry.Effect) registry.Tool {
 		t := registry.Tool{
-			Name: name, Description: "Answers a number that follows from its arguments.", Parameters: registry.Schema(mock.ToolSchema),
-			URL: mockURL + "/tools/" + name, AllowPrivate: true, Timeout: 2 * time.Second, Effect: effect,
+			Name: name, Description: "Answers a number that follows from its arguments.",
+			Parameters: registry.Schema(mock.ToolSchema),
+			URL:        mockURL + "/tools/" + name, AllowPrivate: true, Timeout: 2 * time.Second, Effect: effect,
 		}
 		if effect != registry.AtMostOnce {
 			t.Attempts = 3
@@ -154,10 +161,13 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 	}
 	file := registry.File{
 		Models: []registry.Model{{
-			Name: "mock", Upstream: registry.Upstream{URL: mockURL + "/v1"}, Concurrency: 256, Timeout: 3 * time.Second, Attempts: 3,
+			Name: "mock", Upstream: registry.Upstream{URL: mockURL + "/v1"},
+			Concurrency: 256, Timeout: 3 * time.Second, Attempts: 3,
 		}},
 		Tools: []registry.Tool{
-			tool("mock_echo", registry.AtLeastOnce), tool("mock_idempotent", registry.Idempotent), tool("mock_once", registry.AtMostOnce),
+			tool("mock_echo", registry.AtLeastOnce),
+			tool("mock_idempotent", registry.Idempotent),
+			tool("mock_once", registry.AtMostOnce),
 		},
 	}
 	for _, change := range opts {
@@ -170,7 +180,7 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 	return reg
 }
 
-// parts are the five services, told where everything is.
+// parts returns the Run functions of the five services.
 func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Listener) []func(context.Context) error {
 	db, nats := postgres.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
 	nats.AckWait = ackWait
@@ -197,14 +207,15 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, SealKeys: sealKey, MaxBody: 16 << 20, BacklogMax: 10_000,
-				PollInterval: time.Second, DrainGrace: grace, Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
+				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, SealKeys: sealKey,
+				MaxBody: 16 << 20, BacklogMax: 10_000, PollInterval: time.Second, DrainGrace: grace,
+				Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
 			})
 		},
 	}
 }
 
-// run starts the parts and has them drained at the end of the test.
+// run starts the parts and drains them at the end of the test.
 func (s *Stack) run(tb testing.TB, parts []func(context.Context) error) {
 	tb.Helper()
 	ctx, drain := context.WithCancelCause(context.WithoutCancel(tb.Context()))
@@ -227,7 +238,7 @@ func (s *Stack) run(tb testing.TB, parts []func(context.Context) error) {
 	})
 }
 
-// await polls until ok.
+// await polls until ok returns true.
 func (s *Stack) await(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -15,7 +15,8 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// Stream creates a streamed response of the plan and reads its events to the end. Every event is checked.
+// Stream creates a streamed response of the plan, reads its events to the end
+// and checks them.
 func (s *Stack) Stream(tb testing.TB, plan mock.Plan, fields Fields) []byte {
 	tb.Helper()
 	all := Fields{"stream": true}
@@ -27,7 +28,8 @@ func (s *Stack) Stream(tb testing.TB, plan mock.Plan, fields Fields) []byte {
 	return raw
 }
 
-// Resume reads the events of a response behind one of them to the end; -1: all of them.
+// Resume reads the events of a response after one of them, to the end; -1 reads
+// all.
 func (s *Stack) Resume(tb testing.TB, id string, after int) []byte {
 	tb.Helper()
 	path := "/v1/responses/" + id + "?stream=true"
@@ -46,7 +48,8 @@ func (s *Stack) events(tb testing.TB, method, path string, body []byte) []byte {
 	return raw
 }
 
-// Streamed checks a whole stream, by the rules of streams, by the specification and by our document, and returns its terminal response.
+// Streamed checks a whole stream by the rules of streams, the specification and
+// our document, and returns its terminal response.
 func Streamed(tb testing.TB, raw []byte) Response {
 	tb.Helper()
 	for _, v := range streamcheck.Check(raw) {
@@ -73,8 +76,8 @@ func Streamed(tb testing.TB, raw []byte) Response {
 	return r
 }
 
-// StreamFrom is Stream without the checks, for a test that needs to know the response's id while it is read. It may be called
-// from a goroutine of the test's own.
+// StreamFrom is Stream without the checks, for a test that needs the response's
+// id during the stream. It may be called from a goroutine of the test.
 func (s *Stack) StreamFrom(tb testing.TB, plan mock.Plan, fields Fields, id chan<- string) []byte {
 	tb.Helper()
 	all := Fields{"stream": true}

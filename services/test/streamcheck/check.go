@@ -8,18 +8,19 @@ import (
 
 // Violation is one breach of a rule.
 type Violation struct {
-	Frame int    // counted from 0; of a breach at the end, the number of frames
+	Frame int    // from 0; for a breach at the end, the number of frames
 	Rule  string // framing, sequence, order, item, text, list, final or error
 	Text  string // what is wrong
 }
 
-// String is the violation in one line.
+// String formats the violation in one line.
 func (v Violation) String() string { return fmt.Sprintf("frame %d: %s: %s", v.Frame, v.Rule, v.Text) }
 
 // Check returns every violation in the bytes of a whole stream.
 func Check(raw []byte) []Violation { return check(raw, true) }
 
-// CheckStart is Check for a reader who left before the end: the last frame may be cut, and no terminal event has to be there.
+// CheckStart is Check for a reader who left before the end: the last frame may
+// be cut, and the terminal event may be missing.
 func CheckStart(raw []byte) []Violation { return check(raw, false) }
 
 func check(raw []byte, whole bool) []Violation {
@@ -51,8 +52,8 @@ func check(raw []byte, whole bool) []Violation {
 	return c.violations
 }
 
-// CheckMessages is Check for the WebSocket messages of one response, which have no frames and no [DONE]. One that is refused is a
-// single error.
+// CheckMessages is Check for the WebSocket messages of one response, which have
+// no frames and no [DONE]. A refused request is a single error.
 func CheckMessages(messages [][]byte) []Violation {
 	c := checker{socket: true}
 	for _, m := range messages {
@@ -63,18 +64,18 @@ func CheckMessages(messages [][]byte) []Violation {
 	return c.violations
 }
 
-// checker holds what a stream has said so far.
+// checker is the state of a stream.
 type checker struct {
 	violations []Violation
 	socket     bool
-	at         int // the frame looked at
+	at         int // number of the current frame
 
-	next     int64  // sequence number
+	next     int64  // expected sequence number
 	response string // id
 	seen     map[string]int
 	terminal string // type of the terminal event; error ends a WebSocket's
 	failing  bool   // the last event was an error
-	plain    bool   // the request has tools, or none, but no tool server
+	plain    bool   // the request has no tool server
 	items    []*item
 }
 
@@ -94,7 +95,7 @@ func (c *checker) frame(f Frame) {
 	}
 }
 
-// event looks at one event and returns its type.
+// event checks one event and returns its type.
 func (c *checker) event(data []byte) string {
 	var e event
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -131,8 +132,8 @@ func (c *checker) sequence(e *event) {
 	c.next = *e.Sequence + 1
 }
 
-// lifecycle are the events that bring the response object, and the statuses it may have in them. OpenAI has no event for a cancelled
-// response: it fails.
+// lifecycle are the events with the response object, and its possible statuses
+// in them. OpenAI has no event for a cancelled response: it fails.
 var lifecycle = map[string][]string{
 	"response.created":     {"queued", "in_progress"},
 	"response.queued":      {"queued"},
@@ -146,7 +147,7 @@ func isTerminal(typ string) bool {
 	return typ == "response.completed" || typ == "response.incomplete" || typ == "response.failed"
 }
 
-// order holds what every event must have before it.
+// order checks the events that every event must follow.
 func (c *checker) order(e *event) {
 	if c.terminal != "" {
 		c.report("order", "%s follows %s", e.Type, c.terminal)
@@ -156,7 +157,7 @@ func (c *checker) order(e *event) {
 	}
 	c.failing = false
 	if e.Type == "error" {
-		return // may be all there is
+		return // may be the only event
 	}
 	created := e.Type == "response.created"
 	if len(c.seen) == 0 && !created {
@@ -173,14 +174,14 @@ func (c *checker) order(e *event) {
 	}
 }
 
-// end looks at what must have been said.
+// end checks what must have been sent before the end.
 func (c *checker) end() {
 	if c.terminal == "" {
 		c.report("order", "the stream ends without a terminal event")
 	}
 }
 
-// lifecycleEvent looks at an event that brings the response object.
+// lifecycleEvent checks an event with the response object.
 func (c *checker) lifecycleEvent(e *event) {
 	var r response
 	if err := json.Unmarshal(e.Response, &r); err != nil {
@@ -212,8 +213,9 @@ func (c *checker) lifecycleEvent(e *event) {
 	}
 }
 
-// failure looks at an error event, which is the union of what the specification and what OpenAI's SDKs want.
-func (c *checker) failure(e *event) {
+// checkError checks an error event, which has the members of the specification
+// and those that OpenAI's SDKs read.
+func (c *checker) checkError(e *event) {
 	var nested struct {
 		Code, Message *string
 	}

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// event is what the checker looks at of any event. A raw member is nil only if it is absent.
+// event has the members that the checker reads. A raw member is nil only if it
+// is absent.
 type event struct {
 	Type         string          `json:"type"`
 	Sequence     *int64          `json:"sequence_number"`
@@ -26,7 +27,7 @@ type event struct {
 	Status       *int            `json:"status"`
 }
 
-// response is what it looks at of the response object.
+// response has the checked members of the response object.
 type response struct {
 	ID     string            `json:"id"`
 	Status string            `json:"status"`
@@ -38,7 +39,7 @@ type tool struct {
 	Type string `json:"type"`
 }
 
-// itemJSON is what it looks at of an item.
+// itemJSON has the checked members of an item.
 type itemJSON struct {
 	Type      string            `json:"type"`
 	ID        string            `json:"id"`
@@ -51,8 +52,8 @@ type itemJSON struct {
 	Error     json.RawMessage   `json:"error"`
 }
 
-// said is the text that a call's deltas have to make.
-func (it itemJSON) said() string {
+// text returns the text that the deltas of a call must make.
+func (it itemJSON) text() string {
 	text := it.Arguments
 	if it.Type == "custom_tool_call" {
 		text = it.Input
@@ -63,15 +64,15 @@ func (it itemJSON) said() string {
 	return *text
 }
 
-// partJSON is what it looks at of a content part.
+// partJSON has the checked members of a content part.
 type partJSON struct {
 	Type    string `json:"type"`
 	Text    string `json:"text"`
 	Refusal string `json:"refusal"`
 }
 
-// said is the part's text, whatever member holds it.
-func (p partJSON) said() string {
+// content returns the part's text, from the member of its kind.
+func (p partJSON) content() string {
 	if p.Type == "refusal" {
 		return p.Refusal
 	}
@@ -80,7 +81,7 @@ func (p partJSON) said() string {
 
 type handler func(*checker, *event)
 
-// handlers are all events that a rule is known for beyond being of an open item.
+// handlers has the events with a rule of their own.
 var handlers = map[string]handler{
 	"response.created":     (*checker).lifecycleEvent,
 	"response.queued":      (*checker).lifecycleEvent,
@@ -88,7 +89,7 @@ var handlers = map[string]handler{
 	"response.completed":   (*checker).lifecycleEvent,
 	"response.incomplete":  (*checker).lifecycleEvent,
 	"response.failed":      (*checker).lifecycleEvent,
-	"error":                (*checker).failure,
+	"error":                (*checker).checkError,
 
 	"response.output_item.added": (*checker).itemAdded,
 	"response.output_item.done":  (*checker).itemDone,
@@ -118,15 +119,18 @@ var handlers = map[string]handler{
 	"response.custom_tool_call_input.done":   argumentsDone("custom_tool_call"),
 }
 
-// hosted are the beginnings of the events that tell what happens to a hosted tool's call, and the items that they are of.
+// hosted maps the prefixes of the progress events of hosted tools to their
+// items.
 var hosted = map[string]string{
-	"mcp_call": "mcp_call", "mcp_list_tools": "mcp_list_tools", "web_search_call": "web_search_call", "file_search_call": "file_search_call",
+	"mcp_call": "mcp_call", "mcp_list_tools": "mcp_list_tools",
+	"web_search_call": "web_search_call", "file_search_call": "file_search_call",
 	"code_interpreter_call": "code_interpreter_call", "code_interpreter_call_code": "code_interpreter_call",
 	"image_generation_call": "image_generation_call",
 	"shell_call_command":    "shell_call", "shell_call_output_content": "shell_call_output",
 }
 
-// other looks at an event that has no handler: the progress of a hosted tool, or a vendor's, whose type has a colon.
+// other checks an event without a handler: the progress of a hosted tool, or a
+// vendor's event, whose type has a colon.
 func (c *checker) other(e *event) {
 	if strings.Contains(e.Type, ":") {
 		return

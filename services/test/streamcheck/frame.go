@@ -6,20 +6,22 @@ import (
 	"slices"
 )
 
-// done is the data of the frame that ends a stream.
+// done is the data of the last frame.
 const done = "[DONE]"
 
 // Frame is one server-sent event.
 type Frame struct {
-	Event string // of its last event line; empty if it has none
+	Event string // of its last event line; "" if absent
 	Data  []byte // its data lines, joined by line feeds
-	Raw   []byte // its lines as they were sent, without comments, with the blank line that ends it
+	Raw   []byte // its lines as they were sent, without comments, with the blank line at its end
 
 	events, datas, others int // lines of each field; others are id, retry and fields that do not exist
 }
 
-// Frames splits a stream as a browser does: lines end in LF, CR or CRLF, comments are dropped, and a block without data is none.
-// rest is what follows the last blank line: nothing, unless the stream was cut inside a frame.
+// Frames splits a stream as a browser does: lines end in LF, CR or CRLF,
+// comments are dropped, and a block without data is ignored. rest is what
+// follows the last blank line: nothing, unless the stream was cut inside a
+// frame.
 func Frames(raw []byte) (frames []Frame, rest []byte) {
 	raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
 	rest = raw
@@ -46,7 +48,7 @@ func Frames(raw []byte) (frames []Frame, rest []byte) {
 	return frames, rest
 }
 
-// cutLine cuts off the first line; whole says whether it was ended.
+// cutLine cuts off the first line; whole reports whether the line was complete.
 func cutLine(raw []byte) (line, after []byte, whole bool) {
 	i := bytes.IndexAny(raw, "\r\n")
 	switch {
@@ -76,7 +78,8 @@ func (f *Frame) field(line []byte) {
 	}
 }
 
-// Sequence is the frame's sequence number; -1 if it has none, as [DONE].
+// Sequence returns the frame's sequence number; -1 if it has no number, like
+// [DONE].
 func (f Frame) Sequence() int64 {
 	var e struct {
 		Sequence *int64 `json:"sequence_number"`
@@ -87,8 +90,9 @@ func (f Frame) Sequence() int64 {
 	return *e.Sequence
 }
 
-// Tail is what a reader who comes back with starting_after has to be sent of the whole stream raw, to the byte: the frames of a
-// higher sequence number and [DONE], comments left out.
+// Tail returns the part of the whole stream raw that a reader with
+// starting_after must get, to the byte: the frames of a higher sequence number
+// and [DONE], without comments.
 func Tail(raw []byte, after int64) []byte {
 	frames, _ := Frames(raw)
 	frames = slices.DeleteFunc(frames, func(f Frame) bool {
@@ -97,7 +101,7 @@ func Tail(raw []byte, after int64) []byte {
 	return Join(frames)
 }
 
-// Join is the frames as one stream.
+// Join returns the frames as one stream.
 func Join(frames []Frame) []byte {
 	var raw []byte
 	for _, f := range frames {

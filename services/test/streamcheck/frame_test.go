@@ -11,7 +11,7 @@ func TestFrames(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		raw  string
-		want []string // event and data of each, then the rest
+		want []string // event and data of each frame, then the rest
 	}{
 		"nothing":                        {"", []string{""}},
 		"one":                            {"event: a\ndata: 1\n\n", []string{"a=1", ""}},
@@ -68,7 +68,7 @@ func FuzzFrames(f *testing.F) {
 		Check(raw) // must not panic
 		CheckStart(raw)
 		if bytes.ContainsRune(raw, '\r') || bytes.Contains(raw, []byte("\uFEFF")) {
-			return // a comment or a cut between CR and LF, or before a byte order mark, changes what is left
+			return // a comment, a cut between CR and LF, or a cut before a byte order mark changes the remainder
 		}
 		again, left := Frames(Join(frames))
 		if len(left) > 0 || len(again) != len(frames) {
@@ -79,7 +79,7 @@ func FuzzFrames(f *testing.F) {
 				t.Errorf("frame %d is %+v, put together with the others %+v", i, frames[i], again[i])
 			}
 		}
-		// However a stream is cut, what was read before the cut and what comes after it are the whole.
+		// Wherever a stream is cut, the two parts together are the whole.
 		for _, cut := range []int{len(raw) / 3, len(raw) / 2} {
 			head, open := Frames(raw[:cut])
 			tail, _ := Frames(append(bytes.Clone(open), raw[cut:]...))

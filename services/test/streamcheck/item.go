@@ -7,19 +7,20 @@ import (
 	"strings"
 )
 
-// item is one output item as the stream has told it so far.
+// item is the state of one output item.
 type item struct {
-	id, kind  string
-	parts     map[list][]*part
-	arguments strings.Builder
-	argued    bool            // the arguments are done
-	begun     bool            // the hosted tool is in progress, or was
-	outcome   string          // completed or failed: the hosted tool's
-	final     json.RawMessage // nil: open
-	untold    bool            // known from a snapshot only: what its deltas were is not
+	id, kind      string
+	parts         map[list][]*part
+	arguments     strings.Builder
+	argumentsDone bool            // the arguments are done
+	started       bool            // the hosted tool is or was in progress
+	outcome       string          // of the hosted tool: completed or failed
+	final         json.RawMessage // nil while it is open
+	fromSnapshot  bool            // from a snapshot: its earlier deltas are unknown
 }
 
-// open finds the item that an event speaks of and holds that it is open and, unless kind is empty, of that kind.
+// open returns the item of an event. It checks that the item is open and,
+// unless kind is empty, of that kind.
 func (c *checker) open(e *event, kind string) *item {
 	if e.ItemID == nil || e.OutputIndex == nil {
 		c.report("item", "%s has no item_id or no output_index", e.Type)
@@ -55,7 +56,7 @@ func (c *checker) itemAdded(e *event) {
 	if slices.ContainsFunc(c.items, func(other *item) bool { return other.id == it.ID }) {
 		c.report("item", "%s adds %s a second time", e.Type, it.ID)
 	}
-	if len(it.Content)+len(it.Summary) > 0 || it.said() != "" {
+	if len(it.Content)+len(it.Summary) > 0 || it.text() != "" {
 		c.report("text", "%s adds an item that has something already: %s", e.Type, e.Item)
 	}
 	if it.Type == listTools {
@@ -65,33 +66,34 @@ func (c *checker) itemAdded(e *event) {
 }
 
 func (c *checker) itemDone(e *event) {
-	var said itemJSON
-	if err := json.Unmarshal(e.Item, &said); err != nil {
+	var got itemJSON
+	if err := json.Unmarshal(e.Item, &got); err != nil {
 		c.report("item", "%s has no item: %v", e.Type, err)
 		return
 	}
-	e.ItemID = &said.ID
-	it := c.open(e, said.Type)
+	e.ItemID = &got.ID
+	it := c.open(e, got.Type)
 	if it == nil {
 		return
 	}
 	it.final = e.Item
-	if it.untold {
+	if it.fromSnapshot {
 		return
 	}
 	if it.kind == listTools {
-		c.listDone(it, said)
+		c.listDone(it, got)
 	}
-	c.closed(it, content, said.Content)
-	c.closed(it, summary, said.Summary)
-	if !it.argued && said.Status == "completed" && said.said() != "" {
+	c.closed(it, content, got.Content)
+	c.closed(it, summary, got.Summary)
+	if !it.argumentsDone && got.Status == "completed" && got.text() != "" {
 		c.report("text", "the arguments of %s were not done before it", it.id)
 	}
-	if said.said() != it.arguments.String() {
-		c.report("text", "the arguments of %s are %q, the deltas %q", it.id, said.said(), it.arguments.String())
+	if got.text() != it.arguments.String() {
+		c.report("text", "the arguments of %s are %q, the deltas %q", it.id, got.text(), it.arguments.String())
 	}
-	if strings.HasPrefix(it.kind, "mcp_") && (said.Status == "completed" || said.Status == "failed") && said.Status != it.outcome {
-		c.report("item", "%s is done as %s, its last event was %q", it.id, said.Status, it.outcome)
+	ended := got.Status == "completed" || got.Status == "failed"
+	if strings.HasPrefix(it.kind, "mcp_") && ended && got.Status != it.outcome {
+		c.report("item", "%s is done as %s, its last event was %q", it.id, got.Status, it.outcome)
 	}
 }
 
@@ -102,7 +104,7 @@ func argumentsDelta(kind string) handler {
 		case it == nil:
 		case e.Delta == nil:
 			c.report("text", "%s has no delta", e.Type)
-		case it.argued:
+		case it.argumentsDone:
 			c.report("item", "%s follows the end of the arguments of %s", e.Type, it.id)
 		default:
 			it.arguments.WriteString(*e.Delta)
@@ -120,22 +122,22 @@ func argumentsDone(kind string) handler {
 		if kind == "custom_tool_call" {
 			got = e.Input
 		}
-		if it.argued {
+		if it.argumentsDone {
 			c.report("item", "the arguments of %s are done twice", it.id)
 		}
-		it.argued = true
+		it.argumentsDone = true
 		if got == nil || *got != it.arguments.String() {
 			c.report("text", "%s says %s, the deltas %q", e.Type, quoted(got), it.arguments.String())
 		}
 	}
 }
 
-// progress is what happens to a hosted tool's call.
+// progress checks the progress of a hosted tool's call.
 func (c *checker) progress(it *item, typ, what string) {
 	if it.outcome != "" {
 		c.report("item", "%s follows the end of %s", typ, it.id)
 	}
-	if it.begun = it.begun || what == "in_progress"; it.kind == listTools && !it.begun {
+	if it.started = it.started || what == "in_progress"; it.kind == listTools && !it.started {
 		c.report("list", "%s comes before %s is in progress", typ, it.id)
 	}
 	if what == "completed" || what == "failed" {
@@ -143,7 +145,7 @@ func (c *checker) progress(it *item, typ, what string) {
 	}
 }
 
-// reset begins again from a snapshot's output.
+// reset starts again from a snapshot's output.
 func (c *checker) reset(output []json.RawMessage) {
 	before := make(map[string]*item, len(c.items))
 	for _, it := range c.items {
@@ -151,27 +153,28 @@ func (c *checker) reset(output []json.RawMessage) {
 	}
 	c.items = nil
 	for _, raw := range output {
-		var said itemJSON
-		if err := json.Unmarshal(raw, &said); err != nil || said.ID == "" {
+		var got itemJSON
+		if err := json.Unmarshal(raw, &got); err != nil || got.ID == "" {
 			c.report("item", "a snapshot has an item without an id: %s", raw)
 		}
-		it, known := before[said.ID]
+		it, known := before[got.ID]
 		if !known {
-			it = &item{id: said.ID, kind: said.Type, untold: true}
+			it = &item{id: got.ID, kind: got.Type, fromSnapshot: true}
 		}
 		switch {
 		case it.final != nil:
 			if !same(it.final, raw) {
 				c.report("final", "a snapshot has %s as %s, it was done as %s", it.id, raw, it.final)
 			}
-		case said.Status != "in_progress":
+		case got.Status != "in_progress":
 			it.final = raw
 		}
 		c.items = append(c.items, it)
 	}
 }
 
-// final holds that the last response object has the items as they were done. One that failed or was cancelled need not have them.
+// final checks that the last response object has the done items. A failed or
+// cancelled response need not have them.
 func (c *checker) final(typ string, output []json.RawMessage) {
 	if typ != "response.failed" {
 		if len(output) != len(c.items) {
@@ -184,11 +187,11 @@ func (c *checker) final(typ string, output []json.RawMessage) {
 		}
 	}
 	for i, raw := range output {
-		var said itemJSON
-		_ = json.Unmarshal(raw, &said) // without an id it is not found
+		var got itemJSON
+		_ = json.Unmarshal(raw, &got) // an item without an id is not found
 		var it *item
 		for n, other := range c.items {
-			if other.id == said.ID && (n == i || typ == "response.failed") {
+			if other.id == got.ID && (n == i || typ == "response.failed") {
 				it = other
 			}
 		}
@@ -201,7 +204,7 @@ func (c *checker) final(typ string, output []json.RawMessage) {
 	}
 }
 
-// same says whether two JSON texts mean the same.
+// same reports whether two JSON texts have the same meaning.
 func same(a, b json.RawMessage) bool {
 	var x, y any
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {

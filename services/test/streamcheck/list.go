@@ -2,29 +2,29 @@ package streamcheck
 
 const listTools = "mcp_list_tools"
 
-// listAdded looks at a list of a server's tools that is added.
-func (c *checker) listAdded(said itemJSON) {
-	if len(said.Tools) > 0 {
-		c.report("list", "%s is added with tools already", said.ID)
+// listAdded checks an added list of a server's tools.
+func (c *checker) listAdded(got itemJSON) {
+	if len(got.Tools) > 0 {
+		c.report("list", "%s is added with tools already", got.ID)
 	}
 	for _, before := range c.items {
 		if before.kind != listTools {
-			c.report("list", "%s is added behind %s", said.ID, before.id)
+			c.report("list", "%s is added behind %s", got.ID, before.id)
 			return
 		}
 	}
 }
 
-// listDone looks at one that is done.
-func (c *checker) listDone(it *item, said itemJSON) {
+// listDone checks a done list.
+func (c *checker) listDone(it *item, got itemJSON) {
 	want := "completed"
-	if len(said.Error) > 0 && string(said.Error) != "null" {
+	if len(got.Error) > 0 && string(got.Error) != "null" {
 		want = "failed"
 	}
 	if it.outcome != want {
-		c.report("list", "%s is done with the error %s, its last event was %q", it.id, said.Error, it.outcome)
+		c.report("list", "%s is done with the error %s, its last event was %q", it.id, got.Error, it.outcome)
 	}
-	if said.Tools == nil {
+	if got.Tools == nil {
 		c.report("list", "%s is done without tools", it.id)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// list names which of an item's lists a part is in.
+// list names one of an item's lists of parts.
 type list string
 
 const (
@@ -14,12 +14,12 @@ const (
 	summary list = "summary"
 )
 
-// part is one part of an item as the stream has told it so far.
+// part is the state of one part of an item.
 type part struct {
-	kind  string
-	text  strings.Builder
-	said  bool            // its text is done
-	final json.RawMessage // nil: open
+	kind     string
+	text     strings.Builder
+	textDone bool            // its text is done
+	final    json.RawMessage // nil while it is open
 }
 
 func (e *event) index(in list) *int {
@@ -29,7 +29,8 @@ func (e *event) index(in list) *int {
 	return e.ContentIndex
 }
 
-// openPart finds the part that an event speaks of and holds that it is open and, unless kind is empty, of that kind.
+// openPart returns the part of an event. It checks that the part is open and,
+// unless kind is empty, of that kind.
 func (c *checker) openPart(e *event, in list, kind string) *part {
 	it := c.open(e, "")
 	if it == nil {
@@ -58,51 +59,52 @@ func partAdded(in list) handler {
 		if it == nil {
 			return
 		}
-		var said partJSON
-		if err := json.Unmarshal(e.Part, &said); err != nil {
+		var got partJSON
+		if err := json.Unmarshal(e.Part, &got); err != nil {
 			c.report("item", "%s has no part: %v", e.Type, err)
 		}
 		if index := e.index(in); index == nil || *index != len(it.parts[in]) {
 			c.report("item", "%s adds %s part %s of %s, want %d", e.Type, in, number(index), it.id, len(it.parts[in]))
 		}
-		if said.said() != "" {
+		if got.content() != "" {
 			c.report("text", "%s adds a part that has text already: %s", e.Type, e.Part)
 		}
 		if it.parts == nil {
 			it.parts = make(map[list][]*part)
 		}
-		it.parts[in] = append(it.parts[in], &part{kind: said.Type})
+		it.parts[in] = append(it.parts[in], &part{kind: got.Type})
 	}
 }
 
 func partDone(in list) handler {
 	return func(c *checker, e *event) {
-		var said partJSON
-		if err := json.Unmarshal(e.Part, &said); err != nil {
+		var got partJSON
+		if err := json.Unmarshal(e.Part, &got); err != nil {
 			c.report("item", "%s has no part: %v", e.Type, err)
 			return
 		}
-		p := c.openPart(e, in, said.Type)
+		p := c.openPart(e, in, got.Type)
 		if p == nil {
 			return
 		}
 		p.final = e.Part
-		if !p.said {
+		if !p.textDone {
 			c.report("text", "%s comes before the part's text is done", e.Type)
 		}
-		if said.said() != p.text.String() {
-			c.report("text", "%s says %q, the deltas %q", e.Type, said.said(), p.text.String())
+		if got.content() != p.text.String() {
+			c.report("text", "%s says %q, the deltas %q", e.Type, got.content(), p.text.String())
 		}
 	}
 }
 
-// textDelta is for annotations, too: they have no delta, and come before the text is done.
+// textDelta is also for annotations: they have no delta, and come before the
+// text is done.
 func textDelta(in list, kind string) handler {
 	return func(c *checker, e *event) {
 		p := c.openPart(e, in, kind)
 		switch {
 		case p == nil:
-		case p.said:
+		case p.textDone:
 			c.report("item", "%s follows the end of the text", e.Type)
 		case e.Delta != nil:
 			p.text.WriteString(*e.Delta)
@@ -122,29 +124,29 @@ func textDone(in list, kind string) handler {
 		if kind == "refusal" {
 			got = e.Refusal
 		}
-		if p.said {
+		if p.textDone {
 			c.report("item", "%s comes twice", e.Type)
 		}
-		p.said = true
+		p.textDone = true
 		if got == nil || *got != p.text.String() {
 			c.report("text", "%s says %s, the deltas %q", e.Type, quoted(got), p.text.String())
 		}
 	}
 }
 
-// closed holds that an item that is done has the parts as they were done.
-func (c *checker) closed(it *item, in list, said []json.RawMessage) {
+// closed checks that a done item has the done parts.
+func (c *checker) closed(it *item, in list, got []json.RawMessage) {
 	parts := it.parts[in]
-	if len(said) != len(parts) {
-		c.report("text", "%s is done with %d %s parts, the stream added %d", it.id, len(said), in, len(parts))
+	if len(got) != len(parts) {
+		c.report("text", "%s is done with %d %s parts, the stream added %d", it.id, len(got), in, len(parts))
 		return
 	}
 	for i, p := range parts {
 		switch {
 		case p.final == nil:
 			c.report("item", "%s is done while its %s part %d is open", it.id, in, i)
-		case !same(p.final, said[i]):
-			c.report("text", "%s has the %s part %s, it was done as %s", it.id, in, said[i], p.final)
+		case !same(p.final, got[i]):
+			c.report("text", "%s has the %s part %s, it was done as %s", it.id, in, got[i], p.final)
 		}
 	}
 }

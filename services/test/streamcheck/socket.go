@@ -7,24 +7,25 @@ import (
 	"slices"
 )
 
-// CheckSocket is CheckMessages for all that one WebSocket has sent to a client who stayed to the end. The events of its lanes come
-// mixed, the responses of a lane one after the other.
+// CheckSocket is CheckMessages for all messages of one WebSocket to a client
+// that stayed to the end. The events of its streams are mixed; the responses of
+// one stream follow each other.
 func CheckSocket(messages [][]byte) []Violation {
 	var all []Violation
-	lanes := make(map[string]*checker)
+	streams := make(map[string]*checker)
 	for at, m := range messages {
-		lane := laneOf(m)
-		c := lanes[lane]
+		stream := streamOf(m)
+		c := streams[stream]
 		if c == nil || c.terminal != "" {
 			c = &checker{socket: true}
-			lanes[lane] = c
+			streams[stream] = c
 		}
 		c.at, c.violations = at, nil
 		c.event(m)
 		all = append(all, c.violations...)
 	}
-	for _, lane := range slices.Sorted(maps.Keys(lanes)) {
-		c := lanes[lane]
+	for _, stream := range slices.Sorted(maps.Keys(streams)) {
+		c := streams[stream]
 		c.at, c.violations = len(messages), nil
 		c.end()
 		all = append(all, c.violations...)
@@ -33,11 +34,12 @@ func CheckSocket(messages [][]byte) []Violation {
 	return all
 }
 
-// laneOf is the stream_id of a message; empty for the lane without a name.
-func laneOf(message []byte) string {
+// streamOf returns the stream_id of a message; "" for the stream without a
+// name.
+func streamOf(message []byte) string {
 	var e struct {
 		Lane string `json:"stream_id"`
 	}
-	_ = json.Unmarshal(message, &e) // the checker says what is no event
+	_ = json.Unmarshal(message, &e) // the checker reports what is not an event
 	return e.Lane
 }

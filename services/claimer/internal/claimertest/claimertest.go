@@ -58,7 +58,7 @@ func Worker(t *testing.T, url string, change ...func(*bus.Config)) *worker.Worke
 		t.Fatal(err)
 	}
 	return &worker.Worker{
-		Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
+		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/services/internal/worker"
 )
 
@@ -15,7 +16,7 @@ const (
 // purgeKeys deletes expired idempotency keys, a batch at a time.
 func purgeKeys(ctx context.Context, w *worker.Worker, batch int) {
 	for {
-		n, err := w.Store.Forget(ctx, batch)
+		n, err := idempotency.New(w.DB).Purge(ctx, batch)
 		if err != nil && ctx.Err() == nil {
 			w.LogFailure("expired idempotency keys not purged", err)
 		}

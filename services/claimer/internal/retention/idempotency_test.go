@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
 )
@@ -19,7 +20,7 @@ func TestExpiredIdempotencyKeysArePurged(t *testing.T) {
 		return n
 	}
 	for i := range 10 {
-		claimertest.Accept(t, w, func(n *store.NewRequest) { n.Once = store.Once{Key: fmt.Sprint(i), Hash: make([]byte, 32)} })
+		claimertest.Accept(t, w, func(n *store.NewRequest) { n.Once = idempotency.Key{Key: fmt.Sprint(i), Hash: make([]byte, 32)} })
 	}
 	purgeKeys(t.Context(), w, 3)
 	if got := count(); got != 10 {

@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/claimer/internal/periodic"
 	"windlass.dev/windlass/services/internal/worker"
 )
@@ -49,19 +49,20 @@ type purge struct {
 	kind   string // in metrics and logs: rows or payloads
 	period time.Duration
 	// deleteBatch deletes up to n, and reports whether there may be more.
-	deleteBatch func(ctx context.Context, n int) (deleted []store.Purged, more bool, err error)
+	deleteBatch func(ctx context.Context, n int) (deleted []retention.Purged, more bool, err error)
 	batch       int
 }
 
 func newPurges(w *worker.Worker, p Periods) []*purge {
 	var all []*purge
+	store := retention.New(w.DB)
 	if p.Stored > 0 {
-		rows := &walk{store: w.Store, period: p.Stored}
+		rows := &walk{store: store, period: p.Stored}
 		all = append(all, &purge{Worker: w, kind: "rows", period: p.Stored, deleteBatch: rows.deleteBatch, batch: maxBatch})
 	}
 	if p.Unstored > 0 {
-		payloads := func(ctx context.Context, n int) ([]store.Purged, bool, error) {
-			deleted, err := w.Store.Erase(ctx, p.Unstored, n)
+		payloads := func(ctx context.Context, n int) ([]retention.Purged, bool, error) {
+			deleted, err := store.Erase(ctx, p.Unstored, n)
 			return deleted, len(deleted) == n, err
 		}
 		all = append(all, &purge{Worker: w, kind: "payloads", period: p.Unstored, deleteBatch: payloads, batch: maxBatch})
@@ -104,7 +105,7 @@ func nextBatch(batch int, took time.Duration) int {
 
 // eraseFromBus deletes the tool results that the bus still holds. If the bus is
 // unavailable, the streams' own limits delete them.
-func (p *purge) eraseFromBus(ctx context.Context, deleted []store.Purged) {
+func (p *purge) eraseFromBus(ctx context.Context, deleted []retention.Purged) {
 	if p.period > bus.StepMaxAge {
 		return
 	}

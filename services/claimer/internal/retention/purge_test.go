@@ -16,6 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
 	"windlass.dev/windlass/services/internal/worker"
@@ -98,7 +99,7 @@ func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	ctx, kill := context.WithCancel(t.Context())
 	p := newPurges(w, Periods{Stored: time.Hour})[0]
 	step, steps := p.deleteBatch, 0
-	p.batch, p.deleteBatch = 4, func(ctx context.Context, most int) ([]store.Purged, bool, error) {
+	p.batch, p.deleteBatch = 4, func(ctx context.Context, most int) ([]retention.Purged, bool, error) {
 		if steps++; steps == 3 {
 			kill()
 		}
@@ -141,7 +142,7 @@ func TestWalksComeBack(t *testing.T) {
 		}
 	}
 	set("0", oldest)
-	rows := &walk{store: w.Store, period: time.Hour}
+	rows := &walk{store: retention.New(w.DB), period: time.Hour}
 	purged := 0
 	round := func() {
 		t.Helper()
@@ -180,7 +181,7 @@ func TestBatchesOfAPurge(t *testing.T) {
 			t.Errorf("after %d in %s come %d, want %d", tt.batch, tt.took, got, tt.want)
 		}
 	}
-	failing := &purge{Worker: claimertest.Worker(t, claimertest.Database(t)), kind: "rows", batch: 8, deleteBatch: func(context.Context, int) ([]store.Purged, bool, error) {
+	failing := &purge{Worker: claimertest.Worker(t, claimertest.Database(t)), kind: "rows", batch: 8, deleteBatch: func(context.Context, int) ([]retention.Purged, bool, error) {
 		return nil, true, errors.New("it took too long")
 	}}
 	if failing.run(t.Context()); failing.batch != 4 {
@@ -200,7 +201,7 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	}{{time.Hour, true, 0}, {time.Hour, false, 1}, {bus.StepMaxAge + 1, true, 1}} {
 		row := claimertest.Claim(t, w) // its command is what the bus holds here
 		p := &purge{Worker: w, kind: "payloads", period: tt.kept}
-		p.eraseFromBus(t.Context(), []store.Purged{{ID: row.ID, Tools: tt.tools}})
+		p.eraseFromBus(t.Context(), []retention.Purged{{ID: row.ID, Tools: tt.tools}})
 		waiting, _, err := w.Bus.LaneLoad(t.Context(), "m")
 		if err != nil || waiting != tt.left {
 			t.Errorf("kept for %s, tools %v: the bus holds %d, %v, want %d", tt.kept, tt.tools, waiting, err, tt.left)

@@ -6,13 +6,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/retention"
 )
 
 // walk deletes the rows of old requests, oldest first. The next walk begins at
 // the first request that this one could not delete.
 type walk struct {
-	store  *store.Store
+	store  *retention.Store
 	period time.Duration
 	at     uuid.UUID // position of this walk
 	clear  uuid.UUID // nothing is left up to here: where the next walk begins
@@ -20,7 +20,7 @@ type walk struct {
 }
 
 // deleteBatch looks at up to n requests. It reports whether there may be more.
-func (w *walk) deleteBatch(ctx context.Context, n int) ([]store.Purged, bool, error) {
+func (w *walk) deleteBatch(ctx context.Context, n int) ([]retention.Purged, bool, error) {
 	if w.at == w.clear {
 		w.whole = true
 	}

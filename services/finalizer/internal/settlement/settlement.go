@@ -66,7 +66,7 @@ func (h *Handler) load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 
 func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 	object, err := answer.Assemble(c, time.Now())
-	var items []store.NewItem
+	var items []run.NewItem
 	if err == nil && c.Conversation != uuid.Nil {
 		items, err = answer.Additions(c)
 	}

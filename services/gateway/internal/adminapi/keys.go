@@ -18,6 +18,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/key"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/internal/apikey"
@@ -38,7 +39,7 @@ type keyObject struct {
 	Key       string   `json:"key,omitempty"` // only in the answer that made it
 }
 
-func showKey(k *store.Key) keyObject {
+func showKey(k *keys.Key) keyObject {
 	second := func(t *time.Time) *int64 {
 		if t == nil {
 			return nil
@@ -55,15 +56,15 @@ func showKey(k *store.Key) keyObject {
 // Server serves the routes of keys, for keys with the scope admin. It is safe
 // for concurrent use.
 type Server struct {
-	store  *store.Store
+	keys   *keys.Store
 	pepper apikey.Pepper // empty: no key can be made
 	tasks  *sync.WaitGroup
 	log    *zap.Logger
 }
 
 // New returns a server of the routes of keys.
-func New(st *store.Store, pepper string, tasks *sync.WaitGroup, log *zap.Logger) *Server {
-	return &Server{store: st, pepper: apikey.Pepper(pepper), tasks: tasks, log: log}
+func New(k *keys.Store, pepper string, tasks *sync.WaitGroup, log *zap.Logger) *Server {
+	return &Server{keys: k, pepper: apikey.Pepper(pepper), tasks: tasks, log: log}
 }
 
 // Routes are the routes of keys.
@@ -97,17 +98,17 @@ func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 		return err
 	}
 	made := s.pepper.NewAs(seed[:])
-	kept, err := s.queryKey(r.Context(), made.ID, func(ctx context.Context) (*store.Key, error) {
-		return s.store.CreateKey(ctx, store.NewKey{
+	kept, err := s.queryKey(r.Context(), made.ID, func(ctx context.Context) (*keys.Key, error) {
+		return s.keys.Create(ctx, keys.NewKey{
 			ID: made.ID, Tenant: x.Who.Tenant, Name: c.Name, Hash: s.pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
-			Tools: c.Tools, TTL: c.TTL, Most: store.MaxKeys,
+			Tools: c.Tools, TTL: c.TTL, Most: keys.Max,
 		})
 	})
 	switch {
-	case errors.Is(err, store.ErrTooLarge):
-		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", store.MaxKeys))
-	case errors.Is(err, store.ErrRepeat): // an earlier exchange with the Idempotency-Key made it and did not answer
-		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) })
+	case errors.Is(err, keys.ErrTooMany):
+		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", keys.Max))
+	case errors.Is(err, keys.ErrExists): // an earlier exchange with the Idempotency-Key made it and did not answer
+		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) })
 	case err != nil:
 		return err
 	}
@@ -130,7 +131,7 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	all, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]store.Key, error) { return s.store.ListKeys(ctx, x.Who.Tenant) })
+	all, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]keys.Key, error) { return s.keys.List(ctx, x.Who.Tenant) })
 	if err != nil {
 		return err
 	}
@@ -148,15 +149,15 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 // readKey is GET /v1/keys/{id}.
 func (s *Server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
-	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*store.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
+	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
 }
 
 // revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key.
 // It stays in lists.
 func (s *Server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
-	if _, err := s.queryKey(r.Context(), id, func(ctx context.Context) (*store.Key, error) {
-		return s.store.RevokeKey(ctx, x.Who.Tenant, id)
+	if _, err := s.queryKey(r.Context(), id, func(ctx context.Context) (*keys.Key, error) {
+		return s.keys.Revoke(ctx, x.Who.Tenant, id)
 	}); err != nil {
 		return err
 	}
@@ -164,15 +165,15 @@ func (s *Server) revokeKey(x *httpapi.Exchange, r *http.Request) error {
 	return x.SendJSON(map[string]any{"id": id, "object": "key.deleted", "deleted": true})
 }
 
-func (s *Server) ownKey(ctx context.Context, tenant, id string) (*store.Key, error) {
-	k, err := s.store.Key(ctx, id)
+func (s *Server) ownKey(ctx context.Context, tenant, id string) (*keys.Key, error) {
+	k, err := s.keys.Read(ctx, id)
 	if err == nil && k.Tenant != tenant {
 		return nil, store.ErrNotFound
 	}
 	return k, err
 }
 
-func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*store.Key, error)) error {
+func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*keys.Key, error)) error {
 	k, err := s.queryKey(ctx, id, find)
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, fi
 
 // queryKey runs a query about a key. It answers alike for an id that is
 // malformed, unknown or another tenant's.
-func (s *Server) queryKey(ctx context.Context, id string, ask func(context.Context) (*store.Key, error)) (*store.Key, error) {
+func (s *Server) queryKey(ctx context.Context, id string, ask func(context.Context) (*keys.Key, error)) (*keys.Key, error) {
 	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", httpapi.Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing

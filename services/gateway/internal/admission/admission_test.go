@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/limits"
 )
 
 func TestBacklogCountsOnceASecond(t *testing.T) {
@@ -51,9 +52,9 @@ func TestServiceTierIsTheQueuesTier(t *testing.T) {
 func TestQuotaHeadersAreOpenAIs(t *testing.T) {
 	t.Parallel()
 	l := limitsOf(registry.Tenant{RequestsPerMinute: 60, TokensPerMinute: 150_000})
-	q := store.Quota{
-		Requests: store.Allowance{Remaining: 59, Reset: time.Second},
-		Tokens:   store.Allowance{Remaining: 149_984, Reset: 6*time.Minute + 500*time.Microsecond},
+	q := limits.Quota{
+		Requests: limits.Allowance{Remaining: 59, Reset: time.Second},
+		Tokens:   limits.Allowance{Remaining: 149_984, Reset: 6*time.Minute + 500*time.Microsecond},
 	}
 	want := http.Header{
 		"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"},
@@ -62,7 +63,7 @@ func TestQuotaHeadersAreOpenAIs(t *testing.T) {
 	if diff := cmp.Diff(want, quotaHeaders(l, q)); diff != "" {
 		t.Errorf("headers differ (-want +got):\n%s", diff)
 	}
-	if got := quotaHeaders(store.Limits{InFlight: 1}, store.Quota{InFlight: 1}); len(got) != 0 {
+	if got := quotaHeaders(limits.Limits{InFlight: 1}, limits.Quota{InFlight: 1}); len(got) != 0 {
 		t.Errorf("without rates the headers are %v, want none", got)
 	}
 }

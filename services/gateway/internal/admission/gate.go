@@ -31,6 +31,8 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -85,8 +87,8 @@ func NewGate(o GateOptions) *Gate {
 // Accept commits the request's row, with the exchange's Idempotency-Key, within
 // query.Timeout. It goes on if the client hangs up, because the caller needs to
 // know whether there is a row. If that stays unknown the request is cancelled
-// later, unless its key leads to it. Accept returns store.ErrRepeat if the key
-// was used before; package idempotency answers that.
+// later, unless its key leads to it. Accept returns idempotency.ErrUsed if the
+// key was used before; package idempotency answers that.
 //
 // If the lane has a free slot and no queue, the row starts in progress. The
 // claimer would do the same, with one more commit and two more hops.
@@ -116,7 +118,7 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 // cleanUp returns what a request without a row had reserved, and cancels one
 // that may have a row.
 func (g *Gate) cleanUp(x *httpapi.Exchange, n store.NewRequest, began time.Time, err error) error {
-	var limit *store.LimitError
+	var limit *limits.Error
 	switch {
 	case postgres.Unavailable(err):
 		if n.Once.Key == "" {
@@ -126,7 +128,7 @@ func (g *Gate) cleanUp(x *httpapi.Exchange, n store.NewRequest, began time.Time,
 	case errors.As(err, &limit):
 		g.refusals.add(n.Tenant, n.Limits, began, limit)
 		err = g.refuse(x, n, limit)
-	case !errors.Is(err, store.ErrRepeat) && !errors.Is(err, store.ErrStale) && n.Once.Key == "":
+	case !errors.Is(err, idempotency.ErrUsed) && !errors.Is(err, store.ErrStale) && n.Once.Key == "":
 		g.canceller.CancelLater(n.Tenant, n.ID) // an unknown error: most probably there is no row
 	}
 	g.backlog.giveBack()
@@ -136,7 +138,7 @@ func (g *Gate) cleanUp(x *httpapi.Exchange, n store.NewRequest, began time.Time,
 	return err
 }
 
-func (g *Gate) refuse(x *httpapi.Exchange, n store.NewRequest, limit *store.LimitError) error {
+func (g *Gate) refuse(x *httpapi.Exchange, n store.NewRequest, limit *limits.Error) error {
 	g.overLimits.WithLabelValues(string(limit.Limit)).Inc()
 	x.Quota = quotaHeaders(n.Limits, limit.Quota)
 	return overLimit(n.Tenant, n.Limits, limit)

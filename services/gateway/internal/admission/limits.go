@@ -9,20 +9,20 @@ import (
 
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
 // limitsOf are a tenant's limits as the store keeps them.
-func limitsOf(t registry.Tenant) store.Limits {
-	rate := func(perMinute int) store.Rate { return store.Rate{PerMinute: perMinute, Burst: perMinute} }
-	return store.Limits{Requests: rate(t.RequestsPerMinute), Tokens: rate(t.TokensPerMinute), InFlight: t.InFlight}
+func limitsOf(t registry.Tenant) limits.Limits {
+	rate := func(perMinute int) limits.Rate { return limits.Rate{PerMinute: perMinute, Burst: perMinute} }
+	return limits.Limits{Requests: rate(t.RequestsPerMinute), Tokens: rate(t.TokensPerMinute), InFlight: t.InFlight}
 }
 
 // quotaHeaders are OpenAI's headers about the limits that there are.
-func quotaHeaders(l store.Limits, q store.Quota) http.Header {
+func quotaHeaders(l limits.Limits, q limits.Quota) http.Header {
 	h := http.Header{}
-	tell := func(what string, rate store.Rate, left store.Allowance) {
+	tell := func(what string, rate limits.Rate, left limits.Allowance) {
 		if rate.PerMinute == 0 {
 			return
 		}
@@ -37,15 +37,15 @@ func quotaHeaders(l store.Limits, q store.Quota) http.Header {
 
 // overLimit refuses what goes over a limit of its tenant, in OpenAI's words:
 // there are clients that read the time out of them.
-func overLimit(tenant string, l store.Limits, e *store.LimitError) *fault.Error {
+func overLimit(tenant string, l limits.Limits, e *limits.Error) *fault.Error {
 	after := wholeMillis(e.After)
 	var what string
 	switch e.Limit {
-	case store.LimitRequests:
+	case limits.Requests:
 		what = fmt.Sprintf("requests per min (RPM): Limit %d", l.Requests.PerMinute)
-	case store.LimitTokens:
+	case limits.Tokens:
 		what = fmt.Sprintf("tokens per min (TPM): Limit %d", l.Tokens.PerMinute)
-	case store.LimitInFlight:
+	case limits.InFlight:
 		after = httpapi.RetryAfter
 		what = fmt.Sprintf("requests that are queued or in progress: Limit %d", l.InFlight)
 	}

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/limits"
 )
 
 // maxRefusals bounds the tenants in the cache. The database refuses the others.
@@ -23,8 +23,8 @@ type RefusalCache struct {
 // refusal is what the database said at a time.
 type refusal struct {
 	at     time.Time
-	limits store.Limits
-	error  store.LimitError
+	limits limits.Limits
+	error  limits.Error
 	wait   time.Duration // from at on
 }
 
@@ -32,15 +32,15 @@ type refusal struct {
 func NewRefusalCache() *RefusalCache { return &RefusalCache{tenants: map[string]refusal{}} }
 
 // add caches a refusal of a statement that began at a time.
-func (s *RefusalCache) add(tenant string, l store.Limits, at time.Time, e *store.LimitError) {
+func (s *RefusalCache) add(tenant string, l limits.Limits, at time.Time, e *limits.Error) {
 	r := refusal{at: at, limits: l, error: *e}
 	switch e.Limit {
-	case store.LimitTokens:
+	case limits.Tokens:
 		r.wait = e.After
-	case store.LimitRequests: // After may be longer: of a statement's several requests the later ones wait for the earlier, too
+	case limits.Requests: // After may be longer: of a statement's several requests the later ones wait for the earlier, too
 		cost := time.Minute / time.Duration(l.Requests.PerMinute)
 		r.wait = e.Quota.Requests.Reset + cost - time.Duration(l.Requests.Burst)*cost
-	case store.LimitInFlight: // any end of a request may change it
+	case limits.InFlight: // any end of a request may change it
 	}
 	if r.wait <= 0 {
 		return
@@ -74,7 +74,7 @@ func (s *RefusalCache) dropExpired() {
 
 // refuse returns the error that the database would return, or nil if it is not
 // known. A refusal by other limits does not count.
-func (s *RefusalCache) refuse(tenant string, l store.Limits) *store.LimitError {
+func (s *RefusalCache) refuse(tenant string, l limits.Limits) *limits.Error {
 	s.mu.Lock()
 	r, ok := s.tenants[tenant]
 	s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *RefusalCache) refuse(tenant string, l store.Limits) *store.LimitError {
 }
 
 // later returns a lower bound of the allowance after some time.
-func later(a store.Allowance, past time.Duration) store.Allowance {
+func later(a limits.Allowance, past time.Duration) limits.Allowance {
 	a.Reset = max(a.Reset-past, 0)
 	return a
 }

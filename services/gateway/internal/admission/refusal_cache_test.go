@@ -9,25 +9,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"windlass.dev/windlass/pkg/registry"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/limits"
 )
 
 func TestSpent(t *testing.T) {
 	t.Parallel()
 	l := limitsOf(registry.Tenant{RequestsPerMinute: 2, TokensPerMinute: 60, InFlight: 5}) // a request comes back every 30 s
-	over := func(limit store.Limit, after, reset time.Duration) *store.LimitError {
-		return &store.LimitError{Limit: limit, After: after, Quota: store.Quota{Requests: store.Allowance{Reset: reset}}}
+	over := func(limit limits.Limit, after, reset time.Duration) *limits.Error {
+		return &limits.Error{Limit: limit, After: after, Quota: limits.Quota{Requests: limits.Allowance{Reset: reset}}}
 	}
 	for _, tt := range []struct {
 		name  string
-		error *store.LimitError
+		error *limits.Error
 		want  time.Duration // of the first time at which the database is asked again
 	}{
-		{"requests", over(store.LimitRequests, 20*time.Second, 50*time.Second), 20 * time.Second},
-		{"requests, the third of a statement", over(store.LimitRequests, 80*time.Second, 50*time.Second), 20 * time.Second},
-		{"requests, behind one that took the last", over(store.LimitRequests, 10*time.Second, 10*time.Second), 0},
-		{"tokens", over(store.LimitTokens, 40*time.Second, 0), 40 * time.Second},
-		{"in flight", over(store.LimitInFlight, 0, 0), 0},
+		{"requests", over(limits.Requests, 20*time.Second, 50*time.Second), 20 * time.Second},
+		{"requests, the third of a statement", over(limits.Requests, 80*time.Second, 50*time.Second), 20 * time.Second},
+		{"requests, behind one that took the last", over(limits.Requests, 10*time.Second, 10*time.Second), 0},
+		{"tokens", over(limits.Tokens, 40*time.Second, 0), 40 * time.Second},
+		{"in flight", over(limits.InFlight, 0, 0), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +62,7 @@ func TestSpentIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limitsOf(registry.Tenant{RequestsPerMinute: 2})
 		s := NewRefusalCache()
-		over := &store.LimitError{Limit: store.LimitRequests, Quota: store.Quota{Requests: store.Allowance{Reset: time.Minute}}}
+		over := &limits.Error{Limit: limits.Requests, Quota: limits.Quota{Requests: limits.Allowance{Reset: time.Minute}}}
 		for i := range maxRefusals + 10 {
 			s.add(fmt.Sprint(i), l, time.Now(), over)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -75,7 +76,7 @@ func (s *Server) Await(x *httpapi.Exchange, r *http.Request, n store.NewRequest,
 }
 
 // Show answers with a request in its present state.
-func (s *Server) Show(x *httpapi.Exchange, a *store.Answer) error {
+func (s *Server) Show(x *httpapi.Exchange, a *answers.Answer) error {
 	if render.IsCall(a) {
 		return s.showCall(x, a)
 	}
@@ -89,7 +90,7 @@ func (s *Server) Show(x *httpapi.Exchange, a *store.Answer) error {
 
 // showCall answers with the end of a request that is one model call: the
 // upstream's answer, its chunks if it was streamed, or an HTTP error.
-func (s *Server) showCall(x *httpapi.Exchange, a *store.Answer) error {
+func (s *Server) showCall(x *httpapi.Exchange, a *answers.Answer) error {
 	if a.Status == run.Completed && a.Streamed {
 		return s.streams.ReplayEndedCall(x, a)
 	}

@@ -25,7 +25,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -43,10 +43,10 @@ type Checker struct {
 
 // Options are the keys that a Checker accepts.
 type Options struct {
-	APIKey string                                                   // WINDLASS_API_KEY; "": there is no such key
-	Pepper string                                                   // WINDLASS_KEY_PEPPER; "": keys of the database are refused
-	Find   func(ctx context.Context, id string) (*store.Key, error) // reads a key from the database
-	Tasks  *sync.WaitGroup                                          // counts the lookups that run
+	APIKey string                                                  // WINDLASS_API_KEY; "": there is no such key
+	Pepper string                                                  // WINDLASS_KEY_PEPPER; "": keys of the database are refused
+	Find   func(ctx context.Context, id string) (*keys.Key, error) // reads a key from the database
+	Tasks  *sync.WaitGroup                                         // counts the lookups that run
 	Log    *zap.Logger
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -32,7 +32,7 @@ func (nothingRead) Close() error { return nil }
 // for each.
 func BenchmarkBadKeys(b *testing.B) {
 	var tasks sync.WaitGroup
-	shelved := &shelf{keys: map[string]store.Key{}}
+	shelved := &shelf{keys: map[string]keys.Key{}}
 	checker := New(Options{
 		APIKey: keyOfTests, Pepper: string(pepperOfTests), Find: shelved.find, Tasks: &tasks, Log: zap.NewNop(),
 	})

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -45,7 +46,7 @@ var errKeyUnknown = errors.New("no such key")
 // and an absent key is only believed while no lookup of it runs, which
 // singleflight does not report.
 type keyring struct {
-	read  func(ctx context.Context, id string) (*store.Key, error)
+	read  func(ctx context.Context, id string) (*keys.Key, error)
 	tasks *sync.WaitGroup
 	log   *zap.Logger
 
@@ -55,14 +56,14 @@ type keyring struct {
 
 // heldKey is what is known of an id. The keyring's lock guards its fields.
 type heldKey struct {
-	key    *store.Key    // nil: no active key, or not known yet
+	key    *keys.Key     // nil: no active key, or not known yet
 	asked  time.Time     // when the last successful lookup began; zero if none was
 	failed time.Time     // when the last lookup failed; zero if it succeeded
 	why    error         // why it failed
 	look   chan struct{} // closed when the running lookup ends; nil if none runs
 }
 
-func newKeyring(read func(context.Context, string) (*store.Key, error), tasks *sync.WaitGroup, log *zap.Logger) *keyring {
+func newKeyring(read func(context.Context, string) (*keys.Key, error), tasks *sync.WaitGroup, log *zap.Logger) *keyring {
 	held, err := simplelru.NewLRU[string, *heldKey](maxKeys, nil)
 	if err != nil {
 		panic(err) // the size is positive
@@ -72,7 +73,7 @@ func newKeyring(read func(context.Context, string) (*store.Key, error), tasks *s
 
 // find returns the active key of an id. It returns errKeyUnknown if no active
 // key matches; other errors mean that the lookup failed.
-func (k *keyring) find(ctx context.Context, id string) (*store.Key, error) {
+func (k *keyring) find(ctx context.Context, id string) (*keys.Key, error) {
 	h, looked, key, err := k.known(id)
 	if looked == nil {
 		return key, err
@@ -96,7 +97,7 @@ func (k *keyring) find(ctx context.Context, id string) (*store.Key, error) {
 
 // known returns what is known of the id, and the lookup to wait for if that is
 // too old.
-func (k *keyring) known(id string) (h *heldKey, looked <-chan struct{}, key *store.Key, err error) {
+func (k *keyring) known(id string) (h *heldKey, looked <-chan struct{}, key *keys.Key, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var ok bool
@@ -118,7 +119,7 @@ func (k *keyring) lookUp(id string, h *heldKey) {
 	began := time.Now()
 	ctx, cancel := query.WithTimeout(context.Background())
 	defer cancel()
-	key, err := query.Retry(ctx, k.tasks, func(ctx context.Context) (*store.Key, error) { return k.read(ctx, id) })
+	key, err := query.Retry(ctx, k.tasks, func(ctx context.Context) (*keys.Key, error) { return k.read(ctx, id) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer func() { close(h.look); h.look = nil }()
@@ -137,7 +138,7 @@ func (k *keyring) lookUp(id string, h *heldKey) {
 
 // verdict returns the key or the error that follows from what is known. An
 // absent key is only believed while no lookup runs.
-func (h *heldKey) verdict() (*store.Key, error) {
+func (h *heldKey) verdict() (*keys.Key, error) {
 	age := time.Since(h.asked)
 	switch {
 	case h.key != nil && age >= h.key.Remaining:

@@ -16,6 +16,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -29,13 +30,13 @@ var pepperOfTests = apikey.Pepper("pepper of the tests")
 // shelf is the database of a keyring.
 type shelf struct {
 	mu    sync.Mutex
-	keys  map[string]store.Key
+	keys  map[string]keys.Key
 	err   error
 	takes time.Duration
 	asked int
 }
 
-func (s *shelf) find(ctx context.Context, id string) (*store.Key, error) {
+func (s *shelf) find(ctx context.Context, id string) (*keys.Key, error) {
 	s.mu.Lock()
 	s.asked++
 	key, ok := s.keys[id]
@@ -67,7 +68,7 @@ func (s *shelf) count() int {
 	return n
 }
 
-func living(id string) store.Key { return store.Key{ID: id, Tenant: "a", Remaining: math.MaxInt64} }
+func living(id string) keys.Key { return keys.Key{ID: id, Tenant: "a", Remaining: math.MaxInt64} }
 
 var errCut = fmt.Errorf("cut: %w", io.ErrUnexpectedEOF)
 
@@ -75,7 +76,7 @@ var errCut = fmt.Errorf("cut: %w", io.ErrUnexpectedEOF)
 func inRing(t *testing.T, test func(t *testing.T, ring *keyring, s *shelf)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{keys: map[string]store.Key{"k": living("k")}}
+		s := &shelf{keys: map[string]keys.Key{"k": living("k")}}
 		var tasks sync.WaitGroup
 		defer tasks.Wait()
 		test(t, newKeyring(s.find, &tasks, zap.NewNop()), s)

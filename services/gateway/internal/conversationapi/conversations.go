@@ -27,6 +27,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -36,14 +37,14 @@ import (
 // Server serves the routes of conversations and their items. It is safe for
 // concurrent use.
 type Server struct {
-	store   *store.Store
-	history *history.Server
-	tasks   *sync.WaitGroup
+	conversations *conversations.Store
+	history       *history.Server
+	tasks         *sync.WaitGroup
 }
 
 // New returns a Server. tasks counts queries that outlive their handler.
-func New(st *store.Store, h *history.Server, tasks *sync.WaitGroup) *Server {
-	return &Server{store: st, history: h, tasks: tasks}
+func New(c *conversations.Store, h *history.Server, tasks *sync.WaitGroup) *Server {
+	return &Server{conversations: c, history: h, tasks: tasks}
 }
 
 // Routes returns the routes of conversations.
@@ -82,14 +83,14 @@ func (s *Server) create(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n := store.NewConversation{
+	n := conversations.NewConversation{
 		ID: id, Tenant: x.Who.Tenant, Metadata: conversation.EncodeMetadata(c.Metadata),
 		Items: transcript.ConversationItems(item.StoredAdditions(id, items)),
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	_, err = query.Retry(ctx, s.tasks, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.store.CreateConversation(ctx, n)
+		return struct{}{}, s.conversations.Create(ctx, n)
 	})
 	if err != nil {
 		return err
@@ -100,8 +101,8 @@ func (s *Server) create(x *httpapi.Exchange, r *http.Request) error {
 
 // read is GET /v1/conversations/{id}.
 func (s *Server) read(x *httpapi.Exchange, r *http.Request) error {
-	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (store.Conversation, error) {
-		return s.store.Conversation(ctx, x.Who.Tenant, id)
+	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
+		return s.conversations.Read(ctx, x.Who.Tenant, id)
 	})
 	if err != nil {
 		return err
@@ -120,8 +121,8 @@ func (s *Server) update(x *httpapi.Exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (store.Conversation, error) {
-		return s.store.SetMetadata(ctx, x.Who.Tenant, id, conversation.EncodeMetadata(metadata))
+	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
+		return s.conversations.SetMetadata(ctx, x.Who.Tenant, id, conversation.EncodeMetadata(metadata))
 	})
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (s *Server) delete(x *httpapi.Exchange, r *http.Request) error {
 	tries := 0
 	_, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (struct{}, error) {
 		tries++
-		err := s.store.DeleteConversation(ctx, x.Who.Tenant, id)
+		err := s.conversations.Delete(ctx, x.Who.Tenant, id)
 		if tries > 1 && errors.Is(err, store.ErrNotFound) { // it was our own delete whose answer was lost
 			err = nil
 		}

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
@@ -32,19 +33,19 @@ func (s *Server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
-	items, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]store.StoredItem, error) {
+	items, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]conversations.Item, error) {
 		if wanted.After != "" && !item.IsID(wanted.After) {
-			if _, err := s.store.Conversation(ctx, x.Who.Tenant, id); err != nil {
+			if _, err := s.conversations.Read(ctx, x.Who.Tenant, id); err != nil {
 				return nil, err
 			}
-			return nil, store.ErrNoItem
+			return nil, conversations.ErrNoItem
 		}
-		return s.store.ConversationItems(ctx, store.ItemsPage{
+		return s.conversations.Items(ctx, conversations.Page{
 			Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst,
 			After: wanted.After, Limit: wanted.Limit + 1,
 		})
 	})
-	if errors.Is(err, store.ErrNoItem) {
+	if errors.Is(err, conversations.ErrNoItem) {
 		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", httpapi.Excerpt(wanted.After)))
 		f.Param = "after"
 		return f
@@ -56,7 +57,7 @@ func (s *Server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	return s.sendItems(x, items[:min(len(items), wanted.Limit)], more)
 }
 
-func (s *Server) sendItems(x *httpapi.Exchange, items []store.StoredItem, more bool) error {
+func (s *Server) sendItems(x *httpapi.Exchange, items []conversations.Item, more bool) error {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(items)), HasMore: more}
 	for i, it := range items {
 		out.Data[i] = it.Data
@@ -75,11 +76,11 @@ func (s *Server) readItem(x *httpapi.Exchange, r *http.Request) error {
 	name := r.PathValue("item")
 	data, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]byte, error) {
 		if !item.IsID(name) {
-			_, err := s.store.Conversation(ctx, x.Who.Tenant, id)
+			_, err := s.conversations.Read(ctx, x.Who.Tenant, id)
 			return nil, err
 		}
-		data, err := s.store.ConversationItem(ctx, x.Who.Tenant, id, name)
-		if errors.Is(err, store.ErrNoItem) {
+		data, err := s.conversations.Item(ctx, x.Who.Tenant, id, name)
+		if errors.Is(err, conversations.ErrNoItem) {
 			return nil, nil
 		}
 		return data, err
@@ -114,15 +115,15 @@ func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items))}
-	added := make([]store.StoredItem, len(items))
+	c := conversations.Change{ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items))}
+	added := make([]conversations.Item, len(items))
 	ids := make([]string, len(items))
 	var size int64
 	for i, it := range c.Add {
-		added[i], ids[i] = store.StoredItem{ID: it.ID, Data: it.Data}, it.ID
+		added[i], ids[i] = conversations.Item{ID: it.ID, Data: it.Data}, it.ID
 		size += int64(len(it.Data))
 	}
-	_, err = s.changeItems(r, c, ids, func(state store.ConversationState) *fault.Error {
+	_, err = s.changeItems(r, c, ids, func(state conversations.State) *fault.Error {
 		if len(state.Present) > 0 {
 			return conversation.Present()
 		}
@@ -142,12 +143,12 @@ func (s *Server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("make the id of a change: %w", err)
 	}
-	c := store.ItemsChange{ID: change, Tenant: x.Who.Tenant}
+	c := conversations.Change{ID: change, Tenant: x.Who.Tenant}
 	var ids []string
 	if item.IsID(name) {
 		c.Remove, ids = name, []string{name}
 	}
-	state, err := s.changeItems(r, c, ids, func(state store.ConversationState) *fault.Error {
+	state, err := s.changeItems(r, c, ids, func(state conversations.State) *fault.Error {
 		if len(state.Present) == 0 {
 			return noItem(name)
 		}
@@ -164,15 +165,15 @@ func (s *Server) deleteItem(x *httpapi.Exchange, r *http.Request) error {
 // runs on it or refuse returns an error. refuse gets the state of the
 // conversation, with those of ids that are present in it.
 func (s *Server) changeItems(
-	r *http.Request, c store.ItemsChange, ids []string, refuse func(store.ConversationState) *fault.Error,
-) (store.ConversationState, error) {
+	r *http.Request, c conversations.Change, ids []string, refuse func(conversations.State) *fault.Error,
+) (conversations.State, error) {
 	public := r.PathValue("id")
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	for range history.ConversationTries {
 		state, err := history.Query(ctx, s.history, public,
-			func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
-				return s.store.ConversationState(ctx, c.Tenant, id, ids)
+			func(ctx context.Context, id uuid.UUID) (conversations.State, error) {
+				return s.conversations.State(ctx, c.Tenant, id, ids)
 			})
 		switch {
 		case err != nil:
@@ -187,11 +188,11 @@ func (s *Server) changeItems(
 		}
 		c.Conversation, c.Seen = state.ID, state.Version
 		_, err = history.Query(ctx, s.history, public, func(ctx context.Context, _ uuid.UUID) (struct{}, error) {
-			return struct{}{}, s.store.ChangeItems(ctx, c)
+			return struct{}{}, s.conversations.ChangeItems(ctx, c)
 		})
 		if !errors.Is(err, store.ErrStale) {
 			return state, err
 		}
 	}
-	return store.ConversationState{}, history.Locked("")
+	return conversations.State{}, history.Locked("")
 }

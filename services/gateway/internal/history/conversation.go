@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -66,7 +67,7 @@ func Query[T any](
 // which ids of c's input are in it already.
 func (s *Server) ConversationState(
 	ctx context.Context, c *responses.Create, tenant string,
-) (store.ConversationState, error) {
+) (conversations.State, error) {
 	var ids []string
 	for _, it := range c.Input {
 		if it.ID != "" {
@@ -75,14 +76,14 @@ func (s *Server) ConversationState(
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return Query(ctx, s, c.Conversation, func(ctx context.Context, id uuid.UUID) (store.ConversationState, error) {
-		return s.store.ConversationState(ctx, tenant, id, ids)
+	return Query(ctx, s, c.Conversation, func(ctx context.Context, id uuid.UUID) (conversations.State, error) {
+		return s.conversations.State(ctx, tenant, id, ids)
 	})
 }
 
 // CheckConversation refuses a request that cannot continue a conversation in
 // its state. Calls that are open in the conversation need their outputs.
-func (s *Server) CheckConversation(c *responses.Create, state store.ConversationState) *fault.Error {
+func (s *Server) CheckConversation(c *responses.Create, state conversations.State) *fault.Error {
 	switch {
 	case state.Locked:
 		return Locked("conversation")
@@ -107,12 +108,12 @@ func (s *Server) CheckConversation(c *responses.Create, state store.Conversation
 // CheckLength refuses a conversation that is longer than a response's history
 // may be.
 func (s *Server) CheckLength(public string, items int, bytes int64) *fault.Error {
-	if items <= store.MaxConversationItems && bytes <= s.maxBody {
+	if items <= conversations.MaxItems && bytes <= s.maxBody {
 		return nil
 	}
 	return fault.Invalid("", run.CodeConversationTooLong, fmt.Sprintf(
 		"Conversation with id '%s' is too long: at most %d items and %d bytes can be continued.",
-		httpapi.Excerpt(public), store.MaxConversationItems, s.maxBody))
+		httpapi.Excerpt(public), conversations.MaxItems, s.maxBody))
 }
 
 // WithConversation returns body with all items of the conversation that c names
@@ -144,7 +145,7 @@ func (s *Server) readItems(ctx context.Context, tenant, public string) ([]item.I
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	data, err := Query(ctx, s, public, func(ctx context.Context, id uuid.UUID) ([][]byte, error) {
-		return s.store.Spoken(ctx, tenant, id)
+		return s.conversations.History(ctx, tenant, id)
 	})
 	if err != nil {
 		return nil, err

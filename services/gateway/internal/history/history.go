@@ -13,7 +13,7 @@
 // A response runs on a conversation as it was when the response was accepted.
 // Until the response ends, another one, and every change of the conversation's
 // items, answers 400 conversation_locked, as OpenAI does. Clients retry.
-// A conversation of more than store.MaxConversationItems items, the input
+// A conversation of more than conversations.MaxItems items, the input
 // included, or of more bytes than a body may have answers 400
 // conversation_too_long until items are deleted.
 //
@@ -30,18 +30,26 @@ import (
 	"sync"
 
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/conversations"
+	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 )
 
 // Server finds histories. It is safe for concurrent use.
 type Server struct {
-	store   *store.Store
-	rules   *admission.Rules
-	maxBody int64 // bytes that a history may have, as if it were sent as input
-	tasks   *sync.WaitGroup
+	store         *store.Store
+	answers       *answers.Store
+	conversations *conversations.Store
+	rules         *admission.Rules
+	maxBody       int64 // bytes that a history may have, as if it were sent as input
+	tasks         *sync.WaitGroup
 }
 
 // New returns a Server. tasks counts queries that outlive their handler.
-func New(st *store.Store, rules *admission.Rules, maxBody int64, tasks *sync.WaitGroup) *Server {
-	return &Server{store: st, rules: rules, maxBody: maxBody, tasks: tasks}
+func New(db *postgres.DB, rules *admission.Rules, maxBody int64, tasks *sync.WaitGroup) *Server {
+	return &Server{
+		store: store.New(db), answers: answers.New(db), conversations: conversations.New(db),
+		rules: rules, maxBody: maxBody, tasks: tasks,
+	}
 }

@@ -44,7 +44,7 @@ func (s *Server) Parent(ctx context.Context, tenant string, c *responses.Create)
 	}
 	open, err := render.OpenCalls(p.Final)
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", id, err)
+		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", run.Hex(id), err)
 	}
 	if f := c.Answers(open); f != nil {
 		return uuid.Nil, f

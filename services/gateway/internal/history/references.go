@@ -11,7 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run/itemid"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -80,10 +80,10 @@ func (s *Server) ItemsToKeep(ctx context.Context, tenant string, items []item.It
 type lookup struct {
 	tenant string
 	param  string // the field of the request that has the references
-	refs   []store.ItemRef
+	refs   []answers.ItemRef
 	bad    []string // ids that no item can have
-	found  store.FoundItems
-	parsed map[store.Source]map[string]item.Item // parsed items of each source, by id
+	found  answers.FoundItems
+	parsed map[answers.Source]map[string]item.Item // parsed items of each source, by id
 }
 
 // want adds an id. An id of ours names the request that the item was made in;
@@ -93,7 +93,7 @@ func (l *lookup) want(id string) {
 		l.bad = append(l.bad, id)
 		return
 	}
-	ref := store.ItemRef{ID: id}
+	ref := answers.ItemRef{ID: id}
 	if request, input, ok := itemid.Request(id); ok {
 		ref.Request, ref.Answer = request, !input
 	}
@@ -112,16 +112,16 @@ func (s *Server) findItems(ctx context.Context, l *lookup, items []item.Item) ([
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (store.FoundItems, error) {
-		return s.store.FindItems(ctx, l.tenant, l.refs, 2*s.maxBody)
+	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (answers.FoundItems, error) {
+		return s.answers.FindItems(ctx, l.tenant, l.refs, 2*s.maxBody)
 	})
-	if errors.Is(err, store.ErrTooLarge) {
+	if errors.Is(err, answers.ErrTooLarge) {
 		return nil, s.tooLarge(l.param)
 	}
 	if err != nil {
 		return nil, err
 	}
-	l.found, l.parsed = found, map[store.Source]map[string]item.Item{}
+	l.found, l.parsed = found, map[answers.Source]map[string]item.Item{}
 	out := make([]item.Item, len(items))
 	for i, it := range items {
 		stored, ok, err := l.item(it.ID)
@@ -150,7 +150,7 @@ func (l *lookup) item(id string) (item.Item, bool, error) {
 		return it, true, nil
 	}
 	request, input, ok := itemid.Request(id)
-	source := store.Source{Request: request, Answer: !input}
+	source := answers.Source{Request: request, Answer: !input}
 	data, there := l.found.Sources[source]
 	if !ok || !there {
 		return item.Item{}, false, nil
@@ -172,7 +172,7 @@ func (l *lookup) item(id string) (item.Item, bool, error) {
 }
 
 // itemsOf parses the items of a request's body or of its final object.
-func itemsOf(source store.Source, data []byte) ([]item.Item, error) {
+func itemsOf(source answers.Source, data []byte) ([]item.Item, error) {
 	if !source.Answer {
 		c, f := responses.Decode(data)
 		if f != nil {

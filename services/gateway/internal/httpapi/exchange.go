@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/idempotency"
 )
 
 // WriteTimeout bounds the writing of an answer, from its first byte on.
@@ -32,8 +32,8 @@ type Exchange struct {
 	// The fields of a POST with an Idempotency-Key. Package idempotency sets
 	// them; Body is then the whole body.
 	Body  []byte
-	Once  store.Once // the key
-	Fresh uuid.UUID  // the id of what the holder of the key makes
+	Once  idempotency.Key // the key
+	Fresh uuid.UUID       // the id of what the holder of the key makes
 	// Accepted reports that this exchange has accepted a request and answers
 	// for it.
 	Accepted bool

@@ -40,6 +40,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	keystore "windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -67,7 +68,7 @@ const (
 
 // Keys serves POSTs with an Idempotency-Key. It is safe for concurrent use.
 type Keys struct {
-	store     *store.Store
+	store     *keystore.Store
 	rules     *admission.Rules
 	waiters   *wait.Waiters
 	streams   *stream.Server
@@ -80,7 +81,7 @@ type Keys struct {
 
 // Options is what Keys needs.
 type Options struct {
-	Store    *store.Store
+	Store    *keystore.Store
 	Rules    *admission.Rules
 	Waiters  *wait.Waiters
 	Streams  *stream.Server
@@ -126,7 +127,7 @@ func (s *Keys) Once(pattern string, h httpapi.Handler) httpapi.Handler {
 		if err != nil {
 			return err
 		}
-		x.Body, x.Once = body, store.Once{Key: keys[0], Hash: hashRequest(r, body)}
+		x.Body, x.Once = body, keystore.Key{Key: keys[0], Hash: hashRequest(r, body)}
 		if s.accepting[pattern] {
 			return s.acceptOnce(x, r, h)
 		}
@@ -169,7 +170,7 @@ func (s *Keys) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handle
 	seen, err := s.lookUp(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
-		repeated := errors.Is(refused, store.ErrRepeat)
+		repeated := errors.Is(refused, keystore.ErrUsed)
 		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
@@ -190,11 +191,11 @@ func (s *Keys) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handle
 	return s.repeat(x, r, seen.ID)
 }
 
-func (s *Keys) lookUp(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+func (s *Keys) lookUp(ctx context.Context, x *httpapi.Exchange) (*keystore.Use, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return query.Retry(ctx, s.tasks, func(ctx context.Context) (*store.Seen, error) {
-		return s.store.Seen(ctx, x.Who.Tenant, x.Once.Key)
+	return query.Retry(ctx, s.tasks, func(ctx context.Context) (*keystore.Use, error) {
+		return s.store.Read(ctx, x.Who.Tenant, x.Once.Key)
 	})
 }
 
@@ -258,7 +259,7 @@ func (s *Keys) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler)
 
 // hold takes the exchange's key, or returns what was made with it. It waits while
 // another exchange holds the key.
-func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, error) {
+func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*keystore.Use, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make an id: %w", err)
@@ -270,7 +271,7 @@ func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*store.Seen, erro
 			x.Fresh = made
 			return nil, nil
 		}
-		if !errors.Is(err, store.ErrRepeat) {
+		if !errors.Is(err, keystore.ErrUsed) {
 			return nil, err
 		}
 		seen, err := s.lookUp(ctx, x)
@@ -296,8 +297,8 @@ func (s *Keys) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (
 	return query.Retry(ctx, s.tasks, func(ctx context.Context) (uuid.UUID, error) {
 		tries++
 		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, holdTime)
-		if tries > 1 && errors.Is(err, store.ErrRepeat) { // maybe by our own first try, whose answer was lost
-			if seen, err := s.store.Seen(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
+		if tries > 1 && errors.Is(err, keystore.ErrUsed) { // maybe by our own first try, whose answer was lost
+			if seen, err := s.store.Read(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
 				return id, nil
 			}
 		}
@@ -316,7 +317,7 @@ func (s *Keys) release(x *httpapi.Exchange, failed error) {
 			answer = x.Kept
 		}
 		if failed == nil && answer != nil && len(answer) <= maxKept && x.Status < http.StatusBadRequest {
-			return struct{}{}, s.store.Keep(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
+			return struct{}{}, s.store.Complete(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, x.Status, answer)
 		}
 		nothing := failed != nil && httpapi.FaultOf(failed).Status < http.StatusInternalServerError
 		return struct{}{}, s.store.Release(ctx, x.Who.Tenant, x.Once.Key, x.Fresh, !nothing)

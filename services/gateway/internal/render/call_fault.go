@@ -8,7 +8,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
@@ -24,7 +24,7 @@ func SendCallFault(x *httpapi.Exchange, f *fault.Error) {
 }
 
 // CallFault returns why a request that is one model call failed.
-func CallFault(a *store.Answer) (*fault.Error, error) {
+func CallFault(a *answers.Answer) (*fault.Error, error) {
 	switch a.Status {
 	case run.Failed:
 		if a.Final != nil {

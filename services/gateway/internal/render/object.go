@@ -21,7 +21,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
@@ -32,11 +32,11 @@ func NotFound(id string) *fault.Error {
 }
 
 // IsCall reports whether a request is one model call, and not a response.
-func IsCall(a *store.Answer) bool { return a.Endpoint != run.Responses }
+func IsCall(a *answers.Answer) bool { return a.Endpoint != run.Responses }
 
 // Response returns the response object of a row: its final object, or what
 // follows from the request and the row's status.
-func Response(a *store.Answer) ([]byte, error) {
+func Response(a *answers.Answer) ([]byte, error) {
 	if a.Final != nil {
 		return a.Final, nil
 	}

@@ -43,7 +43,7 @@ func (s *Server) delete(x *httpapi.Exchange, r *http.Request) error {
 	tries := 0
 	_, err = query.Retry(ctx, s.tasks, func(ctx context.Context) (struct{}, error) {
 		tries++
-		return struct{}{}, s.store.Delete(ctx, x.Who.Tenant, a.ID)
+		return struct{}{}, s.retention.Delete(ctx, x.Who.Tenant, a.ID)
 	})
 	if errors.Is(err, store.ErrStale) && tries == 1 { // another delete came first; of a repeated one it was our own
 		return render.NotFound(public)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -36,7 +36,7 @@ func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (store.Listing, error) { return s.readPage(ctx, q) })
+	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,9 @@ func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 
 // readPage reads a page. While a page is empty it reads the next one, because
 // clients take an empty page for the end.
-func (s *Server) readPage(ctx context.Context, q store.ListQuery) (found store.Listing, err error) {
+func (s *Server) readPage(ctx context.Context, q answers.Query) (found answers.Listing, err error) {
 	for began := time.Now(); ; {
-		found, err = s.store.List(ctx, q)
+		found, err = s.stored.List(ctx, q)
 		if err != nil || !found.More || len(found.Answers) > 0 || time.Since(began) > listLook {
 			return found, err
 		}
@@ -60,21 +60,21 @@ func (s *Server) readPage(ctx context.Context, q store.ListQuery) (found store.L
 }
 
 // after returns the part of a list after an id.
-func after(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func after(q answers.Query, id uuid.UUID) answers.Query {
 	if q.NewestFirst {
 		return below(q, id)
 	}
 	return above(q, id)
 }
 
-func below(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func below(q answers.Query, id uuid.UUID) answers.Query {
 	if bytes.Compare(id[:], q.Below[:]) < 0 {
 		q.Below = id
 	}
 	return q
 }
 
-func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
+func above(q answers.Query, id uuid.UUID) answers.Query {
 	if bytes.Compare(id[:], q.Above[:]) > 0 {
 		q.Above = id
 	}
@@ -83,7 +83,7 @@ func above(q store.ListQuery, id uuid.UUID) store.ListQuery {
 
 // pageOf renders a listing, in reverse if it was read against the order that the
 // client wants.
-func pageOf(found store.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
+func pageOf(found answers.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string
 	for i, a := range found.Answers {

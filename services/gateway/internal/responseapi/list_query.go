@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/conversation"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
@@ -31,21 +31,21 @@ var listedStatuses = map[string][]run.Status{
 
 // readList reads what a client wants listed. reversed: it is to be looked for
 // against the order that the client wants, from before on.
-func readList(values url.Values) (q store.ListQuery, reversed bool, err error) {
+func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
 		return q, false, err
 	}
 	reversed = p.Before != "" && p.After == ""
-	q = store.ListQuery{Below: uuid.Max, Limit: p.Limit}
-	for _, read := range []func(url.Values, *store.ListQuery) error{readModel, readStatuses, readPairs, readContinued, readTimes} {
+	q = answers.Query{Below: uuid.Max, Limit: p.Limit}
+	for _, read := range []func(url.Values, *answers.Query) error{readModel, readStatuses, readPairs, readContinued, readTimes} {
 		if err := read(values, &q); err != nil {
 			return q, false, err
 		}
 	}
 	for _, cursor := range []struct {
 		param, id string
-		cut       func(store.ListQuery, uuid.UUID) store.ListQuery
+		cut       func(answers.Query, uuid.UUID) answers.Query
 	}{{"after", p.After, either(p.OldestFirst, above, below)}, {"before", p.Before, either(p.OldestFirst, below, above)}} {
 		if cursor.id == "" {
 			continue
@@ -69,7 +69,7 @@ func either[T any](which bool, yes, no T) T {
 
 // readModel refuses what the database would not take. Models that were are
 // asked for, too, so that others are no fault.
-func readModel(values url.Values, q *store.ListQuery) error {
+func readModel(values url.Values, q *answers.Query) error {
 	q.Model = values.Get("model")
 	if !utf8.ValidString(q.Model) || strings.Contains(q.Model, "\x00") {
 		return fault.Invalid("model", "invalid_value", "Invalid 'model': it is not the name of a model.")
@@ -77,7 +77,7 @@ func readModel(values url.Values, q *store.ListQuery) error {
 	return nil
 }
 
-func readStatuses(values url.Values, q *store.ListQuery) error {
+func readStatuses(values url.Values, q *answers.Query) error {
 	for _, name := range append(values["status"], values["status[]"]...) {
 		some, ok := listedStatuses[name]
 		if !ok {
@@ -95,7 +95,7 @@ func readStatuses(values url.Values, q *store.ListQuery) error {
 
 // readPairs reads metadata[key]=value, as OpenAI's SDKs write an object in a
 // query.
-func readPairs(values url.Values, q *store.ListQuery) error {
+func readPairs(values url.Values, q *answers.Query) error {
 	pairs := map[string]string{}
 	for name, given := range values {
 		rest, ok := strings.CutPrefix(name, "metadata")
@@ -123,7 +123,7 @@ func readPairs(values url.Values, q *store.ListQuery) error {
 }
 
 // readContinued reads what the responses are to continue.
-func readContinued(values url.Values, q *store.ListQuery) error {
+func readContinued(values url.Values, q *answers.Query) error {
 	if public := values.Get("previous_response_id"); public != "" {
 		id, ok := run.ResponseID.Parse(public)
 		if !ok {
@@ -145,10 +145,10 @@ func readContinued(values url.Values, q *store.ListQuery) error {
 
 // readTimes reads created_at[gt], [gte], [lt] and [lte], in Unix seconds. Ids
 // are in the order of the times that clients see.
-func readTimes(values url.Values, q *store.ListQuery) error {
+func readTimes(values url.Values, q *answers.Query) error {
 	for _, bound := range []struct {
 		name string
-		cut  func(store.ListQuery, uuid.UUID) store.ListQuery
+		cut  func(answers.Query, uuid.UUID) answers.Query
 		plus int64 // the first second behind the bound
 	}{{"gt", above, 1}, {"gte", above, 0}, {"lt", below, 0}, {"lte", below, 1}} {
 		name := "created_at[" + bound.name + "]"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"windlass.dev/windlass/pkg/run"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 )
 
 // Bounds in seconds hold what clients are shown as created_at: whole seconds.
@@ -50,7 +50,7 @@ func TestPagesThatEndedEarly(t *testing.T) {
 	t.Parallel()
 	next := uuid.MustParse("0190a0b0-c0d0-7000-8000-00000000dead")
 	for _, reversed := range []bool{false, true} {
-		p, err := pageOf(store.Listing{More: true, Next: next}, reversed)
+		p, err := pageOf(answers.Listing{More: true, Next: next}, reversed)
 		if err != nil {
 			t.Fatal(err)
 		}

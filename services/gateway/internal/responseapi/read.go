@@ -6,6 +6,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 )
@@ -32,7 +33,7 @@ func (s *Server) read(x *httpapi.Exchange, r *http.Request) error {
 // find reads the response that the path names. Malformed, unknown, foreign and
 // unstored ids, and those of requests that are no responses, are not told
 // apart.
-func (s *Server) find(x *httpapi.Exchange, r *http.Request) (*store.Answer, error) {
+func (s *Server) find(x *httpapi.Exchange, r *http.Request) (*answers.Answer, error) {
 	public := r.PathValue("id")
 	id, ok := run.ResponseID.Parse(public)
 	if !ok {

@@ -39,6 +39,9 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/pkg/store/conversations"
+	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/history"
@@ -89,34 +92,40 @@ func (s *Creator) Routes() httpapi.Routes {
 
 // Server serves stored responses. It is safe for concurrent use.
 type Server struct {
-	store     *store.Store
-	bus       *bus.Bus
-	waiters   *wait.Waiters
-	canceller *wait.Canceller
-	streams   *stream.Server
-	answers   *answer.Server
-	seals     compaction.Keys
-	tasks     *sync.WaitGroup
-	log       *zap.Logger
+	store         *store.Store
+	stored        *answers.Store
+	conversations *conversations.Store
+	retention     *retention.Store
+	bus           *bus.Bus
+	waiters       *wait.Waiters
+	canceller     *wait.Canceller
+	streams       *stream.Server
+	answers       *answer.Server
+	seals         compaction.Keys
+	tasks         *sync.WaitGroup
+	log           *zap.Logger
 }
 
 // Options is what a ResponseServer needs.
 type Options struct {
-	Store     *store.Store
-	Bus       *bus.Bus
-	Waiters   *wait.Waiters
-	Canceller *wait.Canceller
-	Streams   *stream.Server
-	Answers   *answer.Server
-	Seals     compaction.Keys
-	Tasks     *sync.WaitGroup // counts what outlives its handler
-	Log       *zap.Logger
+	Store         *store.Store
+	Stored        *answers.Store
+	Conversations *conversations.Store
+	Retention     *retention.Store
+	Bus           *bus.Bus
+	Waiters       *wait.Waiters
+	Canceller     *wait.Canceller
+	Streams       *stream.Server
+	Answers       *answer.Server
+	Seals         compaction.Keys
+	Tasks         *sync.WaitGroup // counts what outlives its handler
+	Log           *zap.Logger
 }
 
 // New returns a ResponseServer.
 func New(o Options) *Server {
 	return &Server{
-		store: o.Store, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, streams: o.Streams, answers: o.Answers,
+		store: o.Store, stored: o.Stored, conversations: o.Conversations, retention: o.Retention, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, streams: o.Streams, answers: o.Answers,
 		seals: o.Seals, tasks: o.Tasks, log: o.Log,
 	}
 }

@@ -49,7 +49,7 @@ func readTurn(q url.Values) (int, error) {
 func (s *Server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
-	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, tenant, id) })
+	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, tenant, id) })
 	if errors.Is(err, store.ErrNotFound) { // deleted since
 		return render.NotFound(run.ResponseID.Format(id))
 	}
@@ -138,7 +138,7 @@ func (s *Server) readContinued(
 		conversation, _ := run.ConversationID.Parse(c.Conversation)
 		var items [][]byte
 		items, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([][]byte, error) {
-			return s.store.Spoken(ctx, tenant, conversation)
+			return s.conversations.History(ctx, tenant, conversation)
 		})
 		earlier, unreadable = transcript.Conversation(itemsBefore(id, c.Input, items))
 	}

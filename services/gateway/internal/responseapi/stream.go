@@ -10,14 +10,14 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
-	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
 // or from the one behind starting_after.
-func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
 		return err
@@ -48,13 +48,13 @@ func obfuscates(q url.Values) (*bool, error) {
 }
 
 // readRequest returns the request as it was accepted.
-func (s *Server) readRequest(ctx context.Context, a *store.Answer) (*responses.Create, error) {
+func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses.Create, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) })
 		if err != nil {
 			return nil, err
 		}

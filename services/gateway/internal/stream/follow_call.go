@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/gateway/internal/wait"
@@ -60,7 +61,7 @@ func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 
 // ReplayCall sends the chunks of a streamed request from the first on, to a
 // client that has its Idempotency-Key.
-func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *store.Answer) error {
+func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *answers.Answer) error {
 	if a.Status.Terminal() && !a.Live {
 		return s.ReplayEndedCall(x, a)
 	}
@@ -81,7 +82,7 @@ func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *store.Answe
 }
 
 // ReplayEndedCall sends the chunks of a request that was streamed and has ended.
-func (s *Server) ReplayEndedCall(x *httpapi.Exchange, a *store.Answer) error {
+func (s *Server) ReplayEndedCall(x *httpapi.Exchange, a *answers.Answer) error {
 	f := s.newCallFollower(x, a.Tenant, a.ID, nil)
 	err := f.sendArchive(context.Background(), a) // its queries are bounded
 	if errors.Is(err, errRunning) {
@@ -115,7 +116,7 @@ func (f *callFollower) endIfEnded(ctx context.Context, cause error) error {
 }
 
 // sendArchive continues from the archive of a request that has ended.
-func (f *callFollower) sendArchive(ctx context.Context, a *store.Answer) error {
+func (f *callFollower) sendArchive(ctx context.Context, a *answers.Answer) error {
 	chunks, err := f.streams.readArchive(ctx, a)
 	switch {
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/gateway/internal/wait"
@@ -68,7 +69,7 @@ func (s *Server) FollowResponse(
 // ReplayResponse sends the events of a response that has a row, from the one
 // behind after on; -1: from the first.
 func (s *Server) ReplayResponse(
-	x *httpapi.Exchange, r *http.Request, a *store.Answer, c *responses.Create, after int,
+	x *httpapi.Exchange, r *http.Request, a *answers.Answer, c *responses.Create, after int,
 ) (err error) {
 	f := s.newResponseFollower(a.Tenant, a.ID, c, after)
 	if a.Streamed && a.Live {
@@ -123,7 +124,7 @@ func (f *responseFollower) endIfEnded(ctx context.Context, cause error) error {
 
 // sendArchive continues from the archive of a response that has ended, or from
 // its final object.
-func (f *responseFollower) sendArchive(ctx context.Context, a *store.Answer) error {
+func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) error {
 	events, err := f.streams.readArchive(ctx, a)
 	if err != nil {
 		return errRunning
@@ -143,7 +144,7 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *store.Answer) err
 }
 
 // replayFromResult returns the events of a response that has no archive.
-func replayFromResult(a *store.Answer, request *responses.Create) ([]event.Event, error) {
+func replayFromResult(a *answers.Answer, request *responses.Create) ([]event.Event, error) {
 	if a.Final == nil { // it was cancelled or expired, and has no output
 		return livestream.Opening(a.ID, request), nil
 	}
@@ -155,7 +156,7 @@ func replayFromResult(a *store.Answer, request *responses.Create) ([]event.Event
 }
 
 // sendLast sends the last event and the end of the stream.
-func (f *responseFollower) sendLast(a *store.Answer) error {
+func (f *responseFollower) sendLast(a *answers.Answer) error {
 	object, err := render.Response(a)
 	if err != nil {
 		return f.fail(httpapi.FaultOf(err))

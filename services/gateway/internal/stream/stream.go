@@ -33,6 +33,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/wait"
@@ -41,7 +42,7 @@ import (
 
 // Server sends streams. It is safe for concurrent use.
 type Server struct {
-	store     *store.Store
+	archives  *answers.Store
 	bus       *bus.Bus
 	waiters   *wait.Waiters
 	canceller *wait.Canceller
@@ -53,7 +54,7 @@ type Server struct {
 
 // Options is what a Server needs.
 type Options struct {
-	Store     *store.Store
+	Archives  *answers.Store
 	Bus       *bus.Bus
 	Waiters   *wait.Waiters
 	Canceller *wait.Canceller
@@ -66,7 +67,7 @@ type Options struct {
 // New returns a Server.
 func New(o Options) *Server {
 	return &Server{
-		store: o.Store, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, poll: o.Poll, deadline: o.Deadline,
+		archives: o.Archives, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, poll: o.Poll, deadline: o.Deadline,
 		tasks: o.Tasks, log: o.Log,
 	}
 }
@@ -91,13 +92,13 @@ func (s *Server) abandon(ctx context.Context, n store.NewRequest, err error) err
 var errLate = errors.New("the response has not ended long after its deadline")
 
 // readArchive reads the archived events of a request; nil if it has none.
-func (s *Server) readArchive(ctx context.Context, a *store.Answer) ([]event.Event, error) {
+func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
 	if !a.Streamed {
 		return nil, nil
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.store.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

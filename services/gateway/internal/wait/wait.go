@@ -26,6 +26,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -39,15 +40,15 @@ const Slack = 10 * time.Second
 type Waiters struct {
 	watches   watches
 	canceller *Canceller
-	store     *store.Store
+	answers   *answers.Store
 	tasks     *sync.WaitGroup
 	log       *zap.Logger
 	poll      time.Duration
 }
 
 // NewWaiters returns Waiters that look for missed ends once in poll.
-func NewWaiters(st *store.Store, c *Canceller, poll time.Duration, tasks *sync.WaitGroup, log *zap.Logger) *Waiters {
-	return &Waiters{watches: newWatches(), canceller: c, store: st, tasks: tasks, log: log, poll: poll}
+func NewWaiters(a *answers.Store, c *Canceller, poll time.Duration, tasks *sync.WaitGroup, log *zap.Logger) *Waiters {
+	return &Waiters{watches: newWatches(), canceller: c, answers: a, tasks: tasks, log: log, poll: poll}
 }
 
 // Watch begins a wait, which Forget ends. The channel is closed at the next
@@ -77,7 +78,7 @@ func (w *Waiters) Poll(ctx context.Context) {
 		if len(ids) == 0 {
 			continue
 		}
-		done, err := w.store.Finished(ctx, ids)
+		done, err := w.answers.Finished(ctx, ids)
 		if err != nil && !failed && ctx.Err() == nil && !httpapi.Unavailable(err) { // the store logs an outage
 			w.log.Error("waiting requests could not be looked at", zap.Error(err))
 		}
@@ -89,16 +90,16 @@ func (w *Waiters) Poll(ctx context.Context) {
 }
 
 // LookUp reads a request of a tenant.
-func (w *Waiters) LookUp(ctx context.Context, tenant string, id uuid.UUID) (*store.Answer, error) {
+func (w *Waiters) LookUp(ctx context.Context, tenant string, id uuid.UUID) (*answers.Answer, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return query.Retry(ctx, w.tasks, func(ctx context.Context) (*store.Answer, error) { return w.store.Answer(ctx, tenant, id) })
+	return query.Retry(ctx, w.tasks, func(ctx context.Context) (*answers.Answer, error) { return w.answers.Read(ctx, tenant, id) })
 }
 
 // Await returns the request when it has ended, at the latest at its deadline.
 // ended is the channel of Watch. If the client hangs up, Await cancels the
 // request, unless it has an Idempotency-Key, and returns httpapi.ErrHungUp.
-func (w *Waiters) Await(ctx context.Context, n store.NewRequest, ended <-chan struct{}) (*store.Answer, error) {
+func (w *Waiters) Await(ctx context.Context, n store.NewRequest, ended <-chan struct{}) (*answers.Answer, error) {
 	late := time.NewTimer(n.Timeout + Slack)
 	defer late.Stop()
 	for {

@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
 )
@@ -74,7 +75,7 @@ func (r Reader) readAncestors(ctx context.Context, c run.Chain) ([]transcript.An
 // accepted: it is locked since then.
 func (r Reader) readConversation(ctx context.Context, c run.Chain) ([]transcript.Ancestor, error) {
 	items, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) ([][]byte, error) {
-		return r.Worker.Store.Spoken(ctx, c.Tenant, c.Conversation)
+		return conversations.New(r.Worker.DB).History(ctx, c.Tenant, c.Conversation)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &run.Failure{

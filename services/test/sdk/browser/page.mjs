@@ -1,5 +1,5 @@
-// A page of another origin that uses Windlass: by fetch, and by npm openai as it comes, without a bundler. It sends what came of its
-// scenarios to the server that it comes from.
+// A page of another origin that uses Windlass: by fetch, and by npm openai without a bundler. It sends the results of its
+// scenarios to its server.
 import OpenAI from 'openai';
 
 const { api, key, denied } = await (await fetch('/config')).json();
@@ -85,7 +85,7 @@ const allowed = {
   },
 };
 
-// What a page gets whose origin is not allowed.
+// The result for a page whose origin is not allowed.
 const refused = {
   async fetch_denied() {
     const error = await ask({ model: 'demo', input: 'x' }).then(() => undefined, e => e);

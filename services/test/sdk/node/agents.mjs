@@ -6,7 +6,7 @@ import { asks, assert, model, run, says } from './scenarios.mjs';
 setTracingDisabled(true);
 const runner = new Runner({ modelProvider: new OpenAIProvider({ useResponses: true }) });
 
-// clerk is an agent with one function; found are the numbers it was called with.
+// clerk is an agent with one function; found has the numbers that it was called with.
 function clerk() {
   const found = [];
   const lookup = tool({

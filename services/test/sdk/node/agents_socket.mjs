@@ -2,6 +2,6 @@
 import { setOpenAIResponsesTransport } from '@openai/agents';
 import { WebSocket } from 'ws';
 
-globalThis.WebSocket = WebSocket; // of node's own, version 20 has none
+globalThis.WebSocket = WebSocket; // Node 20 has none
 setOpenAIResponsesTransport('websocket');
 await import('./agents.mjs');

@@ -86,7 +86,7 @@ await run({
       assert.ok(e.data.error.message);
     };
     await refused(generateText({ ...settings, prompt: 'x', temperature: 9 }), 400);
-    await refused(generateText({ ...settings, prompt: 'x', model: openai.responses('nobody') }), 404);
+    await refused(generateText({ ...settings, prompt: 'x', model: openai.responses('no-such-model') }), 404);
     await refused(generateText({ ...settings, prompt: 'x', model: createOpenAI({ baseURL, apiKey: 'wrong' }).responses(model) }), 401);
   },
 });

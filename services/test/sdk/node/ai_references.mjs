@@ -1,4 +1,4 @@
-// npm ai with @ai-sdk/openai: it gives back what is stored as references to items.
+// npm ai with @ai-sdk/openai: it sends stored items back as references.
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, isStepCount, tool } from 'ai';
 import OpenAI from 'openai';

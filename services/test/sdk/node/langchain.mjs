@@ -70,7 +70,7 @@ await run({
     for (const [fields, status] of [
       [{ model, temperature: 9 }, 400],
       [{ model, apiKey: 'wrong' }, 401],
-      [{ model: 'nobody' }, 404],
+      [{ model: 'no-such-model' }, 404],
     ]) {
       const call = new ChatOpenAI({ useResponsesApi: true, maxRetries: 0, ...fields }).invoke('x');
       const e = await call.then(() => assert.fail('it was not refused'), e => e);

@@ -19,7 +19,7 @@ async function ended(id) {
   });
 }
 
-// slow is a background response that does not end by itself soon.
+// slow is a background response that takes long to end.
 const slow = () => client.responses.create({ model, background: true, input: plan({ think_ms: 60_000 }) });
 
 await run({
@@ -167,9 +167,9 @@ await run({
       { status: 401, code: 'invalid_api_key', param: null });
     await refused(OpenAI.NotFoundError, client.responses.retrieve('resp_01a2067ee65570259391d506a2415c60'),
       { status: 404, code: null, param: null });
-    await refused(OpenAI.NotFoundError, client.responses.create({ model: 'nobody', input: 'x' }),
+    await refused(OpenAI.NotFoundError, client.responses.create({ model: 'no-such-model', input: 'x' }),
       { status: 404, code: 'model_not_found', param: 'model' });
-    // What the upstream refuses fails the response, which a foreground client gets as an object.
+    // A refusal of the upstream fails the response, which a foreground client gets as an object.
     const busy = await client.responses.create({ model, input: plan({ model_faults: [{ round: 0, status: 422 }] }) });
     assert.equal(busy.status, 'failed');
     assert.ok(busy.error.message);
@@ -228,7 +228,7 @@ await run({
   },
 
   async resume() {
-    // A live run is read by somebody who drops at every event, and comes back.
+    // A live run: the reader drops the stream after every event and resumes it.
     const input = plan({ text: 'Turn by turn the load goes up and never slips back.', token_rate: 40 });
     const live = await client.responses.create({ model, background: true, stream: true, input });
     const full = [], resumed = [];
@@ -241,14 +241,14 @@ await run({
       resumed.at(-1).catch(() => {}); // it is awaited below
     }
     assert.equal(full.at(-1).type, 'response.completed');
-    // Dropped for good after the first event: it goes on, and all of it is there afterwards.
-    const dropped = await client.responses.create({ model, background: true, stream: true, input: says('Nobody listens.') });
+    // Dropped after the first event: it continues, and is complete afterwards.
+    const dropped = await client.responses.create({ model, background: true, stream: true, input: says('No listener.') });
     let lost;
     for await (const event of dropped) {
       lost = event.response.id;
       break;
     }
-    assert.equal((await ended(lost)).output_text, 'Nobody listens.');
+    assert.equal((await ended(lost)).output_text, 'No listener.');
     assert.equal((await gathered(await client.responses.retrieve(lost, { stream: true }))).at(-1).type, 'response.completed');
 
     assert.deepEqual(await gathered(await client.responses.retrieve(id, { stream: true })), full);
@@ -311,7 +311,7 @@ await run({
     assert.deepEqual(message.tool_calls.map(t => t.function), [{ name: 'lookup', arguments: '{"number":"7"}' }]);
     messages.push(message, { role: 'tool', tool_call_id: message.tool_calls[0].id, content: 'sent' });
     assert.equal((await client.chat.completions.create({ model, messages, tools })).choices[0].message.content, 'Sent on Monday.');
-    // What the upstream refuses comes back as the upstream wrote it; what it cannot do is not tried again by the client.
+    // A refusal is returned in the upstream's words; the client does not retry what the upstream cannot do.
     const fails = async (fault, expected) => {
       const persistent = new OpenAI({ maxRetries: 2 });
       const e = await persistent.chat.completions.create({ model, messages: user(plan({ model_faults: [{ round: 0, ...fault }] })) })

@@ -15,7 +15,7 @@ const lookup = {
 const on = scenario => async () => {
   const ws = new ResponsesWS(client);
   const records = ws.stream();
-  // events sends a request and gathers what comes of it, to its end.
+  // events sends a request and collects its events to the end.
   const events = async request => {
     ws.send({ type: 'response.create', model, ...request });
     const all = [];
@@ -91,7 +91,7 @@ await run({
     };
     await refused({ input: 'x', temperature: 9 }, { status: 400, code: 'decimal_above_max_value', param: 'temperature' });
     await refused({ input: 'x', background: true }, { status: 400, code: 'unsupported_parameter', param: 'background' });
-    await refused({ input: 'x', model: 'nobody' }, { status: 404, code: 'model_not_found', param: 'model' });
+    await refused({ input: 'x', model: 'no-such-model' }, { status: 404, code: 'model_not_found', param: 'model' });
     const first = await answer({ store: false, input: says('One.') });
     const request = { store: false, previous_response_id: first.id };
     assert.equal((await answer({ ...request, input: plan({ model_faults: [{ round: 0, status: 422 }] }) })).status, 'failed');
@@ -112,7 +112,7 @@ await run({
     assert.deepEqual([first.type, first.stream_id], ['response.created', 'planner']);
     const draft = await planner.finalResponse();
     assert.equal(text(draft), 'A plan.');
-    // A fork, and its source, go on together.
+    // A fork and its source continue at the same time.
     critic.create({ model, store: false, previous_response_id: draft.id, input: plan({ text: 'Gaps.', think_ms: 200 }) });
     while ((await critic.receive()).type !== 'response.in_progress');
     planner.create({ model, store: false, previous_response_id: draft.id, input: says('More.') });

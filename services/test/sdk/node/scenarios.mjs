@@ -1,4 +1,4 @@
-// What the client scripts share: running scenarios, and the plans that the scripted model follows.
+// Shared by the client scripts: running scenarios, and the plans for the scripted model.
 import assert from 'node:assert/strict';
 
 export { assert };
@@ -9,7 +9,7 @@ export const hosted = { type: 'mcp', server_label: 'windlass', require_approval:
 
 const patience = 30_000;
 
-// run runs the scenarios one after the other and prints a line of JSON for each. One that takes too long has failed.
+// run runs the scenarios in sequence and prints a line of JSON for each. A scenario that takes too long fails.
 export async function run(scenarios) {
   for (const [name, scenario] of Object.entries(scenarios)) {
     const line = { scenario: name };
@@ -25,20 +25,20 @@ export async function run(scenarios) {
     clearTimeout(timer);
     console.log(JSON.stringify(line));
   }
-  process.exit(0); // whatever a failed scenario has left open
+  process.exit(0); // even if a failed scenario has left something open
 }
 
 let seed = Number(process.env.WINDLASS_SEED);
 
-// plan is an input that scripts the model. Every plan has a seed of its own.
+// plan returns an input that scripts the model. Every plan has its own seed.
 export function plan(script = {}) {
   return 'plan: ' + JSON.stringify({ seed: seed++, ...script });
 }
 
-// says is an input upon which the model says the text.
+// says returns an input to which the model answers the text.
 export const says = text => plan({ text });
 
-// asks is an input upon which the model calls one function and then says the text.
+// asks returns an input on which the model calls one function and then answers the text.
 export function asks(name, args, text) {
   return plan({ rounds: 1, tool: name, raw_arguments: JSON.stringify(args), text });
 }
@@ -52,7 +52,7 @@ export async function until(check) {
   }
 }
 
-// gathered is every element of an async iterable.
+// gathered returns the elements of an async iterable.
 export async function gathered(source) {
   const all = [];
   for await (const element of source) all.push(element);

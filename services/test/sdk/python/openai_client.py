@@ -199,7 +199,7 @@ def errors():
     )
     refused(
         openai.NotFoundError, 404, "model_not_found", "model",
-        lambda: create(model="nobody", input="x"),
+        lambda: create(model="no-such-model", input="x"),
     )
     failed = create(model=MODEL, input=plan(model_faults=[{"round": 0, "status": 422}]))
     assert failed.status == "failed" and failed.error.message
@@ -276,7 +276,7 @@ def resume():
     assert list(client.responses.retrieve(id, stream=True)) == full
     for n in range(len(full)):
         assert list(client.responses.retrieve(id, stream=True, starting_after=n)) == full[n + 1 :], f"after {n}"
-    # A live run: whoever reads it drops at every event in turn, and comes back for the next.
+    # A live run: the reader drops the stream after every event and resumes it.
     text = plan(text="Turn by turn the load goes up.", token_rate=20)
     seen, more = [], client.responses.create(model=MODEL, background=True, stream=True, input=text)
     while True:

@@ -14,7 +14,7 @@ HOSTED = {"type": "mcp", "server_label": "windlass", "require_approval": "never"
 
 _seeds = itertools.count(int(os.environ["WINDLASS_SEED"]))
 _scenarios = []
-_PATIENCE = 30  # seconds, of one scenario
+_PATIENCE = 30  # seconds for one scenario
 
 
 def scenario(f):
@@ -25,7 +25,7 @@ def scenario(f):
 
 def run():
     """Runs the scenarios one after the other and prints a line of JSON for each."""
-    loop = asyncio.new_event_loop()  # one for all: clients keep connections in theirs
+    loop = asyncio.new_event_loop()  # one for all scenarios: clients keep connections in it
     for f in _scenarios:
         line = {"scenario": f.__name__}
         try:
@@ -37,7 +37,7 @@ def run():
             line["error"] = traceback.format_exc()
         print(json.dumps(line), flush=True)
     sys.stdout.flush()
-    os._exit(0)  # whatever a failed scenario has left open
+    os._exit(0)  # even if a failed scenario has left something open
 
 
 def plan(**script):

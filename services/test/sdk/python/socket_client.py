@@ -121,7 +121,7 @@ def errors():
 
         refused(400, "decimal_above_max_value", "temperature", input="x", temperature=9)
         refused(400, "unsupported_parameter", "background", input="x", background=True)
-        refused(404, "model_not_found", "model", input="x", model="nobody")
+        refused(404, "model_not_found", "model", input="x", model="no-such-model")
         first = answer(c, store=False, input=says("One."))
         failing = plan(model_faults=[{"round": 0, "status": 422}])
         assert answer(c, store=False, previous_response_id=first.id, input=failing).status == "failed"
@@ -150,7 +150,7 @@ def lanes():
         assert (event.type, event.stream_id) == ("response.created", "planner")
         draft = slow.get_final_response()
         assert draft.output_text == "A plan."
-        # A fork, and its source, go on together.
+        # A fork and its source continue at the same time.
         critic.send(request(store=False, previous_response_id=draft.id, input=plan(text="Gaps.", think_ms=200)))
         while critic.recv(timeout=20).type != "response.in_progress":
             pass
