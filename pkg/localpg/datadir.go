@@ -15,15 +15,17 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
+	"windlass.dev/windlass/pkg/localpg/internal/filelock"
 )
 
 // ErrRunning says that a live server has the data directory.
 var ErrRunning = errors.New("a server is already running in this data directory")
 
 const (
-	superuser   = "postgres"
-	initLimit   = time.Minute // seen: 0.6-2 s
-	killedAfter = 5 * time.Second
+	superuser = "postgres"
+	initLimit = time.Minute // seen: 0.6-2 s
 )
 
 // dataDir is a data directory, locked from openDataDir to close.
@@ -38,8 +40,9 @@ func (d *dataDir) unborn() string   { return filepath.Join(d.root, "pgdata.new")
 func (d *dataDir) password() string { return filepath.Join(d.root, "password") }
 func (d *dataDir) log() string      { return filepath.Join(d.root, "postgres.log") }
 
-// openDataDir makes the directory if there is none, takes its lock, and gives it to the account the server runs as.
-// It refuses a directory with foreign files, because giving that away would be somebody's loss.
+// openDataDir makes the directory if there is none, takes its lock, and gives
+// it to the account the server runs as. It refuses a directory with foreign
+// files, because giving that away would be somebody's loss.
 func openDataDir(root string, acct account) (*dataDir, error) {
 	if root == "" {
 		return nil, errors.New("open data directory: no path is given")
@@ -61,8 +64,8 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 	if err := d.refuseForeign(); err != nil {
 		return nil, err
 	}
-	d.lock, err = lockFile(filepath.Join(root, "lock"))
-	if errors.Is(err, errLocked) {
+	d.lock, err = filelock.TryLock(filepath.Join(root, "lock"))
+	if errors.Is(err, filelock.ErrLocked) {
 		return nil, fmt.Errorf("open data directory %s: %w", root, ErrRunning)
 	}
 	if err != nil {
@@ -75,7 +78,7 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 }
 
 // close gives up the lock.
-func (d *dataDir) close() error { return unlock(d.lock) }
+func (d *dataDir) close() error { return filelock.Unlock(d.lock) }
 
 func (d *dataDir) refuseForeign() error {
 	entries, err := os.ReadDir(d.root)
@@ -91,7 +94,8 @@ func (d *dataDir) refuseForeign() error {
 	return nil
 }
 
-// ensureCluster runs initdb unless the cluster is there, and returns the superuser's password.
+// ensureCluster runs initdb unless the cluster is there, and returns the
+// superuser's password.
 func (d *dataDir) ensureCluster(ctx context.Context, binDir string, syncFiles bool) (string, error) {
 	if _, err := os.Stat(d.cluster()); err == nil {
 		secret, err := os.ReadFile(d.password())
@@ -146,35 +150,39 @@ func (d *dataDir) initdb(ctx context.Context, binDir string, syncFiles bool) err
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	prepare(cmd, d.acct)
-	// initdb has children of its own; without this a cancelled start would wait for them.
+	// initdb has children of its own; without this a cancelled start would wait
+	// for them.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = killedAfter
+	cmd.WaitDelay = child.KillDelay
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("initdb %s: %w: %s", d.unborn(), err, lastLines(out.Bytes()))
+		return fmt.Errorf("initdb %s: %w: %s", d.unborn(), err, child.LastLines(out.Bytes()))
 	}
 	return nil
 }
 
-// prepare sets what initdb and postgres have in common. The environment is ours: a stray PGDATA or LC_MESSAGES must not
-// reach them, and the working directory must be one the account can enter.
+// prepare sets what initdb and postgres have in common. The environment is
+// ours: a stray PGDATA or LC_MESSAGES must not reach them, and the working
+// directory must be one the account can enter.
 func prepare(cmd *exec.Cmd, acct account) {
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = childAttr(acct)
 }
 
-// pidFile is what a server writes about itself: process id on line 1, state on line 8.
+// pidFile is what a server writes about itself: process id on line 1, state on
+// line 8.
 type pidFile struct {
 	pid   int
 	state string // starting, ready, stopping or standby
 }
 
-// readPIDFile returns the cluster's postmaster.pid; ok is false where there is none.
+// readPIDFile returns the cluster's postmaster.pid; ok is false where there is
+// none.
 func (d *dataDir) readPIDFile() (f pidFile, ok bool) {
 	text, err := os.ReadFile(filepath.Join(d.cluster(), "postmaster.pid"))
 	if err != nil {
@@ -194,7 +202,8 @@ func (d *dataDir) readPIDFile() (f pidFile, ok bool) {
 // ready reports whether the server accepts sessions.
 func (f pidFile) ready() bool { return f.state == "ready" }
 
-// leaving reports whether the server is on its way out, which takes as long as its last checkpoint.
+// leaving reports whether the server is on its way out, which takes as long as
+// its last checkpoint.
 func (f pidFile) leaving() bool { return f.state == "stopping" && f.alive() }
 
 // alive reports whether the process exists, whoever owns it.
@@ -204,10 +213,4 @@ func (f pidFile) alive() bool {
 	}
 	err := syscall.Kill(f.pid, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
-}
-
-// lastLines is the end of a log, on one line, for an error's text.
-func lastLines(text []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-6):], "; ")
 }

@@ -13,6 +13,9 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // ErrPortTaken says that Config.Port is not free.
@@ -24,6 +27,9 @@ const (
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up
 	portTries  = 3                // a free port can be taken by another before postgres binds it
 )
+
+// pollEvery is the time between two reads of the server's pid file.
+const pollEvery = 20 * time.Millisecond
 
 // errExited says that postgres ended before it was ready.
 var errExited = errors.New("postgres ended at its start")
@@ -37,7 +43,8 @@ type launcher struct {
 	password string
 }
 
-// run tries until the server is ready, a try says something that waiting cannot change, or time is up.
+// run tries until the server is ready, a try says something that waiting cannot
+// change, or time is up.
 func (l *launcher) run(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
 	defer cancel()
@@ -51,12 +58,13 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 		if !errors.Is(err, errExited) && !errors.Is(err, ErrPortTaken) {
 			return nil, err
 		}
-		// postgres removes its own pid file when it ends; one that is still there is a predecessor's.
+		// postgres removes its own pid file when it ends; one that is still
+		// there is a predecessor's.
 		other, left := l.dir.readPIDFile()
 		switch {
 		case left && (other.leaving() || time.Now().Before(leaveBy)):
-			if pauseErr := pause(ctx, 5*pollEvery); pauseErr != nil {
-				return nil, errors.Join(err, pauseErr)
+			if !retry.Sleep(ctx, 5*pollEvery) {
+				return nil, errors.Join(err, context.Cause(ctx))
 			}
 		case left && other.alive():
 			return nil, fmt.Errorf("%w (process %d): %w", ErrRunning, other.pid, err)
@@ -69,7 +77,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 	}
 }
 
-// try starts postgres once and waits until it is ready. If that fails nothing is left running.
+// try starts postgres once and waits until it is ready. If that fails nothing
+// is left running.
 func (l *launcher) try(ctx context.Context) (*Server, error) {
 	port, err := freePort(ctx, l.port)
 	if err != nil {
@@ -104,9 +113,11 @@ func (l *launcher) try(ctx context.Context) (*Server, error) {
 	return s, log.Close()
 }
 
-// spawn starts cmd and leaves one goroutine behind, which ends with the process. The goroutine keeps its thread, whose end
-// would be the parent's death to the kernel (see childAttr). Told by up that the server was ready, it also frees the data
-// directory, however the server ends; otherwise the directory stays the launcher's.
+// spawn starts cmd and leaves one goroutine behind, which ends with the
+// process. The goroutine keeps its thread, whose end would be the parent's
+// death to the kernel (see childAttr). Told by up that the server was ready, it
+// also frees the data directory, however the server ends; otherwise the
+// directory stays the launcher's.
 func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	started := make(chan error, 1)
 	go func() {
@@ -130,8 +141,9 @@ func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	return <-started
 }
 
-// awaitReady waits until the server says so in its pid file and answers a session on its port; the pid file alone tells
-// our server from a stranger who took the port first.
+// awaitReady waits until the server says so in its pid file and answers a
+// session on its port; the pid file alone tells our server from a stranger who
+// took the port first.
 func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for {
@@ -146,8 +158,8 @@ func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 			return fmt.Errorf("%w: %w", errExited, s.exit)
 		default:
 		}
-		if err := pause(ctx, pollEvery); err != nil {
-			return fmt.Errorf("wait for postgres: %w: %w", err, last)
+		if !retry.Sleep(ctx, pollEvery) {
+			return fmt.Errorf("wait for postgres: %w: %w", context.Cause(ctx), last)
 		}
 	}
 }
@@ -182,5 +194,5 @@ func readFrom(log *os.File, from int64) string {
 	if err != nil || len(text) == 0 {
 		return ""
 	}
-	return lastLines(text)
+	return child.LastLines(text)
 }

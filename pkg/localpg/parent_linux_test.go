@@ -2,11 +2,14 @@ package localpg
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 func TestKilledParentLeavesNoServer(t *testing.T) {
@@ -44,13 +47,14 @@ func TestKilledParentLeavesNoServer(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("server %d outlived its parent by %s", pid, waitLimit)
 		}
-		if err := pause(t.Context(), pollEvery); err != nil {
-			t.Fatal(err)
+		if !retry.Sleep(t.Context(), pollEvery) {
+			t.Fatal(context.Cause(t.Context()))
 		}
 	}
 }
 
-// running reports whether the process executes; an ended one that nobody has waited for has no command line.
+// running reports whether the process executes; an ended one that nobody has
+// waited for has no command line.
 func running(pid int) bool {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && bytes.Contains(cmdline, []byte("postgres"))

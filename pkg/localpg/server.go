@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"windlass.dev/windlass/pkg/localpg/programs"
 )
 
 // Config says which server to run and where. Only DataDir is required.
@@ -17,7 +19,8 @@ type Config struct {
 	// BinDir holds postgres and initdb (PG_BIN). Empty: Binaries looks for them
 	// and downloads them if the machine has none.
 	BinDir string
-	// DataDir holds the cluster, its password and its log. It is made and filled if it is absent or empty.
+	// DataDir holds the cluster, its password and its log. It is made and
+	// filled if it is absent or empty.
 	DataDir string
 	// CacheDir is where Fetch keeps binaries; empty is its default.
 	CacheDir string
@@ -25,17 +28,30 @@ type Config struct {
 	Progress io.Writer
 	// Port on 127.0.0.1; 0 takes a free one.
 	Port int
-	// Settings are passed to the server as -c name=value and win over this package's, but for port and addresses.
+	// Settings are passed to the server as -c name=value and win over this
+	// package's, but for port and addresses.
 	Settings map[string]string
+}
+
+// Binaries returns the bin directory that Start would use for cfg, as
+// [programs.Locate] does, and may download it. A caller that bounds Start by a
+// deadline calls Binaries first and sets cfg.BinDir, so that the download does
+// not count.
+func Binaries(ctx context.Context, cfg Config) (string, error) {
+	return programs.Locate(ctx, programs.Config{
+		BinDir: cfg.BinDir, DataDir: cfg.DataDir, CacheDir: cfg.CacheDir, Progress: cfg.Progress,
+	})
 }
 
 // Mode is a way to stop a server.
 type Mode int
 
 const (
-	// Fast ends all sessions, writes a checkpoint and stops: nothing is left to recover.
+	// Fast ends all sessions, writes a checkpoint and stops: nothing is left to
+	// recover.
 	Fast Mode = iota
-	// Immediate stops at once, as a crash would: the next start recovers from the WAL.
+	// Immediate stops at once, as a crash would: the next start recovers from
+	// the WAL.
 	Immediate
 )
 
@@ -50,10 +66,12 @@ type Server struct {
 	done     chan struct{} // closed when the data directory is free, too
 }
 
-// Start starts a server on cfg.DataDir and returns once it accepts sessions, at the latest after a minute and, for a new
-// directory, the minute that initdb may take; ctx bounds the start only, never the server's life. An orphan of a dead
-// parent that is still shutting down is waited for. Errors: ErrNotFound, ErrRunning, ErrPortTaken, or the end of the
-// server's log. The caller calls Stop.
+// Start starts a server on cfg.DataDir and returns once it accepts sessions, at
+// the latest after a minute and, for a new directory, the minute that initdb
+// may take; ctx bounds the start only, never the server's life. An orphan of a
+// dead parent that is still shutting down is waited for. Errors: ErrNotFound,
+// ErrRunning, ErrPortTaken, or the end of the server's log. The caller calls
+// Stop.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	binDir, err := Binaries(ctx, cfg)
 	if err != nil {
@@ -82,7 +100,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// URL is a connection string for the superuser and the database "postgres". It holds the password: do not log it.
+// URL is a connection string for the superuser and the database "postgres". It
+// holds the password: do not log it.
 func (s *Server) URL() string {
 	u := url.URL{
 		Scheme:   "postgres",
@@ -94,17 +113,21 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-// PID is the server's main process. Killing it by SIGKILL is a crash: Done closes, and Start works on the same directory.
+// PID is the server's main process. Killing it by SIGKILL is a crash: Done
+// closes, and Start works on the same directory.
 func (s *Server) PID() int { return s.pid }
 
-// Port is the port on 127.0.0.1; give it to Config to start again on the same one.
+// Port is the port on 127.0.0.1; give it to Config to start again on the same
+// one.
 func (s *Server) Port() int { return s.port }
 
-// Done is closed when the server has ended, for whatever reason, and its data directory is free again.
+// Done is closed when the server has ended, for whatever reason, and its data
+// directory is free again.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop stops the server and waits for its end; if it has ended already Stop returns nil. If ctx ends first Stop returns
-// its cause and the server goes on stopping; a second Stop with Immediate cuts that short.
+// Stop stops the server and waits for its end; if it has ended already Stop
+// returns nil. If ctx ends first Stop returns its cause and the server goes on
+// stopping; a second Stop with Immediate cuts that short.
 func (s *Server) Stop(ctx context.Context, mode Mode) error {
 	sig := syscall.SIGINT
 	if mode == Immediate {

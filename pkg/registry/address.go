@@ -16,8 +16,8 @@ var endpoints = []string{
 var errAddress = errors.New("the upstream's url is not a valid http or https URL")
 
 // Endpoint is the address of a path like /chat/completions below the upstream's
-// base. Slashes at the end of the base, several slashes in a row, and a base that
-// names an endpoint already make no difference; a query of the base, like
+// base. Slashes at the end of the base, several slashes in a row, and a base
+// that names an endpoint already make no difference; a query of the base, like
 // ?api-version=…, is put behind the path. An API version of the settings takes
 // the place of the base's.
 func (u Upstream) Endpoint(path string) (string, error) {
@@ -38,7 +38,7 @@ func (u Upstream) Endpoint(path string) (string, error) {
 		return "", errAddress
 	}
 	at.Path, at.RawPath, at.Fragment, at.RawFragment = plain, raw, "", ""
-	if version := u.Asked().APIVersion; version != "" {
+	if version := u.Explicit().APIVersion; version != "" {
 		query := at.Query()
 		query.Set(apiVersion, version)
 		at.RawQuery = query.Encode()
@@ -46,8 +46,8 @@ func (u Upstream) Endpoint(path string) (string, error) {
 	return at.String(), nil
 }
 
-// cleanPath is a path without empty segments: "" or one that begins with a slash
-// and does not end with one.
+// cleanPath is a path without empty segments: "" or one that begins with a
+// slash and does not end with one.
 func cleanPath(path string) string {
 	var out strings.Builder
 	for segment := range strings.SplitSeq(path, "/") {

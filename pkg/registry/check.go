@@ -124,9 +124,9 @@ func (c *checker) model(at string, m Model) {
 	default:
 		c.fault(at+".concurrency", "is %d, but lane %s has %d by another model", m.Concurrency, m.Lane, width)
 	}
-	c.within(at+".concurrency", m.Concurrency, 1, maxConcurrency)
+	c.checkRange(at+".concurrency", m.Concurrency, 1, maxConcurrency)
 	c.duration(at+".timeout", m.Timeout, maxTimeout)
-	c.within(at+".attempts", m.Attempts, 1, maxAttempts)
+	c.checkRange(at+".attempts", m.Attempts, 1, maxAttempts)
 	c.models[m.Name] = m
 }
 
@@ -145,7 +145,7 @@ func (c *checker) tool(at string, t Tool) {
 		c.fault(at+".method", "is %q, want POST, PUT or PATCH", t.Method)
 	}
 	c.duration(at+".timeout", t.Timeout, maxTimeout)
-	c.within(at+".attempts", t.Attempts, 1, maxAttempts)
+	c.checkRange(at+".attempts", t.Attempts, 1, maxAttempts)
 	switch t.Effect {
 	case Idempotent, AtLeastOnce:
 	case AtMostOnce:
@@ -156,7 +156,7 @@ func (c *checker) tool(at string, t Tool) {
 		c.fault(at+".effect", "is %q, want %s, %s or %s", t.Effect, Idempotent, AtLeastOnce, AtMostOnce)
 	}
 	c.credential(at+".credential", t.Credential)
-	c.within(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
+	c.checkRange(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
 	c.modelNames(at+".models", t.Models)
 	c.tools[t.Name] = t
 }
@@ -165,16 +165,16 @@ func (c *checker) budgets(at string) {
 	const most = 1 << 40
 	l := &c.limits
 	l.fill()
-	c.within(at+".max_turns", l.MaxTurns, 1, most)
-	c.within(at+".max_tool_calls", l.MaxToolCalls, 1, most)
-	c.within(at+".max_parallel_tool_calls", l.MaxParallelToolCalls, 1, most)
-	c.within(at+".max_depth", l.MaxDepth, 1, most)
-	c.within(at+".max_tokens", l.MaxTokens, 0, most)
-	c.within(at+".max_output_bytes", l.MaxOutputBytes, 1, most)
+	c.checkRange(at+".max_turns", l.MaxTurns, 1, most)
+	c.checkRange(at+".max_tool_calls", l.MaxToolCalls, 1, most)
+	c.checkRange(at+".max_parallel_tool_calls", l.MaxParallelToolCalls, 1, most)
+	c.checkRange(at+".max_depth", l.MaxDepth, 1, most)
+	c.checkRange(at+".max_tokens", l.MaxTokens, 0, most)
+	c.checkRange(at+".max_output_bytes", l.MaxOutputBytes, 1, most)
 	c.duration(at+".deadline", l.Deadline, maxDeadline)
 }
 
-func (c *checker) within(at string, n, least, most int) {
+func (c *checker) checkRange(at string, n, least, most int) {
 	if n < least || n > most {
 		c.fault(at, "is %d, want %d to %d", n, least, most)
 	}

@@ -24,9 +24,9 @@ type Credential struct {
 }
 
 // Resolve reads the secret, without the white space around it. The zero
-// Credential resolves to "". It reads anew on each call, so that a rotated file
-// is seen; the caller keeps the result out of logs and messages. The error is
-// ErrNoSecret or the file's, and names the reference only.
+// Credential resolves to "". It reads the source on each call, so that a
+// rotated file is seen; the caller keeps the result out of logs and messages.
+// The error is ErrNoSecret or the file's, and names the reference only.
 func (c Credential) Resolve() (string, error) {
 	switch {
 	case c.Env != "":

@@ -128,8 +128,8 @@ func (p *parsing) entry(path string, node ast.Node, into any) {
 	}
 }
 
-// field finds what the decoder lets pass, a written zero, and what it does not
-// place, a duration that is none.
+// field finds what the decoder accepts, a written zero, and what it reports
+// without a place, an invalid duration.
 func (p *parsing) field(path string, node ast.Node) {
 	const zero = "is 0; leave it out for its default"
 	switch node := node.(type) {
@@ -153,7 +153,8 @@ func (p *parsing) field(path string, node ast.Node) {
 	}
 }
 
-// undecodable records the decoder's or parser's own error, which knows its place.
+// undecodable records the decoder's or parser's own error, which knows its
+// place.
 func (p *parsing) undecodable(path string, node ast.Node, err error) {
 	reason, where := err.Error(), at(node)
 	var placed yaml.Error

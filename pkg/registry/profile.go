@@ -56,7 +56,8 @@ var profiles = map[string]Settings{
 // Profiles returns the names of all profiles, sorted.
 func Profiles() []string { return slices.Sorted(maps.Keys(profiles)) }
 
-// hosts tell profiles. A name that begins with a dot stands for all hosts below it.
+// hosts tell profiles. A name that begins with a dot stands for all hosts below
+// it.
 var hosts = []struct{ host, profile string }{
 	{"api.openai.com", OpenAI},
 	{".api.openai.com", OpenAI},
@@ -91,9 +92,9 @@ func profileOf(address string) string {
 	return Compatible
 }
 
-// Asked returns the settings that are written or that the profile has, without
-// the defaults.
-func (u Upstream) Asked() Settings {
+// Explicit returns the settings that are written or that the profile has,
+// without the defaults.
+func (u Upstream) Explicit() Settings {
 	s := u.Settings
 	s.Profile = cmp.Or(s.Profile, profileOf(u.URL))
 	s = s.or(profiles[s.Profile])
@@ -103,8 +104,8 @@ func (u Upstream) Asked() Settings {
 	return s
 }
 
-// azureVersion is the API version for the addresses of Azure that need one: those
-// of single deployments.
+// azureVersion is the API version for the addresses of Azure that need one:
+// those of single deployments.
 func azureVersion(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || !strings.Contains(u.Path, "/deployments/") || u.Query().Has(apiVersion) {
@@ -117,7 +118,7 @@ const apiVersion = "api-version"
 
 // Effective returns the complete settings: those written, then the profile's,
 // then the defaults. Only APIVersion, Headers and Body can be zero.
-func (u Upstream) Effective() Settings { return u.Asked().or(defaults) }
+func (u Upstream) Effective() Settings { return u.Explicit().or(defaults) }
 
 // or fills what s does not set.
 func (s Settings) or(other Settings) Settings {

@@ -49,7 +49,8 @@ func (r *Registry) Models() []Model {
 	return sorted(r.models, func(m Model) string { return m.Name })
 }
 
-// File is the registry as New takes it, with every default filled in: to be extended and given to New again.
+// File is the registry as New takes it, with every default filled in: to be
+// extended and given to New again.
 func (r *Registry) File() File {
 	return File{Models: r.Models(), Tools: r.Tools(), Limits: r.limits, Tenants: r.Tenants()}
 }
@@ -69,7 +70,7 @@ func (r *Registry) Tools() []Tool {
 	return sorted(r.tools, func(t Tool) string { return t.Name })
 }
 
-// OfferedTo tells whether requests of a model may be offered the tool.
+// OfferedTo reports whether requests of a model may be offered the tool.
 func (t Tool) OfferedTo(model string) bool {
 	return t.Models == nil || slices.Contains(t.Models, model)
 }
@@ -111,10 +112,11 @@ func (r *Registry) Limits() Limits { return r.limits }
 // ValidateArguments says whether a call's arguments are JSON and match the
 // tool's parameters. Its error wraps ErrArguments, and its text, a short line,
 // is fit for the model to read; it can quote the arguments, so it is never
-// logged. Safe for concurrent use. A Tool that no Registry returned refuses all.
+// logged. Safe for concurrent use. A Tool that no Registry returned refuses
+// all.
 func (t Tool) ValidateArguments(arguments []byte) error { return t.arguments.validate(arguments) }
 
-// ParametersJSON returns the tool's schema as a model is told it, keys in the
+// ParametersJSON returns the tool's schema as a model sees it, keys in the
 // order of the file.
 func (t Tool) ParametersJSON() json.RawMessage { return json.RawMessage(t.Parameters) }
 
@@ -125,7 +127,8 @@ var (
 )
 
 // laneOf makes a lane's name of a model's. One that has to be changed to fit
-// gets a digest appended, so that two models never meet in one lane by accident.
+// gets a digest appended, so that two models never meet in one lane by
+// accident.
 func laneOf(model string) string {
 	if legalToken.MatchString(model) {
 		return model

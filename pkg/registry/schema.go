@@ -107,7 +107,7 @@ func (s Schema) compile() (validator, error) {
 		}
 		var invalid *jsonschema.ValidationError
 		if errors.As(err, &invalid) {
-			return validator{}, fmt.Errorf("is no JSON Schema: %s", tell(invalid))
+			return validator{}, fmt.Errorf("is no JSON Schema: %s", joinFaults(invalid))
 		}
 		return validator{}, fmt.Errorf("is no JSON Schema: %w", err)
 	}
@@ -126,7 +126,7 @@ func (v validator) validate(arguments []byte) error {
 		return fmt.Errorf("%w: the tool's schema is not compiled", ErrArguments)
 	}
 	if len(bytes.TrimSpace(arguments)) == 0 {
-		return fmt.Errorf("%w: there are none, want a JSON object", ErrArguments)
+		return fmt.Errorf("%w: they are missing, want a JSON object", ErrArguments)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
 	if err != nil {
@@ -135,13 +135,13 @@ func (v validator) validate(arguments []byte) error {
 	err = v.schema.Validate(doc)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		return fmt.Errorf("%w: %s", ErrArguments, tell(invalid))
+		return fmt.Errorf("%w: %s", ErrArguments, joinFaults(invalid))
 	}
 	return err
 }
 
-// tell puts the innermost faults of err into one short line.
-func tell(err *jsonschema.ValidationError) string {
+// joinFaults puts the innermost faults of err into one short line.
+func joinFaults(err *jsonschema.ValidationError) string {
 	printer := message.NewPrinter(language.English)
 	var faults []string
 	var walk func(*jsonschema.ValidationError)

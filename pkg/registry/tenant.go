@@ -7,19 +7,23 @@ import (
 	"regexp"
 )
 
-// Tenant is what one tenant may have. What it leaves out is as the tenant "*" has it, which stands for every tenant that is not listed;
-// what that leaves out as well has no limit.
+// Tenant is what one tenant may have. What it leaves out is as the tenant "*"
+// has it, which stands for every tenant that is not listed; what that leaves
+// out as well has no limit.
 type Tenant struct {
 	// Name is the tenant's, as its keys have it, or "*".
 	Name string `yaml:"name"`
-	// RequestsPerMinute bounds what is accepted, 1 to 1000000. As many may come at once.
+	// RequestsPerMinute bounds what is accepted, 1 to 1000000. As many may come
+	// at once.
 	RequestsPerMinute int `yaml:"requests_per_minute"`
-	// TokensPerMinute bounds input and output tokens, 1 to 1000000000. They are counted when a request ends: nothing is accepted while
-	// more have been used than there were.
+	// TokensPerMinute bounds input and output tokens, 1 to 1000000000. They are
+	// counted when a request ends: nothing is accepted while more have been
+	// used than there were.
 	TokensPerMinute int `yaml:"tokens_per_minute"`
 	// InFlight bounds the requests that are queued or in progress, 1 to 10000.
 	InFlight int `yaml:"in_flight"`
-	// Weight is the tenant's share of a lane that others wait for too, 0.01 to 100, default 1.
+	// Weight is the tenant's share of a lane that others wait for too, 0.01 to
+	// 100, default 1.
 	Weight float64 `yaml:"weight"`
 	// Models are those it may use, by the names that requests say; nil: all.
 	Models []string `yaml:"models"`
@@ -61,7 +65,8 @@ func (r *Registry) Tenants() []Tenant {
 	return sorted(r.tenants, func(t Tenant) string { return t.Name })
 }
 
-// SameButTenants tells whether two registries differ in nothing or in their tenants only.
+// SameButTenants reports whether two registries are equal except for their
+// tenants.
 func (r *Registry) SameButTenants(other *Registry) bool {
 	bare := func(r *Registry) File {
 		f := r.File()
@@ -95,7 +100,7 @@ func (c *checker) tenant(at string, t, everyone Tenant) {
 	}
 	limit := func(field string, n, most int) {
 		if n != 0 { // left out
-			c.within(at+"."+field, n, 1, most)
+			c.checkRange(at+"."+field, n, 1, most)
 		}
 	}
 	limit("requests_per_minute", t.RequestsPerMinute, maxRequestsPerMinute)

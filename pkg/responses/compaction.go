@@ -35,7 +35,7 @@ func (c Compaction) JSON() []byte {
 // CompactRefusal says why a body that Decode has read, and that is served as
 // POST /v1/responses, is not as POST /v1/responses/compact; nil: it is. That
 // takes fewer fields. Those that only say how a response would be made are
-// ignored, for agents send them along; those that ask for another kind of
+// ignored, because agents send them along; those that ask for another kind of
 // answer are refused.
 func (c *Create) CompactRefusal() *fault.Error {
 	for _, asked := range []struct {

@@ -23,7 +23,7 @@ func Decode(body []byte) (*Create, *fault.Error) {
 	}
 	c := &Create{Store: true, Generate: true}
 	for key, m := range v.Members() {
-		if !m.Given() {
+		if !m.Present() {
 			continue
 		}
 		read, known := fields[string(key)]

@@ -132,7 +132,7 @@ func (c *Create) readConversation(v raw.Value) (p *check.Problem) {
 		return p
 	case raw.Object:
 		id := v.Field("id")
-		if !id.Given() {
+		if !id.Present() {
 			return check.Absent("id")
 		}
 		c.Conversation, p = check.ID(id, "conv")
@@ -191,13 +191,13 @@ func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {
 	}
 	c.reasoning = v
 	c.Reasoning = Reasoning{Mode: v.Field("mode").Text(), Context: v.Field("context").Text()}
-	if e := v.Field("effort"); e.Given() {
+	if e := v.Field("effort"); e.Present() {
 		c.Reasoning.Effort, p = check.Enum(e, "none", "minimal", "low", "medium", "high", "xhigh", "max")
 		if p != nil {
 			return p.In("effort")
 		}
 	}
-	if s := v.Field("summary"); s.Given() {
+	if s := v.Field("summary"); s.Present() {
 		c.Reasoning.Summary, p = check.Enum(s, "auto", "concise", "detailed")
 		return p.In("summary")
 	}
@@ -209,7 +209,7 @@ func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
 	if p := check.Type(v, raw.Object); p != nil {
 		return p
 	}
-	if o := v.Field("include_obfuscation"); o.Given() {
+	if o := v.Field("include_obfuscation"); o.Present() {
 		c.IncludeObfuscation = new(bool)
 		*c.IncludeObfuscation, p = check.Bool(o)
 	}
@@ -218,8 +218,8 @@ func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
 
 // readContextManagement reads the entries that say when a history is compacted.
 // Of several the least threshold holds. A threshold of its own, as OpenAI has
-// one for an entry without, would depend on the model's window, which nobody
-// here knows.
+// one for an entry without, would depend on the model's window, which is
+// unknown here.
 func (c *Create) readContextManagement(v raw.Value) *check.Problem {
 	if p := check.Type(v, raw.Array); p != nil {
 		return p
@@ -242,13 +242,13 @@ func readThreshold(v raw.Value) (int, *check.Problem) {
 		return 0, p
 	}
 	typ, threshold := v.Field("type"), v.Field("compact_threshold")
-	if !typ.Given() {
+	if !typ.Present() {
 		return 0, check.Absent("type")
 	}
 	if _, p := check.Enum(typ, "compaction"); p != nil {
 		return 0, p.In("type")
 	}
-	if !threshold.Given() {
+	if !threshold.Present() {
 		return 0, check.Absent("compact_threshold")
 	}
 	n, p := check.Integer(threshold, minThreshold, math.MaxInt32)

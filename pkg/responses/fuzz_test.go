@@ -14,8 +14,8 @@ import (
 // of it.
 const maxFault = 8 << 10
 
-// FuzzDecode: whatever is sent, it is refused by a short 400, or what it was
-// read as can be told, kept and read again.
+// FuzzDecode checks that every body is refused with a short 400, or is read
+// into what can be encoded, stored and read again.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		everything, body(""), `[]`, `{"model":"m","input":"\ud800\n"}`, body(`"prompt":{"id":"p"},"tools":[{"type":"x","a":null}]`),

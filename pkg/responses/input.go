@@ -35,8 +35,8 @@ func duplicate(id string) string {
 }
 
 // WithAllowedTools is a request's body in which every MCP server of that label
-// that is offered whole is offered with these tools only. The error is a 400, as
-// Decode's.
+// that is offered whole is offered with these tools only. The error is a 400,
+// as Decode's.
 func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -56,7 +56,7 @@ func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, 
 			tools = append(tools, ',')
 		}
 		server := t.Field("type").Text() == "mcp" && t.Field("server_label").Text() == serverLabel
-		if server && !t.Field("allowed_tools").Given() {
+		if server && !t.Field("allowed_tools").Present() {
 			t, changed = t.With("allowed_tools", allowed), true
 		}
 		tools = append(tools, t...)

@@ -10,7 +10,7 @@ import (
 // InputTokens is the answer of POST /v1/responses/input_tokens.
 type InputTokens struct {
 	Count     int64
-	Estimated bool // it was not counted by who serves the model
+	Estimated bool // not counted by the model server
 }
 
 // JSON is the object on the wire, on one line. What is counted exactly looks

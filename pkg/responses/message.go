@@ -20,7 +20,7 @@ type Message struct {
 
 // ReadMessage reads a message. The error is always a 400; nil means success.
 // Lane and Previous are what they could be read to be in both cases, since an
-// error is told on its lane.
+// error is sent on its stream.
 //
 // The specification forbids stream, stream_options and background there. What
 // only says what is the case anyway is let through: Codex sends stream: true.
@@ -35,7 +35,7 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 		return Message{}, err
 	}
 	m := Message{Previous: v.Field("previous_response_id").Text()}
-	if lane := v.Field("stream_id"); lane.Given() {
+	if lane := v.Field("stream_id"); lane.Present() {
 		if !isLane(lane.Text()) {
 			return m, badLane().Fault()
 		}
@@ -43,13 +43,13 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 	}
 	typ := v.Field("type")
 	switch {
-	case !typ.Given():
+	case !typ.Present():
 		return m, check.Absent("type").Fault()
 	case typ.Text() != "response.create":
 		return m, check.WrongValue(typ.Text(), "response.create").In("type").Fault()
 	}
 	for name, harmless := range map[string]string{"stream": "true", "background": "false", "stream_options": "null"} {
-		if given := v.Field(name); given.Given() && string(given) != harmless {
+		if given := v.Field(name); given.Present() && string(given) != harmless {
 			return m, check.Refuse(name, "unsupported_parameter",
 				"Unsupported parameter: '"+name+"' is not supported over a WebSocket.").Fault()
 		}
@@ -58,7 +58,7 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 	return m, nil
 }
 
-// isLane tells whether a text may be a stream_id.
+// isLane reports whether a text may be a stream_id.
 func isLane(text string) bool {
 	for _, c := range []byte(text) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

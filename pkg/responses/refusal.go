@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Refusal says why a request that Decode has read is not served: it asks for
-// what nobody does here, or its parts contradict each other. nil: it is served.
-// It is for whoever accepts requests. Decode does without, so that what was
-// accepted once stays readable when there are more rules.
+// Refusal returns why a request that Decode has read is not served: it asks for
+// what Windlass does not do, or its parts contradict each other. It returns nil
+// if the request is served. Decode does not call it, so that what was accepted
+// stays readable when there are more rules.
 func (c *Create) Refusal() *fault.Error {
 	for _, name := range unserved {
 		if p := name.refuse(raw.Value(c.Extra[name.field])); p != nil {
@@ -52,7 +52,7 @@ func unsupported(why string) *check.Problem {
 
 func refuseGiven(why string) func(raw.Value) *check.Problem {
 	return func(v raw.Value) *check.Problem {
-		if !v.Given() {
+		if !v.Present() {
 			return nil
 		}
 		return unsupported(why)
@@ -60,21 +60,21 @@ func refuseGiven(why string) func(raw.Value) *check.Problem {
 }
 
 func refuseMultiAgent(v raw.Value) *check.Problem {
-	if !v.Given() || v.Kind() == raw.Object && string(v.Field("enabled")) != "true" {
+	if !v.Present() || v.Kind() == raw.Object && string(v.Field("enabled")) != "true" {
 		return nil
 	}
 	return unsupported("there are no sub-agents.")
 }
 
 func refuseAccess(v raw.Value) *check.Problem {
-	if cyber := v.Field("cyber"); !v.Given() || v.Kind() == raw.Object && (!cyber.Given() || cyber.Text() == "standard") {
+	if cyber := v.Field("cyber"); !v.Present() || v.Kind() == raw.Object && (!cyber.Present() || cyber.Text() == "standard") {
 		return nil
 	}
 	return unsupported("there are no access programs.")
 }
 
 func refuseRetention(v raw.Value) *check.Problem {
-	if !v.Given() {
+	if !v.Present() {
 		return nil
 	}
 	_, p := check.Enum(v, "in_memory", "24h")
@@ -84,7 +84,7 @@ func refuseRetention(v raw.Value) *check.Problem {
 // refuseCacheOptions: the options are hints, but for prewarm, which asks for no
 // answer.
 func refuseCacheOptions(v raw.Value) *check.Problem {
-	if !v.Given() {
+	if !v.Present() {
 		return nil
 	}
 	if p := check.Type(v, raw.Object); p != nil {
@@ -106,7 +106,7 @@ func (c *Create) reasoningFault() *check.Problem {
 		{"mode", []string{"standard", "pro"}},
 		{"context", []string{"auto", "current_turn", "all_turns"}},
 	} {
-		if v := c.reasoning.Field(f.name); v.Given() {
+		if v := c.reasoning.Field(f.name); v.Present() {
 			if _, p := check.Enum(v, f.supported...); p != nil {
 				return p.In(f.name)
 			}
@@ -115,8 +115,8 @@ func (c *Create) reasoningFault() *check.Problem {
 	return nil
 }
 
-// schemaFault finds schemas that are none, and those that strict mode cannot
-// have but for what Decode finds.
+// schemaFault finds invalid schemas, and those that strict mode does not allow,
+// except the faults that Decode finds.
 func (c *Create) schemaFault() *check.Problem {
 	for i, t := range c.Tools {
 		if p := t.SchemaFault(); p != nil {

@@ -138,13 +138,14 @@ func (c *Create) appendSampling(w *writer) {
 	w.b = append(w.b, `,"reasoning":{"effort":`...)
 	w.b = raw.AppendTextOrNull(w.b, c.Reasoning.Effort)
 	w.nullable("summary", c.Reasoning.Summary)
-	w.given("mode", c.Reasoning.Mode)
-	w.given("context", c.Reasoning.Context)
+	w.textIfSet("mode", c.Reasoning.Mode)
+	w.textIfSet("context", c.Reasoning.Context)
 	w.b = append(w.b, '}')
 }
 
 // appendExtra appends the rest, and of what the specification does not have
-// only what the client gave: SDKs know these fields, a stray null helps nobody.
+// only what the client gave: SDKs know these fields, and a stray null is
+// useless.
 func (c *Create) appendExtra(w *writer) {
 	w.bool("store", c.Store)
 	w.bool("background", c.Background)
@@ -152,7 +153,7 @@ func (c *Create) appendExtra(w *writer) {
 	w.b = raw.AppendTexts(w.b, c.Metadata)
 	w.nullable("safety_identifier", c.SafetyIdentifier)
 	w.nullable("prompt_cache_key", c.PromptCacheKey)
-	w.given("user", c.User)
+	w.textIfSet("user", c.User)
 	if c.Conversation != "" {
 		w.b = append(w.b, `,"conversation":{"id":`...)
 		w.b = raw.AppendText(w.b, c.Conversation)
@@ -167,7 +168,7 @@ func (c *Create) appendExtra(w *writer) {
 }
 
 // tier is the tier that a response reports: the one it was served at. Auto and
-// scale, of which there is none, are the default; fast is another word for
+// scale, which does not exist here, are the default; fast is another word for
 // priority.
 func tier(asked string) string {
 	switch asked {

@@ -25,12 +25,12 @@ func (c *Create) readTextForm(v raw.Value) (p *check.Problem) {
 		return p
 	}
 	c.Text = Text{}
-	if f := v.Field("format"); f.Given() {
+	if f := v.Field("format"); f.Present() {
 		if p := c.Text.readFormat(f); p != nil {
 			return p.In("format")
 		}
 	}
-	if verbosity := v.Field("verbosity"); verbosity.Given() {
+	if verbosity := v.Field("verbosity"); verbosity.Present() {
 		c.Text.Verbosity, p = check.Enum(verbosity, "low", "medium", "high")
 	}
 	return p.In("verbosity")
@@ -41,7 +41,7 @@ func (t *Text) readFormat(v raw.Value) (p *check.Problem) {
 		return p
 	}
 	typ := v.Field("type")
-	if !typ.Given() {
+	if !typ.Present() {
 		return check.Absent("type")
 	}
 	if t.Format, p = check.Enum(typ, "json_object", "json_schema", "text"); p != nil || t.Format != "json_schema" {
@@ -49,20 +49,20 @@ func (t *Text) readFormat(v raw.Value) (p *check.Problem) {
 	}
 	name, form := v.Field("name"), v.Field("schema")
 	switch {
-	case !name.Given():
+	case !name.Present():
 		return check.Absent("name")
-	case !form.Given():
+	case !form.Present():
 		return check.Absent("schema")
 	}
 	if t.Name, p = check.Name(name); p != nil {
 		return p.In("name")
 	}
-	if d := v.Field("description"); d.Given() {
+	if d := v.Field("description"); d.Present() {
 		if t.Description, p = check.String(d, 0); p != nil {
 			return p.In("description")
 		}
 	}
-	if s := v.Field("strict"); s.Given() {
+	if s := v.Field("strict"); s.Present() {
 		t.Strict = new(bool)
 		if *t.Strict, p = check.Bool(s); p != nil {
 			return p.In("strict")
@@ -83,7 +83,8 @@ func (t *Text) readSchema(form raw.Value) *check.Problem {
 	return nil
 }
 
-// schemaFault says that the schema is none, or none that strict mode can have.
+// schemaFault reports an invalid schema, or one that strict mode does not
+// allow.
 func (t *Text) schemaFault() *check.Problem {
 	reason := schema.Invalid(raw.Value(t.Schema))
 	if reason == "" && t.Strict != nil && *t.Strict {

@@ -1,11 +1,10 @@
 package looporchestrator
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
@@ -18,17 +17,10 @@ type adjustments struct {
 }
 
 func newAdjustments(r prometheus.Registerer, log *zap.Logger) adjustments {
-	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
+	counter := process.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "windlass_upstream_lessons_total",
 		Help: "Changes of requests that were learnt from an upstream's refusal, by kind of change.",
-	}, []string{"kind"})
-	err := r.Register(counter)
-	var taken prometheus.AlreadyRegisteredError
-	if errors.As(err, &taken) { // by another orchestrator of the process
-		counter = taken.ExistingCollector.(*prometheus.CounterVec)
-	} else if err != nil {
-		panic("register metrics: " + err.Error())
-	}
+	}, []string{"kind"}))
 	return adjustments{counter: counter, log: log}
 }
 

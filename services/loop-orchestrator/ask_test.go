@@ -38,7 +38,7 @@ func (s *stand) inTools(t *testing.T, tool string) run.Row {
 	return s.look(t, row.ID)
 }
 
-// question is a runner's about the row's first call, delivered twice.
+// question is a runner's question about the row's first call, delivered twice.
 func (s *stand) question(row run.Row) *stepv1.ToolQuestion {
 	id := &stepv1.StepIdentity{
 		RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: uint32(row.Turn), Index: 1, Attempt: 1,
@@ -48,7 +48,7 @@ func (s *stand) question(row run.Row) *stepv1.ToolQuestion {
 	}
 }
 
-// resultOf is the result of the call that is asked about.
+// resultOf is the result of the call in question.
 func resultOf(q *stepv1.ToolQuestion) *stepv1.StepEvent {
 	return &stepv1.StepEvent{
 		Identity: proto.CloneOf(q.GetIdentity()), Tenant: "default", Name: "plain", CallId: q.GetCallId(),
@@ -72,8 +72,8 @@ func (s *stand) commit1(t *testing.T, q *stepv1.ToolQuestion) {
 	}
 }
 
-// TestAnswersFollowTheRowAndTheResults holds that a call is due only while its
-// row waits for it and its result is not stored, whatever else the bus holds.
+// A call is due only while its row waits for it and its result is not stored,
+// whatever else the bus holds.
 func TestAnswersFollowTheRowAndTheResults(t *testing.T) {
 	t.Parallel()
 	forge := func(change func(*stepv1.StepEvent)) func(*testing.T, *stand, run.Row, *stepv1.ToolQuestion) {
@@ -148,8 +148,7 @@ func TestAnswersFollowTheRowAndTheResults(t *testing.T) {
 	}
 }
 
-// TestOverlookedResultIsCommitted holds that a result that its consumer will
-// not bring again is committed by a question.
+// A question commits a result that its consumer does not deliver again.
 func TestOverlookedResultIsCommitted(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

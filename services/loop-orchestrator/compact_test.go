@@ -239,7 +239,7 @@ func TestARunShortensItsHistory(t *testing.T) {
 	for i, want := range []map[string]bool{
 		{"Do it.": true, "nope": false, "Answer with the summary alone": false},
 		{"Do it.": true, `"role":"tool"`: true, "Answer with the summary alone": true, "max_tokens": false},
-		// What the summary has cost is not held against the answer.
+		// The summary's tokens do not count against the answer's limit.
 		{"Do it.": true, `"role":"tool"`: false, "They met.": true, `"max_tokens":380`: true},
 	} {
 		for text, there := range want {

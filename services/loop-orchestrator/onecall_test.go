@@ -149,7 +149,7 @@ func TestAStreamThatFails(t *testing.T) {
 	const chunk = `{"model":"m","choices":[{"index":0}]}`
 	for name, tt := range map[string]struct {
 		events []string
-		told   int
+		sent   int
 		parked bool
 		code   string
 	}{
@@ -167,8 +167,8 @@ func TestAStreamThatFails(t *testing.T) {
 			if err := s.deliver(t.Context(), row, 1, false); err != nil {
 				t.Fatal(err)
 			}
-			if chunks, whole := s.readChunks(t, row); len(chunks) != tt.told || whole {
-				t.Errorf("whole: %v; the stream is %q, want %d chunks", whole, chunks, tt.told)
+			if chunks, whole := s.readChunks(t, row); len(chunks) != tt.sent || whole {
+				t.Errorf("whole: %v; the stream is %q, want %d chunks", whole, chunks, tt.sent)
 			}
 			if tt.parked {
 				if got := s.look(t, row.ID); got.Stage != run.StageModel || got.Failures != 1 || got.Attempt != 2 {

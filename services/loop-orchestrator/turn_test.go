@@ -41,8 +41,8 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-// stand is an orchestrator with a database, a bus and a model, that is given
-// its deliveries by hand.
+// stand is an orchestrator with a database, a bus and a model. Its tests hand
+// it the deliveries.
 type stand struct {
 	*orchestrator
 	broker *server.Server
@@ -270,5 +270,28 @@ func TestARequestWithoutItsHistoryFailsUnasked(t *testing.T) {
 	if got := s.look(t, row.ID); got.Outcome != run.Failed || got.Reason != "previous_response_not_found" || s.calls.Load() != 0 {
 		t.Errorf("the row is to be %q by %q after %d calls, want failed by previous_response_not_found after none",
 			got.Outcome, got.Reason, s.calls.Load())
+	}
+}
+
+func TestTheRequestIsDecodedOnce(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"choices":[{"message":{"tool_calls":[{"id":"c","type":"function","function":{"name":"gone"}}]},` +
+			`"finish_reason":"tool_calls"}]}`))
+	}
+	row := s.claimed(t)
+	for turn := 1; turn <= 2; turn++ { // the call is refused, so another turn follows
+		if err := s.deliver(t.Context(), s.look(t, row.ID), 1, false); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Store.Load(t.Context(), row.ID)
+		if err != nil || c.Turn != turn+1 {
+			t.Fatalf("Load = turn %d, %v; want turn %d", c.Turn, err, turn+1)
+		}
+		first, _ := s.caller.Lineage.Memo.Request(c)
+		if again, _ := s.caller.Lineage.Memo.Request(c); again != first {
+			t.Errorf("the request is decoded again for turn %d", c.Turn)
+		}
 	}
 }

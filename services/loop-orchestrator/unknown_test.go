@@ -34,9 +34,9 @@ func raises(code, when string) string {
 		CREATE TRIGGER bug BEFORE UPDATE ON steps FOR EACH ROW EXECUTE FUNCTION bug()`
 }
 
-// A step that the database refuses to record, for no reason that passes, fails
-// its request at once, with the code. It is not tried again and again, and no
-// crash is counted for it.
+// If the database refuses to record a step with an error that is not transient,
+// the request fails at once, with the code. The step is not retried, and no
+// crash is counted.
 func TestUnknownErrorFailsTheStep(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, break_, code string }{
@@ -64,7 +64,7 @@ func TestUnknownErrorFailsTheStep(t *testing.T) {
 	}
 }
 
-// What passes by itself is repeated in place: the model is called once.
+// Transient errors are retried in place: the model is called once.
 func TestTransientErrorIsRepeatedInPlace(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"40001", "40P01", "53100", "57014", "25006"} {
@@ -108,7 +108,7 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	}
 }
 
-// Where not even the failure can be recorded, the cause comes back as an error.
+// If the failure cannot be recorded either, the handler returns the cause.
 func TestUnrecordableErrorIsReturned(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

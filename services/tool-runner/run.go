@@ -50,7 +50,8 @@ func Run(ctx context.Context, cfg Config) error {
 	for _, pool := range pools {
 		work.Go(func() error {
 			return b.Run(ctx, bus.RunConfig{
-				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace, Handle: h.Handle, Confirm: h.ConfirmCancel,
+				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace,
+				Handle: h.Handle, Confirm: h.ConfirmCancel,
 			})
 		})
 	}

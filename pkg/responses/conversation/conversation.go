@@ -62,19 +62,20 @@ func Decode(body []byte) (*Create, *fault.Error) {
 	}
 	var c Create
 	var p *check.Problem
-	if m := v.Field("items"); m.Given() {
+	if m := v.Field("items"); m.Present() {
 		if c.Items, p = readItems(m); p != nil {
 			return nil, p.In("items").Fault()
 		}
 	}
-	if m := v.Field("metadata"); m.Given() {
+	if m := v.Field("metadata"); m.Present() {
 		c.Metadata, p = check.Metadata(m)
 	}
 	return &c, p.In("metadata").Fault()
 }
 
-// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null takes all
-// metadata away; a body without metadata is refused. The error is as Decode's.
+// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null takes
+// all metadata away; a body without metadata is refused. The error is as
+// Decode's.
 func DecodeMetadata(body []byte) (map[string]string, *fault.Error) {
 	v, f := object(body)
 	if f != nil {
@@ -99,12 +100,12 @@ func DecodeItems(body []byte) ([]item.Item, *fault.Error) {
 		return nil, f
 	}
 	m := v.Field("items")
-	if !m.Given() {
+	if !m.Present() {
 		return nil, check.Absent("items").Fault()
 	}
 	items, p := readItems(m)
 	if p == nil && len(items) == 0 {
-		p = check.Beyond("empty_array", "empty array", "an array with minimum length 1", "an empty array")
+		p = check.OutOfRange("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 	}
 	return items, p.In("items").Fault()
 }

@@ -130,7 +130,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is sent, it is refused by a 400, or what it was read as can be told and kept.
+// FuzzDecode checks that every body is refused with a 400, or is read into what
+// can be encoded and stored.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		``, `{}`, `{"metadata":{"a":"\u0000"},"items":[{"role":"user","content":"x"}]}`, `{"items":[{"type":"item_reference","id":"rs_1"},{"type":"x:y"}]}`,
@@ -152,7 +153,7 @@ func FuzzDecode(f *testing.F) {
 			metadata = c.Metadata
 		}
 		if got := (Conversation{ID: "conv_1", Metadata: EncodeMetadata(metadata)}).JSON(); !json.Valid(got) {
-			t.Fatalf("%q is told as %s", b, got)
+			t.Fatalf("%q is encoded as %s", b, got)
 		}
 		for _, it := range items {
 			if stored := it.Stored("id_1"); !json.Valid(stored.JSON()) || stored.ID == "" {

@@ -7,8 +7,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// Script tells the life of one item: it is opened, its parts are said piece by piece, and it is closed. Whatever was not said piece
-// by piece is said when the item is closed, so that the deltas of a part always add up to the part.
+// Script tells the life of one item: it is opened, its parts are said piece by
+// piece, and it is closed. Whatever was not said piece by piece is said when
+// the item is closed, so that the deltas of a part always add up to the part.
 type Script struct {
 	place Place
 	kind  string // the item's type
@@ -36,7 +37,7 @@ func Open(at Place, it item.Item) (*Script, []Event) {
 	return s, events
 }
 
-// form is how a part of that type is told.
+// form is how events carry a part of that type.
 type form struct{ list, added, delta, done, closed, field string }
 
 const (
@@ -57,7 +58,8 @@ var forms = map[string]form{
 	"mcp":      {"arguments", "", "response.mcp_call_arguments.delta", "response.mcp_call_arguments.done", "", "arguments"},
 }
 
-// Say says a piece of the n-th part: its Text, and of an output_text its Logprobs and new Annotations. The first piece opens the part.
+// Say says a piece of the n-th part: its Text, and of an output_text its
+// Logprobs and new Annotations. The first piece opens the part.
 func (s *Script) Say(n int, piece item.Part) []Event {
 	f := forms[piece.Type]
 	at := s.at(n)
@@ -99,7 +101,8 @@ func (s *Script) call() string {
 	return "function"
 }
 
-// Close says what is left to say of an item that is complete, and closes it; a hosted call's arguments only: that is closed when it has run.
+// Close says what is left to say of an item that is complete, and closes it; a
+// hosted call's arguments only: that is closed when it has run.
 func (s *Script) Close(it item.Item) []Event {
 	var events []Event
 	switch it.Type {
@@ -165,10 +168,10 @@ func Replay(output int, it item.Item) []Event {
 	case "message", "reasoning", "function_call", "custom_tool_call", "mcp_call":
 	case "mcp_list_tools":
 		return at.List(it)
-	default: // an item that nobody tells in pieces
+	default: // an item that is never sent in pieces
 		return []Event{at.Added(it), at.Finished(it)}
 	}
-	s, events := Open(at, Begun(it))
+	s, events := Open(at, OpenItem(it))
 	events = append(events, s.Close(it)...)
 	if it.Type == "mcp_call" {
 		events = append(events, Progress(at, it.Status != "completed"), at.Finished(it))
@@ -176,17 +179,17 @@ func Replay(output int, it item.Item) []Event {
 	return events
 }
 
-// Begun is an item as it is when it is opened: in progress, and empty.
-func Begun(it item.Item) item.Item {
+// OpenItem is an item as it is when it is opened: in progress, and empty.
+func OpenItem(it item.Item) item.Item {
 	switch it.Type {
 	case "message":
 		return item.Message(it.ID, it.Role, "in_progress")
 	case "reasoning":
 		return item.Reasoning{ID: it.ID}.Item()
 	case "function_call":
-		return begun(it).Function()
+		return openCall(it).Function()
 	case "custom_tool_call":
-		return begun(it).Custom()
+		return openCall(it).Custom()
 	case "mcp_call":
 		return item.Call{ID: it.ID, Status: "in_progress", ServerLabel: it.ServerLabel, Name: it.Name}.MCP()
 	case "mcp_list_tools":
@@ -195,6 +198,6 @@ func Begun(it item.Item) item.Item {
 	return it
 }
 
-func begun(it item.Item) item.Call {
+func openCall(it item.Item) item.Call {
 	return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Namespace: it.Namespace(), Name: it.Name}
 }

@@ -2,8 +2,8 @@
 // status and the envelope {"error":{"message","type","param","code"}}, in the
 // words of OpenAI's API so that unmodified SDKs map them to their own errors.
 //
-// A fault carries nothing from inside: whoever makes one writes a message for
-// the client. It does not log and knows no HTTP.
+// A fault carries no inner error: its message is written for the client. It
+// does not log and knows no HTTP.
 package fault
 
 import (

@@ -50,7 +50,7 @@ type Call struct {
 func (c Call) Function() Item {
 	b := head("function_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
-	b = given(b, "namespace", c.Namespace)
+	b = appendNonEmpty(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "arguments", c.Arguments)
 	return Item{
@@ -62,7 +62,7 @@ func (c Call) Function() Item {
 func (c Call) Custom() Item {
 	b := head("custom_tool_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
-	b = given(b, "namespace", c.Namespace)
+	b = appendNonEmpty(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "input", c.Arguments)
 	return Item{
@@ -170,7 +170,8 @@ func appendParts(b []byte, parts []Part) []byte {
 }
 
 // AppendJSON appends the part as the API answers it: an output_text has its
-// annotations and logprobs, an image its URL and detail, even if there are none.
+// annotations and logprobs, an image its URL and detail, even if they are
+// empty.
 func (p Part) AppendJSON(b []byte) []byte {
 	b = append(b, `{"type":`...)
 	b = raw.AppendText(b, p.Type)
@@ -181,12 +182,12 @@ func (p Part) AppendJSON(b []byte) []byte {
 		b = append(b, `,"image_url":`...)
 		b = raw.AppendTextOrNull(b, p.ImageURL)
 		b = field(b, "detail", orElse(p.Detail, "auto"))
-		b = given(b, "file_id", p.FileID)
+		b = appendNonEmpty(b, "file_id", p.FileID)
 	case "input_file":
-		b = given(b, "filename", p.Filename)
-		b = given(b, "file_data", p.FileData)
-		b = given(b, "file_url", p.FileURL)
-		b = given(b, "file_id", p.FileID)
+		b = appendNonEmpty(b, "filename", p.Filename)
+		b = appendNonEmpty(b, "file_data", p.FileData)
+		b = appendNonEmpty(b, "file_url", p.FileURL)
+		b = appendNonEmpty(b, "file_id", p.FileID)
 	case "output_text":
 		b = field(b, "text", p.Text)
 		b = append(append(b, `,"annotations":`...), list(p.Annotations)...)
@@ -197,7 +198,7 @@ func (p Part) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-func given(b []byte, name, value string) []byte {
+func appendNonEmpty(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}

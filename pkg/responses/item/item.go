@@ -56,7 +56,7 @@ func (i Item) MarshalJSON() ([]byte, error) {
 }
 
 // Arguments is the JSON text that the model wrote for a function_call or
-// mcp_call. Nobody has checked that it is JSON.
+// mcp_call. It may be invalid JSON.
 func (i Item) Arguments() string { return i.raw.Field("arguments").Text() }
 
 // Namespace is that of the tool that a function_call or custom_tool_call names.
@@ -103,7 +103,7 @@ func (i Item) plainPart() string {
 }
 
 // Output is what a function_call_output or mcp_call gave, if it is plain text;
-// ok is false if it is made of parts, or if there is none.
+// ok is false if it is made of parts or absent.
 func (i Item) Output() (text string, ok bool) {
 	v := i.raw.Field("output")
 	return v.Text(), v.Kind() == raw.String
@@ -115,7 +115,7 @@ func (i Item) Error() string {
 	switch {
 	case v.Kind() == raw.String:
 		return v.Text()
-	case v.Field("message").Given():
+	case v.Field("message").Present():
 		return v.Field("message").Text()
 	}
 	for _, part := range v.Field("content").Elements() {

@@ -75,7 +75,7 @@ func partFault(v raw.Value) *check.Problem {
 		return p
 	}
 	typ := v.Field("type")
-	if !typ.Given() {
+	if !typ.Present() {
 		return check.Absent("type")
 	}
 	if p := check.Type(typ, raw.String); p != nil {
@@ -103,15 +103,15 @@ func partFault(v raw.Value) *check.Problem {
 
 func imageFault(v raw.Value) *check.Problem {
 	url, file, detail := v.Field("image_url"), v.Field("file_id"), v.Field("detail")
-	if !url.Given() && !file.Given() {
+	if !url.Present() && !file.Present() {
 		return check.Absent("image_url")
 	}
-	if url.Given() {
+	if url.Present() {
 		if p := check.Text(url, maxImage); p != nil {
 			return p.In("image_url")
 		}
 	}
-	if detail.Given() {
+	if detail.Present() {
 		if _, p := check.Enum(detail, "low", "high", "auto", "original"); p != nil {
 			return p.In("detail")
 		}
@@ -121,7 +121,7 @@ func imageFault(v raw.Value) *check.Problem {
 
 func fileFault(v raw.Value) *check.Problem {
 	data := v.Field("file_data")
-	if data.Given() {
+	if data.Present() {
 		if p := check.Text(data, maxFile); p != nil {
 			return p.In("file_data")
 		}

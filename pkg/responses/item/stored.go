@@ -27,11 +27,11 @@ func (i Item) Stored(id string) Item {
 	b := append(make([]byte, 0, len(i.raw)+96), `{"type":`...)
 	b = raw.AppendText(b, i.Type)
 	b = field(b, "id", out.ID)
-	b = given(b, "status", out.Status)
+	b = appendNonEmpty(b, "status", out.Status)
 	for key, m := range i.raw.Members() {
 		switch name := string(key); {
 		case name == "type" || name == "id" || name == "status" && out.Status != "":
-		case known && !m.Given():
+		case known && !m.Present():
 		default:
 			b = append(b, ',')
 			b = raw.AppendText(b, name)
@@ -69,7 +69,7 @@ func appendStoredPart(b []byte, v raw.Value) []byte {
 	start := len(b)
 	seen := map[string]bool{}
 	for key, m := range v.Members() {
-		if !m.Given() {
+		if !m.Present() {
 			continue
 		}
 		if len(b) > start {

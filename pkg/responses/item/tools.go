@@ -35,7 +35,7 @@ func ToolList(id, serverLabel string, tools []Listed) Item {
 func (t Listed) append(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = raw.AppendText(b, t.Name)
-	b = given(b, "description", t.Description)
+	b = appendNonEmpty(b, "description", t.Description)
 	b = append(b, `,"input_schema":`...)
 	out := bytes.NewBuffer(b)
 	if t.Schema == nil || json.Compact(out, t.Schema) != nil { // an item is on one line
@@ -44,8 +44,8 @@ func (t Listed) append(b []byte) []byte {
 	return append(out.Bytes(), '}')
 }
 
-// SameTools tells whether two mcp_list_tools items name the same tools with the
-// same descriptions and schemas, in the same order, whoever wrote them.
+// SameTools reports whether two mcp_list_tools items name the same tools with
+// the same descriptions and schemas, in the same order.
 func (i Item) SameTools(other Item) bool {
 	mine, ok := i.tools()
 	theirs, okToo := other.tools()

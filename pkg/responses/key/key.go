@@ -1,5 +1,6 @@
-// Package key holds the JSON of requests that make API keys. What is said in the
-// package documentation of responses of text and of aliasing holds here as well.
+// Package key holds the JSON of requests that make API keys. What is said in
+// the package documentation of responses of text and of aliasing holds here as
+// well.
 package key
 
 import (
@@ -67,7 +68,7 @@ func Decode(body []byte, scopes ...string) (*Create, *fault.Error) {
 			return p
 		}},
 	} {
-		if m := v.Field(field.name); m.Given() {
+		if m := v.Field(field.name); m.Present() {
 			if p := field.read(m); p != nil {
 				return nil, p.In(field.name).Fault()
 			}
@@ -102,7 +103,7 @@ func readNames(v raw.Value) ([]string, *check.Problem) {
 	for i, e := range v.Elements() {
 		s, p := readLine(e, maxText)
 		if p == nil && s == "" {
-			p = check.Beyond("empty_string", "empty string", "a string with minimum length 1", "an empty string")
+			p = check.OutOfRange("empty_string", "empty string", "a string with minimum length 1", "an empty string")
 		}
 		if p != nil {
 			return nil, p.At(i)
@@ -112,7 +113,8 @@ func readNames(v raw.Value) ([]string, *check.Problem) {
 	return all, nil
 }
 
-// readLine reads a string that people can be shown, and that the database takes.
+// readLine reads a string that people can be shown, and that the database
+// takes.
 func readLine(v raw.Value, most int) (string, *check.Problem) {
 	s, p := check.String(v, most)
 	if p == nil && strings.ContainsFunc(s, unicode.IsControl) {
@@ -122,12 +124,12 @@ func readLine(v raw.Value, most int) (string, *check.Problem) {
 }
 
 func empty() *check.Problem {
-	return check.Beyond("empty_array", "empty array", "an array with minimum length 1", "an empty array")
+	return check.OutOfRange("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 }
 
-// Within bounds what a new key may use by what its maker may: a list left out is
-// the maker's, and a name that is not in that is refused.
-func (c *Create) Within(models, tools []string) *fault.Error {
+// CheckBounds bounds what a new key may use by what its maker may: a list left
+// out is the maker's, and a name that is not in that is refused.
+func (c *Create) CheckBounds(models, tools []string) *fault.Error {
 	for _, list := range []struct {
 		field  string
 		asked  *[]string
@@ -141,14 +143,14 @@ func (c *Create) Within(models, tools []string) *fault.Error {
 		}
 		for i, name := range *list.asked {
 			if !slices.Contains(list.makers, name) {
-				return beyond(list.field, i, name)
+				return notAllowed(list.field, i, name)
 			}
 		}
 	}
 	return nil
 }
 
-func beyond(list string, i int, name string) *fault.Error {
+func notAllowed(list string, i int, name string) *fault.Error {
 	return fault.Invalid(list+"["+strconv.Itoa(i)+"]", "invalid_value",
 		fmt.Sprintf("Invalid value: '%s'. The key that makes it may not use it.", check.Excerpt(name)))
 }

@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// ErrMalformed says that an upstream's answer is none of the endpoint's;
+// ErrMalformed says that an upstream's answer is not one of the endpoint;
 // another attempt may do better.
 var ErrMalformed = errors.New("the upstream's answer is malformed")
 
@@ -108,7 +108,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 			base.With("choices", list(c.With("delta", message).With("finish_reason", raw.Value("null")))),
 			base.With("choices", list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish))))
 	}
-	if usage := a.body.Field("usage"); r.Usage && usage.Given() {
+	if usage := a.body.Field("usage"); r.Usage && usage.Present() {
 		all = append(all, base.With("choices", raw.Value("[]")).With("usage", usage))
 	}
 	return all

@@ -34,7 +34,7 @@ type joinedChoice struct {
 // Join is an answer before its first chunk.
 func Join(e run.Endpoint) *Joined { return &Joined{endpoint: e} }
 
-// Add takes one chunk in. ErrMalformed: it is none.
+// Add adds one chunk. It returns ErrMalformed if data is not a chunk.
 func (j *Joined) Add(data []byte) error {
 	v, err := parse(data)
 	if err != nil {
@@ -43,10 +43,10 @@ func (j *Joined) Add(data []byte) error {
 	if v.Kind() != raw.Object {
 		return fmt.Errorf("%w: a chunk is no object", ErrMalformed)
 	}
-	if usage := v.Field("usage"); usage.Given() {
+	if usage := v.Field("usage"); usage.Present() {
 		j.usage = slices.Clone(usage)
 	}
-	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").Given() {
+	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").Present() {
 		j.head = head
 	}
 	for i, c := range v.Field("choices").Elements() {
@@ -99,7 +99,7 @@ func (j *Joined) choice(i int, v raw.Value) error {
 	return nil
 }
 
-// Whole tells whether every choice has come to its end.
+// Whole reports whether every choice has ended.
 func (j *Joined) Whole() bool {
 	return len(j.choices) > 0 && !slices.ContainsFunc(j.choices, func(c *joinedChoice) bool { return c.finish == nil })
 }

@@ -35,7 +35,7 @@ func (f *fields) at(name string) *field {
 
 // add takes a piece of a member in.
 func (f *fields) add(name string, v raw.Value) {
-	if len(v) == 0 || !v.Given() && f.has(name) {
+	if len(v) == 0 || !v.Present() && f.has(name) {
 		return
 	}
 	one := f.at(name)
@@ -90,8 +90,8 @@ type joinedCall struct {
 	rest            fields // what else the upstream says of it
 }
 
-// call takes a piece of a call in. Calls are told apart by their ids, then by
-// their index, then by a new name.
+// call adds a piece of a call. Ids distinguish calls, then the index, then a
+// new name.
 func (c *joinedChoice) call(v raw.Value) error {
 	f := v.Field("function")
 	id, index, name := v.Field("id").Text(), string(v.Field("index")), f.Field("name").Text()

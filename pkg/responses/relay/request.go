@@ -34,21 +34,21 @@ func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 		return nil, err
 	}
 	r := &Request{Endpoint: e, body: v}
-	last := map[string]raw.Value{} // a member that comes again is what it is the last time, as everywhere in this project
+	last := map[string]raw.Value{} // the last of repeated members counts, as everywhere in this project
 	for key, m := range v.Members() {
 		if slices.Contains(forms[e].members, string(key)) {
 			last[string(key)] = m
 		}
 	}
 	for _, name := range forms[e].members {
-		if m := last[name]; m.Given() {
+		if m := last[name]; m.Present() {
 			if p := r.read(name, m); p != nil {
 				return nil, p.In(name).Fault()
 			}
 		}
 	}
 	for _, name := range forms[e].required {
-		if !last[name].Given() {
+		if !last[name].Present() {
 			return nil, check.Absent(name).Fault()
 		}
 	}
@@ -116,7 +116,7 @@ func texts(v raw.Value) *check.Problem {
 }
 
 func empty() *check.Problem {
-	return check.Beyond("empty_array", "empty array", "an array with minimum length 1", "an empty array")
+	return check.OutOfRange("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 }
 
 func includeUsage(v raw.Value) (bool, *check.Problem) {
@@ -124,7 +124,7 @@ func includeUsage(v raw.Value) (bool, *check.Problem) {
 		return false, p
 	}
 	usage := v.Field("include_usage")
-	if !usage.Given() {
+	if !usage.Present() {
 		return false, nil
 	}
 	include, p := check.Bool(usage)
@@ -141,7 +141,7 @@ func (r *Request) Upstream(model string) []byte {
 	}
 	if r.Stream {
 		options := body.Field("stream_options")
-		if !options.Given() {
+		if !options.Present() {
 			options = raw.Value(`{}`)
 		}
 		if !r.Usage {
@@ -152,8 +152,8 @@ func (r *Request) Upstream(model string) []byte {
 	return body
 }
 
-// Several tells whether more than one choice is asked for, which may come one
-// after the other.
+// Several reports whether the request asks for more than one choice. Choices
+// may come one after the other.
 func (r *Request) Several() bool {
 	return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1
 }

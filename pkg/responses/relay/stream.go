@@ -22,7 +22,8 @@ func NewStream(r *Request) *Stream { return &Stream{request: r, choices: map[str
 // Chunk takes one chunk in and returns it for the client, on one line and with
 // the name that the client has for the model; nil is one that the client has
 // not asked for, or that says nothing. Clients get choices and, in a chat,
-// their deltas though the upstream leaves them out. ErrMalformed: it is none.
+// their deltas though the upstream leaves them out. It returns ErrMalformed
+// if data is not a chunk.
 func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	v, err := parse(data)
 	if err != nil {
@@ -33,10 +34,10 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	}
 	choices, usage := v.Field("choices"), v.Field("usage")
 	if choices.Kind() != raw.Array {
-		if v.Field("error").Given() {
+		if v.Field("error").Present() {
 			return nil, fmt.Errorf("%w: it is an error", ErrMalformed)
 		}
-		if !usage.Given() && !v.Field("object").Given() && !v.Field("id").Given() { // a sign of life
+		if !usage.Present() && !v.Field("object").Present() && !v.Field("id").Present() { // a sign of life
 			return nil, nil
 		}
 		choices = raw.Value("[]")
@@ -45,7 +46,7 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	if mended, ok := s.choicesOf(choices); ok {
 		v = v.With("choices", mended)
 	}
-	if usage.Given() {
+	if usage.Present() {
 		s.InputTokens, s.OutputTokens = used(usage)
 		if choices.Len() == 0 && !s.request.Usage {
 			return nil, nil
@@ -77,8 +78,8 @@ func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 	return append(all, ']'), mended
 }
 
-// Whole tells whether every choice has come to its end. It is how a stream that
-// ends without a word is told from one that broke off.
+// Whole reports whether every choice has ended. It distinguishes a stream that
+// ends without [DONE] from one that broke off.
 func (s *Stream) Whole() bool {
 	for _, finished := range s.choices {
 		if !finished {

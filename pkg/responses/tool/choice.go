@@ -53,7 +53,7 @@ func readRef(v raw.Value) (ref Ref, p *check.Problem) {
 		return ref, p
 	}
 	for key, m := range v.Members() {
-		if !m.Given() {
+		if !m.Present() {
 			continue
 		}
 		switch string(key) {
@@ -81,14 +81,14 @@ func readRef(v raw.Value) (ref Ref, p *check.Problem) {
 
 func readAllowed(v raw.Value) (Choice, *check.Problem) {
 	c := Choice{Mode: "auto", Allowed: []Ref{}}
-	if mode := v.Field("mode"); mode.Given() {
+	if mode := v.Field("mode"); mode.Present() {
 		var p *check.Problem
 		if c.Mode, p = check.Enum(mode, "auto", "required", "none"); p != nil {
 			return c, p.In("mode")
 		}
 	}
 	tools := v.Field("tools")
-	if !tools.Given() {
+	if !tools.Present() {
 		return c, check.Absent("tools")
 	}
 	if p := check.List(tools, most); p != nil {
@@ -121,7 +121,7 @@ func (c Choice) Fault(tools []Tool) *check.Problem {
 		return check.Refuse("", "", "Tool choice 'required' must be specified with 'tools' parameter.")
 	}
 	if c.Allowed != nil && len(c.Allowed) == 0 {
-		return check.Beyond("array_below_min_length", "array too short",
+		return check.OutOfRange("array_below_min_length", "array too short",
 			"an array with minimum length 1", "an array with length 0").In("tools")
 	}
 	for _, ref := range c.Allowed {
@@ -132,7 +132,7 @@ func (c Choice) Fault(tools []Tool) *check.Problem {
 	return nil
 }
 
-// names tells whether the reference is to that tool, or to one inside it.
+// names reports whether the reference is to that tool, or to one inside it.
 func (r Ref) names(t Tool) bool {
 	switch {
 	case t.Type == "namespace":

@@ -2,7 +2,7 @@
 //
 // Functions are checked and typed. Every other type of tool is kept as it came:
 // which of them exist is decided by the service that runs them, and a request
-// is never refused for one that nobody knows. Both alias the request's text and
+// is never refused for an unknown one. Both alias the request's text and
 // are safe for concurrent use.
 package tool
 
@@ -55,7 +55,7 @@ func read(v raw.Value) (Tool, *check.Problem) {
 		return Tool{}, p
 	}
 	typ := v.Field("type")
-	if !typ.Given() {
+	if !typ.Present() {
 		return Tool{}, check.Absent("type")
 	}
 	name, p := check.String(typ, 0)
@@ -69,7 +69,7 @@ func read(v raw.Value) (Tool, *check.Problem) {
 		return t, nil
 	}
 	for key, m := range v.Members() {
-		if !m.Given() {
+		if !m.Present() {
 			continue
 		}
 		if p := t.set(string(key), m); p != nil {
@@ -163,7 +163,7 @@ func (t Tool) AppendEcho(b []byte) []byte {
 		}
 	}
 	for key, m := range t.raw.Members() {
-		if t.echoed(string(key)) || !m.Given() {
+		if t.echoed(string(key)) || !m.Present() {
 			continue
 		}
 		b = append(b, ',')

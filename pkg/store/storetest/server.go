@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"windlass.dev/windlass/pkg/localpg"
+	"windlass.dev/windlass/pkg/localpg/programs"
 )
 
 const (
@@ -30,7 +31,8 @@ const advice = "tests need a real Postgres: install PostgreSQL 15 or newer (apt-
 // shared is the one server of the test binary.
 var shared server
 
-// server is a Postgres server, private or that of DATABASE_URL, and the templates made on it.
+// server is a Postgres server, private or that of DATABASE_URL, and the
+// templates made on it.
 type server struct {
 	mu        sync.Mutex // held over start, migration and clone: CREATE DATABASE wants its template alone
 	opened    bool
@@ -49,7 +51,8 @@ func (s *server) open() {
 	s.opened = true
 }
 
-// clone makes a database from the template, or an empty one if migrate is nil, and returns its name and URL.
+// clone makes a database from the template, or an empty one if migrate is nil,
+// and returns its name and URL.
 func (s *server) clone(ctx context.Context, migrate func(context.Context, string) error) (name, dbURL string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +103,8 @@ func (s *server) start(ctx context.Context) error {
 	return s.startPrivate(ctx, binDir)
 }
 
-// environment is the one place where tests read it: they have no main that could hand them a configuration.
+// environment is the one place where tests read it: they have no main that
+// could hand them a configuration.
 func environment() (databaseURL, binDir string) {
 	databaseURL, _ = os.LookupEnv("DATABASE_URL") //nolint:forbidigo // see above
 	binDir, _ = os.LookupEnv("PG_BIN")            //nolint:forbidigo // see above
@@ -129,7 +133,7 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 			"autovacuum_naptime": "1min",
 		},
 	})
-	if errors.Is(err, localpg.ErrNotFound) {
+	if errors.Is(err, programs.ErrNotFound) {
 		return fmt.Errorf("%s: %w", advice, err)
 	}
 	if err != nil {
@@ -139,14 +143,16 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 	return nil
 }
 
-// template is a migrated database, or why there is none: a migration that failed is not tried again by each test.
+// template is a migrated database, or why there is none: a migration that
+// failed is not tried again by each test.
 type template struct {
 	name string
 	err  error
 }
 
-// templateOf makes the template of a migration once. Functions cannot be compared, their code can: closures of one function
-// literal count as one migration.
+// templateOf makes the template of a migration once. Functions cannot be
+// compared, their code can: closures of one function literal count as one
+// migration.
 func (s *server) templateOf(ctx context.Context, migrate func(context.Context, string) error) template {
 	key := reflect.ValueOf(migrate).Pointer()
 	t, ok := s.templates[key]
@@ -175,9 +181,11 @@ func (s *server) makeTemplate(ctx context.Context, name string, migrate func(con
 	return nil
 }
 
-// exec runs one statement in a session of its own, so that a session broken by one test cannot fail the next.
+// exec runs one statement in a session of its own, so that a session broken by
+// one test cannot fail the next.
 func (s *server) exec(ctx context.Context, sql string) (err error) {
-	// A test's context has ended by the time of its clean-up, and half a CREATE DATABASE would help nobody.
+	// A test's context has ended by the time of its clean-up, and half a CREATE
+	// DATABASE would help nobody.
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), adminLimit, fmt.Errorf("not done after %s", adminLimit))
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url)
@@ -191,7 +199,8 @@ func (s *server) exec(ctx context.Context, sql string) (err error) {
 	return nil
 }
 
-// close drops the templates on a server that stays, or stops the private server and removes its data.
+// close drops the templates on a server that stays, or stops the private server
+// and removes its data.
 func (s *server) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -105,7 +105,7 @@ func TestDevSaysInOneLineWhatIsWrong(t *testing.T) {
 			}
 			waits := len(lines) == 2 && waiting.MatchString(lines[0]) && strings.Contains(lines[0], closed)
 			if strings.HasPrefix(name, "a dead ") != waits {
-				t.Errorf("dev said %q, want it to say once on what it waits", stderr.String())
+				t.Errorf("dev said %q, want one line about what it waits for", stderr.String())
 			}
 			if len(lines) > 1 && !waits && !strings.Contains(name, "flag") { // a wrong flag shows the usage, too
 				t.Errorf("dev said %d lines, want one: %q", len(lines), stderr.String())

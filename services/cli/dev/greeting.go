@@ -28,7 +28,7 @@ func (d *dev) greeting() string {
 	}
 	row("health", "http://%s/livez  /readyz  /metrics", admin)
 	row("data", "%s; to start from nothing: rm -rf %s", shortPath(string(d.data)), d.dataFolders())
-	row("stop", "Ctrl-C; what is unfinished goes on at the next start")
+	row("stop", "Ctrl-C; unfinished requests continue at the next start")
 	if open {
 		if ip := address.OfMachine(); ip != "" {
 			_, port, _ := net.SplitHostPort(host)

@@ -24,15 +24,7 @@ const (
 
 // services returns the Run functions of the five services.
 func (d *dev) services() ([]func(context.Context) error, error) {
-	key, err := d.data.Secret("dispatch.key")
-	if err != nil {
-		return nil, err
-	}
-	pepper, err := d.data.Secret(datafolder.KeyPepper)
-	if err != nil {
-		return nil, err
-	}
-	seal, err := d.data.Secret("seal.key")
+	keys, err := d.secrets()
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +35,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 	}
 	common := func(name string) worker.Config {
 		return worker.Config{
-			Store: db, Bus: nats, DispatchKey: key, Grace: grace, Registry: d.reg, Runtime: d.rt.For(name),
+			Store: db, Bus: nats, DispatchKey: keys.dispatch, Grace: grace, Registry: d.reg, Runtime: d.rt.For(name),
 		}
 	}
 	return []func(context.Context) error{
@@ -55,7 +47,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return looporchestrator.Run(ctx, looporchestrator.Config{
-				Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256, SealKeys: seal,
+				Config: common("loop-orchestrator"), Slots: 1024, ResultBatch: 256, SealKeys: keys.seal,
 			})
 		},
 		func(ctx context.Context) error {
@@ -68,10 +60,24 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: pepper, SealKeys: seal,
+				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: keys.pepper, SealKeys: keys.seal,
 				MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second, DrainGrace: grace, Registry: d.reg,
 				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,
 			})
 		},
 	}, nil
+}
+
+// secrets are what a production installation gets from its environment.
+type secrets struct{ dispatch, pepper, seal string }
+
+func (d *dev) secrets() (s secrets, err error) {
+	for name, value := range map[string]*string{
+		"dispatch.key": &s.dispatch, datafolder.KeyPepper: &s.pepper, "seal.key": &s.seal,
+	} {
+		if *value, err = d.data.Secret(name); err != nil {
+			return secrets{}, err
+		}
+	}
+	return s, nil
 }

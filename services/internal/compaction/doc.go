@@ -1,9 +1,12 @@
-// Package compaction holds what a compaction item stands for: the summary of a history, and what of it is kept word for word. A client
-// carries the item for us, as text that says nothing to it.
+// Package compaction holds what a compaction item stands for: the summary of a
+// history, and what of it is kept word for word. A client carries the item for
+// us, as text that says nothing to it.
 //
-// Promised: text that Open takes was sealed here for the same tenant, unchanged. What a client makes up, changes, or has from another
-// tenant is refused, so that nobody can put words into a developer's mouth by it. Not promised: that an old item is the newest of its
-// history; a client may give back any that it was given.
+// Promised: text that Open takes was sealed here for the same tenant,
+// unchanged. What a client makes up, changes, or has from another tenant is
+// refused, so that a client cannot forge a developer's words with it. Not
+// promised: that an old item is the newest of its history; a client may give
+// back any that it was given.
 //
 // # Decisions
 //
@@ -18,6 +21,7 @@ package compaction
 const (
 	// Item is the type of a compaction item.
 	Item = "compaction"
-	// Trigger is the type of an input item that asks for a compaction. It comes last, and says nothing to a model.
+	// Trigger is the type of an input item that asks for a compaction. It comes
+	// last, and says nothing to a model.
 	Trigger = "compaction_trigger"
 )

@@ -13,9 +13,11 @@ import (
 )
 
 var (
-	// ErrNoKey says that nothing can be sealed or opened because there is no secret to do it with.
+	// ErrNoKey says that nothing can be sealed or opened because there is no
+	// secret to do it with.
 	ErrNoKey = errors.New("no seal key is configured")
-	// ErrSealed says that a text was not sealed here for the tenant, or under a secret that is gone.
+	// ErrSealed says that a text was not sealed here for the tenant, or under a
+	// secret that is gone.
 	ErrSealed = errors.New("the sealed content cannot be opened")
 	// ErrShortKey says that a secret can be guessed.
 	ErrShortKey = errors.New("a seal key is shorter than 16 bytes")
@@ -34,7 +36,8 @@ type Keys struct {
 	all []cipher.AEAD // the first seals
 }
 
-// ReadKeys reads secrets that are separated by commas: the first one seals, all of them open. No text is no secret. ErrShortKey.
+// ReadKeys reads secrets that are separated by commas: the first one seals, all
+// of them open. No text is no secret. ErrShortKey.
 func ReadKeys(text string) (Keys, error) {
 	var k Keys
 	if text == "" {
@@ -66,7 +69,7 @@ func newAEAD(secret string) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// Any tells whether there is a secret.
+// Any reports whether there is a secret.
 func (k Keys) Any() bool { return len(k.all) > 0 }
 
 // Seal makes the text of an item for a tenant. ErrNoKey.
@@ -81,7 +84,8 @@ func (k Keys) Seal(tenant string, c Content) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(k.all[0].Seal([]byte{version}, nil, plain, bound(tenant))), nil
 }
 
-// Open reads what Seal has made for the tenant. ErrSealed for every other text, ErrNoKey without a secret.
+// Open reads what Seal has made for the tenant. ErrSealed for every other text,
+// ErrNoKey without a secret.
 func (k Keys) Open(tenant, sealed string) (Content, error) {
 	if !k.Any() {
 		return Content{}, ErrNoKey

@@ -9,8 +9,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
-// Refuse says why a request's tools cannot be had as it asks for them, or nil. The error is a *Refusal. It is for whoever accepts
-// requests; Resolve, which it includes, takes what was accepted under fewer rules.
+// Refuse reports the first unsupported tool setting of a request, as a
+// *Refusal. Only the accept of a request uses it; Resolve, which it includes,
+// accepts what was accepted under fewer rules.
 func Refuse(r *responses.Create, reg *registry.Registry) error {
 	s, err := Resolve(r, reg)
 	if err != nil {
@@ -29,7 +30,8 @@ func Refuse(r *responses.Create, reg *registry.Registry) error {
 	return nil
 }
 
-// refuseServer refuses what is said of the registered tools' server and would not happen.
+// refuseServer refuses what is said of the registered tools' server and would
+// not happen.
 func refuseServer(i int, t tool.Tool) *Refusal {
 	var entry struct {
 		Approval      json.RawMessage            `json:"require_approval"`

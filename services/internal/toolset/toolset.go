@@ -1,5 +1,6 @@
-// Package toolset says which tools a request's model may call: the gateway refuses what nobody can run, the orchestrator offers
-// the rest, the finalizer shows what ran.
+// Package toolset says which tools a request's model may call: the gateway
+// refuses what nobody can run, the orchestrator offers the rest, the finalizer
+// shows what ran.
 package toolset
 
 import (
@@ -13,7 +14,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
-// ServerLabel is the MCP server label under which the registered tools are offered to requests and appear in answers.
+// ServerLabel is the MCP server label under which the registered tools are
+// offered to requests and appear in answers.
 const ServerLabel = "windlass"
 
 // Types of tools that the client runs, beside functions.
@@ -22,7 +24,7 @@ const (
 	namespace  = "namespace"
 )
 
-// Refusal says that a request asks for a tool that nobody here can run.
+// Refusal says that a request asks for a tool that Windlass cannot run.
 type Refusal struct {
 	Param   string // the path of the field that asks for it
 	Code    string // may be empty
@@ -44,8 +46,9 @@ type Offer struct {
 type Toolset struct {
 	Offers []Offer
 	Choice tool.Choice
-	// Listed is what the registered tools' server has for the request, whatever tool_choice leaves of it to the model; nil where the
-	// request does not name that server.
+	// Listed is what the registered tools' server has for the request, whatever
+	// tool_choice leaves of it to the model; nil where the request does not
+	// name that server.
 	Listed []item.Listed
 	server map[string]registry.Tool
 	client map[called]bool
@@ -53,13 +56,16 @@ type Toolset struct {
 	listed map[string]bool
 }
 
-// Resolve reads a request's tools; the error is a *Refusal. Registered tools are offered where the request names their server by
-// {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools; the request's own functions come back to the
-// client and win over a registered tool of the same name. So do its custom tools and what is in its namespaces, where the model's upstream
-// speaks the Responses dialect.
-// Types that an upstream cannot carry, or that it would run itself, are not offered. tool_choice's allowed_tools bounds all of them:
-// what is not allowed is not offered, and refused when the model asks for it all the same. So is every call where the choice is none,
-// which hides no tool.
+// Resolve reads a request's tools; the error is a *Refusal. Registered tools
+// are offered where the request names their server by
+// {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools;
+// the request's own functions come back to the client and win over a registered
+// tool of the same name. So do its custom tools and what is in its namespaces,
+// where the model's upstream speaks the Responses dialect. Types that an
+// upstream cannot carry, or that it would run itself, are not offered.
+// tool_choice's allowed_tools bounds all of them: what is not allowed is not
+// offered, and refused when the model calls it anyway. Under the choice "none"
+// every call is refused, and no tool is hidden.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{
 		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[called]bool{}, custom: map[called]bool{}, listed: map[string]bool{},
@@ -94,12 +100,13 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	return s, nil
 }
 
-// Client tells whether the call of a tool is the client's to make. The namespace is empty for a tool outside of all.
+// Client reports whether the call of a tool is the client's to make. The
+// namespace is empty for a tool outside of all.
 func (s Toolset) Client(space, name string) bool {
 	return s.client[called{space, name}] && s.Choice.Mode != "none"
 }
 
-// Custom tells whether the call of a custom tool was offered.
+// Custom reports whether the call of a custom tool was offered.
 func (s Toolset) Custom(space, name string) bool {
 	return s.custom[called{space, name}] && s.Choice.Mode != "none"
 }
@@ -136,7 +143,8 @@ func (s *Toolset) addGiven(t tool.Tool) {
 	s.Offers = append(s.Offers, Offer{Name: t.Name, Given: t.JSON()})
 }
 
-// addRegistered offers a model the tools an mcp entry names, or says why it cannot.
+// addRegistered offers a model the tools an mcp entry names, or says why it
+// cannot.
 func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry, model string) (refusal string) {
 	names, ok := allowedNames(entry.JSON())
 	if !ok {
@@ -170,7 +178,7 @@ func (s *Toolset) list(t registry.Tool) {
 	}
 }
 
-// allows tells whether tool_choice leaves the tool to the model.
+// allows reports whether tool_choice leaves the tool to the model.
 func (s *Toolset) allows(kind, name string) bool {
 	if pick := s.Choice.Tool; pick != nil && pick.Type == "mcp" && pick.Name == "" {
 		return kind == "mcp" // any tool of the server, and nothing else
@@ -183,9 +191,10 @@ func (s *Toolset) allows(kind, name string) bool {
 	})
 }
 
-// allowedNames reads an mcp tool's allowed_tools: a list of names, or a filter with tool_names. nil means all.
+// allowedNames reads an mcp tool's allowed_tools: a list of names, or a filter
+// with tool_names. nil means all.
 func allowedNames(entry []byte) (names []string, ok bool) {
-	var t map[string]json.RawMessage // of a struct the field would be found in capitals, too, and a limit be undone by what nobody else sees
+	var t map[string]json.RawMessage // of a struct the field would be found in capitals, too, so that a member which others ignore could undo a limit
 	if err := json.Unmarshal(entry, &t); err != nil {
 		return nil, false
 	}

@@ -136,7 +136,7 @@ func TestWhatUpstreamsAttach(t *testing.T) {
 			return fields
 		}
 		name := map[bool]string{false: "whole", true: "streamed"}[streamed]
-		t.Run("a run and what goes on, "+name, func(t *testing.T) {
+		t.Run("a run and its continuation, "+name, func(t *testing.T) {
 			t.Parallel()
 			first := ask(t, run(nil))
 			completed(t, first, "done")

@@ -26,10 +26,10 @@ type puppet struct {
 
 func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	var told struct {
+	var request struct {
 		Answer json.RawMessage `json:"x_answer"`
 	}
-	if err != nil || json.Unmarshal(body, &told) != nil {
+	if err != nil || json.Unmarshal(body, &request) != nil {
 		http.Error(w, "unreadable", http.StatusBadRequest)
 		return
 	}
@@ -37,7 +37,7 @@ func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.body, p.path, p.header = body, r.URL.Path, r.Header.Clone()
 	p.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(told.Answer)
+	_, _ = w.Write(request.Answer)
 }
 
 // TestCalls runs the cases of the endpoints that are one model call.

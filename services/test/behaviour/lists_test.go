@@ -55,7 +55,7 @@ func (c *capture) lists(t *testing.T, s *stack.Stack) {
 		equal(t, "output", []string{"mcp_list_tools", "mcp_call", "message"}, types(first))
 		equal(t, "what is offered", all, offered(t, first))
 		again := s.Ask(t, mock.Plan{Seed: 8801}, stack.Fields{"previous_response_id": first.ID})
-		equal(t, "output of what continues it", []string{"message"}, types(again))
+		equal(t, "output of the next response", []string{"message"}, types(again))
 		fewer := s.Ask(t, mock.Plan{Seed: 8802}, stack.Fields{"previous_response_id": again.ID, "tools": []stack.Fields{some}})
 		equal(t, "what is offered of fewer tools", []string{"mock_once"}, offered(t, fewer))
 		none := s.Ask(t, mock.Plan{Seed: 8803}, stack.Fields{"previous_response_id": fewer.ID, "tools": nil})
@@ -79,9 +79,9 @@ func (c *capture) lists(t *testing.T, s *stack.Stack) {
 	t.Run("a response that was not streamed", func(t *testing.T) {
 		t.Parallel()
 		accepted := s.Background(t, mock.Plan{Seed: 8820, Rounds: 1, Width: 2}, nil)
-		told := stack.Streamed(t, s.Resume(t, accepted.ID, -1))
-		equal(t, "what is offered", all, offered(t, told))
-		equal(t, "the response", string(s.Get(t, accepted.ID).JSON), string(told.JSON))
+		resumed := stack.Streamed(t, s.Resume(t, accepted.ID, -1))
+		equal(t, "what is offered", all, offered(t, resumed))
+		equal(t, "the response", string(s.Get(t, accepted.ID).JSON), string(resumed.JSON))
 	})
 	t.Run("a text without tools", func(t *testing.T) {
 		t.Parallel()
@@ -119,7 +119,7 @@ func (c *capture) listGivenBack(t *testing.T, s *stack.Stack) {
 	}
 	input := append([]any{say("user", plan.Prompt())}, append(object.Output, say("user", "And then?"))...)
 	second := s.Ask(t, plan, stack.Fields{"model": "capture", "store": false, "input": input})
-	equal(t, "output of what has the list", []string{"message"}, types(second))
+	equal(t, "output of the response with the list", []string{"message"}, types(second))
 	var roles []string
 	for _, m := range c.body(t, plan, 2)["messages"].([]any) {
 		roles = append(roles, m.(map[string]any)["role"].(string))

@@ -17,7 +17,7 @@ import (
 // failure.
 func nativeFailures(t *testing.T, s *stack.Stack) {
 	const event = "event: x\ndata: {\"type\":\"response.created\",\"response\":{}}\n\nevent: x\ndata: "
-	failed := func(told string) string { return `{"status":"failed","error":` + told + `,"output":[]}` }
+	failed := func(fault string) string { return `{"status":"failed","error":` + fault + `,"output":[]}` }
 	for i, tt := range []struct {
 		name   string
 		body   string
@@ -30,7 +30,7 @@ func nativeFailures(t *testing.T, s *stack.Stack) {
 		{"that names the key", failed(`{"code":"` + modelSecret + `","message":"bad key ` + modelSecret + `"}`), false, "invalid_prompt", 1},
 		{"that names the key, streamed", event + `{"type":"error","code":"` + modelSecret + `","message":"bad key ` + modelSecret + "\"}\n\n", true, "invalid_prompt", 1},
 		{"at the end of a stream", event + `{"type":"response.failed","response":` + failed(`{"code":"invalid_image","message":"no"}`) + "}\n\n", true, "invalid_image", 1},
-		{"whose end is missing", event + `{"type":"response.in_progress"}` + "\n\ndata: [DONE]\n\n", true, "server_error", 3},
+		{"without an end", event + `{"type":"response.in_progress"}` + "\n\ndata: [DONE]\n\n", true, "server_error", 3},
 		{
 			"that contradicts itself", event + `{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"c","name":"f"}}` + "\n\n" +
 				`data: {"type":"response.completed","response":{"status":"completed","output":[{"type":"function_call","call_id":"c","name":"g"}]}}` + "\n\n",

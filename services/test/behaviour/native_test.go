@@ -40,7 +40,7 @@ func TestNativeUpstreams(t *testing.T) {
 		"reasoning":                      nativeReasoning,
 		"custom tools":                   customTools,
 		"namespaces":                     namespaces,
-		"failures told in an answer":     nativeFailures,
+		"failures in an answer":          nativeFailures,
 		"requests that are one call":     nativeCalls,
 		"histories that are compacted":   nativeCompactions,
 	} {
@@ -173,7 +173,7 @@ func customTools(t *testing.T, s *stack.Stack) {
 			next := s.Ask(t, plan, stack.Fields{"tools": tt.fields["tools"], "previous_response_id": r.ID, "input": input})
 			ended(t, next, "completed", "")
 			if n := len(next.Calls("message")); n != 1 {
-				t.Errorf("the response goes on with %s, want its message", next.JSON)
+				t.Errorf("the response continues with %s, want its message", next.JSON)
 			}
 		})
 	}

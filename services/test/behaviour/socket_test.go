@@ -53,7 +53,7 @@ func socketSequence(t *testing.T, _ *capture, s *stack.Stack) {
 		completed(t, r, p.Text)
 		previous(t, r, first.ID)
 		if diff := cmp.Diff(string(s.Get(t, r.ID).JSON), string(r.JSON)); diff != "" {
-			t.Errorf("the response is not what its messages ended with (-read +told):\n%s", diff)
+			t.Errorf("the response is not what its messages ended with (-read +sent):\n%s", diff)
 		}
 	}
 }

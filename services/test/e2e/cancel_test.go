@@ -21,7 +21,7 @@ const (
 // cancellation is one cancel and its answer.
 type cancellation struct {
 	run      *Run
-	told     Object
+	answer   Object
 	took     time.Duration
 	answered time.Time
 }
@@ -56,7 +56,7 @@ func TestCancels(t *testing.T) {
 	if cancelled < runs/4 || cancelled == runs {
 		t.Errorf("%d of %d runs were cancelled: the moments are not random", cancelled, runs)
 	}
-	t.Logf("Show 6: %d cancels, %d in time, 0 changed status later, answered in %.0f ms at p99, %.0f ms at most",
+	t.Logf("%d cancels, %d in time, 0 changed status later, answered in %.0f ms at p99, %.0f ms at most",
 		len(done), cancelled, p99.Seconds()*1e3, worst.Seconds()*1e3)
 }
 
@@ -71,7 +71,7 @@ func (l *load) submitAndCancel(t *testing.T, p mock.Plan, wait time.Duration) *c
 	pause(ctx, wait)
 	c := &cancellation{run: r}
 	began := time.Now()
-	if c.told, err = l.w.api.cancel(ctx, r.ID); err != nil {
+	if c.answer, err = l.w.api.cancel(ctx, r.ID); err != nil {
 		t.Errorf("cancel %s: %v", r.ID, err)
 		return nil
 	}
@@ -93,7 +93,7 @@ func (l *load) checkCancels(t *testing.T, done []*cancellation) (cancelled int) 
 			continue
 		}
 		of := calls[c.run.Plan.Seed]
-		switch c.told.Status {
+		switch c.answer.Status {
 		case "cancelled":
 			cancelled++
 		case "completed":
@@ -102,9 +102,9 @@ func (l *load) checkCancels(t *testing.T, done []*cancellation) (cancelled int) 
 				t.Error(err)
 			}
 		default:
-			t.Errorf("run %s: the cancel told %q", c.run.ID, c.told.Status)
+			t.Errorf("run %s: the cancel answered %q", c.run.ID, c.answer.Status)
 		}
-		if err := CheckCancelled(*c.run, c.told.Status, c.answered, startGrace, of); err != nil {
+		if err := CheckCancelled(*c.run, c.answer.Status, c.answered, startGrace, of); err != nil {
 			t.Error(err)
 			l.show(t, *c.run)
 		}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/localpg"
+	"windlass.dev/windlass/pkg/localpg/programs"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/mock"
 )
@@ -73,7 +74,7 @@ func TestFailover(t *testing.T) {
 	w.url = second
 	l.finishAll(t, 30*time.Second)
 	l.check(t)
-	t.Logf("Show 4: %d foreground requests, %d refused with 503 while no primary accepted, %d after that, %d runs, 0 lost",
+	t.Logf("%d foreground requests, %d refused with 503 while no primary accepted, %d after that, %d runs, 0 lost",
 		c.sent.Load(), c.refused.Load(), c.failed.Load(), len(l.runs))
 	if c.refused.Load() == 0 {
 		t.Error("no request met the failover; the test means to make one")
@@ -118,7 +119,7 @@ func (w *world) turnReadOnly(t *testing.T) {
 // its URL. localpg only runs primaries.
 func (w *world) startStandby(t *testing.T, port int) string {
 	t.Helper()
-	bin, err := localpg.Find(w.database.BinDir)
+	bin, err := programs.Find(w.database.BinDir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestFailpoints(t *testing.T) {
 			t.Fatalf("stopped at failpoint %s", name)
 		}
 	}
-	t.Logf("Show 5: %d failpoints, each hit and survived, slowest from restart to the last answer %.2f s", tested, worst.Seconds())
+	t.Logf("%d failpoints, each hit and survived, slowest from restart to the last answer %.2f s", tested, worst.Seconds())
 }
 
 // stage runs one scenario.
@@ -237,7 +237,7 @@ func (s *stage) checkUnanswered() {
 	ran := func(e mock.Entry) bool { return !known[e.Seed] }
 	switch s.name {
 	case failpoint.AcceptAfterCommit:
-		s.await("end of the run whose client heard nothing", func() bool {
+		s.await("end of the run without an answer", func() bool {
 			return slices.ContainsFunc(s.calls(), func(e mock.Entry) bool {
 				return ran(e) && e.Kind == "model" && e.Round == s.plan.Rounds && e.Status == 200
 			})

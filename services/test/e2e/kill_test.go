@@ -83,7 +83,7 @@ func TestKilledServices(t *testing.T) {
 		t.Errorf("a run resumed late: %s", worst)
 		l.showPause(t, worst)
 	}
-	t.Logf("Show 2: %d runs, %d kills, 0 lost, tool calls repeated %d of %d in flight at kills, model calls %d of %d, "+
+	t.Logf("%d runs, %d kills, 0 lost, tool calls repeated %d of %d in flight at kills, model calls %d of %d, "+
 		"longest pause %s", len(l.runs), len(outages), repeats["tool"], open["tool"], repeats["model"], open["model"], worst)
 }
 

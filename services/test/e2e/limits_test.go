@@ -62,7 +62,7 @@ func TestF35StepStreamAtItsLimitUnderLoad(t *testing.T) {
 			t.Errorf("%s had a result refused", name)
 		}
 	}
-	t.Logf("Show 5: %.0f runs of 3 x 5 calls, %.1f runs/s with a step stream of 4 GiB, %.1f with one of 4 MiB, 0 calls repeated",
+	t.Logf("%.0f runs of 3 x 5 calls, %.1f runs/s with a step stream of 4 GiB, %.1f with one of 4 MiB, 0 calls repeated",
 		done[0]+done[1], large, small)
 }
 
@@ -146,7 +146,7 @@ func TestMemoryOfTheStepStream(t *testing.T) {
 		}},
 	} {
 		rss := retained(t, perRequest, tt.subject)
-		t.Logf("Show 5: NATS holds %d events under %s in %d MB", *retainedFlag, tt.name, rss>>20)
+		t.Logf("NATS holds %d events under %s in %d MB", *retainedFlag, tt.name, rss>>20)
 	}
 }
 

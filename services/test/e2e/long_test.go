@@ -28,7 +28,7 @@ func TestLongModelCall(t *testing.T) {
 		t.Errorf("a model call of %s was made %d times, want once", think, len(calls))
 		l.show(t, *r)
 	}
-	t.Logf("Show 7: a model call of %s was made %d time", think, len(calls))
+	t.Logf("a model call of %s was made %d time", think, len(calls))
 }
 
 // TestWideAndLong runs requests at the limits: 128 calls in one turn, and 40
@@ -47,7 +47,7 @@ func TestWideAndLong(t *testing.T) {
 	if ratio > 2.2 {
 		t.Errorf("40 turns take %d bytes, 20 turns %d: %.2f times as much, want 2", b, a, ratio)
 	}
-	t.Logf("Show 7: 128 calls in one turn in %.1f s; 40 turns of 50 kB in %.1f s, %d bytes stored, %.2f times those of 20 turns",
+	t.Logf("128 calls in one turn in %.1f s; 40 turns of 50 kB in %.1f s, %d bytes stored, %.2f times those of 20 turns",
 		wide.Ended.Sub(wide.Accepted).Seconds(), whole.Ended.Sub(whole.Accepted).Seconds(), b, ratio)
 }
 
@@ -85,7 +85,7 @@ func TestZombie(t *testing.T) {
 	early := z.play(t, func(r *Run) {
 		await(t, time.Minute, "second model call", func() bool { return len(z.modelCalls(r)) == 2 })
 	})
-	t.Logf("Show 7: a stopped orchestrator's turn was taken over; woken after the end (%.1f s) or in the middle (%.1f s) it changed "+
+	t.Logf("a stopped orchestrator's turn was taken over; woken after the end (%.1f s) or in the middle (%.1f s) it changed "+
 		"nothing", late.Seconds(), early.Seconds())
 }
 

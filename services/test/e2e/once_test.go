@@ -32,8 +32,8 @@ func TestAnIdempotencyKeyOverACrash(t *testing.T) {
 			gateway.kill(t)
 			armed := gateway.start(t, env("FAILPOINT", string(name)))
 			gateway.awaitReady(t)
-			var told *refusal
-			if id, err := c.submit(t.Context(), plan); err == nil || errors.As(err, &told) {
+			var refused *refusal
+			if id, err := c.submit(t.Context(), plan); err == nil || errors.As(err, &refused) {
 				t.Fatalf("%s: the first try was answered %s, %v, want no answer", name, id, err)
 			}
 			if code := armed.awaitEnd(t, "gateway"); code != died {

@@ -61,7 +61,7 @@ func TestRestartedPostgres(t *testing.T) {
 		t.Errorf("a run resumed late: %s", worst)
 		l.showPause(t, worst)
 	}
-	t.Logf("Show 4: %d runs, %d crashes of Postgres, 0 lost, %d refusals, all 503 with Retry-After, slowest %.2f s, "+
+	t.Logf("%d runs, %d crashes of Postgres, 0 lost, %d refusals, all 503 with Retry-After, slowest %.2f s, "+
 		"taking requests again after %.2f s, longest pause %s",
 		len(l.runs), crashes, refusals, slowest.Seconds(), longest.Seconds(), worst)
 }

@@ -62,7 +62,7 @@ func TestAPurgeOverCrashes(t *testing.T) {
 		return requests == 0
 	})
 	if !gone || !erasedFirst {
-		t.Errorf("all gone: %v; payloads of what is not stored ahead of everything else: %v; after %d kills", gone, erasedFirst, kills)
+		t.Errorf("all gone: %v; payloads of unstored requests first: %v; after %d kills", gone, erasedFirst, kills)
 	}
 	t.Logf("all gone after %d kills", kills)
 }

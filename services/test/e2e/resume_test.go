@@ -181,6 +181,6 @@ func TestStreamsOverKills(t *testing.T) {
 	if breaks == 0 || again == 0 {
 		t.Errorf("%d streams broke off and %d turns were begun again, want some of both", breaks, again)
 	}
-	t.Logf("Show 4: %d streams of %d events, %d resumed, %d turns begun again, 0 gaps, each read twice again to the same bytes",
+	t.Logf("%d streams of %d events, %d resumed, %d turns begun again, 0 gaps, each read twice again to the same bytes",
 		streams, events, breaks, again)
 }

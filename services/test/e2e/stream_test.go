@@ -46,6 +46,6 @@ func TestLostStreams(t *testing.T) {
 	for _, r := range l.runs {
 		repeats += Repeats("tool", calls[r.Plan.Seed])
 	}
-	t.Logf("Show 3: %d runs, 3 purges, 1 wiped store, 1 crash, 2 deletions of all consumers, 0 lost, %d tool calls repeated, longest pause %s",
+	t.Logf("%d runs, 3 purges, 1 wiped store, 1 crash, 2 deletions of all consumers, 0 lost, %d tool calls repeated, longest pause %s",
 		len(l.runs), repeats, worst)
 }

@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -65,7 +66,8 @@ var (
 func StartDev(t *testing.T, data string, args ...string) *Dev {
 	t.Helper()
 	args = append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, args...)
-	d := &Dev{cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	// Not t.Context(): it ends before the test's clean-up, which may call Stop.
+	d := &Dev{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], args...)}
 	d.cmd.Env = append(d.cmd.Environ(), "WL_TEST_KEY=KEY-1234") // for the registries of tests
 	d.cmd.Stdout, d.cmd.Stderr = &d.Greeting, &d.Lines
 	if err := d.cmd.Start(); err != nil {

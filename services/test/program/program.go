@@ -18,7 +18,7 @@ import (
 )
 
 // Patience bounds every wait. It is long for a busy machine.
-const Patience = time.Minute
+const Patience = 2 * time.Minute
 
 // alwaysProgram in the environment makes the test binary the program whatever
 // its arguments are.

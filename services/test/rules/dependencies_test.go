@@ -82,7 +82,7 @@ var layers = [][]string{
 	{"socket"},
 }
 
-// rule is one thing that ARCHITECTURE.md says about who may import whom. A path
+// rule is one thing that ARCHITECTURE.md says about imports. A path
 // stands for that package and all below it.
 type rule struct {
 	name  string

@@ -131,7 +131,7 @@ func (c client) run(t *testing.T, url, program, packages string) *recorder {
 			t.Errorf("%s did not go through %s", c.script, name)
 		}
 	}
-	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
+	t.Run("received", func(t *testing.T) { judge(t, r.exchanges) })
 	if t.Failed() {
 		t.Logf("%s said:\n%s", c.script, stderr.Bytes())
 	}

@@ -108,7 +108,7 @@ func codexSocket(t *testing.T, r *recorder, cut int) {
 	var got []int
 	for i, x := range r.sockets() {
 		if beta := x.request.Header.Get("OpenAI-Beta"); beta != "responses_websockets=2026-02-06" {
-			t.Errorf("codex asked for %q", beta)
+			t.Errorf("codex sent %q", beta)
 		}
 		if !strings.HasPrefix(x.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
 			t.Errorf("codex offered %q and got %q", x.request.Header["Sec-Websocket-Extensions"], x.header["Sec-Websocket-Extensions"])

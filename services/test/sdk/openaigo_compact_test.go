@@ -33,7 +33,7 @@ func (g *goClient) compact(t *testing.T) {
 	window = append(window, responses.ResponseInputItemParamOfMessage(next.Input.OfString.Value, responses.EasyInputMessageRoleUser))
 	next.Input = responses.ResponseNewParamsInputUnion{OfInputItemList: window}
 	if r := g.ask(t, next); r.OutputText() != "Found them." {
-		t.Errorf("it goes on with %s", r.RawJSON())
+		t.Errorf("it continues with %s", r.RawJSON())
 	}
 	again, err := g.Responses.Compact(t.Context(), responses.ResponseCompactParams{
 		Model: "demo", Input: responses.ResponseCompactParamsInputUnion{OfResponseInputItemArray: window},

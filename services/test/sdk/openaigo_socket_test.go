@@ -47,7 +47,7 @@ func openaiGoSocket(t *testing.T, url string) {
 		}
 	})
 	r.Close()
-	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
+	t.Run("received", func(t *testing.T) { judge(t, r.exchanges) })
 	overSockets(t, r)
 }
 

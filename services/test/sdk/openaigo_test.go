@@ -56,7 +56,7 @@ func openaiGo(t *testing.T, url string) {
 		t.Run(s.name, func(t *testing.T) { s.run(g, t) })
 	}
 	r.Close()
-	t.Run("what it was sent", func(t *testing.T) { judge(t, r.exchanges) })
+	t.Run("received", func(t *testing.T) { judge(t, r.exchanges) })
 }
 
 // params returns a request that the plan answers, under its own seed.

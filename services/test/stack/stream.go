@@ -88,16 +88,16 @@ func (s *Stack) StreamFrom(tb testing.TB, plan mock.Plan, fields Fields, id chan
 	defer func() { _ = resp.Body.Close() }()
 	in := bufio.NewReader(resp.Body)
 	var raw []byte
-	for told := false; ; {
+	for called := false; ; {
 		line, err := in.ReadBytes('\n')
 		raw = append(raw, line...)
 		if err != nil {
 			return raw
 		}
 		var created struct{ Response struct{ ID string } }
-		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok && !told && json.Unmarshal(data, &created) == nil {
+		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok && !called && json.Unmarshal(data, &created) == nil {
 			id <- created.Response.ID
-			told = true
+			called = true
 		}
 	}
 }

@@ -169,7 +169,7 @@ func TestOtherGoodEndings(t *testing.T) {
 			`{"type":"response.output_item.added","output_index":3,"item":{"type":"message","id":"msg_1","status":"in_progress","role":"assistant","content":[]}}`,
 			`{"type":"response.content_part.added","item_id":"msg_1","output_index":3,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}`,
 			`{"type":"response.output_text.delta","item_id":"msg_1","output_index":3,"content_index":0,"delta":"Hello ","logprobs":[]}`),
-		"a snapshot with a call that goes on": goodScript().after("hosted arguments",
+		"a snapshot with a call that continues": goodScript().after("hosted arguments",
 			`{"type":"response.in_progress","response":{"id":"resp_1","status":"in_progress","output":[`+reasonItem+`,`+
 				strings.Replace(callItem, "completed", "in_progress", 1)+`,`+strings.Replace(hostedItem, "completed", "in_progress", 1)+`]}}`),
 	} {
@@ -200,7 +200,7 @@ func TestBrokenStreams(t *testing.T) {
 		"an error member, even null":           {goodScript().change("delta", `{"type"`, `{"error":null,"type"`), []string{"error"}},
 		"an error that is not flat":            {goodScript().until("begun").after("begun", `{"type":"error","error":{"message":"m"}}`, `{"type":"response.failed","response":{"id":"resp_1","status":"failed","output":[]}}`), []string{"error"}},
 		"an error that nothing follows":        {goodScript().until("begun").after("begun", `{"type":"error","message":"m","error":{"message":"m"}}`), []string{"order"}},
-		"an error and it goes on":              {goodScript().after("begun", `{"type":"error","message":"m","error":{"message":"m"}}`), []string{"order"}},
+		"an error in the middle":               {goodScript().after("begun", `{"type":"error","message":"m","error":{"message":"m"}}`), []string{"order"}},
 		"a delta before its item":              {goodScript().without("message"), []string{"item", "final"}},
 		"a delta before its part":              {goodScript().without("part"), []string{"item", "text"}},
 		"a delta after its text":               {goodScript().after("text", `{"type":"response.output_text.delta","item_id":"msg_1","output_index":3,"content_index":0,"delta":"!"}`), []string{"item"}},

@@ -28,17 +28,17 @@ func (c *checker) open(e *event, kind string) *item {
 	}
 	index := *e.OutputIndex
 	if index < 0 || index >= len(c.items) {
-		c.report("item", "%s speaks of output_index %d, of which no item was added", e.Type, index)
+		c.report("item", "%s names output_index %d, where no item was added", e.Type, index)
 		return nil
 	}
 	it := c.items[index]
 	switch {
 	case it.id != *e.ItemID:
-		c.report("item", "%s speaks of %s, at output_index %d is %s", e.Type, *e.ItemID, index, it.id)
+		c.report("item", "%s names %s, at output_index %d is %s", e.Type, *e.ItemID, index, it.id)
 	case it.final != nil:
-		c.report("item", "%s speaks of %s, which is done", e.Type, it.id)
+		c.report("item", "%s names %s, which is done", e.Type, it.id)
 	case kind != "" && it.kind != kind:
-		c.report("item", "%s speaks of %s, which is a %s", e.Type, it.id, it.kind)
+		c.report("item", "%s names %s, which is a %s", e.Type, it.id, it.kind)
 	default:
 		return it
 	}

@@ -25,10 +25,10 @@ func TestLists(t *testing.T) {
 	failed := func(s script) script {
 		return s.change("list done", `"error":null`, `"error":{"m":1}`).change("completed", `"error":null`, `"error":{"m":1}`)
 	}
-	var told []string
+	var listed []string
 	for _, line := range listScript()[2:6] {
 		_, event, _ := strings.Cut(line, "\t")
-		told = append(told, event)
+		listed = append(listed, event)
 	}
 	snapshot := `{"type":"response.in_progress","response":{"id":"resp_1","status":"in_progress","output":[`
 	first := `{"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"msg_1","status":"in_progress","content":[]}}`
@@ -39,7 +39,7 @@ func TestLists(t *testing.T) {
 		"a list":                              {listScript(), nil},
 		"a list that failed":                  {failed(listScript().change("list ended", "completed", "failed")), nil},
 		"a snapshot with the list":            {listScript().after("list done", snapshot+listItem+`]}}`), nil},
-		"a snapshot that has forgotten it":    {listScript().after("begun", append(told, snapshot+`]}}`)...), nil},
+		"a snapshot that has forgotten it":    {listScript().after("begun", append(listed, snapshot+`]}}`)...), nil},
 		"tools from the start":                {listScript().change("list", `"tools":[]`, `"tools":[{}]`), []string{"list"}},
 		"never in progress":                   {listScript().without("list begun"), []string{"list"}},
 		"never at its end":                    {listScript().without("list ended"), []string{"list"}},

@@ -38,15 +38,15 @@ func (c *checker) openPart(e *event, in list, kind string) *part {
 	}
 	index := e.index(in)
 	if index == nil || *index < 0 || *index >= len(it.parts[in]) {
-		c.report("item", "%s speaks of %s part %s of %s, which was not added", e.Type, in, number(index), it.id)
+		c.report("item", "%s names %s part %s of %s, which was not added", e.Type, in, number(index), it.id)
 		return nil
 	}
 	p := it.parts[in][*index]
 	switch {
 	case p.final != nil:
-		c.report("item", "%s speaks of %s part %d of %s, which is done", e.Type, in, *index, it.id)
+		c.report("item", "%s names %s part %d of %s, which is done", e.Type, in, *index, it.id)
 	case kind != "" && p.kind != kind:
-		c.report("item", "%s speaks of %s part %d of %s, which is of type %s", e.Type, in, *index, it.id, p.kind)
+		c.report("item", "%s names %s part %d of %s, which is of type %s", e.Type, in, *index, it.id, p.kind)
 	default:
 		return p
 	}

@@ -50,12 +50,12 @@ func TestSockets(t *testing.T) {
 		messages [][]byte
 		want     []string
 	}{
-		"a response without its end":        {slices.Concat(a, b[:4]), []string{"order"}},
-		"an event on another stream":        {slices.Concat(a[:3], b[3:4], a[3:]), []string{"sequence", "order"}},
-		"a response that goes on":           {slices.Concat(a, a[3:4]), []string{"sequence", "order"}},
-		"two responses mixed on one":        {slices.Concat(a[:1], a), []string{"sequence", "order"}},
-		"an end on the stream of another":   {slices.Concat(whole[:3], a[len(a)-1:]), []string{"sequence", "order", "final"}},
-		"a stream that is named only later": {slices.Concat(whole[:1], a[1:]), []string{"sequence", "order"}},
+		"a response without its end":              {slices.Concat(a, b[:4]), []string{"order"}},
+		"an event on another stream":              {slices.Concat(a[:3], b[3:4], a[3:]), []string{"sequence", "order"}},
+		"a response that continues after its end": {slices.Concat(a, a[3:4]), []string{"sequence", "order"}},
+		"two responses mixed on one":              {slices.Concat(a[:1], a), []string{"sequence", "order"}},
+		"an end on the stream of another":         {slices.Concat(whole[:3], a[len(a)-1:]), []string{"sequence", "order", "final"}},
+		"a stream that is named only later":       {slices.Concat(whole[:1], a[1:]), []string{"sequence", "order"}},
 	} {
 		if diff := cmp.Diff(tt.want, rules(CheckSocket(tt.messages))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -97,9 +97,9 @@ func WrongValue(got string, supported ...string) *Problem {
 	}
 }
 
-// Beyond is a value past a limit: what names the value and the limit in the
+// OutOfRange is a value past a limit: what names the value and the limit in the
 // API's words ("string too long"), want and got fill "Expected …, but got …".
-func Beyond(code, what, want, got string) *Problem {
+func OutOfRange(code, what, want, got string) *Problem {
 	return &Problem{
 		code: code, pre: "Invalid ",
 		post: fmt.Sprintf(": %s. Expected %s, but got %s instead.", what, want, got),

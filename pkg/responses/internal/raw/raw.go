@@ -6,7 +6,7 @@
 // Promised of every Value that Parse returns: it is valid JSON and valid UTF-8,
 // it holds no line break outside or inside its strings (it can stand in one
 // line of an event stream), no surrogate escape without its partner (each is
-// replaced by \ufffd), and it is nested at most Depth deep, but for the
+// replaced by \ufffd), and it is nested at most Depth deep, except the
 // schemas named in schemaKeys. U+0000 is allowed and stays the escape \u0000.
 //
 // Not promised: unique keys. Members yields all of them, in order.
@@ -25,7 +25,8 @@ type Value []byte
 const Depth = 64
 
 var (
-	// ErrSyntax is returned by Parse for text that is not one JSON value in UTF-8.
+	// ErrSyntax is returned by Parse for text that is not one JSON value in
+	// UTF-8.
 	ErrSyntax = errors.New("not a JSON text")
 	// ErrDepth is returned by Parse for text that is nested too deeply.
 	ErrDepth = errors.New("JSON nested too deeply")
@@ -71,8 +72,8 @@ func (v Value) Kind() Kind {
 	return Int
 }
 
-// Given reports whether v is there and is not null.
-func (v Value) Given() bool { return len(v) > 0 && v[0] != 'n' }
+// Present reports whether v is there and is not null.
+func (v Value) Present() bool { return len(v) > 0 && v[0] != 'n' }
 
 // Text is the string v holds, or "" if it is not a string.
 func (v Value) Text() string {

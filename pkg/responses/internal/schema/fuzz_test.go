@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// FuzzInvalid holds Invalid against a validator: what that can use as a schema is never refused. Of everything, the verdicts are
-// short lines of text.
+// FuzzInvalid holds Invalid against a validator: what that can use as a schema
+// is never refused. Of everything, the verdicts are short lines of text.
 func FuzzInvalid(f *testing.F) {
 	for _, s := range []string{
 		`{"type":"object","properties":{"a":{"type":["string","null"],"enum":["x",null]}},"required":["a"],"additionalProperties":false}`,
@@ -33,14 +33,15 @@ func FuzzInvalid(f *testing.F) {
 				t.Fatalf("%s is judged %q", text, verdict)
 			}
 		}
-		lost := strings.Contains(invalid, "reference to component") // a validator does not follow those in definitions that nobody uses
+		lost := strings.Contains(invalid, "reference to component") // a validator does not follow those in unused definitions
 		if invalid != "" && !lost && usable(v) {
 			t.Fatalf("%s is refused: %s", v, invalid)
 		}
 	})
 }
 
-// usable tells whether a validator takes v for a schema, by the keywords that are known here.
+// usable reports whether a validator accepts v as a schema, by the keywords
+// that are known here.
 func usable(v raw.Value) bool {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(v))
 	if err != nil || hasTwice(v) || strings.Contains(string(v), "$schema") { // another draft has other rules

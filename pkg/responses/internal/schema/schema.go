@@ -1,6 +1,6 @@
 // Package schema says whether a client's JSON Schema can be given to a model:
-// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's API
-// refuses requests. What a keyword means is the model server's business.
+// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's
+// API refuses requests. What a keyword means is the model server's business.
 package schema
 
 import (
@@ -43,7 +43,7 @@ func closed(v raw.Value, path []string) string {
 		s.read(string(key), m)
 	}
 	if reason := s.fault(); reason != "" {
-		return within(path, reason)
+		return inContext(path, reason)
 	}
 	return s.each(path, closed, func(string, string) {})
 }

@@ -102,9 +102,9 @@ func (w *walk) inside(keyword string, m raw.Value, depth int) *fault {
 	return nil
 }
 
-// resolves tells whether a reference leads to one of the root's definitions, or
-// is another kind of reference, which is not looked at. The names are read once:
-// looking each reference up in the text would cost its square.
+// resolves reports whether a reference leads to one of the root's definitions,
+// or is another kind of reference, which is not looked at. The names are read
+// once: looking each reference up in the text would cost its square.
 func (w *walk) resolves(ref string) bool {
 	pointer, ok := strings.CutPrefix(ref, "#/")
 	place, rest, under := strings.Cut(pointer, "/")

@@ -53,12 +53,15 @@ func Worker(t *testing.T, url string, change ...func(*bus.Config)) *worker.Worke
 	t.Cleanup(db.Close)
 	st := store.New(db)
 	b := bustest.Connect(t, bustest.Server(t), change...)
-	topology := bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, Pools: []string{"default"}, ResultsSince: time.Now()}
+	topology := bus.Topology{
+		Lanes: []bus.Lane{{Name: "m", Concurrency: 4}}, Pools: []string{"default"}, ResultsSince: time.Now(),
+	}
 	if err := b.Ensure(t.Context(), topology); err != nil {
 		t.Fatal(err)
 	}
 	return &worker.Worker{
-		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
+		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(),
+		Metrics: process.NewMetrics(prometheus.NewRegistry(), "claimer"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
 }
@@ -67,8 +70,8 @@ func Worker(t *testing.T, url string, change ...func(*bus.Config)) *worker.Worke
 func Accept(t *testing.T, w *worker.Worker, change ...func(*store.NewRequest)) uuid.UUID {
 	t.Helper()
 	n := store.NewRequest{
-		ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m", Body: []byte("{}"),
-		Timeout: time.Hour,
+		ID: uuid.Must(uuid.NewV7()), Tenant: "default", Endpoint: "responses", Model: "m", Lane: "m",
+		Body: []byte("{}"), Timeout: time.Hour,
 	}
 	for _, f := range change {
 		f(&n)

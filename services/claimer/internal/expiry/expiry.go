@@ -39,7 +39,9 @@ func expireOverdue(ctx context.Context, w *worker.Worker) {
 
 // expire settles a request and notifies its workers and waiting clients.
 func expire(ctx context.Context, w *worker.Worker, request uuid.UUID) {
-	err := w.Store.Settle(ctx, store.Settlement{ID: request, Status: run.Expired, Reason: "deadline_exceeded", AfterWork: true})
+	err := w.Store.Settle(ctx, store.Settlement{
+		ID: request, Status: run.Expired, Reason: run.CodeDeadlineExceeded, AfterWork: true,
+	})
 	switch {
 	case errors.Is(err, store.ErrStale):
 		return // it ended in another way meanwhile

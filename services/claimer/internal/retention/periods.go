@@ -22,9 +22,11 @@ const minPeriod = 10 * time.Second
 // Validate reports all faults.
 func (p Periods) Validate() error {
 	var errs []error
-	for name, d := range map[string]time.Duration{"WINDLASS_RETENTION": p.Stored, "WINDLASS_RETENTION_UNSTORED": p.Unstored} {
+	periods := map[string]time.Duration{"WINDLASS_RETENTION": p.Stored, "WINDLASS_RETENTION_UNSTORED": p.Unstored}
+	for name, d := range periods {
 		if d != 0 && d < minPeriod {
-			errs = append(errs, fmt.Errorf("%s is %s, want at least %s, or 0 to keep requests forever", name, d, minPeriod))
+			err := fmt.Errorf("%s is %s, want at least %s, or 0 to keep requests forever", name, d, minPeriod)
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -58,14 +58,18 @@ func newPurges(w *worker.Worker, p Periods) []*purge {
 	store := retention.New(w.DB)
 	if p.Stored > 0 {
 		rows := &walk{store: store, period: p.Stored}
-		all = append(all, &purge{Worker: w, kind: "rows", period: p.Stored, deleteBatch: rows.deleteBatch, batch: maxBatch})
+		all = append(all, &purge{
+			Worker: w, kind: "rows", period: p.Stored, deleteBatch: rows.deleteBatch, batch: maxBatch,
+		})
 	}
 	if p.Unstored > 0 {
 		payloads := func(ctx context.Context, n int) ([]retention.Purged, bool, error) {
 			deleted, err := store.Erase(ctx, p.Unstored, n)
 			return deleted, len(deleted) == n, err
 		}
-		all = append(all, &purge{Worker: w, kind: "payloads", period: p.Unstored, deleteBatch: payloads, batch: maxBatch})
+		all = append(all, &purge{
+			Worker: w, kind: "payloads", period: p.Unstored, deleteBatch: payloads, batch: maxBatch,
+		})
 	}
 	return all
 }

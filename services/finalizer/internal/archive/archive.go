@@ -54,7 +54,9 @@ func (a *Archive) Close(ctx context.Context, c run.Chain) error {
 	if c.Endpoint == run.Responses {
 		a.closeCalls(ctx, c)
 	}
-	archive, err := worker.Retry(ctx, a.Worker, func(ctx context.Context) ([]byte, error) { return a.closeStream(ctx, c) })
+	archive, err := worker.Retry(ctx, a.Worker, func(ctx context.Context) ([]byte, error) {
+		return a.closeStream(ctx, c)
+	})
 	if err != nil {
 		return err
 	}

@@ -72,12 +72,13 @@ func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 	}
 	if err != nil { // the next attempt would fail alike
 		h.Log.Error("answer not assembled, request failed", zap.String("request_id", run.Hex(c.ID)), zap.Error(err))
-		c.Outcome, c.Reason = run.Failed, "server_error"
+		c.Outcome, c.Reason = run.Failed, run.CodeServerError
 		object = answer.Unreadable(c)
 	}
 	failpoint.Hit(failpoint.FinalBeforeCommit)
 	c, err = h.commit(ctx, c, store.Settlement{
-		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: object, AfterWork: c.Streamed, Items: items,
+		ID: c.ID, Epoch: c.Epoch, Status: c.Outcome, Reason: c.Reason, Answer: object,
+		AfterWork: c.Streamed, Items: items,
 	})
 	if err != nil {
 		// ErrStale may follow a commit of ours whose reply was lost, so that
@@ -111,7 +112,7 @@ func (h *Handler) commit(ctx context.Context, c run.Chain, end store.Settlement)
 		return c, err
 	}
 	h.Log.Error("answer not recorded, request failed", zap.String("request_id", run.Hex(c.ID)), zap.Error(err))
-	c.Outcome, c.Reason = run.Failed, "server_error"
+	c.Outcome, c.Reason = run.Failed, run.CodeServerError
 	end.Status, end.Reason, end.Answer, end.Items = c.Outcome, c.Reason, answer.Unreadable(c), nil
 	if err = h.RetryOutage(ctx, settle); worker.Unknown(ctx, err) {
 		worker.PauseUnknown(ctx)

@@ -3,8 +3,8 @@
 // place. It does no I/O.
 //
 // It promises that a compacted history keeps every instruction and the user's
-// last messages word for word, and that a history is never replaced by part of
-// a summary (TestSummary).
+// last messages word for word (TestReplace), and that a history is never
+// replaced by part of a summary (TestSummary).
 package compact
 
 import (

@@ -2,10 +2,11 @@
 // commits, for every endpoint: a response, a token count, a compaction, or a
 // call whose bodies are passed through.
 //
-// It promises that a call ends with the request's deadline and with the model's
-// timeout, and that every attempt of a turn sends the same idempotency key. It
-// does not promise that a model is called once: a crash between the answer and
-// its commit repeats the call.
+// It promises that a call ends with the request's deadline (test/behaviour:
+// TestTheDeadline), and that a turn does not decode again what an earlier turn
+// of this process has decoded (loop-orchestrator: TestTheRequestIsDecodedOnce).
+// It does not promise that a model is called once: a crash between the answer
+// and its commit repeats the call, with the same idempotency key.
 package modelcall
 
 import (

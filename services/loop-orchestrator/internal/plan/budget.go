@@ -47,7 +47,7 @@ func refuse(code run.Code, format string, args ...any) *run.Failure {
 // spentBudget names the budget that forbids another turn, or is empty.
 func (d *Draft) spentBudget() string {
 	used := transcript.Usage(d.Turns).Add(d.record.Usage)
-	shown := transcript.Usage(d.spokenTurns()).Add(d.record.Usage) // without summaries, which clients do not see
+	shown := transcript.Usage(d.answerTurns()).Add(d.record.Usage) // without summaries, which clients do not see
 	switch {
 	case d.Turn >= d.Limits.MaxTurns:
 		return run.CodeMaxTurns
@@ -92,5 +92,5 @@ func (d *Draft) stop(reason string) {
 			s.Output, s.Error = f.ForModel(), f.Encode()
 		}
 	}
-	d.end(run.Incomplete, reason)
+	d.endLoop(run.Incomplete, reason)
 }

@@ -54,14 +54,14 @@ func TestCustomCalls(t *testing.T) {
 			t.Parallel()
 			d := Begin(State{ID: requestID, Turn: 1, Request: request, Tools: tools, Limits: reg.Limits()})
 			call := model.ToolCall{ID: "c1", Space: tt.space, Name: tt.call, Arguments: "*** "}
-			told := d.AddDelta(model.Delta{Kind: tt.kind, Call: call})
+			shown := d.AddDelta(model.Delta{Kind: tt.kind, Call: call})
 			call.Arguments = "*** any"
 			record, commit, rest := d.End(model.Answer{Finish: model.Stopped, Outputs: []model.Output{{Kind: tt.kind, Call: call}}})
 			var items, events []string
 			for _, it := range record.Items {
 				items = append(items, it.Type+" "+it.Status+" "+it.Namespace()+" "+it.Name+" "+it.Input())
 			}
-			for _, e := range append(append([]event.Event(nil), told...), rest...) {
+			for _, e := range append(append([]event.Event(nil), shown...), rest...) {
 				events = append(events, strings.TrimPrefix(e.Type, "response."))
 			}
 			if diff := cmp.Diff([]string{tt.item}, items) + cmp.Diff(tt.events, events) + cmp.Diff(tt.errors, errorsOf(commit)); diff != "" || commit.Outcome != tt.outcome {

@@ -17,18 +17,18 @@ import (
 // commits. It is not safe for concurrent use.
 type Draft struct {
 	State
-	before []event.Event
-	base   int             // output items before what the model says
-	ids    map[string]bool // call ids in use
-	spoken []*spoken       // by output
-	record transcript.Record
-	commit run.TurnCommit
-	client int // calls the client is to make
+	before  []event.Event
+	base    int             // output items before what the model says
+	ids     map[string]bool // call ids in use
+	outputs []*output       // by output
+	record  transcript.Record
+	commit  run.TurnCommit
+	client  int // calls the client is to make
 }
 
-// spoken is one output of the model: the item that it becomes, as far as it is
+// output is one output of the model: the item that it becomes, as far as it is
 // known when the output begins.
-type spoken struct {
+type output struct {
 	item   item.Item // in progress, as it is opened
 	place  int       // of the item in the response's output
 	hosted bool
@@ -53,10 +53,10 @@ func (d *Draft) Before() []event.Event { return d.before }
 // AddDelta takes a piece of the answer and returns its events.
 func (d *Draft) AddDelta(piece model.Delta) []event.Event {
 	var events []event.Event
-	for n := len(d.spoken); n <= piece.Output; n++ { // outputs come in order, so at most one is new
-		events = append(events, d.open(n, piece.Kind, piece.Call)...)
+	for n := len(d.outputs); n <= piece.Output; n++ { // outputs come in order, so at most one is new
+		events = append(events, d.openOutput(n, piece.Kind, piece.Call)...)
 	}
-	s := d.spoken[piece.Output]
+	s := d.outputs[piece.Output]
 	switch {
 	case (piece.Kind == model.Function || piece.Kind == model.Custom) && piece.Call.Arguments != "":
 		s.argued = true
@@ -67,10 +67,10 @@ func (d *Draft) AddDelta(piece model.Delta) []event.Event {
 	return events
 }
 
-// open begins an output. Its item gets the id and the place that the record
-// will have.
-func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
-	s := &spoken{place: d.base + n}
+// openOutput begins an output. Its item gets the id and the place that the
+// record will have.
+func (d *Draft) openOutput(n int, kind model.Kind, c model.ToolCall) []event.Event {
+	s := &output{place: d.base + n}
 	switch kind {
 	case model.Reasoning:
 		s.item = item.Reasoning{ID: d.itemID("reasoning", n)}.Item()
@@ -98,7 +98,7 @@ func (d *Draft) open(n int, kind model.Kind, c model.ToolCall) []event.Event {
 	default:
 		s.item = item.Message(d.itemID("message", n), "assistant", "in_progress")
 	}
-	d.spoken = append(d.spoken, s)
+	d.outputs = append(d.outputs, s)
 	var events []event.Event
 	s.script, events = event.Open(event.Place{ItemID: s.item.ID, Output: s.place}, s.item)
 	return events
@@ -116,35 +116,35 @@ func (d *Draft) End(a model.Answer) (transcript.Record, run.TurnCommit, []event.
 	}
 	var events []event.Event
 	for n, o := range a.Outputs {
-		if n >= len(d.spoken) {
-			events = append(events, d.open(n, o.Kind, o.Call)...)
+		if n >= len(d.outputs) {
+			events = append(events, d.openOutput(n, o.Kind, o.Call)...)
 		}
 		if o.Own != nil {
 			d.keepOwn(len(d.record.Items), o.Own)
 		}
-		events = append(events, d.finish(d.spoken[n], o, cut)...)
+		events = append(events, d.closeOutput(d.outputs[n], o, cut)...)
 	}
 	switch {
 	case a.Finish == model.Length:
-		d.end(run.Incomplete, run.CodeMaxOutputTokens)
+		d.endLoop(run.Incomplete, run.CodeMaxOutputTokens)
 	case a.Finish == model.Filtered:
-		d.end(run.Incomplete, run.CodeContentFilter)
+		d.endLoop(run.Incomplete, run.CodeContentFilter)
 	case a.Finish == model.Other:
-		d.end(run.Incomplete, "unknown_finish_reason")
+		d.endLoop(run.Incomplete, "unknown_finish_reason")
 	case len(d.commit.Steps) == 0 || d.client > 0:
-		d.end(run.Completed, "")
+		d.endLoop(run.Completed, "")
 	case d.spentBudget() != "":
 		d.stop(d.spentBudget())
 	}
 	return d.record, d.commit, events
 }
 
-func (d *Draft) end(outcome run.Status, reason string) {
+func (d *Draft) endLoop(outcome run.Status, reason string) {
 	d.commit.Outcome, d.commit.Reason = outcome, reason
 }
 
-// finish records one output and returns its remaining events.
-func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
+// closeOutput records one output and returns its remaining events.
+func (d *Draft) closeOutput(s *output, o model.Output, cut bool) []event.Event {
 	status := "completed"
 	if cut {
 		status = "incomplete"
@@ -152,20 +152,20 @@ func (d *Draft) finish(s *spoken, o model.Output, cut bool) []event.Event {
 	switch o.Kind {
 	case model.Reasoning:
 		o.Reasoning.ID = s.item.ID
-		return d.keep(s, o.Reasoning.Item())
+		return d.keepItem(s, o.Reasoning.Item())
 	case model.Function:
 		if model.EmptyArguments(o.Call.Arguments) && !s.argued { // events cannot be taken back
 			o.Call.Arguments = model.NoArguments
 		}
-		return d.call(s, o.Call, status)
+		return d.closeCall(s, o.Call, status)
 	case model.Custom:
-		return d.call(s, o.Call, status)
+		return d.closeCall(s, o.Call, status)
 	default:
 		parts := o.Parts
 		if len(parts) == 0 {
 			parts = []item.Part{{Type: "output_text"}}
 		}
-		return d.keep(s, item.Phased(s.item.ID, status, o.Phase, parts...))
+		return d.keepItem(s, item.Phased(s.item.ID, status, o.Phase, parts...))
 	}
 }
 
@@ -177,16 +177,16 @@ func (d *Draft) keepOwn(index int, attached json.RawMessage) {
 	d.record.Own[index] = attached
 }
 
-func (d *Draft) keep(s *spoken, it item.Item) []event.Event {
+func (d *Draft) keepItem(s *output, it item.Item) []event.Event {
 	d.record.Items = append(d.record.Items, it)
 	return s.script.Close(it)
 }
 
-// call records one call. A call of a registered tool also gets a step: due, or
-// failed at once with an error that the model sees. The record has a
+// closeCall records one call. A call of a registered tool also gets a step:
+// due, or failed at once with an error that the model sees. The record has a
 // function_call for both kinds; clients see a hosted call for a registered
 // tool.
-func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
+func (d *Draft) closeCall(s *output, c model.ToolCall, status string) []event.Event {
 	call := item.Call{
 		ID: s.item.ID, Status: status, CallID: s.item.CallID,
 		Namespace: s.item.Namespace(), Name: s.item.Name, Arguments: c.Arguments,
@@ -196,9 +196,9 @@ func (d *Draft) call(s *spoken, c model.ToolCall, status string) []event.Event {
 			d.client++
 		}
 		if s.item.Type == "custom_tool_call" {
-			return d.keep(s, call.Custom())
+			return d.keepItem(s, call.Custom())
 		}
-		return d.keep(s, call.Function())
+		return d.keepItem(s, call.Function())
 	}
 	shown := call
 	shown.ServerLabel = toolset.ServerLabel

@@ -13,7 +13,7 @@ const listTools = "mcp_list_tools"
 // recorded with the first turn. If that record has no list, because another
 // version made it, later turns number the output without it.
 func (s State) toolList() (item.Item, bool) {
-	if len(s.spokenTurns()) > 0 || s.Tools.Listed == nil {
+	if len(s.answerTurns()) > 0 || s.Tools.Listed == nil {
 		return item.Item{}, false
 	}
 	list := item.ToolList(itemid.Output(listTools, s.ID, s.Turn, s.Base()), toolset.ServerLabel, s.Tools.Listed)

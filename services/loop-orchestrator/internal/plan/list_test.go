@@ -29,9 +29,9 @@ func items(tb testing.TB, text ...string) []item.Item {
 func TestAResponseBeginsWithTheList(t *testing.T) {
 	t.Parallel()
 	d := Begin(newState(t, ""))
-	var told []string
+	var shown []string
 	for i, e := range d.Before() {
-		told = append(told, string(e.AppendJSON(nil, i)))
+		shown = append(shown, string(e.AppendJSON(nil, i)))
 	}
 	at := `"item_id":"mcpl_01890a5dac96774bbcceb302099a805700010000","output_index":0}`
 	want := []string{
@@ -41,8 +41,8 @@ func TestAResponseBeginsWithTheList(t *testing.T) {
 		`{"type":"response.mcp_list_tools.completed","sequence_number":2,` + at,
 		`{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":` + listOfTools + `}`,
 	}
-	if got := strings.Join(told, "\n"); got != strings.Join(want, "\n") {
-		t.Errorf("told\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	if got := strings.Join(shown, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("shown\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 	record, commit, events := d.End(say{Text: "so", Calls: calls("add", "ask", "add")}.answer())
 	for i, it := range record.Items {

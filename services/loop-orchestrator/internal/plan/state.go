@@ -37,7 +37,7 @@ func (s State) TokensLeft() *int {
 	if s.Request.MaxOutputTokens == nil {
 		return nil
 	}
-	left := max(*s.Request.MaxOutputTokens-int(transcript.Usage(s.spokenTurns()).OutputTokens), 0)
+	left := max(*s.Request.MaxOutputTokens-int(transcript.Usage(s.answerTurns()).OutputTokens), 0)
 	return &left
 }
 
@@ -45,14 +45,14 @@ func (s State) TokensLeft() *int {
 // the first turn only, because otherwise the loop could only end on a budget.
 func (s State) Choice() tool.Choice {
 	c := s.Tools.Choice
-	if len(s.spokenTurns()) > 0 && (c.Tool != nil || c.Mode == "required") {
+	if len(s.answerTurns()) > 0 && (c.Tool != nil || c.Mode == "required") {
 		return tool.Choice{Mode: "auto"}
 	}
 	return c
 }
 
-// spokenTurns are the turns that did not compact the history.
-func (s State) spokenTurns() []transcript.Turn {
+// answerTurns are the turns that did not compact the history.
+func (s State) answerTurns() []transcript.Turn {
 	return slices.DeleteFunc(slices.Clone(s.Turns), transcript.Turn.Compacted)
 }
 

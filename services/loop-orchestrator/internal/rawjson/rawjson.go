@@ -1,9 +1,8 @@
 // Package rawjson reads JSON whose members may have any type. It walks valid
-// JSON in place, so that an odd member costs nothing but itself:
-// encoding/json refuses a whole text for one member of another type.
+// JSON in place, so that an odd member costs nothing but itself: encoding/json
+// fails a whole text for one member of another type.
 //
-// The functions other than Valid trust that the text is valid JSON
-// (TestWalk, FuzzWalk).
+// The functions other than Valid require valid JSON (TestWalk, FuzzWalk).
 package rawjson
 
 import (
@@ -18,12 +17,13 @@ import (
 
 const space = " \t\r\n"
 
-// Valid returns the text without space around it; ok is false if it is no JSON.
+// Valid returns the text without white space around it. ok reports whether it
+// is JSON.
 func Valid(text []byte) (value json.RawMessage, ok bool) {
 	return bytes.Trim(text, space), json.Valid(text)
 }
 
-// Kind is the first byte of a value: one of { [ " t f n - 0…9, or 0 if the
+// Kind returns the first byte of a value: one of { [ " t f n - 0…9, or 0 if the
 // value is absent.
 func Kind(v json.RawMessage) byte {
 	if len(v) == 0 {
@@ -32,8 +32,8 @@ func Kind(v json.RawMessage) byte {
 	return v[0]
 }
 
-// Given reports whether v is present and is not null.
-func Given(v json.RawMessage) bool { return len(v) > 0 && v[0] != 'n' }
+// IsSet reports whether v is present and is not null.
+func IsSet(v json.RawMessage) bool { return len(v) > 0 && v[0] != 'n' }
 
 // Members walks an object; any other value has no members.
 func Members(v json.RawMessage) iter.Seq2[string, json.RawMessage] {
@@ -54,12 +54,12 @@ func Members(v json.RawMessage) iter.Seq2[string, json.RawMessage] {
 	}
 }
 
-// Elements walks an array. Any other value that is given is its only element:
+// Elements walks an array. Any other value that is set is its only element:
 // servers send one object in place of a list.
 func Elements(v json.RawMessage) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		if Kind(v) != '[' {
-			if Given(v) {
+			if IsSet(v) {
 				yield(v)
 			}
 			return
@@ -100,9 +100,9 @@ func Text(v json.RawMessage) string {
 	return text
 }
 
-// Word returns a string, or a number or boolean as its JSON text: servers that
-// are careless about types mean the same by both. Other types are "".
-func Word(v json.RawMessage) string {
+// Scalar returns a string, or a number or boolean as its JSON text: servers
+// that are careless about types mean the same by both. Other types are "".
+func Scalar(v json.RawMessage) string {
 	switch Kind(v) {
 	case '"':
 		return Text(v)
@@ -124,16 +124,15 @@ func AppendQuote(b []byte, text string) []byte {
 	return append(b, quoted...)
 }
 
-// most is the largest count that is believed: a larger one is a fault, and
-// would spend every budget.
-const most = 1 << 40
+// maxCount is the largest count that is believed. A larger one would use up
+// every budget.
+const maxCount = 1 << 40
 
-// Count reads how many of something there are: a number with or without a
-// fraction, or a text that has one. Anything else, and numbers that cannot be,
-// are 0.
+// Count reads a count: a number with or without a fraction, or a string with
+// one. Any other value is 0.
 func Count(v json.RawMessage) int64 {
-	n, err := strconv.ParseFloat(strings.TrimSpace(Word(v)), 64)
-	if err != nil || !(n > 0 && n <= most) {
+	n, err := strconv.ParseFloat(strings.TrimSpace(Scalar(v)), 64)
+	if err != nil || !(n > 0 && n <= maxCount) {
 		return 0
 	}
 	return int64(math.Round(n))

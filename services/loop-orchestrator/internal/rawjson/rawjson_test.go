@@ -44,13 +44,13 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestScalar(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][2]string{
 		`"a\n"`: {"a\n", "a\n"}, `"\ud800"`: {"\uFFFD", "\uFFFD"}, "\"\xff\"": {"\uFFFD", "\uFFFD"}, `7`: {"", "7"}, `-1.5`: {"", "-1.5"},
 		`true`: {"", "true"}, `null`: {"", ""}, ``: {"", ""}, `[]`: {"", ""}, `{}`: {"", ""}, `""`: {"", ""},
 	} {
-		if got := [2]string{Text(json.RawMessage(value)), Word(json.RawMessage(value))}; got != want {
+		if got := [2]string{Text(json.RawMessage(value)), Scalar(json.RawMessage(value))}; got != want {
 			t.Errorf("%s is %q, want %q", value, got, want)
 		}
 	}

@@ -141,7 +141,8 @@ func (a *answer) readJSON(body *bufio.Reader, on OnDocument) (done bool, err err
 		if a.broken != nil || a.limited.N <= 0 {
 			return false, fmt.Errorf("read an answer: %w", err)
 		}
-		return false, malformedError(fmt.Sprintf("%d bytes that are no JSON document", d.InputOffset()+int64(countBuffered(d))))
+		size := d.InputOffset() + int64(countBuffered(d))
+		return false, malformedError(fmt.Sprintf("%d bytes that are no JSON document", size))
 	}
 	a.limited.N += maxStream - maxAnswer
 	for {

@@ -39,7 +39,8 @@ func (h head) ofChoice(name string) json.RawMessage { return rawjson.Member(h.ch
 // isPiece reports whether a JSON document is a piece of a stream.
 func isPiece(doc []byte) bool {
 	h := readHead(doc)
-	return rawjson.Given(h.ofChoice("delta")) || strings.HasSuffix(h.object, ".chunk") || strings.HasPrefix(h.typ, "response.")
+	return rawjson.IsSet(h.ofChoice("delta")) || strings.HasSuffix(h.object, ".chunk") ||
+		strings.HasPrefix(h.typ, "response.")
 }
 
 // isWhole reports whether the data of an event is a whole answer.
@@ -52,10 +53,10 @@ func isWhole(doc []byte) bool {
 	switch {
 	case h.typ != "":
 		return false
-	case h.object == "response", h.object == "list" && rawjson.Given(h.member("data")):
+	case h.object == "response", h.object == "list" && rawjson.IsSet(h.member("data")):
 		return true
 	}
-	return rawjson.Given(h.ofChoice("message")) && !rawjson.Given(h.ofChoice("delta"))
+	return rawjson.IsSet(h.ofChoice("message")) && !rawjson.IsSet(h.ofChoice("delta"))
 }
 
 // findError finds an error in a document that came with status 200: in OpenAI's
@@ -67,7 +68,7 @@ func findError(doc []byte, event string) (apierror.Details, bool) {
 	}
 	h := readHead(doc)
 	top := h.member("error")
-	answered := rawjson.Kind(h.choice) == '{' || rawjson.Given(h.member("output"))
+	answered := rawjson.Kind(h.choice) == '{' || rawjson.IsSet(h.member("output"))
 	switch {
 	case !isEmpty(top) && !answered:
 		return apierror.Read(doc), true
@@ -90,7 +91,7 @@ func findError(doc []byte, event string) (apierror.Details, bool) {
 // isEmpty reports whether an error member is absent or of a form that servers
 // send for no error.
 func isEmpty(v json.RawMessage) bool {
-	return !rawjson.Given(v) || string(v) == "false" || string(v) == `""` || string(v) == "[]"
+	return !rawjson.IsSet(v) || string(v) == "false" || string(v) == `""` || string(v) == "[]"
 }
 
 // okCodes are codes that servers send beside a good answer.
@@ -106,7 +107,8 @@ func isError(v json.RawMessage) bool {
 		return true
 	}
 	w := apierror.Read(v)
-	return w.Message != "" && !w.Excerpt || !okCodes[strings.ToLower(w.Code)] || rawjson.Word(rawjson.Member(v, "type")) != ""
+	typ := rawjson.Scalar(rawjson.Member(v, "type"))
+	return w.Message != "" && !w.Excerpt || !okCodes[strings.ToLower(w.Code)] || typ != ""
 }
 
 // newFailure returns the failure of a whole answer that the dialect could not

@@ -131,7 +131,9 @@ func (r *decoder) addDocument(doc []byte, whole bool) error {
 
 // Post makes a call whose answer is one document. Its errors are those of
 // Complete.
-func (u Client) Post(ctx context.Context, at registry.Upstream, path string, body []byte, h Headers) (doc []byte, err error) {
+func (u Client) Post(
+	ctx context.Context, at registry.Upstream, path string, body []byte, h Headers,
+) (doc []byte, err error) {
 	_, err = u.Call(ctx, at, path, body, h, false, func(data []byte, _ bool) error {
 		doc = data
 		return ErrComplete

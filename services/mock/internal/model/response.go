@@ -125,7 +125,7 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 			return nil, fmt.Sprintf(
 				"Item with id '%s' not found. Items are not persisted when `store` is set to false.", it.ID)
 		}
-		if thoughts != "" && it.Type != "function_call" && it.Type != "custom_tool_call" && it.Role != "assistant" {
+		if thoughts != "" && !it.mayFollowReasoning() {
 			return nil, fmt.Sprintf(
 				"Item %d of type 'reasoning' was provided without its required following item.", i-1)
 		}
@@ -143,11 +143,7 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 			}
 			thoughts = it.Encrypted
 		case "function_call", "custom_tool_call":
-			if n := len(all); n == 0 || all[n-1].Role != "assistant" {
-				all = append(all, message{Role: "assistant", thoughts: thoughts})
-			}
-			last := &all[len(all)-1]
-			last.ToolCalls = append(last.ToolCalls, calledFor{ID: it.CallID})
+			all = addCall(all, it.CallID, thoughts)
 			thoughts = ""
 		case "function_call_output", "custom_tool_call_output":
 			all = append(all, message{Role: "tool", ToolCallID: it.CallID, Content: it.Output})
@@ -159,6 +155,22 @@ func (req *responseRequest) messages() (all []message, refusal string) {
 		return nil, "Item of type 'reasoning' was provided without its required following item."
 	}
 	return all, ""
+}
+
+// mayFollowReasoning reports whether the item is the model's output.
+func (it inputItem) mayFollowReasoning() bool {
+	return it.Type == "function_call" || it.Type == "custom_tool_call" || it.Role == "assistant"
+}
+
+// addCall adds a call to the last message if that is the model's, or to a new
+// one.
+func addCall(all []message, id, thoughts string) []message {
+	if n := len(all); n == 0 || all[n-1].Role != "assistant" {
+		all = append(all, message{Role: "assistant", thoughts: thoughts})
+	}
+	last := &all[len(all)-1]
+	last.ToolCalls = append(last.ToolCalls, calledFor{ID: id})
+	return all
 }
 
 // findMissing returns an error text if a round of the plan lacks the reasoning

@@ -51,7 +51,7 @@ type Plan struct {
 	CallIDs        string `json:"call_ids,omitempty" help:"dup, empty or reuse" default:"unique ids"`
 	RawArguments   string `json:"raw_arguments,omitempty" help:"arguments of every call, verbatim"`
 	EmptyArguments bool   `json:"empty_arguments,omitempty" help:"arguments of every call are the empty string"`
-	UnknownTool    string `json:"unknown_tool,omitempty" help:"asked for at index 0 of round 1, or of the only one"`
+	UnknownTool    string `json:"unknown_tool,omitempty" help:"called at index 0 of round 1, or of the only round"`
 	CutToolCalls   bool   `json:"cut_tool_calls,omitempty" help:"rounds end by length, the last arguments cut in half"`
 	Loop           bool   `json:"loop,omitempty" help:"never finish: ask for tools for ever"`
 

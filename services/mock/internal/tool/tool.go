@@ -21,7 +21,7 @@ const Schema = `{
   "type": "object",
   "properties": {
     "seed": {"type": "integer", "description": "The run the call belongs to."},
-    "round": {"type": "integer", "minimum": 0, "description": "The model round that asked for it."},
+    "round": {"type": "integer", "minimum": 0, "description": "The model round of the call."},
     "index": {"type": "integer", "minimum": 0, "description": "The call's place in the round."},
     "ms": {"type": "integer", "minimum": 0, "description": "Milliseconds to take."},
     "bytes": {"type": "integer", "minimum": 0, "description": "Least size of the result."},

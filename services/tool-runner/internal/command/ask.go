@@ -29,7 +29,8 @@ func (h *Handler) askIfDue(ctx context.Context, d bus.Delivery) (answer *stepv1.
 		}
 		if err != nil && ctx.Err() == nil && !logged {
 			logged = true
-			h.Log.Warn("no loop-orchestrator answered, the command waits", zap.String("subject", d.Subject), zap.Error(err))
+			h.Log.Warn("no loop-orchestrator answered, the command waits",
+				zap.String("subject", d.Subject), zap.Error(err))
 		}
 		return err
 	})

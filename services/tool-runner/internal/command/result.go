@@ -47,14 +47,16 @@ func finalFailure(f run.Failure) run.Failure {
 // newEvent returns an event about a command, without its content.
 func newEvent(c *stepv1.ToolCommand) *stepv1.StepEvent {
 	return &stepv1.StepEvent{
-		Identity: c.GetIdentity(), Tenant: c.GetTenant(), Name: c.GetTool(), CallId: c.GetCallId(), EventTime: timestamppb.Now(),
+		Identity: c.GetIdentity(), Tenant: c.GetTenant(), Name: c.GetTool(), CallId: c.GetCallId(),
+		EventTime: timestamppb.Now(),
 	}
 }
 
 func failedEvent(c *stepv1.ToolCommand, f run.Failure, took time.Duration) *stepv1.StepEvent {
 	e := newEvent(c)
 	e.Event = &stepv1.StepEvent_ToolFailed{ToolFailed: &stepv1.ToolFailed{
-		Failure: bus.EncodeFailure(f), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(), TookUs: microseconds(took),
+		Failure: bus.EncodeFailure(f), InputHash: c.GetInputHash(), DispatchToken: c.GetDispatchToken(),
+		TookUs: microseconds(took),
 	}}
 	return e
 }

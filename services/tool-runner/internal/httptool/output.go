@@ -107,7 +107,8 @@ func mediaType(header http.Header, body []byte) string {
 func isText(kind string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml") ||
 		slices.Contains([]string{
-			"application/json", "application/x-ndjson", "application/jsonl", "application/xml", "application/javascript",
+			"application/json", "application/x-ndjson", "application/jsonl", "application/xml",
+			"application/javascript",
 			"application/yaml", "application/x-yaml", "application/toml", "application/x-www-form-urlencoded",
 			"application/graphql",
 		}, kind)

@@ -70,7 +70,8 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 		{Name: "once", URL: server.URL, AllowPrivate: true, Effect: registry.AtMostOnce},
 		{Name: "guarded", URL: server.URL},
 		{Name: "brief", URL: server.URL, AllowPrivate: true, Timeout: 200 * time.Millisecond},
-		{Name: "locked", URL: server.URL, AllowPrivate: true, Credential: none, Pool: "vault"}, // Run refuses to serve its pool
+		// Run refuses to serve its pool.
+		{Name: "locked", URL: server.URL, AllowPrivate: true, Credential: none, Pool: "vault"},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -81,10 +82,11 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 	}
 	s.RunUntilEnd(t, func(ctx context.Context) error { return s.Answer(ctx, 2, s.orchestrator) })
 	s.RunUntilEnd(t, func(ctx context.Context) error {
-		return s.Run(ctx, bus.RunConfig{Work: bus.ResultWork(), Slots: 1, Handle: func(_ context.Context, d bus.Delivery) error {
+		keep := func(_ context.Context, d bus.Delivery) error {
 			s.Events <- d.Event
 			return nil
-		}})
+		}
+		return s.Run(ctx, bus.RunConfig{Work: bus.ResultWork(), Slots: 1, Handle: keep})
 	})
 	return s
 }
@@ -182,7 +184,8 @@ func Command(tool string) *stepv1.ToolCommand {
 
 // Delivery returns the nth delivery of a command.
 func Delivery(c *stepv1.ToolCommand, n int) bus.Delivery {
-	return bus.Delivery{Tool: c, Delivered: n, Subject: "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()}
+	subject := "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()
+	return bus.Delivery{Tool: c, Delivered: n, Subject: subject}
 }
 
 // Answer is a tool that answers "sunny".

@@ -98,7 +98,7 @@ func TestLines(t *testing.T) {
 			"a request", "info", settled("completed", "", 0, ""),
 			"done     resp_" + id + " model small: /v1/responses  1.2 s  120+45 tokens  2 tool calls, 1 failed\n",
 		},
-		{"a request, where failures are asked for", "warn", settled("completed", "", 0, ""), ""},
+		{"a request at the level of failures", "warn", settled("completed", "", 0, ""), ""},
 		{"a refused key", "warn", settled("failed", "invalid_prompt", 401, "invalid api key"), "failed   resp_" + id +
 			` model small: the upstream answered 401 "invalid api key"  → check the environment variable SMALL_KEY, the credential of model small` + "\n"},
 		{"an answer in the service's words", "warn", settled("failed", "model_not_found", 404, "The upstream answered HTTP 404: no such model"), "failed   resp_" + id +
@@ -129,7 +129,7 @@ func TestLines(t *testing.T) {
 		{"the client's own bound", "warn", settled("incomplete", "max_output_tokens", 0, ""), ""},
 		{"a retry", "warn", modelFailed("small", "retried", "server_error", 503, "busy"), "retry    resp_" + id +
 			` model small: the upstream answered 503 "busy"; attempt 1 failed, the next one is in 800 ms  → see the log of the server at http://127.0.0.1:9/v1` + "\n"},
-		{"a last attempt, of which the end tells", "warn", modelFailed("small", "failed", "server_error", 503, "busy"), ""},
+		{"a last attempt, which the end repeats", "warn", modelFailed("small", "failed", "server_error", 503, "busy"), ""},
 		{"a key of --model-key", "warn", modelFailed("other", "retried", "x", 401, "no"), "retry    resp_" + id +
 			` model other: the upstream answered 401 "no"; attempt 1 failed, the next one is in 800 ms  → check --model-key` + "\n"},
 		{"a model without a key", "warn", modelFailed("open", "retried", "x", 403, "no"), "retry    resp_" + id +

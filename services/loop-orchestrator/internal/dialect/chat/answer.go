@@ -20,7 +20,7 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 	}
 	s := newStream(func(model.Delta) {})
 	s.done, s.complete = true, true
-	if err := s.whole(v); err != nil {
+	if err := s.addWhole(v); err != nil {
 		return model.Answer{}, err
 	}
 	return s.Answer()
@@ -28,7 +28,7 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 
 // whole adds a complete chat completion. The request asks for one choice, but
 // some servers put the text and the calls into two.
-func (s *stream) whole(v json.RawMessage) error {
+func (s *stream) addWhole(v json.RawMessage) error {
 	var choices []json.RawMessage
 	for c := range rawjson.Elements(rawjson.Member(v, "choices")) {
 		choices = append(choices, c)
@@ -43,7 +43,7 @@ func (s *stream) whole(v json.RawMessage) error {
 		if len(s.calls.all) > 0 {
 			break
 		}
-		if err := s.add(said{calls: readMessage(rawjson.Member(c, "message")).calls}, nil, true); err != nil {
+		if err := s.add(delta{calls: readMessage(rawjson.Member(c, "message")).calls}, nil, true); err != nil {
 			return err
 		}
 	}
@@ -65,12 +65,12 @@ func (s *stream) Answer() (model.Answer, error) {
 	if err := s.finishCalls(); err != nil {
 		return model.Answer{}, err
 	}
-	if len(s.outputs) == 0 && isFailure(s.native) {
-		return model.Answer{}, finishError(s.native)
+	if len(s.outputs) == 0 && isFailure(s.nativeReason) {
+		return model.Answer{}, finishError(s.nativeReason)
 	}
-	a := model.Answer{Finish: s.reason(), Usage: s.usage}
+	a := model.Answer{Finish: s.finishReason(), Usage: s.usage}
 	for _, o := range s.outputs {
-		a.Outputs = append(a.Outputs, o.whole())
+		a.Outputs = append(a.Outputs, o.toOutput())
 	}
 	if len(a.Outputs) > 0 {
 		a.Outputs[0].Own = s.withMessage(a.Outputs[0].Own)
@@ -80,9 +80,9 @@ func (s *stream) Answer() (model.Answer, error) {
 
 // reason returns why the model stopped. After an unknown reason the arguments
 // of all calls must be complete, otherwise the reason is model.Other.
-func (s *stream) reason() model.Finish {
+func (s *stream) finishReason() model.Finish {
 	f, known := finish(s.finish)
-	if !known && slices.ContainsFunc(s.calls.all, (*pendingCall).unfinished) {
+	if !known && slices.ContainsFunc(s.calls.all, (*pendingCall).isUnfinished) {
 		return model.Other
 	}
 	return f
@@ -95,31 +95,31 @@ func (s *stream) withMessage(first json.RawMessage) json.RawMessage {
 	if first != nil && json.Unmarshal(first, &o) != nil {
 		return first // cannot happen: own.encode wrote it
 	}
-	if content := s.attached.members[byContent]; content != nil {
+	if content := s.attached.members[contentMember]; content != nil {
 		if s.kinds {
 			o.Content = content.append(nil)
 		}
-		delete(s.attached.members, byContent)
+		delete(s.attached.members, contentMember)
 	}
 	switch {
-	case s.thoughtBy != "" && s.thoughtBy != byContent && s.attached.members[s.thoughtBy] == nil:
-		o.Reasoning = []string{s.thoughtBy}
-		same := string(rawjson.AppendQuote(nil, s.thinking.text.String()))
+	case s.reasoningMember != "" && s.reasoningMember != contentMember && s.attached.members[s.reasoningMember] == nil:
+		o.Reasoning = []string{s.reasoningMember}
+		same := string(rawjson.AppendQuote(nil, s.reasoning.text.String()))
 		for _, name := range reasoningMembers { // store the same text once
 			if m := s.attached.members[name]; m != nil && string(m.append(nil)) == same {
 				o.Reasoning = append(o.Reasoning, name)
 				delete(s.attached.members, name)
 			}
 		}
-	case s.thoughtBy == "" && s.silentBy != "" && len(s.calls.all) > 0:
+	case s.reasoningMember == "" && s.emptyMember != "" && len(s.calls.all) > 0:
 		// Some servers require the member in messages with calls.
-		o.Reasoning = []string{s.silentBy}
+		o.Reasoning = []string{s.emptyMember}
 	}
 	o.Message = s.attached.json()
 	return o.encode()
 }
 
-func (o *output) whole() model.Output {
+func (o *output) toOutput() model.Output {
 	out := o.Output
 	switch o.Kind {
 	case model.Reasoning:
@@ -129,7 +129,8 @@ func (o *output) whole() model.Output {
 	case model.Message:
 		out.Parts = make([]item.Part, o.parts)
 		if o.textAt >= 0 {
-			out.Parts[o.textAt] = item.Part{Type: "output_text", Text: o.text.String(), Logprobs: join(o.logprobs)}
+			logprobs := joinArrays(o.logprobs)
+			out.Parts[o.textAt] = item.Part{Type: "output_text", Text: o.text.String(), Logprobs: logprobs}
 		}
 		if o.refuseAt >= 0 {
 			out.Parts[o.refuseAt] = item.Part{Type: "refusal", Text: o.refusal.String()}
@@ -139,7 +140,7 @@ func (o *output) whole() model.Output {
 }
 
 // join makes one array of several.
-func join(lists []json.RawMessage) json.RawMessage {
+func joinArrays(lists []json.RawMessage) json.RawMessage {
 	if len(lists) == 0 {
 		return nil
 	}

@@ -25,7 +25,7 @@ type attached struct {
 
 // add adds a member or a piece of one. left is the rest of maxAttached.
 func (a *attached) add(name string, v json.RawMessage, left *int) {
-	if !rawjson.Given(v) || a.sizes[name] < 0 {
+	if !rawjson.IsSet(v) || a.sizes[name] < 0 {
 		return
 	}
 	if a.members == nil {
@@ -48,7 +48,7 @@ func (a *attached) add(name string, v json.RawMessage, left *int) {
 func (a *attached) json() json.RawMessage {
 	var b []byte
 	for _, name := range slices.Sorted(maps.Keys(a.members)) {
-		if v := a.members[name].append(nil); !vacant(v) {
+		if v := a.members[name].append(nil); !isEmpty(v) {
 			b = append(appendName(append(b, ','), name), v...)
 		}
 	}
@@ -59,9 +59,9 @@ func (a *attached) json() json.RawMessage {
 	return append(b, '}')
 }
 
-// vacant reports whether a member is empty. Servers send an empty list of
+// isEmpty reports whether a member is empty. Servers send an empty list of
 // annotations with each answer, and some refuse it in a history.
-func vacant(v json.RawMessage) bool {
+func isEmpty(v json.RawMessage) bool {
 	switch string(v) {
 	case `""`, "[]", "{}":
 		return true
@@ -95,7 +95,7 @@ const maxMerged = 16
 // add adds a value or a piece of it, and merges at most depth levels.
 func (p *piecewise) add(name string, v json.RawMessage, depth int) {
 	switch kind := rawjson.Kind(v); {
-	case !rawjson.Given(v):
+	case !rawjson.IsSet(v):
 	case p.empty():
 		p.raw = bytes.Clone(v)
 	case kind == '"' && grows[name] && p.kind() == '"':
@@ -171,13 +171,13 @@ const lookBack = 16
 // same index and type. Without an index only the last element is continued, if
 // it is a text.
 func (p *piecewise) element(v json.RawMessage, depth int) {
-	index, typ := rawjson.Word(rawjson.Member(v, "index")), rawjson.Text(rawjson.Member(v, "type"))
+	index, typ := rawjson.Scalar(rawjson.Member(v, "index")), rawjson.Text(rawjson.Member(v, "type"))
 	for back, e := range slices.Backward(p.list) {
 		if len(p.list)-back > lookBack || e.kind() != '{' || index == "" && (back < len(p.list)-1 || !continues[typ]) {
 			break
 		}
 		e.openObject(depth)
-		id, other := e.word("id"), rawjson.Word(rawjson.Member(v, "id"))
+		id, other := e.word("id"), rawjson.Scalar(rawjson.Member(v, "id"))
 		if e.word("index") == index && e.word("type") == typ && (id == "" || other == "" || id == other) {
 			e.add("", v, depth-1)
 			return
@@ -196,7 +196,7 @@ func (p *piecewise) word(name string) string {
 	if m == nil {
 		return ""
 	}
-	return rawjson.Word(m.append(nil))
+	return rawjson.Scalar(m.append(nil))
 }
 
 func (p *piecewise) append(b []byte) []byte {

@@ -31,8 +31,8 @@ type pendingCall struct {
 	output
 	brackets
 	call, function attached // unknown members
-	heard          int      // bytes of the arguments that the listener has
-	again          string   // the name, if it was repeated after the arguments
+	announced      int      // bytes of the arguments that the listener has
+	repeatedName   string   // the name, if it was repeated after the arguments
 }
 
 var errNameless = fmt.Errorf("%w: a tool call has no name", model.ErrMalformed)
@@ -49,7 +49,7 @@ func (s *stream) addCall(p callPiece) error {
 		}
 		c = s.calls.begin(p)
 	}
-	s.calls.note(c, p)
+	s.calls.record(c, p)
 	for _, m := range p.call {
 		c.call.add(m.name, m.value, &s.left)
 	}
@@ -87,14 +87,14 @@ func (c *pendingCalls) find(p *callPiece) *pendingCall {
 	case known != nil && (cur == nil || cur.Call.ID != p.id):
 		cur = known
 	case p.id != "" && cur.Call.ID != "" && cur.Call.ID != p.id: // a new id for each piece, or for a new call
-		if cur.unfinished() && cur.canContinue(p) && p.arguments != "" {
+		if cur.isUnfinished() && cur.canContinue(p) && p.arguments != "" {
 			return cur
 		}
 		return nil
 	}
 	switch {
-	case p.name == "" && cur.again != "" && p.beginsObject() && p.arguments != cur.text.String():
-		p.name = cur.again
+	case p.name == "" && cur.repeatedName != "" && p.beginsObject() && p.arguments != cur.text.String():
+		p.name = cur.repeatedName
 		return nil
 	case p.name != "" && cur.Call.Name != "" && cur.endsBefore(p, known != nil || p.index != none):
 		return nil
@@ -113,9 +113,9 @@ func (c *pendingCalls) contains(p callPiece) bool {
 // the call.
 func (c *pendingCall) canContinue(p *callPiece) bool {
 	if p.name == "" {
-		return !c.whole() || !p.beginsObject()
+		return !c.isWhole() || !p.beginsObject()
 	}
-	return p.name == c.Call.Name && c.unfinished() && p.arguments != "" && !p.beginsObject()
+	return p.name == c.Call.Name && c.isUnfinished() && p.arguments != "" && !p.beginsObject()
 }
 
 // endsBefore reports whether a piece with a name begins another call. sure
@@ -124,17 +124,17 @@ func (c *pendingCall) endsBefore(p *callPiece, sure bool) bool {
 	same := p.name == c.Call.Name
 	related := strings.HasPrefix(p.name, c.Call.Name) || strings.HasPrefix(c.Call.Name, p.name)
 	switch {
-	case c.whole():
-		repeats := p.arguments == "" || p.arguments == c.text.String() || c.placeholder()
+	case c.isWhole():
+		repeats := p.arguments == "" || p.arguments == c.text.String() || c.isPlaceholder()
 		return !sure || !same || !repeats
-	case c.unfinished():
+	case c.isUnfinished():
 		return !related
 	}
 	return !related && (!sure || p.typed && p.id == "")
 }
 
 // note records the id and index of a piece for its call.
-func (c *pendingCalls) note(n *pendingCall, p callPiece) {
+func (c *pendingCalls) record(n *pendingCall, p callPiece) {
 	c.last = n
 	if p.index != none && c.byIndex[p.index] == nil {
 		c.byIndex[p.index] = n
@@ -170,8 +170,8 @@ func (c *pendingCalls) begin(p callPiece) *pendingCall {
 
 // addName adds a name, a piece of a name, or a repeated name.
 func (c *pendingCall) addName(name string) {
-	if name != "" && name == c.Call.Name && c.whole() {
-		c.again = name
+	if name != "" && name == c.Call.Name && c.isWhole() {
+		c.repeatedName = name
 	}
 	switch {
 	case name == "" || c.place >= 0 || name == c.Call.Name:
@@ -196,12 +196,12 @@ func (c *pendingCall) addArguments(p callPiece) {
 	switch {
 	case text == "":
 		return
-	case c.whole() && (text == sofar || strings.Trim(text, blanks) == ""): // repeated
+	case c.isWhole() && (text == sofar || strings.Trim(text, blanks) == ""): // repeated
 		return
-	case c.placeholder():
+	case c.isPlaceholder():
 		c.text.Reset()
 		c.brackets = brackets{}
-	case p.name != "" && c.unfinished() && p.beginsObject(): // each piece repeats all before it
+	case p.name != "" && c.isUnfinished() && p.beginsObject(): // each piece repeats all before it
 		if rest, again := strings.CutPrefix(text, sofar); again {
 			text = rest
 		}
@@ -224,8 +224,8 @@ func (s *stream) announce(c *pendingCall) {
 	if !opened {
 		s.open(&c.output, model.Function)
 	}
-	if rest := text[min(c.heard, len(text)):]; rest != "" || !opened {
-		c.heard += len(rest)
+	if rest := text[min(c.announced, len(text)):]; rest != "" || !opened {
+		c.announced += len(rest)
 		s.listen(model.Delta{Output: c.place, Kind: model.Function, Call: model.ToolCall{
 			ID: c.Call.ID, Name: c.Call.Name, Arguments: rest,
 		}})
@@ -245,12 +245,12 @@ func (s *stream) finishCalls() error {
 			continue
 		case text == "" && c.Call.ID == "":
 			continue
-		case text == "" || before == nil || before.whole():
+		case text == "" || before == nil || before.isWhole():
 			return errNameless
 		}
 		before.text.WriteString(text)
 		before.count(text)
-		if !before.whole() {
+		if !before.isWhole() {
 			return errNameless
 		}
 	}

@@ -11,21 +11,21 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// chunk is a chunk with these members in its delta.
+// chunk returns a chunk with these members in its delta.
 func chunk(members string) string { return `{"choices":[{"index":0,"delta":{` + members + `}}]}` }
 
-// calling is a chunk with these pieces of calls.
-func calling(pieces ...string) string {
+// callChunk returns a chunk with these pieces of calls.
+func callChunk(pieces ...string) string {
 	return chunk(`"tool_calls":[` + strings.Join(pieces, ",") + `]`)
 }
 
-func ending(reason string) string {
+func endChunk(reason string) string {
 	return `{"choices":[{"delta":{},"finish_reason":"` + reason + `"}]}`
 }
 
-// hear reads a stream of chunks. What was told of each call has to be the
-// beginning of what it came to.
-func hear(tb testing.TB, chunks ...string) (model.Answer, error) {
+// readStream reads a stream of chunks. It checks that the pieces of each call
+// that the listener got are the start of the call.
+func readStream(tb testing.TB, chunks ...string) (model.Answer, error) {
 	tb.Helper()
 	told := map[int]string{}
 	opened := map[int]model.ToolCall{}
@@ -63,8 +63,9 @@ func hear(tb testing.TB, chunks ...string) (model.Answer, error) {
 	return a, err
 }
 
-// sketch is the calls of an answer, with their ids, and the text of the rest.
-func sketch(a model.Answer) []string {
+// describe returns the calls of an answer, with their ids, and the text of the
+// other outputs.
+func describe(a model.Answer) []string {
 	var all []string
 	for _, o := range a.Outputs {
 		switch o.Kind {
@@ -99,113 +100,113 @@ func TestCallsOfAStream(t *testing.T) {
 	}{
 		// told apart
 		"by index": {[]string{
-			calling(`{"index":0,"id":"c1",` + f("") + `}`), calling(`{"index":0,` + rest(paris) + `}`),
-			calling(`{"index":1,"id":"c2",` + f("") + `}`), calling(`{"index":1,` + rest(tokyo) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f("") + `}`), callChunk(`{"index":0,` + rest(paris) + `}`),
+			callChunk(`{"index":1,"id":"c2",` + f("") + `}`), callChunk(`{"index":1,` + rest(tokyo) + `}`),
 		}, two},
 		"by index, by turns": {[]string{
-			calling(`{"index":0,"id":"c1",`+f("")+`}`, `{"index":1,"id":"c2",`+f("")+`}`),
-			calling(`{"index":1,` + rest(`{\"city\":`) + `}`), calling(`{"index":0,` + rest(paris) + `}`), calling(`{"index":1,` + rest(`\"Tokyo\"}`) + `}`),
+			callChunk(`{"index":0,"id":"c1",`+f("")+`}`, `{"index":1,"id":"c2",`+f("")+`}`),
+			callChunk(`{"index":1,` + rest(`{\"city\":`) + `}`), callChunk(`{"index":0,` + rest(paris) + `}`), callChunk(`{"index":1,` + rest(`\"Tokyo\"}`) + `}`),
 		}, []string{two[0], two[1]}},
-		"by id, index 0": {[]string{calling(`{"index":0,"id":"c1",` + f(paris) + `}`), calling(`{"index":0,"id":"c2",` + f(tokyo) + `}`)}, two},
+		"by id, index 0": {[]string{callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), callChunk(`{"index":0,"id":"c2",` + f(tokyo) + `}`)}, two},
 		"by id, index 0, in pieces": {[]string{
-			calling(`{"index":0,"id":"c1",` + f("") + `}`), calling(`{"index":0,"id":"c1",` + rest(paris) + `}`),
-			calling(`{"index":0,"id":"c2",` + f("") + `}`), calling(`{"index":0,"id":"c2",` + rest(tokyo) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f("") + `}`), callChunk(`{"index":0,"id":"c1",` + rest(paris) + `}`),
+			callChunk(`{"index":0,"id":"c2",` + f("") + `}`), callChunk(`{"index":0,"id":"c2",` + rest(tokyo) + `}`),
 		}, two},
 		"by id, index 0, in pieces without it": {[]string{
-			calling(`{"index":0,"id":"c1",` + f("") + `}`), calling(`{"index":0,` + rest(paris) + `}`),
-			calling(`{"index":0,"id":"c2",` + f("") + `}`), calling(`{"index":0,` + rest(tokyo) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f("") + `}`), callChunk(`{"index":0,` + rest(paris) + `}`),
+			callChunk(`{"index":0,"id":"c2",` + f("") + `}`), callChunk(`{"index":0,` + rest(tokyo) + `}`),
 		}, two},
 		"by id, index 0, by turns": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":0,"id":"c2",` + f(``) + `}`),
-			calling(`{"index":0,"id":"c1",` + rest(`\"Paris\"}`) + `}`), calling(`{"index":0,"id":"c2",` + rest(tokyo) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":0,"id":"c2",` + f(``) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + rest(`\"Paris\"}`) + `}`), callChunk(`{"index":0,"id":"c2",` + rest(tokyo) + `}`),
 		}, two},
-		"by id, no index":      {[]string{calling(`{"id":"c1",` + f(paris) + `}`), calling(`{"id":"c2",` + f(tokyo) + `}`)}, two},
-		"by id, in one chunk":  {[]string{calling(`{"id":"c1",`+f(paris)+`}`, `{"id":"c2",`+f(tokyo)+`}`)}, two},
-		"by name, index 0":     {[]string{calling(`{"index":0,` + f(paris) + `}`), calling(`{"index":0,` + f(tokyo) + `}`)}, nameless},
-		"by name, no index":    {[]string{calling(`{` + f(paris) + `}`), calling(`{` + f(tokyo) + `}`)}, nameless},
-		"by name, one chunk":   {[]string{calling(`{`+f(paris)+`}`, `{`+f(tokyo)+`}`)}, nameless},
-		"the same, one chunk":  {[]string{calling(`{`+f(paris)+`}`, `{`+f(paris)+`}`)}, []string{nameless[0], nameless[0]}},
-		"the same id, indexes": {[]string{calling(`{"index":0,"id":"c1",` + f(paris) + `}`), calling(`{"index":1,"id":"c1",` + f(tokyo) + `}`)}, []string{two[0], `c1 look {"city":"Tokyo"}`}},
+		"by id, no index":      {[]string{callChunk(`{"id":"c1",` + f(paris) + `}`), callChunk(`{"id":"c2",` + f(tokyo) + `}`)}, two},
+		"by id, in one chunk":  {[]string{callChunk(`{"id":"c1",`+f(paris)+`}`, `{"id":"c2",`+f(tokyo)+`}`)}, two},
+		"by name, index 0":     {[]string{callChunk(`{"index":0,` + f(paris) + `}`), callChunk(`{"index":0,` + f(tokyo) + `}`)}, nameless},
+		"by name, no index":    {[]string{callChunk(`{` + f(paris) + `}`), callChunk(`{` + f(tokyo) + `}`)}, nameless},
+		"by name, one chunk":   {[]string{callChunk(`{`+f(paris)+`}`, `{`+f(tokyo)+`}`)}, nameless},
+		"the same, one chunk":  {[]string{callChunk(`{`+f(paris)+`}`, `{`+f(paris)+`}`)}, []string{nameless[0], nameless[0]}},
+		"the same id, indexes": {[]string{callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), callChunk(`{"index":1,"id":"c1",` + f(tokyo) + `}`)}, []string{two[0], `c1 look {"city":"Tokyo"}`}},
 		"the same id and index": {
-			[]string{calling(`{"index":0,"id":"c1",` + f(paris) + `}`), calling(`{"index":0,"id":"c1",` + f(tokyo) + `}`)},
+			[]string{callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), callChunk(`{"index":0,"id":"c1",` + f(tokyo) + `}`)},
 			[]string{two[0], `c1 look {"city":"Tokyo"}`},
 		},
 		"no arguments, other names": {
-			[]string{calling(`{"index":0,"type":"function","function":{"name":"now","arguments":""}}`), calling(`{"index":0,"type":"function","function":{"name":"note","arguments":""}}`)},
+			[]string{callChunk(`{"index":0,"type":"function","function":{"name":"now","arguments":""}}`), callChunk(`{"index":0,"type":"function","function":{"name":"note","arguments":""}}`)},
 			[]string{" now ", " note "},
 		},
-		"no arguments, no index": {[]string{calling(`{"function":{"name":"now"}}`), calling(`{"function":{"name":"note"}}`)}, []string{" now ", " note "}},
-		"indexes with gaps":      {[]string{calling(`{"index":3,"id":"c1",` + f(paris) + `}`), calling(`{"index":7,"id":"c2",` + f(tokyo) + `}`)}, two},
-		"indexes as texts":       {[]string{calling(`{"index":"0","id":"c1",` + f(paris) + `}`), calling(`{"index":"1","id":"c2",` + f(tokyo) + `}`)}, two},
-		"ids as numbers":         {[]string{calling(`{"index":0,"id":1,` + f(paris) + `}`), calling(`{"index":0,"id":2,` + f(tokyo) + `}`)}, []string{`1 look {"city":"Paris"}`, `2 look {"city":"Tokyo"}`}},
+		"no arguments, no index": {[]string{callChunk(`{"function":{"name":"now"}}`), callChunk(`{"function":{"name":"note"}}`)}, []string{" now ", " note "}},
+		"indexes with gaps":      {[]string{callChunk(`{"index":3,"id":"c1",` + f(paris) + `}`), callChunk(`{"index":7,"id":"c2",` + f(tokyo) + `}`)}, two},
+		"indexes as texts":       {[]string{callChunk(`{"index":"0","id":"c1",` + f(paris) + `}`), callChunk(`{"index":"1","id":"c2",` + f(tokyo) + `}`)}, two},
+		"ids as numbers":         {[]string{callChunk(`{"index":0,"id":1,` + f(paris) + `}`), callChunk(`{"index":0,"id":2,` + f(tokyo) + `}`)}, []string{`1 look {"city":"Paris"}`, `2 look {"city":"Tokyo"}`}},
 
 		// names
-		"the name late":            {[]string{calling(`{"index":0,"id":"c1","function":{"arguments":""}}`), calling(`{"index":0,` + f(paris) + `}`)}, one},
-		"the name null, then late": {[]string{calling(`{"index":0,"id":"c1","function":{"name":null,"arguments":""}}`), calling(`{"index":0,` + f(paris) + `}`)}, one},
+		"the name late":            {[]string{callChunk(`{"index":0,"id":"c1","function":{"arguments":""}}`), callChunk(`{"index":0,` + f(paris) + `}`)}, one},
+		"the name null, then late": {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":null,"arguments":""}}`), callChunk(`{"index":0,` + f(paris) + `}`)}, one},
 		"the name behind the arguments": {
-			[]string{calling(`{"index":0,"id":"c1","function":{"arguments":"` + paris + `"}}`), calling(`{"index":0,"function":{"name":"look"}}`)}, one,
+			[]string{callChunk(`{"index":0,"id":"c1","function":{"arguments":"` + paris + `"}}`), callChunk(`{"index":0,"function":{"name":"look"}}`)}, one,
 		},
 		"the name late, index 0 for all": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(paris) + `}`), calling(`{"index":0,"id":"c2"}`), calling(`{"index":0,"id":"c2",` + f(tokyo) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), callChunk(`{"index":0,"id":"c2"}`), callChunk(`{"index":0,"id":"c2",` + f(tokyo) + `}`),
 		}, two},
 		"the name in pieces": {
-			[]string{calling(`{"index":0,"id":"c1","function":{"name":"lo"}}`), calling(`{"index":0,"function":{"name":"ok"}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one,
+			[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"lo"}}`), callChunk(`{"index":0,"function":{"name":"ok"}}`), callChunk(`{"index":0,` + rest(paris) + `}`)}, one,
 		},
 		"the name growing": {
-			[]string{calling(`{"index":0,"id":"c1","function":{"name":"lo"}}`), calling(`{"index":0,"id":"c1","function":{"name":"look"}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one,
+			[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"lo"}}`), callChunk(`{"index":0,"id":"c1","function":{"name":"look"}}`), callChunk(`{"index":0,` + rest(paris) + `}`)}, one,
 		},
-		"the name of no function": {[]string{calling(`{"index":0,"id":"c1","name":"look","arguments":"` + paris + `"}`)}, one},
+		"the name of no function": {[]string{callChunk(`{"index":0,"id":"c1","name":"look","arguments":"` + paris + `"}`)}, one},
 
 		// said again
 		"id and name with each piece": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":0,"id":"c1",` + f(`\"Paris\"}`) + `}`), calling(`{"index":0,"id":"c1",` + f(``) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":0,"id":"c1",` + f(`\"Paris\"}`) + `}`), callChunk(`{"index":0,"id":"c1",` + f(``) + `}`),
 		}, one},
 		"everything with each piece": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"ci`) + `}`), calling(`{"index":0,"id":"c1",` + f(`{\"city\":\"Pa`) + `}`), calling(`{"index":0,"id":"c1",` + f(paris) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"ci`) + `}`), callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":\"Pa`) + `}`), callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`),
 		}, one},
 		"all of it at the end": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":0,` + rest(`\"Paris\"}`) + `}`), calling(`{"index":0,"id":"c1",` + f(paris) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":0,` + rest(`\"Paris\"}`) + `}`), callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`),
 		}, one},
 		"an id with each piece": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":0,"id":"x2",` + rest(`\"Pa`) + `}`), calling(`{"index":0,"id":"x3",` + rest(`ris\"}`) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":0,"id":"x2",` + rest(`\"Pa`) + `}`), callChunk(`{"index":0,"id":"x3",` + rest(`ris\"}`) + `}`),
 		}, one},
 		"an index with each piece": {[]string{
-			calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":1,"id":"c1",` + rest(`\"Pa`) + `}`), calling(`{"index":2,"id":"c1",` + rest(`ris\"}`) + `}`),
+			callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":1,"id":"c1",` + rest(`\"Pa`) + `}`), callChunk(`{"index":2,"id":"c1",` + rest(`ris\"}`) + `}`),
 		}, one},
-		"an id that comes late": {[]string{calling(`{"index":0,` + f(`{\"city\":`) + `}`), calling(`{"index":0,"id":"c1",` + rest(`\"Paris\"}`) + `}`)}, one},
-		"no index for the rest": {[]string{calling(`{"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{` + rest(`\"Paris\"}`) + `}`)}, one},
+		"an id that comes late": {[]string{callChunk(`{"index":0,` + f(`{\"city\":`) + `}`), callChunk(`{"index":0,"id":"c1",` + rest(`\"Paris\"}`) + `}`)}, one},
+		"no index for the rest": {[]string{callChunk(`{"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{` + rest(`\"Paris\"}`) + `}`)}, one},
 
 		// arguments
-		"an object":          {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":{"city": "Paris"}}}`)}, one},
-		"an object late":     {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":""}}`), calling(`{"index":0,"function":{"arguments":{"city":"Paris"}}}`)}, one},
-		"an object for now":  {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":{}}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
-		"null for now":       {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":null}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
-		"a list for now":     {[]string{calling(`{"index":0,"id":"c1","function":{"name":"look","arguments":[]}}`), calling(`{"index":0,` + rest(paris) + `}`)}, one},
-		"space before":       {[]string{calling(`{"index":0,"id":"c1",` + f(` `) + `}`), calling(`{"index":0,` + rest(` `+paris) + `}`)}, one},
-		"none":               {[]string{calling(`{"index":0,"id":"c1","function":{"name":"now"}}`)}, []string{"c1 now "}},
-		"an empty object":    {[]string{calling(`{"index":0,"id":"c1","function":{"name":"now","arguments":"{"}}`), calling(`{"index":0,` + rest(`}`) + `}`)}, []string{"c1 now {}"}},
-		"half":               {[]string{calling(`{"index":0,"id":"c1",` + f(`{\"city`) + `}`)}, []string{`c1 look {"city`}},
-		"brackets in quotes": {[]string{calling(`{"index":0,"id":"c1",` + f(`{\"a\":\"}{\\\"`) + `}`), calling(`{"index":0,"id":"x",` + rest(`]\"}`) + `}`)}, []string{`c1 look {"a":"}{\"]"}`}},
+		"an object":          {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"look","arguments":{"city": "Paris"}}}`)}, one},
+		"an object late":     {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"look","arguments":""}}`), callChunk(`{"index":0,"function":{"arguments":{"city":"Paris"}}}`)}, one},
+		"an object for now":  {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"look","arguments":{}}}`), callChunk(`{"index":0,` + rest(paris) + `}`)}, one},
+		"null for now":       {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"look","arguments":null}}`), callChunk(`{"index":0,` + rest(paris) + `}`)}, one},
+		"a list for now":     {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"look","arguments":[]}}`), callChunk(`{"index":0,` + rest(paris) + `}`)}, one},
+		"space before":       {[]string{callChunk(`{"index":0,"id":"c1",` + f(` `) + `}`), callChunk(`{"index":0,` + rest(` `+paris) + `}`)}, one},
+		"none":               {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"now"}}`)}, []string{"c1 now "}},
+		"an empty object":    {[]string{callChunk(`{"index":0,"id":"c1","function":{"name":"now","arguments":"{"}}`), callChunk(`{"index":0,` + rest(`}`) + `}`)}, []string{"c1 now {}"}},
+		"half":               {[]string{callChunk(`{"index":0,"id":"c1",` + f(`{\"city`) + `}`)}, []string{`c1 look {"city`}},
+		"brackets in quotes": {[]string{callChunk(`{"index":0,"id":"c1",` + f(`{\"a\":\"}{\\\"`) + `}`), callChunk(`{"index":0,"id":"x",` + rest(`]\"}`) + `}`)}, []string{`c1 look {"a":"}{\"]"}`}},
 
 		// other forms
 		"one call in place of a list": {[]string{chunk(`"tool_calls":{"id":"c1",` + f(paris) + `}`)}, one},
 		"a function_call":             {[]string{chunk(`"function_call":{"name":"look","arguments":""}`), chunk(`"function_call":{"arguments":"` + paris + `"}`)}, nameless[:1]},
 		"a function_call beside":      {[]string{chunk(`"function_call":{"name":"look","arguments":"` + paris + `"},"tool_calls":[{"index":0,"id":"c1",` + f(paris) + `}]`)}, one},
-		"a function_call behind":      {[]string{calling(`{"index":0,"id":"c1",` + f(paris) + `}`), chunk(`"function_call":{"name":"look","arguments":"` + paris + `"}`)}, one},
+		"a function_call behind":      {[]string{callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), chunk(`"function_call":{"name":"look","arguments":"` + paris + `"}`)}, one},
 		"a message at the end": {[]string{
-			calling(`{` + f(paris) + `}`), calling(`{` + f(tokyo) + `}`),
+			callChunk(`{` + f(paris) + `}`), callChunk(`{` + f(tokyo) + `}`),
 			`{"choices":[{"message":{"tool_calls":[{` + f(paris) + `},{` + f(tokyo) + `}]},"finish_reason":"stop"}]}`,
 		}, nameless},
-		"noise":                 {[]string{chunk(`"tool_calls":null`), chunk(`"tool_calls":[]`), chunk(`"tool_calls":{}`), chunk(`"tool_calls":[null,7,"x"]`), chunk(`"tool_calls":"x"`), calling(`{"index":0,"id":"c1",` + f(paris) + `}`), calling(`{}`)}, one},
-		"a rest without a name": {[]string{calling(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), calling(`{"index":1,` + rest(`\"Paris\"}`) + `}`)}, one},
+		"noise":                 {[]string{chunk(`"tool_calls":null`), chunk(`"tool_calls":[]`), chunk(`"tool_calls":{}`), chunk(`"tool_calls":[null,7,"x"]`), chunk(`"tool_calls":"x"`), callChunk(`{"index":0,"id":"c1",` + f(paris) + `}`), callChunk(`{}`)}, one},
+		"a rest without a name": {[]string{callChunk(`{"index":0,"id":"c1",` + f(`{\"city\":`) + `}`), callChunk(`{"index":1,` + rest(`\"Paris\"}`) + `}`)}, one},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := hear(t, append(tt.chunks, ending("tool_calls"))...)
+			a, err := readStream(t, append(tt.chunks, endChunk("tool_calls"))...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, sketch(a)); diff != "" {
+			if diff := cmp.Diff(tt.want, describe(a)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -215,18 +216,18 @@ func TestCallsOfAStream(t *testing.T) {
 func TestCallsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, chunks := range map[string][]string{
-		"an id alone":       {calling(`{"index":0,"id":"c1"}`)},
-		"arguments alone":   {calling(`{"index":0,"function":{"arguments":"{}"}}`)},
-		"a rest that is no": {calling(`{"index":0,"function":{"name":"f","arguments":"{}"}}`), calling(`{"index":1,"function":{"arguments":"{}"}}`)},
-		"an index too high": {calling(`{"index":4096,"function":{"name":"f"}}`)},
+		"an id alone":       {callChunk(`{"index":0,"id":"c1"}`)},
+		"arguments alone":   {callChunk(`{"index":0,"function":{"arguments":"{}"}}`)},
+		"a rest that is no": {callChunk(`{"index":0,"function":{"name":"f","arguments":"{}"}}`), callChunk(`{"index":1,"function":{"arguments":"{}"}}`)},
+		"an index too high": {callChunk(`{"index":4096,"function":{"name":"f"}}`)},
 	} {
-		if _, err := hear(t, append(chunks, ending("stop"))...); !errors.Is(err, model.ErrMalformed) {
+		if _, err := readStream(t, append(chunks, endChunk("stop"))...); !errors.Is(err, model.ErrMalformed) {
 			t.Errorf("%s: error %v, want model.ErrMalformed", name, err)
 		}
 	}
 	s := Dialect{}.Stream(func(model.Delta) {})
 	for i := range maxCalls + 1 {
-		err := s.Event([]byte(calling(fmt.Sprintf(`{"id":"c%d","function":{"name":"f","arguments":"{}"}}`, i))))
+		err := s.Event([]byte(callChunk(fmt.Sprintf(`{"id":"c%d","function":{"name":"f","arguments":"{}"}}`, i))))
 		if (err != nil) != (i == maxCalls) {
 			t.Fatalf("call %d: error %v", i, err)
 		}
@@ -248,7 +249,7 @@ func TestCallsOfAnotherChoice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, sketch(a)); diff != "" {
+		if diff := cmp.Diff(want, describe(a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", choices, diff)
 		}
 	}
@@ -283,13 +284,13 @@ func TestCallsOfAnAnswer(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(tt.want, sketch(a)); diff != "" {
+		if diff := cmp.Diff(tt.want, describe(a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	for _, message := range []string{`{"tool_calls":[{"id":"c"}]}`, `{"tool_calls":[{"function":{"name":7}},{"id":"x"}]}`} {
 		if a, err := (Dialect{}).Decode([]byte(`{"choices":[{"message":` + message + `}]}`)); !errors.Is(err, model.ErrMalformed) {
-			t.Errorf("%s: %v, error %v, want model.ErrMalformed", message, sketch(a), err)
+			t.Errorf("%s: %v, error %v, want model.ErrMalformed", message, describe(a), err)
 		}
 	}
 }

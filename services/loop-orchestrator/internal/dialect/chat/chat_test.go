@@ -15,17 +15,19 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-func answer(f model.Finish, u responses.Usage, outputs ...model.Output) model.Answer {
+func newAnswer(f model.Finish, u responses.Usage, outputs ...model.Output) model.Answer {
 	return model.Answer{Finish: f, Usage: u, Outputs: outputs}
 }
 
-func spoke(parts ...item.Part) model.Output { return model.Output{Kind: model.Message, Parts: parts} }
+func messageOutput(parts ...item.Part) model.Output {
+	return model.Output{Kind: model.Message, Parts: parts}
+}
 
-func reasoned(text, by string) model.Output {
+func reasoningOutput(text, by string) model.Output {
 	return model.Output{Kind: model.Reasoning, Reasoning: item.Reasoning{Text: text}, Own: json.RawMessage(`{"reasoning":["` + by + `"]}`)}
 }
 
-func called(id, name, arguments string) model.Output {
+func callOutput(id, name, arguments string) model.Output {
 	o := model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}}
 	if id != "" {
 		o.Own = json.RawMessage(`{"id":"` + id + `"}`)
@@ -44,21 +46,21 @@ func TestDecode(t *testing.T) {
 		{
 			"text", `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4,
 			"prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":2}}}`,
-			answer(model.Stopped, responses.Usage{InputTokens: 3, CachedTokens: 1, OutputTokens: 4, ReasoningTokens: 2}, spoke(item.Part{Type: "output_text", Text: "hi"})),
+			newAnswer(model.Stopped, responses.Usage{InputTokens: 3, CachedTokens: 1, OutputTokens: 4, ReasoningTokens: 2}, messageOutput(item.Part{Type: "output_text", Text: "hi"})),
 			nil,
 		},
 		{
 			"calls", `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}},
 			{"function":{"name":"g"}}]},"finish_reason":"tool_calls"}]}`,
-			answer(model.Stopped, responses.Usage{}, called("c", "f", "{}"), called("", "g", "")),
+			newAnswer(model.Stopped, responses.Usage{}, callOutput("c", "f", "{}"), callOutput("", "g", "")),
 			nil,
 		},
-		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, answer(model.Stopped, responses.Usage{}, reasoned("hm", "reasoning_content")), nil},
-		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, answer(model.Stopped, responses.Usage{}, reasoned("hm", "reasoning")), nil},
-		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "refusal", Text: "no"})), nil},
+		{"reasoning", `{"choices":[{"message":{"reasoning_content":"hm","content":""}}]}`, newAnswer(model.Stopped, responses.Usage{}, reasoningOutput("hm", "reasoning_content")), nil},
+		{"reasoning by another name", `{"choices":[{"message":{"reasoning":"hm"}}]}`, newAnswer(model.Stopped, responses.Usage{}, reasoningOutput("hm", "reasoning")), nil},
+		{"refusal", `{"choices":[{"message":{"refusal":"no"}}]}`, newAnswer(model.Stopped, responses.Usage{}, messageOutput(item.Part{Type: "refusal", Text: "no"})), nil},
 		{
 			"logprobs", `{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-1}]}}]}`,
-			answer(model.Stopped, responses.Usage{}, spoke(item.Part{Type: "output_text", Text: "a", Logprobs: json.RawMessage(`[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]}]`)})),
+			newAnswer(model.Stopped, responses.Usage{}, messageOutput(item.Part{Type: "output_text", Text: "a", Logprobs: json.RawMessage(`[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]}]`)})),
 			nil,
 		},
 		{"cut", `{"choices":[{"message":{},"finish_reason":"length"}]}`, model.Answer{Finish: model.Length}, nil},
@@ -97,9 +99,9 @@ func call(tb testing.TB, input string, turns ...transcript.Turn) model.Call {
 	return model.Call{Model: "up", Request: r, Turns: turns}
 }
 
-// continued is a call of a response that continues others, oldest first, whose
-// instructions are not to be seen.
-func continued(c model.Call, earlier ...model.Call) model.Call {
+// continueFrom returns a call that continues earlier responses, oldest first.
+// Their instructions must not be sent.
+func continueFrom(c model.Call, earlier ...model.Call) model.Call {
 	for _, e := range earlier {
 		e.Request.Instructions = "forget me"
 		c.Ancestors = append(c.Ancestors, transcript.Ancestor{Input: e.Request.Input, Turns: e.Turns})
@@ -141,7 +143,7 @@ func TestHistory(t *testing.T) {
 			{"role":"tool","tool_call_id":"c3","content":"(The tool returned no output.)"}]`,
 		},
 		{
-			"earlier responses, without their instructions", continued(call(t, `"and now?"`, silent), call(t, `"hi"`, turn), call(t, `[]`)),
+			"earlier responses, without their instructions", continueFrom(call(t, `"and now?"`, silent), call(t, `"hi"`, turn), call(t, `[]`)),
 			`[{"role":"user","content":"hi"},{"role":"assistant","content":"let me see","tool_calls":[
 			{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g",` + wrapped + `}}]},
 			{"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two` + "\uFFFD" + `"},
@@ -172,7 +174,7 @@ func TestHistory(t *testing.T) {
 		},
 		{"no input at all", call(t, `[]`), `[{"role":"user","content":"(no input)"}]`},
 		{"instructions only", call(t, `[],"instructions":"Be brief."`), `[{"role":"system","content":"Be brief."},{"role":"user","content":"(no input)"}]`},
-		{"a silent model, continued", continued(call(t, `"again"`), call(t, `"hi"`, quiet)), `[{"role":"user","content":"hi"},{"role":"user","content":"again"}]`},
+		{"a silent model, continued", continueFrom(call(t, `"again"`), call(t, `"hi"`, quiet)), `[{"role":"user","content":"hi"},{"role":"user","content":"again"}]`},
 		{
 			"a refusal", call(t, `[{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]},{"role":"user","content":"why"}]`),
 			`[{"role":"assistant","content":"","refusal":"no"},{"role":"user","content":"why"}]`,

@@ -56,9 +56,9 @@ func TestOddMembers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for what, chunks := range map[string][]string{
-				"a delta":               {`{"choices":[{"delta":{` + tt.message + `},"logprobs":"x"}]}`, ending("stop")},
-				"a message for a delta": {`{"choices":[{"message":{` + tt.message + `}}]}`, ending("stop")},
-				"a message beside one":  {`{"choices":[{"delta":{},"message":{` + tt.message + `}}]}`, ending("stop")},
+				"a delta":               {`{"choices":[{"delta":{` + tt.message + `},"logprobs":"x"}]}`, endChunk("stop")},
+				"a message for a delta": {`{"choices":[{"message":{` + tt.message + `}}]}`, endChunk("stop")},
+				"a message beside one":  {`{"choices":[{"delta":{},"message":{` + tt.message + `}}]}`, endChunk("stop")},
 				"one choice, no list":   {`{"choices":{"delta":{` + tt.message + `},"finish_reason":"stop"}}`},
 				"[DONE] for a reason":   {`{"choices":[{"delta":{` + tt.message + `}}]}`, "[DONE]"},
 				"chunks that are none": {
@@ -66,15 +66,15 @@ func TestOddMembers(t *testing.T) {
 					`{"choices":[{"delta":{` + tt.message + `}}]}`, `{"choices":[{"delta":null,"finish_reason":"stop"}]}`, `{"choices":[],"usage":null}`,
 				},
 			} {
-				a, err := hear(t, chunks...)
+				a, err := readStream(t, chunks...)
 				if err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
-				if diff := cmp.Diff(tt.want, sketch(a)); diff != "" {
+				if diff := cmp.Diff(tt.want, describe(a)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", what, diff)
 				}
 			}
-			if diff := cmp.Diff(tt.want, sketch(whole)); diff != "" {
+			if diff := cmp.Diff(tt.want, describe(whole)); diff != "" {
 				t.Errorf("an answer (-want +got):\n%s", diff)
 			}
 		})
@@ -102,17 +102,17 @@ func TestTextIsSaidOnce(t *testing.T) {
 		},
 		"a piece that is the same": {[]string{chunk(`"content":"ha"`), chunk(`"content":"ha"`), `{"choices":[{"delta":{"content":"haha"},"finish_reason":"stop"}]}`}, []string{"output_text hahahaha"}},
 		"the rest in the last one": {[]string{chunk(`"content":"hel"`), `{"choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}`}, []string{"output_text hello"}},
-		"messages as pieces":       {[]string{`{"choices":[{"message":{"content":"ha"}}]}`, `{"choices":[{"message":{"content":"ha"}}]}`, ending("stop")}, []string{"output_text haha"}},
+		"messages as pieces":       {[]string{`{"choices":[{"message":{"content":"ha"}}]}`, `{"choices":[{"message":{"content":"ha"}}]}`, endChunk("stop")}, []string{"output_text haha"}},
 		"lists and texts mixed": {
-			[]string{chunk(`"content":"a"`), chunk(`"content":[{"type":"thinking","thinking":[{"type":"text","text":"r"}]}]`), chunk(`"content":[{"type":"text","text":"b"}]`), chunk(`"content":"c"`), ending("stop")},
+			[]string{chunk(`"content":"a"`), chunk(`"content":[{"type":"thinking","thinking":[{"type":"text","text":"r"}]}]`), chunk(`"content":[{"type":"text","text":"b"}]`), chunk(`"content":"c"`), endChunk("stop")},
 			[]string{"output_text abc", "thought r"},
 		},
 	} {
-		a, err := hear(t, tt.chunks...)
+		a, err := readStream(t, tt.chunks...)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(tt.want, sketch(a)); diff != "" {
+		if diff := cmp.Diff(tt.want, describe(a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -137,11 +137,11 @@ func TestEnds(t *testing.T) {
 		"content_filter": {text: model.Filtered}, "SAFETY": {text: model.Filtered, "": model.Filtered}, "RECITATION": {text: model.Filtered}, "PROHIBITED_CONTENT": {text: model.Filtered},
 	} {
 		for said, finish := range want {
-			last := ending(reason)
+			last := endChunk(reason)
 			if reason == "" {
 				last = "[DONE]"
 			}
-			streamed, err := hear(t, chunk(said), last)
+			streamed, err := readStream(t, chunk(said), last)
 			if err != nil || streamed.Finish != finish {
 				t.Errorf("%q behind %s is %s, %v; want %s", reason, said, streamed.Finish, err, finish)
 			}
@@ -151,13 +151,13 @@ func TestEnds(t *testing.T) {
 			}
 		}
 	}
-	for _, chunks := range [][]string{{chunk(text)}, {chunk(text), ending("")}, {"[DONE]"}, {`{"choices":[]}`, `{}`, "[DONE]"}, {}} {
-		if a, err := hear(t, chunks...); !errors.Is(err, model.ErrBrokenOff) {
+	for _, chunks := range [][]string{{chunk(text)}, {chunk(text), endChunk("")}, {"[DONE]"}, {`{"choices":[]}`, `{}`, "[DONE]"}, {}} {
+		if a, err := readStream(t, chunks...); !errors.Is(err, model.ErrBrokenOff) {
 			t.Errorf("%s ended with %+v, %v; want model.ErrBrokenOff", chunks, a, err)
 		}
 	}
 	for _, odd := range []string{`7`, `true`, `["stop"]`, `{"type":"stop"}`} {
-		a, err := hear(t, `{"choices":[{"delta":{`+text+`},"finish_reason":`+odd+`}]}`, "[DONE]")
+		a, err := readStream(t, `{"choices":[{"delta":{`+text+`},"finish_reason":`+odd+`}]}`, "[DONE]")
 		if err != nil || a.Finish != model.Stopped {
 			t.Errorf("the reason %s is %s, %v", odd, a.Finish, err)
 		}
@@ -190,7 +190,7 @@ func TestFailures(t *testing.T) {
 			}
 			return `{"choices":[` + c + `}]}`
 		}
-		_, streamed := hear(t, choice("delta"), "[DONE]")
+		_, streamed := readStream(t, choice("delta"), "[DONE]")
 		_, whole := Dialect{}.Decode([]byte(choice("message")))
 		for how, err := range map[string]error{"streamed": streamed, "whole": whole} {
 			var e *run.Failure
@@ -202,7 +202,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	for _, said := range []string{`"native_finish_reason":"network_error"`, `"native_finish_reason":null`} {
-		a, err := hear(t, `{"choices":[{"delta":{"content":"all of it"},"finish_reason":"stop",`+said+`}]}`)
+		a, err := readStream(t, `{"choices":[{"delta":{"content":"all of it"},"finish_reason":"stop",`+said+`}]}`)
 		if err != nil || a.Finish != model.Stopped {
 			t.Errorf("%s behind a text is %s, %v", said, a.Finish, err)
 		}
@@ -227,16 +227,16 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s is %+v, %v; want %+v", usage, a.Usage, err, want)
 		}
 		for what, chunks := range map[string][]string{
-			"behind":        {chunk(`"content":"a"`), ending("stop"), `{"choices":[],"usage":` + usage + `}`},
-			"then nothing":  {chunk(`"content":"a"`), `{"choices":[],"usage":` + usage + `}`, ending("stop"), `{"choices":[],"usage":null}`, `{"usage":{"prompt_tokens":0}}`},
+			"behind":        {chunk(`"content":"a"`), endChunk("stop"), `{"choices":[],"usage":` + usage + `}`},
+			"then nothing":  {chunk(`"content":"a"`), `{"choices":[],"usage":` + usage + `}`, endChunk("stop"), `{"choices":[],"usage":null}`, `{"usage":{"prompt_tokens":0}}`},
 			"in the choice": {chunk(`"content":"a"`), `{"choices":[{"delta":{},"finish_reason":"stop","usage":` + usage + `}]}`},
 		} {
-			if a, err := hear(t, chunks...); err != nil || a.Usage != want {
+			if a, err := readStream(t, chunks...); err != nil || a.Usage != want {
 				t.Errorf("%s %s is %+v, %v; want %+v", usage, what, a.Usage, err, want)
 			}
 		}
 	}
-	a, err := hear(t, `{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0}}`, `{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":{"completion_tokens":3}}`)
+	a, err := readStream(t, `{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0}}`, `{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":{"completion_tokens":3}}`)
 	if want := u(7, 3); err != nil || a.Usage != want {
 		t.Errorf("usage in pieces is %+v, %v; want %+v", a.Usage, err, want)
 	}

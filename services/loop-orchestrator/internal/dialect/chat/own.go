@@ -63,11 +63,11 @@ func (s *stream) keepID(id string) string {
 }
 
 // keepParts keeps content in parts, which is sent back unchanged.
-func (s *stream) keepParts(d said) {
-	if !s.listed && !d.listed || s.listed && s.again {
+func (s *stream) keepParts(d delta) {
+	if !s.listed && !d.listed || s.listed && s.repeats {
 		return
 	}
-	one := func(b []byte) { s.attached.add(byContent, append(append([]byte("["), b...), ']'), &s.left) }
+	one := func(b []byte) { s.attached.add(contentMember, append(append([]byte("["), b...), ']'), &s.left) }
 	plain := func(text string) []byte {
 		return append(rawjson.AppendQuote([]byte(`{"type":"text","text":`), text), '}')
 	}

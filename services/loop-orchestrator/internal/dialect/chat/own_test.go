@@ -15,9 +15,9 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// recorded is an answer as its turn is recorded: with the calls' ids as clients
-// know them, of tools that answered "42" where their names begin with an s.
-func recorded(origin string, turn int, a model.Answer) transcript.Turn {
+// recordTurn records an answer as a turn, with call ids of Windlass. Tools
+// whose name starts with s have answered "42".
+func recordTurn(origin string, turn int, a model.Answer) transcript.Turn {
 	t := transcript.Turn{Tools: map[string]run.Step{}}
 	t.Origin, t.Own = origin, map[int]json.RawMessage{}
 	for n, o := range a.Outputs {
@@ -38,8 +38,8 @@ func recorded(origin string, turn int, a model.Answer) transcript.Turn {
 	return t
 }
 
-// sent is the messages that are sent of a call.
-func sent(tb testing.TB, c model.Call) (all []any) {
+// sentMessages returns the messages of an encoded call.
+func sentMessages(tb testing.TB, c model.Call) (all []any) {
 	tb.Helper()
 	body, err := Dialect{}.Encode(c)
 	if err != nil {
@@ -52,7 +52,7 @@ func sent(tb testing.TB, c model.Call) (all []any) {
 	return out.Messages
 }
 
-func read(tb testing.TB, text string) (v any) {
+func parseJSON(tb testing.TB, text string) (v any) {
 	tb.Helper()
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		tb.Fatalf("%v\n%s", err, text)
@@ -167,7 +167,7 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 			for _, d := range tt.deltas {
 				chunks = append(chunks, chunk(d))
 			}
-			streamed, err := hear(t, append(chunks, ending("stop"))...)
+			streamed, err := readStream(t, append(chunks, endChunk("stop"))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,13 +177,13 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 			}
 			for how, a := range map[string]model.Answer{"whole": whole, "streamed": streamed} {
 				for to, want := range map[string]string{"a": back, "b": tt.others, "": tt.others} {
-					c := call2(t, recorded("a", 1, a), to)
-					if diff := cmp.Diff(read(t, want), sent(t, c)[1]); diff != "" {
+					c := nextCall(t, recordTurn("a", 1, a), to)
+					if diff := cmp.Diff(parseJSON(t, want), sentMessages(t, c)[1]); diff != "" {
 						t.Errorf("%s, sent to %q (-want +got):\n%s", how, to, diff)
 					}
 				}
-				old := recorded("", 1, a) // as a version before wrote it
-				if diff := cmp.Diff(read(t, tt.others), sent(t, call2(t, old, ""))[1]); diff != "" {
+				old := recordTurn("", 1, a) // as a version before wrote it
+				if diff := cmp.Diff(parseJSON(t, tt.others), sentMessages(t, nextCall(t, old, ""))[1]); diff != "" {
 					t.Errorf("%s, of an old record (-want +got):\n%s", how, diff)
 				}
 			}
@@ -191,8 +191,8 @@ func TestWhatIsAttachedGoesBack(t *testing.T) {
 	}
 }
 
-// call2 is a call that goes on behind a turn.
-func call2(tb testing.TB, turn transcript.Turn, origin string) model.Call {
+// nextCall returns a call that follows a turn.
+func nextCall(tb testing.TB, turn transcript.Turn, origin string) model.Call {
 	tb.Helper()
 	c := call(tb, `"hi"`, turn)
 	c.Origin = origin
@@ -212,7 +212,7 @@ func TestIDsGoBackInPairs(t *testing.T) {
 	}
 	c := call(t, `[{"type":"function_call_output","call_id":"call_2_1","output":"here"},{"type":"function_call_output","call_id":"call_2_0","output":""},{"type":"function_call_output","call_id":"call_1_1","output":"there"}],"previous_response_id":"resp_1"`)
 	c.Origin = "a"
-	c.Ancestors = []transcript.Ancestor{{Turns: []transcript.Turn{recorded("a", 1, said("sum")), recorded("a", 2, said("find"))}}}
+	c.Ancestors = []transcript.Ancestor{{Turns: []transcript.Turn{recordTurn("a", 1, said("sum")), recordTurn("a", 2, said("find"))}}}
 	calls := func(name string) string {
 		return `{"role":"assistant","content":null,"tool_calls":[{"id":"f:0","type":"function","function":{"name":"` + name + `","arguments":"{}"}},{"id":"f:1","type":"function","function":{"name":"look","arguments":"{}"}}]}`
 	}
@@ -222,7 +222,7 @@ func TestIDsGoBackInPairs(t *testing.T) {
 	want := `[` + strings.Join([]string{
 		calls("sum"), result("f:0", "42"), result("f:1", "there"), calls("find"), result("f:1", "here"), result("f:0", noOutput),
 	}, ",") + `]`
-	if diff := cmp.Diff(read(t, want), any(sent(t, c))); diff != "" {
+	if diff := cmp.Diff(parseJSON(t, want), any(sentMessages(t, c))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -242,7 +242,7 @@ func TestReasoningOfOthers(t *testing.T) {
 		c := call(t, input)
 		c.Settings.ReasoningField = field
 		text := strings.Replace(strings.Replace(messages, "MEMBER", want[0], 1), "OTHER", want[1], 1)
-		if diff := cmp.Diff(read(t, text), any(sent(t, c))); diff != "" {
+		if diff := cmp.Diff(parseJSON(t, text), any(sentMessages(t, c))); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", field, diff)
 		}
 	}
@@ -250,91 +250,9 @@ func TestReasoningOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := call2(t, recorded("a", 1, a), "b")
+	c := nextCall(t, recordTurn("a", 1, a), "b")
 	c.Settings.ReasoningField = registry.ReasoningContent
-	if diff := cmp.Diff(read(t, `{"role":"assistant","content":"a","reasoning_content":"r"}`), sent(t, c)[1]); diff != "" {
+	if diff := cmp.Diff(parseJSON(t, `{"role":"assistant","content":"a","reasoning_content":"r"}`), sentMessages(t, c)[1]); diff != "" {
 		t.Errorf("of another upstream (-want +got):\n%s", diff)
-	}
-}
-
-// What is attached is bounded: a member that is too large is left out whole,
-// and the answer stands.
-func TestAttachedIsBounded(t *testing.T) {
-	t.Parallel()
-	half := strings.Repeat("x", maxAttached/2)
-	a, err := hear(t, chunk(`"content":"a","details":[{"type":"text","text":"`+half+`"}],"note":"kept"`),
-		chunk(`"details":[{"type":"text","text":"`+half+`"}]`), chunk(`"details":[{"type":"text","text":"more"}]`), chunk(`"other":"`+half+`"`),
-		calling(`{"id":"`+half+half+`","function":{"name":"f","arguments":"{}"}}`), ending("stop"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
-	if !ok || got["content"] != "a" || got["note"] != "kept" || got["other"] != half || got["details"] != nil {
-		t.Errorf("sent back with the members %v", len(got))
-	}
-	if strings.Contains(string(a.Outputs[1].Own), "xxx") {
-		t.Error("an id of 1 MiB is kept")
-	}
-}
-
-// What comes once more in a message at the end is kept once.
-func TestAttachedOnce(t *testing.T) {
-	t.Parallel()
-	const details = `"reasoning_details":[{"type":"reasoning.text","text":"r","index":0}]`
-	a, err := hear(t, chunk(`"reasoning":"r",`+details), chunk(`"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning_content":"s"`),
-		`{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",`+details+`},"finish_reason":"stop"}]}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"acme"}],"reasoning":"r","reasoning_content":"s",` + details + `}`
-	if diff := cmp.Diff(read(t, want), sent(t, call2(t, recorded("a", 1, a), "a"))[1]); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// Deep values cost no more than their size.
-func TestDeepMembers(t *testing.T) {
-	t.Parallel()
-	const levels = 9000 // what encoding/json takes
-	deep := chunk(`"deep":` + strings.Repeat(`{"a":`, levels) + `1` + strings.Repeat(`}`, levels))
-	chunks := []string{chunk(`"content":"a"`)}
-	for range 15 {
-		chunks = append(chunks, deep)
-	}
-	a, err := hear(t, append(chunks, ending("stop"))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, ok := sent(t, call2(t, recorded("a", 1, a), "a"))[1].(map[string]any)
-	if !ok || got["deep"] == nil {
-		t.Errorf("sent back as %v", got["content"])
-	}
-}
-
-// Each turn's messages start with the bytes of the turn before.
-func TestMessagesBeginAsBefore(t *testing.T) {
-	t.Parallel()
-	a, err := Dialect{}.Decode([]byte(`{"choices":[{"message":{"content":" ","z":1,"b":{"y":2,"a":1},"reasoning":"r","tool_calls":[{"id":"f:0","zz":1,"aa":2,"function":{"name":"sum"}}]}}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var turns []transcript.Turn
-	before := ""
-	for n := range 4 {
-		c := call(t, `[{"role":"user","content":""}]`, turns...)
-		c.Origin = "a"
-		all, err := encodeHistory(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := json.Marshal(marshalable(all))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(string(b), before) {
-			t.Errorf("turn %d sends\n%s\nbehind\n%s", n, b, before)
-		}
-		before = strings.TrimSuffix(string(b), "]")
-		turns = append(turns, recorded("a", n+1, a))
 	}
 }

@@ -17,27 +17,27 @@ const maxCalls = 4096
 // stream collects the chunks of a chat completion. Outputs are opened in the
 // order of their first pieces: usually the reasoning, the message, the calls.
 type stream struct {
-	listen   model.Listen
-	outputs  []*output // opened ones, in order
-	thinking *output
-	message  *output
-	calls    pendingCalls
+	listen    model.Listen
+	outputs   []*output // opened ones, in order
+	reasoning *output
+	message   *output
+	calls     pendingCalls
 
-	thoughtBy string   // the member that has the reasoning
-	silentBy  string   // a member for reasoning that was empty
-	attached  attached // to the message
-	listed    bool     // some content was a list of parts
-	kinds     bool     // some parts were not text
-	left      int      // rest of maxAttached
+	reasoningMember string   // the member that has the reasoning
+	emptyMember     string   // a member for reasoning that was empty
+	attached        attached // to the message
+	listed          bool     // some content was a list of parts
+	kinds           bool     // some parts were not text
+	left            int      // rest of maxAttached
 
-	chosen bool // there was a choice
-	finish string
-	native string // native_finish_reason
-	done   bool   // [DONE] arrived
-	legacy bool   // the call is a function_call
+	chosen       bool // there was a choice
+	finish       string
+	nativeReason string // native_finish_reason
+	done         bool   // [DONE] arrived
+	legacy       bool   // the call is a function_call
 
 	deltas   bool // some chunk had a delta
-	again    bool // the last chunk repeats the whole message
+	repeats  bool // the last chunk repeats the whole message
 	complete bool // the answer is not streamed: each element is a call
 	usage    responses.Usage
 }
@@ -93,31 +93,31 @@ func (s *stream) addChoice(v json.RawMessage) error {
 		case "logprobs":
 			logprobs = model.Logprobs(rawjson.Member(m, "content"))
 		case "finish_reason":
-			if reason := rawjson.Word(m); reason != "" {
+			if reason := rawjson.Scalar(m); reason != "" {
 				s.finish, ended = reason, true
 			}
 		case "native_finish_reason":
-			if reason := rawjson.Word(m); reason != "" {
-				s.native = reason
+			if reason := rawjson.Scalar(m); reason != "" {
+				s.nativeReason = reason
 			}
 		case "usage":
 			addUsage(&s.usage, m)
 		}
 	}
 	s.chosen = true
-	inMessage := len(delta) <= len("{}") && rawjson.Given(message) // in place of a delta, or beside an empty one
+	inMessage := len(delta) <= len("{}") && rawjson.IsSet(message) // in place of a delta, or beside an empty one
 	if inMessage {
 		delta = message
 	}
 	d := readMessage(delta)
-	s.again = inMessage && ended && s.deltas
+	s.repeats = inMessage && ended && s.deltas
 	s.deltas = s.deltas || !inMessage && len(delta) > len("{}")
 	return s.add(d, logprobs, ended)
 }
 
 // add adds a message or a piece of one. last means that the chunk has a
 // finish_reason: some servers repeat the whole message there.
-func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
+func (s *stream) add(d delta, logprobs json.RawMessage, last bool) error {
 	for _, t := range d.thoughts {
 		s.addReasoning(t, last)
 	}
@@ -130,7 +130,7 @@ func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 	}
 	s.legacy = d.legacy
 	for _, p := range d.calls {
-		if s.again && s.calls.contains(p) {
+		if s.repeats && s.calls.contains(p) {
 			continue
 		}
 		p.apart = p.apart || s.complete
@@ -143,7 +143,7 @@ func (s *stream) add(d said, logprobs json.RawMessage, last bool) error {
 
 // attach keeps an unknown member of the message, or a piece of one.
 func (s *stream) attach(name string, v json.RawMessage) {
-	if !s.again || s.attached.members[name] == nil {
+	if !s.repeats || s.attached.members[name] == nil {
 		s.attached.add(name, v, &s.left)
 	}
 }
@@ -159,40 +159,40 @@ func (s *stream) open(o *output, kind model.Kind) *output {
 func (s *stream) addReasoning(t reasoning, last bool) {
 	switch {
 	case t.text == "":
-		if s.silentBy == "" && !t.shaped {
-			s.silentBy = t.name
+		if s.emptyMember == "" && !t.shaped {
+			s.emptyMember = t.name
 		}
 		return
-	case s.thoughtBy == "":
-		s.thoughtBy = t.name
-	case s.thoughtBy != t.name:
-		if !t.shaped && t.name != byContent {
+	case s.reasoningMember == "":
+		s.reasoningMember = t.name
+	case s.reasoningMember != t.name:
+		if !t.shaped && t.name != contentMember {
 			s.attach(t.name, rawjson.AppendQuote(nil, t.text))
 		}
 		return
 	}
-	if s.thinking == nil {
-		s.thinking = s.open(&output{}, model.Reasoning)
+	if s.reasoning == nil {
+		s.reasoning = s.open(&output{}, model.Reasoning)
 	}
-	text := s.appendNew(s.thinking, &s.thinking.text, t.text, last)
+	text := s.appendNew(s.reasoning, &s.reasoning.text, t.text, last)
 	if text == "" {
 		return
 	}
 	s.listen(model.Delta{
-		Output: s.thinking.place, Kind: model.Reasoning, Piece: item.Part{Type: "reasoning_text", Text: text},
+		Output: s.reasoning.place, Kind: model.Reasoning, Piece: item.Part{Type: "reasoning_text", Text: text},
 	})
 }
 
-// byContent is the thoughtBy of reasoning in parts of the content.
-const byContent = "content"
+// contentMember is the reasoningMember of reasoning in parts of the content.
+const contentMember = "content"
 
 // addContent adds a piece of the message's content and of a refusal.
-func (s *stream) addContent(d said, logprobs json.RawMessage, last bool) {
+func (s *stream) addContent(d delta, logprobs json.RawMessage, last bool) {
 	s.keepParts(d)
 	for _, p := range d.content {
 		switch p.kind {
 		case thoughtPart:
-			s.addReasoning(reasoning{name: byContent, text: p.text}, last)
+			s.addReasoning(reasoning{name: contentMember, text: p.text}, last)
 		case textPart:
 			s.addText(p.text, logprobs, last)
 			logprobs = nil
@@ -215,7 +215,7 @@ func (s *stream) addText(text string, logprobs json.RawMessage, last bool) {
 		m.logprobs = append(m.logprobs, logprobs)
 	}
 	s.listen(model.Delta{
-		Output: m.place, Kind: model.Message, Part: m.part(&m.textAt),
+		Output: m.place, Kind: model.Message, Part: m.placeOf(&m.textAt),
 		Piece: item.Part{Type: "output_text", Text: text, Logprobs: logprobs},
 	})
 }
@@ -229,7 +229,8 @@ func (s *stream) addRefusal(text string, last bool) {
 		return
 	}
 	s.listen(model.Delta{
-		Output: m.place, Kind: model.Message, Part: m.part(&m.refuseAt), Piece: item.Part{Type: "refusal", Text: text},
+		Output: m.place, Kind: model.Message, Part: m.placeOf(&m.refuseAt),
+		Piece: item.Part{Type: "refusal", Text: text},
 	})
 }
 
@@ -240,7 +241,7 @@ func (s *stream) openMessage() *output {
 	return s.message
 }
 
-func (o *output) part(at *int) int {
+func (o *output) placeOf(at *int) int {
 	if *at < 0 {
 		*at = o.parts
 		o.parts++
@@ -255,7 +256,7 @@ const minRepeat = 16
 // appendNew adds a piece to a text and returns its new part: some servers
 // repeat the whole text in the last piece.
 func (s *stream) appendNew(o *output, sofar *strings.Builder, piece string, last bool) string {
-	if s.again || last && o.pieces > 1 && sofar.Len() >= minRepeat {
+	if s.repeats || last && o.pieces > 1 && sofar.Len() >= minRepeat {
 		if rest, again := strings.CutPrefix(piece, sofar.String()); again {
 			piece = rest
 		}

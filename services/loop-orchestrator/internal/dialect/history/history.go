@@ -16,6 +16,7 @@ import (
 	"fmt"
 
 	"windlass.dev/windlass/pkg/responses/item"
+	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
@@ -99,9 +100,9 @@ func newTurn(t transcript.Turn, origin string) Turn {
 // HostedCall returns an mcp_call as a function call and the text of its output.
 // position makes the call id of an item without an id unique in the request.
 func HostedCall(it item.Item, position int) (call model.ToolCall, output string) {
-	call = model.ToolCall{ID: fmt.Sprintf("call_hosted_%d", position), Name: it.Name, Arguments: model.Arguments(it.Arguments())}
-	if it.ID != "" {
-		call.ID = transcript.CallID(it.ID)
+	call = model.ToolCall{Name: it.Name, Arguments: model.Arguments(it.Arguments())}
+	if call.ID = transcript.CallID(it.ID); it.ID == "" {
+		call.ID = fmt.Sprintf("%shosted_%d", run.ToolCallPrefix, position)
 	}
 	output, ok := it.Output()
 	if !ok {

@@ -20,20 +20,20 @@ type response struct {
 	reason string // why it is incomplete
 }
 
-// Decode reads a response object. Errors: model.ErrMalformed, it is none or is
-// not at its end; *run.Failure, it tells of a failure.
+// Decode reads a response object. Its error wraps model.ErrMalformed if the
+// body is no finished response, and is a *run.Failure if it reports one.
 func (Dialect) Decode(body []byte) (model.Answer, error) {
-	r, err := parse(body)
+	r, err := parseResponse(body)
 	if err != nil {
 		return model.Answer{}, err
 	}
-	f, err := r.ending("")
+	f, err := r.finish("")
 	if err != nil {
 		return model.Answer{}, err
 	}
 	a := model.Answer{Usage: r.usage, Finish: f}
 	for _, raw := range r.output {
-		it, known, err := read(raw)
+		it, known, err := readItem(raw)
 		if err != nil {
 			return model.Answer{}, err
 		}
@@ -44,14 +44,14 @@ func (Dialect) Decode(body []byte) (model.Answer, error) {
 	return a, nil
 }
 
-func parse(body []byte) (response, error) {
+func parseResponse(body []byte) (response, error) {
 	v, ok := rawjson.Valid(body)
 	if !ok || rawjson.Kind(v) != '{' {
 		return response{}, fmt.Errorf("%w: %d bytes that are no response", model.ErrMalformed, len(body))
 	}
 	r := response{
 		status: strings.ToLower(rawjson.Text(rawjson.Member(v, "status"))),
-		err:    rawjson.Member(v, "error"), usage: used(rawjson.Member(v, "usage")),
+		err:    rawjson.Member(v, "error"), usage: readUsage(rawjson.Member(v, "usage")),
 	}
 	details := rawjson.Member(v, "incomplete_details")
 	if r.reason = rawjson.Text(rawjson.Member(details, "reason")); r.reason == "" {
@@ -65,36 +65,36 @@ func parse(body []byte) (response, error) {
 	return r, nil
 }
 
-// ending is how a response ended. otherwise is what the event says that it came
-// with, for an object that does not say it itself.
-func (r response) ending(otherwise string) (model.Finish, error) {
+// finish returns how a response ended. eventStatus is that of the event around
+// it, for an object without a status.
+func (r response) finish(eventStatus string) (model.Finish, error) {
 	status := r.status
 	switch status {
 	case "", "in_progress", "queued":
-		if otherwise != "" {
-			status = otherwise
+		if eventStatus != "" {
+			status = eventStatus
 		}
 	}
 	switch status {
 	case "completed", "complete", "succeeded", "success", "done", "finished":
 		return model.Stopped, nil
 	case "incomplete":
-		return finish(r.reason), nil
+		return readReason(r.reason), nil
 	case "failed", "cancelled", "canceled", "error", "expired":
 		return "", apierror.Reported(apierror.Read(r.err))
 	case "in_progress", "queued":
 	default:
-		if rawjson.Given(r.err) {
+		if rawjson.IsSet(r.err) {
 			return "", apierror.Reported(apierror.Read(r.err))
 		}
 		if len(r.output) > 0 {
 			return model.Stopped, nil
 		}
 	}
-	return "", fmt.Errorf("%w: it is no response that has come to its end", model.ErrMalformed)
+	return "", fmt.Errorf("%w: the response has not ended", model.ErrMalformed)
 }
 
-func finish(reason string) model.Finish {
+func readReason(reason string) model.Finish {
 	switch reason {
 	case "max_output_tokens", "max_tokens", "length":
 		return model.Length
@@ -104,9 +104,9 @@ func finish(reason string) model.Finish {
 	return model.Other
 }
 
-// used counts as well as it can: the answer stands whatever is said of its
+// readUsage reads the counts that are valid. The answer counts without its
 // usage.
-func used(usage json.RawMessage) responses.Usage {
+func readUsage(usage json.RawMessage) responses.Usage {
 	count := func(v json.RawMessage, name string) int64 { return rawjson.Count(rawjson.Member(v, name)) }
 	input, output := rawjson.Member(usage, "input_tokens_details"), rawjson.Member(usage, "output_tokens_details")
 	return responses.Usage{

@@ -14,34 +14,38 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-func answer(f model.Finish, outputs ...model.Output) model.Answer {
+func newAnswer(f model.Finish, outputs ...model.Output) model.Answer {
 	return model.Answer{Finish: f, Outputs: outputs}
 }
 
-func spoke(parts ...item.Part) model.Output { return model.Output{Kind: model.Message, Parts: parts} }
-
-func said(text string) model.Output {
-	return spoke(item.Part{Type: "output_text", Text: text})
+func messageOutput(parts ...item.Part) model.Output {
+	return model.Output{Kind: model.Message, Parts: parts}
 }
 
-func thought(r item.Reasoning) model.Output { return model.Output{Kind: model.Reasoning, Reasoning: r} }
-
-func called(id, name, arguments string) model.Output {
-	return keptCall(model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}})
+func textOutput(text string) model.Output {
+	return messageOutput(item.Part{Type: "output_text", Text: text})
 }
 
-// keptCall is a call with its id, which goes back to the upstream.
-func keptCall(o model.Output) model.Output {
+func reasoningOutput(r item.Reasoning) model.Output {
+	return model.Output{Kind: model.Reasoning, Reasoning: r}
+}
+
+func callOutput(id, name, arguments string) model.Output {
+	return withCallOwn(model.Output{Kind: model.Function, Call: model.ToolCall{ID: id, Name: name, Arguments: arguments}})
+}
+
+// withCallOwn adds the call id that is sent back to the upstream.
+func withCallOwn(o model.Output) model.Output {
 	o.Own = json.RawMessage(`{"call_id":"` + o.Call.ID + `"}`)
 	return o
 }
 
-// message is a message item.
-func message(parts string) string {
+// messageItem returns a message item.
+func messageItem(parts string) string {
 	return `{"type":"message","id":"msg_u","status":"completed","role":"assistant","content":[` + parts + `]}`
 }
 
-func completed(items string) string {
+func completedResponse(items string) string {
 	return `{"status":"completed","error":null,"output":[` + items + `]}`
 }
 
@@ -53,90 +57,90 @@ func TestDecode(t *testing.T) {
 		want model.Answer
 		err  error
 	}{
-		{"text", completed(message(`{"type":"output_text","text":"hi"}`)), answer(model.Stopped, said("hi")), nil},
+		{"text", completedResponse(messageItem(`{"type":"output_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
 		{
 			"usage", `{"status":"completed","output":[],"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1,"cache_write_tokens":2},
 			"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":7}}`,
 			model.Answer{Finish: model.Stopped, Usage: responses.Usage{InputTokens: 3, CachedTokens: 1, CacheWriteTokens: 2, OutputTokens: 4, ReasoningTokens: 2}},
 			nil,
 		},
-		{"usage below nothing", `{"status":"completed","output":[],"usage":{"input_tokens":-3}}`, answer(model.Stopped), nil},
-		{"no usage", `{"status":"completed","output":[],"usage":null,"incomplete_details":null}`, answer(model.Stopped), nil},
+		{"usage below nothing", `{"status":"completed","output":[],"usage":{"input_tokens":-3}}`, newAnswer(model.Stopped), nil},
+		{"no usage", `{"status":"completed","output":[],"usage":null,"incomplete_details":null}`, newAnswer(model.Stopped), nil},
 		{
-			"everything, in its order", completed(`{"type":"reasoning","id":"rs_u","summary":[{"type":"summary_text","text":"s1"},{"type":"summary_text","text":"s2"}],
+			"everything, in its order", completedResponse(`{"type":"reasoning","id":"rs_u","summary":[{"type":"summary_text","text":"s1"},{"type":"summary_text","text":"s2"}],
 			"content":[{"type":"reasoning_text","text":"a"},{"type":"reasoning_text","text":"b"}],"encrypted_content":"sealed"},
 			{"type":"function_call","id":"fc_u","call_id":"c1","name":"f","arguments":"{}","status":"completed"},` +
-				message(`{"type":"refusal","refusal":"no"},{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u"}],"logprobs":[{"token":"hi","logprob":-1}]}`) +
+				messageItem(`{"type":"refusal","refusal":"no"},{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u"}],"logprobs":[{"token":"hi","logprob":-1}]}`) +
 				`,{"type":"function_call","id":"fc_v","call_id":"c2","name":"g","arguments":"","status":"completed"}`),
-			answer(model.Stopped, thought(item.Reasoning{Summary: []string{"s1", "s2"}, Text: "ab", Encrypted: "sealed"}), called("c1", "f", "{}"),
-				spoke(item.Part{Type: "refusal", Text: "no"}, item.Part{
+			newAnswer(model.Stopped, reasoningOutput(item.Reasoning{Summary: []string{"s1", "s2"}, Text: "ab", Encrypted: "sealed"}), callOutput("c1", "f", "{}"),
+				messageOutput(item.Part{Type: "refusal", Text: "no"}, item.Part{
 					Type: "output_text", Text: "hi",
 					Annotations: json.RawMessage(`[{"type":"url_citation","url":"u"}]`), Logprobs: json.RawMessage(`[{"token":"hi","logprob":-1,"bytes":[104,105],"top_logprobs":[]}]`),
-				}), called("c2", "g", "")), nil,
+				}), callOutput("c2", "g", "")), nil,
 		},
 		{
-			"notes and logprobs that make no sense", completed(message(`{"type":"output_text","text":"a","annotations":[7],"logprobs":[{"token":"a"}]},
+			"notes and logprobs that make no sense", completedResponse(messageItem(`{"type":"output_text","text":"a","annotations":[7],"logprobs":[{"token":"a"}]},
 			{"type":"output_text","text":"b","annotations":[{"type":"x","deep":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}]},
 			{"type":"output_text","text":"c","annotations":[{"type":"` + "\xff" + `"}]}`)),
-			answer(model.Stopped, spoke(item.Part{Type: "output_text", Text: "a"}, item.Part{Type: "output_text", Text: "b"},
+			newAnswer(model.Stopped, messageOutput(item.Part{Type: "output_text", Text: "a"}, item.Part{Type: "output_text", Text: "b"},
 				item.Part{Type: "output_text", Text: "c", Annotations: json.RawMessage("[{\"type\":\"\uFFFD\"}]")})), nil,
 		},
 		{
-			"reasoning of which nothing is told", completed(`{"type":"reasoning","id":"rs_u","summary":[],"content":null,"encrypted_content":null}`),
-			answer(model.Stopped, thought(item.Reasoning{})), nil,
+			"reasoning of which nothing is told", completedResponse(`{"type":"reasoning","id":"rs_u","summary":[],"content":null,"encrypted_content":null}`),
+			newAnswer(model.Stopped, reasoningOutput(item.Reasoning{})), nil,
 		},
 		{
-			"what the upstream did by itself", completed(`{"type":"mcp_list_tools","id":"m","server_label":"s","tools":[]},{"type":"web_search_call","id":"w","status":"completed"},` +
-				message(`{"type":"output_text","text":"hi"}`)), answer(model.Stopped, said("hi")), nil,
+			"what the upstream did by itself", completedResponse(`{"type":"mcp_list_tools","id":"m","server_label":"s","tools":[]},{"type":"web_search_call","id":"w","status":"completed"},` +
+				messageItem(`{"type":"output_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil,
 		},
 		{
-			"a custom tool's call", completed(`{"type":"custom_tool_call","id":"ctc_u","call_id":"c1","name":"patch","input":"*** any"}`),
-			answer(model.Stopped, keptCall(model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}})), nil,
+			"a custom tool's call", completedResponse(`{"type":"custom_tool_call","id":"ctc_u","call_id":"c1","name":"patch","input":"*** any"}`),
+			newAnswer(model.Stopped, withCallOwn(model.Output{Kind: model.Custom, Call: model.ToolCall{ID: "c1", Name: "patch", Arguments: "*** any"}})), nil,
 		},
 		{
-			"what messages are for", completed(`{"type":"message","role":"assistant","phase":"commentary","content":[{"type":"output_text","text":"hm"}]},
+			"what messages are for", completedResponse(`{"type":"message","role":"assistant","phase":"commentary","content":[{"type":"output_text","text":"hm"}]},
 			{"type":"message","role":"assistant","phase":"whatever","content":[]}`),
-			answer(model.Stopped, model.Output{Kind: model.Message, Phase: "commentary", Parts: []item.Part{{Type: "output_text", Text: "hm"}}}, spoke()), nil,
+			newAnswer(model.Stopped, model.Output{Kind: model.Message, Phase: "commentary", Parts: []item.Part{{Type: "output_text", Text: "hm"}}}, messageOutput()), nil,
 		},
 		{
-			"a call in a namespace", completed(`{"type":"function_call","call_id":"c1","namespace":"crm","name":"f","arguments":"{}"}`),
-			answer(model.Stopped, keptCall(model.Output{Kind: model.Function, Call: model.ToolCall{ID: "c1", Space: "crm", Name: "f", Arguments: "{}"}})), nil,
+			"a call in a namespace", completedResponse(`{"type":"function_call","call_id":"c1","namespace":"crm","name":"f","arguments":"{}"}`),
+			newAnswer(model.Stopped, withCallOwn(model.Output{Kind: model.Function, Call: model.ToolCall{ID: "c1", Space: "crm", Name: "f", Arguments: "{}"}})), nil,
 		},
-		{"cut", `{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}`, answer(model.Length), nil},
-		{"filtered", `{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}`, answer(model.Filtered), nil},
-		{"an unknown end", `{"status":"incomplete","incomplete_details":{"reason":"tired"},"output":[]}`, answer(model.Other), nil},
-		{"an end without a reason", `{"status":"incomplete","incomplete_details":null,"output":[]}`, answer(model.Other), nil},
+		{"cut", `{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}`, newAnswer(model.Length), nil},
+		{"filtered", `{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}`, newAnswer(model.Filtered), nil},
+		{"an unknown end", `{"status":"incomplete","incomplete_details":{"reason":"tired"},"output":[]}`, newAnswer(model.Other), nil},
+		{"an end without a reason", `{"status":"incomplete","incomplete_details":null,"output":[]}`, newAnswer(model.Other), nil},
 
-		{"a status of another server", `{"status":"succeeded","output":[` + message(`{"type":"output_text","text":"hi"}`) + `]}`, answer(model.Stopped, said("hi")), nil},
-		{"no status and an answer", `{"output":[` + message(`{"type":"output_text","text":"hi"}`) + `]}`, answer(model.Stopped, said("hi")), nil},
-		{"one item in place of a list", `{"status":"completed","output":` + message(`{"type":"output_text","text":"hi"}`) + `}`, answer(model.Stopped, said("hi")), nil},
-		{"parts nobody knows", completed(message(`{"type":"hologram"},7,{"type":"output_text","text":"hi"}`)), answer(model.Stopped, said("hi")), nil},
-		{"a part of the wrong side", completed(message(`{"type":"input_text","text":"hi"}`)), answer(model.Stopped, said("hi")), nil},
-		{"content that is a text", completed(`{"type":"message","role":"assistant","content":"hi"}`), answer(model.Stopped, said("hi")), nil},
-		{"a message without a type", completed(`{"role":"assistant","content":[{"text":"hi"}],"id":7}`), answer(model.Stopped, said("hi")), nil},
-		{"content that is null", completed(`{"type":"message","role":"assistant","content":null}`), answer(model.Stopped, spoke()), nil},
-		{"a refusal under another name", completed(message(`{"type":"refusal","text":"no"}`)), answer(model.Stopped, spoke(item.Part{Type: "refusal", Text: "no"})), nil},
+		{"a status of another server", `{"status":"succeeded","output":[` + messageItem(`{"type":"output_text","text":"hi"}`) + `]}`, newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"no status and an answer", `{"output":[` + messageItem(`{"type":"output_text","text":"hi"}`) + `]}`, newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"one item in place of a list", `{"status":"completed","output":` + messageItem(`{"type":"output_text","text":"hi"}`) + `}`, newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"parts nobody knows", completedResponse(messageItem(`{"type":"hologram"},7,{"type":"output_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"a part of the wrong side", completedResponse(messageItem(`{"type":"input_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"content that is a text", completedResponse(`{"type":"message","role":"assistant","content":"hi"}`), newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"a message without a type", completedResponse(`{"role":"assistant","content":[{"text":"hi"}],"id":7}`), newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"content that is null", completedResponse(`{"type":"message","role":"assistant","content":null}`), newAnswer(model.Stopped, messageOutput()), nil},
+		{"a refusal under another name", completedResponse(messageItem(`{"type":"refusal","text":"no"}`)), newAnswer(model.Stopped, messageOutput(item.Part{Type: "refusal", Text: "no"})), nil},
 		{"usage of other types", `{"status":"completed","output":[],"usage":{"input_tokens":5.0,"output_tokens":"3","input_tokens_details":[],"total_tokens":null}}`, model.Answer{Finish: model.Stopped, Usage: responses.Usage{InputTokens: 5, OutputTokens: 3}}, nil},
-		{"usage that is none", `{"status":"completed","output":[],"usage":"oops"}`, answer(model.Stopped), nil},
-		{"usage beyond numbers", `{"status":"completed","output":[],"usage":{"input_tokens":1e999}}`, answer(model.Stopped), nil},
-		{"arguments that are an object", completed(`{"type":"function_call","call_id":"c1","name":"f","arguments":{"a": 1}}`), answer(model.Stopped, called("c1", "f", `{"a":1}`)), nil},
-		{"arguments that are null", completed(`{"type":"function_call","call_id":"c1","name":"f","arguments":null}`), answer(model.Stopped, called("c1", "f", "")), nil},
-		{"no arguments", completed(`{"type":"function_call","call_id":"c1","name":"f"}`), answer(model.Stopped, called("c1", "f", "")), nil},
-		{"a call as chat completions has it", completed(`{"type":"function_call","id":"c1","function":{"name":"f","arguments":"{}"}}`), answer(model.Stopped, called("c1", "f", "{}")), nil},
-		{"what a server attached to a call", completed(`{"type":"function_call","id":"fc","call_id":"c1","name":"f","arguments":"{}","status":"completed","signature":"s","odd":null}`), answer(model.Stopped, model.Output{
+		{"usage that is none", `{"status":"completed","output":[],"usage":"oops"}`, newAnswer(model.Stopped), nil},
+		{"usage beyond numbers", `{"status":"completed","output":[],"usage":{"input_tokens":1e999}}`, newAnswer(model.Stopped), nil},
+		{"arguments that are an object", completedResponse(`{"type":"function_call","call_id":"c1","name":"f","arguments":{"a": 1}}`), newAnswer(model.Stopped, callOutput("c1", "f", `{"a":1}`)), nil},
+		{"arguments that are null", completedResponse(`{"type":"function_call","call_id":"c1","name":"f","arguments":null}`), newAnswer(model.Stopped, callOutput("c1", "f", "")), nil},
+		{"no arguments", completedResponse(`{"type":"function_call","call_id":"c1","name":"f"}`), newAnswer(model.Stopped, callOutput("c1", "f", "")), nil},
+		{"a call as chat completions has it", completedResponse(`{"type":"function_call","id":"c1","function":{"name":"f","arguments":"{}"}}`), newAnswer(model.Stopped, callOutput("c1", "f", "{}")), nil},
+		{"what a server attached to a call", completedResponse(`{"type":"function_call","id":"fc","call_id":"c1","name":"f","arguments":"{}","status":"completed","signature":"s","odd":null}`), newAnswer(model.Stopped, model.Output{
 			Kind: model.Function, Call: model.ToolCall{ID: "c1", Name: "f", Arguments: "{}"}, Own: json.RawMessage(`{"call_id":"c1","signature":"s"}`),
 		}), nil},
-		{"open reasoning", completed(`{"type":"reasoning","id":"rs_1","content":[{"type":"reasoning_text","text":"hm"}],"format":"x"}`), answer(model.Stopped,
-			openThought(`{"content":[{"type":"reasoning_text","text":"hm"}],"format":"x","id":"rs_1","type":"reasoning"}`, item.Reasoning{Text: "hm"})), nil},
-		{"open reasoning that is a text", completed(`{"type":"reasoning","summary":"hm"}`), answer(model.Stopped, openThought(`{"summary":"hm","type":"reasoning"}`, item.Reasoning{Summary: []string{"hm"}})), nil},
+		{"open reasoning", completedResponse(`{"type":"reasoning","id":"rs_1","content":[{"type":"reasoning_text","text":"hm"}],"format":"x"}`), newAnswer(model.Stopped,
+			plainReasoning(`{"content":[{"type":"reasoning_text","text":"hm"}],"format":"x","id":"rs_1","type":"reasoning"}`, item.Reasoning{Text: "hm"})), nil},
+		{"open reasoning that is a text", completedResponse(`{"type":"reasoning","summary":"hm"}`), newAnswer(model.Stopped, plainReasoning(`{"summary":"hm","type":"reasoning"}`, item.Reasoning{Summary: []string{"hm"}})), nil},
 
 		{"still running", `{"status":"in_progress","output":[]}`, model.Answer{}, model.ErrMalformed},
 		{"no status", `{"output":[]}`, model.Answer{}, model.ErrMalformed},
 		{"a chat completion", `{"choices":[{"message":{"content":"hi"}}]}`, model.Answer{}, model.ErrMalformed},
-		{"a call without a name", completed(`{"type":"function_call","call_id":"c","name":"","arguments":""}`), model.Answer{}, model.ErrMalformed},
-		{"a custom call without a name", completed(`{"type":"custom_tool_call","call_id":"c","input":""}`), model.Answer{}, model.ErrMalformed},
-		{"a call that is none", completed(`{"type":"function_call"}`), model.Answer{}, model.ErrMalformed},
-		{"a call that wants an answer", completed(`{"type":"computer_call","id":"x"}`), model.Answer{}, model.ErrMalformed},
+		{"a call without a name", completedResponse(`{"type":"function_call","call_id":"c","name":"","arguments":""}`), model.Answer{}, model.ErrMalformed},
+		{"a custom call without a name", completedResponse(`{"type":"custom_tool_call","call_id":"c","input":""}`), model.Answer{}, model.ErrMalformed},
+		{"a call that is none", completedResponse(`{"type":"function_call"}`), model.Answer{}, model.ErrMalformed},
+		{"a call that wants an answer", completedResponse(`{"type":"computer_call","id":"x"}`), model.Answer{}, model.ErrMalformed},
 		{"no JSON", `<html>`, model.Answer{}, model.ErrMalformed},
 		{"nothing", ``, model.Answer{}, model.ErrMalformed},
 		{"another type", `{"output":"none"}`, model.Answer{}, model.ErrMalformed},

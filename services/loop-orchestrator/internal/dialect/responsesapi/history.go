@@ -65,7 +65,8 @@ func (t *thread) AddTurn(turn history.Turn) error {
 		}
 		if o.Result != nil {
 			results = append(results, members{
-				"type": rawjson.Quote("function_call_output"), "call_id": t.last()["call_id"], "output": rawjson.Quote(*o.Result),
+				"type": rawjson.Quote("function_call_output"), "call_id": t.last()["call_id"],
+				"output": rawjson.Quote(*o.Result),
 			})
 		}
 	}

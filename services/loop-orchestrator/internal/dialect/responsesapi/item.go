@@ -12,16 +12,16 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-// entry is an output item that was read.
+// entry is an output item.
 type entry struct {
 	model.Output
 	id string // the upstream's
 }
 
-// kind is what an item is; known is false for one that is no part of the
-// answer. An item that the upstream waits for an answer to was not asked for,
-// and nobody can give it.
-func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
+// kindOf returns the kind of an item. known is false for an item that is not
+// part of the answer. An item that the upstream wants an answer to is an error,
+// because no client can give it.
+func kindOf(it json.RawMessage) (k model.Kind, known bool, err error) {
 	switch typ := rawjson.Text(rawjson.Member(it, "type")); typ {
 	case "message":
 		return model.Message, true, nil
@@ -32,7 +32,7 @@ func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
 	case "custom_tool_call":
 		return model.Custom, true, nil
 	case "":
-		if rawjson.Text(rawjson.Member(it, "name")) != "" && rawjson.Given(rawjson.Member(it, "call_id")) {
+		if rawjson.Text(rawjson.Member(it, "name")) != "" && rawjson.IsSet(rawjson.Member(it, "call_id")) {
 			return model.Function, true, nil
 		}
 		return model.Message, rawjson.Text(rawjson.Member(it, "role")) == "assistant", nil
@@ -42,9 +42,9 @@ func kind(it json.RawMessage) (k model.Kind, known bool, err error) {
 	return 0, false, nil
 }
 
-// read reads an item that is complete.
-func read(it json.RawMessage) (o entry, known bool, err error) {
-	if o.Kind, known, err = kind(it); !known || err != nil {
+// readItem reads a complete item.
+func readItem(it json.RawMessage) (o entry, known bool, err error) {
+	if o.Kind, known, err = kindOf(it); !known || err != nil {
 		return o, false, err
 	}
 	o.id = rawjson.Text(rawjson.Member(it, "id"))
@@ -57,7 +57,7 @@ func read(it json.RawMessage) (o entry, known bool, err error) {
 		o.Reasoning = readReasoning(it)
 	default:
 		o.Parts = readParts(rawjson.Member(it, "content"))
-		o.Phase = phase(rawjson.Text(rawjson.Member(it, "phase")))
+		o.Phase = knownPhase(rawjson.Text(rawjson.Member(it, "phase")))
 	}
 	o.Own = newOwn(it, o.Output)
 	return o, true, nil
@@ -67,14 +67,14 @@ func read(it json.RawMessage) (o entry, known bool, err error) {
 // completions has them.
 func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 	c := model.ToolCall{
-		ID: rawjson.Word(rawjson.Member(it, "call_id")), Space: rawjson.Text(rawjson.Member(it, "namespace")),
+		ID: rawjson.Scalar(rawjson.Member(it, "call_id")), Space: rawjson.Text(rawjson.Member(it, "namespace")),
 		Name: rawjson.Text(rawjson.Member(it, "name")),
 	}
 	if c.ID == "" {
-		c.ID = rawjson.Word(rawjson.Member(it, "id"))
+		c.ID = rawjson.Scalar(rawjson.Member(it, "id"))
 	}
 	in := it
-	if f := rawjson.Member(it, "function"); c.Name == "" && rawjson.Given(f) {
+	if f := rawjson.Member(it, "function"); c.Name == "" && rawjson.IsSet(f) {
 		in, c.Name = f, rawjson.Text(rawjson.Member(f, "name"))
 	}
 	member := "arguments"
@@ -88,12 +88,12 @@ func readCall(it json.RawMessage, k model.Kind) model.ToolCall {
 func readReasoning(it json.RawMessage) item.Reasoning {
 	r := item.Reasoning{Encrypted: rawjson.Text(rawjson.Member(it, "encrypted_content"))}
 	for p := range rawjson.Elements(rawjson.Member(it, "summary")) {
-		if text := words(p); text != "" || rawjson.Kind(p) == '{' {
+		if text := partText(p); text != "" || rawjson.Kind(p) == '{' {
 			r.Summary = append(r.Summary, text)
 		}
 	}
 	for p := range rawjson.Elements(rawjson.Member(it, "content")) {
-		r.Text += words(p)
+		r.Text += partText(p)
 	}
 	if r.Text == "" {
 		r.Text = rawjson.Text(rawjson.Member(it, "text"))
@@ -101,24 +101,23 @@ func readReasoning(it json.RawMessage) item.Reasoning {
 	return r
 }
 
-// words are the text of a part, which some servers write as a text alone.
-func words(p json.RawMessage) string {
+// partText returns the text of a part, which some servers write as a string.
+func partText(p json.RawMessage) string {
 	if rawjson.Kind(p) == '"' {
 		return rawjson.Text(p)
 	}
 	return rawjson.Text(rawjson.Member(p, "text"))
 }
 
-// phase is one that the API has, or empty.
-func phase(text string) string {
+// knownPhase returns a phase of the API, or "".
+func knownPhase(text string) string {
 	if text == "commentary" || text == "final_answer" {
 		return text
 	}
 	return ""
 }
 
-// readParts reads a message's content. Parts that are not known are passed
-// over.
+// readParts reads the content of a message. Unknown parts are ignored.
 func readParts(content json.RawMessage) []item.Part {
 	var parts []item.Part
 	for p := range rawjson.Elements(content) {
@@ -129,13 +128,14 @@ func readParts(content json.RawMessage) []item.Part {
 		case rawjson.Kind(p) != '{':
 		case slices.Contains([]string{"output_text", "text", "input_text", ""}, typ):
 			parts = append(parts, item.Part{
-				Type: "output_text", Text: words(p),
-				Annotations: notes(rawjson.Member(p, "annotations")), Logprobs: model.Logprobs(rawjson.Member(p, "logprobs")),
+				Type: "output_text", Text: partText(p),
+				Annotations: readAnnotations(rawjson.Member(p, "annotations")),
+				Logprobs:    model.Logprobs(rawjson.Member(p, "logprobs")),
 			})
 		case typ == "refusal":
 			text := rawjson.Text(rawjson.Member(p, "refusal"))
 			if text == "" {
-				text = words(p)
+				text = partText(p)
 			}
 			parts = append(parts, item.Part{Type: "refusal", Text: text})
 		}
@@ -143,10 +143,10 @@ func readParts(content json.RawMessage) []item.Part {
 	return parts
 }
 
-// notes is annotations, on one line; nil if there are none, if one is no object
-// with a type, or if they are nested deeper than an item may be in which they
-// stand, for that could not be read again.
-func notes(v json.RawMessage) json.RawMessage {
+// readAnnotations returns annotations on one line. It returns nil if there are
+// no annotations, if one is not an object with a type, or if they are nested
+// deeper than an item may be: such an item could not be read again.
+func readAnnotations(v json.RawMessage) json.RawMessage {
 	const levels = 6 // of a request's input around them
 	v = bytes.ToValidUTF8(v, []byte("\uFFFD"))
 	var all []struct {
@@ -161,7 +161,8 @@ func notes(v json.RawMessage) json.RawMessage {
 			return nil
 		}
 	}
-	probe := `{"type":"notes","notes":` + strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels) + `}`
+	nested := strings.Repeat("[", levels) + line.String() + strings.Repeat("]", levels)
+	probe := `{"type":"notes","notes":` + nested + `}`
 	if _, fault := item.Parse([]byte(probe)); fault != nil {
 		return nil
 	}

@@ -38,7 +38,7 @@ func newOwn(it json.RawMessage, o model.Output) json.RawMessage {
 		return m.json()
 	}
 	for name, v := range rawjson.Members(it) {
-		if rawjson.Given(v) && !notOwn[name] {
+		if rawjson.IsSet(v) && !notOwn[name] {
 			m[name] = v
 		}
 	}
@@ -92,7 +92,7 @@ func (t *thread) addOwn(own json.RawMessage) {
 	last := t.last()
 	// The calls of a turn need different ids, or their outputs could not be
 	// paired.
-	if id := m["call_id"]; rawjson.Given(id) && rawjson.Given(last["call_id"]) && !t.usedInTurn[string(id)] {
+	if id := m["call_id"]; rawjson.IsSet(id) && rawjson.IsSet(last["call_id"]) && !t.usedInTurn[string(id)] {
 		t.usedInTurn[string(id)] = true
 		t.callIDs[string(last["call_id"])] = id
 		last["call_id"] = id

@@ -10,42 +10,44 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-func (s *stream) openPart(e frame) error {
+func (s *stream) openPart(e streamEvent) error {
 	p := e.member("part")
 	typ := rawjson.Text(rawjson.Member(p, "type"))
-	if typ != "output_text" && typ != "refusal" || s.ignored(e) {
+	if typ != "output_text" && typ != "refusal" || s.isIgnored(e) {
 		return nil
 	}
-	o, err := s.target(e, model.Message)
+	o, err := s.findOrOpen(e, model.Message)
 	if o == nil || err != nil {
 		return err
 	}
-	return s.say(o, e.number("content_index", 0), item.Part{Type: typ})
+	return s.emit(o, e.number("content_index", 0), item.Part{Type: typ})
 }
 
-// target is find for a piece. Text of an item that was not begun begins it; a
-// call without its name cannot be told, and comes when it is finished.
-func (s *stream) target(e frame, k model.Kind) (*output, error) {
-	if o := s.find(e, e.itemID, k); o != nil || k == model.Function || k == model.Custom {
+// findOrOpen is findOutput for a piece. Text of an item that was not opened
+// opens it. A call without a name cannot be opened yet, and is complete when it
+// is done.
+func (s *stream) findOrOpen(e streamEvent, k model.Kind) (*output, error) {
+	if o := s.findOutput(e, e.itemID, k); o != nil || k == model.Function || k == model.Custom {
 		return o, nil
 	}
-	o, err := s.begin(k, model.ToolCall{}, e.output, e.itemID)
+	o, err := s.openOutput(k, model.ToolCall{}, e.index, e.itemID)
 	if err == nil {
 		s.listen(o.delta(0, item.Part{}))
 	}
 	return o, err
 }
 
-// partOf is the part of an item that an event is a piece of, or the whole.
-type partOf struct {
+// pieceEvent describes the events of one type: the part of an item that they
+// continue, or complete.
+type pieceEvent struct {
 	kind   model.Kind
 	typ    string
-	member string // of the text
-	index  string // the part's place
+	member string // has the text
+	index  string // has the part's index
 	whole  bool
 }
 
-var pieces = map[string]partOf{
+var pieceEvents = map[string]pieceEvent{
 	"response.output_text.delta":             {model.Message, "output_text", "delta", "content_index", false},
 	"response.output_text.done":              {model.Message, "output_text", "text", "content_index", true},
 	"response.output_text.annotation.added":  {model.Message, "output_text", "annotation", "content_index", false},
@@ -62,44 +64,44 @@ var pieces = map[string]partOf{
 	"response.custom_tool_call_input.done":   {model.Custom, arguments, "input", "", true},
 }
 
-// piece takes the next piece of a part, or the whole of it, of which only what
-// was not heard is new.
-func (s *stream) piece(e frame, p partOf) error {
+// addPiece adds the next piece of a part, or what is new of the whole part.
+func (s *stream) addPiece(e streamEvent, p pieceEvent) error {
 	v := e.member(p.member)
-	if s.ignored(e) || !rawjson.Given(v) {
+	if s.isIgnored(e) || !rawjson.IsSet(v) {
 		return nil
 	}
 	part, n := item.Part{Type: p.typ}, e.number(p.index, 0)
 	switch {
 	case p.member == "annotation":
-		if part.Annotations = notes(slices.Concat(json.RawMessage("["), v, json.RawMessage("]"))); part.Annotations == nil {
-			return nil // it cannot be kept
+		part.Annotations = readAnnotations(slices.Concat(json.RawMessage("["), v, json.RawMessage("]")))
+		if part.Annotations == nil {
+			return nil // it could not be read again
 		}
 	case p.typ == arguments:
 		part.Text = model.ReadArguments(v)
 	default:
-		part.Text = words(v)
+		part.Text = partText(v)
 	}
 	if part.Text == "" && part.Annotations == nil {
 		return nil
 	}
-	o, err := s.target(e, p.kind)
+	o, err := s.findOrOpen(e, p.kind)
 	if o == nil || err != nil {
 		return err
 	}
 	if p.whole {
-		rest, ok := strings.CutPrefix(part.Text, o.heardOf(n, p.typ))
+		rest, ok := strings.CutPrefix(part.Text, o.receivedText(n, p.typ))
 		if part.Text = rest; !ok || rest == "" {
 			return nil
 		}
 	} else if p.typ == "output_text" {
 		part.Logprobs = model.Logprobs(e.member("logprobs"))
 	}
-	return s.say(o, n, part)
+	return s.emit(o, n, part)
 }
 
-func (s *stream) say(o *output, n int, p item.Part) error {
-	place, err := o.hear(n, p)
+func (s *stream) emit(o *output, n int, p item.Part) error {
+	place, err := o.addPiece(n, p)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// call is a call of a request with those members; the input is "hi" where none
-// is given.
+// call returns a call of a request with those members. The default input is
+// "hi".
 func call(tb testing.TB, members string, turns ...transcript.Turn) model.Call {
 	tb.Helper()
 	if !strings.Contains(members, `"input"`) {

@@ -12,47 +12,46 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
 )
 
-// most bounds the items of one answer and the parts of one item: more is a
-// fault of the upstream.
-const most = 4096
+// maxItems bounds the items of one answer and the parts of one item.
+const maxItems = 4096
 
-// frame is an event.
-type frame struct {
+// streamEvent is an event of a response.
+type streamEvent struct {
 	typ    string
-	output int    // the upstream's place of the item; -1: it names none
-	itemID string // of the item
+	index  int // the upstream's index of the item; -1 if absent
+	itemID string
 	all    json.RawMessage
 }
 
-func (e frame) member(name string) json.RawMessage { return rawjson.Member(e.all, name) }
+func (e streamEvent) member(name string) json.RawMessage { return rawjson.Member(e.all, name) }
 
-// number is a place; otherwise if the event names none.
-func (e frame) number(name string, otherwise int) int {
-	n, err := strconv.Atoi(rawjson.Word(e.member(name)))
+// number returns an index of the event, or absent if the event has none.
+func (e streamEvent) number(name string, absent int) int {
+	n, err := strconv.Atoi(rawjson.Scalar(e.member(name)))
 	if err != nil {
-		return otherwise
+		return absent
 	}
 	return n
 }
 
-// stream collects the events of one response. What was heard is the answer: the
-// response object of the last event completes it.
+// stream collects the events of a response. The streamed outputs are the
+// answer, and the response object of the last event completes them.
 type stream struct {
 	listen   model.Listen
-	heard    []*output
-	at       map[int]*output    // by the upstream's place; nil: it is no part of the answer
-	ids      map[string]*output // by the upstream's id of the item; nil as well
-	finished []loosely
+	outputs  []*output
+	byIndex  map[int]*output    // by the upstream's index; nil: not part of the answer
+	byID     map[string]*output // by the upstream's item id; nil likewise
+	unopened []unopenedItem
 	answer   *model.Answer
 }
 
 // Stream reads a response that comes in events.
 func (Dialect) Stream(listen model.Listen) model.Stream {
-	return &stream{listen: listen, at: map[int]*output{}, ids: map[string]*output{}}
+	return &stream{listen: listen, byIndex: map[int]*output{}, byID: map[string]*output{}}
 }
 
-// Event takes an event. Those that nobody knows, and those behind the last one,
-// say nothing.
+// Event adds an event. Events of unknown types, and those after the last one,
+// are ignored.
 func (s *stream) Event(data []byte) error {
 	if s.answer != nil {
 		return nil
@@ -61,42 +60,43 @@ func (s *stream) Event(data []byte) error {
 	if !ok || rawjson.Kind(v) != '{' {
 		return fmt.Errorf("%w: %d bytes that are no event of a response", model.ErrMalformed, len(data))
 	}
-	e := frame{typ: rawjson.Text(rawjson.Member(v, "type")), all: v, itemID: rawjson.Text(rawjson.Member(v, "item_id"))}
-	e.output = e.number("output_index", -1)
-	if p, ok := pieces[e.typ]; ok {
-		return s.piece(e, p)
+	e := streamEvent{all: v}
+	e.typ, e.itemID = rawjson.Text(e.member("type")), rawjson.Text(e.member("item_id"))
+	e.index = e.number("output_index", -1)
+	if p, ok := pieceEvents[e.typ]; ok {
+		return s.addPiece(e, p)
 	}
 	switch e.typ {
 	case "response.output_item.added":
-		return s.open(e)
+		return s.openItem(e)
 	case "response.output_item.done":
-		return s.close(e)
+		return s.closeItem(e)
 	case "response.content_part.added":
 		return s.openPart(e)
 	case "response.completed", "response.done":
-		return s.end(e, "completed")
+		return s.endResponse(e, "completed")
 	case "response.incomplete":
-		return s.end(e, "incomplete")
+		return s.endResponse(e, "incomplete")
 	case "response.failed", "response.cancelled", "response.error":
-		if told := rawjson.Member(e.member("response"), "error"); rawjson.Given(told) {
-			return apierror.Reported(apierror.Read(told))
+		if failure := rawjson.Member(e.member("response"), "error"); rawjson.IsSet(failure) {
+			return apierror.Reported(apierror.Read(failure))
 		}
 		return apierror.Reported(apierror.Read(e.member("error")))
 	case "error":
 		return apierror.Reported(apierror.Read(data))
 	case "":
-		if rawjson.Given(e.member("error")) { // as proxies say it
+		if rawjson.IsSet(e.member("error")) { // of a proxy
 			return apierror.Reported(apierror.Read(data))
 		}
 	}
 	return nil
 }
 
-// Done takes the mark of the end: where each item that began is finished, only
+// Done records that the upstream marked the end. If each output is done, only
 // the last event is missing.
 func (s *stream) Done() {
 	open := func(o *output) bool { return o.done == nil }
-	if s.answer != nil || len(s.heard)+len(s.finished) == 0 || slices.ContainsFunc(s.heard, open) {
+	if s.answer != nil || len(s.outputs)+len(s.unopened) == 0 || slices.ContainsFunc(s.outputs, open) {
 		return
 	}
 	if all, err := s.assemble(nil, false); err == nil {
@@ -104,13 +104,13 @@ func (s *stream) Done() {
 	}
 }
 
-// Ended tells whether the last event has come.
+// Ended reports whether the last event has come.
 func (s *stream) Ended() bool { return s.answer != nil }
 
-// open begins an item.
-func (s *stream) open(e frame) error {
+// openItem opens the output of an item.
+func (s *stream) openItem(e streamEvent) error {
 	it := e.member("item")
-	k, known, err := kind(it)
+	k, known, err := kindOf(it)
 	if err != nil {
 		return err
 	}
@@ -118,16 +118,16 @@ func (s *stream) open(e frame) error {
 	call := model.ToolCall{}
 	if known && (k == model.Function || k == model.Custom) {
 		call = readCall(it, k)
-		known = call.Name != "" // it is told when the name is there
+		known = call.Name != "" // otherwise it is opened when the name has come
 	}
 	if !known {
-		s.name(nil, e.output, id)
+		s.nameOutput(nil, e.index, id)
 		return nil
 	}
-	if o := s.ids[id]; id != "" && o != nil && o.kind == k { // it is begun again
+	if o := s.byID[id]; id != "" && o != nil && o.kind == k { // repeated
 		return nil
 	}
-	o, err := s.begin(k, call, e.output, id)
+	o, err := s.openOutput(k, call, e.index, id)
 	if err != nil {
 		return err
 	}
@@ -136,68 +136,68 @@ func (s *stream) open(e frame) error {
 	return nil
 }
 
-func (s *stream) begin(k model.Kind, call model.ToolCall, place int, id string) (*output, error) {
-	if len(s.heard) >= most {
+func (s *stream) openOutput(k model.Kind, call model.ToolCall, place int, id string) (*output, error) {
+	if len(s.outputs) >= maxItems {
 		return nil, fmt.Errorf("%w: it has too many items", model.ErrMalformed)
 	}
-	call.Arguments = "" // they come piece by piece
-	o := &output{place: len(s.heard), kind: k, call: call, id: id}
-	s.heard = append(s.heard, o)
-	s.name(o, place, id)
+	call.Arguments = "" // they come in pieces
+	o := &output{place: len(s.outputs), kind: k, call: call, id: id}
+	s.outputs = append(s.outputs, o)
+	s.nameOutput(o, place, id)
 	return o, nil
 }
 
-// name notes how the upstream calls an item. Servers that give all items one
-// place speak of the last.
-func (s *stream) name(o *output, place int, id string) {
+// nameOutput records how the upstream refers to an item. A server that gives
+// all items one index means the last one.
+func (s *stream) nameOutput(o *output, place int, id string) {
 	if place >= 0 {
-		s.at[place] = o
+		s.byIndex[place] = o
 	}
 	if id != "" {
-		s.ids[id] = o
+		s.byID[id] = o
 	}
 }
 
-// close keeps an item that is complete.
-func (s *stream) close(e frame) error {
+// closeItem keeps an item that is complete.
+func (s *stream) closeItem(e streamEvent) error {
 	it := e.member("item")
-	k, known, err := kind(it)
+	k, known, err := kindOf(it)
 	if err != nil {
 		return err
 	}
 	if !known {
 		return nil
 	}
-	if o := s.find(e, rawjson.Text(rawjson.Member(it, "id")), k); o != nil && o.done == nil {
+	if o := s.findOutput(e, rawjson.Text(rawjson.Member(it, "id")), k); o != nil && o.done == nil {
 		o.done = it
 		return nil
 	}
-	if len(s.finished) >= most {
+	if len(s.unopened) >= maxItems {
 		return fmt.Errorf("%w: it has too many items", model.ErrMalformed)
 	}
-	place := e.output
+	place := e.index
 	if place < 0 {
-		place = len(s.finished)
+		place = len(s.unopened)
 	}
-	s.finished = append(s.finished, loosely{place, it})
+	s.unopened = append(s.unopened, unopenedItem{place, it})
 	return nil
 }
 
-// find is the item of a kind that an event speaks of: by its id, by its place
-// or, if the event names neither, or an item of another kind, the last one that
-// is not complete. nil: none.
-func (s *stream) find(e frame, id string, k model.Kind) *output {
-	byID, named := s.ids[id]
-	byPlace, placed := s.at[e.output]
+// findOutput returns the output of a kind that an event refers to: by id, by
+// index or, if the event has neither or they are of another kind, the last one
+// that is not done. It returns nil if there is no such output.
+func (s *stream) findOutput(e streamEvent, id string, k model.Kind) *output {
+	byID, named := s.byID[id]
+	byPlace, placed := s.byIndex[e.index]
 	switch {
 	case id != "" && byID != nil && byID.kind == k:
 		return byID
-	case e.output >= 0 && byPlace != nil && byPlace.kind == k:
+	case e.index >= 0 && byPlace != nil && byPlace.kind == k:
 		return byPlace
-	case id != "" && named, e.output >= 0 && (!placed || byPlace == nil):
+	case id != "" && named, e.index >= 0 && (!placed || byPlace == nil):
 		return nil
 	}
-	for _, o := range slices.Backward(s.heard) {
+	for _, o := range slices.Backward(s.outputs) {
 		if o.kind == k && o.done == nil {
 			return o
 		}
@@ -205,30 +205,30 @@ func (s *stream) find(e frame, id string, k model.Kind) *output {
 	return nil
 }
 
-// ignored tells whether an event speaks of an item that is no part of the
+// isIgnored reports whether an event refers to an item that is not part of the
 // answer.
-func (s *stream) ignored(e frame) bool {
-	if o, named := s.ids[e.itemID]; e.itemID != "" && named {
+func (s *stream) isIgnored(e streamEvent) bool {
+	if o, named := s.byID[e.itemID]; e.itemID != "" && named {
 		return o == nil
 	}
-	o, placed := s.at[e.output]
-	return e.output >= 0 && placed && o == nil
+	o, placed := s.byIndex[e.index]
+	return e.index >= 0 && placed && o == nil
 }
 
-// end takes the response object.
-func (s *stream) end(e frame, status string) error {
+// endResponse completes the answer with the response object of the last event.
+func (s *stream) endResponse(e streamEvent, status string) error {
 	body := e.member("response")
-	if !rawjson.Given(body) && len(s.heard)+len(s.finished) > 0 {
+	if !rawjson.IsSet(body) && len(s.outputs)+len(s.unopened) > 0 {
 		body = json.RawMessage("{}")
 	}
-	r, err := parse(body)
+	r, err := parseResponse(body)
 	if err != nil {
 		return err
 	}
-	if len(r.output)+len(s.heard)+len(s.finished) == 0 && r.status != status {
+	if len(r.output)+len(s.outputs)+len(s.unopened) == 0 && r.status != status {
 		status = ""
 	}
-	finish, err := r.ending(status)
+	finish, err := r.finish(status)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (s *stream) end(e frame, status string) error {
 	return nil
 }
 
-// Answer is what was said.
+// Answer returns the complete answer.
 func (s *stream) Answer() (model.Answer, error) {
 	if s.answer == nil {
 		return model.Answer{}, model.ErrBrokenOff

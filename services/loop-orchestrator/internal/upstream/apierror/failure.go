@@ -126,7 +126,8 @@ func chooseCode(status int, w Details) string {
 
 // modelMissing matches what servers say about a model that they do not have.
 var modelMissing = regexp.MustCompile(
-	`(?is)\b(model|deployment)\b.{0,200}\b(not found|does not exist|doesn't exist|not exist|is unknown|not available|is not loaded)\b` +
+	`(?is)\b(model|deployment)\b.{0,200}` +
+		`\b(not found|does not exist|doesn't exist|not exist|is unknown|not available|is not loaded)\b` +
 		`|\b(no such|unknown|not a valid) (model|deployment)\b|\bno model named\b`)
 
 // isExhausted reports whether a limit does not reset soon: a paid quota, or a

@@ -56,7 +56,8 @@ func Read(body []byte) Details {
 	}
 	v, ok := parseValue(body)
 	if !ok {
-		return Details{Message: excerpt(plainText(string(body)), 4*maxExcerpt), Excerpt: true, Wait: waitInText(string(body))}
+		message := excerpt(plainText(string(body)), 4*maxExcerpt)
+		return Details{Message: message, Excerpt: true, Wait: waitInText(string(body))}
 	}
 	w := findDetails(v, 0)
 	if w.Message == "" && !isBlank(v) {

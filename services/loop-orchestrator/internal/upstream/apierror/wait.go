@@ -103,8 +103,10 @@ func parseReset(value string, now time.Time) time.Duration {
 // retryHint finds what a message says about the next attempt: "Please try again
 // in 6.5s", "retry after 20 seconds", "Please retry in 1m30.5s".
 var retryHint = regexp.MustCompile(
-	`(?i)\b(?:(?:try|retry)(?:ing)?(?: your request)?(?: again)?|again|wait)(?: in| after| for)?:? (?:at least |about )?` +
-		`((?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?[0-9]+(?:\.[0-9]+)?) ?(milliseconds?|millis|ms|seconds?|secs?|minutes?|mins?|hours?|s|m|h)\b`)
+	`(?i)\b(?:(?:try|retry)(?:ing)?(?: your request)?(?: again)?|again|wait)` +
+		`(?: in| after| for)?:? (?:at least |about )?` +
+		`((?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?[0-9]+(?:\.[0-9]+)?)` +
+		` ?(milliseconds?|millis|ms|seconds?|secs?|minutes?|mins?|hours?|s|m|h)\b`)
 
 func waitInText(message string) time.Duration {
 	found := retryHint.FindStringSubmatch(message)

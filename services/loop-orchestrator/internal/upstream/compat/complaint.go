@@ -82,14 +82,27 @@ var (
 	pythonLoc = regexp.MustCompile(`extra_forbidden['"],\s*['"]loc['"]:\s*[\[(]([^\])]*)[\])]`)
 	// demanded matches what servers say about a member that they require.
 	demanded = anyOf(
-		`must be (?:passed|provided|set|included|sent|present)`, `is (?:required|missing)`, "missing (?:required|[`'\"])",
+		`must be (?:passed|provided|set|included|sent|present)`, `is (?:required|missing)`,
+		"missing (?:required|[`'\"])",
 	)
+)
+
+// The members that name a parameter, and those that say what is wrong.
+var (
+	paramNames = []string{
+		"param", "parameter", "field", "path", "property", "pointer", "argument", "attribute", "loc",
+	}
+	messageNames = []string{
+		"message", "msg", "error", "reason", "detail", "description", "title", "keyword", "code", "type",
+	}
 )
 
 // unknownCodes are the codes of errors whose param is unknown.
 var unknownCodes = []string{"unknown_parameter", "unsupported_parameter", "unrecognized_parameter"}
 
-// addLocated reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like {"path":"/x","message":"Unexpected property"}.
+// addLocated reads FastAPI's {"type":…,"loc":["body","x"],…}, OpenAI's
+// {"code":…,"param":"x"}, zod's {"keys":["x"],…} and objects like
+// {"path":"/x","message":"Unexpected property"}.
 func (c *complaint) addLocated(o map[string]any) {
 	typ, _ := o["type"].(string)
 	message, _ := o["msg"].(string)
@@ -114,7 +127,7 @@ func (c *complaint) addLocated(o map[string]any) {
 	if !slices.Contains(unknownCodes, code) && !slices.ContainsFunc(messagesOf(o), notKnown.MatchString) {
 		return
 	}
-	for _, name := range []string{"param", "parameter", "field", "path", "property", "pointer", "argument", "attribute", "loc"} {
+	for _, name := range paramNames {
 		if s, _ := o[name].(string); s != "" {
 			c.paths = append(c.paths, splitPath(s))
 		}
@@ -124,7 +137,7 @@ func (c *complaint) addLocated(o map[string]any) {
 // messagesOf returns the texts of an object that say what is wrong.
 func messagesOf(o map[string]any) []string {
 	var all []string
-	for _, name := range []string{"message", "msg", "error", "reason", "detail", "description", "title", "keyword", "code", "type"} {
+	for _, name := range messageNames {
 		if s, _ := o[name].(string); s != "" && !demanded.MatchString(s) {
 			all = append(all, s)
 		}
@@ -132,7 +145,8 @@ func messagesOf(o map[string]any) []string {
 	return all
 }
 
-// splitPath returns the names of a path like messages[2].tool_calls.0.index, without indexes and without the name of the body.
+// splitPath returns the names of a path like messages[2].tool_calls.0.index,
+// without indexes and without the name of the body.
 func splitPath(path string) []string {
 	all := strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]/ ", r) })
 	return slices.DeleteFunc(all, func(s string) bool {

@@ -22,13 +22,16 @@ var notKnown = anyOf(
 		`(?:[ _-](?:parameter|argument|field|property|properties|key|name|option|input|attribute|extra)s?\b|\W*$|:)`,
 	`\b(?:is|are|was|were)? ?not (?:supported|permitted|allowed|recognized|recognised|known|implemented|available)\b`,
 	`\badditional ?propert(?:y|ies)\b`, `\bextra (?:inputs|fields|parameters|properties|keys)\b`,
-	`\b(?:does not|doesn't|cannot) (?:support|accept|recognize|allow)\b`, `\binvalid (?:parameter|field|argument|property)\b`,
-	`\bno such (?:parameter|field|argument|property)\b`, `\b(?:should|must|may|can) ?not be (?:sent|set|used|present|specified|provided)\b`,
+	`\b(?:does not|doesn't|cannot) (?:support|accept|recognize|allow)\b`,
+	`\binvalid (?:parameter|field|argument|property)\b`,
+	`\bno such (?:parameter|field|argument|property)\b`,
+	`\b(?:should|must|may|can) ?not be (?:sent|set|used|present|specified|provided)\b`,
 )
 
 // hints are names that a refusal mentions almost only if the server does not
 // know them.
-var hints = regexp.MustCompile(`\b(?:stream_options|include_usage|parallel_tool_calls|safety_identifier|prompt_cache_key|` +
+var hints = regexp.MustCompile(`\b(?:stream_options|include_usage|parallel_tool_calls|` +
+	`safety_identifier|prompt_cache_key|` +
 	`prompt_cache_retention|prompt_cache_options|service_tier|tool_choice)\b`)
 
 // findHints returns the hints in a text that says, in any wording, that a

@@ -67,7 +67,8 @@ func anyOf(wordings ...string) *regexp.Regexp {
 	return regexp.MustCompile("(?i)" + strings.Join(wordings, "|"))
 }
 
-// changesForWording returns the changes for complaints that servers only put into words.
+// changesForWording returns the changes for complaints that servers only put
+// into words.
 func (f finder) changesForWording(text string) []Change {
 	var all []Change
 	if m := useOther.FindStringSubmatch(text); m != nil {
@@ -94,7 +95,8 @@ func (f finder) changesForWording(text string) []Change {
 	return all
 }
 
-// changesForRole finds the next role to try: system for developer, then one leading message, then user.
+// changesForRole finds the next role to try: system for developer, then one
+// leading message, then user.
 func (f finder) changesForRole(text string) []Change {
 	messages := readObjects(f.body.get("messages"))
 	if f.responses() {

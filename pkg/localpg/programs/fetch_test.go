@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"archive/tar"
@@ -8,47 +8,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 )
-
-func TestFetchedServerStarts(t *testing.T) {
-	t.Parallel()
-	needNetwork(t)
-	cache := newDir(t)
-	bins := make([]string, 2)
-	errs := make([]error, 2)
-	var wg sync.WaitGroup
-	for i := range bins {
-		wg.Go(func() { bins[i], errs[i] = Fetch(t.Context(), Config{CacheDir: cache}, "") })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatalf("two Fetches at once: %v", err)
-	}
-	want := filepath.Join(cache, "npm-"+npmReleases[newestMajor].version+"-"+platform(), "bin")
-	if bins[0] != want || bins[1] != want {
-		t.Errorf("Fetch = %v, want %s twice", bins, want)
-	}
-	if left, err := filepath.Glob(filepath.Join(cache, "fetch-*")); err != nil || len(left) > 0 {
-		t.Errorf("Fetch left %v behind, %v", left, err)
-	}
-	start(t, Config{BinDir: bins[0], DataDir: newDir(t)})
-}
-
-func TestLibraryFetchedServerStarts(t *testing.T) {
-	t.Parallel()
-	needNetwork(t)
-	cache := newDir(t)
-	if err := os.Mkdir(cache, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lib, _ := librarySource(newestMajor)
-	if err := lib.install(t.Context(), cache, nil); err != nil {
-		t.Fatalf("install by the library: %v", err)
-	}
-	start(t, Config{BinDir: lib.bin(cache), DataDir: newDir(t)})
-}
 
 func TestSourcesAreAskedInTurn(t *testing.T) {
 	t.Parallel()
@@ -143,14 +104,6 @@ func TestUnpackStaysInside(t *testing.T) {
 				t.Errorf("beside the tree lie %v, %v", entries, readErr)
 			}
 		})
-	}
-}
-
-// needNetwork skips a test that downloads, unless it was asked for.
-func needNetwork(t *testing.T) {
-	t.Helper()
-	if _, ok := os.LookupEnv("WINDLASS_TEST_FETCH"); !ok { //nolint:forbidigo // a switch of the tests, not configuration
-		t.Skip("NOT RUN: downloads 24 MB; set WINDLASS_TEST_FETCH=1 to run it")
 	}
 }
 

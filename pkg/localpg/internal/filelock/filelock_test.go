@@ -1,4 +1,4 @@
-package localpg
+package filelock
 
 import (
 	"os"
@@ -7,11 +7,12 @@ import (
 	"testing"
 )
 
-// A process that is being started has our descriptors until it executes its program; that must not hold a lock that we gave up.
+// A process that is being started has our descriptors until it executes its
+// program; that must not keep a lock that we released.
 func TestALockThatAChildStillHas(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	first, err := lockFile(path)
+	first, err := TryLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,17 +22,17 @@ func TestALockThatAChildStillHas(t *testing.T) {
 	}
 	child := os.NewFile(uintptr(fd), path)
 	defer child.Close()
-	if _, err := lockFile(path); err == nil {
+	if _, err := TryLock(path); err == nil {
 		t.Fatal("a lock was taken twice")
 	}
-	if err := unlock(first); err != nil {
+	if err := Unlock(first); err != nil {
 		t.Fatal(err)
 	}
-	second, err := lockFile(path)
+	second, err := TryLock(path)
 	if err != nil {
 		t.Fatalf("the lock after it was given up: %v", err)
 	}
-	if err := unlock(second); err != nil {
+	if err := Unlock(second); err != nil {
 		t.Fatal(err)
 	}
 }

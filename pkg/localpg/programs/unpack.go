@@ -1,4 +1,4 @@
-package localpg
+package programs
 
 import (
 	"archive/tar"
@@ -14,7 +14,8 @@ import (
 	"strings"
 )
 
-// unpack writes what lies below package/native of the archive to dst, and makes the links an npm package cannot carry.
+// unpack writes what lies below package/native of the archive to dst, and makes
+// the links an npm package cannot carry.
 func unpack(archive, dst string) (err error) {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -63,7 +64,8 @@ func writeFile(root *os.Root, name string, mode fs.FileMode, from io.Reader) err
 	return errors.Join(err, f.Close())
 }
 
-// link makes the symlinks listed in pg-symlinks.json. Both names of an entry start at the package's top.
+// link makes the symlinks listed in pg-symlinks.json. Both names of an entry
+// start at the package's top.
 func link(root *os.Root) error {
 	text, err := root.ReadFile("pg-symlinks.json")
 	if errors.Is(err, fs.ErrNotExist) {
