@@ -2,11 +2,12 @@
 // that are one model call.
 //
 // They are requests like any other, and never stored: their parameter store is
-// for the upstream. No route of responses shows them. GET /v1/requests/{id}/steps
-// shows what happened, without prompts and outputs, as far as an operator needs it
-// and a client that did not ask for storage may expect. What an upstream can do
-// is not in the registry; the upstream refuses the rest in words that clients
-// know. The upstream is always asked for its usage.
+// for the upstream. No route of responses shows them. GET
+// /v1/requests/{id}/steps shows what happened, without prompts and outputs, as
+// far as an operator needs it and a client that did not ask for storage may
+// expect. What an upstream can do is not in the registry; the upstream refuses
+// the rest in words that clients know. The upstream is always asked for its
+// usage.
 package chatapi
 
 import (
@@ -72,8 +73,8 @@ func (s *Server) Routes() httpapi.Routes {
 	}
 }
 
-// create is POST of an endpoint that is one model call. The request is not stored:
-// only the client that waits for it gets its answer.
+// create is POST of an endpoint that is one model call. The request is not
+// stored: only the client that waits for it gets its answer.
 func (s *Server) create(e run.Endpoint) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		body, err := x.ReadBody(r)
@@ -105,8 +106,9 @@ func (s *Server) create(e run.Endpoint) httpapi.Handler {
 	}
 }
 
-// steps is GET /v1/requests/{id}/steps, the audit trail of a request that is one
-// model call, without prompts and outputs, because such a request is not stored.
+// steps is GET /v1/requests/{id}/steps, the audit trail of a request that is
+// one model call, without prompts and outputs, because such a request is not
+// stored.
 func (s *Server) steps(x *httpapi.Exchange, r *http.Request) error {
 	public := r.PathValue("id")
 	noRequest := fault.NotFound(fmt.Sprintf("Request with id '%s' not found.", httpapi.Excerpt(public)))

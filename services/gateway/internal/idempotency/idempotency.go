@@ -1,21 +1,22 @@
 // Package idempotency makes a POST with an Idempotency-Key happen once.
 //
-// A POST with a key happens once for its tenant, even if processes are killed in
-// between: the same request, sent again to any gateway, gets the same answer,
-// while it runs and for at least 24 hours after
-// (TestEveryPOSTHappensOnceForAKey in package gateway). A key stands for method,
-// path, query and the bytes of the body; anything else with it is a 422
+// A POST with a key happens once for its tenant, even if processes are killed
+// in between: the same request, sent again to any gateway, gets the same
+// answer, while it runs and for at least 24 hours after
+// (TestEveryPOSTHappensOnceForAKey in package gateway). A key stands for
+// method, path, query and the bytes of the body; anything else with it is a 422
 // idempotency_key_reused. Refusals do not use the key up; once a request was
-// accepted its end is the answer, also if it failed. Repeats say so in the header
-// Idempotent-Replayed and do not count against limits.
+// accepted its end is the answer, also if it failed. Repeats say so in the
+// header Idempotent-Replayed and do not count against limits.
 //
 // The key of a request is a row of the commit that accepts it, and repeats are
-// answered from the request's own row. Rejected: to keep answers beside the row,
-// which are megabytes, and to write the key first, which leaves keys without a
-// request. A handler that makes no request holds its key for 10 s, takes its id
-// from it, and its answer of up to 256 kB is kept; the next exchange after a
-// holder that died makes the same thing under the same id. A lock for the time of
-// the handler was rejected: it holds a connection that the handler needs.
+// answered from the request's own row. Rejected: to keep answers beside the
+// row, which are megabytes, and to write the key first, which leaves keys
+// without a request. A handler that makes no request holds its key for 10 s,
+// takes its id from it, and its answer of up to 256 kB is kept; the next
+// exchange after a holder that died makes the same thing under the same id. A
+// lock for the time of the handler was rejected: it holds a connection that the
+// handler needs.
 //
 // With a key a hang-up cancels nothing. A response with store=false can be read
 // by its key, which is the client's own secret, until its payloads are purged.
@@ -103,15 +104,15 @@ func New(o Options) *Keys {
 	return k
 }
 
-// Once makes a POST happen once for each Idempotency-Key of a tenant. Without the
-// header it does nothing.
+// Once makes a POST happen once for each Idempotency-Key of a tenant. Without
+// the header it does nothing.
 //
 // The POST of an endpoint of package run accepts a request: it takes its key in
-// the commit that accepts it, by [admission.Gate.Accept], and repeats are answered
-// from the request's row. Any other handler takes the id of what it makes from
-// [httpapi.Exchange.NewID], writes it in a way that is harmless to repeat, and
-// answers by [httpapi.Exchange.Send]: if it dies with the key held, the repeat
-// runs it again under the same id.
+// the commit that accepts it, by [admission.Gate.Accept], and repeats are
+// answered from the request's row. Any other handler takes the id of what it
+// makes from [httpapi.Exchange.NewID], writes it in a way that is harmless to
+// repeat, and answers by [httpapi.Exchange.Send]: if it dies with the key held,
+// the repeat runs it again under the same id.
 func (s *Keys) Once(pattern string, h httpapi.Handler) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
 		keys := r.Header.Values(header)
@@ -144,8 +145,8 @@ func isLegalKey(key string) bool {
 	return key != "" && len(key) <= maxKey
 }
 
-// hashRequest returns the hash of what a repeat has in common with the first use
-// of its key: method, path, query and body.
+// hashRequest returns the hash of what a repeat has in common with the first
+// use of its key: method, path, query and body.
 func hashRequest(r *http.Request, body []byte) []byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s\n", r.Method, r.URL.RequestURI())
@@ -163,9 +164,9 @@ func keyReused(x *httpapi.Exchange) *fault.Error {
 }
 
 // acceptOnce looks the key up before it runs the handler, so that a repeat is
-// neither refused for what has changed since nor counted against a limit. If two
-// exchanges both find nothing, one accepts; the other may be refused for what the
-// first has done, and looks again.
+// neither refused for what has changed since nor counted against a limit. If
+// two exchanges both find nothing, one accepts; the other may be refused for
+// what the first has done, and looks again.
 func (s *Keys) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler) error {
 	seen, err := s.lookUp(r.Context(), x)
 	if errors.Is(err, store.ErrNotFound) {
@@ -201,7 +202,8 @@ func (s *Keys) lookUp(ctx context.Context, x *httpapi.Exchange) (*keystore.Use, 
 
 // repeat answers for the request that was accepted with the same key: a stream
 // from its first event on, a background request in its present state, a
-// foreground one at its end. A repeat that hangs up does not cancel the request.
+// foreground one at its end. A repeat that hangs up does not cancel the
+// request.
 func (s *Keys) repeat(x *httpapi.Exchange, r *http.Request, id uuid.UUID) error {
 	x.RequestID = run.Hex(id)
 	x.Header().Set(replayedHeader, "true")
@@ -257,8 +259,8 @@ func (s *Keys) makeOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handler)
 	return err
 }
 
-// hold takes the exchange's key, or returns what was made with it. It waits while
-// another exchange holds the key.
+// hold takes the exchange's key, or returns what was made with it. It waits
+// while another exchange holds the key.
 func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*keystore.Use, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -306,8 +308,8 @@ func (s *Keys) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (
 	})
 }
 
-// release ends a hold and keeps the answer for repeats. If that fails the hold ends
-// by itself.
+// release ends a hold and keeps the answer for repeats. If that fails the hold
+// ends by itself.
 func (s *Keys) release(x *httpapi.Exchange, failed error) {
 	ctx, cancel := query.WithTimeout(context.Background()) // the client may have gone
 	defer cancel()

@@ -1,14 +1,14 @@
-// Package render shows rows as the API's objects: responses, steps and errors of
-// requests that are one model call.
+// Package render shows rows as the API's objects: responses, steps and errors
+// of requests that are one model call.
 //
 // A response that failed or whose deadline passed is an object of the status
 // failed, with 200: the run is the resource and it has an id. The ends of
 // requests that are one model call are HTTP statuses instead, because their
-// clients expect no other. A 4xx is the upstream's own, with its type, param and
-// code; a failure between this server and the upstream, a refused credential
-// included, is a 502, and lateness is a 504 (TestACallThatFailedIsAnHTTPError in package
-// gateway).
-// Everything that an end needs is in the row, so that any gateway can show it.
+// clients expect no other. A 4xx is the upstream's own, with its type, param
+// and code; a failure between this server and the upstream, a refused
+// credential included, is a 502, and lateness is a 504
+// (TestACallThatFailedIsAnHTTPError in package gateway). Everything that an end
+// needs is in the row, so that any gateway can show it.
 package render
 
 import (
@@ -52,8 +52,8 @@ func Response(a *answers.Answer) ([]byte, error) {
 	return Object(c, a.ID, a.Status), nil
 }
 
-// Object returns the response object of a request without output. Clients do not
-// know the status expired: they see a failure.
+// Object returns the response object of a request without output. Clients do
+// not know the status expired: they see a failure.
 func Object(c *responses.Create, id uuid.UUID, status run.Status) []byte {
 	r := responses.Response{ID: run.ResponseID.Format(id), Request: c, Status: status, CreatedAt: run.CreatedAt(id)}
 	if status == run.Expired {

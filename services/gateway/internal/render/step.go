@@ -79,8 +79,8 @@ func describe(s run.Step, object string) Step {
 	return o
 }
 
-// modelOutput returns the items of a model's answer, without what is kept beside them for
-// its upstream.
+// modelOutput returns the items of a model's answer, without what is kept
+// beside them for its upstream.
 func modelOutput(output []byte) any {
 	if output == nil {
 		return nil

@@ -58,8 +58,8 @@ func (s *Creator) create(x *httpapi.Exchange, r *http.Request) error {
 	return s.answers.Await(x, r, n, ended)
 }
 
-// NewRequest returns the row of a request, without its tenant, its lane and what it
-// continues.
+// NewRequest returns the row of a request, without its tenant, its lane and
+// what it continues.
 func (s *Creator) NewRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -73,8 +73,8 @@ func (s *Creator) NewRequest(x *httpapi.Exchange, h http.Header, c *responses.Cr
 	}, nil
 }
 
-// Resolve understands a body, replaces references by the items that they name, and
-// returns the body, the request and the model's lane.
+// Resolve understands a body, replaces references by the items that they name,
+// and returns the body, the request and the model's lane.
 func (s *Creator) Resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
 	body, err := s.rules.Narrow(who, body)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 )
 
 // inputTokens is POST /v1/responses/input_tokens: a request of one step, which
-// counts the tokens that the model would get. Of the parameters of create it takes
-// those that name the history and the model. A worker counts, because it loads the
-// history and speaks the upstream's dialect, and because a long history takes
-// seconds of a core.
+// counts the tokens that the model would get. Of the parameters of create it
+// takes those that name the history and the model. A worker counts, because it
+// loads the history and speaks the upstream's dialect, and because a long
+// history takes seconds of a core.
 func (s *Creator) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 	body, err := x.ReadBody(r)
 	if err != nil {

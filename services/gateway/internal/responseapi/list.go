@@ -81,8 +81,8 @@ func above(q answers.Query, id uuid.UUID) answers.Query {
 	return q
 }
 
-// pageOf renders a listing, in reverse if it was read against the order that the
-// client wants.
+// pageOf renders a listing, in reverse if it was read against the order that
+// the client wants.
 func pageOf(found answers.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
 	var ids []string

@@ -1,5 +1,5 @@
-// Package responseapi serves responses: it creates them, and reads, lists, cancels
-// and deletes those that are stored.
+// Package responseapi serves responses: it creates them, and reads, lists,
+// cancels and deletes those that are stored.
 //
 //   - An id is given out only after the request's row is committed; from then on
 //     GET finds it and it becomes terminal. A 503 without an id means that the

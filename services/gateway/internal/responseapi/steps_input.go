@@ -116,9 +116,9 @@ func notice(gap string, omitted, asked, turn int) *string {
 	return &text
 }
 
-// readContinued returns what a response continues, or a notice of why it cannot be
-// shown: the rest of the trail is readable without a history that the database
-// does not deliver in time.
+// readContinued returns what a response continues, or a notice of why it cannot
+// be shown: the rest of the trail is readable without a history that the
+// database does not deliver in time.
 func (s *Server) readContinued(
 	ctx context.Context, tenant string, id uuid.UUID, c *responses.Create,
 ) (earlier []transcript.Ancestor, gap string) {
@@ -153,9 +153,9 @@ func (s *Server) readContinued(
 	return earlier, ""
 }
 
-// itemsBefore returns the items that a conversation had when a response was made
-// on it. It was locked until the response's own items were added, so that all
-// items from the first of those on are younger.
+// itemsBefore returns the items that a conversation had when a response was
+// made on it. It was locked until the response's own items were added, so that
+// all items from the first of those on are younger.
 func itemsBefore(id uuid.UUID, input []item.Item, items [][]byte) [][]byte {
 	own := map[string]bool{}
 	for _, it := range input {

@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	// maxActive is how many responses of one WebSocket are in flight, and socketLanes how many names of lanes it may use. Both are
-	// OpenAI's.
+	// maxActive is how many responses of one WebSocket are in flight, and
+	// socketLanes how many names of lanes it may use. Both are OpenAI's.
 	maxActive  = 16
 	maxStreams = 32
-	// maxWaiting is how many messages of one may wait for their turn. Together they are no larger than socketBodies bodies.
+	// maxWaiting is how many messages of one may wait for their turn. Together
+	// they are no larger than socketBodies bodies.
 	maxWaiting = 64
 	maxBodies  = 4
 )
@@ -24,8 +25,9 @@ type arrival struct {
 	size  int64
 }
 
-// queue says which message of a WebSocket is next. Those of one lane, which is a stream_id, are answered one after the other; those of
-// different lanes side by side. It is not safe for concurrent use.
+// queue says which message of a WebSocket is next. Those of one lane, which is
+// a stream_id, are answered one after the other; those of different lanes side
+// by side. It is not safe for concurrent use.
 type queue struct {
 	most    int64 // bytes that may wait
 	names   map[string]bool
@@ -38,7 +40,8 @@ func newQueue(most int64) *queue {
 	return &queue{most: most, names: make(map[string]bool), busy: make(map[string]bool)}
 }
 
-// admit takes a message in; false: more wait than may. One on a lane too many is answered like any other, with an error.
+// admit takes a message in; false: more wait than may. One on a lane too many
+// is answered like any other, with an error.
 func (q *queue) admit(a arrival) bool {
 	if a.Lane != "" && a.fault == nil && !q.names[a.Lane] {
 		if len(q.names) < maxStreams {
@@ -53,7 +56,8 @@ func (q *queue) admit(a arrival) bool {
 	return len(q.waiting) <= maxWaiting && q.size <= q.most
 }
 
-// next takes the message out that is to be answered now. False: there is none, for now.
+// next takes the message out that is to be answered now. False: there is none,
+// for now.
 func (q *queue) next() (arrival, bool) {
 	if len(q.busy) == maxActive {
 		return arrival{}, false

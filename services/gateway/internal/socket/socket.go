@@ -79,12 +79,12 @@ func (s *Server) UpgradeOr(h httpapi.Handler) httpapi.Handler {
 	}
 }
 
-// Wait waits until all WebSockets have ended. http.Server.Shutdown does not know
-// them.
+// Wait waits until all WebSockets have ended. http.Server.Shutdown does not
+// know them.
 func (s *Server) Wait() { s.open.Wait() }
 
-// connection is the WebSocket of one client: requests in, events out, one response
-// at a time on each lane.
+// connection is the WebSocket of one client: requests in, events out, one
+// response at a time on each lane.
 type connection struct {
 	server   *Server
 	x        *httpapi.Exchange

@@ -20,8 +20,8 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// callFollower follows a request that is one model call, for the one client that
-// waits for it.
+// callFollower follows a request that is one model call, for the one client
+// that waits for it.
 type callFollower struct {
 	follower
 
@@ -37,9 +37,9 @@ func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUI
 	return f
 }
 
-// FollowCall sends the upstream's chunks for a request that was just accepted. It
-// returns nil when the request has ended, and httpapi.ErrHungUp if the stream
-// ended before that.
+// FollowCall sends the upstream's chunks for a request that was just accepted.
+// It returns nil when the request has ended, and httpapi.ErrHungUp if the
+// stream ended before that.
 func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest, reader *bus.LiveReader) error {
 	f := s.newCallFollower(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
@@ -81,7 +81,8 @@ func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *answers.Ans
 	return nil
 }
 
-// ReplayEndedCall sends the chunks of a request that was streamed and has ended.
+// ReplayEndedCall sends the chunks of a request that was streamed and has
+// ended.
 func (s *Server) ReplayEndedCall(x *httpapi.Exchange, a *answers.Answer) error {
 	f := s.newCallFollower(x, a.Tenant, a.ID, nil)
 	err := f.sendArchive(context.Background(), a) // its queries are bounded
@@ -135,8 +136,8 @@ func chunksLost() *fault.Error {
 		"Chunks of this stream were lost. Please send the request again.")
 }
 
-// fail ends the stream with an error: an HTTP error as long as nothing was sent,
-// and a chunk from then on.
+// fail ends the stream with an error: an HTTP error as long as nothing was
+// sent, and a chunk from then on.
 func (f *callFollower) fail(why *fault.Error) error {
 	if f.head.sse == nil {
 		render.SendCallFault(f.head.x, why)

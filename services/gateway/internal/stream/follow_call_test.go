@@ -16,8 +16,8 @@ type untimed struct{ *httptest.ResponseRecorder }
 
 func (untimed) SetWriteDeadline(time.Time) error { return nil }
 
-// A client that waits long gets the head of the stream; from then on an error is
-// a chunk.
+// A client that waits long gets the head of the stream; from then on an error
+// is a chunk.
 func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -82,8 +82,8 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// sendLive sends live events until there is a silence, for which it returns nil,
-// or an end.
+// sendLive sends live events until there is a silence, for which it returns
+// nil, or an end.
 func (f *follower) sendLive(ctx context.Context) error {
 	for !f.seq.Ended() {
 		next, cancel := context.WithTimeout(ctx, pollRow)

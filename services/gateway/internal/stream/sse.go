@@ -98,8 +98,8 @@ func (s *sse) Cut() {
 }
 
 // lateSSE is a stream whose head is sent with its first chunk: until then an
-// error can be an HTTP error, as clients expect. After KeepAlive without a chunk
-// the head is sent alone, so that no proxy drops the connection.
+// error can be an HTTP error, as clients expect. After KeepAlive without a
+// chunk the head is sent alone, so that no proxy drops the connection.
 type lateSSE struct {
 	*sse // nil until then
 

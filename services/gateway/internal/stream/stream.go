@@ -1,22 +1,22 @@
-// Package stream sends the events of a request to its client: from the bus while
-// the request runs, from its archive afterwards.
+// Package stream sends the events of a request to its client: from the bus
+// while the request runs, from its archive afterwards.
 //
 // The first events of a response follow from the request and no worker writes
 // them; the last one comes from the row. All clients of a response get the same
-// bytes, apart from padding. A response that was not streamed can be: its events
-// come at its end. A client that streams in the foreground and hangs up cancels
-// the request; one that is dropped because it reads too slowly, or because the
-// server drains, can resume. A stream ends with an
-// error event of the code stream_lost, and nothing else, when the bus has lost
-// frames of it (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
+// bytes, apart from padding. A response that was not streamed can be: its
+// events come at its end. A client that streams in the foreground and hangs up
+// cancels the request; one that is dropped because it reads too slowly, or
+// because the server drains, can resume. A stream ends with an error event of
+// the code stream_lost, and nothing else, when the bus has lost frames of it
+// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
 //
-// A stream of chunks, of a request that is one model call, begins with the first
-// chunk, or after KeepAlive without one, so that a refusal can be the HTTP error
-// that clients expect; later it is a chunk. Chunks of two attempts are never
-// mixed, because they cannot be revoked as events can: an attempt that finds that
-// another has sent something fails, and a reader that sees a second beginning
-// treats the stream as lost. [DONE] follows the commit, so that a client that has
-// read it has a request that is completed.
+// A stream of chunks, of a request that is one model call, begins with the
+// first chunk, or after KeepAlive without one, so that a refusal can be the
+// HTTP error that clients expect; later it is a chunk. Chunks of two attempts
+// are never mixed, because they cannot be revoked as events can: an attempt
+// that finds that another has sent something fails, and a reader that sees a
+// second beginning treats the stream as lost. [DONE] follows the commit, so
+// that a client that has read it has a request that is completed.
 package stream
 
 import (
@@ -72,8 +72,8 @@ func New(o Options) *Server {
 	}
 }
 
-// Read opens the live stream of a request. Call it before the row is written, so
-// that no frame is missed. The caller closes the reader.
+// Read opens the live stream of a request. Call it before the row is written,
+// so that no frame is missed. The caller closes the reader.
 func (s *Server) Read(id uuid.UUID) (*bus.LiveReader, error) { return s.bus.ReadLive(run.Hex(id)) }
 
 // abandon cancels the request of a foreground stream that ended before its
