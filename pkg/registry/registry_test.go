@@ -244,7 +244,7 @@ func TestValidateArguments(t *testing.T) {
 	}{
 		{"valid", search, `{"query":"x","limit":10,"among":["a"]}`, nil},
 		{"any object where none is declared", note, `{"x":1}`, nil},
-		{"empty", note, ` `, []string{"there are none"}},
+		{"empty", note, ` `, []string{"they are missing"}},
 		{"not JSON", search, `{"query":`, []string{"not JSON"}},
 		{"two values", search, `{"query":"x"} {}`, []string{"not JSON"}},
 		{"not an object", search, `[1]`, []string{"at /: got array, want object"}},
@@ -363,8 +363,8 @@ func TestCredentialIsNotPrinted(t *testing.T) {
 	}
 }
 
-// FuzzValidateArguments: what a tool is given is JSON that its schema takes; what is refused is said in one short line of text, for
-// the model.
+// FuzzValidateArguments: what a tool is given is JSON that its schema takes;
+// what is refused is said in one short line of text, for the model.
 func FuzzValidateArguments(f *testing.F) {
 	for _, s := range []string{
 		`{"query":"x","limit":10,"among":["a"]}`, `{"query":"x","limit":1e400}`, `{"query":"\u0000\ud800","x\n":1}`, ` `, `null`, `[[[`, "{\"query\":\"\xff\"}",

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
@@ -28,7 +28,7 @@ type callFollower struct {
 	head *lateSSE
 }
 
-func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *live.Reader) *callFollower {
 	head := &lateSSE{x: x, since: time.Now()}
 	f := &callFollower{head: head, follower: follower{
 		streams: s, tenant: tenant, id: id, reader: reader, out: head, after: -1, seq: livestream.Sequencer{Once: true},
@@ -40,7 +40,7 @@ func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUI
 // FollowCall sends the upstream's chunks for a request that was just accepted.
 // It returns nil when the request has ended, and httpapi.ErrHungUp if the
 // stream ended before that.
-func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest, reader *bus.LiveReader) error {
+func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest, reader *live.Reader) error {
 	f := s.newCallFollower(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
 	defer cancel()

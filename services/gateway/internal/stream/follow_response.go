@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -49,7 +49,7 @@ func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
 // returns nil when the response has ended, and httpapi.ErrHungUp if the stream
 // ended before that. Errors of open count as a client that has gone.
 func (s *Server) FollowResponse(
-	ctx context.Context, n store.NewRequest, c *responses.Create, reader *bus.LiveReader, open func() (Sink, error),
+	ctx context.Context, n store.NewRequest, c *responses.Create, reader *live.Reader, open func() (Sink, error),
 ) error {
 	out, err := open()
 	if err != nil {

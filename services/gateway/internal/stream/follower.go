@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -36,7 +36,7 @@ type follower struct {
 	streams *Server
 	tenant  string
 	id      uuid.UUID
-	reader  *bus.LiveReader // nil if nothing is written live
+	reader  *live.Reader // nil if nothing is written live
 	out     Sink
 	padding *event.Padding // nil: none
 	after   int            // the last event that the client has
@@ -132,5 +132,5 @@ func (f *follower) send(events []event.Event) error {
 
 // isLost reports whether an error means that frames were lost.
 func isLost(err error) bool {
-	return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, livestream.ErrLost)
+	return errors.Is(err, live.ErrLost) || errors.Is(err, livestream.ErrLost)
 }

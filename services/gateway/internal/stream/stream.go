@@ -29,6 +29,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
@@ -74,7 +75,7 @@ func New(o Options) *Server {
 
 // Read opens the live stream of a request. Call it before the row is written,
 // so that no frame is missed. The caller closes the reader.
-func (s *Server) Read(id uuid.UUID) (*bus.LiveReader, error) { return s.bus.ReadLive(run.Hex(id)) }
+func (s *Server) Read(id uuid.UUID) (*live.Reader, error) { return s.bus.ReadLive(run.Hex(id)) }
 
 // abandon cancels the request of a foreground stream that ended before its
 // response did, unless its client can go on reading elsewhere. It returns

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/runnertest"
 )
@@ -65,7 +66,7 @@ func TestAtMostOnce(t *testing.T) {
 }
 
 // TestAtMostOnceCallNeedsRoomForItsMark holds that a call whose mark a full
-// stream refuses is not made, and is tried again.
+// stream refuses is not made, and can be tried again.
 func TestAtMostOnceCallNeedsRoomForItsMark(t *testing.T) {
 	t.Parallel()
 	h := runnertest.New(t, runnertest.Answer, func(c *bus.Config) { c.MaxBytes.Mark = 2 << 10 })
@@ -98,7 +99,7 @@ func TestPoison(t *testing.T) {
 	h := runnertest.New(t, runnertest.Answer)
 	c := runnertest.Command("plain")
 	d := runnertest.Delivery(c, maxDeliveries+1)
-	if err := newHandler(t, h).Handle(t.Context(), d); !errors.Is(err, bus.ErrPoison) {
+	if err := newHandler(t, h).Handle(t.Context(), d); !errors.Is(err, consume.ErrPoison) {
 		t.Fatalf("Handle = %v, want ErrPoison", err)
 	}
 	h.WantEvent(t, failedEvent(c, givenUp, 0))
