@@ -1,5 +1,6 @@
 // Package gateway is the HTTP front of Windlass: it accepts requests, waits for
-// their answers, cancels them and serves what is stored. It never calls a model.
+// their answers, cancels them and serves what is stored. It never calls a
+// model.
 //
 // This package assembles the parts, each a package below internal with its own
 // promises: auth checks keys, admission accepts requests, wait waits for their

@@ -2,22 +2,23 @@
 //
 // Each message is a request with a row, and its events are those of a stream.
 // Only the connection knows the last response that no other request may read:
-// one with store=false, or a warm-up, which has no row. A request that continues
-// it is accepted with all of it as its input, so that a worker finds everything in
-// the row; its input_items show that. The connection forgets the response when a
-// continuation fails, as the specification wants; stored responses stay.
+// one with store=false, or a warm-up, which has no row. A request that
+// continues it is accepted with all of it as its input, so that a worker finds
+// everything in the row; its input_items show that. The connection forgets the
+// response when a continuation fails, as the specification wants; stored
+// responses stay.
 //
-// Messages of one stream_id are answered one after the other, those of different
-// stream_ids side by side (TestTheOrderOfASocket). A message may wait instead of
-// being refused, because a client may send the next one before it has read the
-// end of the last. stream: true and background: false are accepted, though the
-// specification forbids the fields: Codex sends the first, and both are true.
-// Pings need no answer: clients that read only while they wait could not send
-// one.
+// Messages of one stream_id are answered one after the other, those of
+// different stream_ids side by side (TestTheOrderOfASocket). A message may wait
+// instead of being refused, because a client may send the next one before it
+// has read the end of the last. stream: true and background: false are
+// accepted, though the specification forbids the fields: Codex sends the first,
+// and both are true. Pings need no answer: clients that read only while they
+// wait could not send one.
 //
-// On a drain an idle WebSocket is closed with 1001 at once, a busy one at the end
-// of its response or of the grace. Each message checks the key again, so that a
-// revoke is effective there too.
+// On a drain an idle WebSocket is closed with 1001 at once, a busy one at the
+// end of its response or of the grace. Each message checks the key again, so
+// that a revoke is effective there too.
 package socket
 
 import (
