@@ -43,7 +43,7 @@ func serverAccount() (account, error) {
 		}
 		return account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return account{}, fmt.Errorf("postgres does not run as root; create one of the users %s", strings.Join(serverUsers, ", "))
+	return account{}, fmt.Errorf("postgres does not run as root; create one of the users %v", serverUsers)
 }
 
 // credential is nil for the current user; otherwise it also drops root's

@@ -22,7 +22,9 @@ import (
 var ErrPortTaken = errors.New("port is taken")
 
 const (
-	startLimit = time.Minute      // later starts take 0.2 s; the rest is room for a predecessor's last checkpoint, and crash recovery
+	// A start takes 0.2 s; the rest is room for a predecessor's last checkpoint and
+	// for crash recovery.
+	startLimit = time.Minute
 	leaveLimit = 10 * time.Second // for a predecessor to say that it stops, or for the processes of a dead one to end
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up
 	portTries  = 3                // a free port can be taken by another before postgres binds it
@@ -165,7 +167,8 @@ func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 
 // clearAway ends a server that did not become ready, also after the end of ctx.
 func clearAway(ctx context.Context, s *Server) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopLimit, fmt.Errorf("not stopped after %s", stopLimit))
+	late := fmt.Errorf("not stopped after %s", stopLimit)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopLimit, late)
 	defer cancel()
 	return s.Stop(ctx, Immediate)
 }

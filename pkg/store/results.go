@@ -38,9 +38,9 @@ type Progress struct {
 	Done, Failed []int32
 }
 
-// Over reports whether the turn's last call was finished, so that the row needs
+// TurnDone reports whether the turn's last call was finished, so that the row needs
 // a message.
-func (p Progress) Over() bool { return p.Stage != run.StageTools }
+func (p Progress) TurnDone() bool { return p.Stage != run.StageTools }
 
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress

@@ -125,29 +125,29 @@ func (s *Store) Postpone(ctx context.Context, rows []run.Row) error {
 	return nil
 }
 
-const alarmSQL = `
+const makeAllDueSQL = `
 WITH locked AS (SELECT id FROM requests WHERE live AND check_at > now() ORDER BY id FOR UPDATE)
 UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Alarm makes every live row due at once, after a stream was lost. It returns
+// MakeAllDue makes every live row due at once, after a stream was lost. It returns
 // how many it changed.
-func (s *Store) Alarm(ctx context.Context) (int64, error) {
-	n, err := s.db.Exec(ctx, alarmSQL, nil)
+func (s *Store) MakeAllDue(ctx context.Context) (int64, error) {
+	n, err := s.db.Exec(ctx, makeAllDueSQL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("make every live row due: %w", err)
 	}
 	return n, nil
 }
 
-const overtimeSQL = `
+const pastDeadlineSQL = `
 (SELECT id FROM requests WHERE live AND status = 'in_progress' AND stage <> 'settle' AND deadline <= now() LIMIT @n)
 UNION ALL
 (SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
 
-// Overtime returns requests past their deadline, except those whose outcome is
+// PastDeadline returns requests past their deadline, except those whose outcome is
 // decided. The caller settles each as Expired.
-func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
-	ids, err := postgres.Query(ctx, s.db, overtimeSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
+func (s *Store) PastDeadline(ctx context.Context, n int) ([]uuid.UUID, error) {
+	ids, err := postgres.Query(ctx, s.db, pastDeadlineSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("read requests past their deadline: %w", err)
 	}

@@ -125,7 +125,7 @@ func TestACallPastItsDeadlineIsA504(t *testing.T) {
 	s := raise(t, func(c *Config) { c.Registry = models(t, 50*time.Millisecond) })
 	answers := s.later("POST", chatPath, chatBody)
 	eventually(t, "the deadline", func() bool {
-		ids, err := s.store.Overtime(t.Context(), 1)
+		ids, err := s.store.PastDeadline(t.Context(), 1)
 		if err != nil || len(ids) == 0 {
 			return false
 		}

@@ -13,7 +13,7 @@ import (
 
 // The join with requests leaves out other tenants' turns, because a client may
 // put any id into an item.
-const recordedSQL = `
+const turnOutputsSQL = `
 SELECT s.request_id, s.turn, s.output
   FROM unnest(@requests::uuid[], @turns::integer[]) k (request_id, turn)
   JOIN requests r ON r.id = k.request_id AND r.tenant = @tenant
@@ -21,10 +21,10 @@ SELECT s.request_id, s.turn, s.output
  WHERE r.id = ANY (@requests::uuid[]) AND s.request_id = ANY (@requests::uuid[])
    AND s.state = 'done' AND position(@part IN s.output) > 0`
 
-// Recorded returns the model steps' outputs of turns that contain part. It
+// TurnOutputs returns the model steps' outputs of turns that contain part. It
 // leaves out unknown turns, those of deleted responses and those of other
 // tenants.
-func (s *Store) Recorded(
+func (s *Store) TurnOutputs(
 	ctx context.Context, tenant string, turns []run.TurnKey, part []byte,
 ) (map[run.TurnKey][]byte, error) {
 	requests, numbers := make([]uuid.UUID, len(turns)), make([]int, len(turns))
@@ -36,7 +36,7 @@ func (s *Store) Recorded(
 		output []byte
 	}
 	a := postgres.Args{"requests": requests, "turns": numbers, "tenant": tenant, "part": part}
-	rows, err := postgres.Query(ctx, s.db, recordedSQL, a, func(from pgx.CollectableRow) (r row, err error) {
+	rows, err := postgres.Query(ctx, s.db, turnOutputsSQL, a, func(from pgx.CollectableRow) (r row, err error) {
 		return r, from.Scan(&r.Request, &r.Turn, &r.output)
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func TestRecorded(t *testing.T) {
 		" 1":     {keys[1]: []byte("output 1")},
 		"%":      {},
 	} {
-		got, err := s.Recorded(t.Context(), runtest.Tenant, keys, []byte(part))
+		got, err := s.TurnOutputs(t.Context(), runtest.Tenant, keys, []byte(part))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestRecorded(t *testing.T) {
 			t.Errorf("with %q (-want +got):\n%s", part, diff)
 		}
 	}
-	if got, err := s.Recorded(t.Context(), runtest.Tenant, nil, []byte("output")); err != nil || len(got) > 0 {
+	if got, err := s.TurnOutputs(t.Context(), runtest.Tenant, nil, []byte("output")); err != nil || len(got) > 0 {
 		t.Errorf("of no turns %v, %v", got, err)
 	}
 }
