@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// outcomes reads windlass_steps_total.
+// outcomes returns windlass_steps_total by outcome.
 func outcomes(t *testing.T, h *runnertest.Stand) map[string]float64 {
 	t.Helper()
 	families, err := h.Runtime.Metrics.Gather()
@@ -103,7 +103,7 @@ func outcomes(t *testing.T, h *runnertest.Stand) map[string]float64 {
 }
 
 // TestOutageKeepsTheResult holds that a result waits for the broker, and that
-// its message is not called again meanwhile.
+// its command is not called again meanwhile.
 func TestOutageKeepsTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})
@@ -126,8 +126,8 @@ func TestOutageKeepsTheResult(t *testing.T) {
 	h.WantCalls(t, 1)
 }
 
-// TestLostStreamsKeepTheResult holds that a result outlives the loss of
-// everything the broker held.
+// TestLostStreamsKeepTheResult holds that a result survives the loss of all
+// streams.
 func TestLostStreamsKeepTheResult(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 1), make(chan struct{})

@@ -87,8 +87,8 @@ windlass_purged_requests_total{kind="rows"} 37
 	}
 }
 
-// A purge that is ended in the middle has done whole batches, and the next one
-// goes on.
+// A purge that ends in the middle has deleted whole batches, and the next one
+// continues.
 func TestAPurgeThatIsBrokenOff(t *testing.T) {
 	t.Parallel()
 	url := claimertest.Database(t)
@@ -189,8 +189,8 @@ func TestBatchesOfAPurge(t *testing.T) {
 	}
 }
 
-// What tools gave a request is taken from the bus as well, while that may still
-// hold it.
+// Tool results of a purged request are deleted from the bus, too, while it can
+// still hold them.
 func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 	t.Parallel()
 	w := claimertest.Worker(t, claimertest.Database(t))

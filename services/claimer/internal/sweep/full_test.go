@@ -11,8 +11,8 @@ import (
 )
 
 // TestAFullQueueIsNotALoss holds that rows whose commands a full queue refuses
-// stay due, that the sweep goes on behind many of them, and that they raise no
-// alarm when they are published at last.
+// stay due, that the sweep reaches the rows behind many of them, and that they
+// raise no alarm when they are published later.
 func TestAFullQueueIsNotALoss(t *testing.T) {
 	t.Parallel()
 	s := newSweep(t, func(cfg *bus.Config) { cfg.MaxBytes.Turn = 2 << 10 })

@@ -126,7 +126,8 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
-// A call that ran here is shown as a hosted one, with what the model saw of it.
+// A call that a tool-runner made is shown as a hosted one, with the output that
+// the model saw.
 func TestHosted(t *testing.T) {
 	t.Parallel()
 	turns, err := transcript.Turns(recordOf(t, run.Completed, "", lastAnswer(t)))
@@ -163,8 +164,8 @@ func TestWhatCannotBeAssembled(t *testing.T) {
 	}
 }
 
-// The answer of a request that is one model call is its step, whatever that
-// holds.
+// The answer of a request of one model call is its step, whatever that
+// contains.
 func TestACallIsNotAssembled(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []run.Endpoint{"chat/completions", "completions", "embeddings", "responses/compact"} {

@@ -68,7 +68,8 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// FuzzWalk: valid JSON is walked to its end, and what is found is valid JSON.
+// FuzzWalk holds that valid JSON is walked to its end, and that each value is
+// valid JSON.
 func FuzzWalk(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,{"b":"\\"}],"c":"\"}"}`, ` [ ] `, `[[[]],{}]`, `"x"`, `-0`, "{\"\":\t1\n}"} {
 		f.Add([]byte(seed))

@@ -15,7 +15,7 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// An answer that is whole stands, though the connection breaks behind it.
+// A whole answer counts, even if the connection breaks behind it.
 func TestAConnectionThatBreaksBehindTheAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestCutCharacters: a text is whole though the server cut a character of it
-// between two pieces.
+// TestCutCharacters holds that a text is whole even if the server cut a
+// character between two pieces.
 func TestCutCharacters(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

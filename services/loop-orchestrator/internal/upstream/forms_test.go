@@ -47,7 +47,7 @@ func packed(tb testing.TB, with func(io.Writer) io.WriteCloser, text string) str
 	return b.String()
 }
 
-// forms are the ways in which servers write an answer, from its documents.
+// forms returns the ways in which servers write an answer of these documents.
 func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
 	tb.Helper()
 	lines := func(before, after string) string {
@@ -87,8 +87,8 @@ func forms(tb testing.TB, whole string, chunks ...string) map[string]string {
 	}
 }
 
-// TestForms: whatever was asked for, and whatever the Content-Type says, what
-// came is read for what it is.
+// TestForms holds that a body is read by its content, whatever the request
+// asked for and the Content-Type says.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []struct {
@@ -113,14 +113,14 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// What a server says of its encoding counts for nothing, too.
+// A body is decompressed by its content, whatever the Content-Encoding says.
 func TestEncodings(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ said, body string }{
 		"gzip that is said":     {"gzip", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole)},
 		"gzip that is not":      {"", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, "data: "+chatWhole+"\n\n")},
-		"gzip that is none":     {"gzip", chatWhole},
-		"brotli that is none":   {"br", chatWhole},
+		"no gzip":               {"gzip", chatWhole},
+		"no brotli":             {"br", chatWhole},
 		"identity":              {"identity", chatWhole},
 		"deflate that is said":  {"deflate", packed(t, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }, chatWhole)},
 		"gzip of several parts": {"gzip", packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole[:40]) + packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, chatWhole[40:])},
@@ -140,8 +140,8 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// The form of a body does not depend on how its bytes arrive: characters are
-// cut, and marks.
+// The form of a body does not depend on how its bytes arrive, even in the
+// middle of a character or a mark.
 func TestFormsByte(t *testing.T) {
 	t.Parallel()
 	for name, body := range forms(t, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
@@ -167,7 +167,7 @@ func TestFormsByte(t *testing.T) {
 	}
 }
 
-// Texts of megabytes, in one line or in many, are whole.
+// Texts of megabytes arrive whole, in one line or in many.
 func TestLargeAnswers(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("ü€😀\\n", 400_000)
@@ -189,8 +189,8 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// An answer that is complete is not waited for: some servers keep the
-// connection open behind it.
+// A complete answer ends the call, although some servers keep the connection
+// open behind it.
 func TestAnAnswerWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -220,8 +220,8 @@ func TestAnAnswerWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// FuzzForms: a body of any bytes is an answer, a failure that another attempt
-// can mend, or one that says why not.
+// FuzzForms holds that any body is an answer, a retriable failure, or a failure
+// that says why it is final.
 func FuzzForms(f *testing.F) {
 	for _, body := range forms(f, chatWhole, chatChunk1, chatChunk2, chatChunk3) {
 		f.Add([]byte(body), "text/plain")

@@ -84,6 +84,6 @@ func TestPostReadsTheAnswer(t *testing.T) {
 	}
 	if _, err := u.Post(t.Context(), registry.Upstream{URL: "http://127.0.0.1:1"}, "/x", nil, Headers{}); !errors.As(err, &failed) ||
 		failed.Code != "connection_error" || !failed.Retriable {
-		t.Errorf("Post to nobody = %v", err)
+		t.Errorf("Post without a listener = %v", err)
 	}
 }

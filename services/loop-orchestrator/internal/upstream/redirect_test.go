@@ -20,7 +20,7 @@ import (
 
 const secretKey = "sk-0123456789"
 
-// credential is a credential in a file.
+// credential returns a credential in a file.
 func credential(tb testing.TB) registry.Credential {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "key")
@@ -30,7 +30,7 @@ func credential(tb testing.TB) registry.Credential {
 	return registry.Credential{File: file}
 }
 
-// visits keeps what servers were asked for.
+// visits records the requests that servers got.
 type visits struct {
 	mu  sync.Mutex
 	all []string
@@ -43,8 +43,8 @@ func (v *visits) add(r *http.Request) {
 	v.all = append(v.all, r.Method+" "+r.URL.RequestURI()+" "+string(body)+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Idempotency-Key"))
 }
 
-// TestRedirects: a redirected call is sent again as it was, and its credential
-// goes to the upstream's own host only.
+// TestRedirects holds that a redirected call is sent again unchanged, with its
+// credential only to the upstream's own host.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -84,8 +84,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestRedirectsThatAreNotFollowed: the error names the redirect and where it
-// leads; another attempt would meet it again.
+// TestRedirectsThatAreNotFollowed holds that the error names the redirect and
+// its target, and is final.
 func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	loop := upstream(t, 308, http.Header{"Location": {"/v1/x?key=" + secretKey + "#part"}}, "")
@@ -119,8 +119,8 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestAttempts: another attempt is made where it can succeed, and not earlier
-// than the upstream asks for.
+// TestAttempts holds that another attempt is made if it can succeed, and not
+// earlier than the upstream asks for.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for status, retry := range map[int]bool{
@@ -142,8 +142,8 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestUnreachable: the error says why, without addresses; settings that are
-// wrong are not tried again.
+// TestUnreachable holds that the error says why, without addresses, and that
+// wrong settings are final.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	plain := upstream(t, 200, nil, "{}")
@@ -154,8 +154,8 @@ func TestUnreachable(t *testing.T) {
 		want  string
 		retry bool
 	}{
-		"nobody listens":   {"http://127.0.0.1:1", "The upstream could not be reached: connection refused.", true},
-		"no such host":     {"http://nobody.invalid/v1", "The upstream could not be reached: its host name", true},
+		"no listener":      {"http://127.0.0.1:1", "The upstream could not be reached: connection refused.", true},
+		"no such host":     {"http://unknown.invalid/v1", "The upstream could not be reached: its host name", true},
 		"no TLS":           {strings.Replace(plain.URL, "http", "https", 1), "The upstream could not be reached: its url begins with https, but it answers in plain HTTP.", false},
 		"no trust":         {secure.URL, "The upstream could not be reached: its certificate is not trusted: ", false},
 		"no valid address": {"localhost:8080/v1", "The model's upstream URL is not valid.", false},

@@ -10,8 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestReportedErrors: an error that comes with status 200 is an error wherever
-// it stands, with its words and its status.
+// TestReportedErrors holds that an error with status 200 is found wherever a
+// server puts it, with its message and status.
 func TestReportedErrors(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -58,7 +58,7 @@ func TestReportedErrors(t *testing.T) {
 	}
 }
 
-// An answer without anything of an answer in it is read as an error, too.
+// A document without any part of an answer is read as an error.
 func TestErrorsInPlaceOfAnswers(t *testing.T) {
 	t.Parallel()
 	for doc, want := range map[string]string{
@@ -79,7 +79,7 @@ func TestErrorsInPlaceOfAnswers(t *testing.T) {
 	}
 }
 
-// Members that are there and say nothing are no error.
+// Empty error members are no error.
 func TestNoErrors(t *testing.T) {
 	t.Parallel()
 	for _, member := range []string{

@@ -17,20 +17,20 @@ import (
 	"windlass.dev/windlass/services/test/streamcheck"
 )
 
-// hearAll is what is heard of a stream.
-func hearAll(from io.Reader) (heard []string, done bool, err error) {
+// readAll returns the documents of a stream.
+func readAll(from io.Reader) (documents []string, done bool, err error) {
 	all := newSSEReader(from)
 	for {
 		data, _, err := all.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return heard, false, nil
+			return documents, false, nil
 		case err != nil:
-			return heard, false, err
+			return documents, false, err
 		case isDone(data):
-			return heard, true, nil
+			return documents, true, nil
 		}
-		heard = append(heard, string(data))
+		documents = append(documents, string(data))
 	}
 }
 
@@ -66,16 +66,16 @@ func TestEventsOfAStream(t *testing.T) {
 		"blank lines before and behind": {"\n\n\ndata: a\n\n\n\n", []string{"a"}, false},
 	} {
 		for how, from := range map[string]io.Reader{"at once": strings.NewReader(tt.raw), "by bytes": iotest.OneByteReader(strings.NewReader(tt.raw))} {
-			heard, done, err := hearAll(from)
-			if diff := cmp.Diff(tt.want, heard); diff != "" || done != tt.done || err != nil {
+			documents, done, err := readAll(from)
+			if diff := cmp.Diff(tt.want, documents); diff != "" || done != tt.done || err != nil {
 				t.Errorf("%s, %s: done %v, %v (-want +got):\n%s", name, how, done, err, diff)
 			}
 		}
 	}
 }
 
-// A line that does not end is an answer that is too large, not one that broke
-// off: another attempt would do no better.
+// A line without an end makes the answer too large. It is final, because
+// another attempt would fail alike.
 func TestALineWithoutEnd(t *testing.T) {
 	t.Parallel()
 	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}
@@ -96,43 +96,43 @@ func (endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// An event is heard when its blank line is there, though that ends in half of a
-// CRLF and the upstream then says nothing.
+// An event is read as soon as its blank line is there, even if that ends in
+// half of a CRLF.
 func TestAnEventIsHeardAtOnce(t *testing.T) {
 	t.Parallel()
 	in, out := io.Pipe()
-	heard := make(chan string)
+	documents := make(chan string)
 	go func() {
-		defer close(heard)
+		defer close(documents)
 		all := newSSEReader(in)
 		for data, _, err := all.next(); err == nil; data, _, err = all.next() {
-			heard <- string(data)
+			documents <- string(data)
 		}
 	}()
 	if _, err := out.Write([]byte("data: a\r\n\r")); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-heard; got != "a" {
-		t.Errorf("heard %q, want a", got)
+	if got := <-documents; got != "a" {
+		t.Errorf("documents %q, want a", got)
 	}
 	_ = out.Close()
-	<-heard
+	<-documents
 }
 
-// FuzzEvents: what is heard does not depend on how the bytes arrive, and no
-// document is missing that streamcheck, which reads as the specification wants
-// it, finds.
+// FuzzEvents holds that the documents do not depend on how the bytes arrive,
+// and that none is missing that streamcheck finds, which reads as the
+// specification demands.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte("data: {\"a\":1}\n\nevent: x\rdata: 1\rdata\r\r: c\r\n\r\ndata: [DONE]\n\ndata: 2\n\n"), 3)
 	f.Add([]byte("data: {\ndata: }\n\ndata:  \u20ac\n\nid: 1\nretry: 5\ndata"), 1)
 	f.Add([]byte("\r\n\r\n\n\rdata: x\r\n\r{}"), 2)
 	f.Fuzz(func(t *testing.T, raw []byte, size int) {
-		heard, done, err := hearAll(bytes.NewReader(raw))
-		slowly, doneSlowly, errSlowly := hearAll(&pieces{raw, 1 + max(size, -size-1)%7})
-		if diff := cmp.Diff(heard, slowly); diff != "" || done != doneSlowly || (err == nil) != (errSlowly == nil) {
+		documents, done, err := readAll(bytes.NewReader(raw))
+		slowly, doneSlowly, errSlowly := readAll(&pieces{raw, 1 + max(size, -size-1)%7})
+		if diff := cmp.Diff(documents, slowly); diff != "" || done != doneSlowly || (err == nil) != (errSlowly == nil) {
 			t.Fatalf("done %v, want %v; %v, %v (-at once +in pieces):\n%s", doneSlowly, done, err, errSlowly, diff)
 		}
-		rest := heard
+		rest := documents
 		frames, _ := streamcheck.Frames(raw)
 		for _, frame := range frames {
 			data := bytes.TrimSpace(frame.Data)
@@ -144,14 +144,14 @@ func FuzzEvents(f *testing.F) {
 			}
 			n := slices.Index(rest, string(data))
 			if n < 0 && !done {
-				t.Fatalf("%q is missing in %q", data, heard)
+				t.Fatalf("%q is missing in %q", data, documents)
 			}
 			rest = rest[n+1:]
 		}
 	})
 }
 
-// pieces reads so many bytes at once.
+// pieces reads a fixed number of bytes at once.
 type pieces struct {
 	rest []byte
 	size int

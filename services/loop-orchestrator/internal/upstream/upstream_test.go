@@ -22,7 +22,7 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// upstream answers every call alike.
+// upstream starts a server that gives each call the same answer.
 func upstream(tb testing.TB, status int, header http.Header, body string) registry.Upstream {
 	tb.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,8 +78,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// An upstream may tell of an error in an answer, too, and quote the credential
-// there.
+// An answer can report an error, too, and quote the credential in it.
 func TestErrorsOfResponses(t *testing.T) {
 	t.Parallel()
 	const secret = "sk-0123456789"
@@ -87,18 +86,18 @@ func TestErrorsOfResponses(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ name, told, code, message string }{
+	for _, tt := range []struct{ name, failure, code, message string }{
 		{"a code", `{"code":"invalid_image","message":"No."}`, "invalid_image", "No."},
 		{"the credential", `{"code":"x` + secret + `","message":"Bad key ` + secret + `."}`, "invalid_prompt", "Bad key [redacted]."},
-		{"a code that is none", `{"code":"a b","message":"No."}`, "invalid_prompt", "No."},
+		{"a malformed code", `{"code":"a b","message":"No."}`, "invalid_prompt", "No."},
 		{"a long story", `{"code":"c","message":"` + strings.Repeat("x", 16<<10-1) + `üx"}`, "c", strings.Repeat("x", 16<<10-1)},
-		{"a code that is none, and may pass", `{"code":"a b","type":"server_error","message":"No."}`, "server_error", "No."},
+		{"a malformed code, retriable", `{"code":"a b","type":"server_error","message":"No."}`, "server_error", "No."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for media, body := range map[string]string{
-				"application/json":  `{"status":"failed","error":` + tt.told + `}`,
-				"text/event-stream": `data: {"type":"error","error":` + tt.told + "}\n\n",
+				"application/json":  `{"status":"failed","error":` + tt.failure + `}`,
+				"text/event-stream": `data: {"type":"error","error":` + tt.failure + "}\n\n",
 			} {
 				at := upstream(t, 200, http.Header{"Content-Type": {media}}, body)
 				at.Credential = registry.Credential{File: file}

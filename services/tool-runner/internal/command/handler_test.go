@@ -136,7 +136,7 @@ func TestCallThatIsGoneIsNotMade(t *testing.T) {
 }
 
 // TestUnansweredQuestionHoldsTheCommand holds that a call that may have been
-// made waits for an answer, without a limit.
+// made waits for an answer without a limit.
 func TestUnansweredQuestionHoldsTheCommand(t *testing.T) {
 	t.Parallel()
 	h := runnertest.New(t, runnertest.Answer)
@@ -191,8 +191,8 @@ func TestRedeliveryWithoutResultCallsAgain(t *testing.T) {
 	h.WantCalls(t, 1)
 }
 
-// TestTwoDeliveriesAtOnce holds that a message that comes back while its runner
-// still has it is not called twice.
+// TestTwoDeliveriesAtOnce holds that a command that is redelivered while its
+// runner still handles it is not called twice.
 func TestTwoDeliveriesAtOnce(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan struct{}, 2), make(chan struct{})

@@ -65,7 +65,7 @@ func TestAtMostOnce(t *testing.T) {
 }
 
 // TestAtMostOnceCallNeedsRoomForItsMark holds that a call whose mark a full
-// stream refuses is not made, and is tried again.
+// stream refuses is not made, and can be tried again.
 func TestAtMostOnceCallNeedsRoomForItsMark(t *testing.T) {
 	t.Parallel()
 	h := runnertest.New(t, runnertest.Answer, func(c *bus.Config) { c.MaxBytes.Mark = 2 << 10 })

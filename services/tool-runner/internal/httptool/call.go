@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// maxErrorBytes of a failed call's answer are read; a longer answer costs
-	// the connection.
+	// maxErrorBytes bounds what is read of a failed call's answer. A longer
+	// answer costs the connection.
 	maxErrorBytes = 16 << 10
-	// minSecret is the length from which a credential is looked for in what the
-	// tool says. A shorter one would take innocent text with it, and is none.
+	// minSecret is the length from which a credential is redacted. A shorter
+	// one is no secret, and its text appears in answers by chance.
 	minSecret = 8
 )
 
@@ -30,13 +30,13 @@ type Call struct {
 	URL       string // http or https
 	Method    string // POST if empty
 	Arguments []byte // JSON
-	// Bearer is the credential; empty means none.
+	// Bearer is the credential; empty if the tool has none.
 	Bearer string
 	// AllowPrivate lets the call reach loopback and private networks.
 	AllowPrivate bool
-	// Once forbids that the call is sent a second time over a new connection.
+	// Once forbids net/http to send the call again over a new connection.
 	Once bool
-	// MaxOutputBytes is how much of the answer becomes output.
+	// MaxOutputBytes bounds how much of the answer becomes output.
 	MaxOutputBytes int
 
 	// IdempotencyKey, RequestID (as clients know it), CallID, Attempt and
@@ -49,10 +49,9 @@ type Call struct {
 	Traceparent    string
 }
 
-// Do makes the call and returns its output, or else why there is none. The
-// context bounds all of it. When the context was cancelled rather than overdue,
-// the failure says nothing about the tool, and the caller should look at the
-// cause.
+// Do makes the call and returns its output or its failure. The context bounds
+// all of it. If the context was cancelled, the failure is not the tool's, and
+// the caller should look at the cause.
 func (c *Client) Do(ctx context.Context, call Call) (Output, *run.Failure) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // closes the connection of an answer that was not read to its end
@@ -110,7 +109,8 @@ func (call Call) request(ctx context.Context) (*http.Request, *run.Failure) {
 	return req, nil
 }
 
-// headerValue makes any text a header's value. Call ids are the model's words.
+// headerValue returns a text as a valid header value. Call ids are chosen by
+// the model.
 func headerValue(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return url.QueryEscape(text)
@@ -118,7 +118,7 @@ func headerValue(text string) string {
 	return text
 }
 
-// redact takes the credential out of a tool's words.
+// redact removes the credential from what a tool answered.
 func (call Call) redact(text []byte) []byte {
 	if len(call.Bearer) < minSecret {
 		return text
@@ -126,7 +126,7 @@ func (call Call) redact(text []byte) []byte {
 	return bytes.ReplaceAll(text, []byte(call.Bearer), []byte("[redacted]"))
 }
 
-// watchedReader puts the watch off with every read that brings something.
+// watchedReader resets the timer with each read that returns data.
 type watchedReader struct {
 	body    io.Reader
 	watch   *time.Timer

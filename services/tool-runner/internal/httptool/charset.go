@@ -13,7 +13,8 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// maxDeclaration of an HTML or XML text is searched for its charset.
+// maxDeclaration bounds the part of HTML or XML that is searched for its
+// charset, in bytes.
 const maxDeclaration = 1024
 
 var (
@@ -22,9 +23,8 @@ var (
 	xmlDeclaration = regexp.MustCompile(`^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.-]+)["']`)
 )
 
-// decodeText makes UTF-8 of a text in another charset, and removes a byte order
-// mark. What is no text, and what is UTF-8 or in no known charset, stays as it
-// is.
+// decodeText converts text in another charset to UTF-8 and removes a byte order
+// mark. It returns anything else unchanged.
 func decodeText(header http.Header, body []byte) []byte {
 	if e := header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return body
@@ -43,10 +43,10 @@ func decodeText(header http.Header, body []byte) []byte {
 	return text
 }
 
-// charset is the encoding of a text: by its byte order mark, by its
-// Content-Type, or by its own declaration. nil: UTF-8, or not known. Text that
-// is valid UTF-8 with other characters than ASCII is UTF-8 whatever is
-// declared: a text of a single-byte charset is hardly ever.
+// charset returns the encoding of a text by its byte order mark, its
+// Content-Type or its own declaration; nil if it is UTF-8 or unknown. Valid
+// UTF-8 beyond ASCII is UTF-8, whatever is declared: text in a single-byte
+// charset is hardly ever valid UTF-8.
 func charset(header http.Header, body []byte) encoding.Encoding {
 	kind, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {
@@ -72,8 +72,8 @@ func charset(header http.Header, body []byte) encoding.Encoding {
 	return e
 }
 
-// wide is UTF-16 in the byte order that its mark shows, or that JSON shows by
-// its first character, which is ASCII.
+// wide returns UTF-16 in the byte order that the mark shows, or that the first
+// character of JSON shows, which is ASCII.
 func wide(kind, name string, body []byte) encoding.Encoding {
 	name = strings.ToLower(name)
 	isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json")
@@ -92,7 +92,7 @@ func wide(kind, name string, body []byte) encoding.Encoding {
 
 func startsJSON(c byte) bool { return bytes.IndexByte([]byte(`{["-0123456789tfn`), c) >= 0 }
 
-// declared is the charset that an HTML or XML text names. HTML that names none
+// declared returns the charset that HTML or XML text names. The default of HTML
 // is windows-1252.
 func declared(kind string, body []byte) string {
 	head := body[:min(len(body), maxDeclaration)]

@@ -51,8 +51,8 @@ func TestOtherCharsetsBecomeUTF8(t *testing.T) {
 	}
 }
 
-// TestWordsInAnotherCharset holds that a failure's words are decoded, too, and
-// that a credential is found in them.
+// TestWordsInAnotherCharset holds that the text of a failure is decoded, too,
+// and that a credential in it is redacted.
 func TestWordsInAnotherCharset(t *testing.T) {
 	t.Parallel()
 	call := tool(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -19,26 +19,25 @@ const (
 	keptIdle         = 90 * time.Second
 	maxHeaderBytes   = 64 << 10
 	maxRedirects     = 3
-	// maxSilence is how long an answer may pause once its header has come.
-	// Before that the call's own deadline counts.
+	// maxSilence bounds a pause within an answer. Before the header has come,
+	// only the deadline of the call counts.
 	maxSilence = time.Minute
 )
 
-// Client makes tool calls. Make it with New. Safe for concurrent use.
+// Client makes tool calls. Create it with New. It is safe for concurrent use.
 type Client struct {
 	transports map[manner]*http.Transport
 	silence    time.Duration
 }
 
-// manner is what calls of one transport have in common. Connections are never
-// shared across manners.
+// manner is what the calls of a transport share. Connections are not shared
+// across manners.
 type manner struct {
 	private bool // may dial loopback and private networks
 	once    bool // keeps no connections
 }
 
-// New returns a Client that keeps up to slots idle connections per tool host.
-// It starts nothing.
+// New returns a client that keeps up to slots idle connections per host.
 func New(slots int) *Client {
 	c := &Client{transports: map[manner]*http.Transport{}, silence: maxSilence}
 	for _, m := range []manner{{}, {private: true}, {once: true}, {private: true, once: true}} {
@@ -47,7 +46,7 @@ func New(slots int) *Client {
 	return c
 }
 
-// Close closes the connections that no call is using.
+// Close closes the idle connections.
 func (c *Client) Close() {
 	for _, transport := range c.transports {
 		transport.CloseIdleConnections()
@@ -68,22 +67,21 @@ func newTransport(m manner, slots int) *http.Transport {
 	}
 }
 
-// loopbackAndPrivate are the networks that Call.AllowPrivate adds. Link-local
-// ones are not among them: that is where clouds answer for a machine's
-// credentials.
+// The networks that Call.AllowPrivate adds. Link-local ones are not among them,
+// because clouds serve credentials there.
 var (
 	loopbackAndPrivateV4 = []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"),
 		netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
 	}
 	loopbackAndPrivateV6 = []netip.Prefix{netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fc00::/7")}
-	// credentialServers are those that the guard would let pass: EC2's in a
+	// credentialServers are servers that the guard would allow: EC2's in a
 	// private network, Azure's in a public one.
 	credentialServers = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("168.63.129.16")}
 )
 
-// guard returns the check of a dialled address, which the dialer makes between
-// resolving a name and connecting.
+// guard returns the check of a dialled address. The dialer calls it between
+// name resolution and connecting.
 func guard(private bool) func(network, address string, c syscall.RawConn) error {
 	options := []ssrf.Option{ssrf.WithAnyPort()} // the tool's URL chooses its port, checkRedirect the later ones
 	if private {
@@ -104,7 +102,7 @@ func guard(private bool) func(network, address string, c syscall.RawConn) error 
 	}
 }
 
-// errPrivate says that Call.AllowPrivate would allow an address.
+// errPrivate is the error of an address that Call.AllowPrivate would allow.
 var errPrivate = errors.New("the address is private")
 
 func isPrivate(addr netip.Addr) bool {

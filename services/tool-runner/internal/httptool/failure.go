@@ -17,16 +17,17 @@ import (
 )
 
 const (
-	// maxExcerpt of a failed call's answer is shown to the model.
+	// maxExcerpt bounds the excerpt of a failed call's answer that the model
+	// sees.
 	maxExcerpt = 2 << 10
-	// maxRetryAfter bounds what a tool may ask to wait.
+	// maxRetryAfter bounds how long a tool can ask to wait.
 	maxRetryAfter = time.Hour
 )
 
 const addressRefused = "the tool's address is not one that may be called"
 
-// callFailure names an error of net/http. Its text is not used: it holds URLs
-// and addresses.
+// callFailure returns the failure of an error of net/http. It does not use the
+// error's text, which contains URLs and addresses.
 func callFailure(ctx context.Context, err error) *run.Failure {
 	var redirect redirectError
 	var timeout net.Error
@@ -64,7 +65,7 @@ func connectionFault(err error) string {
 	}
 }
 
-// statusFailure is the failure of an answer whose status is not 2xx.
+// statusFailure returns the failure of an answer whose status is not 2xx.
 func (call Call) statusFailure(resp *http.Response, body io.Reader) *run.Failure {
 	status := resp.StatusCode
 	f := &run.Failure{
@@ -93,8 +94,8 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *run.Failure
 	return f
 }
 
-// retryAfter reads a Retry-After header, in seconds or as a date, and brings it
-// into [0, 1 h]. What is neither is 0.
+// retryAfter reads a Retry-After header, in seconds or as a date, bounded to an
+// hour. Other values are 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tool serves h and returns a call that reaches it.
+// tool serves h and returns a call of it.
 func tool(t *testing.T, h http.HandlerFunc) Call {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -36,7 +36,7 @@ func client(t *testing.T) *Client {
 	return c
 }
 
-// do makes a call that has 10 s.
+// do makes a call with a deadline of 10 s.
 func do(t *testing.T, c *Client, call Call) (Output, *run.Failure) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -10,19 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-// Output is what a tool answered, fit for a model.
+// Output is the answer of a tool, fit for a model.
 type Output struct {
-	// Text is valid UTF-8 without NUL characters. A cut one ends in a line that
-	// says so, on top of Call.MaxOutputBytes.
+	// Text is valid UTF-8 without NUL. If it is cut, it ends with a line that
+	// says so, in addition to Call.MaxOutputBytes.
 	Text []byte
-	// Size of the answer in bytes, decompressed, as far as it was read.
+	// Size is the decompressed size of the answer in bytes, as far as it was
+	// read.
 	Size int
-	// Truncated says that the answer was longer than Text.
+	// Truncated reports that the answer was longer than Text.
 	Truncated bool
 }
 
-// newOutput makes an output of the bytes read, of which there may be more than
-// limit: then the answer was too long.
+// newOutput returns the output of an answer. size > limit means that the answer
+// is longer than what was read.
 func newOutput(header http.Header, body []byte, size, limit int) Output {
 	over := size > limit
 	if note, is := binaryNote(header, body, over, limit); is {
@@ -36,7 +37,7 @@ func newOutput(header http.Header, body []byte, size, limit int) Output {
 	return out
 }
 
-// fit makes text of at most limit bytes, cut between two characters.
+// fit returns at most limit bytes of text, cut between two characters.
 func fit(body []byte, limit int) (text []byte, cut bool) {
 	whole := wholeRunes(body, limit)
 	cut = len(whole) < len(body)
@@ -48,8 +49,8 @@ func fit(body []byte, limit int) (text []byte, cut bool) {
 	return text, cut
 }
 
-// wholeRunes is the beginning of text, at most limit bytes, without the first
-// bytes of a character that limit would cut.
+// wholeRunes returns the start of a text, at most limit bytes, without the
+// first bytes of a character that the limit cuts.
 func wholeRunes(text []byte, limit int) []byte {
 	if len(text) <= limit {
 		return text
@@ -67,7 +68,7 @@ func wholeRunes(text []byte, limit int) []byte {
 	return text[:limit] // no UTF-8 here
 }
 
-// binaryNote is what the model sees in place of bytes that are no text.
+// binaryNote returns what the model sees in place of bytes that are no text.
 func binaryNote(header http.Header, body []byte, over bool, limit int) (string, bool) {
 	encoding := header.Get("Content-Encoding") // net/http has removed the one it has decoded
 	if utf8.Valid(wholeRunes(body, limit)) && !bytes.ContainsRune(body, 0) {
@@ -88,8 +89,8 @@ func binaryNote(header http.Header, body []byte, over bool, limit int) (string, 
 	return fmt.Sprintf("[binary output of type %s, %s, not shown]", kind, size), true
 }
 
-// mediaType is what the tool says its answer is, or else what it looks like. It
-// is harmless to print.
+// mediaType returns the declared type of an answer, or else its detected one,
+// in a form that is safe to print.
 func mediaType(header http.Header, body []byte) string {
 	declared := header.Get("Content-Type")
 	if declared == "" {
@@ -102,8 +103,8 @@ func mediaType(header http.Header, body []byte) string {
 	return kind
 }
 
-// isText reports whether a media type promises text, so that odd bytes in it
-// are flaws and not the content.
+// isText reports whether a media type is text, so that odd bytes in it are
+// flaws of the text.
 func isText(kind string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml") ||
 		slices.Contains([]string{

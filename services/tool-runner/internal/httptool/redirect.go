@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// redirectError is a redirect that is not followed. Its text is fit for the
-// model.
+// redirectError is a redirect that is not followed. Its text is for the model.
 type redirectError string
 
 func (e redirectError) Error() string { return string(e) }
 
-// send makes a call and sends it again, as it was, where the tool redirects it.
-// http.Client would make a GET without a body of a POST that is answered 301 or
-// 302, and its answer would pass for the call's.
+// send makes a call, and sends it again unchanged if the tool redirects it.
+// http.Client would turn a POST into a GET without a body after a 301 or 302,
+// and the answer of that would count as the call's.
 func send(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
 	var via []*http.Request
 	for {
@@ -45,11 +44,12 @@ func send(transport http.RoundTripper, req *http.Request) (*http.Response, error
 	}
 }
 
-// redirect is where an answer sends its call, nil if it does not.
+// redirect returns the target of a redirect; nil if the answer is not
+// redirected.
 func redirect(resp *http.Response) (*url.URL, error) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	case http.StatusSeeOther: // the tool has done the call, and says where to GET a page about it
+	case http.StatusSeeOther: // the tool has handled the call and names a page about it
 		if m := resp.Request.Method; m != http.MethodGet && m != http.MethodHead {
 			return nil, redirectError("the tool answered 303 See Other, a redirect to another page, " +
 				"which is not fetched: a tool has to answer the call itself")
@@ -68,9 +68,8 @@ func redirect(resp *http.Response) (*url.URL, error) {
 	return to, nil
 }
 
-// checkRedirect refuses a redirect or makes it harmless. The call goes on under
-// the same rules: the scheme may only change from http to https, and the
-// credential stays away after another host.
+// checkRedirect refuses a redirect or makes it safe. The scheme may only change
+// from http to https, and the credential is dropped for another host.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	upgrade := first.Scheme == "http" && next.URL.Scheme == "https" && next.URL.Port() == ""

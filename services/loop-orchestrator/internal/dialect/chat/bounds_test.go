@@ -10,8 +10,7 @@ import (
 	"windlass.dev/windlass/services/internal/transcript"
 )
 
-// What is attached is bounded: a member that is too large is left out whole,
-// and the answer stands.
+// A member that is too large is dropped whole, and the answer counts.
 func TestAttachedIsBounded(t *testing.T) {
 	t.Parallel()
 	half := strings.Repeat("x", maxAttached/2)
@@ -30,7 +29,7 @@ func TestAttachedIsBounded(t *testing.T) {
 	}
 }
 
-// What comes once more in a message at the end is kept once.
+// Members that the last message repeats are kept once.
 func TestAttachedOnce(t *testing.T) {
 	t.Parallel()
 	const details = `"reasoning_details":[{"type":"reasoning.text","text":"r","index":0}]`

@@ -98,7 +98,7 @@ func TestCallsOfAStream(t *testing.T) {
 		chunks []string
 		want   []string
 	}{
-		// told apart
+		// distinguished
 		"by index": {[]string{
 			callChunk(`{"index":0,"id":"c1",` + f("") + `}`), callChunk(`{"index":0,` + rest(paris) + `}`),
 			callChunk(`{"index":1,"id":"c2",` + f("") + `}`), callChunk(`{"index":1,` + rest(tokyo) + `}`),
@@ -255,7 +255,7 @@ func TestCallsOfAnotherChoice(t *testing.T) {
 	}
 }
 
-// In a whole answer each call of the list is one.
+// In a whole answer each element of the list is a call.
 func TestCallsOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	f := func(more, arguments string) string {

@@ -109,7 +109,7 @@ func continueFrom(c model.Call, earlier ...model.Call) model.Call {
 	return c
 }
 
-// hashedID is a call id made of a hosted call's own.
+// hashedID is the call id of a hosted call.
 var hashedID = regexp.MustCompile(`call_[0-9a-f]{24}`)
 
 func TestHistory(t *testing.T) {

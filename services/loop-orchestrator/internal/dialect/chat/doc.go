@@ -23,5 +23,3 @@
 // rules covers both. Rejected: encoding/json into structs, which fails the
 // whole answer for one member of another type.
 package chat
-
-import ()

@@ -12,9 +12,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/rawjson"
 )
 
-// FuzzStream: whatever chunks an upstream sends, one a line, either the answer
-// is refused, or what a client is told of it is a sound stream and what is
-// recorded of it can be read again.
+// FuzzStream holds that any chunks, one a line, are either refused or yield
+// valid deltas and a record that can be read again.
 func FuzzStream(f *testing.F) {
 	delta := func(members string) string { return `{"choices":[{"delta":{` + members + `}}]}` }
 	for _, chunks := range [][]string{
@@ -66,8 +65,7 @@ func FuzzScript(f *testing.F) {
 	})
 }
 
-// FuzzAttached: whatever pieces of members come, one object a line, what is
-// kept of them is JSON.
+// FuzzAttached holds that attached members, from any pieces, are JSON.
 func FuzzAttached(f *testing.F) {
 	for _, pieces := range []string{
 		`{"d":[{"index":0,"type":"reasoning.text","text":"a"}]}` + "\n" + `{"d":[{"index":0,"type":"reasoning.text","text":"b","signature":"s"},{"index":1}]}`,
@@ -92,7 +90,7 @@ func FuzzAttached(f *testing.F) {
 	})
 }
 
-// FuzzDecode is FuzzStream for an answer in one piece.
+// FuzzDecode is FuzzStream for a whole answer.
 func FuzzDecode(f *testing.F) {
 	for _, body := range []string{
 		`{"choices":[{"finish_reason":"stop","message":{"content":"a\ud800","refusal":null,"reasoning_content":"r"},"logprobs":{"content":[{"token":"a","logprob":-1}]}}],"usage":{"prompt_tokens":1e3}}`,

@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// One odd member costs nothing but itself, in an answer and in a chunk.
+// An odd member costs nothing but itself, in an answer and in a chunk.
 func TestOddMembers(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -61,7 +61,7 @@ func TestOddMembers(t *testing.T) {
 				"a message beside one":  {`{"choices":[{"delta":{},"message":{` + tt.message + `}}]}`, endChunk("stop")},
 				"one choice, no list":   {`{"choices":{"delta":{` + tt.message + `},"finish_reason":"stop"}}`},
 				"[DONE] for a reason":   {`{"choices":[{"delta":{` + tt.message + `}}]}`, "[DONE]"},
-				"chunks that are none": {
+				"chunks that are no objects": {
 					`{}`, `null`, `{"choices":null}`, `{"choices":[]}`, `{"choices":[{}]}`, `{"choices":[null]}`, `{"choices":[7]}`, `{"choices":"x"}`, `{"choices":[{"delta":null}]}`, `{"choices":[{"delta":[]}]}`, `[]`, `7`,
 					`{"choices":[{"delta":{` + tt.message + `}}]}`, `{"choices":[{"delta":null,"finish_reason":"stop"}]}`, `{"choices":[],"usage":null}`,
 				},

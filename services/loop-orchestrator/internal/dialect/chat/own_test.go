@@ -60,8 +60,8 @@ func parseJSON(tb testing.TB, text string) (v any) {
 	return v
 }
 
-// What an upstream attached to an answer goes back to it word for word, and to
-// no other.
+// What an upstream attached to an answer is sent back unchanged, to that
+// upstream only.
 func TestWhatIsAttachedGoesBack(t *testing.T) {
 	t.Parallel()
 	const call = `{"id":"functions.sum:0","type":"function","function":{"name":"sum","arguments":"{}"}}`
@@ -199,8 +199,8 @@ func nextCall(tb testing.TB, turn transcript.Turn, origin string) model.Call {
 	return c
 }
 
-// Ids are paired turn by turn, for tools that ran here and for functions that
-// the client answers, at once or in a response that goes on.
+// Call ids are paired turn by turn, for tools of Windlass and for functions
+// that the client answers, in the same response or in the next one.
 func TestIDsGoBackInPairs(t *testing.T) {
 	t.Parallel()
 	said := func(name string) model.Answer {
@@ -227,7 +227,7 @@ func TestIDsGoBackInPairs(t *testing.T) {
 	}
 }
 
-// A setting names the member for reasoning that came from elsewhere.
+// A setting names the member for reasoning of other upstreams.
 func TestReasoningOfOthers(t *testing.T) {
 	t.Parallel()
 	const input = `[{"role":"user","content":"hi"},{"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"hm"}]},

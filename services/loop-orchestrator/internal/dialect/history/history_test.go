@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// recorder writes down what it is passed.
+// recorder records what Walk passes to it.
 type recorder struct{ lines []string }
 
 func (r *recorder) AddItem(it item.Item) error {

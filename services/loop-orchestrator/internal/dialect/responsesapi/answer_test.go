@@ -86,7 +86,7 @@ func TestDecode(t *testing.T) {
 				item.Part{Type: "output_text", Text: "c", Annotations: json.RawMessage("[{\"type\":\"\uFFFD\"}]")})), nil,
 		},
 		{
-			"reasoning of which nothing is told", completedResponse(`{"type":"reasoning","id":"rs_u","summary":[],"content":null,"encrypted_content":null}`),
+			"reasoning without content", completedResponse(`{"type":"reasoning","id":"rs_u","summary":[],"content":null,"encrypted_content":null}`),
 			newAnswer(model.Stopped, reasoningOutput(item.Reasoning{})), nil,
 		},
 		{
@@ -114,14 +114,14 @@ func TestDecode(t *testing.T) {
 		{"a status of another server", `{"status":"succeeded","output":[` + messageItem(`{"type":"output_text","text":"hi"}`) + `]}`, newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"no status and an answer", `{"output":[` + messageItem(`{"type":"output_text","text":"hi"}`) + `]}`, newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"one item in place of a list", `{"status":"completed","output":` + messageItem(`{"type":"output_text","text":"hi"}`) + `}`, newAnswer(model.Stopped, textOutput("hi")), nil},
-		{"parts nobody knows", completedResponse(messageItem(`{"type":"hologram"},7,{"type":"output_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
+		{"unknown parts", completedResponse(messageItem(`{"type":"hologram"},7,{"type":"output_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"a part of the wrong side", completedResponse(messageItem(`{"type":"input_text","text":"hi"}`)), newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"content that is a text", completedResponse(`{"type":"message","role":"assistant","content":"hi"}`), newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"a message without a type", completedResponse(`{"role":"assistant","content":[{"text":"hi"}],"id":7}`), newAnswer(model.Stopped, textOutput("hi")), nil},
 		{"content that is null", completedResponse(`{"type":"message","role":"assistant","content":null}`), newAnswer(model.Stopped, messageOutput()), nil},
 		{"a refusal under another name", completedResponse(messageItem(`{"type":"refusal","text":"no"}`)), newAnswer(model.Stopped, messageOutput(item.Part{Type: "refusal", Text: "no"})), nil},
 		{"usage of other types", `{"status":"completed","output":[],"usage":{"input_tokens":5.0,"output_tokens":"3","input_tokens_details":[],"total_tokens":null}}`, model.Answer{Finish: model.Stopped, Usage: responses.Usage{InputTokens: 5, OutputTokens: 3}}, nil},
-		{"usage that is none", `{"status":"completed","output":[],"usage":"oops"}`, newAnswer(model.Stopped), nil},
+		{"usage that is a string", `{"status":"completed","output":[],"usage":"oops"}`, newAnswer(model.Stopped), nil},
 		{"usage beyond numbers", `{"status":"completed","output":[],"usage":{"input_tokens":1e999}}`, newAnswer(model.Stopped), nil},
 		{"arguments that are an object", completedResponse(`{"type":"function_call","call_id":"c1","name":"f","arguments":{"a": 1}}`), newAnswer(model.Stopped, callOutput("c1", "f", `{"a":1}`)), nil},
 		{"arguments that are null", completedResponse(`{"type":"function_call","call_id":"c1","name":"f","arguments":null}`), newAnswer(model.Stopped, callOutput("c1", "f", "")), nil},
@@ -139,7 +139,7 @@ func TestDecode(t *testing.T) {
 		{"a chat completion", `{"choices":[{"message":{"content":"hi"}}]}`, model.Answer{}, model.ErrMalformed},
 		{"a call without a name", completedResponse(`{"type":"function_call","call_id":"c","name":"","arguments":""}`), model.Answer{}, model.ErrMalformed},
 		{"a custom call without a name", completedResponse(`{"type":"custom_tool_call","call_id":"c","input":""}`), model.Answer{}, model.ErrMalformed},
-		{"a call that is none", completedResponse(`{"type":"function_call"}`), model.Answer{}, model.ErrMalformed},
+		{"a call without a name", completedResponse(`{"type":"function_call"}`), model.Answer{}, model.ErrMalformed},
 		{"a call that wants an answer", completedResponse(`{"type":"computer_call","id":"x"}`), model.Answer{}, model.ErrMalformed},
 		{"no JSON", `<html>`, model.Answer{}, model.ErrMalformed},
 		{"nothing", ``, model.Answer{}, model.ErrMalformed},
@@ -162,8 +162,8 @@ func TestFailures(t *testing.T) {
 	t.Parallel()
 	const unsaid = "The upstream reported that its response failed."
 	for _, tt := range []struct {
-		name, told, code, message string
-		retriable                 bool
+		name, failure, code, message string
+		retriable                    bool
 	}{
 		{"its own fault", `{"code":"server_error","message":"oops"}`, "server_error", "oops", true},
 		{"a family of faults", `{"code":"model_overloaded","message":"oops"}`, "model_overloaded", "oops", true},
@@ -192,13 +192,13 @@ func TestFailures(t *testing.T) {
 					t.Errorf("%s (-want +got):\n%s", how, diff)
 				}
 			}
-			response := `{"status":"failed","error":` + tt.told + `,"output":[]}`
+			response := `{"status":"failed","error":` + tt.failure + `,"output":[]}`
 			_, err := Dialect{}.Decode([]byte(response))
 			check("whole", err)
 			silent := Dialect{}.Stream(func(model.Delta) {})
 			check("streamed", silent.Event([]byte(`{"type":"response.failed","response":`+response+`}`)))
-			if tt.told != "null" { // a bare event of that kind is written flat, below
-				check("in the middle", silent.Event([]byte(`{"type":"error","error":`+tt.told+`}`)))
+			if tt.failure != "null" { // a bare event of that kind is written flat, below
+				check("in the middle", silent.Event([]byte(`{"type":"error","error":`+tt.failure+`}`)))
 			}
 		})
 	}

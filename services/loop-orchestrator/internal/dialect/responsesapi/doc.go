@@ -20,5 +20,3 @@
 // its data, for every tenant. Items of hosted tools that an upstream runs
 // anyway, and items of unknown types, are not part of the answer.
 package responsesapi
-
-import ()

@@ -10,9 +10,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/modeltest"
 )
 
-// FuzzStream: whatever events an upstream sends, one a line, either its answer
-// is refused, or what a client is told of it is a sound stream and what is
-// recorded of it can be read again.
+// FuzzStream holds that any events, one a line, are either refused or yield
+// valid deltas and a record that can be read again.
 func FuzzStream(f *testing.F) {
 	for _, events := range [][]string{
 		{addedEvent("0", newMessage), deltaEvent("output_text", "0", `,"content_index":0`, "hi"), endEvent(messageItem(hiText))},

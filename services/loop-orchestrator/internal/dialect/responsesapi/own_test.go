@@ -13,8 +13,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
 )
 
-// TestHistoryOfItsOwn: what an upstream attached to a turn, its call ids and
-// its open reasoning go back to it, and to no other.
+// TestHistoryOfItsOwn holds that what an upstream attached to a turn, its call
+// ids and its plain reasoning are sent back to that upstream only.
 func TestHistoryOfItsOwn(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200)

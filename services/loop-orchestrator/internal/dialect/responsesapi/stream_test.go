@@ -156,7 +156,7 @@ func TestStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.deltas, deltas); diff != "" {
-				t.Errorf("heard (-want +got):\n%s", diff)
+				t.Errorf("deltas (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -178,16 +178,16 @@ func TestBrokenStreams(t *testing.T) {
 		{"no JSON", []string{`{"type":`}, model.ErrMalformed},
 		{"no object", []string{`7`}, model.ErrMalformed},
 		{"an end without a response", []string{`{"type":"response.completed"}`}, model.ErrMalformed},
-		{"an end that is none", []string{`{"type":"response.completed","response":{"status":"queued"}}`}, model.ErrMalformed},
+		{"an end of a queued response", []string{`{"type":"response.completed","response":{"status":"queued"}}`}, model.ErrMalformed},
 		{"a piece of nothing", []string{text}, model.ErrBrokenOff},
-		{"a piece of an item that nobody named", []string{addedEvent("0", newMessage), `{"type":"response.output_text.delta","delta":"a"}`}, model.ErrBrokenOff},
+		{"a piece of an unknown item", []string{addedEvent("0", newMessage), `{"type":"response.output_text.delta","delta":"a"}`}, model.ErrBrokenOff},
 		{"arguments of nothing", []string{deltaEvent("function_call_arguments", "0", "", "{")}, model.ErrBrokenOff},
 		{"a piece of another kind", []string{addedEvent("0", newCall), text}, model.ErrBrokenOff},
 		{"arguments of a message", []string{addedEvent("0", newMessage), deltaEvent("function_call_arguments", "0", "", "{")}, model.ErrBrokenOff},
 		{"a piece that is no text", []string{addedEvent("0", newMessage), `{"type":"response.output_text.delta","output_index":0,"delta":{}}`}, model.ErrBrokenOff},
 		{"a part below the first", []string{addedEvent("0", newMessage), deltaEvent("output_text", "0", `,"content_index":-1`, "x")}, model.ErrBrokenOff},
 		{"a part beyond all", []string{addedEvent("0", newMessage), deltaEvent("output_text", "0", `,"content_index":4096`, "x")}, model.ErrBrokenOff},
-		{"a part that is none", []string{addedEvent("0", newMessage), `{"type":"response.content_part.added","output_index":0,"part":7}`}, model.ErrBrokenOff},
+		{"a part that is a number", []string{addedEvent("0", newMessage), `{"type":"response.content_part.added","output_index":0,"part":7}`}, model.ErrBrokenOff},
 		{"an item twice", []string{addedEvent("0", newMessage), addedEvent("0", newMessage)}, model.ErrBrokenOff},
 		{"items out of order", []string{addedEvent("1", newMessage), addedEvent("0", newCall)}, model.ErrBrokenOff},
 		{"an item beyond all", []string{addedEvent("4096", newMessage)}, model.ErrBrokenOff},
@@ -214,8 +214,7 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
-// What was streamed is the answer, whatever is missing around it and whatever
-// the last event makes of it.
+// The streamed text is the answer, whatever the other events lack or change.
 func TestWhatWasStreamedStands(t *testing.T) {
 	t.Parallel()
 	text := deltaEvent("output_text", "0", `,"content_index":0`, "hi there")
@@ -261,7 +260,7 @@ func TestWhatWasStreamedStands(t *testing.T) {
 		{"of items begun twice", append(hi[:1:1], hi[0], text, endEvent("")), whole},
 		{"of items out of order", []string{addedEvent("1", newMessage), addedEvent("0", newCall), deltaEvent("output_text", "1", "", "hi there"), endEvent("")}, newAnswer(model.Stopped, textOutput("hi there"), callOutput("c1", "f", ""))},
 		{"of parts that begin at odd places", []string{addedEvent("0", newMessage), deltaEvent("output_text", "0", `,"content_index":7`, "hi there"), deltaEvent("refusal", "0", `,"content_index":-1`, "no"), endEvent("")}, newAnswer(model.Stopped, messageOutput(item.Part{Type: "output_text", Text: "hi there"}, refused))},
-		{"of a part that is told whole", append(hi[:1:1], bare("output_text.done", `,"output_index":0,"text":"hi there"`), endEvent("")), whole},
+		{"of a part in one piece", append(hi[:1:1], bare("output_text.done", `,"output_index":0,"text":"hi there"`), endEvent("")), whole},
 		{"of pieces and the part once more", append(hi, bare("output_text.done", `,"output_index":0,"text":"hi there"`), endEvent("")), whole},
 		{"of pieces and the rest", append(hi[:1:1], deltaEvent("output_text", "0", "", "hi "), bare("output_text.done", `,"output_index":0,"text":"hi there"`), endEvent("")), whole},
 		{"a call of an object", []string{call, `{"type":"response.function_call_arguments.delta","output_index":0,"delta":{"a": 1}}`, endEvent("")}, newAnswer(model.Stopped, callOutput("c1", "f", `{"a":1}`))},
@@ -270,7 +269,7 @@ func TestWhatWasStreamedStands(t *testing.T) {
 		{"a call that was cut", []string{call, deltaEvent("function_call_arguments", "0", "", `{"a"`), bare("incomplete", `,"response":{"incomplete_details":{"reason":"max_output_tokens"}}`)}, newAnswer(model.Length, callOutput("c1", "f", `{"a"`))},
 		{"a message that became a call", []string{addedEvent("0", newMessage), endEvent(`{"type":"function_call","call_id":"c1","name":"f","arguments":""}`)}, newAnswer(model.Stopped, messageOutput(), callOutput("c1", "f", ""))},
 		{"a summary that is gone", []string{addedEvent("0", newReasoning), deltaEvent("reasoning_summary_text", "0", "", "a"), endEvent(newReasoning)}, newAnswer(model.Stopped, plainReasoning(`{"content":[],"id":"rs_u","summary":[{"text":"a","type":"summary_text"}],"type":"reasoning"}`, item.Reasoning{Summary: []string{"a"}}))},
-		{"items that are none", append(hi, addedEvent("1", `"x"`), `{"type":"response.content_part.added","output_index":0,"part":7}`, endEvent("")), whole},
+		{"items that are strings", append(hi, addedEvent("1", `"x"`), `{"type":"response.content_part.added","output_index":0,"part":7}`, endEvent("")), whole},
 		{"items of others", append(hi, addedEvent("1", `{"type":"web_search_call","id":"ws"}`), bare("output_text.delta", `,"item_id":"ws","delta":"unheard"`), endEvent("")), whole},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,8 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRead: the words of an error are found in the shapes in which servers
-// write them.
+// TestRead has the shapes in which servers write errors.
 func TestRead(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -180,8 +179,8 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// FuzzRead: any body has words that are bounded, text, and without the
-// credential.
+// FuzzRead holds that the details of any body are bounded, valid text, and
+// without the credential.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"error":{"message":"sk-key","code":400,"details":[{"retryDelay":"3s"}],"metadata":{"raw":"{}"}}}`))
 	f.Add([]byte(`[{"detail":[{"loc":["body",1],"msg":"x"}]},"y",{"Message":{"error":["z"]}}]`))

@@ -87,7 +87,7 @@ func TestExtraMembers(t *testing.T) {
 	}
 }
 
-// Every setting and every profile changes what it says it changes.
+// Each setting and each profile makes its changes.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	const body = `{"messages":[{"role":"system","content":"a"},{"role":"developer","content":"b"},{"role":"user","content":"c"},` +

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzRefusal: whatever a server answers, and whatever a client wrote, the body
-// that is sent again is JSON, and is JSON again after every other change.
+// FuzzRefusal holds that, for any answer of a server and any body of a client,
+// the body that is sent again is JSON, also after all other changes.
 func FuzzRefusal(f *testing.F) {
 	for _, body := range []string{full, fullResponse, `{"messages":[{"role":"system"},{"role":"developer","content":[{"type":"text"}]},{}]}`, `{"messages":[null,1]}`, `{"tools":null}`, `[]`} {
 		f.Add([]byte(body), []byte(`{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}`), chatPath)

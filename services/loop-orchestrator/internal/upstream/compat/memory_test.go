@@ -46,7 +46,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		m.Learn(fmt.Sprint(i), chatPath, []Change{{Omit, "user"}})
 	}
 	if len(m.all) != maxUpstreams || m.Recall("9", chatPath) != nil || m.Recall("10", chatPath) == nil {
-		t.Errorf("the memory has %d upstreams, want the %d that were learnt last", len(m.all), maxUpstreams)
+		t.Errorf("the memory has %d upstreams, want the %d that were learned last", len(m.all), maxUpstreams)
 	}
 	for i := range 2 * maxChanges {
 		m.Learn("x", chatPath, []Change{{OmitInItems, fmt.Sprint(i)}})

@@ -185,7 +185,7 @@ func TestRefusalsOfResponses(t *testing.T) {
 	}
 }
 
-// A refusal of what a client has asked for is the client's to see.
+// A refusal of what a client asked for reaches the client.
 func TestWhatIsNeverLeftOut(t *testing.T) {
 	t.Parallel()
 	all := map[string]json.RawMessage{}
@@ -238,7 +238,7 @@ func TestWhatIsNeverLeftOut(t *testing.T) {
 	}
 }
 
-// A client's own chat completion loses nothing that the client wrote.
+// A client's own chat completion keeps all that the client wrote.
 func TestRefusalsOfAClientsBody(t *testing.T) {
 	t.Parallel()
 	given := func(name string) bool { return name != "stream_options" }
@@ -266,11 +266,11 @@ func TestRefusalsOfAClientsBody(t *testing.T) {
 	}
 }
 
-// What was learnt with one request is not done to another which it would
+// A lesson of one request is not applied to a request whose meaning it would
 // change.
 func TestAllowed(t *testing.T) {
 	t.Parallel()
-	learnt := []Change{
+	learned := []Change{
 		{Omit, "parallel_tool_calls"},
 		{Omit, "text.verbosity"},
 		{Omit, "user"},
@@ -283,16 +283,16 @@ func TestAllowed(t *testing.T) {
 		{Role, "system"},
 	}
 	for body, want := range map[string][]Change{
-		`{"parallel_tool_calls":true,"user":"u","text":{"verbosity":"low"}}`: learnt,
-		`{"parallel_tool_calls":false,"text":{"verbosity":"low"}}`:           learnt[1:],
+		`{"parallel_tool_calls":true,"user":"u","text":{"verbosity":"low"}}`: learned,
+		`{"parallel_tool_calls":false,"text":{"verbosity":"low"}}`:           learned[1:],
 		`[]`: nil,
 	} {
-		if diff := cmp.Diff(want, Allowed(Request{Path: chatPath, Body: []byte(body)}, learnt)); diff != "" {
+		if diff := cmp.Diff(want, Allowed(Request{Path: chatPath, Body: []byte(body)}, learned)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", body, diff)
 		}
 	}
 	clients := Request{Path: chatPath, Body: []byte(`{"parallel_tool_calls":true,"user":"u"}`), IsClients: func(string) bool { return true }}
-	if diff := cmp.Diff(learnt[8:], Allowed(clients, learnt)); diff != "" {
+	if diff := cmp.Diff(learned[8:], Allowed(clients, learned)); diff != "" {
 		t.Errorf("a client's body (-want +got):\n%s", diff)
 	}
 }
