@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Fault is one thing wrong with a registry.
+// Fault is one error of a registry.
 type Fault struct {
 	File   string // empty if it was built by New
 	Line   int    // from 1, with File
@@ -20,7 +20,7 @@ type Fault struct {
 	Reason string
 }
 
-// Error is file:line:column: path reason.
+// Error returns file:line:column: path reason.
 func (f *Fault) Error() string {
 	text := f.Reason
 	if f.Path != "" {
@@ -34,8 +34,8 @@ func (f *Fault) Error() string {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// New completes and checks a registry written in Go. It takes the file's slices
-// over. The error joins a *Fault for each thing wrong.
+// New completes and checks a registry written in Go. It takes ownership of the
+// file's slices. The error joins a *Fault for each error.
 func New(file File) (*Registry, error) {
 	r, faults := build(file)
 	return r, join(faults)
@@ -124,9 +124,9 @@ func (c *checker) model(at string, m Model) {
 	default:
 		c.fault(at+".concurrency", "is %d, but lane %s has %d by another model", m.Concurrency, m.Lane, width)
 	}
-	c.within(at+".concurrency", m.Concurrency, 1, maxConcurrency)
+	c.checkRange(at+".concurrency", m.Concurrency, 1, maxConcurrency)
 	c.duration(at+".timeout", m.Timeout, maxTimeout)
-	c.within(at+".attempts", m.Attempts, 1, maxAttempts)
+	c.checkRange(at+".attempts", m.Attempts, 1, maxAttempts)
 	c.models[m.Name] = m
 }
 
@@ -145,7 +145,7 @@ func (c *checker) tool(at string, t Tool) {
 		c.fault(at+".method", "is %q, want POST, PUT or PATCH", t.Method)
 	}
 	c.duration(at+".timeout", t.Timeout, maxTimeout)
-	c.within(at+".attempts", t.Attempts, 1, maxAttempts)
+	c.checkRange(at+".attempts", t.Attempts, 1, maxAttempts)
 	switch t.Effect {
 	case Idempotent, AtLeastOnce:
 	case AtMostOnce:
@@ -156,7 +156,7 @@ func (c *checker) tool(at string, t Tool) {
 		c.fault(at+".effect", "is %q, want %s, %s or %s", t.Effect, Idempotent, AtLeastOnce, AtMostOnce)
 	}
 	c.credential(at+".credential", t.Credential)
-	c.within(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
+	c.checkRange(at+".max_output_bytes", t.MaxOutputBytes, 1, maxToolOutput)
 	c.modelNames(at+".models", t.Models)
 	c.tools[t.Name] = t
 }
@@ -165,16 +165,16 @@ func (c *checker) budgets(at string) {
 	const most = 1 << 40
 	l := &c.limits
 	l.fill()
-	c.within(at+".max_turns", l.MaxTurns, 1, most)
-	c.within(at+".max_tool_calls", l.MaxToolCalls, 1, most)
-	c.within(at+".max_parallel_tool_calls", l.MaxParallelToolCalls, 1, most)
-	c.within(at+".max_depth", l.MaxDepth, 1, most)
-	c.within(at+".max_tokens", l.MaxTokens, 0, most)
-	c.within(at+".max_output_bytes", l.MaxOutputBytes, 1, most)
+	c.checkRange(at+".max_turns", l.MaxTurns, 1, most)
+	c.checkRange(at+".max_tool_calls", l.MaxToolCalls, 1, most)
+	c.checkRange(at+".max_parallel_tool_calls", l.MaxParallelToolCalls, 1, most)
+	c.checkRange(at+".max_depth", l.MaxDepth, 1, most)
+	c.checkRange(at+".max_tokens", l.MaxTokens, 0, most)
+	c.checkRange(at+".max_output_bytes", l.MaxOutputBytes, 1, most)
 	c.duration(at+".deadline", l.Deadline, maxDeadline)
 }
 
-func (c *checker) within(at string, n, least, most int) {
+func (c *checker) checkRange(at string, n, least, most int) {
 	if n < least || n > most {
 		c.fault(at, "is %d, want %d to %d", n, least, most)
 	}
@@ -192,7 +192,7 @@ func (c *checker) token(at, name string) {
 	}
 }
 
-// url never quotes the URL: one with a password in it is a fault.
+// url never quotes the URL, which may hold a password.
 func (c *checker) url(at, text string) {
 	u, err := url.Parse(text)
 	switch {
@@ -209,7 +209,8 @@ func (c *checker) url(at, text string) {
 	}
 }
 
-// credential never quotes the reference: people paste the secret itself there.
+// credential never quotes the reference, because people paste the secret itself
+// there.
 func (c *checker) credential(at string, ref Credential) {
 	switch {
 	case ref.Env != "" && ref.File != "":

@@ -15,14 +15,14 @@ func Message(id, role, status string, parts ...Part) Item {
 	return Item{Type: "message", ID: id, Status: status, Role: role, raw: append(b, '}')}
 }
 
-// UserText builds a message of the user as clients send one, without an id.
+// UserText builds a user message as clients send one, without an id.
 func UserText(text string) Item {
 	b := append([]byte(nil), `{"type":"message","role":"user","content":[{"type":"input_text","text":`...)
 	return Item{Type: "message", Role: "user", raw: append(raw.AppendText(b, text), `}]}`...)}
 }
 
-// Phased builds an assistant's message with what it is for, commentary or
-// final_answer: its model wants to be shown it again.
+// Phased builds an assistant's message with its phase, commentary or
+// final_answer, which its model wants to see again.
 func Phased(id, status, phase string, parts ...Part) Item {
 	it := Message(id, "assistant", status, parts...)
 	if phase != "" {
@@ -50,7 +50,7 @@ type Call struct {
 func (c Call) Function() Item {
 	b := head("function_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
-	b = given(b, "namespace", c.Namespace)
+	b = appendNonEmpty(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "arguments", c.Arguments)
 	return Item{
@@ -62,7 +62,7 @@ func (c Call) Function() Item {
 func (c Call) Custom() Item {
 	b := head("custom_tool_call", c.ID, c.Status)
 	b = field(b, "call_id", c.CallID)
-	b = given(b, "namespace", c.Namespace)
+	b = appendNonEmpty(b, "namespace", c.Namespace)
 	b = field(b, "name", c.Name)
 	b = field(b, "input", c.Arguments)
 	return Item{
@@ -102,8 +102,8 @@ func FunctionOutput(id, callID, status, output string) Item {
 	return Item{Type: "function_call_output", ID: id, Status: status, CallID: callID, raw: append(b, '}')}
 }
 
-// Reasoning is what a model thought: its own words, summaries of them, or a
-// sealed form that only its maker can read.
+// Reasoning is the reasoning of a model: its text, summaries of it, or a sealed
+// form that only its provider can read.
 type Reasoning struct {
 	ID        string
 	Summary   []string
@@ -135,7 +135,7 @@ func (r Reasoning) Item() Item {
 	return Item{Type: "reasoning", ID: r.ID, raw: append(b, '}')}
 }
 
-// Compaction builds the item that stands for what was said before it, sealed.
+// Compaction builds the item that replaces a history, sealed.
 func Compaction(id, encrypted string) Item {
 	b := append([]byte(nil), `{"type":"compaction","id":`...)
 	b = raw.AppendText(b, id)
@@ -169,8 +169,9 @@ func appendParts(b []byte, parts []Part) []byte {
 	return append(b, ']')
 }
 
-// AppendJSON appends the part as the API answers it: an output_text has its
-// annotations and logprobs, an image its URL and detail, even if there are none.
+// AppendJSON appends the part as the API answers it: an output_text has
+// annotations and logprobs, an image its URL and detail, even if they are
+// empty.
 func (p Part) AppendJSON(b []byte) []byte {
 	b = append(b, `{"type":`...)
 	b = raw.AppendText(b, p.Type)
@@ -181,12 +182,12 @@ func (p Part) AppendJSON(b []byte) []byte {
 		b = append(b, `,"image_url":`...)
 		b = raw.AppendTextOrNull(b, p.ImageURL)
 		b = field(b, "detail", orElse(p.Detail, "auto"))
-		b = given(b, "file_id", p.FileID)
+		b = appendNonEmpty(b, "file_id", p.FileID)
 	case "input_file":
-		b = given(b, "filename", p.Filename)
-		b = given(b, "file_data", p.FileData)
-		b = given(b, "file_url", p.FileURL)
-		b = given(b, "file_id", p.FileID)
+		b = appendNonEmpty(b, "filename", p.Filename)
+		b = appendNonEmpty(b, "file_data", p.FileData)
+		b = appendNonEmpty(b, "file_url", p.FileURL)
+		b = appendNonEmpty(b, "file_id", p.FileID)
 	case "output_text":
 		b = field(b, "text", p.Text)
 		b = append(append(b, `,"annotations":`...), list(p.Annotations)...)
@@ -197,7 +198,7 @@ func (p Part) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-func given(b []byte, name, value string) []byte {
+func appendNonEmpty(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}

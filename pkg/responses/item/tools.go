@@ -8,15 +8,15 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Listed is a tool as a list of a server's tools shows it.
+// Listed is a tool in a list of a server's tools.
 type Listed struct {
 	Name        string
 	Description string
 	Schema      json.RawMessage // of its arguments, valid; nil: any object
 }
 
-// ToolList builds an mcp_list_tools item: what a server has to offer. What is
-// not known is left out, as with OpenAI: there are clients that take no null.
+// ToolList builds an mcp_list_tools item: the tools of a server. Absent fields
+// are left out, as in OpenAI's API, because some clients refuse null.
 func ToolList(id, serverLabel string, tools []Listed) Item {
 	b := append(make([]byte, 0, 512), `{"type":"mcp_list_tools"`...)
 	b = field(b, "id", id)
@@ -35,7 +35,7 @@ func ToolList(id, serverLabel string, tools []Listed) Item {
 func (t Listed) append(b []byte) []byte {
 	b = append(b, `{"name":`...)
 	b = raw.AppendText(b, t.Name)
-	b = given(b, "description", t.Description)
+	b = appendNonEmpty(b, "description", t.Description)
 	b = append(b, `,"input_schema":`...)
 	out := bytes.NewBuffer(b)
 	if t.Schema == nil || json.Compact(out, t.Schema) != nil { // an item is on one line
@@ -44,8 +44,9 @@ func (t Listed) append(b []byte) []byte {
 	return append(out.Bytes(), '}')
 }
 
-// SameTools tells whether two mcp_list_tools items name the same tools with the
-// same descriptions and schemas, in the same order, whoever wrote them.
+// SameTools reports whether two mcp_list_tools items have the same tools with
+// the same descriptions and schemas, in the same order. Their spelling as JSON
+// does not matter.
 func (i Item) SameTools(other Item) bool {
 	mine, ok := i.tools()
 	theirs, okToo := other.tools()

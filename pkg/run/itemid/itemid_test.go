@@ -90,8 +90,8 @@ func TestTurn(t *testing.T) {
 	}
 }
 
-// FuzzRequest: an id that is read as one of a request is one that could have been made for it, and is an id of the API; and what is made
-// is read back.
+// FuzzRequest: an id that is read as one of a request is one that could have
+// been made for it, and is an id of the API; and what is made is read back.
 func FuzzRequest(f *testing.F) {
 	f.Add("msg_"+digits+"_in0000", uint16(1), uint16(2))
 	f.Add("fc_"+digits+"00010000", uint16(0), uint16(0))

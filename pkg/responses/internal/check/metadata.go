@@ -16,7 +16,7 @@ func Metadata(v raw.Value) (map[string]string, *Problem) {
 		return nil, p
 	}
 	if n := v.Len(); n > pairs {
-		return nil, Beyond("object_above_max_properties", "too many properties",
+		return nil, OutOfRange("object_above_max_properties", "too many properties",
 			"an object with at most "+strconv.Itoa(pairs)+" properties",
 			"an object with "+strconv.Itoa(n)+" properties")
 	}

@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Type wants a value of that kind.
+// Type requires a value of that kind.
 func Type(v raw.Value, want raw.Kind) *Problem {
 	if v.Kind() == want {
 		return nil
@@ -27,7 +27,7 @@ func String(v raw.Value, most int) (string, *Problem) {
 	return s, Length(s, most)
 }
 
-// Length wants a string of at most most characters; 0 means any length.
+// Length requires a string of at most most characters; 0 means any length.
 func Length(s string, most int) *Problem {
 	if most == 0 || len(s) <= most {
 		return nil
@@ -36,16 +36,16 @@ func Length(s string, most int) *Problem {
 	if n <= most {
 		return nil
 	}
-	return Beyond("string_above_max_length", "string too long",
+	return OutOfRange("string_above_max_length", "string too long",
 		fmt.Sprintf("a string with maximum length %d", most), fmt.Sprintf("a string with length %d", n))
 }
 
-// NotEmpty wants a string of one character at least.
+// NotEmpty requires a string of at least one character.
 func NotEmpty(s string) *Problem {
 	if s != "" {
 		return nil
 	}
-	return Beyond("empty_string", "empty string", "a string with minimum length 1", "an empty string")
+	return OutOfRange("empty_string", "empty string", "a string with minimum length 1", "an empty string")
 }
 
 // Enum reads one of a few strings.
@@ -70,10 +70,10 @@ func Integer(v raw.Value, least, most int) (int, *Problem) {
 	n, err := strconv.Atoi(string(v))
 	switch {
 	case n < least || err != nil && v[0] == '-':
-		return 0, Beyond("integer_below_min_value", "integer below minimum value",
+		return 0, OutOfRange("integer_below_min_value", "integer below minimum value",
 			fmt.Sprintf("a value >= %d", least), Excerpt(string(v)))
 	case n > most || err != nil:
-		return 0, Beyond("integer_above_max_value", "integer above maximum value",
+		return 0, OutOfRange("integer_above_max_value", "integer above maximum value",
 			fmt.Sprintf("a value <= %d", most), Excerpt(string(v)))
 	}
 	return n, nil
@@ -87,29 +87,29 @@ func Number(v raw.Value, least, most float64) (float64, *Problem) {
 	f, err := strconv.ParseFloat(string(v), 64)
 	switch {
 	case f < least:
-		return 0, Beyond("decimal_below_min_value", "decimal below minimum value",
+		return 0, OutOfRange("decimal_below_min_value", "decimal below minimum value",
 			fmt.Sprintf("a value >= %v", least), Excerpt(string(v)))
 	case f > most || err != nil:
-		return 0, Beyond("decimal_above_max_value", "decimal above maximum value",
+		return 0, OutOfRange("decimal_above_max_value", "decimal above maximum value",
 			fmt.Sprintf("a value <= %v", most), Excerpt(string(v)))
 	}
 	return f, nil
 }
 
-// List wants an array of at most most elements; 0 means any number.
+// List requires an array of at most most elements; 0 means any number.
 func List(v raw.Value, most int) *Problem {
 	if p := Type(v, raw.Array); p != nil || most == 0 {
 		return p
 	}
 	if n := v.Len(); n > most {
-		return Beyond("array_above_max_length", "array too long",
+		return OutOfRange("array_above_max_length", "array too long",
 			fmt.Sprintf("an array with maximum length %d", most), fmt.Sprintf("an array with length %d", n))
 	}
 	return nil
 }
 
-// Name reads the name of a function: up to 64 of the characters a-z, A-Z, 0-9,
-// underscore and hyphen.
+// Name reads the name of a function: up to 64 of a-z, A-Z, 0-9, underscore and
+// hyphen.
 func Name(v raw.Value) (string, *Problem) {
 	s, p := String(v, 64)
 	if p != nil {

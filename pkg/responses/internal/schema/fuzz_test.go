@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// FuzzInvalid holds Invalid against a validator: what that can use as a schema is never refused. Of everything, the verdicts are
-// short lines of text.
+// FuzzInvalid holds Invalid against a validator: what that can use as a schema
+// is never refused. Of everything, the verdicts are short lines of text.
 func FuzzInvalid(f *testing.F) {
 	for _, s := range []string{
 		`{"type":"object","properties":{"a":{"type":["string","null"],"enum":["x",null]}},"required":["a"],"additionalProperties":false}`,
@@ -40,7 +40,8 @@ func FuzzInvalid(f *testing.F) {
 	})
 }
 
-// usable tells whether a validator takes v for a schema, by the keywords that are known here.
+// usable tells whether a validator takes v for a schema, by the keywords that
+// are known here.
 func usable(v raw.Value) bool {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(v))
 	if err != nil || hasTwice(v) || strings.Contains(string(v), "$schema") { // another draft has other rules
