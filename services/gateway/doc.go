@@ -86,7 +86,7 @@
 //     an input item that is in no conversation is not found. Most ids say where the item is (package itemid). What is
 //     unknown, another tenant's, deleted or not stored answers the same 404.
 //   - What a request asks for and cannot have is refused: what nobody does here (responses.Create.Refusal), what the model's upstream
-//     cannot be given (package carry), tools that cannot be called as demanded (toolset.Refuse). What is only a hint is taken. Unknown
+//     cannot be given (package capability), tools that cannot be called as demanded (toolset.Validate). What is only a hint is taken. Unknown
 //     fields and types of tools are let pass, for agents send what is newer than this server; a tool that nobody runs is echoed and
 //     not offered to the model. Rules may be added there, not to Decode, which also reads what was accepted before.
 //   - chat/completions, completions and embeddings are requests like any other, and never stored: `store` is for the upstream. No
