@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
+	"windlass.dev/windlass/pkg/bus/subject"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -35,7 +36,7 @@ func (b *Bus) Ask(ctx context.Context, pool string, q *stepv1.ToolQuestion) (*st
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	msg, err := b.nc.RequestWithContext(ctx, b.subject(askSubject+token(pool)), data)
+	msg, err := b.conn.NATS.RequestWithContext(ctx, b.conn.Subject(askSubject+subject.Token(pool)), data)
 	if err != nil {
 		return nil, fmt.Errorf("ask about a command of pool %s: %w", pool, err)
 	}
@@ -53,7 +54,7 @@ func (b *Bus) Answer(
 	ctx context.Context, slots int, answer func(context.Context, *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error),
 ) error {
 	questions := make(chan *nats.Msg, askQueue)
-	sub, err := b.nc.ChanQueueSubscribe(b.subject(askSubject+"*"), askGroup, questions)
+	sub, err := b.conn.NATS.ChanQueueSubscribe(b.conn.Subject(askSubject+"*"), askGroup, questions)
 	if err != nil {
 		return fmt.Errorf("subscribe to questions: %w", err)
 	}
@@ -95,6 +96,6 @@ func (b *Bus) answer(
 		err = msg.Respond(data)
 	}
 	if err != nil {
-		b.log.Info("question not answered", zap.String("request_id", q.GetIdentity().GetRequestId()), zap.Error(err))
+		b.conn.Log.Info("question not answered", zap.String("request_id", q.GetIdentity().GetRequestId()), zap.Error(err))
 	}
 }

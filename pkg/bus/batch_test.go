@@ -9,7 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 )
 
 // tally counts deliveries of tool results by request.
@@ -21,7 +22,7 @@ type tally struct {
 
 func newTally() *tally { return &tally{seen: make(map[string]int)} }
 
-func (c *tally) add(ds []bus.Delivery) {
+func (c *tally) add(ds []consume.Delivery) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sizes = append(c.sizes, len(ds))
@@ -48,9 +49,9 @@ func (c *tally) most() (size, calls int) {
 	return size, calls
 }
 
-func (f *fixture) runBatches(tb testing.TB, cfg bus.RunConfig) (stop func()) {
+func (f *fixture) runBatches(tb testing.TB, cfg consume.Config) (stop func()) {
 	tb.Helper()
-	cfg.Work = bus.ResultWork()
+	cfg.Work = consume.ResultWork()
 	return start(tb, func(ctx context.Context) error { return f.RunBatches(ctx, cfg) })
 }
 
@@ -67,13 +68,13 @@ func (f *fixture) unacked(tb testing.TB) int {
 func TestBatchesTakeWhatIsWaiting(t *testing.T) {
 	t.Parallel()
 	f := setUp(t, ackWait(30*time.Second))
-	var msgs []bus.Message
+	var msgs []message.Message
 	for i := range 100 {
 		msgs = append(msgs, completed(i), started(i))
 	}
 	f.publish(t, msgs...)
 	c := newTally()
-	f.runBatches(t, bus.RunConfig{Max: 32, HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{Max: 32, HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		c.add(ds)
 		return nil
 	}})
@@ -88,7 +89,7 @@ func TestBatchDoesNotWaitForMore(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	got := make(chan int, 1)
-	f.runBatches(t, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		got <- len(ds)
 		return nil
 	}})
@@ -112,7 +113,7 @@ func TestEachOfABatchIsAcknowledgedByItsOwnError(t *testing.T) {
 	}
 	f.publish(t, completed(1), completed(2), completed(3))
 	c := newTally()
-	f.runBatches(t, bus.RunConfig{Slots: 1, HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{Slots: 1, HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		c.add(ds)
 		errs := make([]error, len(ds))
 		for i, d := range ds {
@@ -120,7 +121,7 @@ func TestEachOfABatchIsAcknowledgedByItsOwnError(t *testing.T) {
 			case d.Event.GetIdentity().GetRequestId() == requestID(2) && d.Delivered == 1:
 				errs[i] = errors.New("not yet")
 			case d.Event.GetIdentity().GetRequestId() == requestID(3):
-				errs[i] = bus.ErrStale
+				errs[i] = consume.ErrStale
 			}
 		}
 		return errs
@@ -143,7 +144,7 @@ func TestBatchHandlerThatPanicsGetsItsMessagesAgain(t *testing.T) {
 	f := setUp(t, ackWait(500*time.Millisecond))
 	f.publish(t, completed(1), completed(2))
 	c := newTally()
-	f.runBatches(t, bus.RunConfig{Slots: 1, HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{Slots: 1, HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		c.add(ds)
 		if ds[0].Delivered == 1 {
 			panic("first call")
@@ -170,7 +171,7 @@ func TestResultsSinceSkipsOlderOnes(t *testing.T) {
 	}
 	f.publish(t, completed(2))
 	got := make(chan string, 2)
-	f.runBatches(t, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		for _, d := range ds {
 			got <- d.Event.GetIdentity().GetRequestId()
 		}

@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 )
 
-// cpu is the processor time of the process so far, the embedded server's included.
+// cpu is the processor time of the process so far, the embedded server's
+// included.
 func cpu(tb testing.TB) time.Duration {
 	tb.Helper()
 	var u syscall.Rusage
@@ -21,14 +24,15 @@ func cpu(tb testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// measure publishes b.N messages first and then times what work does until count reached them.
-func measure(b *testing.B, f *fixture, message func(int) bus.Message, count *atomic.Int64, work func()) {
+// measure publishes b.N messages first and then times what work does until
+// count reached them.
+func measure(b *testing.B, f *fixture, makeMessage func(int) message.Message, count *atomic.Int64, work func()) {
 	b.Helper()
 	const chunk = 500
 	for i := 0; i < b.N; i += chunk {
-		var msgs []bus.Message
+		var msgs []message.Message
 		for j := i; j < min(i+chunk, b.N); j++ {
-			msgs = append(msgs, message(j))
+			msgs = append(msgs, makeMessage(j))
 		}
 		f.publish(b, msgs...)
 	}
@@ -45,12 +49,13 @@ func measure(b *testing.B, f *fixture, message func(int) bus.Message, count *ato
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
-// BenchmarkRun is one message with a handler that does nothing: pull, call, acknowledge; client and server together.
+// BenchmarkRun is one message with a handler that does nothing: pull, call,
+// acknowledge; client and server together.
 func BenchmarkRun(b *testing.B) {
 	f := setUp(b)
 	var count atomic.Int64
 	measure(b, f, tool, &count, func() {
-		f.run(b, bus.RunConfig{Work: bus.ToolWork(pool), Slots: 32, Handle: handle(func(bus.Delivery) { count.Add(1) })})
+		f.run(b, consume.Config{Work: consume.ToolWork(pool), Slots: 32, Handle: handle(func(consume.Delivery) { count.Add(1) })})
 	})
 }
 
@@ -59,19 +64,20 @@ func BenchmarkRunBatches(b *testing.B) {
 	f := setUp(b, func(c *bus.Config) { c.MaxBytes.Step = 900 << 20 })
 	var count atomic.Int64
 	measure(b, f, completed, &count, func() {
-		f.runBatches(b, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+		f.runBatches(b, consume.Config{HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 			count.Add(int64(len(ds)))
 			return nil
 		}})
 	})
 }
 
-// BenchmarkPublish is one step's publishes: five tool commands, pipelined, all PubAcks awaited.
+// BenchmarkPublish is one step's publishes: five tool commands, pipelined, all
+// PubAcks awaited.
 func BenchmarkPublish(b *testing.B) {
 	f := setUp(b)
 	began := cpu(b)
 	for i := 0; b.Loop(); i++ {
-		var msgs []bus.Message
+		var msgs []message.Message
 		for j := range 5 {
 			msgs = append(msgs, tool(5*i+j))
 		}
@@ -80,17 +86,18 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(5*b.N), "cpu-µs/msg")
 }
 
-// BenchmarkRenew is one second of 10,000 messages in flight, each renewed every third of the default AckWait of 4 s.
+// BenchmarkRenew is one second of 10,000 messages in flight, each renewed every
+// third of the default AckWait of 4 s.
 func BenchmarkRenew(b *testing.B) {
 	const inFlight = 10_000
 	f := setUp(b, ackWait(4*time.Second))
-	var msgs []bus.Message
+	var msgs []message.Message
 	for i := range inFlight {
 		msgs = append(msgs, tool(i))
 	}
 	f.publish(b, msgs...)
 	var held atomic.Int64
-	stop := f.run(b, bus.RunConfig{Work: bus.ToolWork(pool), Slots: inFlight, Handle: func(ctx context.Context, _ bus.Delivery) error {
+	stop := f.run(b, consume.Config{Work: consume.ToolWork(pool), Slots: inFlight, Handle: func(ctx context.Context, _ consume.Delivery) error {
 		held.Add(1)
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -130,8 +137,8 @@ func BenchmarkPublishResults(b *testing.B) {
 	}
 }
 
-func results(first, n int) []bus.Message {
-	msgs := make([]bus.Message, n)
+func results(first, n int) []message.Message {
+	msgs := make([]message.Message, n)
 	for i := range msgs {
 		msgs[i] = completed(first + i)
 	}

@@ -2,58 +2,57 @@ package bus
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/internal/conn"
+	"windlass.dev/windlass/pkg/bus/internal/topology"
+	"windlass.dev/windlass/pkg/bus/live"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-const (
-	// publishTimeout bounds the wait for one PubAck.
-	publishTimeout = 2 * time.Second
-	// apiTimeout bounds one question to the JetStream API.
-	apiTimeout = 2 * time.Second
-	// violationMemory is how long a refused permission keeps a service from
-	// being ready.
-	violationMemory = 30 * time.Second
-	// syncQueue is more than the messages of one batched read. The default,
-	// 65,536, costs 512 kB for each read.
-	syncQueue = 1024
-	// maxUnacked bounds the publishes of a process that await their PubAck.
-	maxUnacked = 1 << 16
+// How the bus is configured.
+type (
+	// Config says where the bus is and how its streams are configured.
+	Config = topology.Config
+	// MaxBytes bounds each stream.
+	MaxBytes = topology.MaxBytes
+	// InProcess gives connections to a NATS server in the same process.
+	InProcess = topology.InProcess
+	// Topology is what a service needs to exist besides the streams.
+	Topology = topology.Topology
+	// Lane is a queue of turns that share a model's capacity.
+	Lane = topology.Lane
 )
+
+// StepMaxAge is how long events of steps stay, with the tool results in them,
+// and marks.
+const StepMaxAge = topology.StepMaxAge
+
+// Errors of publishing.
+var (
+	// ErrFull is returned when a stream is at its limit and refused a message.
+	// The message is not stored. The sweep publishes what a row needs when
+	// there is room.
+	ErrFull = conn.ErrFull
+	// ErrTooLarge is returned when a message exceeds the server's limit. A
+	// retry fails as well.
+	ErrTooLarge = conn.ErrTooLarge
+)
+
+// Unavailable reports whether NATS is unavailable, or was for this operation:
+// the connection is lost, no answer came in time, no server responds, a stream
+// is missing until it is repaired, or the server cannot store. The operation
+// may be repeated unchanged. Every other error is final, and so is ErrFull.
+func Unavailable(err error) bool { return conn.Unavailable(err) }
 
 // Bus is a connection to NATS. It is safe for concurrent use.
 type Bus struct {
-	cfg     Config
-	service string
-	log     *zap.Logger
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	metrics *metrics
-
-	violatedAt atomic.Int64 // unix nanoseconds of the last permission violation; 0 for none
-
-	mu       sync.Mutex
-	topology *Topology // as given to Ensure last
-
-	tails struct {
-		sync.Mutex
-		of map[string]*liveTail // by subject: those that somebody reads
-	}
-
-	reads chan struct{} // holds one token for each read of a live stream
-
-	repairing  chan struct{} // holds one token while a repair runs; guards the three below
-	repairedAt time.Time
-	repairErr  error
-	remade     map[string]remade // by the stream's name after the prefix
+	conn *conn.Conn
+	live *live.Streams
 }
 
 // Option changes how Connect makes a Bus.
@@ -71,122 +70,90 @@ func WithMetrics(r prometheus.Registerer) Option {
 
 // Connect makes a Bus for one service, whose name appears in the connection's
 // name and in its inbox prefix (_INBOX_<service>). It does not wait for the
-// server: the connection is tried for ever, and Ready says how it stands. The
-// caller closes the Bus.
+// server: the client retries the connection without end, and Ready reports its
+// state. The caller closes the Bus.
 func Connect(ctx context.Context, cfg Config, service string, log *zap.Logger, opts ...Option) (*Bus, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("check bus configuration: %w", err)
-	}
-	if err := context.Cause(ctx); err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
 	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
-	m, err := newMetrics(o.registerer)
+	c, err := conn.Connect(ctx, cfg, service, log, o.registerer)
 	if err != nil {
-		return nil, fmt.Errorf("register bus metrics: %w", err)
+		return nil, err
 	}
-	b := &Bus{
-		cfg: cfg, service: service, log: log, metrics: m, reads: make(chan struct{}, liveReads),
-		repairing: make(chan struct{}, 1), remade: make(map[string]remade),
-	}
-	b.tails.of = map[string]*liveTail{}
-	if b.nc, err = nats.Connect(cfg.URL, b.natsOptions()...); err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
-	b.js, err = jetstream.New(b.nc,
-		jetstream.WithDefaultTimeout(apiTimeout),
-		jetstream.WithPublishAsyncTimeout(publishTimeout),
-		jetstream.WithPublishAsyncMaxPending(maxUnacked))
-	if err != nil {
-		b.nc.Close()
-		return nil, fmt.Errorf("open JetStream: %w", err)
-	}
-	return b, nil
-}
-
-// natsOptions are the connection's. A publish fails at once while the server is
-// away (no reconnect buffer): the row's check_at or the handler's own retry
-// repeats it, which beats a flush of stale commands after the reconnect.
-func (b *Bus) natsOptions() []nats.Option {
-	opts := []nats.Option{
-		nats.Name("windlass-" + b.service),
-		nats.CustomInboxPrefix("_INBOX_" + token(b.service)),
-		nats.MaxReconnects(-1),
-		nats.RetryOnFailedConnect(true),
-		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
-		nats.ReconnectBufSize(-1),
-		nats.Timeout(2 * time.Second),
-		nats.SyncQueueLen(syncQueue),
-		nats.PingInterval(5 * time.Second),
-		nats.MaxPingsOutstanding(2),
-		nats.ErrorHandler(b.onError),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil { // nil at Close
-				b.log.Warn("connection to NATS lost", zap.Error(err))
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) {
-			b.log.Info("connection to NATS restored")
-		}),
-	}
-	if b.cfg.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(b.cfg.InProcess))
-	}
-	if b.cfg.Creds != "" {
-		opts = append(opts, nats.UserCredentials(b.cfg.Creds))
-	}
-	return opts
-}
-
-func (b *Bus) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		b.violatedAt.Store(time.Now().UnixNano())
-		b.metrics.violations.Inc()
-		b.log.Error("NATS permission refused", zap.Error(err))
-		return
-	}
-	if errors.Is(err, nats.ErrSlowConsumer) { // a reader of a live stream fell behind, and reads the stream instead
-		b.log.Debug("NATS reported an error", zap.Error(err))
-		return
-	}
-	b.log.Warn("NATS reported an error", zap.Error(err))
+	return &Bus{conn: c, live: live.New(c)}, nil
 }
 
 // Close sends what is buffered, acknowledgements above all, as far as ctx
 // allows, and closes the connection. Every Run must have ended before.
-func (b *Bus) Close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	if err := b.nc.FlushWithContext(ctx); err != nil {
-		b.log.Info("connection to NATS closed without a flush", zap.Error(err))
-	}
-	b.nc.Close()
-}
+func (b *Bus) Close(ctx context.Context) { b.conn.Close(ctx) }
 
-// Ready is nil when the server is connected and answers, and refused no
+// Ready returns nil if the server is connected, answers, and refused no
 // permission in the last 30 s.
-func (b *Bus) Ready(ctx context.Context) error {
-	if s := b.nc.Status(); s != nats.CONNECTED {
-		return fmt.Errorf("NATS is %v", s)
-	}
-	if at := b.violatedAt.Load(); at != 0 && time.Since(time.Unix(0, at)) < violationMemory {
-		return errors.New("NATS refused a permission")
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	if err := b.nc.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("ping NATS: %w", err)
-	}
-	return nil
+func (b *Bus) Ready(ctx context.Context) error { return b.conn.Ready(ctx) }
+
+// Ensure creates or updates all streams, and the consumers of a topology. It
+// changes existing ones where the server allows it, and deletes none, except a
+// consumer just created that skips messages. Ensure waits for a server that is
+// away, until ctx ends. The Bus keeps the topology for repairs, so a service
+// calls Ensure at its start and whenever the topology changed.
+func (b *Bus) Ensure(ctx context.Context, t Topology) error { return b.conn.Ensure(ctx, t) }
+
+// WatchStreams looks at every stream once a second until ctx ends, and sets the
+// gauges of streams and results. It repairs a stream, its consumers included,
+// that is missing, was created again (its creation time changed) or went back
+// (its last sequence fell), and then reports it once by its name; the caller
+// makes every row in progress due. WatchStreams returns nil when ctx ends. It
+// does not notice losses before its first look.
+func (b *Bus) WatchStreams(ctx context.Context, lost func(stream string)) error {
+	return b.conn.WatchStreams(ctx, lost)
 }
 
-// stream names a stream: WINDLASS_TURN for TURN.
-func (b *Bus) stream(suffix string) string { return streamName(b.cfg.Prefix, suffix) }
+// Run takes messages and calls the handler for each; see consume.Run.
+func (b *Bus) Run(ctx context.Context, cfg consume.Config) error {
+	return consume.Run(ctx, b.source(), cfg)
+}
 
-// subject puts the prefix before a subject's tail.
-func (b *Bus) subject(tail string) string { return b.cfg.Prefix + "." + tail }
+// RunBatches takes messages and calls the handler for many at once; see
+// consume.RunBatches.
+func (b *Bus) RunBatches(ctx context.Context, cfg consume.Config) error {
+	return consume.RunBatches(ctx, b.source(), cfg)
+}
+
+func (b *Bus) source() consume.Source {
+	return consume.Source{Conn: b.conn, Publish: b.Publish, OnCancel: b.OnCancel}
+}
+
+// OpenLive starts a writer of a request's live stream; see live.Streams.
+func (b *Bus) OpenLive(ctx context.Context, id *stepv1.StepIdentity) *live.Writer {
+	return b.live.Open(ctx, id)
+}
+
+// ReadLive subscribes to a request's live stream; see live.Streams.
+func (b *Bus) ReadLive(requestID string) (*live.Reader, error) { return b.live.Read(requestID) }
+
+// Stored reads what is stored of a request's live stream; see live.Streams.
+func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error) (last uint64, err error) {
+	return b.live.Stored(ctx, requestID, take)
+}
+
+// EndLive stores the last message of a live stream; see live.Streams.
+func (b *Bus) EndLive(ctx context.Context, m *stepv1.LiveFrames, behind uint64) (ended bool, err error) {
+	return b.live.End(ctx, m, behind)
+}
+
+// PurgeLive deletes a request's live stream.
+func (b *Bus) PurgeLive(ctx context.Context, requestID string) error {
+	return b.live.Purge(ctx, requestID)
+}
+
+// LaneLoad counts a lane's turns: those that wait and those in flight.
+func (b *Bus) LaneLoad(ctx context.Context, lane string) (waiting, inFlight int, err error) {
+	return b.conn.LaneLoad(ctx, lane)
+}
+
+// PauseLane stops the delivery of a lane's turns until a time, for all
+// services; a time that has passed ends the pause. Turns in flight go on.
+func (b *Bus) PauseLane(ctx context.Context, lane string, until time.Time) error {
+	return b.conn.PauseLane(ctx, lane, until)
+}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 )
 
 // TestForgedCancelHintBreaksNothingOff holds that a hint only counts once it
@@ -20,9 +20,9 @@ func TestForgedCancelHintBreaksNothingOff(t *testing.T) {
 	}
 	begun, release, cause := make(chan got, 9), make(chan struct{}), make(chan error, 9)
 	confirms, verdicts := make(chan string, 9), make(chan bool)
-	f.run(t, bus.RunConfig{
-		Work: bus.ToolWork(pool),
-		Handle: func(ctx context.Context, d bus.Delivery) error {
+	f.run(t, consume.Config{
+		Work: consume.ToolWork(pool),
+		Handle: func(ctx context.Context, d consume.Delivery) error {
 			begun <- got{d.Tool.GetIdentity().GetRequestId(), d.Hinted}
 			select {
 			case <-ctx.Done():
@@ -31,7 +31,7 @@ func TestForgedCancelHintBreaksNothingOff(t *testing.T) {
 			cause <- context.Cause(ctx)
 			return nil
 		},
-		Confirm: func(ctx context.Context, d bus.Delivery) bool {
+		Confirm: func(ctx context.Context, d consume.Delivery) bool {
 			confirms <- d.Tool.GetIdentity().GetRequestId()
 			select {
 			case v := <-verdicts:
@@ -62,7 +62,7 @@ func TestForgedCancelHintBreaksNothingOff(t *testing.T) {
 	f.CancelHint(requestID(2))
 	receive(t, confirms, "confirmation")
 	verdicts <- true
-	if err := receive(t, cause, "cause"); !errors.Is(err, bus.ErrCancelled) {
+	if err := receive(t, cause, "cause"); !errors.Is(err, consume.ErrCancelled) {
 		t.Errorf("cause after a confirmed hint = %v, want ErrCancelled", err)
 	}
 	release <- struct{}{}

@@ -9,6 +9,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
 )
 
 // recovery is the longest an installation may take to go on after a fault.
@@ -24,8 +25,8 @@ func within(tb testing.TB, began time.Time, what string) {
 func TestConsumerDeletedWhileRunningIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	got := make(chan bus.Delivery, 9)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d })})
+	got := make(chan consume.Delivery, 9)
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d })})
 	f.publish(t, turn(1))
 	receive(t, got, "delivery before")
 	eventually(t, "turn is acknowledged", func() bool { return f.queued(t, "WINDLASS_TURN") == 0 })
@@ -42,7 +43,7 @@ func TestStreamDeletedWhileRunningIsMadeAgainAndReported(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	got := make(chan string, 9)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })})
 	lost := make(chan string, 99)
 	start(t, func(ctx context.Context) error { return f.WatchStreams(ctx, func(s string) { lost <- s }) })
 	f.publish(t, turn(1), tool(1))
@@ -79,9 +80,9 @@ func idleWatch(tb testing.TB, lost <-chan string) {
 func TestEverythingWipedIsMadeAgainAndReportedOnce(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	got := make(chan bus.Delivery, 9)
-	f.run(t, bus.RunConfig{Work: bus.ToolWork(pool), Handle: handle(func(d bus.Delivery) { got <- d })})
-	f.runBatches(t, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	got := make(chan consume.Delivery, 9)
+	f.run(t, consume.Config{Work: consume.ToolWork(pool), Handle: handle(func(d consume.Delivery) { got <- d })})
+	f.runBatches(t, consume.Config{HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		for _, d := range ds {
 			got <- d
 		}
@@ -115,7 +116,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	got := make(chan string, 9)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })})
 	lost := make(chan string, 99)
 	start(t, func(ctx context.Context) error { return f.WatchStreams(ctx, func(s string) { lost <- s }) })
 	f.publish(t, turn(1))
@@ -139,9 +140,9 @@ func TestRunStartedBeforeTheStreamsExist(t *testing.T) {
 	t.Parallel()
 	broker := bustest.NewBroker(t)
 	b := bustest.Connect(t, broker)
-	got := make(chan bus.Delivery, 1)
+	got := make(chan consume.Delivery, 1)
 	start(t, func(ctx context.Context) error {
-		return b.Run(ctx, bus.RunConfig{Work: bus.TurnWork(lane), Slots: 1, Handle: handle(func(d bus.Delivery) { got <- d })})
+		return b.Run(ctx, consume.Config{Work: consume.TurnWork(lane), Slots: 1, Handle: handle(func(d consume.Delivery) { got <- d })})
 	})
 	if err := b.Ensure(t.Context(), topology()); err != nil {
 		t.Fatal(err)

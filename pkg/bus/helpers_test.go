@@ -12,6 +12,8 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -70,28 +72,28 @@ func identity(n int) *stepv1.StepIdentity {
 	return &stepv1.StepIdentity{RequestId: requestID(n), Epoch: 1, Turn: 1, Index: 1, Attempt: 1}
 }
 
-func turn(n int) bus.Message {
-	return bus.Turn(&stepv1.TurnCommand{Identity: identity(n), Lane: lane})
+func turn(n int) message.Message {
+	return message.Turn(&stepv1.TurnCommand{Identity: identity(n), Lane: lane})
 }
 
-func tool(n int) bus.Message {
-	return bus.Tool(&stepv1.ToolCommand{Identity: identity(n), Tenant: "acme", Pool: pool, Tool: "search"})
+func tool(n int) message.Message {
+	return message.Tool(&stepv1.ToolCommand{Identity: identity(n), Tenant: "acme", Pool: pool, Tool: "search"})
 }
 
-func completed(n int) bus.Message {
-	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
+func completed(n int) message.Message {
+	return message.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
 		ToolCompleted: &stepv1.ToolCompleted{Output: []byte("fine")},
 	}})
 }
 
-func failed(n int) bus.Message {
-	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolFailed{
+func failed(n int) message.Message {
+	return message.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolFailed{
 		ToolFailed: &stepv1.ToolFailed{Failure: &stepv1.Failure{Code: "timeout"}},
 	}})
 }
 
-func started(n int) bus.Message {
-	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolStarted{
+func started(n int) message.Message {
+	return message.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolStarted{
 		ToolStarted: &stepv1.ToolStarted{},
 	}})
 }
@@ -150,7 +152,7 @@ func start(tb testing.TB, f func(ctx context.Context) error) (stop func()) {
 }
 
 // run starts a Run with defaults for what cfg leaves out.
-func (f *fixture) run(tb testing.TB, cfg bus.RunConfig) (stop func()) {
+func (f *fixture) run(tb testing.TB, cfg consume.Config) (stop func()) {
 	tb.Helper()
 	if cfg.Slots == 0 {
 		cfg.Slots = 4

@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"windlass.dev/windlass/pkg/bus/subject"
 )
 
-// Hints travel on core NATS, without a stream. One that is lost costs a poll interval.
+// Hints travel on core NATS, without a stream. One that is lost costs a poll
+// interval.
 const (
 	hintWake   = "ctl.wake"
 	hintCancel = "ctl.cancel."
@@ -17,17 +19,19 @@ const (
 // Wake tells claimers that a request was accepted.
 func (b *Bus) Wake() { b.hint(hintWake) }
 
-// CancelHint tells runners that a request was cancelled, after the commit that cancelled it.
-func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + token(requestID)) }
+// CancelHint tells runners that a request was cancelled, after the commit that
+// cancelled it.
+func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + subject.Token(requestID)) }
 
 // DoneHint tells gateways that a request reached its final status.
-func (b *Bus) DoneHint(requestID string) { b.hint(hintDone + token(requestID)) }
+func (b *Bus) DoneHint(requestID string) { b.hint(hintDone + subject.Token(requestID)) }
 
 func (b *Bus) hint(tail string) {
-	_ = b.nc.Publish(b.subject(tail), nil) // it fails while the server is away, and then a poll does its work
+	_ = b.conn.NATS.Publish(b.conn.Subject(tail), nil) // it fails while the server is away, and then a poll does its work
 }
 
-// OnWake calls f for every wake hint, one at a time, until stop. f must be quick; a call may still run when stop returns.
+// OnWake calls f for every wake hint, one at a time, until stop. f must be
+// quick; a call may still run when stop returns.
 func (b *Bus) OnWake(f func()) (stop func(), err error) {
 	return b.onHint(hintWake, func(string) { f() })
 }
@@ -43,12 +47,12 @@ func (b *Bus) OnDone(f func(requestID string)) (stop func(), err error) {
 }
 
 func (b *Bus) onHint(tail string, f func(requestID string)) (stop func(), err error) {
-	subject := b.subject(tail)
+	subject := b.conn.Subject(tail)
 	pattern := subject
 	if strings.HasSuffix(subject, ".") {
 		pattern += "*"
 	}
-	sub, err := b.nc.Subscribe(pattern, func(m *nats.Msg) { f(strings.TrimPrefix(m.Subject, subject)) })
+	sub, err := b.conn.NATS.Subscribe(pattern, func(m *nats.Msg) { f(strings.TrimPrefix(m.Subject, subject)) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", pattern, err)
 	}

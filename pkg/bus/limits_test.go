@@ -17,6 +17,8 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -27,12 +29,12 @@ func smallStreams(c *bus.Config) {
 	c.MaxBytes = bus.MaxBytes{Turn: small, Tool: small, Final: small, Step: small, Mark: small, Live: small, Dead: small}
 }
 
-func final(n int) bus.Message {
-	return bus.Final(&stepv1.FinalCommand{RequestId: requestID(n), Epoch: 1})
+func final(n int) message.Message {
+	return message.Final(&stepv1.FinalCommand{RequestId: requestID(n), Epoch: 1})
 }
 
-func sized(n, size int) bus.Message {
-	return bus.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
+func sized(n, size int) message.Message {
+	return message.Event(&stepv1.StepEvent{Identity: identity(n), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
 		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), size)},
 	}})
 }
@@ -43,12 +45,12 @@ func TestFullWorkQueueRefuses(t *testing.T) {
 	t.Parallel()
 	for name, queue := range map[string]struct {
 		stream  string
-		command func(int) bus.Message
-		work    bus.Work
+		command func(int) message.Message
+		work    consume.Work
 	}{
-		"turns":  {"WINDLASS_TURN", turn, bus.TurnWork(lane)},
-		"tools":  {"WINDLASS_TOOL", tool, bus.ToolWork(pool)},
-		"finals": {"WINDLASS_FINAL", final, bus.FinalWork()},
+		"turns":  {"WINDLASS_TURN", turn, consume.TurnWork(lane)},
+		"tools":  {"WINDLASS_TOOL", tool, consume.ToolWork(pool)},
+		"finals": {"WINDLASS_FINAL", final, consume.FinalWork()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +73,7 @@ func TestFullWorkQueueRefuses(t *testing.T) {
 			if got := f.queued(t, queue.stream); got != stored {
 				t.Errorf("%d commands are queued, want the %d that were accepted", got, stored)
 			}
-			f.run(t, bus.RunConfig{Work: queue.work, Handle: func(context.Context, bus.Delivery) error { return nil }})
+			f.run(t, consume.Config{Work: queue.work, Handle: func(context.Context, consume.Delivery) error { return nil }})
 			eventually(t, "queue is empty", func() bool { return f.queued(t, queue.stream) == 0 })
 			f.publish(t, queue.command(stored))
 		})
@@ -109,7 +111,7 @@ func TestFullStepStreamDropsTheOldest(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
 	hold := make(chan struct{})
-	f.runBatches(t, bus.RunConfig{Max: 4, HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{Max: 4, HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		<-hold // the rest of what is delivered is dropped while it is held
 		mu.Lock()
 		defer mu.Unlock()
@@ -167,7 +169,7 @@ func TestFullDeadStreamDropsTheOldest(t *testing.T) {
 	t.Parallel()
 	f := setUp(t, smallStreams)
 	for n := range 500 {
-		f.publish(t, bus.Dead(&stepv1.DeadLetter{Identity: identity(n), Failure: &stepv1.Failure{Code: "poison"}}))
+		f.publish(t, message.Dead(&stepv1.DeadLetter{Identity: identity(n), Failure: &stepv1.Failure{Code: "poison"}}))
 	}
 	s, err := f.js.Stream(t.Context(), "WINDLASS_DEAD")
 	if err != nil {
@@ -318,7 +320,7 @@ func TestStreamsOfTheVersionBeforeAreChanged(t *testing.T) {
 	old(2)
 	f.publish(t, completed(3))
 	seen := make(chan string, 9)
-	f.runBatches(t, bus.RunConfig{HandleBatch: func(_ context.Context, ds []bus.Delivery) []error {
+	f.runBatches(t, consume.Config{HandleBatch: func(_ context.Context, ds []consume.Delivery) []error {
 		for _, d := range ds {
 			seen <- d.Event.GetIdentity().GetRequestId()
 		}

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
 const liveID = "0123456789abcdef0123456789abcdef"
 
-func liveWriter(tb testing.TB, f *fixture) *bus.LiveWriter {
+func liveWriter(tb testing.TB, f *fixture) *live.Writer {
 	tb.Helper()
 	w := f.OpenLive(tb.Context(), &stepv1.StepIdentity{RequestId: liveID, Epoch: 1, Turn: 1, Attempt: 1})
 	tb.Cleanup(w.Close)
@@ -26,7 +26,7 @@ func liveFrame(n int) *stepv1.LiveFrame {
 }
 
 // tell writes the frames from..to-1, each in a message of its own.
-func tell(tb testing.TB, w *bus.LiveWriter, from, to int) {
+func tell(tb testing.TB, w *live.Writer, from, to int) {
 	tb.Helper()
 	for n := from; n < to; n++ {
 		w.Write(liveFrame(n))
@@ -37,7 +37,7 @@ func tell(tb testing.TB, w *bus.LiveWriter, from, to int) {
 }
 
 // hear reads frames until there are n, and wants them in order from first on.
-func hear(tb testing.TB, r *bus.LiveReader, first, n int) {
+func hear(tb testing.TB, r *live.Reader, first, n int) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
@@ -55,7 +55,7 @@ func hear(tb testing.TB, r *bus.LiveReader, first, n int) {
 	}
 }
 
-func reader(tb testing.TB, f *fixture) *bus.LiveReader {
+func reader(tb testing.TB, f *fixture) *live.Reader {
 	tb.Helper()
 	r, err := f.ReadLive(liveID)
 	if err != nil {
@@ -140,7 +140,8 @@ func TestABurstGoesInFewMessagesAndALargeFrameInSeveral(t *testing.T) {
 	}
 }
 
-// An answer of several MB is told four times at once, which is more than a writer holds.
+// An answer of several MB is told four times at once, which is more than a
+// writer holds.
 func TestMoreThanAWriterHoldsIsNotLost(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
@@ -182,7 +183,7 @@ func TestAStreamMadeAnewIsLost(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if m, err := r.Next(ctx); !errors.Is(err, bus.ErrLiveLost) {
+	if m, err := r.Next(ctx); !errors.Is(err, live.ErrLost) {
 		t.Errorf("the next message is %v, %v, want ErrLiveLost", m, err)
 	}
 }
@@ -197,7 +198,7 @@ func TestAWriterWithoutABusLosesItsStreamAndGoesOn(t *testing.T) {
 	for range 4 { // more than is held: Write waits, and then gives up too
 		w.Write(&stepv1.LiveFrame{Type: "large", Data: make([]byte, 5<<20)})
 	}
-	if err := w.Flush(t.Context()); !errors.Is(err, bus.ErrLiveLost) {
+	if err := w.Flush(t.Context()); !errors.Is(err, live.ErrLost) {
 		t.Errorf("flush without a bus: %v, want ErrLiveLost", err)
 	}
 	if took := time.Since(began); took > 3*recovery {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 )
 
 func TestReadersOfOneStreamShareASubscription(t *testing.T) {
@@ -16,7 +16,7 @@ func TestReadersOfOneStreamShareASubscription(t *testing.T) {
 	w := liveWriter(t, f)
 	none := subscriptions(t, f)
 	const many = 20
-	readers := make([]*bus.LiveReader, many)
+	readers := make([]*live.Reader, many)
 	for i := range readers {
 		r, err := f.ReadLive(liveID)
 		if err != nil {
@@ -53,7 +53,8 @@ func subscriptions(tb testing.TB, f *fixture) uint32 {
 	return f.broker.Server().NumSubscriptions()
 }
 
-// What a crowd of late readers costs the server is not theirs one by one: a thousand of them would be sent more than the connection takes.
+// What a crowd of late readers costs the server is not theirs one by one: a
+// thousand of them would be sent more than the connection takes.
 func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
@@ -68,7 +69,7 @@ func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	const many = 30
-	readers := make([]*bus.LiveReader, many)
+	readers := make([]*live.Reader, many)
 	for i := range readers {
 		readers[i] = reader(t, f)
 	}

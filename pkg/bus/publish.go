@@ -4,35 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"windlass.dev/windlass/pkg/bus/internal/conn"
+	"windlass.dev/windlass/pkg/bus/message"
 )
-
-const (
-	// codeStoreFailed is the server's error code for anything its store
-	// refused: the per-subject limit, but also a full stream. Only the
-	// description tells them apart.
-	codeStoreFailed       jetstream.ErrorCode = 10077
-	refusedPerSubjectText                     = "maximum messages per subject exceeded"
-	fullBytesText                             = "maximum bytes exceeded"
-	fullMessagesText                          = "maximum messages exceeded"
-)
-
-// ErrFull says that a stream is at its limit and refused a message. The
-// message is not stored. The sweep publishes what a row needs when there is
-// room again.
-var ErrFull = errors.New("stream is full")
-
-// ErrTooLarge says that a message exceeds what the server takes. It will on the
-// next try, too.
-var ErrTooLarge = errors.New("message is too large for the bus")
 
 // failure is a message that could not be published, and why.
 type failure struct {
-	message Message
+	message message.Message
 	err     error
 }
 
@@ -44,15 +25,15 @@ type failure struct {
 // stream refused every one of them, and none of those is stored. After any
 // other error some may have been stored, so that commands published again have
 // to be marked as a repeat (AsRepeat).
-func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err error) {
+func (b *Bus) Publish(ctx context.Context, msgs ...message.Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
 	if !b.recovers(ctx, failed) {
 		return refused, joinFailures(failed)
 	}
-	again := make([]Message, len(failed))
+	again := make([]message.Message, len(failed))
 	for i, f := range failed {
 		again[i] = f.message
-		if !isMissing(f.err) {
+		if !conn.IsMissing(f.err) {
 			again[i] = f.message.AsRepeat()
 		}
 	}
@@ -60,7 +41,7 @@ func (b *Bus) Publish(ctx context.Context, msgs ...Message) (refused int, err er
 	return refused + more, joinFailures(failed)
 }
 
-func (b *Bus) publish(ctx context.Context, msgs []Message) (refused int, failed []failure) {
+func (b *Bus) publish(ctx context.Context, msgs []message.Message) (refused int, failed []failure) {
 	futures := make([]jetstream.PubAckFuture, len(msgs))
 	for i, m := range msgs {
 		f, err := b.send(m)
@@ -75,28 +56,28 @@ func (b *Bus) publish(ctx context.Context, msgs []Message) (refused int, failed 
 		}
 		switch err := wait(ctx, f); {
 		case err == nil:
-		case isRefused(err):
+		case conn.IsRefused(err):
 			refused++
-		case isFull(err):
-			b.metrics.full.WithLabelValues(msgs[i].subject.stream()).Inc()
+		case conn.IsFull(err):
+			b.conn.Metrics.CountFull(msgs[i].Stream())
 			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w: %w", f.Msg().Subject, ErrFull, err)})
 		default:
-			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w", f.Msg().Subject, mapPublishError(err))})
+			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w", f.Msg().Subject, conn.MapPublishError(err))})
 		}
 	}
 	return refused, failed
 }
 
-func (b *Bus) send(m Message) (jetstream.PubAckFuture, error) {
-	msg, err := b.encode(m)
+func (b *Bus) send(m message.Message) (jetstream.PubAckFuture, error) {
+	msg, err := m.Encode(b.conn.Config.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	// No retry inside nats.go: "no responders" is answered by a repair, which
 	// looks at the stream first.
-	f, err := b.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
+	f, err := b.conn.JS.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
-		return nil, fmt.Errorf("publish %s: %w", msg.Subject, mapPublishError(err))
+		return nil, fmt.Errorf("publish %s: %w", msg.Subject, conn.MapPublishError(err))
 	}
 	return f, nil
 }
@@ -115,14 +96,14 @@ func wait(ctx context.Context, f jetstream.PubAckFuture) error {
 
 // Announce publishes messages that nobody waits for. What the server does not
 // take is lost without a word.
-func (b *Bus) Announce(msgs ...Message) {
+func (b *Bus) Announce(msgs ...message.Message) {
 	for _, m := range msgs {
-		msg, err := b.encode(m)
+		msg, err := m.Encode(b.conn.Config.Prefix)
 		if err == nil {
-			err = b.nc.PublishMsg(msg)
+			err = b.conn.NATS.PublishMsg(msg)
 		}
 		if err != nil {
-			b.log.Debug("announcement lost", zap.Error(err))
+			b.conn.Log.Debug("announcement lost", zap.Error(err))
 		}
 	}
 }
@@ -130,86 +111,20 @@ func (b *Bus) Announce(msgs ...Message) {
 // PublishFirst publishes a message unless its subject holds one. It returns
 // true for the one publisher whose message was stored. ErrFull: it was not
 // stored. After any other error it may have been.
-func (b *Bus) PublishFirst(ctx context.Context, m Message) (first bool, err error) {
-	msg, err := b.encode(m)
+func (b *Bus) PublishFirst(ctx context.Context, m message.Message) (first bool, err error) {
+	msg, err := m.Encode(b.conn.Config.Prefix)
 	if err != nil {
 		return false, err
 	}
-	first, err = b.firstOf(ctx, m.subject.stream(), msg)
+	first, err = b.conn.PublishFirst(ctx, m.Stream(), msg)
 	if err == nil {
 		return first, nil
 	}
-	if isFull(err) {
-		b.metrics.full.WithLabelValues(m.subject.stream()).Inc()
+	if conn.IsFull(err) {
+		b.conn.Metrics.CountFull(m.Stream())
 		err = fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	return false, fmt.Errorf("publish %s first: %w", msg.Subject, mapPublishError(err))
-}
-
-// publishBehind publishes a message if the last one of its subject has the
-// given sequence; 0: if there is none.
-func (b *Bus) publishBehind(ctx context.Context, suffix string, msg *nats.Msg, last uint64) error {
-	return b.publishOne(ctx, suffix, msg, jetstream.WithExpectLastSequencePerSubject(last))
-}
-
-// publishOne publishes a message and waits for its answer. A broken stream is
-// made again, but the message is not published again: who publishes has to
-// decide that of a message that may have been stored.
-func (b *Bus) publishOne(ctx context.Context, suffix string, msg *nats.Msg, opts ...jetstream.PublishOpt) error {
-	opts = append(opts, jetstream.WithRetryAttempts(0))
-	err := b.mend(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		_, err := b.js.PublishMsg(ctx, msg, opts...)
-		return err
-	})
-	if isUnanswered(err) {
-		b.remake(ctx, suffix)
-	}
-	return err
-}
-
-// isRefused reports whether the server refused a message because its subject
-// holds one.
-func isRefused(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, refusedPerSubjectText)
-}
-
-// isFull reports whether the server refused a message because its stream is at
-// its limit.
-func isFull(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed &&
-		(strings.Contains(api.Description, fullBytesText) || strings.Contains(api.Description, fullMessagesText))
-}
-
-// isMissing reports whether an error says that a stream or a consumer does not
-// exist.
-func isMissing(err error) bool {
-	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
-		errors.Is(err, jetstream.ErrConsumerDeleted)
-}
-
-func mapPublishError(err error) error {
-	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	return err
-}
-
-// apiCode is the JetStream error code of an error, 0 if it has none.
-func apiCode(err error) jetstream.ErrorCode {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode
-	}
-	var js jetstream.JetStreamError
-	if errors.As(err, &js) && js.APIError() != nil {
-		return js.APIError().ErrorCode
-	}
-	return 0
+	return false, fmt.Errorf("publish %s first: %w", msg.Subject, conn.MapPublishError(err))
 }
 
 // recovers makes missing and broken streams again, and reports whether another
@@ -217,15 +132,15 @@ func apiCode(err error) jetstream.ErrorCode {
 func (b *Bus) recovers(ctx context.Context, failed []failure) (again bool) {
 	unanswered := make(map[string]bool)
 	for _, f := range failed {
-		if isMissing(f.err) {
-			return b.repair(ctx) == nil
+		if conn.IsMissing(f.err) {
+			return b.conn.Repair(ctx) == nil
 		}
-		if isUnanswered(f.err) {
-			unanswered[f.message.subject.stream()] = true
+		if conn.IsUnanswered(f.err) {
+			unanswered[f.message.Stream()] = true
 		}
 	}
 	for suffix := range unanswered {
-		again = b.remake(ctx, suffix) || again
+		again = b.conn.Remake(ctx, suffix) || again
 	}
 	return again
 }

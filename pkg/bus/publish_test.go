@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -29,7 +31,7 @@ func TestPublishCountsQueuedCommandsAsRefused(t *testing.T) {
 func TestPublishTooLarge(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	big := bus.Event(&stepv1.StepEvent{Identity: identity(1), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
+	big := message.Event(&stepv1.StepEvent{Identity: identity(1), Tenant: "acme", Event: &stepv1.StepEvent_ToolCompleted{
 		ToolCompleted: &stepv1.ToolCompleted{Output: bytes.Repeat([]byte("x"), 2<<20)},
 	}})
 	if _, err := f.Publish(t.Context(), big, completed(2)); !errors.Is(err, bus.ErrTooLarge) {
@@ -43,7 +45,7 @@ func TestPublishTooLarge(t *testing.T) {
 func TestPublishRefusesAnEventThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	if _, err := f.Publish(t.Context(), bus.Event(&stepv1.StepEvent{Identity: identity(1)})); err == nil {
+	if _, err := f.Publish(t.Context(), message.Event(&stepv1.StepEvent{Identity: identity(1)})); err == nil {
 		t.Error("Publish of an empty event = nil, want an error")
 	}
 }
@@ -132,12 +134,12 @@ func TestAsRepeatMarksCommandsAndLeavesTheOriginal(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	c := &stepv1.TurnCommand{Identity: identity(1), Lane: lane}
-	f.publish(t, bus.Turn(c).AsRepeat())
+	f.publish(t, message.Turn(c).AsRepeat())
 	if c.GetRepeat() {
 		t.Error("AsRepeat changed the command it was given")
 	}
 	seen := make(chan bool, 1)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { seen <- d.Turn.GetRepeat() })})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { seen <- d.Turn.GetRepeat() })})
 	if !receive(t, seen, "turn") {
 		t.Error("repeat of the delivered turn = false, want true")
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
+	"windlass.dev/windlass/pkg/bus/internal/topology"
+	"windlass.dev/windlass/pkg/bus/message"
+	"windlass.dev/windlass/pkg/bus/subject"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -21,7 +23,7 @@ func (b *Bus) ToolResults(
 	ctx context.Context, tenant, requestID string, since time.Time, take func(e *stepv1.StepEvent, stored time.Time) bool,
 ) error {
 	question := map[string]any{
-		"next_by_subj": b.subject(join("step", token(tenant), token(requestID), ">")),
+		"next_by_subj": b.conn.Subject(subject.Join("step", subject.Token(tenant), subject.Token(requestID), ">")),
 		"start_time":   since.UTC().Format(time.RFC3339Nano),
 	}
 	for {
@@ -34,8 +36,8 @@ func (b *Bus) ToolResults(
 		}
 		delete(question, "start_time")
 		question["seq"] = m.Sequence + 1
-		s, err := ParseSubject(b.cfg.Prefix, m.Subject)
-		if err != nil || s.Event != eventToolCompleted && s.Event != eventToolFailed {
+		s, err := subject.Parse(b.conn.Config.Prefix, m.Subject)
+		if err != nil || s.Event != subject.EventToolCompleted && s.Event != subject.EventToolFailed {
 			continue
 		}
 		var e stepv1.StepEvent
@@ -61,7 +63,7 @@ func (b *Bus) next(ctx context.Context, question map[string]any) (*storedMessage
 	var found struct {
 		Message storedMessage `json:"message"`
 	}
-	if err := b.ask(ctx, "STREAM.MSG.GET."+b.stream(streamStep), question, &found); err != nil {
+	if err := b.conn.Request(ctx, "STREAM.MSG.GET."+b.conn.Stream(topology.StreamStep), question, &found); err != nil {
 		return nil, err
 	}
 	return &found.Message, nil
@@ -73,26 +75,11 @@ func (b *Bus) next(ctx context.Context, question map[string]any) (*storedMessage
 //
 // The mark is also stored where runners of the previous version look for it.
 func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace string) (first bool, err error) {
-	first, err = b.PublishFirst(ctx, Mark(pool, e).WithTrace(trace))
+	first, err = b.PublishFirst(ctx, message.Mark(pool, e).WithTrace(trace))
 	if !first || err != nil {
 		return false, err
 	}
-	m := Event(e).WithTrace(trace)
-	m.subject.Long = true
-	return b.PublishFirst(ctx, m)
-}
-
-// firstOf publishes a message unless its subject holds one.
-func (b *Bus) firstOf(ctx context.Context, suffix string, msg *nats.Msg) (first bool, err error) {
-	err = b.publishBehind(ctx, suffix, msg, 0)
-	switch code := apiCode(err); {
-	case err == nil:
-		return true, nil
-	case isRefused(err), code == jetstream.JSErrCodeStreamWrongLastSequence,
-		code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-		return false, nil
-	}
-	return false, err
+	return b.PublishFirst(ctx, message.Event(e).WithTrace(trace).WithLongSubject())
 }
 
 // MarksSince is when the stream of marks was made: earlier marks are lost, and
@@ -101,7 +88,7 @@ func (b *Bus) MarksSince(ctx context.Context) (made time.Time, err error) {
 	var info struct {
 		Created time.Time `json:"created"`
 	}
-	if err := b.ask(ctx, "STREAM.INFO."+b.stream(streamMark), struct{}{}, &info); err != nil {
+	if err := b.conn.Request(ctx, "STREAM.INFO."+b.conn.Stream(topology.StreamMark), struct{}{}, &info); err != nil {
 		return time.Time{}, fmt.Errorf("look at the stream of marks: %w", err)
 	}
 	return info.Created, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -59,7 +60,7 @@ func (f *fixture) take(tb testing.TB, turns int) {
 	for n := range turns {
 		f.publish(tb, turn(1+n))
 	}
-	stop := f.run(tb, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(bus.Delivery) {})})
+	stop := f.run(tb, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(consume.Delivery) {})})
 	eventually(tb, "turns are acknowledged", func() bool { return f.queued(tb, "WINDLASS_TURN") == 0 })
 	stop()
 }
@@ -92,8 +93,8 @@ func TestAStreamThatLostItsFilesIsMadeAgain(t *testing.T) {
 			if f.made(t, "WINDLASS_TURN").Equal(made) {
 				t.Error("the stream is still the one without files")
 			}
-			got := make(chan bus.Delivery, 9)
-			f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d })})
+			got := make(chan consume.Delivery, 9)
+			f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d })})
 			if d := receive(t, got, "delivery"); d.Turn.GetIdentity().GetRequestId() != requestID(3) || !d.Turn.GetRepeat() {
 				t.Errorf("delivered %v, want the third turn, as a repeat", d.Turn)
 			}
@@ -113,8 +114,8 @@ func TestAConsumerDoesNotTakeOverThePositionOfALostStream(t *testing.T) {
 	f.leavePosition(t)
 	f.restart(t) // the server takes a directory like that for no stream, and makes the next one in it
 	f.publish(t, turn(3))
-	got := make(chan bus.Delivery, 9)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d })})
+	got := make(chan consume.Delivery, 9)
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d })})
 	if d := receive(t, got, "delivery"); d.Turn.GetIdentity().GetRequestId() != requestID(3) {
 		t.Errorf("delivered %v, want the third turn", d.Turn)
 	}
@@ -190,9 +191,9 @@ func TestAStreamIsNotMadeAgainIntoItsDeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make(chan string, 9)
-	h := handle(func(d bus.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })
+	h := handle(func(d consume.Delivery) { got <- d.Turn.GetIdentity().GetRequestId() })
 	for _, l := range lanes[:9] {
-		f.run(t, bus.RunConfig{Work: bus.TurnWork(l.Name), Slots: 1, Handle: h})
+		f.run(t, consume.Config{Work: consume.TurnWork(l.Name), Slots: 1, Handle: h})
 	}
 	f.publish(t, turn(1))
 	receive(t, got, "delivery before")

@@ -13,12 +13,14 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
 // handle is a handler that succeeds.
-func handle(f func(bus.Delivery)) bus.Handler {
-	return func(_ context.Context, d bus.Delivery) error {
+func handle(f func(consume.Delivery)) consume.Handler {
+	return func(_ context.Context, d consume.Delivery) error {
 		f(d)
 		return nil
 	}
@@ -28,10 +30,10 @@ func TestRunHandlesEveryKind(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	trace := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	f.publish(t, turn(1).WithTrace(trace), tool(2), bus.Final(&stepv1.FinalCommand{RequestId: requestID(3), Epoch: 1}), completed(4))
-	got := make(chan bus.Delivery, 4)
-	for _, w := range []bus.Work{bus.TurnWork(lane), bus.ToolWork(pool), bus.FinalWork(), bus.ResultWork()} {
-		f.run(t, bus.RunConfig{Work: w, Handle: handle(func(d bus.Delivery) { got <- d })})
+	f.publish(t, turn(1).WithTrace(trace), tool(2), message.Final(&stepv1.FinalCommand{RequestId: requestID(3), Epoch: 1}), completed(4))
+	got := make(chan consume.Delivery, 4)
+	for _, w := range []consume.Work{consume.TurnWork(lane), consume.ToolWork(pool), consume.FinalWork(), consume.ResultWork()} {
+		f.run(t, consume.Config{Work: w, Handle: handle(func(d consume.Delivery) { got <- d })})
 	}
 	var seen []string
 	for range 4 {
@@ -65,7 +67,7 @@ func TestPanicLeavesTheMessageForAnAckWait(t *testing.T) {
 		at        time.Time
 	}
 	got := make(chan call, 2)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: func(_ context.Context, d bus.Delivery) error {
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: func(_ context.Context, d consume.Delivery) error {
 		got <- call{d.Delivered, time.Now()}
 		if calls.Add(1) == 1 {
 			panic("first call")
@@ -90,7 +92,7 @@ func TestLeaseOfALongHandlerIsRenewed(t *testing.T) {
 	var calls atomic.Int32
 	done := make(chan struct{}, 9)
 	for range 2 {
-		f.run(t, bus.RunConfig{Work: bus.ToolWork(pool), Handle: func(ctx context.Context, _ bus.Delivery) error {
+		f.run(t, consume.Config{Work: consume.ToolWork(pool), Handle: func(ctx context.Context, _ consume.Delivery) error {
 			calls.Add(1)
 			select {
 			case <-time.After(3 * wait):
@@ -113,7 +115,7 @@ func TestDrainLosesNothing(t *testing.T) {
 	const n = 300
 	var mu sync.Mutex
 	seen := make(map[string]int)
-	handler := func(ctx context.Context, d bus.Delivery) error {
+	handler := func(ctx context.Context, d consume.Delivery) error {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
@@ -136,11 +138,11 @@ func TestDrainLosesNothing(t *testing.T) {
 		}
 	})
 	for round := 1; round <= 5; round++ {
-		stop := f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Slots: 3, Grace: patience, Handle: handler})
+		stop := f.run(t, consume.Config{Work: consume.TurnWork(lane), Slots: 3, Grace: patience, Handle: handler})
 		eventually(t, "some were handled", func() bool { return count() >= n*round/6 })
 		stop()
 	}
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Slots: 8, Grace: patience, Handle: handler})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Slots: 8, Grace: patience, Handle: handler})
 	wg.Wait()
 	eventually(t, "all were handled", func() bool { return count() == n })
 	eventually(t, "queue is empty", func() bool { return f.queued(t, "WINDLASS_TURN") == 0 })
@@ -156,9 +158,9 @@ func TestDrainCancelsAfterTheGraceAndHandsBack(t *testing.T) {
 	f := setUp(t, ackWait(30*time.Second))
 	f.publish(t, turn(1))
 	begun, cause := make(chan struct{}, 1), make(chan error, 1)
-	stop := f.run(t, bus.RunConfig{
-		Work: bus.TurnWork(lane), Grace: 100 * time.Millisecond,
-		Handle: func(ctx context.Context, _ bus.Delivery) error {
+	stop := f.run(t, consume.Config{
+		Work: consume.TurnWork(lane), Grace: 100 * time.Millisecond,
+		Handle: func(ctx context.Context, _ consume.Delivery) error {
 			begun <- struct{}{}
 			<-ctx.Done()
 			cause <- context.Cause(ctx)
@@ -167,11 +169,11 @@ func TestDrainCancelsAfterTheGraceAndHandsBack(t *testing.T) {
 	})
 	receive(t, begun, "delivery")
 	stop()
-	if err := receive(t, cause, "cause"); !errors.Is(err, bus.ErrDraining) {
+	if err := receive(t, cause, "cause"); !errors.Is(err, consume.ErrDraining) {
 		t.Errorf("cause = %v, want ErrDraining", err)
 	}
 	again := make(chan int, 1)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { again <- d.Delivered })})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { again <- d.Delivered })})
 	if got := receive(t, again, "second delivery"); got != 2 {
 		t.Errorf("delivered = %d, want 2", got)
 	}
@@ -185,9 +187,9 @@ func TestDrainLetsHandlersEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- f.Run(ctx, bus.RunConfig{
-			Work: bus.TurnWork(lane), Slots: 1, Grace: patience,
-			Handle: func(ctx context.Context, _ bus.Delivery) error {
+		done <- f.Run(ctx, consume.Config{
+			Work: consume.TurnWork(lane), Slots: 1, Grace: patience,
+			Handle: func(ctx context.Context, _ consume.Delivery) error {
 				close(begun)
 				<-goOn
 				return ctx.Err()
@@ -213,7 +215,7 @@ func TestCancelHintAbortsAndIsRemembered(t *testing.T) {
 	f := setUp(t)
 	f.publish(t, tool(1))
 	begun, cause := make(chan string, 9), make(chan error, 1)
-	f.run(t, bus.RunConfig{Work: bus.ToolWork(pool), Handle: func(ctx context.Context, d bus.Delivery) error {
+	f.run(t, consume.Config{Work: consume.ToolWork(pool), Handle: func(ctx context.Context, d consume.Delivery) error {
 		begun <- d.Tool.GetIdentity().GetRequestId()
 		if d.Tool.GetIdentity().GetRequestId() != requestID(1) {
 			return nil
@@ -225,7 +227,7 @@ func TestCancelHintAbortsAndIsRemembered(t *testing.T) {
 	receive(t, begun, "delivery")
 	f.CancelHint(requestID(2)) // not this one
 	f.CancelHint(requestID(1))
-	if err := receive(t, cause, "cause"); !errors.Is(err, bus.ErrCancelled) {
+	if err := receive(t, cause, "cause"); !errors.Is(err, consume.ErrCancelled) {
 		t.Errorf("cause = %v, want ErrCancelled", err)
 	}
 	eventually(t, "cancelled call is gone", func() bool { return f.queued(t, "WINDLASS_TOOL") == 0 })
@@ -243,7 +245,7 @@ func TestCancelledTurnsStillReachTheirHandler(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	got := make(chan error, 9)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: func(ctx context.Context, _ bus.Delivery) error {
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: func(ctx context.Context, _ consume.Delivery) error {
 		got <- context.Cause(ctx)
 		return nil
 	}})
@@ -251,7 +253,7 @@ func TestCancelledTurnsStillReachTheirHandler(t *testing.T) {
 	_ = receive(t, got, "first turn") // the runner listens
 	f.CancelHint(requestID(2))
 	f.publish(t, turn(2))
-	if err := receive(t, got, "turn"); err != nil && !errors.Is(err, bus.ErrCancelled) {
+	if err := receive(t, got, "turn"); err != nil && !errors.Is(err, consume.ErrCancelled) {
 		t.Errorf("cause = %v, want none or ErrCancelled", err)
 	}
 }
@@ -262,7 +264,7 @@ func TestFailedHandlerIsHandedBackWithoutSpinning(t *testing.T) {
 	f.publish(t, turn(1))
 	got := make(chan time.Time, 2)
 	var calls atomic.Int32
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: func(context.Context, bus.Delivery) error {
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: func(context.Context, consume.Delivery) error {
 		got <- time.Now()
 		if calls.Add(1) == 1 {
 			return errors.New("postgres is away")
@@ -286,7 +288,7 @@ func TestUndecodableMessageIsBuried(t *testing.T) {
 	if err := f.nc.PublishMsg(&nats.Msg{Subject: other, Header: nats.Header{"Windlass-Type": {"windlass.step.v2.TurnCommand"}}}); err != nil {
 		t.Fatal(err)
 	}
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { t.Errorf("handler called for %s", d.Subject) })})
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { t.Errorf("handler called for %s", d.Subject) })})
 	eventually(t, "letters and advisories are stored", func() bool { return f.queued(t, "WINDLASS_DEAD") == 4 })
 	eventually(t, "messages are gone", func() bool { return f.queued(t, "WINDLASS_TURN") == 0 })
 	s, err := f.js.Stream(t.Context(), "WINDLASS_DEAD")
@@ -324,7 +326,7 @@ func TestLaneConcurrencyHoldsOverRunners(t *testing.T) {
 	}
 	var now, most atomic.Int32
 	goOn := make(chan struct{})
-	cfg := bus.RunConfig{Work: bus.TurnWork(lane), Slots: 8, Grace: patience, Handle: func(context.Context, bus.Delivery) error {
+	cfg := consume.Config{Work: consume.TurnWork(lane), Slots: 8, Grace: patience, Handle: func(context.Context, consume.Delivery) error {
 		n := now.Add(1)
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
@@ -360,8 +362,8 @@ func TestPauseLane(t *testing.T) {
 	if err := f.PauseLane(t.Context(), lane, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan bus.Delivery, 1)
-	f.run(t, bus.RunConfig{Work: bus.TurnWork(lane), Handle: handle(func(d bus.Delivery) { got <- d })})
+	got := make(chan consume.Delivery, 1)
+	f.run(t, consume.Config{Work: consume.TurnWork(lane), Handle: handle(func(d consume.Delivery) { got <- d })})
 	f.publish(t, turn(1))
 	select {
 	case d := <-got:

@@ -12,13 +12,15 @@ import (
 	"syscall"
 )
 
-// account is the user the server runs as. The zero account means the current one.
+// account is the user the server runs as. The zero account means the current
+// one.
 type account struct {
 	name     string
 	uid, gid uint32
 }
 
-// serverAccount picks an unprivileged account if the current user is root, whom Postgres refuses.
+// serverAccount picks an unprivileged account if the current user is root:
+// Postgres refuses to run as root.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
@@ -41,7 +43,8 @@ func serverAccount() (account, error) {
 	return account{}, errors.New("postgres does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// credential is nil for the current user; otherwise it also drops root's supplementary groups.
+// credential is nil for the current user; otherwise it also drops root's
+// supplementary groups.
 func (a account) credential() *syscall.Credential {
 	if a.name == "" {
 		return nil
@@ -49,11 +52,13 @@ func (a account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// ErrOutOfReach says that a path lies below a directory which the account that Postgres runs as may not enter.
+// ErrOutOfReach says that a path lies below a directory which the account that
+// Postgres runs as may not enter.
 var ErrOutOfReach = errors.New("out of reach")
 
-// checkReach fails with ErrOutOfReach if the account may not enter one of the directories above path. Without this check the server
-// dies of "permission denied" on a path that root can read.
+// checkReach fails with ErrOutOfReach if the account may not enter one of the
+// directories above path. Without this check the server dies of "permission
+// denied" on a path that root can read.
 func (a account) checkReach(path string) error {
 	if a.name == "" {
 		return nil
@@ -110,6 +115,7 @@ func (a account) own(dir string) error {
 		}
 		return os.Lchown(path, int(a.uid), int(a.gid))
 	})
-	// The top comes last, so that a walk that was cut short is taken up again by the next start.
+	// The top comes last, so that a walk that was cut short is taken up again
+	// by the next start.
 	return errors.Join(err, os.Lchown(dir, int(a.uid), int(a.gid)))
 }

@@ -40,7 +40,7 @@ func (d *dataDir) unborn() string   { return filepath.Join(d.root, "pgdata.new")
 func (d *dataDir) password() string { return filepath.Join(d.root, "password") }
 func (d *dataDir) log() string      { return filepath.Join(d.root, "postgres.log") }
 
-// openDataDir makes the directory if there is none, takes its lock, and gives
+// openDataDir makes the directory if absent, takes its lock, and gives
 // it to the account the server runs as. It refuses a directory with foreign
 // files, because giving that away would be somebody's loss.
 func openDataDir(root string, acct account) (*dataDir, error) {
@@ -206,7 +206,7 @@ func (f pidFile) ready() bool { return f.state == "ready" }
 // its last checkpoint.
 func (f pidFile) leaving() bool { return f.state == "stopping" && f.alive() }
 
-// alive reports whether the process exists, whoever owns it.
+// alive reports whether the process exists, also if another user owns it.
 func (f pidFile) alive() bool {
 	if f.pid <= 0 {
 		return false

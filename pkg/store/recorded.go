@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// The join with requests keeps out what other tenants said: ids of items may
-// name anything.
+// The join with requests leaves out other tenants' turns, because a client may
+// put any id into an item.
 const recordedSQL = `
 SELECT s.request_id, s.turn, s.output
   FROM unnest(@requests::uuid[], @turns::integer[]) k (request_id, turn)
@@ -21,9 +21,12 @@ SELECT s.request_id, s.turn, s.output
  WHERE r.id = ANY (@requests::uuid[]) AND s.request_id = ANY (@requests::uuid[])
    AND s.state = 'done' AND position(@part IN s.output) > 0`
 
-// Recorded reads the model steps' outputs of turns, those that contain part.
-// Turns of other tenants, of deleted responses and of none are left out.
-func (s *Store) Recorded(ctx context.Context, tenant string, turns []run.TurnKey, part []byte) (map[run.TurnKey][]byte, error) {
+// Recorded returns the model steps' outputs of turns that contain part. It
+// leaves out unknown turns, those of deleted responses and those of other
+// tenants.
+func (s *Store) Recorded(
+	ctx context.Context, tenant string, turns []run.TurnKey, part []byte,
+) (map[run.TurnKey][]byte, error) {
 	requests, numbers := make([]uuid.UUID, len(turns)), make([]int, len(turns))
 	for i, t := range turns {
 		requests[i], numbers[i] = t.Request, t.Turn

@@ -11,7 +11,7 @@ package finalizer
 import (
 	"context"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/services/finalizer/internal/settlement"
 	"windlass.dev/windlass/services/internal/worker"
 )
@@ -33,7 +33,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer w.Close(ctx)
-	return w.Bus.Run(ctx, bus.RunConfig{
-		Work: bus.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: settlement.NewHandler(w).Handle,
+	return w.Bus.Run(ctx, consume.Config{
+		Work: consume.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: settlement.NewHandler(w).Handle,
 	})
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -93,7 +93,7 @@ type callFollower struct {
 	out *lateSSE
 }
 
-func (s *server) followCall(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *bus.LiveReader) *callFollower {
+func (s *server) followCall(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *live.Reader) *callFollower {
 	out := &lateSSE{x: x, since: time.Now()}
 	return &callFollower{out: out, follower: follower{
 		server: s, tenant: tenant, id: id, reader: reader, out: out, after: -1, seq: livestream.Sequencer{Once: true},

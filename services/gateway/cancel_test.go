@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/dispatch"
@@ -65,7 +66,7 @@ func TestCancelPublishesTheFinalAndPurgesTheTurn(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), patienceOfTests)
 	defer stop()
 	finals := make(chan *stepv1.FinalCommand, 1)
-	err := s.bus.Run(ctx, bus.RunConfig{Work: bus.FinalWork(), Slots: 1, Handle: func(_ context.Context, d bus.Delivery) error {
+	err := s.bus.Run(ctx, consume.Config{Work: consume.FinalWork(), Slots: 1, Handle: func(_ context.Context, d consume.Delivery) error {
 		finals <- d.Final
 		stop()
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
@@ -45,7 +45,7 @@ type follower struct {
 	tenant  string
 	id      uuid.UUID
 	request *responses.Create
-	reader  *bus.LiveReader // nil where nothing is written live
+	reader  *live.Reader // nil where nothing is written live
 	out     sink
 	padding *event.Padding // nil where the client wants none
 	after   int            // the last event that the client has
@@ -143,7 +143,7 @@ func (f *follower) finish(ctx context.Context, why error) error {
 }
 
 func lost(err error) bool {
-	return errors.Is(err, bus.ErrLiveLost) || errors.Is(err, livestream.ErrLost)
+	return errors.Is(err, live.ErrLost) || errors.Is(err, livestream.ErrLost)
 }
 
 // archived goes on from the archive of a response that has ended, or from what

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -36,7 +37,7 @@ func TestAStreamThatHasLostFramesEndsWithAnError(t *testing.T) {
 	}()
 	row := s.claim()
 	say := func(number uint32, frames ...*stepv1.LiveFrame) {
-		s.bus.Announce(bus.Live(&stepv1.LiveFrames{
+		s.bus.Announce(message.Live(&stepv1.LiveFrames{
 			RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: number, Frames: frames,
 		}))
 	}

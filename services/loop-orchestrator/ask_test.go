@@ -8,7 +8,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -60,14 +61,14 @@ func resultOf(q *stepv1.ToolQuestion) *stepv1.StepEvent {
 
 func (s *stand) publishEvent(t *testing.T, e *stepv1.StepEvent) {
 	t.Helper()
-	if _, err := s.Bus.Publish(t.Context(), bus.Event(e)); err != nil {
+	if _, err := s.Bus.Publish(t.Context(), message.Event(e)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (s *stand) commit1(t *testing.T, q *stepv1.ToolQuestion) {
 	t.Helper()
-	if err := s.results.Commit(t.Context(), []bus.Delivery{{Event: resultOf(q), Delivered: 1}}); err != nil {
+	if err := s.results.Commit(t.Context(), []consume.Delivery{{Event: resultOf(q), Delivered: 1}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -190,7 +191,7 @@ func TestCancelHintsAreConfirmedByTheRow(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	row := s.claimed(t)
-	d := bus.Delivery{Turn: &stepv1.TurnCommand{Identity: dispatch.Identity(run.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
+	d := consume.Delivery{Turn: &stepv1.TurnCommand{Identity: dispatch.Identity(run.Fence{ID: row.ID, Epoch: 1, Turn: 1, Attempt: 1})}}
 	if s.turns.ConfirmCancel(t.Context(), d) {
 		t.Error("a hint for a request that is in progress is believed")
 	}

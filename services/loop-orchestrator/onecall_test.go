@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -80,7 +80,7 @@ func TestADrainHandsACallOver(t *testing.T) {
 	s := newStand(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s.answer = func(_ http.ResponseWriter, r *http.Request) {
-		cancel(bus.ErrDraining)
+		cancel(consume.ErrDraining)
 		<-r.Context().Done()
 	}
 	row := s.claimed(t, embeds(`{"model":"m","input":"x"}`))

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
@@ -89,15 +89,15 @@ func (o *orchestrator) run(ctx context.Context, cfg Config) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, lane := range o.Registry.Lanes() {
 		all.Go(func() error {
-			return o.Bus.Run(ctx, bus.RunConfig{
-				Work: bus.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
+			return o.Bus.Run(ctx, consume.Config{
+				Work: consume.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
 				Handle: o.turns.Handle, Confirm: o.turns.ConfirmCancel,
 			})
 		})
 	}
 	all.Go(func() error {
-		return o.Bus.RunBatches(ctx, bus.RunConfig{
-			Work: bus.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace,
+		return o.Bus.RunBatches(ctx, consume.Config{
+			Work: consume.ResultWork(), Max: cfg.ResultBatch, Slots: resultBatches, Grace: cfg.Grace,
 			HandleBatch: o.results.Handle,
 		})
 	})

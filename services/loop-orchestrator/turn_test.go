@@ -19,6 +19,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
@@ -122,7 +123,7 @@ func (s *stand) look(t *testing.T, id uuid.UUID) run.Row {
 
 // deliver hands over the row's turn command.
 func (s *stand) deliver(ctx context.Context, row run.Row, delivered int, repeat bool) error {
-	return s.turns.Handle(ctx, bus.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
+	return s.turns.Handle(ctx, consume.Delivery{Delivered: delivered, Turn: &stepv1.TurnCommand{
 		Lane: row.Lane, Repeat: repeat, Identity: dispatch.Identity(run.Fence{ID: row.ID, Epoch: row.Epoch, Turn: row.Turn, Attempt: row.Attempt}),
 	}})
 }
@@ -152,7 +153,7 @@ func TestAFirstDeliveryCallsTheModelAndCommits(t *testing.T) {
 	if got := s.look(t, row.ID); got.Stage != run.StageSettle || got.Outcome != run.Completed || s.calls.Load() != 1 {
 		t.Errorf("the row is %+v after %d calls, want it decided after one", got, s.calls.Load())
 	}
-	if err := s.deliver(t.Context(), row, 2, false); err != nil && err != bus.ErrStale { //nolint:errorlint // it is returned bare
+	if err := s.deliver(t.Context(), row, 2, false); err != nil && err != consume.ErrStale { //nolint:errorlint // it is returned bare
 		t.Errorf("a redelivery of a turn that is over = %v", err)
 	}
 	if s.calls.Load() != 1 {
@@ -182,7 +183,7 @@ func TestATakerOfARedeliveredTurnRaisesItFirst(t *testing.T) {
 				t.Errorf("attempt %d, %d crashes, %d calls, %d commands; want one attempt more, %d crashes, no call, one command",
 					got.Attempt, got.Crashes, s.calls.Load(), s.waiting(t), tt.wantCrashes)
 			}
-			if err := s.deliver(t.Context(), row, 3, false); err != bus.ErrStale { //nolint:errorlint // it is returned bare
+			if err := s.deliver(t.Context(), row, 3, false); err != consume.ErrStale { //nolint:errorlint // it is returned bare
 				t.Errorf("the old command once more = %v, want stale", err)
 			}
 			if err := s.deliver(t.Context(), got, 1, false); err != nil || s.look(t, row.ID).Stage != run.StageSettle {
@@ -228,7 +229,7 @@ func TestADrainingOrchestratorHandsItsTurnOver(t *testing.T) {
 	s := newStand(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s.answer = func(_ http.ResponseWriter, r *http.Request) {
-		cancel(bus.ErrDraining) // the grace is over during the call
+		cancel(consume.ErrDraining) // the grace is over during the call
 		<-r.Context().Done()
 	}
 	row := s.claimed(t)
@@ -251,7 +252,7 @@ func TestACancelledTurnCommitsNothing(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`{"choices":[{"message":{"content":"too late"},"finish_reason":"stop"}]}`))
 	}
-	if err := s.deliver(t.Context(), row, 1, false); err != bus.ErrStale { //nolint:errorlint // it is returned bare
+	if err := s.deliver(t.Context(), row, 1, false); err != consume.ErrStale { //nolint:errorlint // it is returned bare
 		t.Errorf("turn = %v, want stale", err)
 	}
 	got := s.look(t, row.ID)

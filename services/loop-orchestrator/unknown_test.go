@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -92,7 +92,7 @@ func TestUnknownErrorFailsOneResult(t *testing.T) {
 	s.sql(t, raises("23514", "convert_from(NEW.output, 'UTF8') = 'poison'"))
 	e := resultOf(s.question(bad))
 	e.GetToolCompleted().Output = []byte("poison")
-	batch := []bus.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}}
+	batch := []consume.Delivery{{Event: e, Delivered: 1}, {Event: resultOf(s.question(good)), Delivered: 1}}
 	if err := errors.Join(s.results.Handle(t.Context(), batch)...); err != nil {
 		t.Fatalf("the batch ended with %v, want it to be handled", err)
 	}

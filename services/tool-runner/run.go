@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/services/tool-runner/internal/command"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
@@ -49,8 +50,8 @@ func Run(ctx context.Context, cfg Config) error {
 	work, ctx := errgroup.WithContext(ctx)
 	for _, pool := range pools {
 		work.Go(func() error {
-			return b.Run(ctx, bus.RunConfig{
-				Work: bus.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace,
+			return b.Run(ctx, consume.Config{
+				Work: consume.ToolWork(pool), Slots: cfg.Slots, Grace: cfg.Grace,
 				Handle: h.Handle, Confirm: h.ConfirmCancel,
 			})
 		})

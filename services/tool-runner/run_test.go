@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func publish(t *testing.T, h *runnertest.Stand, c *stepv1.ToolCommand, traceparent string) {
 	t.Helper()
-	if refused, err := h.Publish(t.Context(), bus.Tool(c).WithTrace(traceparent)); err != nil || refused != 0 {
+	if refused, err := h.Publish(t.Context(), message.Tool(c).WithTrace(traceparent)); err != nil || refused != 0 {
 		t.Fatalf("Publish = %d, %v", refused, err)
 	}
 }

@@ -1,6 +1,6 @@
 // Package pgbouncer runs a PgBouncer in transaction mode in front of a
-// Postgres, for tests and measurements. It uses PgBouncer's defaults: what works
-// behind this one needs no setting of PgBouncer's.
+// Postgres, for tests and measurements. It uses PgBouncer's defaults: what
+// works behind this one needs no setting of PgBouncer's.
 package pgbouncer
 
 import (
@@ -156,7 +156,8 @@ func configure(cfg Config, target *url.URL, listen string) (string, error) {
 	}
 	ini := fmt.Sprintf(iniText, target.Hostname(), targetPort, target.User.Username(), password, host, port, mode, size, cfg.More)
 	file := filepath.Join(cfg.Dir, "pgbouncer.ini")
-	// The user that it runs as has to read it; the directory is the caller's to close.
+	// The user that it runs as has to read it; the directory is the caller's to
+	// close.
 	if err := os.WriteFile(file, []byte(ini), 0o644); err != nil {
 		return "", fmt.Errorf("write the configuration of pgbouncer: %w", err)
 	}

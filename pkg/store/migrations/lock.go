@@ -21,8 +21,8 @@ var errLocked = errors.New("another process holds the migration lock")
 
 // Statements of the migration lock. It belongs to a transaction that stays open
 // beside the migrations, and not to a session: behind a pooler that multiplexes
-// sessions, a session's lock would outlive its holder. The number is goose's, so
-// that it excludes versions that lock by session.
+// sessions, a session's lock would outlive its holder. The number is goose's,
+// so that it excludes versions that lock by session.
 const (
 	unlimitedSQL = `SELECT set_config('idle_in_transaction_session_timeout', '0', true)`
 	lockSQL      = `SELECT pg_try_advisory_xact_lock($1)`
@@ -58,9 +58,9 @@ func tryWithLock(ctx context.Context, db *sql.DB, do func() error) (held bool, e
 	if !held {
 		return false, nil
 	}
-	// Without arguments this is a simple query, which also closes the portal of the
-	// one before. An open portal keeps its snapshot, and CREATE INDEX CONCURRENTLY
-	// waits for snapshots.
+	// Without arguments this is a simple query, which also closes the portal of
+	// the one before. An open portal keeps its snapshot, and CREATE INDEX
+	// CONCURRENTLY waits for snapshots.
 	if _, err := tx.ExecContext(ctx, unlimitedSQL); err != nil {
 		return false, fmt.Errorf("keep the migration lock: %w", err)
 	}

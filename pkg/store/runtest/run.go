@@ -141,7 +141,8 @@ func NewSteps(n int) []run.NewStep {
 		input := fmt.Appendf(nil, `{"n":%d}`, i+1)
 		sum := sha256.Sum256(input)
 		out[i] = run.NewStep{
-			Index: i + 1, Name: "search", Pool: "default", CallID: fmt.Sprintf("call_%d", i+1), Input: input, InputHash: sum[:],
+			Index: i + 1, Name: "search", Pool: "default", CallID: fmt.Sprintf("call_%d", i+1),
+			Input: input, InputHash: sum[:],
 		}
 	}
 	return out
@@ -276,7 +277,8 @@ func Line(tb testing.TB, w *World, n int) []run.Row {
 // that the conversation counts them right.
 func ItemIDs(tb testing.TB, w *World, id uuid.UUID) string {
 	tb.Helper()
-	items, err := w.Conversations.Items(tb.Context(), conversations.Page{Tenant: Tenant, Conversation: id, OldestFirst: true, Limit: 1000})
+	page := conversations.Page{Tenant: Tenant, Conversation: id, OldestFirst: true, Limit: 1000}
+	items, err := w.Conversations.Items(tb.Context(), page)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
@@ -29,7 +30,7 @@ type Publisher struct {
 // before; it is false only right after the commit of the row. accepted counts
 // the commands that were not queued or in flight.
 func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (accepted int, err error) {
-	var msgs []bus.Message
+	var msgs []message.Message
 	for _, r := range rows {
 		msgs = append(msgs, p.due(r, repeat)...)
 	}
@@ -44,25 +45,25 @@ func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (a
 }
 
 // due returns the messages that the row needs.
-func (p Publisher) due(r run.Row, repeat bool) []bus.Message {
+func (p Publisher) due(r run.Row, repeat bool) []message.Message {
 	deadline := timestamppb.New(time.Now().Add(r.Remaining))
 	switch r.Next() {
 	case run.RunTurn:
-		return []bus.Message{bus.Turn(&stepv1.TurnCommand{
+		return []message.Message{message.Turn(&stepv1.TurnCommand{
 			Identity: identity(r, 0, r.Attempt), Lane: r.Lane, Repeat: repeat, DeadlineTime: deadline,
 		}).WithTrace(r.Trace)}
 	case run.RunFinal:
-		return []bus.Message{bus.Final(&stepv1.FinalCommand{
+		return []message.Message{message.Final(&stepv1.FinalCommand{
 			RequestId: run.Hex(r.ID), Epoch: uint32(r.Epoch), Repeat: repeat,
 		}).WithTrace(r.Trace)}
 	case run.RunTools:
-		var msgs []bus.Message
+		var msgs []message.Message
 		for _, s := range r.Steps {
 			if s.DueIn > 0 {
 				continue
 			}
 			id := identity(r, s.Index, s.Attempt)
-			msgs = append(msgs, bus.Tool(&stepv1.ToolCommand{
+			msgs = append(msgs, message.Tool(&stepv1.ToolCommand{
 				Identity: id, Tenant: r.Tenant, Pool: s.Pool, Tool: s.Name, CallId: s.CallID, Arguments: s.Input,
 				InputHash: s.InputHash, IdempotencyKey: run.IdempotencyKey(r.ID, s.Turn, s.Index, s.CallID),
 				DispatchToken: p.Key.Token(id, s.CallID), Repeat: repeat, DeadlineTime: deadline,

@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
@@ -43,9 +44,9 @@ func newStand(tb testing.TB) (*Lanes, *bus.Bus, *bustest.Broker) {
 // them: the server acknowledges first and counts then.
 func queue(tb testing.TB, b *bus.Bus, lane string, n int) {
 	tb.Helper()
-	var msgs []bus.Message
+	var msgs []message.Message
 	for turn := range n {
-		msgs = append(msgs, bus.Turn(&stepv1.TurnCommand{Lane: lane, Identity: &stepv1.StepIdentity{
+		msgs = append(msgs, message.Turn(&stepv1.TurnCommand{Lane: lane, Identity: &stepv1.StepIdentity{
 			RequestId: "01890a5dac96774bbcceb302099a8057", Epoch: 1, Turn: uint32(turn + 1), Attempt: 1,
 		}}))
 	}

@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/store"
 )
 
@@ -27,7 +27,7 @@ func TestRetryOutage(t *testing.T) {
 		"an operation that succeeds": {0, nil},
 		"an outage that ends":        {5, nil},
 		"a verdict":                  {0, store.ErrStale},
-		"a verdict after an outage":  {2, bus.ErrPoison},
+		"a verdict after an outage":  {2, consume.ErrPoison},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,10 +54,10 @@ func TestRetryOutageEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &Worker{Log: zap.NewNop()}
 		ctx, cancel := context.WithCancelCause(t.Context())
-		stop := time.AfterFunc(time.Minute, func() { cancel(bus.ErrDraining) })
+		stop := time.AfterFunc(time.Minute, func() { cancel(consume.ErrDraining) })
 		defer stop.Stop()
 		err := w.RetryOutage(ctx, func(context.Context) error { return context.DeadlineExceeded })
-		if !errors.Is(err, bus.ErrDraining) || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.Is(err, consume.ErrDraining) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("RetryOutage = %v, want the cause of the end and the last error", err)
 		}
 	})
@@ -66,7 +66,7 @@ func TestRetryOutageEndsWithItsContext(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	drained, cancel := context.WithCancelCause(t.Context())
-	cancel(bus.ErrDraining)
+	cancel(consume.ErrDraining)
 	bug := errors.New("a bug")
 	for name, tt := range map[string]struct {
 		ctx  context.Context //nolint:containedctx // of a case

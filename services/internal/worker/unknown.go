@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store"
 )
@@ -22,7 +22,7 @@ func Unknown(ctx context.Context, err error) bool {
 		return false
 	}
 	for _, verdict := range []error{
-		store.ErrStale, store.ErrNotFound, bus.ErrStale, bus.ErrPoison, bus.ErrDraining, bus.ErrCancelled,
+		store.ErrStale, store.ErrNotFound, consume.ErrStale, consume.ErrPoison, consume.ErrDraining, consume.ErrCancelled,
 	} {
 		if errors.Is(err, verdict) {
 			return false

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
@@ -120,12 +121,12 @@ func (w *Worker) Dispatch(ctx context.Context, repeat bool, rows ...run.Row) err
 
 // PublishDue publishes what a row needs now, as the answer to a command that
 // the row does not wait for: the worker that moved the row may have died before
-// it published. It returns bus.ErrStale once it has.
+// it published. It returns consume.ErrStale once it has.
 func (w *Worker) PublishDue(ctx context.Context, row run.Row) error {
 	if err := w.Dispatch(ctx, true, row); err != nil {
 		return err
 	}
-	return bus.ErrStale
+	return consume.ErrStale
 }
 
 // CatchUp reads a request's row and publishes what it needs now; see
@@ -133,7 +134,7 @@ func (w *Worker) PublishDue(ctx context.Context, row run.Row) error {
 func (w *Worker) CatchUp(ctx context.Context, id uuid.UUID) error {
 	row, err := w.Look(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return bus.ErrStale
+		return consume.ErrStale
 	}
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -35,21 +36,21 @@ type Handler struct {
 func NewHandler(w *worker.Worker) *Handler { return &Handler{Worker: w, archive: archive.New(w)} }
 
 // Handle handles one final command.
-func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
+func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 	id, err := run.ParseHex(d.Final.GetRequestId())
 	if err != nil {
-		return errors.Join(bus.ErrPoison, err)
+		return errors.Join(consume.ErrPoison, err)
 	}
 	c, err := h.load(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return bus.ErrStale
+		return consume.ErrStale
 	case err != nil:
 		return err
 	case c.Status.Terminal() && c.Live:
 		return h.doAfterWork(ctx, c)
 	case c.Next() != run.RunFinal: // the command came too early or too late
-		return errors.Join(h.Dispatch(ctx, true, c.Row), bus.ErrStale)
+		return errors.Join(h.Dispatch(ctx, true, c.Row), consume.ErrStale)
 	}
 	return h.settle(ctx, c)
 }
@@ -85,7 +86,7 @@ func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 		// waiting clients are notified either way.
 		h.Bus.DoneHint(run.Hex(c.ID))
 		if errors.Is(err, store.ErrStale) {
-			return bus.ErrStale
+			return consume.ErrStale
 		}
 		return err
 	}
@@ -147,7 +148,7 @@ func (h *Handler) doAfterWork(ctx context.Context, c run.Chain) error {
 func (h *Handler) announce(row run.Row, status run.Status) {
 	id := run.Hex(row.ID)
 	h.Bus.DoneHint(id)
-	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
+	h.Bus.Announce(message.Event(&stepv1.StepEvent{
 		Identity: &stepv1.StepIdentity{
 			RequestId: id, Epoch: uint32(row.Epoch), Turn: uint32(row.Turn), Attempt: uint32(row.Attempt),
 		},

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -41,7 +42,7 @@ const (
 type Answerer struct {
 	Worker *worker.Worker
 	// Commit commits a result that its consumer has overlooked.
-	Commit func(context.Context, []bus.Delivery) error
+	Commit func(context.Context, []consume.Delivery) error
 	Now    func() time.Time
 }
 
@@ -118,8 +119,8 @@ func (a *Answerer) findResult(ctx context.Context, row run.Row, step run.Step, i
 		return true, nil
 	}
 	// As a redelivery, because the request may need a message, too.
-	err = a.Commit(ctx, []bus.Delivery{{Event: found, Delivered: 2}})
-	if err != nil && !errors.Is(err, bus.ErrStale) {
+	err = a.Commit(ctx, []consume.Delivery{{Event: found, Delivered: 2}})
+	if err != nil && !errors.Is(err, consume.ErrStale) {
 		return false, fmt.Errorf("commit an overlooked result: %w", err)
 	}
 	return true, nil

@@ -13,7 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -35,7 +36,7 @@ type Streams struct {
 // Writer writes the frames of one turn's attempt. A nil Writer discards them:
 // it is the writer of a request that is not streamed.
 type Writer struct {
-	frames *bus.LiveWriter
+	frames *live.Writer
 	log    *zap.Logger
 }
 
@@ -116,7 +117,7 @@ func (s Streams) AnnounceCalls(all []store.Progress) {
 			ended = append(ended, transcript.Progress(p.ID, turn, int(place), true))
 		}
 		if len(ended) > 0 {
-			s.Worker.Bus.Announce(bus.Live(&stepv1.LiveFrames{
+			s.Worker.Bus.Announce(message.Live(&stepv1.LiveFrames{
 				RequestId: run.Hex(p.ID), Epoch: uint32(p.Epoch), Turn: uint32(turn), Attempt: livestream.Settled,
 				Frames: livestream.Keyed(ended),
 			}))

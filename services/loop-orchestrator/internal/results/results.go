@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -24,7 +24,7 @@ import (
 
 // errCommitted is the outcome of a result in the bus's metrics. It is not
 // "done", because the call may have failed.
-var errCommitted = &bus.Handled{Outcome: "committed"}
+var errCommitted = &consume.Handled{Outcome: "committed"}
 
 // Committer commits tool results. Safe for concurrent use.
 type Committer struct {
@@ -35,7 +35,7 @@ type Committer struct {
 
 // Handle commits a batch of deliveries. The batch has one outcome, except that
 // an unknown error is found out for each result.
-func (c *Committer) Handle(ctx context.Context, batch []bus.Delivery) []error {
+func (c *Committer) Handle(ctx context.Context, batch []consume.Delivery) []error {
 	err := c.Commit(ctx, batch)
 	if worker.Unknown(ctx, err) {
 		return c.commitEach(ctx, batch)
@@ -52,7 +52,7 @@ func (c *Committer) Handle(ctx context.Context, batch []bus.Delivery) []error {
 
 // Commit turns the batch's steps in one statement and publishes what the
 // requests need whose last step it turned.
-func (c *Committer) Commit(ctx context.Context, batch []bus.Delivery) error {
+func (c *Committer) Commit(ctx context.Context, batch []consume.Delivery) error {
 	all := make([]store.ToolResult, 0, len(batch))
 	unsure := make(map[uuid.UUID]bool) // requests whose results may be committed, but their messages not published
 	for _, d := range batch {
@@ -102,7 +102,7 @@ func (c *Committer) Commit(ctx context.Context, batch []bus.Delivery) error {
 // published.
 func (c *Committer) catchUpAll(ctx context.Context, requests map[uuid.UUID]bool) error {
 	for id := range requests {
-		if err := c.CatchUp(ctx, id); err != nil && !errors.Is(err, bus.ErrStale) {
+		if err := c.CatchUp(ctx, id); err != nil && !errors.Is(err, consume.ErrStale) {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/postgres"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -16,10 +17,10 @@ import (
 
 // commitEach commits each result of a batch that met an unknown error by
 // itself, so that one bad result does not fail its neighbours.
-func (c *Committer) commitEach(ctx context.Context, batch []bus.Delivery) []error {
+func (c *Committer) commitEach(ctx context.Context, batch []consume.Delivery) []error {
 	errs := make([]error, len(batch))
 	for i, d := range batch {
-		errs[i] = c.Commit(ctx, []bus.Delivery{d})
+		errs[i] = c.Commit(ctx, []consume.Delivery{d})
 		if worker.Unknown(ctx, errs[i]) {
 			errs[i] = c.commitAsFailed(ctx, d, errs[i])
 		}
@@ -28,7 +29,7 @@ func (c *Committer) commitEach(ctx context.Context, batch []bus.Delivery) []erro
 }
 
 // commitAsFailed commits a result that the store refuses as a failed call.
-func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause error) error {
+func (c *Committer) commitAsFailed(ctx context.Context, d consume.Delivery, cause error) error {
 	id := d.Event.GetIdentity()
 	c.Log.Error("tool result failed by an unknown error", zap.String("request_id", id.GetRequestId()),
 		zap.Uint32("step_seq", id.GetIndex()), zap.Error(cause))
@@ -42,7 +43,7 @@ func (c *Committer) commitAsFailed(ctx context.Context, d bus.Delivery, cause er
 		}),
 	}}
 	d.Event = failed
-	err := c.Commit(ctx, []bus.Delivery{d})
+	err := c.Commit(ctx, []consume.Delivery{d})
 	if worker.Unknown(ctx, err) {
 		worker.PauseUnknown(ctx)
 		return errors.Join(cause, err)

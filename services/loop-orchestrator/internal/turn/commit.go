@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -55,7 +56,7 @@ func failedTurn(f run.Fence, why run.Failure) run.TurnCommit {
 }
 
 // turnEvent is the step stream's event of a committed turn.
-func turnEvent(row run.Row, t run.TurnCommit) bus.Message {
+func turnEvent(row run.Row, t run.TurnCommit) message.Message {
 	e := &stepv1.StepEvent{
 		Identity: dispatch.Identity(t.Fence), Tenant: row.Tenant, Name: row.Model, EventTime: timestamppb.Now(),
 	}
@@ -69,5 +70,5 @@ func turnEvent(row run.Row, t run.TurnCommit) bus.Message {
 			TookUs: uint64(t.Took.Microseconds()),
 		}}
 	}
-	return bus.Event(e).WithTrace(row.Trace)
+	return message.Event(e).WithTrace(row.Trace)
 }

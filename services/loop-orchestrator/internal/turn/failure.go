@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -42,7 +43,7 @@ func (h *Handler) failCall(ctx context.Context, c run.Chain, f run.Fence, err er
 	why.Attempt = f.Attempt
 	event := why
 	event.Message = "" // it may quote the prompt
-	h.Bus.Announce(bus.Event(&stepv1.StepEvent{
+	h.Bus.Announce(message.Event(&stepv1.StepEvent{
 		Identity: dispatch.Identity(f), Tenant: c.Tenant, Name: c.Model, EventTime: timestamppb.Now(),
 		Event: &stepv1.StepEvent_ModelFailed{ModelFailed: &stepv1.ModelFailed{Failure: bus.EncodeFailure(event)}},
 	}))

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -53,7 +55,7 @@ func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
 	}
 	h.Log.Error("request quarantined", zap.String("request_id", run.Hex(row.ID)), zap.Int("attempt", row.Attempt))
 	f := row.Fence()
-	letter := bus.Dead(&stepv1.DeadLetter{
+	letter := message.Dead(&stepv1.DeadLetter{
 		Identity: dispatch.Identity(f), Tenant: row.Tenant,
 		Failure: bus.EncodeFailure(run.Failure{Code: why.Code, Message: why.Message}),
 	})
@@ -69,7 +71,7 @@ func (h *Handler) quarantine(ctx context.Context, row run.Row) error {
 func (h *Handler) handOver(ctx context.Context, f run.Fence, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
-	if err := h.raise(ctx, f, false); err != nil && !errors.Is(err, bus.ErrStale) {
+	if err := h.raise(ctx, f, false); err != nil && !errors.Is(err, consume.ErrStale) {
 		return errors.Join(cause, err)
 	}
 	return nil

@@ -26,7 +26,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -43,10 +43,10 @@ type Handler struct {
 }
 
 // Handle handles one delivery of a turn command.
-func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
+func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 	f, err := dispatch.Fence(d.Turn.GetIdentity())
 	if err != nil {
-		return errors.Join(bus.ErrPoison, err)
+		return errors.Join(consume.ErrPoison, err)
 	}
 	if d.Delivered > 1 || d.Turn.GetRepeat() {
 		return h.raise(ctx, f, d.Delivered > 1)
@@ -56,7 +56,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return bus.ErrStale
+		return consume.ErrStale
 	case worker.Unknown(ctx, err):
 		return h.failUnknown(ctx, f, err)
 	case err != nil:
@@ -71,7 +71,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 	h.Log.Debug("turn taken", zap.String("request_id", run.Hex(f.ID)), zap.Int("step_seq", f.Turn),
 		zap.Int("attempt", f.Attempt))
 	commit, err := h.Call(ctx, c)
-	if errors.Is(err, bus.ErrDraining) {
+	if errors.Is(err, consume.ErrDraining) {
 		return h.handOver(ctx, f, err)
 	}
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 
 // ConfirmCancel reports whether a request that a cancel hint names has ended. A
 // hint is not believed without its row: anyone may publish one.
-func (h *Handler) ConfirmCancel(ctx context.Context, d bus.Delivery) bool {
+func (h *Handler) ConfirmCancel(ctx context.Context, d consume.Delivery) bool {
 	f, err := dispatch.Fence(d.Turn.GetIdentity())
 	if err != nil {
 		return false

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/postgres"
@@ -31,7 +31,7 @@ func (h *Handler) recordUnknown(ctx context.Context, f run.Fence, cause error) e
 	row, err := h.Look(ctx, f.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return bus.ErrStale
+		return consume.ErrStale
 	case err != nil:
 		return err
 	case !f.Holds(row):

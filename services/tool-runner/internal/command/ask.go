@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -15,7 +15,7 @@ var errNoVerdict = errors.New("the answer has no verdict")
 // askIfDue asks a loop-orchestrator whether a command is still due. It asks
 // again until it gets an answer or ctx ends; the command stays leased
 // meanwhile.
-func (h *Handler) askIfDue(ctx context.Context, d bus.Delivery) (answer *stepv1.ToolAnswer, err error) {
+func (h *Handler) askIfDue(ctx context.Context, d consume.Delivery) (answer *stepv1.ToolAnswer, err error) {
 	c := d.Tool
 	question := &stepv1.ToolQuestion{
 		Identity: c.GetIdentity(), Tenant: c.GetTenant(), CallId: c.GetCallId(), DispatchToken: c.GetDispatchToken(),
@@ -39,7 +39,7 @@ func (h *Handler) askIfDue(ctx context.Context, d bus.Delivery) (answer *stepv1.
 
 // ConfirmCancel reports whether the call of a command is not due any more, as a
 // cancel hint says.
-func (h *Handler) ConfirmCancel(ctx context.Context, d bus.Delivery) bool {
+func (h *Handler) ConfirmCancel(ctx context.Context, d consume.Delivery) bool {
 	answer, err := h.askIfDue(ctx, d)
 	return err == nil && answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE
 }

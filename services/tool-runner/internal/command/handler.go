@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/registry"
@@ -52,13 +54,13 @@ type Handler struct {
 }
 
 // Handle handles one delivery of a command.
-func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
+func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 	start := time.Now()
 	result, err := h.handleOnce(ctx, d)
 	if result == "" {
 		result = handedBack
-		if errors.Is(context.Cause(ctx), bus.ErrCancelled) {
-			result, err = cancelled, bus.ErrCancelled
+		if errors.Is(context.Cause(ctx), consume.ErrCancelled) {
+			result, err = cancelled, consume.ErrCancelled
 		}
 	}
 	h.Metrics.Step("tool", string(result), time.Since(start))
@@ -67,7 +69,7 @@ func (h *Handler) Handle(ctx context.Context, d bus.Delivery) error {
 
 // handleOnce makes the command's call if it is due, and publishes the result.
 // The outcome is empty if an error ended it early.
-func (h *Handler) handleOnce(ctx context.Context, d bus.Delivery) (outcome, error) {
+func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, error) {
 	waited, leave, err := h.inflight.Enter(ctx, d.Subject)
 	if err != nil {
 		return "", err
@@ -81,14 +83,14 @@ func (h *Handler) handleOnce(ctx context.Context, d bus.Delivery) (outcome, erro
 	}
 	switch {
 	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
-		return repeated, &bus.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+		return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
 	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
-		return superseded, bus.ErrStale
+		return superseded, consume.ErrStale
 	case d.Delivered > maxDeliveries:
 		if err := h.giveUp(ctx, d); err != nil {
 			return "", err
 		}
-		return poison, bus.ErrPoison
+		return poison, consume.ErrPoison
 	}
 	result, err := h.makeResult(ctx, d, answer.GetUncertain())
 	if err != nil {
@@ -99,7 +101,7 @@ func (h *Handler) handleOnce(ctx context.Context, d bus.Delivery) (outcome, erro
 	}
 	failpoint.Hit(failpoint.ToolAfterPublish)
 	if f := result.GetToolFailed(); f != nil {
-		return failed, &bus.Handled{Outcome: string(failed), Reason: f.GetFailure().GetCode()}
+		return failed, &consume.Handled{Outcome: string(failed), Reason: f.GetFailure().GetCode()}
 	}
 	return done, nil
 }
@@ -107,7 +109,7 @@ func (h *Handler) handleOnce(ctx context.Context, d bus.Delivery) (outcome, erro
 // makeResult makes the call if it may be made, and returns its result. An error
 // means that no call was made, or that ctx ended it. uncertain reports that the
 // mark of an earlier delivery may be lost.
-func (h *Handler) makeResult(ctx context.Context, d bus.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
+func (h *Handler) makeResult(ctx context.Context, d consume.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
 	tool, ok := h.Tools.Tool(d.Tool.GetTool())
 	if !ok {
 		return failedEvent(d.Tool, unknownTool, 0), nil
@@ -146,7 +148,7 @@ func (h *Handler) makeResult(ctx context.Context, d bus.Delivery, uncertain bool
 
 // storeMark stores the mark of an at_most_once call. It reports whether this
 // delivery is the one that may make the call.
-func (h *Handler) storeMark(ctx context.Context, d bus.Delivery) (first bool, err error) {
+func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool, err error) {
 	mark := newEvent(d.Tool)
 	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
 	err = retryOutage(ctx, func(ctx context.Context) (err error) {
@@ -157,7 +159,7 @@ func (h *Handler) storeMark(ctx context.Context, d bus.Delivery) (first bool, er
 }
 
 func (h *Handler) callTool(
-	ctx context.Context, d bus.Delivery, tool registry.Tool, secret string, end time.Time,
+	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, end time.Time,
 ) (*stepv1.StepEvent, error) {
 	bounded, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
@@ -190,11 +192,11 @@ func publicID(c *stepv1.ToolCommand) string {
 }
 
 // giveUp publishes that the command is given up.
-func (h *Handler) giveUp(ctx context.Context, d bus.Delivery) error {
+func (h *Handler) giveUp(ctx context.Context, d consume.Delivery) error {
 	if err := h.publishResult(ctx, d, failedEvent(d.Tool, givenUp, 0)); err != nil {
 		return err
 	}
-	letter := bus.Dead(&stepv1.DeadLetter{
+	letter := message.Dead(&stepv1.DeadLetter{
 		Identity: d.Tool.GetIdentity(), Tenant: d.Tool.GetTenant(), Subject: d.Subject,
 		Failure: bus.EncodeFailure(givenUp), EventTime: timestamppb.Now(),
 	})

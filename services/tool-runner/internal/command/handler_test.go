@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -92,11 +92,11 @@ func TestFailuresAreResults(t *testing.T) {
 
 func TestCallWithResultIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
-	for name, again := range map[string]func(*stepv1.ToolCommand) bus.Delivery{
-		"redelivered": func(c *stepv1.ToolCommand) bus.Delivery { return runnertest.Delivery(c, 2) },
-		"too often":   func(c *stepv1.ToolCommand) bus.Delivery { return runnertest.Delivery(c, 60) },
-		"repeat":      func(c *stepv1.ToolCommand) bus.Delivery { c.Repeat = true; return runnertest.Delivery(c, 1) },
-		"hinted": func(c *stepv1.ToolCommand) bus.Delivery {
+	for name, again := range map[string]func(*stepv1.ToolCommand) consume.Delivery{
+		"redelivered": func(c *stepv1.ToolCommand) consume.Delivery { return runnertest.Delivery(c, 2) },
+		"too often":   func(c *stepv1.ToolCommand) consume.Delivery { return runnertest.Delivery(c, 60) },
+		"repeat":      func(c *stepv1.ToolCommand) consume.Delivery { c.Repeat = true; return runnertest.Delivery(c, 1) },
+		"hinted": func(c *stepv1.ToolCommand) consume.Delivery {
 			d := runnertest.Delivery(c, 1)
 			d.Hinted = true
 			return d
@@ -127,7 +127,7 @@ func TestCallThatIsGoneIsNotMade(t *testing.T) {
 	h.FixedAnswer.Store(&stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_GONE})
 	r := newHandler(t, h)
 	for _, n := range []int{2, 60} {
-		if err := r.Handle(t.Context(), runnertest.Delivery(runnertest.Command("plain"), n)); !errors.Is(err, bus.ErrStale) {
+		if err := r.Handle(t.Context(), runnertest.Delivery(runnertest.Command("plain"), n)); !errors.Is(err, consume.ErrStale) {
 			t.Errorf("Handle delivery %d = %v, want ErrStale", n, err)
 		}
 	}
@@ -156,17 +156,17 @@ func TestUnansweredQuestionHoldsTheCommand(t *testing.T) {
 	h.FixedAnswer.Store(&stepv1.ToolAnswer{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() { ended <- r.Handle(ctx, runnertest.Delivery(runnertest.Command("plain"), 2)) }()
-	cancel(bus.ErrDraining)
-	if err := runnertest.Receive(t, ended, "end of the wait"); !errors.Is(err, bus.ErrDraining) {
+	cancel(consume.ErrDraining)
+	if err := runnertest.Receive(t, ended, "end of the wait"); !errors.Is(err, consume.ErrDraining) {
 		t.Errorf("handle at the end of the grace = %v, want ErrDraining", err)
 	}
 }
 
 // handle handles a delivery and checks the outcome; empty is "done".
-func handle(t *testing.T, r *Handler, d bus.Delivery, outcome string) {
+func handle(t *testing.T, r *Handler, d consume.Delivery, outcome string) {
 	t.Helper()
 	err := r.Handle(t.Context(), d)
-	var handled *bus.Handled
+	var handled *consume.Handled
 	switch {
 	case errors.As(err, &handled):
 		if handled.Outcome != outcome {
@@ -205,7 +205,7 @@ func TestTwoDeliveriesAtOnce(t *testing.T) {
 	c := runnertest.Command("plain")
 	var wg sync.WaitGroup
 	handle := func(n int) {
-		var handled *bus.Handled
+		var handled *consume.Handled
 		if err := r.Handle(t.Context(), runnertest.Delivery(c, n)); err != nil && !errors.As(err, &handled) {
 			t.Errorf("Handle delivery %d = %v, want nil", n, err)
 		}
@@ -225,8 +225,8 @@ func TestTwoDeliveriesAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer leave()
-	cancel(bus.ErrCancelled)
-	if _, _, err := r.inflight.Enter(ctx, "s"); !errors.Is(err, bus.ErrCancelled) {
+	cancel(consume.ErrCancelled)
+	if _, _, err := r.inflight.Enter(ctx, "s"); !errors.Is(err, consume.ErrCancelled) {
 		t.Errorf("Enter with an ended context = %v, want its cause", err)
 	}
 }
@@ -251,7 +251,7 @@ func TestEndedContexts(t *testing.T) {
 		<-r.Context().Done()
 	})
 	r := newHandler(t, h)
-	for _, cause := range []error{bus.ErrCancelled, bus.ErrDraining} {
+	for _, cause := range []error{consume.ErrCancelled, consume.ErrDraining} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.Handle(ctx, runnertest.Delivery(runnertest.Command("plain"), 1)) }()
@@ -264,7 +264,7 @@ func TestEndedContexts(t *testing.T) {
 
 		c := runnertest.Command("plain")
 		err := r.publishResult(ctx, runnertest.Delivery(c, 1), runnertest.Sunny(c))
-		if errors.Is(cause, bus.ErrCancelled) {
+		if errors.Is(cause, consume.ErrCancelled) {
 			if !errors.Is(err, cause) {
 				t.Errorf("publish for a cancelled request = %v, want ErrCancelled", err)
 			}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/tool-runner/internal/runnertest"
 )
@@ -98,7 +99,7 @@ func TestPoison(t *testing.T) {
 	h := runnertest.New(t, runnertest.Answer)
 	c := runnertest.Command("plain")
 	d := runnertest.Delivery(c, maxDeliveries+1)
-	if err := newHandler(t, h).Handle(t.Context(), d); !errors.Is(err, bus.ErrPoison) {
+	if err := newHandler(t, h).Handle(t.Context(), d); !errors.Is(err, consume.ErrPoison) {
 		t.Fatalf("Handle = %v, want ErrPoison", err)
 	}
 	h.WantEvent(t, failedEvent(c, givenUp, 0))

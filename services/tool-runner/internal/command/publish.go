@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/retry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
@@ -23,14 +25,14 @@ const publishTimeout = 5 * time.Second
 // publishResult stores a result. It tries until it succeeds or ctx ends,
 // because the call cannot be made again for free. After the end of ctx it tries
 // once more, unless the request is cancelled.
-func (h *Handler) publishResult(ctx context.Context, d bus.Delivery, result *stepv1.StepEvent) error {
+func (h *Handler) publishResult(ctx context.Context, d consume.Delivery, result *stepv1.StepEvent) error {
 	pauses := outagePolicy.Pauses()
 	for tries := 1; ; tries++ {
-		if errors.Is(context.Cause(ctx), bus.ErrCancelled) {
-			return bus.ErrCancelled
+		if errors.Is(context.Cause(ctx), consume.ErrCancelled) {
+			return consume.ErrCancelled
 		}
 		last := ctx.Err() != nil
-		err := h.tryPublish(ctx, bus.Event(result).WithTrace(d.Trace))
+		err := h.tryPublish(ctx, message.Event(result).WithTrace(d.Trace))
 		switch {
 		case err == nil && tries > 1:
 			h.Log.Info("result published late", zap.String("subject", d.Subject), zap.Int("tries", tries))
@@ -53,7 +55,7 @@ func (h *Handler) publishResult(ctx context.Context, d bus.Delivery, result *ste
 
 // tryPublish publishes with a timeout of its own: if the wait ended with ctx, a
 // stored result would be unknown.
-func (h *Handler) tryPublish(ctx context.Context, m bus.Message) error {
+func (h *Handler) tryPublish(ctx context.Context, m message.Message) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	_, err := h.Bus.Publish(ctx, m)

@@ -21,6 +21,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -82,11 +83,11 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 	}
 	s.RunUntilEnd(t, func(ctx context.Context) error { return s.Answer(ctx, 2, s.orchestrator) })
 	s.RunUntilEnd(t, func(ctx context.Context) error {
-		keep := func(_ context.Context, d bus.Delivery) error {
+		keep := func(_ context.Context, d consume.Delivery) error {
 			s.Events <- d.Event
 			return nil
 		}
-		return s.Run(ctx, bus.RunConfig{Work: bus.ResultWork(), Slots: 1, Handle: keep})
+		return s.Run(ctx, consume.Config{Work: consume.ResultWork(), Slots: 1, Handle: keep})
 	})
 	return s
 }
@@ -183,9 +184,9 @@ func Command(tool string) *stepv1.ToolCommand {
 }
 
 // Delivery returns the nth delivery of a command.
-func Delivery(c *stepv1.ToolCommand, n int) bus.Delivery {
+func Delivery(c *stepv1.ToolCommand, n int) consume.Delivery {
 	subject := "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()
-	return bus.Delivery{Tool: c, Delivered: n, Subject: subject}
+	return consume.Delivery{Tool: c, Delivered: n, Subject: subject}
 }
 
 // Answer is a tool that answers "sunny".

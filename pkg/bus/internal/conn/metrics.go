@@ -1,0 +1,104 @@
+package conn
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type Metrics struct {
+	deliveries  *prometheus.CounterVec
+	handled     *prometheus.CounterVec
+	violations  prometheus.Counter
+	full        *prometheus.CounterVec
+	bytes       *prometheus.GaugeVec
+	limit       *prometheus.GaugeVec
+	messages    *prometheus.GaugeVec
+	uncommitted prometheus.Gauge
+}
+
+// newMetrics makes the bus's metrics and registers them if r is not nil; those
+// that r knows already are shared.
+func newMetrics(r prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_deliveries_total",
+			Help: "Messages taken from a consumer.",
+		}, []string{"consumer", "redelivered"}),
+		handled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_handled_total",
+			Help: "Messages a handler is done with, by the outcome that decided their acknowledgement.",
+		}, []string{"consumer", "outcome"}),
+		violations: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_nats_permission_violations_total",
+			Help: "Publishes and subscriptions the server refused for want of permission.",
+		}),
+		full: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_publish_full_total",
+			Help: "Publishes that a full stream refused. The sweep repeats commands when there is room.",
+		}, []string{"stream"}),
+		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_bytes",
+			Help: "Bytes that a stream holds, from claimers.",
+		}, []string{"stream"}),
+		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_limit_bytes",
+			Help: "Bytes that a stream may hold, from claimers.",
+		}, []string{"stream"}),
+		messages: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_messages",
+			Help: "Messages that a stream holds, from claimers.",
+		}, []string{"stream"}),
+		uncommitted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "windlass_results_uncommitted",
+			Help: "Tool results in the step stream that are not committed yet, from claimers.",
+		}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, m.register(r)
+}
+
+func (m *Metrics) register(r prometheus.Registerer) error {
+	var errs []error
+	for _, v := range []**prometheus.CounterVec{&m.deliveries, &m.handled, &m.full} {
+		errs = append(errs, registerInto(r, v))
+	}
+	for _, v := range []**prometheus.GaugeVec{&m.bytes, &m.limit, &m.messages} {
+		errs = append(errs, registerInto(r, v))
+	}
+	return errors.Join(append(errs, registerInto(r, &m.violations), registerInto(r, &m.uncommitted))...)
+}
+
+// registerInto registers a collector, or replaces it by the one that r has.
+func registerInto[C prometheus.Collector](r prometheus.Registerer, c *C) (err error) {
+	*c, err = register(r, *c)
+	return err
+}
+
+func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
+	err := r.Register(c)
+	var known prometheus.AlreadyRegisteredError
+	if errors.As(err, &known) {
+		if same, ok := known.ExistingCollector.(C); ok {
+			return same, nil
+		}
+	}
+	return c, err
+}
+
+// CountDelivery counts a message taken from a consumer, delivered so many
+// times.
+func (m *Metrics) CountDelivery(consumer string, times int) {
+	m.deliveries.WithLabelValues(consumer, strconv.FormatBool(times > 1)).Inc()
+}
+
+// CountHandled counts a message that a handler is done with.
+func (m *Metrics) CountHandled(consumer, outcome string) {
+	m.handled.WithLabelValues(consumer, outcome).Inc()
+}
+
+// CountFull counts a publish that a full stream refused.
+func (m *Metrics) CountFull(stream string) { m.full.WithLabelValues(stream).Inc() }
