@@ -19,13 +19,16 @@ type account struct {
 	uid, gid uint32
 }
 
+// serverUsers may run the server for root, best first.
+var serverUsers = []string{"postgres", "nobody"}
+
 // serverAccount picks an unprivileged account if the current user is root:
 // Postgres refuses to run as root.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range serverUsers {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -40,7 +43,7 @@ func serverAccount() (account, error) {
 		}
 		return account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return account{}, errors.New("postgres does not run as root, and there is no user postgres or nobody to run it as")
+	return account{}, fmt.Errorf("postgres does not run as root; create one of the users %s", strings.Join(serverUsers, ", "))
 }
 
 // credential is nil for the current user; otherwise it also drops root's
@@ -52,8 +55,8 @@ func (a account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// ErrOutOfReach says that a path lies below a directory which the account that
-// Postgres runs as may not enter.
+// ErrOutOfReach means that a path is below a directory that the account of
+// Postgres may not enter.
 var ErrOutOfReach = errors.New("out of reach")
 
 // checkReach fails with ErrOutOfReach if the account may not enter one of the
@@ -75,7 +78,8 @@ func (a account) checkReach(path string) error {
 			return fmt.Errorf("look at %s: %w", dir, err)
 		}
 		if !a.mayEnter(info) {
-			return fmt.Errorf("%s is %w: run by root, postgres runs as %s, who cannot enter %s (mode %04o); choose a place outside it",
+			return fmt.Errorf("%s is %w: for root, postgres runs as %s, which cannot enter %s (mode %04o); "+
+				"choose a place outside it",
 				path, ErrOutOfReach, a.name, dir, info.Mode().Perm())
 		}
 	}
@@ -97,7 +101,8 @@ func (a account) mayEnter(info fs.FileInfo) bool {
 	}
 }
 
-// own gives dir and all below it to the account, unless dir is its own already.
+// own changes the owner of dir and everything below it to the account, unless
+// the account owns dir.
 func (a account) own(dir string) error {
 	if a.name == "" {
 		return nil

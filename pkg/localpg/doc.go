@@ -11,8 +11,8 @@
 //     socket, and requires a random password (SCRAM) that is stored in the data
 //     directory, readable by the server's user only (TestPasswordIsPrivate).
 //   - Root may call it: Postgres refuses to run as root, so the server then
-//     runs as `postgres`, or as `nobody` if there is no such user, and that
-//     user becomes the owner of the data directory.
+//     runs as an unprivileged user (serverUsers), which becomes the owner of
+//     the data directory.
 //   - A data directory has one server. A second Start returns ErrRunning, in
 //     the same process or in another (TestSecondServerInOneDirectoryIsRefused).
 //   - On Linux no server outlives its parent: the kernel sends it a fast

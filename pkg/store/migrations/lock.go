@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3/lock"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 const (
@@ -30,18 +32,17 @@ const (
 
 // withLock runs do while this process holds the migration lock.
 func withLock(ctx context.Context, db *sql.DB, do func() error) error {
-	late := time.After(lockTimeout)
+	end := time.Now().Add(lockTimeout)
 	for {
 		held, err := tryWithLock(ctx, db, do)
 		if held || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the migration lock: %w", context.Cause(ctx))
-		case <-late:
+		if time.Now().After(end) {
 			return fmt.Errorf("wait for the migration lock: %w", errLocked)
-		case <-time.After(lockPause):
+		}
+		if !retry.Sleep(ctx, lockPause) {
+			return fmt.Errorf("wait for the migration lock: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -49,8 +49,8 @@ type Statement struct {
 	Query string `json:"query"`
 	Calls int64  `json:"calls"`
 	Rows  int64  `json:"rows"`
-	// TotalMS is execution time; Postgres counts no planning time unless it is
-	// told to.
+	// TotalMS is execution time; Postgres counts planning time only with
+	// track_planning.
 	TotalMS  float64 `json:"total_ms"`
 	WALBytes int64   `json:"wal_bytes"`
 }

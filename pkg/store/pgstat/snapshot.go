@@ -23,7 +23,7 @@ type Counters struct {
 	Rollbacks         int64 // of the database; lags
 	WriteTransactions int64 // transactions that took an id: those that wrote
 	Statements        int64 // of the database; BEGIN and COMMIT are statements, too
-	StatementsKnown   bool  // false where pg_stat_statements is not to be had
+	StatementsKnown   bool  // false if the server has no pg_stat_statements
 	WALBytes          int64 // page images included
 	PageImages        int64 // full-page images in the WAL; lags
 	WALSyncs          int64 // lags

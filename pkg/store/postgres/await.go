@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // awaitPause is the time between two attempts of Await.
@@ -49,10 +51,8 @@ func Await(ctx context.Context, url string, limit time.Duration, report func(rea
 			reported = reason.Error()
 			report(reason)
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, awaitPause) {
 			return reason
-		case <-time.After(awaitPause):
 		}
 	}
 }

@@ -11,9 +11,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"windlass.dev/windlass/pkg/retry"
 )
 
-// hostPause is the time between two attempts to connect to one of several
+// hostPause is constant, because a failover has to be noticed fast: the time
+// between two attempts to connect to one of several
 // hosts, while no host of the URL accepts writes.
 const hostPause = 100 * time.Millisecond
 
@@ -135,10 +138,8 @@ func awaitWritable(ctx context.Context, c *pgconn.Config) error {
 		if refused == nil || ctx.Err() == nil {
 			refused = err
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, hostPause) {
 			return refused
-		case <-time.After(hostPause):
 		}
 	}
 }
