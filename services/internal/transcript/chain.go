@@ -3,8 +3,9 @@
 // next model call from it, the finalizer the answer.
 //
 // It promises that a record and a conversation are read back as they were
-// written (TestARecordIsReadAsItWasWritten, TestConversation) and that a Memo never serves
-// a deleted request (TestMemoServesTheStoredBytes). It does no I/O.
+// written (TestARecordIsReadAsItWasWritten, TestConversation) and that a Memo
+// never serves a deleted request (TestMemoServesTheStoredBytes). It does no
+// I/O.
 package transcript
 
 import (
