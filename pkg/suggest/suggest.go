@@ -1,7 +1,7 @@
-// Package near finds the names that were probably meant by one that is not
-// known, for texts that say "did you mean". It knows how people write the names
-// of models: without owner, tag or punctuation.
-package near
+// Package suggest finds the names that an unknown name probably meant, for
+// texts that say "did you mean". It knows the variants of model names: without
+// owner, tag or punctuation.
+package suggest
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ const (
 	maxNames = 2000 // more are not compared
 )
 
-// Names returns up to 3 of the names that are near to the one that was
-// written, the nearest first.
+// Names returns up to 3 of the names that are similar to the written one, the
+// most similar first.
 func Names(written string, names []string) []string {
 	type scored struct {
 		name  string
@@ -38,7 +38,8 @@ func Names(written string, names []string) []string {
 	return best
 }
 
-// distance says how far apart two names are; false: too far.
+// distance returns how different two names are; false if they are too
+// different.
 func distance(a, b string) (int, bool) {
 	switch {
 	case a == b:
@@ -61,7 +62,7 @@ func distance(a, b string) (int, bool) {
 	return 0, false
 }
 
-// stem is a model's name without its owner, its tag and its punctuation:
+// stem returns a model's name without its owner, its tag and its punctuation:
 // qwen38b of Qwen/Qwen3-8B:latest.
 func stem(name string) string {
 	name = name[strings.LastIndexByte(name, '/')+1:]

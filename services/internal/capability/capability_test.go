@@ -1,4 +1,4 @@
-package carry
+package capability
 
 import (
 	"strings"
@@ -42,14 +42,14 @@ func TestRefuse(t *testing.T) {
 			if f != nil {
 				t.Fatal(f.Message)
 			}
-			got := Refuse("chat", c)
+			got := Check("chat", c)
 			if (got == nil) != (tt.param == "") {
 				t.Fatalf("refused with %v, want param %q", got, tt.param)
 			}
 			if got != nil && (got.Status != 400 || got.Param != tt.param || got.Code != "unsupported_value" || !strings.HasPrefix(got.Message, "Unsupported value: '"+tt.param+"'")) {
 				t.Errorf("refused with %s, want param %q", got.JSON(), tt.param)
 			}
-			if got := Refuse("responses", c); got != nil {
+			if got := Check("responses", c); got != nil {
 				t.Errorf("refused with %s for an upstream that speaks this API", got.JSON())
 			}
 		})

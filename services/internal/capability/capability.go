@@ -1,9 +1,11 @@
-// Package carry says what a request asks for that its model's upstream cannot be given, by the upstream's dialect, so that the gateway
-// refuses it instead of the run failing.
+// Package capability checks what a model's upstream can be given, by its
+// dialect, so that the gateway refuses a request instead of failing its run.
 //
-// Chat completions has no place for earlier reasoning, lists of tools and summaries: agents send these to every model, so the first
-// two are left out of what the model sees, and no summary comes back. Everything else that would be lost is refused.
-package carry
+// Chat completions have no place for earlier reasoning, lists of tools and
+// reasoning summaries. Agents send these to every model, so the first two are
+// left out of the model's input, and no summary comes back. Everything else
+// that would be lost is refused.
+package capability
 
 import (
 	"fmt"
@@ -14,8 +16,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// Refuse is the 400 for what the dialect cannot carry; nil where it carries everything.
-func Refuse(dialect string, c *responses.Create) *fault.Error {
+// Check returns the 400 for what the dialect cannot express; nil if it can
+// express everything.
+func Check(dialect string, c *responses.Create) *fault.Error {
 	if dialect == registry.Responses {
 		return nil // it speaks this API itself
 	}
