@@ -22,8 +22,8 @@ import (
 var ErrPortTaken = errors.New("port is taken")
 
 const (
-	// A start takes 0.2 s; the rest is room for a predecessor's last checkpoint and
-	// for crash recovery.
+	// A start takes 0.2 s; the rest is room for a predecessor's last checkpoint
+	// and for crash recovery.
 	startLimit = time.Minute
 	leaveLimit = 10 * time.Second // for a predecessor to say that it stops, or for the processes of a dead one to end
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up

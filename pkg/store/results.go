@@ -38,8 +38,8 @@ type Progress struct {
 	Done, Failed []int32
 }
 
-// TurnDone reports whether the turn's last call was finished, so that the row needs
-// a message.
+// TurnDone reports whether the turn's last call was finished, so that the row
+// needs a message.
 func (p Progress) TurnDone() bool { return p.Stage != run.StageTools }
 
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {

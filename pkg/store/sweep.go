@@ -129,8 +129,8 @@ const makeAllDueSQL = `
 WITH locked AS (SELECT id FROM requests WHERE live AND check_at > now() ORDER BY id FOR UPDATE)
 UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked))`
 
-// MakeAllDue makes every live row due at once, after a stream was lost. It returns
-// how many it changed.
+// MakeAllDue makes every live row due at once, after a stream was lost. It
+// returns how many it changed.
 func (s *Store) MakeAllDue(ctx context.Context) (int64, error) {
 	n, err := s.db.Exec(ctx, makeAllDueSQL, nil)
 	if err != nil {
@@ -144,8 +144,8 @@ const pastDeadlineSQL = `
 UNION ALL
 (SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
 
-// PastDeadline returns requests past their deadline, except those whose outcome is
-// decided. The caller settles each as Expired.
+// PastDeadline returns requests past their deadline, except those whose outcome
+// is decided. The caller settles each as Expired.
 func (s *Store) PastDeadline(ctx context.Context, n int) ([]uuid.UUID, error) {
 	ids, err := postgres.Query(ctx, s.db, pastDeadlineSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
