@@ -12,18 +12,23 @@ import (
 	"syscall"
 )
 
-// account is the user the server runs as. The zero account means the current one.
+// account is the user the server runs as. The zero account means the current
+// one.
 type account struct {
 	name     string
 	uid, gid uint32
 }
 
-// serverAccount picks an unprivileged account if the current user is root, whom Postgres refuses.
+// serverUsers may run the server for root, best first.
+var serverUsers = []string{"postgres", "nobody"}
+
+// serverAccount picks an unprivileged account if the current user is root:
+// Postgres refuses to run as root.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range serverUsers {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -38,10 +43,11 @@ func serverAccount() (account, error) {
 		}
 		return account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return account{}, errors.New("postgres does not run as root, and there is no user postgres or nobody to run it as")
+	return account{}, fmt.Errorf("postgres does not run as root; create one of the users %v", serverUsers)
 }
 
-// credential is nil for the current user; otherwise it also drops root's supplementary groups.
+// credential is nil for the current user; otherwise it also drops root's
+// supplementary groups.
 func (a account) credential() *syscall.Credential {
 	if a.name == "" {
 		return nil
@@ -49,11 +55,13 @@ func (a account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// ErrOutOfReach says that a path lies below a directory which the account that Postgres runs as may not enter.
+// ErrOutOfReach means that a path is below a directory that the account of
+// Postgres may not enter.
 var ErrOutOfReach = errors.New("out of reach")
 
-// checkReach fails with ErrOutOfReach if the account may not enter one of the directories above path. Without this check the server
-// dies of "permission denied" on a path that root can read.
+// checkReach fails with ErrOutOfReach if the account may not enter one of the
+// directories above path. Without this check the server dies of "permission
+// denied" on a path that root can read.
 func (a account) checkReach(path string) error {
 	if a.name == "" {
 		return nil
@@ -70,7 +78,8 @@ func (a account) checkReach(path string) error {
 			return fmt.Errorf("look at %s: %w", dir, err)
 		}
 		if !a.mayEnter(info) {
-			return fmt.Errorf("%s is %w: run by root, postgres runs as %s, who cannot enter %s (mode %04o); choose a place outside it",
+			return fmt.Errorf("%s is %w: for root, postgres runs as %s, which cannot enter %s (mode %04o); "+
+				"choose a place outside it",
 				path, ErrOutOfReach, a.name, dir, info.Mode().Perm())
 		}
 	}
@@ -92,7 +101,8 @@ func (a account) mayEnter(info fs.FileInfo) bool {
 	}
 }
 
-// own gives dir and all below it to the account, unless dir is its own already.
+// own changes the owner of dir and everything below it to the account, unless
+// the account owns dir.
 func (a account) own(dir string) error {
 	if a.name == "" {
 		return nil
@@ -110,6 +120,7 @@ func (a account) own(dir string) error {
 		}
 		return os.Lchown(path, int(a.uid), int(a.gid))
 	})
-	// The top comes last, so that a walk that was cut short is taken up again by the next start.
+	// The top comes last, so that a walk that was cut short is taken up again
+	// by the next start.
 	return errors.Join(err, os.Lchown(dir, int(a.uid), int(a.gid)))
 }

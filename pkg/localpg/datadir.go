@@ -20,7 +20,7 @@ import (
 	"windlass.dev/windlass/pkg/localpg/internal/filelock"
 )
 
-// ErrRunning says that a live server has the data directory.
+// ErrRunning means that a running server uses the data directory.
 var ErrRunning = errors.New("a server is already running in this data directory")
 
 const (
@@ -40,9 +40,9 @@ func (d *dataDir) unborn() string   { return filepath.Join(d.root, "pgdata.new")
 func (d *dataDir) password() string { return filepath.Join(d.root, "password") }
 func (d *dataDir) log() string      { return filepath.Join(d.root, "postgres.log") }
 
-// openDataDir makes the directory if there is none, takes its lock, and gives
-// it to the account the server runs as. It refuses a directory with foreign
-// files, because giving that away would be somebody's loss.
+// openDataDir creates the directory if absent, locks it, and changes its owner
+// to the account that the server runs as. It refuses a directory with foreign
+// files, because the change would take them from their owner.
 func openDataDir(root string, acct account) (*dataDir, error) {
 	if root == "" {
 		return nil, errors.New("open data directory: no path is given")
@@ -77,7 +77,7 @@ func openDataDir(root string, acct account) (*dataDir, error) {
 	return d, nil
 }
 
-// close gives up the lock.
+// close releases the lock.
 func (d *dataDir) close() error { return filelock.Unlock(d.lock) }
 
 func (d *dataDir) refuseForeign() error {
@@ -88,13 +88,14 @@ func (d *dataDir) refuseForeign() error {
 	ours := []string{"pgdata", "pgdata.new", "password", "postgres.log", "lock"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
-			return fmt.Errorf("data directory %s holds a foreign file %q; choose an empty or a new directory", d.root, e.Name())
+			return fmt.Errorf("data directory %s holds a foreign file %q; choose an empty or a new directory",
+				d.root, e.Name())
 		}
 	}
 	return nil
 }
 
-// ensureCluster runs initdb unless the cluster is there, and returns the
+// ensureCluster runs initdb unless the cluster exists, and returns the
 // superuser's password.
 func (d *dataDir) ensureCluster(ctx context.Context, binDir string, syncFiles bool) (string, error) {
 	if _, err := os.Stat(d.cluster()); err == nil {
@@ -165,24 +166,23 @@ func (d *dataDir) initdb(ctx context.Context, binDir string, syncFiles bool) err
 	return nil
 }
 
-// prepare sets what initdb and postgres have in common. The environment is
-// ours: a stray PGDATA or LC_MESSAGES must not reach them, and the working
-// directory must be one the account can enter.
+// prepare sets what initdb and postgres share. The environment is fixed, so
+// that a stray PGDATA or LC_MESSAGES does not reach them, and the account can
+// enter the working directory.
 func prepare(cmd *exec.Cmd, acct account) {
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = childAttr(acct)
 }
 
-// pidFile is what a server writes about itself: process id on line 1, state on
-// line 8.
+// pidFile is what a server writes about itself: its process id in line 1, its
+// state in line 8.
 type pidFile struct {
 	pid   int
 	state string // starting, ready, stopping or standby
 }
 
-// readPIDFile returns the cluster's postmaster.pid; ok is false where there is
-// none.
+// readPIDFile returns the cluster's postmaster.pid; ok is false if absent.
 func (d *dataDir) readPIDFile() (f pidFile, ok bool) {
 	text, err := os.ReadFile(filepath.Join(d.cluster(), "postmaster.pid"))
 	if err != nil {
@@ -202,11 +202,11 @@ func (d *dataDir) readPIDFile() (f pidFile, ok bool) {
 // ready reports whether the server accepts sessions.
 func (f pidFile) ready() bool { return f.state == "ready" }
 
-// leaving reports whether the server is on its way out, which takes as long as
-// its last checkpoint.
+// leaving reports whether the server is stopping, which takes as long as its
+// last checkpoint.
 func (f pidFile) leaving() bool { return f.state == "stopping" && f.alive() }
 
-// alive reports whether the process exists, whoever owns it.
+// alive reports whether the process exists, also if another user owns it.
 func (f pidFile) alive() bool {
 	if f.pid <= 0 {
 		return false

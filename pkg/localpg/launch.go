@@ -18,11 +18,13 @@ import (
 	"windlass.dev/windlass/pkg/retry"
 )
 
-// ErrPortTaken says that Config.Port is not free.
+// ErrPortTaken means that Config.Port is not free.
 var ErrPortTaken = errors.New("port is taken")
 
 const (
-	startLimit = time.Minute      // later starts take 0.2 s; the rest is room for a predecessor's last checkpoint, and crash recovery
+	// A start takes 0.2 s; the rest is room for a predecessor's last checkpoint
+	// and for crash recovery.
+	startLimit = time.Minute
 	leaveLimit = 10 * time.Second // for a predecessor to say that it stops, or for the processes of a dead one to end
 	stopLimit  = 10 * time.Second // to clear away a server that did not come up
 	portTries  = 3                // a free port can be taken by another before postgres binds it
@@ -31,7 +33,7 @@ const (
 // pollEvery is the time between two reads of the server's pid file.
 const pollEvery = 20 * time.Millisecond
 
-// errExited says that postgres ended before it was ready.
+// errExited means that postgres ended before it was ready.
 var errExited = errors.New("postgres ended at its start")
 
 // launcher starts postgres on a locked data directory with a finished cluster.
@@ -43,8 +45,8 @@ type launcher struct {
 	password string
 }
 
-// run tries until the server is ready, a try says something that waiting cannot
-// change, or time is up.
+// run starts postgres until it is ready, an attempt fails for a reason that
+// does not pass, or the time is up.
 func (l *launcher) run(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
 	defer cancel()
@@ -77,8 +79,8 @@ func (l *launcher) run(ctx context.Context) (*Server, error) {
 	}
 }
 
-// try starts postgres once and waits until it is ready. If that fails nothing
-// is left running.
+// try starts postgres once and waits until it is ready. After a failure no
+// process is left.
 func (l *launcher) try(ctx context.Context) (*Server, error) {
 	port, err := freePort(ctx, l.port)
 	if err != nil {
@@ -113,11 +115,10 @@ func (l *launcher) try(ctx context.Context) (*Server, error) {
 	return s, log.Close()
 }
 
-// spawn starts cmd and leaves one goroutine behind, which ends with the
-// process. The goroutine keeps its thread, whose end would be the parent's
-// death to the kernel (see childAttr). Told by up that the server was ready, it
-// also frees the data directory, however the server ends; otherwise the
-// directory stays the launcher's.
+// spawn starts cmd and a goroutine that ends with the process. The goroutine
+// keeps its thread, whose end the kernel would take for the parent's death (see
+// childAttr). If up reports that the server was ready, the goroutine also
+// unlocks the data directory when the server ends; otherwise the launcher does.
 func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	started := make(chan error, 1)
 	go func() {
@@ -141,9 +142,9 @@ func (l *launcher) spawn(s *Server, cmd *exec.Cmd, up <-chan bool) error {
 	return <-started
 }
 
-// awaitReady waits until the server says so in its pid file and answers a
-// session on its port; the pid file alone tells our server from a stranger who
-// took the port first.
+// awaitReady waits until the server's pid file says that it is ready and a
+// session on its port gets an answer. The pid file alone does not exclude that
+// another program took the port first.
 func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for {
@@ -164,9 +165,10 @@ func (l *launcher) awaitReady(ctx context.Context, s *Server) error {
 	}
 }
 
-// clearAway ends a server that did not become ready, also when ctx has ended.
+// clearAway ends a server that did not become ready, also after the end of ctx.
 func clearAway(ctx context.Context, s *Server) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopLimit, fmt.Errorf("not stopped after %s", stopLimit))
+	late := fmt.Errorf("not stopped after %s", stopLimit)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stopLimit, late)
 	defer cancel()
 	return s.Stop(ctx, Immediate)
 }
@@ -188,7 +190,8 @@ func freePort(ctx context.Context, want int) (int, error) {
 	return addr.Port, l.Close()
 }
 
-// readFrom returns what was logged since the offset, cut to an error's size.
+// readFrom returns what was logged since the offset, cut to the size of an
+// error's text.
 func readFrom(log *os.File, from int64) string {
 	text, err := io.ReadAll(io.NewSectionReader(log, from, 64<<10))
 	if err != nil || len(text) == 0 {

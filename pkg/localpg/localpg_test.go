@@ -18,7 +18,8 @@ import (
 // waitLimit bounds every wait of these tests.
 const waitLimit = 30 * time.Second
 
-// childFlag makes the test binary a parent of one server, to be killed by TestKilledParentLeavesNoServer.
+// childFlag makes the test binary a parent of one server, to be killed by
+// TestKilledParentLeavesNoServer.
 var childFlag = flag.String("localpg.child", "", "run one server in this data directory and wait to be killed")
 
 func TestMain(m *testing.M) {
@@ -29,7 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runChild prints the server's process id and port, and ends with its standard input: it never stops its server.
+// runChild prints the server's process id and port, and ends with its standard
+// input: it never stops its server.
 func runChild(dir string) int {
 	s, err := Start(context.Background(), Config{DataDir: dir})
 	if err != nil {
@@ -213,8 +215,9 @@ func TestPasswordIsPrivate(t *testing.T) {
 	}
 }
 
-// newDir returns a path for a data directory that does not exist yet. t.TempDir lies below a directory of mode 0700, which
-// the server's user cannot enter when root runs the tests.
+// newDir returns a path for a data directory that does not exist yet. t.TempDir
+// lies below a directory of mode 0700, which the server's user cannot enter
+// when root runs the tests.
 func newDir(t *testing.T) string {
 	t.Helper()
 	base, err := os.MkdirTemp("", "localpg-test-") //nolint:usetesting // see above
@@ -262,8 +265,10 @@ func await(t *testing.T, s *Server) {
 
 func addrOf(s *Server) string { return fmt.Sprintf("%s:%d", loopback, s.Port()) }
 
-// A predecessor that shuts down is in the way of any number of tries, and may be gone between a try that it has foiled and the look
-// at its pid file. The server here is the real one, behind a program that fails as one does which meets such a predecessor.
+// A predecessor that shuts down is in the way of any number of tries, and may
+// be gone between a try that it has foiled and the look at its pid file. The
+// server here is the real one, behind a program that fails as one does which
+// meets such a predecessor.
 func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	t.Parallel()
 	cfg := Config{DataDir: newDir(t)}

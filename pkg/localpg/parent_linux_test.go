@@ -53,8 +53,8 @@ func TestKilledParentLeavesNoServer(t *testing.T) {
 	}
 }
 
-// running reports whether the process executes; an ended one that nobody has
-// waited for has no command line.
+// running reports whether the process executes; an ended one that no process
+// has waited for has no command line.
 func running(pid int) bool {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && bytes.Contains(cmdline, []byte("postgres"))

@@ -14,11 +14,12 @@ import (
 // probeLimit bounds one look at a starting server.
 const probeLimit = time.Second
 
-// errStarting is the server's own "the database system is starting up" (57P03): it accepts connections, but no queries.
+// errStarting is the server's own "the database system is starting up" (57P03):
+// it accepts connections, but no queries.
 var errStarting = errors.New("server is starting up")
 
-// probe opens a session as far as the server's request for a password. An open port alone is not enough: the server
-// listens from before crash recovery on.
+// probe opens a session as far as the server's request for a password. An open
+// port alone is not enough: the server listens from before crash recovery on.
 func probe(ctx context.Context, addr string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
@@ -56,7 +57,8 @@ func probe(ctx context.Context, addr string) (err error) {
 	return errStarting
 }
 
-// startupMessage is a StartupMessage of protocol 3.0: length, version, then pairs of zero-terminated strings.
+// startupMessage is a StartupMessage of protocol 3.0: length, version, then
+// pairs of zero-terminated strings.
 func startupMessage() []byte {
 	params := "user\x00" + superuser + "\x00database\x00postgres\x00\x00"
 	msg := binary.BigEndian.AppendUint32(nil, uint32(8+len(params)))

@@ -31,7 +31,8 @@ func TestProbeReadsTheAnswer(t *testing.T) {
 	}
 }
 
-// answering listens for one session, reads its startup message, answers and hangs up.
+// answering listens for one session, reads its startup message, answers and
+// hangs up.
 func answering(t *testing.T, answer string) string {
 	t.Helper()
 	var lc net.ListenConfig

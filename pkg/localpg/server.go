@@ -29,7 +29,7 @@ type Config struct {
 	// Port on 127.0.0.1; 0 takes a free one.
 	Port int
 	// Settings are passed to the server as -c name=value and win over this
-	// package's, but for port and addresses.
+	// package's, except for port and addresses.
 	Settings map[string]string
 }
 

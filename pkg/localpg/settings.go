@@ -11,7 +11,8 @@ import (
 // loopback is the only address a server listens on.
 const loopback = "127.0.0.1"
 
-// serverArgs is the command line of postgres. Settings of the caller win over ours, except for where the server listens.
+// serverArgs is the command line of postgres. Settings of the caller win over
+// ours, except for where the server listens.
 func serverArgs(binDir, cluster string, port int, extra map[string]string) []string {
 	settings := map[string]string{
 		"fsync":              "on",
@@ -40,7 +41,8 @@ func serverArgs(binDir, cluster string, port int, extra map[string]string) []str
 	return args
 }
 
-// hasLibrary reports whether the installation has a loadable module. Preloading one that is absent stops the server.
+// hasLibrary reports whether the installation has a loadable module. Preloading
+// one that is absent stops the server.
 func hasLibrary(binDir, name string) bool {
 	for _, dir := range []string{"lib", "lib/postgresql"} {
 		for _, ext := range []string{".so", ".dylib"} {

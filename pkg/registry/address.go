@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// endpoints are the paths that people copy into a base URL from examples. The
-// longest come first.
+// endpoints are the paths that people copy from examples into a base URL, the
+// longest first.
 var endpoints = []string{
 	"/responses/input_tokens", "/chat/completions", "/completions", "/embeddings", "/responses", "/models",
 }
@@ -15,11 +15,11 @@ var endpoints = []string{
 // errAddress does not quote the URL: it may hold a password.
 var errAddress = errors.New("the upstream's url is not a valid http or https URL")
 
-// Endpoint is the address of a path like /chat/completions below the upstream's
-// base. Slashes at the end of the base, several slashes in a row, and a base
-// that names an endpoint already make no difference; a query of the base, like
-// ?api-version=…, is put behind the path. An API version of the settings takes
-// the place of the base's.
+// Endpoint returns the address of a path like /chat/completions below the
+// upstream's base. It tolerates slashes at the end of the base, several slashes
+// in a row, and a base that names an endpoint; a query of the base, like
+// ?api-version=…, follows the path. An API version of the settings replaces
+// that of the base.
 func (u Upstream) Endpoint(path string) (string, error) {
 	at, err := url.Parse(strings.TrimSpace(u.URL))
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Hostname() == "" {
@@ -38,7 +38,7 @@ func (u Upstream) Endpoint(path string) (string, error) {
 		return "", errAddress
 	}
 	at.Path, at.RawPath, at.Fragment, at.RawFragment = plain, raw, "", ""
-	if version := u.Explicit().APIVersion; version != "" {
+	if version := u.Written().APIVersion; version != "" {
 		query := at.Query()
 		query.Set(apiVersion, version)
 		at.RawQuery = query.Encode()
@@ -46,8 +46,8 @@ func (u Upstream) Endpoint(path string) (string, error) {
 	return at.String(), nil
 }
 
-// cleanPath is a path without empty segments: "" or one that begins with a
-// slash and does not end with one.
+// cleanPath returns a path without empty segments: "", or one that begins with
+// a slash and does not end with one.
 func cleanPath(path string) string {
 	var out strings.Builder
 	for segment := range strings.SplitSeq(path, "/") {

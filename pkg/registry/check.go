@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Fault is one thing wrong with a registry.
+// Fault is one error of a registry.
 type Fault struct {
 	File   string // empty if it was built by New
 	Line   int    // from 1, with File
@@ -20,7 +20,7 @@ type Fault struct {
 	Reason string
 }
 
-// Error is file:line:column: path reason.
+// Error returns file:line:column: path reason.
 func (f *Fault) Error() string {
 	text := f.Reason
 	if f.Path != "" {
@@ -34,8 +34,8 @@ func (f *Fault) Error() string {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// New completes and checks a registry written in Go. It takes the file's slices
-// over. The error joins a *Fault for each thing wrong.
+// New completes and checks a registry written in Go. It takes ownership of the
+// file's slices. The error joins a *Fault for each error.
 func New(file File) (*Registry, error) {
 	r, faults := build(file)
 	return r, join(faults)
@@ -192,7 +192,7 @@ func (c *checker) token(at, name string) {
 	}
 }
 
-// url never quotes the URL: one with a password in it is a fault.
+// url never quotes the URL, which may hold a password.
 func (c *checker) url(at, text string) {
 	u, err := url.Parse(text)
 	switch {
@@ -209,7 +209,8 @@ func (c *checker) url(at, text string) {
 	}
 }
 
-// credential never quotes the reference: people paste the secret itself there.
+// credential never quotes the reference, because people paste the secret itself
+// there.
 func (c *checker) credential(at string, ref Credential) {
 	switch {
 	case ref.Env != "" && ref.File != "":

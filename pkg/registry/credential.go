@@ -10,7 +10,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// ErrNoSecret says that a reference leads to no secret.
+// ErrNoSecret reports a reference that leads to no secret.
 var ErrNoSecret = errors.New("no secret there")
 
 const maxSecretBytes = 64 << 10
@@ -23,10 +23,11 @@ type Credential struct {
 	File string `yaml:"file"`
 }
 
-// Resolve reads the secret, without the white space around it. The zero
-// Credential resolves to "". It reads the source on each call, so that a
-// rotated file is seen; the caller keeps the result out of logs and messages.
-// The error is ErrNoSecret or the file's, and names the reference only.
+// Resolve reads the secret, without surrounding white space. The zero
+// Credential resolves to "". Each call reads the source again, so that a
+// rotated file is noticed; the caller keeps the result out of logs and
+// messages. The error is ErrNoSecret or that of the file, and names the
+// reference only.
 func (c Credential) Resolve() (string, error) {
 	switch {
 	case c.Env != "":
@@ -42,7 +43,7 @@ func (c Credential) Resolve() (string, error) {
 	}
 }
 
-// String says what kind of reference c is, and not where it leads: people do
+// String returns the kind of the reference and not its target, because people
 // paste the secret itself there.
 func (c Credential) String() string {
 	switch {

@@ -23,8 +23,8 @@ func (r *Registry) CheckModelCredentials() error {
 	return errors.Join(errs...)
 }
 
-// CheckToolCredentials is CheckCredentials for the tools of some pools alone, or
-// of all if none is named.
+// CheckToolCredentials is CheckCredentials for the tools of some pools, or of
+// all if no pool is named.
 func (r *Registry) CheckToolCredentials(pools ...string) error {
 	var errs []error
 	for _, t := range r.Tools() {

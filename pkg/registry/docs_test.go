@@ -110,7 +110,8 @@ func parseSetting(name, value string) error {
 	return err
 }
 
-// Each profile has a row with what it sets and the hosts for which it is chosen.
+// Each profile has a row with what it sets and the hosts for which it is
+// chosen.
 func TestTheDocumentHasEveryProfile(t *testing.T) {
 	t.Parallel()
 	var documented []string

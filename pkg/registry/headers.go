@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// SetHeaders sets the headers that the settings ask for: the extra ones, and the
-// one of the credential, unless secret is empty. They are for the upstream's own
-// host only.
+// SetHeaders sets the headers of the settings: the extra ones, and that of the
+// credential, unless secret is empty. They are for the upstream's own host
+// only.
 func (u Upstream) SetHeaders(to http.Header, secret string) {
 	for name, value := range u.Headers {
 		to.Set(name, value)

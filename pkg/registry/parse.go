@@ -17,8 +17,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Load reads the registry file at path. The error is the file's, or joins a
-// *Fault for each thing wrong in it.
+// Load reads the registry file at path. The error is that of the file, or joins
+// a *Fault for each error in it.
 func Load(path string) (*Registry, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -27,9 +27,9 @@ func Load(path string) (*Registry, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a registry from the YAML in data; name is what faults call the
-// file. The error joins a *Fault for each thing wrong, in the file's order. In
-// an entry that cannot be decoded only the first fault is found.
+// Parse reads a registry from the YAML in data; name is the file in faults. The
+// error joins a *Fault for each error, in the file's order. An entry that
+// cannot be decoded has only its first error.
 func Parse(name string, data []byte) (*Registry, error) {
 	p := &parsing{name: name, broken: map[string]bool{}}
 	var err error
@@ -62,7 +62,8 @@ type parsing struct {
 	faults []*Fault
 }
 
-// decode reads entry by entry, so that a fault in one does not hide the next's.
+// decode reads entry by entry, so that an error in one does not hide those in
+// the next.
 func (p *parsing) decode() File {
 	// The parser has refused double keys already; the decoder's own check would
 	// refuse a key that overrides a merged one.
@@ -153,8 +154,7 @@ func (p *parsing) field(path string, node ast.Node) {
 	}
 }
 
-// undecodable records the decoder's or parser's own error, which knows its
-// place.
+// undecodable records the error of the decoder or parser, which has its place.
 func (p *parsing) undecodable(path string, node ast.Node, err error) {
 	reason, where := err.Error(), at(node)
 	var placed yaml.Error
@@ -192,7 +192,7 @@ func (p *parsing) add(path string, where *token.Token, reason string) {
 	p.faults = append(p.faults, f)
 }
 
-// locate finds the node at path, or the closest one around where it should be.
+// locate finds the node at path, or the closest one around it.
 func (p *parsing) locate(path string) *token.Token {
 	for path != "" {
 		if query, err := yaml.PathString("$." + path); err == nil {
@@ -205,7 +205,7 @@ func (p *parsing) locate(path string) *token.Token {
 	return nil
 }
 
-// at is where a node begins; a mapping's own token is its first colon.
+// at is where a node begins; the token of a mapping is its first colon.
 func at(node ast.Node) *token.Token {
 	if mapping, ok := node.(*ast.MappingNode); ok && len(mapping.Values) > 0 && !mapping.IsFlowStyle {
 		return mapping.Values[0].Key.GetToken()

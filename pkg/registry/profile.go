@@ -10,7 +10,7 @@ import (
 
 // The profiles.
 const (
-	Compatible = "compatible" // servers that are not known: what most of them accept
+	Compatible = "compatible" // unknown servers: what most servers accept
 	OpenAI     = "openai"
 	Azure      = "azure"
 	VLLM       = "vllm"
@@ -25,7 +25,7 @@ const (
 	Groq       = "groq"
 )
 
-// defaults are the settings that neither the registry nor a profile has.
+// defaults are the settings that neither the registry nor a profile states.
 var defaults = Settings{
 	DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, Stream: On, StreamOptions: On, Strict: On, ParallelToolCalls: On,
 	EmptyContent: ContentNull, ReasoningField: ReasoningNone, CallIDs: CallIDsAny, ToolName: Off, IdempotencyKey: On,
@@ -56,8 +56,8 @@ var profiles = map[string]Settings{
 // Profiles returns the names of all profiles, sorted.
 func Profiles() []string { return slices.Sorted(maps.Keys(profiles)) }
 
-// hosts tell profiles. A name that begins with a dot stands for all hosts below
-// it.
+// hosts maps hosts to profiles. A name that begins with a dot stands for all
+// hosts below it.
 var hosts = []struct{ host, profile string }{
 	{"api.openai.com", OpenAI},
 	{".api.openai.com", OpenAI},
@@ -74,7 +74,7 @@ var hosts = []struct{ host, profile string }{
 	{"api.groq.com", Groq},
 }
 
-// profileOf is the profile that follows from an upstream's URL.
+// profileOf returns the profile that follows from an upstream's URL.
 func profileOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -92,9 +92,9 @@ func profileOf(address string) string {
 	return Compatible
 }
 
-// Explicit returns the settings that are written or that the profile has,
+// Written returns the settings that are written or that the profile states,
 // without the defaults.
-func (u Upstream) Explicit() Settings {
+func (u Upstream) Written() Settings {
 	s := u.Settings
 	s.Profile = cmp.Or(s.Profile, profileOf(u.URL))
 	s = s.or(profiles[s.Profile])
@@ -104,8 +104,8 @@ func (u Upstream) Explicit() Settings {
 	return s
 }
 
-// azureVersion is the API version for the addresses of Azure that need one:
-// those of single deployments.
+// azureVersion returns the API version for the addresses of Azure that need
+// one: those of single deployments.
 func azureVersion(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || !strings.Contains(u.Path, "/deployments/") || u.Query().Has(apiVersion) {
@@ -116,11 +116,11 @@ func azureVersion(address string) string {
 
 const apiVersion = "api-version"
 
-// Effective returns the complete settings: those written, then the profile's,
-// then the defaults. Only APIVersion, Headers and Body can be zero.
-func (u Upstream) Effective() Settings { return u.Explicit().or(defaults) }
+// Effective returns the complete settings: those written, then those of the
+// profile, then the defaults. Only APIVersion, Headers and Body can be zero.
+func (u Upstream) Effective() Settings { return u.Written().or(defaults) }
 
-// or fills what s does not set.
+// or fills fields of s that are not set.
 func (s Settings) or(other Settings) Settings {
 	s.DeveloperRole = cmp.Or(s.DeveloperRole, other.DeveloperRole)
 	s.MaxTokensField = cmp.Or(s.MaxTokensField, other.MaxTokensField)

@@ -13,8 +13,8 @@ import (
 // wildcard is the model that serves every name not listed.
 const wildcard = "*"
 
-// Registry answers what may be called. It is immutable and safe for concurrent
-// use; its slices and schemas are not to be written to.
+// Registry holds what may be called. It is immutable and safe for concurrent
+// use; do not change its slices and schemas.
 type Registry struct {
 	models  map[string]Model
 	tools   map[string]Tool
@@ -29,8 +29,8 @@ type Lane struct {
 	Concurrency int
 }
 
-// Model returns the model that serves name: the one of that name, or the
-// wildcard under that name, or none.
+// Model returns the model of that name, or the wildcard under that name; ok is
+// false if there is neither.
 func (r *Registry) Model(name string) (Model, bool) {
 	if m, ok := r.models[name]; ok {
 		return m, true
@@ -49,8 +49,8 @@ func (r *Registry) Models() []Model {
 	return sorted(r.models, func(m Model) string { return m.Name })
 }
 
-// File is the registry as New takes it, with every default filled in: to be
-// extended and given to New again.
+// File returns the registry as New takes it, with every default filled in, so
+// that a caller can extend it.
 func (r *Registry) File() File {
 	return File{Models: r.Models(), Tools: r.Tools(), Limits: r.limits, Tenants: r.Tenants()}
 }
@@ -106,18 +106,17 @@ func (r *Registry) Pools() []string {
 	return slices.Compact(pools)
 }
 
-// Limits returns the budgets of a request that asks for none of its own.
+// Limits returns the budgets of a request.
 func (r *Registry) Limits() Limits { return r.limits }
 
-// ValidateArguments says whether a call's arguments are JSON and match the
-// tool's parameters. Its error wraps ErrArguments, and its text, a short line,
-// is fit for the model to read; it can quote the arguments, so it is never
-// logged. Safe for concurrent use. A Tool that no Registry returned refuses
-// all.
+// ValidateArguments checks that a call's arguments are JSON and match the
+// tool's parameters. Its error wraps ErrArguments; the text is one short line
+// for the model. It can quote the arguments, so never log it. Safe for
+// concurrent use. A Tool that no Registry returned refuses all arguments.
 func (t Tool) ValidateArguments(arguments []byte) error { return t.arguments.validate(arguments) }
 
-// ParametersJSON returns the tool's schema as a model sees it, keys in the
-// order of the file.
+// ParametersJSON returns the tool's schema for a model, keys in the order of
+// the file.
 func (t Tool) ParametersJSON() json.RawMessage { return json.RawMessage(t.Parameters) }
 
 var (
@@ -126,9 +125,8 @@ var (
 	modelName  = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]{1,256}$`)
 )
 
-// laneOf makes a lane's name of a model's. One that has to be changed to fit
-// gets a digest appended, so that two models never meet in one lane by
-// accident.
+// laneOf makes a lane's name of a model's. A name that must change to fit gets
+// a digest appended, so that two models never share a lane by accident.
 func laneOf(model string) string {
 	if legalToken.MatchString(model) {
 		return model

@@ -276,7 +276,7 @@ func TestValidateArguments(t *testing.T) {
 					t.Errorf("message lacks %q: %s", want, err)
 				}
 			}
-			if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2*maxToldBytes {
+			if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2*maxShownBytes {
 				t.Errorf("message is not one short line: %s", err)
 			}
 		})
@@ -383,7 +383,7 @@ func FuzzValidateArguments(f *testing.F) {
 				}
 				continue
 			}
-			if text := err.Error(); !errors.Is(err, ErrArguments) || strings.ContainsAny(text, "\r\n\x00") || len(text) > 2*maxToldBytes || !utf8.ValidString(text) {
+			if text := err.Error(); !errors.Is(err, ErrArguments) || strings.ContainsAny(text, "\r\n\x00") || len(text) > 2*maxShownBytes || !utf8.ValidString(text) {
 				t.Errorf("%s refuses %q with %q", name, arguments, text)
 			}
 		}

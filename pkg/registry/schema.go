@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	maxFaultsTold = 3   // of one call's arguments, to the model
-	maxToldBytes  = 400 // of the message about them
+	maxFaultsShown = 3   // of one call's arguments, to the model
+	maxShownBytes  = 400 // of the message about them
 )
 
-// ErrArguments says that a call's arguments are not what its tool takes. The
-// text of an error that wraps it is fit for the model to read.
+// ErrArguments reports that a call's arguments do not match its tool's
+// parameters. The text of an error that wraps it is fit for the model to read.
 var ErrArguments = errors.New("invalid arguments")
 
-// Schema is a JSON Schema (2020-12 unless it says otherwise) as JSON text. It
-// may refer to itself, not to other documents.
+// Schema is a JSON Schema (2020-12 by default) as JSON text. It may refer to
+// itself, not to other documents.
 type Schema []byte
 
-// UnmarshalYAML takes the schema written as YAML and keeps its keys in order:
+// UnmarshalYAML reads a schema written as YAML and keeps its keys in order:
 // models read properties from the top.
 func (s *Schema) UnmarshalYAML(unmarshal func(any) error) error {
 	var doc any
@@ -43,7 +43,7 @@ func (s *Schema) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-// writeJSON writes what the YAML decoder made with ordered maps.
+// writeJSON writes what the YAML decoder built with ordered maps.
 func writeJSON(out *bytes.Buffer, doc any) error {
 	switch doc := doc.(type) {
 	case yaml.MapSlice:
@@ -107,14 +107,14 @@ func (s Schema) compile() (validator, error) {
 		}
 		var invalid *jsonschema.ValidationError
 		if errors.As(err, &invalid) {
-			return validator{}, fmt.Errorf("is no JSON Schema: %s", joinFaults(invalid))
+			return validator{}, fmt.Errorf("is no JSON Schema: %s", summarize(invalid))
 		}
 		return validator{}, fmt.Errorf("is no JSON Schema: %w", err)
 	}
 	return validator{schema}, nil
 }
 
-// noLoader keeps a schema from reading files: the compiler would by default.
+// noLoader keeps a schema from reading files, which is the compiler's default.
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
@@ -135,13 +135,13 @@ func (v validator) validate(arguments []byte) error {
 	err = v.schema.Validate(doc)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		return fmt.Errorf("%w: %s", ErrArguments, joinFaults(invalid))
+		return fmt.Errorf("%w: %s", ErrArguments, summarize(invalid))
 	}
 	return err
 }
 
-// joinFaults puts the innermost faults of err into one short line.
-func joinFaults(err *jsonschema.ValidationError) string {
+// summarize puts the innermost errors of err into one short line.
+func summarize(err *jsonschema.ValidationError) string {
 	printer := message.NewPrinter(language.English)
 	var faults []string
 	var walk func(*jsonschema.ValidationError)
@@ -160,16 +160,16 @@ func joinFaults(err *jsonschema.ValidationError) string {
 	walk(err)
 	slices.Sort(faults)
 	faults = slices.Compact(faults)
-	if more := len(faults) - maxFaultsTold; more > 0 {
-		faults = append(faults[:maxFaultsTold], fmt.Sprintf("and %d more", more))
+	if more := len(faults) - maxFaultsShown; more > 0 {
+		faults = append(faults[:maxFaultsShown], fmt.Sprintf("and %d more", more))
 	}
 	return cut(strings.Join(faults, "; "))
 }
 
-// cut shortens text to maxToldBytes and keeps it valid UTF-8.
+// cut shortens text to maxShownBytes and keeps it valid UTF-8.
 func cut(text string) string {
-	if len(text) <= maxToldBytes {
+	if len(text) <= maxShownBytes {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxToldBytes], "") + "…"
+	return strings.ToValidUTF8(text[:maxShownBytes], "") + "…"
 }

@@ -2,22 +2,22 @@ package registry
 
 import "fmt"
 
-// Settings say how requests to an upstream are written, where servers differ in
-// what they accept. A zero field is not set: the profile decides, and then the
-// default. Upstream.Effective has every field.
+// Settings say how requests to an upstream are written, because servers differ
+// in what they accept. A zero field is not set: the profile decides, and then
+// the default. Upstream.Effective has every field.
 type Settings struct {
 	// Profile names a set of settings: see Profiles. By default it follows from
-	// the URL's host, and is Compatible for hosts that are not known.
+	// the URL's host, and is Compatible for unknown hosts.
 	Profile string `yaml:"profile"`
-	// DeveloperRole is the role of developer messages: RoleDeveloper, RoleSystem
-	// (the default), RoleMerge or RoleUser.
+	// DeveloperRole is the role of developer messages: RoleDeveloper,
+	// RoleSystem (the default), RoleMerge or RoleUser.
 	DeveloperRole string `yaml:"developer_role"`
-	// MaxTokensField names the member of a chat completion that bounds the answer:
-	// max_tokens (the default) or max_completion_tokens.
+	// MaxTokensField names the member of a chat completion that bounds the
+	// answer: max_tokens (the default) or max_completion_tokens.
 	MaxTokensField string `yaml:"max_tokens_field"`
-	// Stream asks for answers piece by piece where a client wants them so, by
-	// default On. Off: the upstream is asked for whole answers, of which clients
-	// get their events at the end.
+	// Stream streams answers to clients that ask for a stream, by default On.
+	// If Off, the upstream is asked for whole answers, and clients get their
+	// events at the end.
 	Stream Switch `yaml:"stream"`
 	// StreamOptions asks for the usage of a stream, by default On.
 	StreamOptions Switch `yaml:"stream_options"`
@@ -25,13 +25,13 @@ type Settings struct {
 	Strict Switch `yaml:"strict"`
 	// ParallelToolCalls sends parallel_tool_calls, by default On.
 	ParallelToolCalls Switch `yaml:"parallel_tool_calls"`
-	// EmptyContent is the content of an assistant message that has tool calls and
-	// no text: ContentNull (the default) or ContentText.
+	// EmptyContent is the content of an assistant message that has tool calls
+	// and no text: ContentNull (the default) or ContentText.
 	EmptyContent string `yaml:"empty_content"`
 	// ReasoningField names the member of an assistant message that has the
-	// reasoning which another upstream or a client gave: reasoning_content,
-	// reasoning, or ReasoningNone (the default), which leaves it out. Reasoning of
-	// the same upstream goes back under the name under which it came.
+	// reasoning of another upstream or a client: reasoning_content, reasoning,
+	// or ReasoningNone (the default), which leaves it out. Reasoning of the
+	// same upstream goes back under its own name.
 	ReasoningField string `yaml:"reasoning_field"`
 	// CallIDs limits the ids of tool calls: CallIDsAny (the default) or
 	// CallIDsNine, 9 letters and digits.
@@ -42,13 +42,13 @@ type Settings struct {
 	IdempotencyKey Switch `yaml:"idempotency_key"`
 	// APIVersion is sent as the query's api-version, if set.
 	APIVersion string `yaml:"api_version"`
-	// KeyHeader is the header that has the credential, by default Authorization,
-	// which has it as a bearer token.
+	// KeyHeader is the header of the credential, by default Authorization with
+	// a bearer token.
 	KeyHeader string `yaml:"key_header"`
 	// Headers are sent with each request.
 	Headers map[string]string `yaml:"headers"`
-	// Body has members that are added to chat completions and responses which do
-	// not have them.
+	// Body has members that are added to chat completions and responses without
+	// them.
 	Body Members `yaml:"body"`
 }
 
@@ -98,7 +98,7 @@ func (s *Switch) UnmarshalYAML(unmarshal func(any) error) error {
 	case false:
 		*s = Off
 	default:
-		*s = Switch(fmt.Sprint(v)) // checked later, with its place
+		*s = Switch(fmt.Sprint(v)) // checked later, with its position
 	}
 	return nil
 }

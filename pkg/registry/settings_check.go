@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"windlass.dev/windlass/pkg/near"
+	"windlass.dev/windlass/pkg/suggest"
 )
 
 const (
@@ -38,7 +38,7 @@ var reservedMembers = []string{
 func (c *checker) settings(at string, u Upstream) {
 	s := u.Settings
 	if _, ok := profiles[s.Profile]; s.Profile != "" && !ok {
-		c.fault(at+".profile", "is %q, %s", s.Profile, suggest(s.Profile, Profiles()))
+		c.fault(at+".profile", "is %q, %s", s.Profile, nearest(s.Profile, Profiles()))
 	}
 	c.choice(at+".developer_role", s.DeveloperRole, RoleDeveloper, RoleSystem, RoleMerge, RoleUser)
 	c.choice(at+".max_tokens_field", s.MaxTokensField, MaxTokens, MaxCompletionTokens)
@@ -63,7 +63,7 @@ func (c *checker) settings(at string, u Upstream) {
 
 func (c *checker) choice(at, value string, known ...string) {
 	if value != "" && !slices.Contains(known, value) {
-		c.fault(at, "is %q, %s", value, suggest(value, known))
+		c.fault(at, "is %q, %s", value, nearest(value, known))
 	}
 }
 
@@ -118,9 +118,9 @@ func (c *checker) body(at string, m Members) {
 }
 
 // suggest names the value that is meant most likely, and all that there are.
-func suggest(value string, known []string) string {
+func nearest(value string, known []string) string {
 	want := "want one of " + strings.Join(known, ", ")
-	if meant := near.Names(value, known); len(meant) > 0 {
+	if meant := suggest.Names(value, known); len(meant) > 0 {
 		return fmt.Sprintf("did you mean %s? %s", meant[0], want)
 	}
 	return want

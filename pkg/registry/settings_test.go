@@ -60,10 +60,10 @@ func TestEffective(t *testing.T) {
 	asked := Settings{
 		Profile: Mistral, DeveloperRole: RoleMerge, MaxTokensField: MaxCompletionTokens, StreamOptions: On, CallIDs: CallIDsNine,
 	}
-	if diff := cmp.Diff(asked, u.Explicit()); diff != "" {
+	if diff := cmp.Diff(asked, u.Written()); diff != "" {
 		t.Errorf("Asked (-want +got):\n%s", diff)
 	}
-	if got := (Upstream{URL: "http://h"}).Explicit(); !reflect.DeepEqual(got, Settings{Profile: Compatible}) {
+	if got := (Upstream{URL: "http://h"}).Written(); !reflect.DeepEqual(got, Settings{Profile: Compatible}) {
 		t.Errorf("an unknown server is asked for %+v", got)
 	}
 	for name := range profiles {
@@ -93,7 +93,7 @@ func TestSettingsSurviveFile(t *testing.T) {
 	}
 	a, _ := first.Model("a/b/c")
 	b, _ := second.Model("a/b/c")
-	if diff := cmp.Diff(a.Upstream.Explicit(), b.Upstream.Explicit()); diff != "" {
+	if diff := cmp.Diff(a.Upstream.Written(), b.Upstream.Written()); diff != "" {
 		t.Errorf("(-first +second):\n%s", diff)
 	}
 	if !first.SameButTenants(second) {

@@ -7,25 +7,25 @@ import (
 	"regexp"
 )
 
-// Tenant is what one tenant may have. What it leaves out is as the tenant "*"
-// has it, which stands for every tenant that is not listed; what that leaves
-// out as well has no limit.
+// Tenant holds the limits of one tenant. Absent fields are those of the tenant
+// "*", which stands for every tenant that is not listed; a field that is absent
+// there, too, is unlimited.
 type Tenant struct {
-	// Name is the tenant's, as its keys have it, or "*".
+	// Name is the tenant's, as in its keys, or "*".
 	Name string `yaml:"name"`
-	// RequestsPerMinute bounds what is accepted, 1 to 1000000. As many may come
-	// at once.
+	// RequestsPerMinute bounds the accepted requests, 1 to 1000000, and the
+	// burst.
 	RequestsPerMinute int `yaml:"requests_per_minute"`
 	// TokensPerMinute bounds input and output tokens, 1 to 1000000000. They are
-	// counted when a request ends: nothing is accepted while more have been
-	// used than there were.
+	// charged when a request ends: nothing is accepted while the balance is
+	// negative.
 	TokensPerMinute int `yaml:"tokens_per_minute"`
 	// InFlight bounds the requests that are queued or in progress, 1 to 10000.
 	InFlight int `yaml:"in_flight"`
-	// Weight is the tenant's share of a lane that others wait for too, 0.01 to
-	// 100, default 1.
+	// Weight is the share of a lane that others wait for too, 0.01 to 100,
+	// default 1.
 	Weight float64 `yaml:"weight"`
-	// Models are those it may use, by the names that requests say; nil: all.
+	// Models are those it may use, by the names in requests; nil means all.
 	Models []string `yaml:"models"`
 }
 
@@ -38,7 +38,7 @@ const (
 
 var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// fill sets what t leaves out.
+// fill sets absent fields of t.
 func (t *Tenant) fill(everyone Tenant) {
 	t.RequestsPerMinute = cmp.Or(t.RequestsPerMinute, everyone.RequestsPerMinute)
 	t.TokensPerMinute = cmp.Or(t.TokensPerMinute, everyone.TokensPerMinute)
@@ -49,7 +49,7 @@ func (t *Tenant) fill(everyone Tenant) {
 	}
 }
 
-// Tenant returns what the tenant of that name may have.
+// Tenant returns the limits of the tenant of that name.
 func (r *Registry) Tenant(name string) Tenant {
 	if t, ok := r.tenants[name]; ok {
 		return t
@@ -60,13 +60,13 @@ func (r *Registry) Tenant(name string) Tenant {
 	return t
 }
 
-// Tenants returns the tenants listed, by name, with "*" if it is there.
+// Tenants returns the tenants listed, by name, with "*" if it is listed.
 func (r *Registry) Tenants() []Tenant {
 	return sorted(r.tenants, func(t Tenant) string { return t.Name })
 }
 
-// SameButTenants reports whether two registries are equal except for their
-// tenants.
+// SameButTenants reports whether two registries differ in their tenants at
+// most.
 func (r *Registry) SameButTenants(other *Registry) bool {
 	bare := func(r *Registry) File {
 		f := r.File()
@@ -79,7 +79,7 @@ func (r *Registry) SameButTenants(other *Registry) bool {
 	return reflect.DeepEqual(bare(r), bare(other))
 }
 
-// listTenants comes after the models, whose names tenants say.
+// listTenants runs after the models, because tenants name models.
 func (c *checker) listTenants(all []Tenant) {
 	var everyone Tenant
 	for _, t := range all {
@@ -114,7 +114,7 @@ func (c *checker) tenant(at string, t, everyone Tenant) {
 	c.tenants[t.Name] = t
 }
 
-// modelNames checks a list that leaves out models.
+// modelNames checks an optional list of models.
 func (c *checker) modelNames(at string, names []string) {
 	if names != nil && len(names) == 0 {
 		c.fault(at, "is empty; leave it out for all")

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"windlass.dev/windlass/pkg/near"
+	"windlass.dev/windlass/pkg/suggest"
 )
 
 // correct adds to a fault of the YAML decoder, in the entry at path, what was
@@ -19,7 +19,7 @@ func correct(path, reason string) string {
 		return reason
 	}
 	part, _, _ := strings.Cut(path, "[")
-	if meant := near.Names(strings.TrimSuffix(name, `"`), fields[part]); len(meant) > 0 {
+	if meant := suggest.Names(strings.TrimSuffix(name, `"`), fields[part]); len(meant) > 0 {
 		return reason + ", did you mean " + meant[0] + "?"
 	}
 	return reason

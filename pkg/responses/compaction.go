@@ -11,7 +11,7 @@ import (
 )
 
 // Compaction is the answer of POST /v1/responses/compact: a shorter history
-// that stands for the one it was made of.
+// that replaces the given one.
 type Compaction struct {
 	ID        string
 	CreatedAt time.Time
@@ -19,7 +19,7 @@ type Compaction struct {
 	Usage     Usage
 }
 
-// JSON is the object on the wire, on one line.
+// JSON returns the object on one line.
 func (c Compaction) JSON() []byte {
 	w := writer{append([]byte(nil), `{"id":`...)}
 	w.b = raw.AppendText(w.b, c.ID)
@@ -32,11 +32,11 @@ func (c Compaction) JSON() []byte {
 	return append(w.b, '}')
 }
 
-// CompactRefusal says why a body that Decode has read, and that is served as
-// POST /v1/responses, is not as POST /v1/responses/compact; nil: it is. That
-// takes fewer fields. Those that only say how a response would be made are
-// ignored, because agents send them along; those that ask for another kind of
-// answer are refused.
+// CompactRefusal returns why a decoded body is refused by POST
+// /v1/responses/compact although POST /v1/responses serves it; nil if it is
+// served. The endpoint takes fewer fields. It ignores those that only say how a
+// response is made, because agents send them along, and refuses those that ask
+// for another kind of answer.
 func (c *Create) CompactRefusal() *fault.Error {
 	for _, asked := range []struct {
 		field string

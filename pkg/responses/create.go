@@ -9,13 +9,13 @@ import (
 )
 
 // Create is the body of POST /v1/responses. An empty string and a nil pointer
-// are a field that was not given; Store and Generate are true if not given.
+// stand for an absent field; Store and Generate default to true.
 type Create struct {
 	Model              string
 	Input              []item.Item // a plain string became one user message
 	Instructions       string
 	PreviousResponseID string
-	Conversation       string // the id
+	Conversation       string // its id
 	Background         bool
 	Store              bool
 	Stream             bool
@@ -34,8 +34,8 @@ type Create struct {
 	FrequencyPenalty *float64
 	TopLogprobs      *int
 	Truncation       string
-	// CompactThreshold is how many tokens the model may be shown before the
-	// history is compacted, of context_management; 0: it never is.
+	// CompactThreshold is the number of tokens from which the history is
+	// compacted, from context_management; 0 if it never is.
 	CompactThreshold int
 	Text             Text
 	Reasoning        Reasoning
@@ -47,15 +47,15 @@ type Create struct {
 	SafetyIdentifier string
 	PromptCacheKey   string
 
-	// Extra is every other field that was not null, as it was sent: hints like
-	// prompt_cache_options, what Refusal knows, client_metadata and what is
-	// unknown.
+	// Extra holds every other field that is not null, as sent: hints like
+	// prompt_cache_options, fields that Refusal checks, client_metadata and
+	// unknown fields.
 	Extra map[string]json.RawMessage
 
-	reasoning raw.Value // as it was sent
+	reasoning raw.Value // as sent
 }
 
-// Reasoning is how much the model should think, and what it should tell of it.
+// Reasoning says how much the model thinks, and what the answer shows of it.
 type Reasoning struct {
 	Effort  string
 	Summary string

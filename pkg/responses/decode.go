@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// Decode reads the body of POST /v1/responses. The error is always a 400, and
-// names the first field at fault; nil means success. The result aliases body.
+// Decode reads the body of POST /v1/responses. The error is a 400 that names
+// the first invalid field; nil means success. The result aliases body.
 func Decode(body []byte) (*Create, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -23,7 +23,7 @@ func Decode(body []byte) (*Create, *fault.Error) {
 	}
 	c := &Create{Store: true, Generate: true}
 	for key, m := range v.Members() {
-		if !m.Present() {
+		if !m.IsSet() {
 			continue
 		}
 		read, known := fields[string(key)]
@@ -48,7 +48,7 @@ func (c *Create) keep(key string, v raw.Value) {
 	c.Extra[key] = json.RawMessage(v)
 }
 
-// fault checks what lies between fields.
+// fault checks rules that concern more than one field.
 func (c *Create) fault() *check.Problem {
 	switch {
 	case c.Model == "":
@@ -69,8 +69,8 @@ func (c *Create) fault() *check.Problem {
 	return c.pairFault()
 }
 
-// idFault checks the ids of items that will be found by them, in a conversation
-// or because they are references: none may be there twice.
+// idFault checks the ids of items that are looked up by id, in a conversation
+// or by a reference: each id occurs once.
 func (c *Create) idFault() *check.Problem {
 	if c.Conversation != "" {
 		if p := item.CheckIDs(c.Input); p != nil {

@@ -22,8 +22,8 @@ func body(members string) string {
 	return "{" + strings.TrimSuffix(members, ",") + "}"
 }
 
-// TestDecodeRefuses has what is between fields. The rest of what is refused is one table, with its status and through HTTP: TestBadInputs
-// of the gateway.
+// TestDecodeRefuses has what is between fields. The rest of what is refused is
+// one table, with its status and through HTTP: TestBadInputs of the gateway.
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, in, param, code, message string }{

@@ -1,35 +1,34 @@
-// Package responses holds the JSON of the Responses API: what POST /v1/responses
-// takes, and the response object it answers. Items are in responses/item, tools
-// and tool_choice in responses/tool, errors in responses/fault.
+// Package responses holds the JSON of the Responses API: the body of POST
+// /v1/responses and the response object. Items are in responses/item, tools and
+// tool_choice in responses/tool, errors in responses/fault.
 //
-// What comes in is taken generously: unknown fields, unknown types of tools and
-// unknown types of items are kept, never refused, since agents send fields that
-// are newer than this server. What is known is checked as OpenAI's API checks
-// it, with the same codes, messages and paths. A null is the same as an absent
-// field, everywhere.
+// Requests are read leniently: unknown fields, tool types and item types are
+// kept and never refused, because agents send fields that are newer than this
+// server. Known fields are checked as OpenAI's API checks them, with the same
+// codes, messages and paths. A null equals an absent field everywhere.
 //
-// Schemas have to be schemas. Those that are to be kept to strictly are held to
-// OpenAI's rules as well: closed objects, every property required, ten levels,
-// no keywords that no model can be kept to. The format json_object wants the
-// word "json" in what the model reads, for a model that is held to JSON and is
-// not told fills its answer with blanks: in the input, as with OpenAI, or in the
-// instructions; what continues something may have it there.
+// Schemas must be valid. Strict ones must also obey OpenAI's rules: closed
+// objects, every property required, ten levels, and no keyword that a model
+// cannot be held to. The format json_object wants the word "json" in what the
+// model reads, because a model that is held to JSON without knowing it fills
+// its answer with blanks: in the input, as with OpenAI, or in the instructions.
+// What continues a history may have the word there.
 //
-// What goes out is strict: every required field of ResponseResource of the Open
-// Responses specification (release 2026-04-24) is there with a value of its
-// type, for whatever Decode let in, with four exceptions. A client that sends a
-// tool, a tool_choice or a reasoning effort that the specification does not
-// have gets it echoed as OpenAI echoes it; and calls of server-side tools are
-// mcp_call items, which are OpenAI's. The schema of a json_schema format is
-// echoed as null, because the specification allows nothing else.
+// Responses are written strictly: every required field of ResponseResource of
+// the Open Responses specification (release 2026-04-24) is present with a value
+// of its type, whatever Decode accepted, with four exceptions. A tool, a
+// tool_choice or a reasoning effort that the specification does not have is
+// echoed as OpenAI echoes it; calls of server-side tools are mcp_call items,
+// which are OpenAI's. The schema of a json_schema format is echoed as null,
+// because the specification allows nothing else.
 //
-// Text. A request must be one JSON text in UTF-8 without byte order mark, nested
-// at most 64 deep, schemas 512. U+0000 is allowed and stays the escape \u0000 in
+// Text: a request is one JSON text in UTF-8 without byte order mark, nested at
+// most 64 deep, schemas 512. U+0000 is allowed and stays the escape \u0000 in
 // all JSON that is kept; in typed strings it is a NUL byte, which columns of
 // type text and jsonb refuse. A surrogate escape without its partner becomes
-// \ufffd, in JSON and strings alike. Line breaks between tokens are taken out,
-// so that all JSON that is kept fits in one line of an event stream.
+// \ufffd, in JSON and in strings. Line breaks between tokens are removed, so
+// that all JSON that is kept fits on one line of an event stream.
 //
-// Everything read aliases the body it was read from, which must not be changed.
-// Values are safe for concurrent reading. Nothing here does I/O.
+// What is read aliases the body, which must not be changed. Values are safe for
+// concurrent reading. The package does no I/O.
 package responses

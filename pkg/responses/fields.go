@@ -11,8 +11,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
-// reader reads one field that was given and is not null. Its problem's path is
-// relative to the field.
+// reader reads one field that is present and not null. The path of its problem
+// is relative to the field.
 type reader func(*Create, raw.Value) *check.Problem
 
 var fields = map[string]reader{
@@ -132,7 +132,7 @@ func (c *Create) readConversation(v raw.Value) (p *check.Problem) {
 		return p
 	case raw.Object:
 		id := v.Field("id")
-		if !id.Present() {
+		if !id.IsSet() {
 			return check.Absent("id")
 		}
 		c.Conversation, p = check.ID(id, "conv")
@@ -147,15 +147,15 @@ const (
 	IncludeLogprobs  = "message.output_text.logprobs"
 )
 
-// includable is all that include may ask for.
+// includable are all values of include.
 var includable = []string{
 	"file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
 	"message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs",
 	IncludeReasoning, IncludeLogprobs,
 }
 
-// Includable checks the values of a query's include as those of a body's are.
-// The error is a 400; nil means success.
+// Includable checks the values of a query's include like those of a body. The
+// error is a 400; nil means success.
 func Includable(values []string) *fault.Error {
 	for i, s := range values {
 		if !slices.Contains(includable, s) {
@@ -191,13 +191,13 @@ func (c *Create) readReasoning(v raw.Value) (p *check.Problem) {
 	}
 	c.reasoning = v
 	c.Reasoning = Reasoning{Mode: v.Field("mode").Text(), Context: v.Field("context").Text()}
-	if e := v.Field("effort"); e.Present() {
+	if e := v.Field("effort"); e.IsSet() {
 		c.Reasoning.Effort, p = check.Enum(e, "none", "minimal", "low", "medium", "high", "xhigh", "max")
 		if p != nil {
 			return p.In("effort")
 		}
 	}
-	if s := v.Field("summary"); s.Present() {
+	if s := v.Field("summary"); s.IsSet() {
 		c.Reasoning.Summary, p = check.Enum(s, "auto", "concise", "detailed")
 		return p.In("summary")
 	}
@@ -209,7 +209,7 @@ func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
 	if p := check.Type(v, raw.Object); p != nil {
 		return p
 	}
-	if o := v.Field("include_obfuscation"); o.Present() {
+	if o := v.Field("include_obfuscation"); o.IsSet() {
 		c.IncludeObfuscation = new(bool)
 		*c.IncludeObfuscation, p = check.Bool(o)
 	}
@@ -217,9 +217,8 @@ func (c *Create) readStreamOptions(v raw.Value) (p *check.Problem) {
 }
 
 // readContextManagement reads the entries that say when a history is compacted.
-// Of several the least threshold holds. A threshold of its own, as OpenAI has
-// one for an entry without, would depend on the model's window, which is
-// unknown here.
+// The lowest threshold counts. OpenAI has a default threshold for an entry
+// without one; it would depend on the model's window, which is unknown here.
 func (c *Create) readContextManagement(v raw.Value) *check.Problem {
 	if p := check.Type(v, raw.Array); p != nil {
 		return p
@@ -242,19 +241,19 @@ func readThreshold(v raw.Value) (int, *check.Problem) {
 		return 0, p
 	}
 	typ, threshold := v.Field("type"), v.Field("compact_threshold")
-	if !typ.Present() {
+	if !typ.IsSet() {
 		return 0, check.Absent("type")
 	}
 	if _, p := check.Enum(typ, "compaction"); p != nil {
 		return 0, p.In("type")
 	}
-	if !threshold.Present() {
+	if !threshold.IsSet() {
 		return 0, check.Absent("compact_threshold")
 	}
 	n, p := check.Integer(threshold, minThreshold, math.MaxInt32)
 	return n, p.In("compact_threshold")
 }
 
-// minThreshold is the least number of tokens that a history is compacted at:
-// with less, the summary alone might reach it.
+// minThreshold is the lowest compaction threshold: below it, the summary alone
+// might reach the threshold again.
 const minThreshold = 1000

@@ -9,9 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// WithInput is a body that Decode took, with other items as its input: what
-// item_references in it stand for has taken their place. It shares nothing with
-// body.
+// WithInput returns a decoded body with other items as its input: the items
+// that its item_references stand for. It shares nothing with body.
 func WithInput(body []byte, items []item.Item) ([]byte, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -27,16 +26,17 @@ func WithInput(body []byte, items []item.Item) ([]byte, *fault.Error) {
 	return v.With("input", append(input, ']')), nil
 }
 
-// Duplicate is a 400 for an input item whose id a conversation holds already.
+// Duplicate returns the 400 for an input item whose id a conversation already
+// has.
 func Duplicate(id string) *fault.Error { return check.Refuse("input", "", duplicate(id)).Fault() }
 
 func duplicate(id string) string {
 	return "Duplicate item found with id " + check.Excerpt(id) + ". Remove duplicate items from your input and try again."
 }
 
-// WithAllowedTools is a request's body in which every MCP server of that label
-// that is offered whole is offered with these tools only. The error is a 400,
-// as Decode's.
+// WithAllowedTools returns a body in which every MCP server of that label that
+// allows all its tools allows only the given ones. The error is a 400 as of
+// Decode.
 func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -56,7 +56,7 @@ func WithAllowedTools(body []byte, serverLabel string, names []string) ([]byte, 
 			tools = append(tools, ',')
 		}
 		server := t.Field("type").Text() == "mcp" && t.Field("server_label").Text() == serverLabel
-		if server && !t.Field("allowed_tools").Present() {
+		if server && !t.Field("allowed_tools").IsSet() {
 			t, changed = t.With("allowed_tools", allowed), true
 		}
 		tools = append(tools, t...)

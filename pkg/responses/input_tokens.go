@@ -10,11 +10,11 @@ import (
 // InputTokens is the answer of POST /v1/responses/input_tokens.
 type InputTokens struct {
 	Count     int64
-	Estimated bool // not counted by the model server
+	Estimated bool // counted here, and not by the model server
 }
 
-// JSON is the object on the wire, on one line. What is counted exactly looks
-// as OpenAI writes it.
+// JSON returns the object on one line. An exact count looks as OpenAI writes
+// it.
 func (n InputTokens) JSON() []byte {
 	b := append([]byte(nil), `{"object":"response.input_tokens","input_tokens":`...)
 	b = strconv.AppendInt(b, n.Count, 10)
@@ -24,9 +24,9 @@ func (n InputTokens) JSON() []byte {
 	return append(b, '}')
 }
 
-// CountRefusal says why a body that Decode has read, and that is served as
-// POST /v1/responses, is not as POST /v1/responses/input_tokens; nil: it is.
-// Fields that only say how a response would be made are ignored.
+// CountRefusal returns why a decoded body is refused by POST
+// /v1/responses/input_tokens although POST /v1/responses serves it; nil if it
+// is served. Fields that only say how a response is made are ignored.
 func (c *Create) CountRefusal() *fault.Error {
 	for _, asked := range []struct {
 		field string

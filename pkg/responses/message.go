@@ -6,24 +6,24 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Message is what a client sends over a WebSocket to have a response made.
+// Message is what a client sends over a WebSocket to create a response.
 type Message struct {
-	// Lane is stream_id, which OpenAI has beyond the specification: what orders
-	// requests and names their events. Empty is the lane without a name.
+	// Lane is stream_id, which OpenAI has beyond the specification: it orders
+	// requests and names their events. The empty name is a stream, too.
 	Lane string
-	// Previous is previous_response_id, if that is a text.
+	// Previous is previous_response_id, if it is a string.
 	Previous string
-	// Body is what would have been sent to POST /v1/responses to get the same
-	// events. It shares nothing with the message.
+	// Body is the body of the POST /v1/responses that yields the same events.
+	// It shares nothing with the message.
 	Body []byte
 }
 
-// ReadMessage reads a message. The error is always a 400; nil means success.
-// Lane and Previous are what they could be read to be in both cases, since an
-// error is sent on its stream.
+// ReadMessage reads a message. The error is a 400; nil means success. Lane and
+// Previous are set as far as they could be read in both cases, because an error
+// is sent on its stream.
 //
-// The specification forbids stream, stream_options and background there. What
-// only says what is the case anyway is let through: Codex sends stream: true.
+// The specification forbids stream, stream_options and background here. Values
+// that change nothing are accepted: Codex sends stream: true.
 func ReadMessage(message []byte) (Message, *fault.Error) {
 	v, err := check.Parse(message)
 	if err != nil {
@@ -35,7 +35,7 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 		return Message{}, err
 	}
 	m := Message{Previous: v.Field("previous_response_id").Text()}
-	if lane := v.Field("stream_id"); lane.Present() {
+	if lane := v.Field("stream_id"); lane.IsSet() {
 		if !isLane(lane.Text()) {
 			return m, badLane().Fault()
 		}
@@ -43,13 +43,13 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 	}
 	typ := v.Field("type")
 	switch {
-	case !typ.Present():
+	case !typ.IsSet():
 		return m, check.Absent("type").Fault()
 	case typ.Text() != "response.create":
 		return m, check.WrongValue(typ.Text(), "response.create").In("type").Fault()
 	}
 	for name, harmless := range map[string]string{"stream": "true", "background": "false", "stream_options": "null"} {
-		if given := v.Field(name); given.Present() && string(given) != harmless {
+		if given := v.Field(name); given.IsSet() && string(given) != harmless {
 			return m, check.Refuse(name, "unsupported_parameter",
 				"Unsupported parameter: '"+name+"' is not supported over a WebSocket.").Fault()
 		}
@@ -58,7 +58,7 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 	return m, nil
 }
 
-// isLane reports whether a text may be a stream_id.
+// isLane reports whether a text can be a stream_id.
 func isLane(text string) bool {
 	for _, c := range []byte(text) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

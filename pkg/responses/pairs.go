@@ -5,9 +5,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/check"
 )
 
-// pairFault refuses calls without output and outputs without call, which model
-// servers choke on. What an output answers may lie in the history, and a
-// reference may stand for either; both are known only later.
+// pairFault refuses calls without output and outputs without call, on which
+// model servers fail. The call of an output may be in the history, and a
+// reference may stand for either; both are only known later.
 func (c *Create) pairFault() *check.Problem {
 	var calls map[string]bool // by call id: has an output
 	pending, history := 0, c.PreviousResponseID != "" || c.Conversation != "" || c.Extra["prompt"] != nil
@@ -45,17 +45,17 @@ func (c *Create) pairFault() *check.Problem {
 	return nil
 }
 
-// Link is an item of a history that belongs to another: the function_call or the
-// function_call_output with that call id.
+// Link is the call id of a function_call or a function_call_output in a
+// history.
 type Link struct {
 	CallID string
 	Output bool
 }
 
-// Open returns the call ids of the calls in a history that have no output behind
-// them, in order. The error is a 400: an output has no call before it.
+// Open returns the call ids of the calls in a history that no later output
+// answers, in order. The error is a 400: an output has no call before it.
 func Open(history []Link) ([]string, *fault.Error) {
-	last := map[string]int{} // by call id: where its open call stands among all; negative once answered
+	last := map[string]int{} // by call id: the place of its open call; negative once answered
 	for i, l := range history {
 		_, called := last[l.CallID]
 		switch {
@@ -76,10 +76,10 @@ func Open(history []Link) ([]string, *fault.Error) {
 	return open, nil
 }
 
-// Answers checks the input against open, the ids of the calls that what
-// it continues has left to the client: each must have its output, and every
-// output its call. The error is a 400; nil means success. What an
-// item_reference stands for is not known here, so an input with one passes.
+// Answers checks the input against open, the ids of the client's calls that the
+// history leaves unanswered: each must have its output, and every output its
+// call. The error is a 400; nil means success. What an item_reference stands
+// for is unknown here, so an input with one passes.
 func (c *Create) Answers(open []string) *fault.Error {
 	asked := make(map[string]bool, len(open)) // by call id: not answered yet
 	for _, id := range open {
@@ -91,7 +91,7 @@ func (c *Create) Answers(open []string) *fault.Error {
 			return nil
 		case "function_call", "custom_tool_call":
 			if _, known := asked[it.CallID]; !known {
-				asked[it.CallID] = false // its output is Decode's to look for, or the upstream's
+				asked[it.CallID] = false // Decode or the upstream looks for its output
 			}
 		case "function_call_output", "custom_tool_call_output":
 			if _, known := asked[it.CallID]; !known {

@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Refusal returns why a request that Decode has read is not served: it asks for
-// what Windlass does not do, or its parts contradict each other. It returns nil
-// if the request is served. Decode does not call it, so that what was accepted
-// stays readable when there are more rules.
+// Refusal returns why a decoded request is not served: it asks for something
+// that Windlass does not do, or its fields contradict each other; nil if it is
+// served. Call it when a request is accepted. Decode does without these rules,
+// so that a request that was accepted once stays readable when rules are added.
 func (c *Create) Refusal() *fault.Error {
 	for _, name := range unserved {
 		if p := name.refuse(raw.Value(c.Extra[name.field])); p != nil {
@@ -31,8 +31,8 @@ func (c *Create) Refusal() *fault.Error {
 	return c.ToolChoice.Fault(c.Tools).In("tool_choice").Fault()
 }
 
-// unserved are fields that are known and not, or not wholly, served. What is
-// only a hint, like those for prompt caches, is served by doing nothing.
+// unserved are known fields that are not served, or not entirely. A hint, like
+// those for prompt caches, is served by ignoring it.
 var unserved = []struct {
 	field  string
 	refuse func(raw.Value) *check.Problem
@@ -45,14 +45,14 @@ var unserved = []struct {
 	{"prompt_cache_options", refuseCacheOptions},
 }
 
-// unsupported is a parameter that cannot be honoured, and why.
+// unsupported is a parameter that cannot be honoured, and the reason.
 func unsupported(why string) *check.Problem {
 	return check.Quoting("unsupported_parameter", "Unsupported parameter: ", " is not supported by this server: "+why)
 }
 
 func refuseGiven(why string) func(raw.Value) *check.Problem {
 	return func(v raw.Value) *check.Problem {
-		if !v.Present() {
+		if !v.IsSet() {
 			return nil
 		}
 		return unsupported(why)
@@ -60,31 +60,31 @@ func refuseGiven(why string) func(raw.Value) *check.Problem {
 }
 
 func refuseMultiAgent(v raw.Value) *check.Problem {
-	if !v.Present() || v.Kind() == raw.Object && string(v.Field("enabled")) != "true" {
+	if !v.IsSet() || v.Kind() == raw.Object && string(v.Field("enabled")) != "true" {
 		return nil
 	}
 	return unsupported("there are no sub-agents.")
 }
 
 func refuseAccess(v raw.Value) *check.Problem {
-	if cyber := v.Field("cyber"); !v.Present() || v.Kind() == raw.Object && (!cyber.Present() || cyber.Text() == "standard") {
+	if cyber := v.Field("cyber"); !v.IsSet() || v.Kind() == raw.Object && (!cyber.IsSet() || cyber.Text() == "standard") {
 		return nil
 	}
 	return unsupported("there are no access programs.")
 }
 
 func refuseRetention(v raw.Value) *check.Problem {
-	if !v.Present() {
+	if !v.IsSet() {
 		return nil
 	}
 	_, p := check.Enum(v, "in_memory", "24h")
 	return p
 }
 
-// refuseCacheOptions: the options are hints, but for prewarm, which asks for no
+// refuseCacheOptions accepts the hints and refuses prewarm, which asks for no
 // answer.
 func refuseCacheOptions(v raw.Value) *check.Problem {
-	if !v.Present() {
+	if !v.IsSet() {
 		return nil
 	}
 	if p := check.Type(v, raw.Object); p != nil {
@@ -96,7 +96,7 @@ func refuseCacheOptions(v raw.Value) *check.Problem {
 	return nil
 }
 
-// reasoningFault checks what Decode leaves alone.
+// reasoningFault checks what Decode does not check of reasoning.
 func (c *Create) reasoningFault() *check.Problem {
 	for _, f := range []struct {
 		name      string
@@ -106,7 +106,7 @@ func (c *Create) reasoningFault() *check.Problem {
 		{"mode", []string{"standard", "pro"}},
 		{"context", []string{"auto", "current_turn", "all_turns"}},
 	} {
-		if v := c.reasoning.Field(f.name); v.Present() {
+		if v := c.reasoning.Field(f.name); v.IsSet() {
 			if _, p := check.Enum(v, f.supported...); p != nil {
 				return p.In(f.name)
 			}
@@ -115,8 +115,8 @@ func (c *Create) reasoningFault() *check.Problem {
 	return nil
 }
 
-// schemaFault finds invalid schemas, and those that strict mode does not allow,
-// except the faults that Decode finds.
+// schemaFault finds invalid schemas, and those that strict mode refuses for a
+// reason that Decode does not check.
 func (c *Create) schemaFault() *check.Problem {
 	for i, t := range c.Tools {
 		if p := t.SchemaFault(); p != nil {
@@ -126,11 +126,11 @@ func (c *Create) schemaFault() *check.Problem {
 	return c.Text.schemaFault().In("format").In("text")
 }
 
-// maxCallID is the longest id of a call that OpenAI's API takes, in characters.
+// maxCallID is the longest call id that OpenAI's API takes, in characters.
 const maxCallID = 64
 
-// callFault checks what calls and their outputs are known by. Their names are
-// what a model has made of them, and only have to be there.
+// callFault checks the ids of calls and outputs. The names come from a model,
+// so they only have to be present.
 func (c *Create) callFault() *check.Problem {
 	for i, it := range c.Input {
 		if it.Type != "function_call" && it.Type != "function_call_output" {
@@ -146,13 +146,12 @@ func (c *Create) callFault() *check.Problem {
 	return nil
 }
 
-// jsonWord is what a model has to read that is to write JSON.
+// jsonWord is the word that a model must read if it is held to JSON.
 var jsonWord = regexp.MustCompile("(?i)json")
 
-// jsonFault refuses the format json_object where the model is not told of it. A
-// model that is held to JSON and does not know fills its answer with blanks. As
-// OpenAI's API does, but for instructions, which count here, and for histories,
-// which are not known yet and may have the word.
+// jsonFault refuses the format json_object if the model does not read of JSON:
+// such a model fills its answer with blanks. As in OpenAI's API, except that
+// instructions count, and so may a history, which is unknown here.
 func (c *Create) jsonFault() *check.Problem {
 	if c.Text.Format != "json_object" || c.PreviousResponseID != "" || c.Conversation != "" || jsonWord.MatchString(c.Instructions) {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// Response is the response object: what the client asked for, and how far it
-// is.
+// Response is the response object: what the client asked for, and the state of
+// the answer.
 type Response struct {
 	ID          string
 	Request     *Create // what is echoed; required
@@ -28,11 +28,10 @@ type Response struct {
 // MarshalJSON returns JSON.
 func (r Response) MarshalJSON() ([]byte, error) { return r.JSON(), nil }
 
-// JSON is the object on the wire, on one line. Equal responses give equal
-// bytes.
+// JSON returns the object on one line. Equal responses give equal bytes.
 func (r Response) JSON() []byte { return r.AppendJSON(make([]byte, 0, r.size())) }
 
-// size guesses the length of the JSON from its large parts.
+// size estimates the length of the JSON from its large parts.
 func (r Response) size() int {
 	n := 1280 + len(r.Request.Instructions)
 	for _, it := range r.Output {
@@ -138,14 +137,14 @@ func (c *Create) appendSampling(w *writer) {
 	w.b = append(w.b, `,"reasoning":{"effort":`...)
 	w.b = raw.AppendTextOrNull(w.b, c.Reasoning.Effort)
 	w.nullable("summary", c.Reasoning.Summary)
-	w.textIfSet("mode", c.Reasoning.Mode)
-	w.textIfSet("context", c.Reasoning.Context)
+	w.appendText("mode", c.Reasoning.Mode)
+	w.appendText("context", c.Reasoning.Context)
 	w.b = append(w.b, '}')
 }
 
-// appendExtra appends the rest, and of what the specification does not have
-// only what the client gave: SDKs know these fields, and a stray null is
-// useless.
+// appendExtra appends the remaining fields. Of those beyond the specification
+// it writes only what the client sent: SDKs know these fields, and a null would
+// be useless.
 func (c *Create) appendExtra(w *writer) {
 	w.bool("store", c.Store)
 	w.bool("background", c.Background)
@@ -153,7 +152,7 @@ func (c *Create) appendExtra(w *writer) {
 	w.b = raw.AppendTexts(w.b, c.Metadata)
 	w.nullable("safety_identifier", c.SafetyIdentifier)
 	w.nullable("prompt_cache_key", c.PromptCacheKey)
-	w.textIfSet("user", c.User)
+	w.appendText("user", c.User)
 	if c.Conversation != "" {
 		w.b = append(w.b, `,"conversation":{"id":`...)
 		w.b = raw.AppendText(w.b, c.Conversation)
@@ -167,9 +166,8 @@ func (c *Create) appendExtra(w *writer) {
 	}
 }
 
-// tier is the tier that a response reports: the one it was served at. Auto and
-// scale, which does not exist here, are the default; fast is another word for
-// priority.
+// tier is the service tier that a response reports. Windlass has no tiers auto
+// and scale, which become default; fast is an alias of priority.
 func tier(asked string) string {
 	switch asked {
 	case "", "auto", "scale":

@@ -9,8 +9,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/schema"
 )
 
-// Text is the wanted form of the answer. Format is text (or empty), json_object
-// or json_schema, and only the last has a Name, a Schema and the other two.
+// Text is the requested form of the answer. Format is text (or empty),
+// json_object or json_schema; only json_schema has a Name, a Schema, a
+// Description and Strict.
 type Text struct {
 	Format      string
 	Name        string
@@ -25,12 +26,12 @@ func (c *Create) readTextForm(v raw.Value) (p *check.Problem) {
 		return p
 	}
 	c.Text = Text{}
-	if f := v.Field("format"); f.Present() {
+	if f := v.Field("format"); f.IsSet() {
 		if p := c.Text.readFormat(f); p != nil {
 			return p.In("format")
 		}
 	}
-	if verbosity := v.Field("verbosity"); verbosity.Present() {
+	if verbosity := v.Field("verbosity"); verbosity.IsSet() {
 		c.Text.Verbosity, p = check.Enum(verbosity, "low", "medium", "high")
 	}
 	return p.In("verbosity")
@@ -41,7 +42,7 @@ func (t *Text) readFormat(v raw.Value) (p *check.Problem) {
 		return p
 	}
 	typ := v.Field("type")
-	if !typ.Present() {
+	if !typ.IsSet() {
 		return check.Absent("type")
 	}
 	if t.Format, p = check.Enum(typ, "json_object", "json_schema", "text"); p != nil || t.Format != "json_schema" {
@@ -49,20 +50,20 @@ func (t *Text) readFormat(v raw.Value) (p *check.Problem) {
 	}
 	name, form := v.Field("name"), v.Field("schema")
 	switch {
-	case !name.Present():
+	case !name.IsSet():
 		return check.Absent("name")
-	case !form.Present():
+	case !form.IsSet():
 		return check.Absent("schema")
 	}
 	if t.Name, p = check.Name(name); p != nil {
 		return p.In("name")
 	}
-	if d := v.Field("description"); d.Present() {
+	if d := v.Field("description"); d.IsSet() {
 		if t.Description, p = check.String(d, 0); p != nil {
 			return p.In("description")
 		}
 	}
-	if s := v.Field("strict"); s.Present() {
+	if s := v.Field("strict"); s.IsSet() {
 		t.Strict = new(bool)
 		if *t.Strict, p = check.Bool(s); p != nil {
 			return p.In("strict")
@@ -83,8 +84,7 @@ func (t *Text) readSchema(form raw.Value) *check.Problem {
 	return nil
 }
 
-// schemaFault reports an invalid schema, or one that strict mode does not
-// allow.
+// schemaFault returns why the schema is invalid or refused in strict mode.
 func (t *Text) schemaFault() *check.Problem {
 	reason := schema.Invalid(raw.Value(t.Schema))
 	if reason == "" && t.Strict != nil && *t.Strict {
@@ -96,9 +96,9 @@ func (t *Text) schemaFault() *check.Problem {
 	return check.Refuse("schema", "invalid_json_schema", "Invalid schema for response_format '"+t.Name+"': "+reason)
 }
 
-// AppendEcho appends the form as responses echo it. Verbosity is left out when
-// it was not given, and the schema is always null: the specification allows no
-// other value for either.
+// AppendEcho appends the form as responses echo it. An absent verbosity is left
+// out, and the schema is always null: the specification allows no other value
+// for either.
 func (t Text) AppendEcho(b []byte) []byte {
 	b = append(b, `{"format":{"type":`...)
 	switch t.Format {

@@ -16,7 +16,7 @@ type Usage struct {
 	ReasoningTokens  int64
 }
 
-// Add is the sum of both.
+// Add returns the sum of both.
 func (u Usage) Add(v Usage) Usage {
 	u.InputTokens += v.InputTokens
 	u.CachedTokens += v.CachedTokens
@@ -26,7 +26,7 @@ func (u Usage) Add(v Usage) Usage {
 	return u
 }
 
-// Total is input and output.
+// Total returns the sum of input and output tokens.
 func (u Usage) Total() int64 { return u.InputTokens + u.OutputTokens }
 
 // MarshalJSON returns the usage object of a response, with both details.

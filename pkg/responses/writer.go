@@ -30,8 +30,8 @@ func (w *writer) nullable(name, s string) {
 	w.b = raw.AppendTextOrNull(w.b, s)
 }
 
-// textIfSet writes a text unless it is empty.
-func (w *writer) textIfSet(name, s string) {
+// appendText writes a text unless it is empty.
+func (w *writer) appendText(name, s string) {
 	if s != "" {
 		w.text(name, s)
 	}

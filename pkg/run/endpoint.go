@@ -90,8 +90,8 @@ func (e Endpoint) IsResponse() bool { return e == Responses }
 // Relayed reports whether the endpoint's bodies are passed through.
 func (e Endpoint) Relayed() bool { return e.Work() == WorkRelay }
 
-// Streams reports whether stream is a parameter of the endpoint; elsewhere it is
-// an unknown field like any other.
+// Streams reports whether stream is a parameter of the endpoint; elsewhere it
+// is an unknown field like any other.
 func (e Endpoint) Streams() bool {
 	i := e.row()
 	return i >= 0 && traits[i].streams

@@ -29,7 +29,8 @@ func TestParseHexReadsWhatHexWrote(t *testing.T) {
 	}
 }
 
-// FuzzParseHex: an id is what Hex wrote, in either case, and nothing else is one.
+// FuzzParseHex: an id is what Hex wrote, in either case, and nothing else is
+// one.
 func FuzzParseHex(f *testing.F) {
 	for _, s := range []string{"01890a5dac96774bbcceb302099a8057", "", "*", "01890A5DAC96774BBCCEB302099A8057", "01890a5d-ac96-774b-bcce-b302099a8057", "0x"} {
 		f.Add(s)

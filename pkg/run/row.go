@@ -2,8 +2,8 @@ package run
 
 import "time"
 
-// Row is a request's row: where the run is, and what it waits for. Durations are
-// taken by the database's clock.
+// Row is a request's row: where the run is, and what it waits for. Durations
+// are taken by the database's clock.
 type Row struct {
 	ID        ID
 	Tenant    string
@@ -25,8 +25,8 @@ type Row struct {
 	CreatedAt time.Time
 	Parent    ID   // the request it continues; zero if absent
 	Streamed  bool // its events are written to the bus
-	// Conversation is what it continues and adds to; zero if absent. It may have
-	// been deleted since.
+	// Conversation is what it continues and adds to; zero if absent. It may
+	// have been deleted since.
 	Conversation ID
 	// Unpublished says that the turn was parked and that its command was not
 	// published since.

@@ -16,8 +16,8 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// NewRequest is a request as the gateway accepts it. The id is chosen before,
-// so that an accept whose answer was lost can be repeated.
+// NewRequest is a request to accept. The caller chooses the id, so that an
+// accept whose answer was lost can be repeated.
 type NewRequest struct {
 	ID         uuid.UUID
 	Tenant     string
@@ -30,69 +30,72 @@ type NewRequest struct {
 	Body       []byte
 	Timeout    time.Duration // the deadline counts from the accept, by the database's clock
 	Trace      string
-	Parent     uuid.UUID         // the request it continues; the caller has looked at it with [Store.Previous]
-	Unstored   bool              // its id is good for nothing but its own settlement
+	Parent     uuid.UUID         // the request it continues; the caller has read it with [Store.Previous]
+	Unstored   bool              // clients read it only until it ends
 	Streamed   bool              // its events are written to the bus and archived
-	Metadata   map[string]string // what lists find it by; of no use where it is unstored
+	Metadata   map[string]string // lists filter by it; ignored if Unstored
 	// Conversation is the one it continues and locks, if that is still at the
-	// version Seen, which the caller has looked at with
-	// [Store.ConversationState].
+	// version Seen of the conversations.State that the caller has read.
 	Conversation uuid.UUID
 	Seen         int64
-	// Admit lets it start at once where its lane has no queue; the caller has
-	// seen a free slot in the lane.
+	// Admit starts it at once if its lane has no queue; the caller has seen a
+	// free slot in the lane.
 	Admit  bool
-	Once   idempotency.Key // no second request is accepted with it; the zero Key is no key
+	Once   idempotency.Key // only one request is accepted with it; zero: no key
 	Limits limits.Limits   // of its tenant
 }
 
-// Acceptance is what became of a request that was accepted.
+// Acceptance is the result of an accept.
 type Acceptance struct {
 	Row   run.Row // says which message is due
 	Quota limits.Quota
 }
 
-// What both statements that accept requests have in common: what is asked, who
-// may start at once, and what is written.
+// The parts that both statements that accept requests share: the requests,
+// which of them start at once, and the rows to write.
 //
 // The virtual finish time of start-time fair queueing: a tenant's next request
-// is due one share after its own last queued one, or after the first queued of
-// the lane when it has none. No clock row is kept: with nothing queued, tags
-// start anew. Accepts that run at the same time may draw the same tag; the
-// order between them is then by id, that is by time.
+// is due one share after its own last queued one or, without one, after the
+// first queued of the lane. No clock row is kept: with nothing queued, tags
+// start at 0. Accepts that run at the same time may draw the same tag; their
+// ids, which are in the order of time, then decide.
 //
-// A tenant's last queued one is the row at or before the end of its part of the
-// index. Asked for by equality, a tenant that has none may be looked for in the
-// lane's whole queue, 1,776 pages of 50,000 rows: that index has the order as
-// well.
+// A tenant's last queued request is the row at or before the end of its part of
+// the index. With a condition by equality the planner may walk the lane's whole
+// queue instead, whose index has the same order: 1,776 pages for 50,000 rows.
 //
-// A request that may be admitted at once skips the queue only where its lane
-// has none: it overtakes nobody.
+// A request with Admit skips the queue only if its lane has none, so that it
+// overtakes no other request.
 const (
 	askedFrom = `
   SELECT *, row_number() OVER (PARTITION BY tenant, lane, tier ORDER BY id) AS place
     FROM unnest(@ids::uuid[], @tenants::text[], @endpoints::text[], @models::text[], @lanes::text[], @tiers::int[],
-                @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[], @parents::uuid[],
-                @unstored::bool[], @streamed::bool[], @keyed::bool[], @admits::bool[]`
+                @weights::float8[], @backgrounds::bool[], @bodies::bytea[], @timeouts::float8[], @traces::text[],
+                @parents::uuid[], @unstored::bool[], @streamed::bool[], @keyed::bool[], @admits::bool[]`
 	askedAs = `) WITH ORDINALITY
-      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored, streamed, keyed, admit`
+      AS n(id, tenant, endpoint, model, lane, tier, weight, background, body, timeout, trace, parent, unstored,
+          streamed,
+           keyed, admit`
 	starting = `
   SELECT a.*, CASE WHEN a.admit AND NOT EXISTS (SELECT FROM requests q WHERE q.status = 'queued' AND q.lane = a.lane)
                    THEN 1 ELSE 0 END AS go`
 	writing = `
 accepted AS (
-  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored, streamed, keyed, conversation,
-                        status, live, epoch, turn, attempt, started_at, check_at)
+  INSERT INTO requests (id, tenant, endpoint, model, lane, tier, background, vft, deadline, trace, previous, stored,
+                        streamed, keyed, conversation, status, live, epoch, turn, attempt, started_at, check_at)
   SELECT n.id, n.tenant, n.endpoint, n.model, n.lane, n.tier, n.background,
          CASE n.go WHEN 1 THEN 0 ELSE GREATEST(
            COALESCE((SELECT q.vft FROM requests q WHERE q.status = 'queued' AND q.lane = n.lane AND q.tier = n.tier
                       ORDER BY q.vft LIMIT 1), 0),
            COALESCE((SELECT last.vft FROM (
                        SELECT q.tenant, q.lane, q.tier, q.vft FROM requests q
-                        WHERE q.status = 'queued' AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
+                        WHERE q.status = 'queued'
+                          AND (q.tenant, q.lane, q.tier, q.vft) <= (n.tenant, n.lane, n.tier, 'infinity'::float8)
                         ORDER BY q.tenant DESC, q.lane DESC, q.tier DESC, q.vft DESC LIMIT 1) last
-                      WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier), 0)) + n.place / n.weight END,
-         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + postgres.NilID + `), NOT n.unstored, n.streamed, n.keyed, n.talk,
+                      WHERE last.tenant = n.tenant AND last.lane = n.lane AND last.tier = n.tier),
+                          0)) + n.place / n.weight END,
+         now() + make_interval(secs => n.timeout), n.trace, NULLIF(n.parent, ` + postgres.NilID + `), NOT n.unstored,
+         n.streamed, n.keyed, n.talk,
          CASE n.go WHEN 1 THEN 'in_progress' ELSE 'queued' END, n.go = 1, n.go, n.go, n.go,
          CASE n.go WHEN 1 THEN now() END, CASE n.go WHEN 1 THEN now() + interval '4 seconds' END
     FROM n
@@ -116,15 +119,15 @@ WITH asked AS (` + askedFrom + askedAs + `, ord)),
 n AS (` + starting + `, NULL::uuid AS talk FROM asked a),` + writing + `
 SELECT n.ord FROM n JOIN accepted USING (id) WHERE accepted.status = 'in_progress'`
 
-// Accept writes a request and its body in one commit, shared with other accepts
-// of the same moment. Repeating it is harmless, and reports a queued row
-// whatever the first one did: the sweep finds what that one left. With Admit it
-// is accept and claim in one.
+// Accept writes a request and its body in one commit, shared with concurrent
+// accepts. With Admit it is accept and claim in one. It can be repeated; a
+// repeat returns a queued row in any case, and the sweep finds the row of the
+// first call.
 //
-// Refusals, with nothing written unless by an earlier call for the same id: a
+// Errors, with nothing written unless by an earlier call for the same id: a
 // *limits.Error; idempotency.ErrUsed for an idempotency key that was used
-// before; ErrStale when the request's conversation is no longer at the version
-// seen, or gone, or another tenant's.
+// before; ErrStale if the request's conversation is no longer at the version
+// seen, was deleted, or belongs to another tenant.
 func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 	a, err := s.accepts.Do(ctx, n)
 	if err == nil {
@@ -134,16 +137,17 @@ func (s *Store) Accept(ctx context.Context, n NewRequest) (Acceptance, error) {
 		return Acceptance{}, fmt.Errorf("accept request %s: %w", n.ID, err)
 	}
 	row := run.Row{
-		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: run.Queued, Remaining: n.Timeout,
-		Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
+		ID: n.ID, Tenant: n.Tenant, Endpoint: n.Endpoint, Lane: n.Lane, Model: n.Model, Status: run.Queued,
+		Remaining: n.Timeout, Trace: n.Trace, Parent: n.Parent, Streamed: n.Streamed, Conversation: n.Conversation,
 	}
 	if a.started {
-		row.Status, row.Stage, row.Live, row.Epoch, row.Turn, row.Attempt = run.InProgress, run.StageModel, true, 1, 1, 1
+		row.Status, row.Stage, row.Live = run.InProgress, run.StageModel, true
+		row.Epoch, row.Turn, row.Attempt = 1, 1, 1
 	}
 	return Acceptance{Row: row, Quota: a.quota}, nil
 }
 
-// outcome is what a statement says of one of its requests.
+// outcome is the result of one request of a statement.
 type outcome struct {
 	started bool
 	refusal error

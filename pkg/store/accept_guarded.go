@@ -13,35 +13,34 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// guarded tells whether the request may find its tenant's limits, its own
-// idempotency key or its conversation in its way.
+// guarded reports whether limits, an idempotency key or a conversation may
+// refuse the request.
 func (n NewRequest) guarded() bool {
 	return n.Once.Key != "" || n.Limits.Any() || n.Conversation != uuid.Nil
 }
 
-// The statement for groups in which some request is guarded; the plain one is
+// The statement for groups in which a request is guarded; the plain one is
 // cheaper by a fifth.
 //
-// Of accepts on one conversation at the same time one finds the version it has
-// seen and raises it; that the conversation was free at that version was seen
-// then, and raising it is the only way to take it. The lock is the row that
-// changed_by names: it goes with the statement that makes that row terminal,
-// whichever it is.
+// Conversations: of concurrent accepts on one conversation only one finds the
+// version that its caller read, and raises it. Reading found the conversation
+// free at that version, and locking it raises the version. changed_by names the
+// row that is the lock: any statement that makes the row terminal unlocks it.
 //
-// A repeat of an accept whose answer was lost is refused neither by the limit
-// that it has used up itself nor by its own lock.
+// Repeats: an accept whose answer was lost is refused neither by a limit that
+// it used up itself nor by its own lock.
 //
-// What is in flight is counted after its tenant's budget is locked, which is
-// why the call names the budget's row. Only what no limit refuses and whose
-// conversation is free takes its key, and only what has taken its key is
-// written, charged, and takes its conversation.
+// Limits: requests in flight are counted after the tenant's budget is locked,
+// which is why the call of open_requests names the budget's row.
 //
-// Conversations are locked first, in the order of ids, then budgets, then keys,
-// each in its order; requests are written last. What a statement does later
-// asks for all of what it does earlier, so that any two of them, and
-// settlements, lock in the same order.
+// Order: a request that passes its limits and its conversation's check takes
+// its key; one that takes its key is written, charged, and takes its
+// conversation. Locks are taken in the order conversations, budgets, keys, each
+// sorted, then requests. A later part reads the earlier ones, so that any two
+// of these statements, and settlements, lock in the same order.
 const acceptGuardedSQL = `
-WITH asked AS (` + askedFrom + `, @conversations::uuid[], @seen::bigint[], @keys::text[], @hashes::bytea[], @nths::int[]` + askedAs + `,
+WITH asked AS (` + askedFrom + `,
+                @conversations::uuid[], @seen::bigint[], @keys::text[], @hashes::bytea[], @nths::int[]` + askedAs + `,
            conversation, seen, key, hash, nth, ord)),
 held AS (
   SELECT v.id, v.tenant, v.version, v.changed_by FROM conversations v
@@ -49,11 +48,13 @@ held AS (
 purse AS (
   SELECT b.tenant, extract(epoch FROM b.requests_until - now())::float8 AS debt,
          extract(epoch FROM b.tokens_until - now())::float8 AS token_debt
-    FROM budgets b WHERE b.tenant = ANY (@limited::text[]) AND (SELECT count(*) FROM held) >= 0 ORDER BY b.tenant FOR UPDATE),
+    FROM budgets b
+   WHERE b.tenant = ANY (@limited::text[]) AND (SELECT count(*) FROM held) >= 0 ORDER BY b.tenant FOR UPDATE),
 counted AS (
   SELECT l.*, GREATEST(p.debt, 0) AS debt, GREATEST(p.token_debt, 0) AS token_debt,
          CASE WHEN l.most > 0 THEN open_requests(COALESCE(p.tenant, l.tenant), l.most) ELSE 0 END AS open
-    FROM unnest(@limited::text[], @costs::float8[], @wholes::float8[], @token_costs::float8[], @token_wholes::float8[], @mosts::int[])
+    FROM unnest(@limited::text[], @costs::float8[], @wholes::float8[], @token_costs::float8[], @token_wholes::float8[],
+                @mosts::int[])
       AS l(tenant, cost, whole, token_cost, token_whole, most)
     LEFT JOIN purse p USING (tenant)),
 room AS (
@@ -75,7 +76,8 @@ keyed AS (
   RETURNING made),
 n AS (` + starting + `
     FROM fitting a
-   WHERE (a.id = ANY (ARRAY(SELECT made FROM keyed)) OR a.key = '') AND (a.talk IS NULL OR a.ord IN (SELECT ord FROM free))),
+   WHERE (a.id = ANY (ARRAY(SELECT made FROM keyed)) OR a.key = '') AND (a.talk IS NULL OR a.ord IN (SELECT ord
+       FROM free))),
 taken AS (
   UPDATE conversations v SET version = v.version + 1, changed_by = n.id
     FROM n WHERE v.id = ANY (@conversations::uuid[]) AND v.id = n.talk),` + writing + `,
@@ -87,10 +89,12 @@ charged AS (
    WHERE room.cost > 0 OR room.token_cost > 0
    ORDER BY room.tenant
   ON CONFLICT (tenant) DO UPDATE
-     SET requests_until = GREATEST(b.requests_until, now()) + (EXCLUDED.requests_until - now()), token_cost = EXCLUDED.token_cost
+     SET requests_until = GREATEST(b.requests_until, now()) + (EXCLUDED.requests_until - now()),
+         token_cost = EXCLUDED.token_cost
    WHERE EXCLUDED.requests_until > now() OR EXCLUDED.token_cost <> b.token_cost)
 SELECT asked.ord, COALESCE(accepted.status, ''),
-       COALESCE(asked.nth > room.n, false) AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
+       COALESCE(asked.nth > room.n, false)
+       AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
        asked.conversation <> ` + postgres.NilID + ` AND asked.ord NOT IN (SELECT ord FROM free)
        AND NOT EXISTS (SELECT FROM held WHERE held.id = asked.conversation AND held.changed_by = asked.id)
        AND NOT EXISTS (SELECT FROM requests r WHERE r.id = ANY (@ids::uuid[]) AND r.id = asked.id),
@@ -112,7 +116,8 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 	var status string
 	var refused, stale bool
 	var u limits.Use
-	_, err = pgx.ForEachRow(rows, []any{&place, &status, &refused, &stale, &u.Requests, &u.Tokens, &u.InFlight}, func() error {
+	targets := []any{&place, &status, &refused, &stale, &u.Requests, &u.Tokens, &u.InFlight}
+	_, err = pgx.ForEachRow(rows, targets, func() error {
 		i := place - 1
 		at := spots[i]
 		var l limits.Limits
@@ -124,7 +129,7 @@ func (s *Store) acceptGuarded(ctx context.Context, all []NewRequest) ([]outcome,
 			out[i].refusal = l.Refusal(u, at.nth)
 		case stale:
 			out[i].refusal = ErrStale
-		case status == "" && all[i].Once.Key != "": // it fits and was not written: a repeat, of its key or of itself
+		case status == "" && all[i].Once.Key != "": // it fits and was not written: its key or the request is a repeat
 			out[i].refusal = idempotency.ErrUsed
 		default:
 			out[i] = outcome{started: status == string(run.InProgress), quota: l.Remaining(u, at.nth)}

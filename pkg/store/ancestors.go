@@ -12,11 +12,11 @@ import (
 )
 
 // MaxAncestors bounds the requests that one request continues, directly and
-// through others.
+// indirectly.
 const MaxAncestors = 200
 
-// The line of a request: itself and whatever it continues, newest first. It
-// ends where a link was deleted.
+// The line of a request: itself and the requests that it continues, newest
+// first. It ends at a deleted link.
 const lineSQL = `
 WITH RECURSIVE line AS (
   SELECT r.id, r.previous, 1 AS generation FROM requests r WHERE r.id = @id AND r.tenant = @tenant
@@ -26,13 +26,13 @@ WITH RECURSIVE line AS (
       SELECT r.id, r.previous FROM requests r WHERE r.id = line.previous AND r.tenant = @tenant LIMIT 1) r
    WHERE line.generation < @most)`
 
-// Previous is a request as one needs it who wants to continue it.
+// Previous is what decides whether a request can be continued.
 type Previous struct {
 	Status run.Status
 	Stored bool
 	Final  []byte    // the final object; nil before the end, and for cancelled and expired requests
-	Length int       // requests of the line, this one included; at most MaxAncestors + 1, whatever there is beyond
-	Gap    uuid.UUID // what the oldest of them continues: deleted, if the line is not too long; uuid.Nil: the line is whole
+	Length int       // requests of the line, this one included; at most MaxAncestors + 1
+	Gap    uuid.UUID // the deleted request that the oldest one continues; uuid.Nil: none is missing
 	Bytes  int64     // of the line's bodies and step outputs: what the history costs to load
 }
 
@@ -46,21 +46,18 @@ SELECT r.status, r.stored, a.data, (SELECT count(*) FROM line),
   FROM requests r LEFT JOIN bodies a ON a.request_id = r.id AND a.kind = 'answer'
  WHERE r.id = @id AND r.tenant = @tenant`
 
-// Previous reads what decides whether a tenant's request can be continued.
-// ErrNotFound: the tenant has no such request. What it says of a terminal
-// request stays true until something of the line is deleted.
+// Previous reads what decides whether a tenant's request can be continued. For
+// a terminal request the result stays valid until a request of its line is
+// deleted. It returns ErrNotFound if the tenant has no such request.
 func (s *Store) Previous(ctx context.Context, tenant string, id uuid.UUID) (Previous, error) {
-	found, err := postgres.Query(ctx, s.db, previousSQL, postgres.Args{"id": id, "tenant": tenant, "most": MaxAncestors + 1},
-		func(row pgx.CollectableRow) (p Previous, err error) {
-			return p, row.Scan(&p.Status, &p.Stored, &p.Final, &p.Length, &p.Gap, &p.Bytes)
-		})
-	if err == nil && len(found) == 0 {
-		err = ErrNotFound
-	}
+	a := postgres.Args{"id": id, "tenant": tenant, "most": MaxAncestors + 1}
+	found, err := postgres.QueryOne(ctx, s.db, previousSQL, a, func(row pgx.CollectableRow) (p Previous, err error) {
+		return p, row.Scan(&p.Status, &p.Stored, &p.Final, &p.Length, &p.Gap, &p.Bytes)
+	})
 	if err != nil {
 		return Previous{}, fmt.Errorf("read request %s for a continuation: %w", id, err)
 	}
-	return found[0], nil
+	return found, nil
 }
 
 const ancestorsSQL = lineSQL + `
@@ -72,9 +69,9 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
  WHERE r.id = ANY (ARRAY(SELECT id FROM line)) AND s.request_id = ANY (ARRAY(SELECT id FROM line))
  ORDER BY r.id, s.turn, s.idx`
 
-// Ancestors reads what a request of the tenant continues, given its parent,
-// oldest first. ErrNotFound: one of them was deleted; a history with a gap is
-// not given to anybody.
+// Ancestors returns the requests that a request of the tenant continues, given
+// its parent, oldest first. It returns ErrNotFound if one of them was deleted:
+// a history with a gap is useless.
 func (s *Store) Ancestors(ctx context.Context, tenant string, parent uuid.UUID) ([]run.Chain, error) {
 	line, err := s.line(ctx, postgres.Args{"id": parent, "tenant": tenant, "most": MaxAncestors}, parent)
 	if err != nil {

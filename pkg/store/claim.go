@@ -10,16 +10,16 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Slots says how many requests of a lane may be claimed.
+// Slots is the number of requests of a lane that may be claimed.
 type Slots struct {
 	Lane string
 	Free int
 }
 
-// Both index scans of the lateral stop at the limit: the cost does not depend
-// on the backlog. The update leaves only 'queued' because c has locked such
-// rows; saying so again would let the planner find them through the whole
-// queue's index. A row that was at a turn before (requeued) goes on with it.
+// Both index scans of the lateral stop at the limit, so that the cost does not
+// depend on the backlog. The update does not repeat status = 'queued', which c
+// has checked under its lock: with it the planner may find the rows through the
+// whole queue's index. A requeued row continues with its turn.
 const claimSQL = `
 WITH c AS (
   SELECT q.id
@@ -56,7 +56,7 @@ func (s *Store) Claim(ctx context.Context, slots []Slots) ([]run.Row, error) {
 
 const backlogSQL = `SELECT count(*) FROM (SELECT FROM requests WHERE status = 'queued' LIMIT @most) q`
 
-// Backlog counts queued requests, up to most.
+// Backlog counts queued requests, at most to most.
 func (s *Store) Backlog(ctx context.Context, most int) (int, error) {
 	n, err := postgres.Query(ctx, s.db, backlogSQL, postgres.Args{"most": most}, pgx.RowTo[int])
 	if err != nil {

@@ -139,7 +139,7 @@ func TestTerminalRowKeepsItsStatus(t *testing.T) {
 				t.Errorf("%s of a %s row: %v", op.name, end, err)
 			}
 		}
-		if _, err := s.Alarm(t.Context()); err != nil {
+		if _, err := s.MakeAllDue(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if err := s.Postpone(t.Context(), []run.Row{r}); err != nil {

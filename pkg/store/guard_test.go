@@ -26,13 +26,13 @@ func TestAGuardThatRefusesLeavesTheOthersAlone(t *testing.T) {
 	id := runtest.Conversation(t, s, 1)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 1, Burst: 2}}
 	guarded := func(key string, seen int64) store.NewRequest {
-		n := within(l)
+		n := limitedTo(l)
 		n.Once = runtest.Key(key)
 		runtest.On(id, seen)(&n)
 		return n
 	}
 	runtest.Accept(t, s, runtest.WithKey("used"))
-	runtest.Accept(t, s, within(l))
+	runtest.Accept(t, s, limitedTo(l))
 	before := runtest.Dump(t, s)
 	runtest.WantErr(t, "Accept with a used key", runtest.Refusal(t, s, guarded("used", 0)), idempotency.ErrUsed)
 	wantStale(t, "Accept at another version", runtest.Refusal(t, s, guarded("a", 7)))
@@ -77,7 +77,7 @@ func TestGuardsInOppositeOrders(t *testing.T) {
 		for g := range 6 {
 			var all []store.NewRequest
 			for i := range tenants {
-				n := within(l)
+				n := limitedTo(l)
 				n.Tenant, n.Once = running[i].Tenant, runtest.Key(fmt.Sprintf("%d-%d", round, i))
 				runtest.On(talks[i], int64(1+g%2))(&n)
 				all = append(all, n)

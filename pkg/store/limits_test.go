@@ -20,8 +20,8 @@ import (
 	"windlass.dev/windlass/pkg/store/storetest"
 )
 
-// within is a new request of a tenant with limits.
-func within(l limits.Limits) store.NewRequest {
+// limitedTo returns a new request of a tenant with limits.
+func limitedTo(l limits.Limits) store.NewRequest {
 	n := runtest.NewRequest()
 	n.Limits = l
 	return n
@@ -58,34 +58,34 @@ func TestRequestsPerMinute(t *testing.T) {
 	s := runtest.Open(t)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 2, Burst: 3}} // one comes back every 30 s
 	for i := range 3 {
-		got := runtest.Accept(t, s, within(l)).Quota.Requests
+		got := runtest.Accept(t, s, limitedTo(l)).Quota.Requests
 		if got.Remaining != 2-i || !about(got.Reset, time.Duration(i+1)*30*time.Second) {
 			t.Errorf("after request %d: %+v, want %d left and the rest in %d s", i+1, got, 2-i, 30*(i+1))
 		}
 	}
-	refused := wantLimit(t, s, within(l), limits.Requests)
+	refused := wantLimit(t, s, limitedTo(l), limits.Requests)
 	if !about(refused.After, 30*time.Second) || refused.Quota.Requests.Remaining != 0 || !about(refused.Quota.Requests.Reset, 90*time.Second) {
 		t.Errorf("refused with %+v, want a try in 30 s and the rest in 90 s", refused)
 	}
 	pass(t, s, 31*time.Second)
-	runtest.Accept(t, s, within(l))
-	_ = wantLimit(t, s, within(l), limits.Requests)
+	runtest.Accept(t, s, limitedTo(l))
+	_ = wantLimit(t, s, limitedTo(l), limits.Requests)
 	pass(t, s, time.Hour)
 	for range 3 { // what was not used is not saved up
-		runtest.Accept(t, s, within(l))
+		runtest.Accept(t, s, limitedTo(l))
 	}
-	_ = wantLimit(t, s, within(l), limits.Requests)
-	other := within(l)
+	_ = wantLimit(t, s, limitedTo(l), limits.Requests)
+	other := limitedTo(l)
 	other.Tenant = "other"
 	runtest.Accept(t, s, other)
-	runtest.Accept(t, s, runtest.NewRequest()) // whoever passes no limits has none
+	runtest.Accept(t, s, runtest.NewRequest()) // a request without limits
 }
 
 func TestOneStatementWithMoreThanFits(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 1, Burst: 2}}
-	all := []store.NewRequest{within(l), runtest.NewRequest(), within(l), within(l), within(l)}
+	all := []store.NewRequest{limitedTo(l), runtest.NewRequest(), limitedTo(l), limitedTo(l), limitedTo(l)}
 	all[1].Tenant = "free"
 	all[3].Tenant = "other"
 	got, err := s.AcceptAll(t.Context(), all)
@@ -102,7 +102,7 @@ func TestOneStatementWithMoreThanFits(t *testing.T) {
 	}
 	var limit *limits.Error
 	if !errors.As(got[4].Refusal(), &limit) || !about(limit.After, 60*time.Second) {
-		t.Errorf("the third of a tenant with room for two is told %+v, want a try in 60 s", limit)
+		t.Errorf("the third of a tenant with room for two gets %+v, want a try in 60 s", limit)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestLimitsHoldOverGateways(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 200 {
 				wg.Go(func() {
-					n := within(tt.limits)
+					n := limitedTo(tt.limits)
 					n.Tenant = tt.name
 					_, err := gateways[i%2].Accept(t.Context(), n)
 					var limit *limits.Error
@@ -151,7 +151,7 @@ func TestRequestsInFlight(t *testing.T) {
 	l := func(n *store.NewRequest) { n.Limits = limits.Limits{InFlight: 2} }
 	running := runtest.InSettle(t, s, run.Completed, l)
 	runtest.Accepted(t, s, l)
-	over := within(limits.Limits{InFlight: 2})
+	over := limitedTo(limits.Limits{InFlight: 2})
 	if got := wantLimit(t, s, over, limits.InFlight); got.After != 0 || got.Quota.InFlight != 2 {
 		t.Errorf("refused with %+v, want 2 in flight and no time", got)
 	}
@@ -159,9 +159,9 @@ func TestRequestsInFlight(t *testing.T) {
 	if got := runtest.Accept(t, s, over).Quota.InFlight; got != 2 {
 		t.Errorf("%d in flight, want 2 with this one", got)
 	}
-	_ = wantLimit(t, s, within(limits.Limits{InFlight: 2}), limits.InFlight)
-	runtest.Accept(t, s, within(limits.Limits{})) // not asked to be counted
-	other := within(limits.Limits{InFlight: 1})
+	_ = wantLimit(t, s, limitedTo(limits.Limits{InFlight: 2}), limits.InFlight)
+	runtest.Accept(t, s, limitedTo(limits.Limits{})) // not asked to be counted
+	other := limitedTo(limits.Limits{InFlight: 1})
 	other.Tenant = "other"
 	runtest.Accept(t, s, other)
 }
@@ -173,22 +173,22 @@ func TestTokensAreChargedAtTheEnd(t *testing.T) {
 	limited := func(n *store.NewRequest) { n.Limits = l }
 	first := runtest.Commit(t, s, runtest.Claimed(t, s, limited), run.TurnCommit{Outcome: run.Completed, InputTokens: 30, OutputTokens: 20})
 	second := runtest.Commit(t, s, runtest.Claimed(t, s, limited), run.TurnCommit{Steps: runtest.NewSteps(1), InputTokens: 100, OutputTokens: 10})
-	if got := runtest.Accept(t, s, within(l)).Quota.Tokens; got.Remaining != 100 || got.Reset != 0 {
+	if got := runtest.Accept(t, s, limitedTo(l)).Quota.Tokens; got.Remaining != 100 || got.Reset != 0 {
 		t.Errorf("before anything has ended %+v is left, want all 100", got)
 	}
 	runtest.Settle(t, s, first, run.Completed, false)
-	got := runtest.Accept(t, s, within(l)).Quota.Tokens
+	got := runtest.Accept(t, s, limitedTo(l)).Quota.Tokens
 	if got.Remaining < 50 || got.Remaining > 55 || !about(got.Reset, 50*time.Second) {
 		t.Errorf("after 50 tokens %+v is left, want 50", got)
 	}
 	runtest.Settle(t, s, second, run.Cancelled, false) // what a cancelled request used was used
-	refused := wantLimit(t, s, within(l), limits.Tokens)
+	refused := wantLimit(t, s, limitedTo(l), limits.Tokens)
 	if !about(refused.After, 61*time.Second) || refused.Quota.Tokens.Remaining != 0 {
 		t.Errorf("after 160 tokens of 100 refused with %+v, want a try in 61 s", refused)
 	}
 	pass(t, s, 60*time.Second)
 	pass(t, s, time.Second)
-	runtest.Accept(t, s, within(l))
+	runtest.Accept(t, s, limitedTo(l))
 }
 
 // A limit costs no commit of its own: a transaction is named by the rows it
@@ -197,7 +197,7 @@ func TestChargesAreOfTheAcceptsCommit(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	for range 3 {
-		n := within(limits.Limits{Requests: limits.Rate{PerMinute: 60, Burst: 60}, Tokens: limits.Rate{PerMinute: 60, Burst: 60}, InFlight: 10})
+		n := limitedTo(limits.Limits{Requests: limits.Rate{PerMinute: 60, Burst: 60}, Tokens: limits.Rate{PerMinute: 60, Burst: 60}, InFlight: 10})
 		n.Once = runtest.Key(n.ID.String())
 		runtest.Accept(t, s, n)
 		const sameSQL = `
@@ -212,7 +212,7 @@ func TestOnlyLimitedTenantsAreCharged(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 60, Burst: 60}}
-	runtest.Accept(t, s, within(l))
+	runtest.Accept(t, s, limitedTo(l))
 	before := runtest.Ask[time.Time](t, s, `SELECT tokens_until FROM budgets`)
 	r := runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Outcome: run.Completed, InputTokens: 30})
 	runtest.Settle(t, s, r, run.Completed, false)
@@ -222,7 +222,7 @@ func TestOnlyLimitedTenantsAreCharged(t *testing.T) {
 		t.Errorf("budgets %v became %v, want the one as it was", before, after)
 	}
 	l.Tokens = limits.Rate{PerMinute: 60, Burst: 60}
-	runtest.Accept(t, s, within(l)) // a limit that is new is heard of
+	runtest.Accept(t, s, limitedTo(l)) // a limit that is new is heard of
 	r = runtest.Commit(t, s, runtest.Claimed(t, s), run.TurnCommit{Outcome: run.Completed, InputTokens: 30})
 	runtest.Settle(t, s, r, run.Completed, false)
 	if after := runtest.Ask[time.Time](t, s, `SELECT tokens_until FROM budgets`); !after[0].After(before[0].Add(20 * time.Second)) {
@@ -258,7 +258,7 @@ func TestChargesInOppositeOrders(t *testing.T) {
 		wg.Go(func() {
 			var all []store.NewRequest
 			for i := range 40 {
-				n := within(l)
+				n := limitedTo(l)
 				n.Tenant = tenant(39 - i)
 				all = append(all, n)
 			}
@@ -277,21 +277,21 @@ func TestRepeatsAreNotCharged(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 1, Burst: 2}}
-	first, again := within(l), within(l)
+	first, again := limitedTo(l), limitedTo(l)
 	first.Once, again.Once = runtest.Key("k"), runtest.Key("k")
 	runtest.Accept(t, s, first)
 	runtest.WantErr(t, "Accept with a used key", runtest.Refusal(t, s, again), idempotency.ErrUsed)
-	runtest.Accept(t, s, within(l))
-	_ = wantLimit(t, s, within(l), limits.Requests)
+	runtest.Accept(t, s, limitedTo(l))
+	_ = wantLimit(t, s, limitedTo(l), limits.Requests)
 }
 
-// A gateway repeats an accept whose answer was lost: the row is there, and
-// whoever was told of a limit would send another.
+// A gateway repeats an accept whose answer was lost: the row exists, and a
+// client that got the limit's error would send another request.
 func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	l := limits.Limits{Requests: limits.Rate{PerMinute: 1, Burst: 1}, InFlight: 1}
-	n := within(l)
+	n := limitedTo(l)
 	runtest.Accept(t, s, n)
 	before := runtest.Dump(t, s)
 	if got := runtest.Accept(t, s, n); got.Row.ID != n.ID || got.Row.Status != run.Queued {
@@ -300,7 +300,7 @@ func TestAcceptsWhoseAnswerWasLostAreNotRefused(t *testing.T) {
 	if diff := cmp.Diff(before, runtest.Dump(t, s)); diff != "" {
 		t.Errorf("the repeat wrote (-before +after):\n%s", diff)
 	}
-	_ = wantLimit(t, s, within(l), limits.InFlight)
+	_ = wantLimit(t, s, limitedTo(l), limits.InFlight)
 }
 
 func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
@@ -322,7 +322,7 @@ func TestTokensOfThoseWithoutALimitAreForgotten(t *testing.T) {
 	free := runtest.Commit(t, s, runtest.Claimed(t, s, func(n *store.NewRequest) { n.Tenant = "freed" }), run.TurnCommit{Outcome: run.Completed, InputTokens: 600})
 	runtest.Settle(t, s, free, run.Completed, false)
 	for tenant, want := range map[string]error{"kept": &limits.Error{}, "freed": nil} {
-		n := within(l)
+		n := limitedTo(l)
 		n.Tenant = tenant
 		_, err := s.Accept(t.Context(), n)
 		var limit *limits.Error

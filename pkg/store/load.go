@@ -13,7 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// The body rides on the first turn's model step, which every claimed row has,
+// The body comes with the first turn's model step, which every claimed row has,
 // so that it is sent once.
 const loadChainSQL = `
 SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
@@ -24,8 +24,9 @@ SELECT ` + rowColumns + `, b.data, ` + stepColumns + `
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY r.id, s.turn, s.idx`
 
-// Load reads a claimed request with its chain, in a statement shared with other
-// loads of the same moment. ErrNotFound: it was deleted, or never claimed.
+// Load reads a claimed request with its chain, in a statement shared with
+// concurrent loads. It returns ErrNotFound if the request was deleted or never
+// claimed.
 func (s *Store) Load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 	chain, err := s.loads.Do(ctx, id)
 	if err == nil && chain == nil {
@@ -38,7 +39,8 @@ func (s *Store) Load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 }
 
 func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*run.Chain, error) {
-	rows, err := s.db.Send(ctx, loadChainSQL, postgres.Args{"ids": postgres.IDs(all, func(id uuid.UUID) uuid.UUID { return id })})
+	ids := postgres.IDs(all, func(id uuid.UUID) uuid.UUID { return id })
+	rows, err := s.db.Send(ctx, loadChainSQL, postgres.Args{"ids": ids})
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +51,7 @@ func (s *Store) loadAll(ctx context.Context, all []uuid.UUID) ([]*run.Chain, err
 	return postgres.Column(all, func(id uuid.UUID) *run.Chain { return chains[id] }), nil
 }
 
-// collectChains reads the rows of statements that select what loadChainSQL
-// does.
+// collectChains reads the rows of statements with the columns of loadChainSQL.
 func collectChains(rows pgx.Rows) (map[uuid.UUID]*run.Chain, error) {
 	chains := make(map[uuid.UUID]*run.Chain)
 	var row run.Row
@@ -58,12 +59,14 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*run.Chain, error) {
 	var body []byte
 	var dueIn, remaining, age, stepDueIn float64
 	var took int64
-	targets := append(append(rowTargets(&row, &dueIn, &remaining, &age), &body), stepTargets(&step, &stepDueIn, &took)...)
+	targets := append(rowTargets(&row, &dueIn, &remaining, &age), &body)
+	targets = append(targets, stepTargets(&step, &stepDueIn, &took)...)
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		chain := chains[row.ID]
 		if chain == nil {
 			chain = &run.Chain{Row: row}
-			chain.DueIn, chain.Remaining, chain.Age = postgres.Duration(dueIn), postgres.Duration(remaining), postgres.Duration(age)
+			chain.DueIn, chain.Remaining = postgres.Duration(dueIn), postgres.Duration(remaining)
+			chain.Age = postgres.Duration(age)
 			chains[row.ID] = chain
 		}
 		if body != nil {
@@ -90,11 +93,11 @@ UPDATE requests r
    AND r.epoch = @epoch AND r.turn = @turn AND r.attempt = @attempt
 RETURNING ` + rowColumns
 
-// Raise is what a worker does first with a turn that was or may have been given
-// to another: whoever held the old attempt can commit nothing from here on.
+// Raise gives a turn a new attempt, so that a worker of the old one can commit
+// nothing. A worker calls it first for a turn that another worker may have.
 // crashed counts towards the poison limit. The caller publishes the row's new
-// command and works on that, so that the message in flight always carries the
-// row's attempt. ErrStale: look at the row again.
+// command and ends: the message in flight always carries the row's attempt. It
+// returns ErrStale if the turn has moved on.
 func (s *Store) Raise(ctx context.Context, f run.Fence, crashed bool) (run.Row, error) {
 	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
 }
@@ -111,11 +114,12 @@ UPDATE steps s SET attempt = s.attempt + 1, counted = 0
    AND (s.not_before IS NULL OR s.not_before <= now())
 RETURNING s.idx`
 
-// RaiseTools gives every tool call of the turn that is due a new attempt, for
-// when the bus lost sight of the old ones: whoever still makes those can commit
-// nothing any more. ErrStale: the turn is over or none of its calls is due.
+// RaiseTools gives every due tool call of the turn a new attempt, for calls
+// whose messages the bus lost: a worker of an old attempt can commit nothing.
+// It returns ErrStale if the turn is over or none of its calls is due.
 func (s *Store) RaiseTools(ctx context.Context, r run.Row) error {
-	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}, pgx.RowTo[int])
+	a := postgres.Args{"id": r.ID, "epoch": r.Epoch, "turn": r.Turn}
+	raised, err := postgres.Query(ctx, s.db, raiseToolsSQL, a, pgx.RowTo[int])
 	if err == nil && len(raised) == 0 {
 		err = ErrStale
 	}
@@ -127,7 +131,8 @@ func (s *Store) RaiseTools(ctx context.Context, r run.Row) error {
 
 const callLostSQL = `
 UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
- WHERE s.request_id = @id AND s.turn = @turn AND s.idx = @idx AND s.attempt = @attempt AND s.state = 'dispatched' AND s.counted < @n`
+ WHERE s.request_id = @id AND s.turn = @turn AND s.idx = @idx AND s.attempt = @attempt AND s.state = 'dispatched'
+     AND s.counted < @n`
 
 // CallsLost records for the audit trail that n calls of a tool step's attempt
 // ended without a result. A lower count than the last one changes nothing. The
@@ -135,7 +140,8 @@ UPDATE steps s SET lost = s.lost + @n - s.counted, counted = @n
 func (s *Store) CallsLost(ctx context.Context, f run.Fence, index, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, postgres.StatementTimeout)
 	defer cancel()
-	_, err := s.db.Exec(ctx, callLostSQL, postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n})
+	a := postgres.Args{"id": f.ID, "turn": f.Turn, "idx": index, "attempt": f.Attempt, "n": n}
+	_, err := s.db.Exec(ctx, callLostSQL, a)
 	if err != nil {
 		return fmt.Errorf("count the lost calls of %s: %w", uuid.UUID(f.ID), err)
 	}
@@ -156,8 +162,8 @@ noted AS (
 SELECT ` + rowColumns + ` FROM r`
 
 // RetryTurn records a failed attempt of the model call and parks the turn: the
-// sweep publishes its next attempt when wait has passed. cause is stored as
-// JSON beside the step. ErrStale: look at the row again.
+// sweep publishes the next attempt after wait. cause is stored as JSON in the
+// step. It returns ErrStale if the turn has moved on.
 func (s *Store) RetryTurn(ctx context.Context, f run.Fence, wait time.Duration, cause any) (run.Row, error) {
 	note, err := json.Marshal(cause)
 	if err != nil {

@@ -40,7 +40,7 @@ func (m *modelRow) openTurn(turn int) {
 	m.Steps = append(m.Steps, modelStep{Turn: turn, Attempt: 1, State: run.StepDispatched})
 }
 
-// step finds a step's place; nil when there is none.
+// step finds a step; nil if absent.
 func (m *modelRow) step(turn, index int) *modelStep {
 	for i := range m.Steps {
 		if m.Steps[i].Turn == turn && m.Steps[i].Index == index {

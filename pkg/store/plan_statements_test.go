@@ -166,9 +166,9 @@ func plannedRuns(t *testing.T, w *runtest.World, s subjects, one recordOne) []pl
 		one("archive", func(ctx context.Context) error { return w.Archive(ctx, s.decided.ID, []byte{0}) }),
 		one("overdue", func(ctx context.Context) error { _, err := w.Overdue(ctx, 100); return err }),
 		record(t, "open steps", 1, func(ctx context.Context) error { _, err := w.Look(ctx, s.waiting.ID); return err }),
-		one("alarm", func(ctx context.Context) error { _, err := w.Alarm(ctx); return err }),
+		one("alarm", func(ctx context.Context) error { _, err := w.MakeAllDue(ctx); return err }),
 		one("postpone", func(ctx context.Context) error { return w.Postpone(ctx, []run.Row{s.ready}) }),
-		one("overtime", func(ctx context.Context) error { _, err := w.Overtime(ctx, 100); return err }),
+		one("overtime", func(ctx context.Context) error { _, err := w.PastDeadline(ctx, 100); return err }),
 		one("backlog", func(ctx context.Context) error { _, err := w.Backlog(ctx, 100); return err }),
 	}
 }
@@ -191,7 +191,7 @@ func plannedReads(w *runtest.World, s subjects, one recordOne) []planned {
 		one("previous", func(ctx context.Context) error { _, err := w.Previous(ctx, runtest.Tenant, s.last.ID); return err }),
 		one("ancestors", func(ctx context.Context) error { _, err := w.Ancestors(ctx, runtest.Tenant, s.last.ID); return err }),
 		one("recorded", func(ctx context.Context) error {
-			_, err := w.Recorded(ctx, runtest.Tenant, []run.TurnKey{{Request: s.last.ID, Turn: 1}}, []byte("x"))
+			_, err := w.TurnOutputs(ctx, runtest.Tenant, []run.TurnKey{{Request: s.last.ID, Turn: 1}}, []byte("x"))
 			return err
 		}),
 		one("steps", func(ctx context.Context) error { _, err := w.Steps(ctx, runtest.Tenant, s.waiting.ID); return err }),

@@ -12,7 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// ToolResult is what one attempt of a tool call came to.
+// ToolResult is the result of one attempt of a tool call.
 type ToolResult struct {
 	ID        uuid.UUID
 	Epoch     int
@@ -22,7 +22,7 @@ type ToolResult struct {
 	CallID    string
 	InputHash []byte
 	Output    []byte // what the model sees
-	Error     []byte // JSON of the failure; nil when the tool answered
+	Error     []byte // JSON of the failure; nil if the tool answered
 	Took      time.Duration
 	// Retry parks the step for another attempt instead of finishing it; Output
 	// is not used.
@@ -30,17 +30,17 @@ type ToolResult struct {
 	Wait  time.Duration
 }
 
-// Progress is what a group of results made of one request. Done and Failed are
-// the places of the calls it turned in the response's output, if the request is
-// streamed.
+// Progress is what a group of results changed in one request. Done and Failed
+// are the places of the finished calls in the response's output, if the request
+// is streamed.
 type Progress struct {
 	run.Row
 	Done, Failed []int32
 }
 
-// Over tells whether the turn's last call was among them, so that the row needs
-// a message.
-func (p Progress) Over() bool { return p.Stage != run.StageTools }
+// TurnDone reports whether the turn's last call was finished, so that the row
+// needs a message.
+func (p Progress) TurnDone() bool { return p.Stage != run.StageTools }
 
 func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	var p Progress
@@ -50,14 +50,16 @@ func scanProgress(rows pgx.CollectableRow) (Progress, error) {
 	return p, err
 }
 
-// Lock the request rows first, in the order of ids; turn only steps of rows
-// that were locked; count what was really turned. Columns that EvalPlanQual
-// re-reads after a lock wait are compared on the newest row version, so a turn
-// that was opened by another group meanwhile drops this group's duplicates.
+// The statement locks the request rows first, in the order of ids, finishes
+// steps of locked rows only, and counts the steps that it really finished.
+// After a lock wait Postgres compares columns with the newest row version
+// (EvalPlanQual), so that a turn that another group opened meanwhile drops this
+// group's duplicates.
 const commitResultsSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @idx::int[], @attempts::int[], @calls::text[],
-                       @hashes::bytea[], @outputs::bytea[], @errors::bytea[], @took::bigint[], @retries::bool[], @waits::float8[])
+                       @hashes::bytea[], @outputs::bytea[], @errors::bytea[], @took::bigint[], @retries::bool[],
+                       @waits::float8[])
     AS c(id, epoch, turn, idx, attempt, call_id, hash, output, error, took, retry, wait)),
 locked AS (
   SELECT r.id, r.epoch, r.turn FROM requests r
@@ -73,7 +75,8 @@ turned AS (
          not_before = CASE WHEN c.retry THEN now() + make_interval(secs => c.wait) END,
          finished_at = CASE WHEN c.retry THEN NULL ELSE now() END
     FROM c JOIN locked USING (id, epoch, turn)
-   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx AND s.attempt = c.attempt AND s.state = 'dispatched'
+   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = c.idx
+       AND s.attempt = c.attempt AND s.state = 'dispatched'
      AND s.call_id = c.call_id AND s.input_hash = c.hash
   RETURNING c.id, c.retry, c.wait, s.state, s.place),
 counted AS (
@@ -97,11 +100,11 @@ SELECT ` + rowColumns + `,
        ARRAY(SELECT t.place FROM turned t WHERE t.id = r.id AND t.state = 'failed' AND r.streamed)
   FROM moved r WHERE r.stage <> 'tools' OR r.streamed`
 
-// CommitResults records a group of tool results of any number of requests in
-// one statement. A result whose attempt, call id or input hash does not match
-// its step, or whose step was turned before, turns nothing and is not reported.
-// The rows returned are those whose last step this group turned, each of which
-// needs a message, and those of streamed requests.
+// CommitResults records tool results of any number of requests in one
+// statement. It ignores a result whose attempt, call id or input hash does not
+// match its step, or whose step is finished. It returns the rows whose last
+// step it finished, each of which needs a message, and those of streamed
+// requests.
 func (s *Store) CommitResults(ctx context.Context, all []ToolResult) ([]Progress, error) {
 	rows, err := postgres.Query(ctx, s.db, commitResultsSQL, postgres.Args{
 		"ids":      postgres.IDs(all, func(t ToolResult) uuid.UUID { return t.ID }),

@@ -9,11 +9,13 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// rowColumns are the columns of a Row, from requests as r. Durations are
-// counted here, by the database's clock.
-const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt, r.pending,
-  r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason, r.trace, r.created_at,
-  COALESCE(r.previous, ` + postgres.NilID + `) AS previous, COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,
+// rowColumns are the columns of a Row, from requests as r. The database
+// computes the durations, by its own clock.
+const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.stage, r.live, r.epoch, r.turn, r.attempt,
+  r.pending, r.failures, r.crashes, COALESCE(r.outcome, '') AS outcome, COALESCE(r.reason, '') AS reason,
+  r.trace, r.created_at,
+  COALESCE(r.previous, ` + postgres.NilID + `) AS previous,
+  COALESCE(r.conversation, ` + postgres.NilID + `) AS conversation,
   r.streamed, COALESCE(r.check_at = r.not_before, false) AS unpublished,
   GREATEST(COALESCE(extract(epoch FROM r.not_before - now()), 0), 0)::float8 AS due_in,
   extract(epoch FROM r.deadline - now())::float8 AS remaining,
@@ -22,7 +24,7 @@ const rowColumns = `r.id, r.tenant, r.endpoint, r.lane, r.model, r.status, r.sta
 // stepColumns are the columns of a Step, from steps as s.
 const stepColumns = stepStart + `, s.input, s.input_hash, s.output, ` + stepEnd
 
-// The columns before and after what a step was given and gave.
+// The columns before and after the input and output of a step.
 const (
 	stepName  = `s.turn, s.idx, s.kind, s.name, s.pool, s.call_id, s.state, `
 	stepStart = stepName + `s.attempt`
@@ -32,10 +34,10 @@ const (
   s.created_at, s.finished_at, COALESCE(s.took_us, 0), COALESCE(s.place, -1)`
 )
 
-// trailStart is stepStart for the audit trail, where an attempt counts once it
-// was begun: one whose worker ended, and a model call's that is under way. A
-// result that took no time was made without a call, after calls that were lost.
-// The fence of a step is s.attempt, or r.attempt for a model call.
+// trailStart is stepStart for the audit trail, which counts the attempts that
+// began: also those whose worker died, and a model call that is running. A
+// result without a duration was made without a call, after calls that were
+// lost. The fence of a step is s.attempt, or r.attempt for a model call.
 const trailStart = stepName + `CASE
   WHEN s.idx > 0 AND s.lost > 0 AND s.took_us = 0 AND s.state <> 'dispatched' THEN s.attempt + s.lost - 1
   WHEN s.idx > 0 THEN s.attempt + s.lost

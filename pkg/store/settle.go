@@ -12,35 +12,34 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Settlement is one request's way to a terminal status.
+// Settlement moves one request to a terminal status.
 type Settlement struct {
 	ID     uuid.UUID
-	Tenant string // Cancelled: whose request it must be
-	Epoch  int    // Completed, Incomplete, Failed: the epoch the finalizer assembled
+	Tenant string // Cancelled: the owner of the request
+	Epoch  int    // Completed, Incomplete, Failed: of the row that the answer was made from
 	Status run.Status
 	Reason string
 	Answer []byte // the final body; nil for Cancelled and Expired, whose object follows from the row
-	// Items are what the request adds to its conversation, in order. Only a
-	// stored request that is Completed or Incomplete does, and only while the
-	// conversation is there.
+	// Items are appended to the request's conversation, in order, if the
+	// request is stored and Completed or Incomplete, and the conversation
+	// exists.
 	Items []run.NewItem
-	// AfterWork keeps the row live for the finalizer's second look: purges,
-	// notices.
+	// AfterWork keeps the row live for what the finalizer does after it:
+	// archive, purges, notices.
 	AfterWork bool
 }
 
-// Every way to a terminal status is this statement. Which rows may go where is
-// its WHERE: the finalizer settles only what was decided, a cancel takes any
-// live request of its tenant, expiry only what is past its deadline.
+// Every way to a terminal status is this statement. Its WHERE says which rows
+// may go where: the finalizer settles only decided rows, a cancel any live
+// request of its tenant, expiry only requests past their deadline.
 //
-// What a request adds to its conversation is in the commit that ends it, and
-// with that end goes its lock: whoever finds the conversation free sees what
-// was added. An item of an id that is there already is left out; accepts let
-// none in.
+// What a request adds to its conversation is in the commit that ends it and
+// unlocks the conversation: a reader that finds the conversation free sees the
+// items. An item whose id exists already is left out; accepts refuse such ids.
 //
-// The tokens it used are charged to its tenant, if there is a limit. Budgets
-// are locked after conversations, here as by accepts, which is why the charge
-// asks for what was locked before it.
+// The tokens that the request used are charged to its tenant, if it has a
+// limit. Budgets are locked after conversations, as by accepts, so the charge
+// reads what was locked before it.
 const settleSQL = `
 WITH c AS (
   SELECT * FROM unnest(@ids::uuid[], @tenants::text[], @epochs::int[], @statuses::text[], @reasons::text[],
@@ -50,7 +49,8 @@ locked AS (
   SELECT c.ord FROM c JOIN requests r ON r.id = c.id
    WHERE r.id = ANY (@ids::uuid[]) AND CASE c.status
            WHEN 'cancelled' THEN r.status IN ('queued', 'in_progress') AND r.tenant = c.tenant
-           WHEN 'expired' THEN (r.status = 'queued' OR r.status = 'in_progress' AND r.stage <> 'settle') AND r.deadline <= now()
+           WHEN 'expired' THEN (r.status = 'queued' OR r.status = 'in_progress' AND r.stage <> 'settle')
+               AND r.deadline <= now()
            ELSE r.status = 'in_progress' AND r.stage = 'settle' AND r.epoch = c.epoch
                 AND (r.outcome = c.status OR c.status = 'failed')
          END
@@ -71,7 +71,8 @@ said AS (
   INSERT INTO conversation_items (conversation_id, place, tenant, item_id, calls, answers, data)
   SELECT talk.id, talk.last_place + row_number() OVER (PARTITION BY talk.id ORDER BY i.ord, i.n), talk.tenant,
          i.id, i.calls, i.answers, i.data
-    FROM unnest(@i_ords::bigint[], @i_ids::text[], @i_calls::bytea[], @i_answers::bytea[], @i_data::bytea[]) WITH ORDINALITY
+    FROM unnest(@i_ords::bigint[], @i_ids::text[], @i_calls::bytea[], @i_answers::bytea[], @i_data::bytea[])
+        WITH ORDINALITY
       AS i(ord, id, calls, answers, data, n)
     JOIN settled ON settled.ord = i.ord JOIN talk ON talk.id = settled.conversation
   ON CONFLICT DO NOTHING
@@ -85,14 +86,15 @@ answered AS (
   INSERT INTO bodies (request_id, kind, data)
   SELECT c.id, 'answer', c.answer FROM c JOIN settled USING (ord) WHERE c.answer IS NOT NULL),
 charged AS (
-  UPDATE budgets b SET tokens_until = GREATEST(b.tokens_until, now()) + make_interval(secs => used.tokens * b.token_cost)
+  UPDATE budgets b
+     SET tokens_until = GREATEST(b.tokens_until, now()) + make_interval(secs => used.tokens * b.token_cost)
     FROM (SELECT tenant, sum(tokens)::float8 AS tokens FROM settled GROUP BY tenant ORDER BY tenant) used
    WHERE b.tenant = used.tenant AND b.token_cost > 0 AND (SELECT count(*) FROM talk) >= 0)
 SELECT ord FROM settled`
 
 // Settle moves a request to a terminal status, with its answer, in one
-// statement shared with other settlements of the same moment. ErrStale: the row
-// may not go there (any more); nothing was written.
+// statement shared with concurrent settlements. It returns ErrStale, with
+// nothing written, if the row may not go there.
 func (s *Store) Settle(ctx context.Context, o Settlement) error {
 	ok, err := s.settles.Do(ctx, o)
 	if err == nil && !ok {
@@ -106,7 +108,7 @@ func (s *Store) Settle(ctx context.Context, o Settlement) error {
 
 func (s *Store) settleAll(ctx context.Context, all []Settlement) ([]bool, error) {
 	var items []run.NewItem
-	owners := []int64{} // the settlement's place in the statement, from 1
+	owners := []int64{} // index of the settlement, from 1
 	for i, o := range all {
 		for _, it := range o.Items {
 			items, owners = append(items, it), append(owners, int64(i+1))
@@ -134,7 +136,7 @@ const finishSQL = `
 UPDATE requests SET live = false, check_at = NULL
  WHERE id = @id AND live AND status NOT IN ('queued', 'in_progress')`
 
-// Finish ends a terminal request's after-work. Repeating it is harmless.
+// Finish ends a terminal request's after-work. It can be repeated.
 func (s *Store) Finish(ctx context.Context, id uuid.UUID) error {
 	if _, err := s.db.Exec(ctx, finishSQL, postgres.Args{"id": id}); err != nil {
 		return fmt.Errorf("finish the after-work of %s: %w", id, err)

@@ -22,8 +22,8 @@ SELECT s.request_id, ` + stepColumns + `
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY s.request_id, s.idx`
 
-// Overdue returns up to n live rows whose check time has passed, tool steps
-// included. The caller publishes what each needs and then calls Postpone: a
+// Overdue returns up to n live rows whose check time has passed, with their
+// tool steps. The caller publishes what each needs and then calls Postpone: a
 // crash between the two only repeats a publish.
 func (s *Store) Overdue(ctx context.Context, n int) ([]run.Row, error) {
 	rows, err := postgres.Query(ctx, s.db, overdueSQL, postgres.Args{"n": n}, scanRow)
@@ -36,10 +36,12 @@ func (s *Store) Overdue(ctx context.Context, n int) ([]run.Row, error) {
 	return rows, nil
 }
 
-// Look reads what a row needs now, tool steps included. ErrNotFound: there is
-// no such row.
+const lookSQL = `SELECT ` + rowColumns + ` FROM requests r WHERE r.id = @id`
+
+// Look reads a row, with the tool steps that wait for results. It returns
+// ErrNotFound if there is no such row.
 func (s *Store) Look(ctx context.Context, id uuid.UUID) (run.Row, error) {
-	rows, err := postgres.Query(ctx, s.db, `SELECT `+rowColumns+` FROM requests r WHERE r.id = @id`, postgres.Args{"id": id}, scanRow)
+	rows, err := postgres.Query(ctx, s.db, lookSQL, postgres.Args{"id": id}, scanRow)
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
 	}
@@ -66,7 +68,8 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 	for id := range at {
 		ids = append(ids, id)
 	}
-	_, err := postgres.Query(ctx, s.db, openStepsSQL, postgres.Args{"ids": ids}, func(r pgx.CollectableRow) (struct{}, error) {
+	a := postgres.Args{"ids": ids}
+	_, err := postgres.Query(ctx, s.db, openStepsSQL, a, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
 		var step run.Step
 		var dueIn float64
@@ -85,9 +88,10 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 }
 
 // The wait doubles with the time since the row last changed, from 4 to 30
-// seconds, and ends sooner when something parked is due: by the rows, not by
-// what the caller read, because a step may have been parked since. Rows that
-// are being written are skipped; they stay overdue.
+// seconds, and ends earlier if a parked turn or step is due. The statement
+// reads the parked steps itself, because one may have been parked since the
+// caller read the row. Rows that are being written are skipped; they stay
+// overdue.
 const postponeSQL = `
 WITH locked AS (
   SELECT r.id
@@ -105,8 +109,8 @@ UPDATE requests r
            WHERE s.request_id = r.id AND s.turn = r.turn AND s.state = 'dispatched' AND s.not_before > now()))
  WHERE r.id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Postpone moves the next check of rows that were published for. Rows that
-// moved on meanwhile keep their own check time.
+// Postpone sets the next check of rows after their messages were published.
+// Rows that have moved on keep their own check time.
 func (s *Store) Postpone(ctx context.Context, rows []run.Row) error {
 	_, err := s.db.Exec(ctx, postponeSQL, postgres.Args{
 		"ids":      postgres.IDs(rows, func(r run.Row) uuid.UUID { return r.ID }),
@@ -121,37 +125,38 @@ func (s *Store) Postpone(ctx context.Context, rows []run.Row) error {
 	return nil
 }
 
-const alarmSQL = `
+const makeAllDueSQL = `
 WITH locked AS (SELECT id FROM requests WHERE live AND check_at > now() ORDER BY id FOR UPDATE)
 UPDATE requests SET check_at = now() WHERE id = ANY (ARRAY(SELECT id FROM locked))`
 
-// Alarm makes every live row due at once; for when a stream was found lost. It
-// returns how many there were.
-func (s *Store) Alarm(ctx context.Context) (int64, error) {
-	n, err := s.db.Exec(ctx, alarmSQL, nil)
+// MakeAllDue makes every live row due at once, after a stream was lost. It
+// returns how many it changed.
+func (s *Store) MakeAllDue(ctx context.Context) (int64, error) {
+	n, err := s.db.Exec(ctx, makeAllDueSQL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("make every live row due: %w", err)
 	}
 	return n, nil
 }
 
-const overtimeSQL = `
+const pastDeadlineSQL = `
 (SELECT id FROM requests WHERE live AND status = 'in_progress' AND stage <> 'settle' AND deadline <= now() LIMIT @n)
 UNION ALL
 (SELECT id FROM requests WHERE status = 'queued' AND deadline <= now() ORDER BY deadline LIMIT @n)`
 
-// Overtime returns requests past their deadline, but for those whose outcome is
-// decided; the caller settles each as Expired.
-func (s *Store) Overtime(ctx context.Context, n int) ([]uuid.UUID, error) {
-	ids, err := postgres.Query(ctx, s.db, overtimeSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
+// PastDeadline returns requests past their deadline, except those whose outcome
+// is decided. The caller settles each as Expired.
+func (s *Store) PastDeadline(ctx context.Context, n int) ([]uuid.UUID, error) {
+	ids, err := postgres.Query(ctx, s.db, pastDeadlineSQL, postgres.Args{"n": n}, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return nil, fmt.Errorf("read requests past their deadline: %w", err)
 	}
 	return ids, nil
 }
 
-// OldestLive is when the oldest live request was accepted, by the database's
-// clock; now when there is none. Tool results older than that concern nobody.
+// OldestLive returns when the oldest live request was accepted, or the current
+// time if no request is live, by the database's clock. Older tool results are
+// obsolete.
 func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
 	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
 	at, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[time.Time])

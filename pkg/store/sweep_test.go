@@ -34,7 +34,7 @@ func checkIn(tb testing.TB, s *runtest.World, id uuid.UUID) time.Duration {
 
 func alarm(tb testing.TB, s *runtest.World) int64 {
 	tb.Helper()
-	n, err := s.Alarm(tb.Context())
+	n, err := s.MakeAllDue(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestSweepBesideResultsDoesNotDeadlock(t *testing.T) {
 	})
 	wg.Go(func() {
 		for range 30 {
-			if _, err := s.Alarm(t.Context()); err != nil {
+			if _, err := s.MakeAllDue(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
@@ -304,7 +304,7 @@ func TestOvertime(t *testing.T) {
 	runtest.Claimed(t, s)
 	runtest.Settled(t, s, run.Expired, true)
 	want := []uuid.UUID{runtest.Accepted(t, s, runtest.Overdue), runtest.Claimed(t, s, runtest.Overdue).ID, runtest.InTools(t, s, 1, runtest.Overdue).ID}
-	got, err := s.Overtime(t.Context(), 10)
+	got, err := s.PastDeadline(t.Context(), 10)
 	byText := cmpopts.SortSlices(func(a, b uuid.UUID) bool { return a.String() < b.String() })
 	if diff := cmp.Diff(want, got, byText); diff != "" || err != nil {
 		t.Errorf("Overtime: %v (-want +got):\n%s", err, diff)
@@ -312,7 +312,7 @@ func TestOvertime(t *testing.T) {
 	for _, id := range got {
 		runtest.Settle(t, s, run.Row{ID: id}, run.Expired, false)
 	}
-	if got, err := s.Overtime(t.Context(), 10); len(got) != 0 || err != nil {
+	if got, err := s.PastDeadline(t.Context(), 10); len(got) != 0 || err != nil {
 		t.Errorf("Overtime after they were settled = %v, %v; want none", got, err)
 	}
 	if done, err := s.Answers.Finished(t.Context(), append(want, uuid.New())); len(done) != len(want) || err != nil {

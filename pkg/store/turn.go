@@ -11,16 +11,18 @@ import (
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
-// Each table is looked up by = ANY (@ids) as well, here and elsewhere: whatever
-// the statistics were when the statement was planned, no plan reads more than
-// the rows of these requests.
+// Each table is also looked up by = ANY (@ids), here and elsewhere, so that no
+// plan reads more than the rows of these requests, whatever the statistics were
+// when the statement was planned.
 const commitTurnSQL = `
 WITH c AS (
-  SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[], @outputs::bytea[],
+  SELECT * FROM unnest(@ids::uuid[], @epochs::int[], @turns::int[], @attempts::int[], @states::text[],
+                       @outputs::bytea[],
                        @errors::bytea[], @tokens_in::bigint[], @tokens_out::bigint[], @took::bigint[],
                        @stages::text[], @pendings::int[], @outcomes::text[], @reasons::text[])
     WITH ORDINALITY
-    AS c(id, epoch, turn, attempt, state, output, error, tokens_in, tokens_out, took, stage, pending, outcome, reason, ord)),
+    AS c(id, epoch, turn, attempt, state, output, error, tokens_in, tokens_out, took, stage, pending, outcome,
+        reason, ord)),
 locked AS (
   SELECT c.ord FROM c JOIN requests r ON r.id = c.id
    WHERE r.id = ANY (@ids::uuid[]) AND r.status = 'in_progress' AND r.stage = 'model'
@@ -31,7 +33,8 @@ done AS (
      SET state = c.state, attempt = c.attempt, output = c.output, error = COALESCE(c.error, s.error),
          input_tokens = c.tokens_in, output_tokens = c.tokens_out, took_us = c.took, finished_at = now()
     FROM c JOIN locked USING (ord)
-   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = 0 AND s.state = 'dispatched'
+   WHERE s.request_id = ANY (@ids::uuid[]) AND s.request_id = c.id AND s.turn = c.turn AND s.idx = 0
+       AND s.state = 'dispatched'
   RETURNING c.ord, c.id, c.turn),
 moved AS (
   UPDATE requests r
@@ -46,7 +49,8 @@ opened AS (
   INSERT INTO steps (request_id, turn, idx, kind, name, state)
   SELECT id, turn, 0, 'model', model, 'dispatched' FROM moved WHERE stage = 'model'),
 asked AS (
-  INSERT INTO steps (request_id, turn, idx, kind, name, pool, call_id, input, input_hash, place, state, output, error, finished_at)
+  INSERT INTO steps (request_id, turn, idx, kind, name, pool, call_id, input, input_hash, place, state, output,
+      error, finished_at)
   SELECT done.id, done.turn, n.idx, 'tool', n.name, n.pool, n.call_id, n.input, n.input_hash, n.place,
          CASE WHEN n.error IS NULL THEN 'dispatched' ELSE 'failed' END, n.output, n.error,
          CASE WHEN n.error IS NULL THEN NULL ELSE now() END
@@ -56,10 +60,10 @@ asked AS (
     JOIN done USING (ord))
 SELECT ord FROM done`
 
-// CommitTurn records the model step, writes the rows of the calls it asked for
-// and says what follows, in one statement shared with other turns of the same
-// moment. before is the row the turn was loaded with; the returned row says
-// what is due. ErrStale: nothing was written, look at the row again.
+// CommitTurn records the model step, writes the rows of the tool calls and
+// decides what follows, in one statement shared with concurrent turns. before
+// is the row that the turn was loaded with; the returned row says what is due.
+// It returns ErrStale, with nothing written, if the turn has moved on.
 func (s *Store) CommitTurn(ctx context.Context, before run.Row, t run.TurnCommit) (run.Row, error) {
 	turned, err := s.turns.Do(ctx, t)
 	if err != nil {
@@ -73,7 +77,7 @@ func (s *Store) CommitTurn(ctx context.Context, before run.Row, t run.TurnCommit
 
 type ownedStep struct {
 	run.NewStep
-	owner int64 // the commit's place in the statement, from 1
+	owner int64 // index of the commit, from 1
 }
 
 func (s *Store) commitTurns(ctx context.Context, all []run.TurnCommit) ([]bool, error) {
@@ -129,7 +133,7 @@ func addStepArgs(a postgres.Args, steps []ownedStep) {
 	a["s_errors"] = postgres.Column(steps, func(n ownedStep) []byte { return n.Error })
 }
 
-// turned says for each of n items whether the statement returned its place.
+// turned reports for each of n items whether the statement returned its index.
 func turned(rows pgx.Rows, n int) ([]bool, error) {
 	places, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 )
 
@@ -119,7 +120,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 		run.Queued: "queued", run.InProgress: "in_progress", run.Cancelled: "cancelled", run.Expired: "failed",
 	} {
 		// The time is in the id's first six bytes, in milliseconds.
-		o := reply{body: object(c, [16]byte{0, 0, 0, 0, 0x1b, 0x58}, status)}.object(t)
+		o := reply{body: render.Object(c, [16]byte{0, 0, 0, 0, 0x1b, 0x58}, status)}.object(t)
 		if o["status"] != want || o["id"] != "resp_000000001b5800000000000000000000" || o["created_at"] != 7.0 {
 			t.Errorf("object of %s is %v", status, o)
 		}
@@ -127,7 +128,7 @@ func TestObjectOfEveryStatus(t *testing.T) {
 			t.Errorf("object of %s has output %v, want []", status, o["output"])
 		}
 	}
-	if _, err := render(&answers.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
+	if _, err := render.Response(&answers.Answer{Status: run.Completed, Body: []byte(`{"model":"m","input":"x"}`)}); err == nil {
 		t.Error("a completed row without an answer was shown")
 	}
 }

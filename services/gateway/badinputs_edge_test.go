@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/apikey"
 )
@@ -138,12 +139,12 @@ func overTheLimit(t *testing.T, in *inputs) {
 	s.background()
 	s.background()
 	for _, b := range in.bodies() {
-		if !accepting[b.name] {
+		if !acceptsRequests(b.name) {
 			continue
 		}
 		in.judge(t, bad{
 			status: http.StatusTooManyRequests, kind: "too_many_requests", code: "rate_limit_exceeded", message: "Too many requests are waiting: 2.",
-			headers: []string{"Retry-After: 1", "Retry-After-Ms: 1000", callHeader + ": "},
+			headers: []string{"Retry-After: 1", "Retry-After-Ms: 1000", answer.RequestHeader + ": "},
 		}, s.call("POST", b.path, b.body))
 	}
 	if got := s.call("POST", create, `{"model":"m","input":"x","stream":true}`); got.status != http.StatusTooManyRequests {
@@ -169,7 +170,7 @@ func aTenantsLimit(t *testing.T, in *inputs) {
 		t.Fatalf("the first was answered %d %v", first.status, first.header)
 	}
 	for _, b := range in.bodies() {
-		if accepting[b.name] {
+		if acceptsRequests(b.name) {
 			got := s.call("POST", b.path, b.body)
 			in.judge(t, bad{
 				status: http.StatusTooManyRequests, kind: "too_many_requests", code: "rate_limit_exceeded",

@@ -1,13 +1,13 @@
 package gateway
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // FuzzID: what is taken for a response's id is written in one way only, and
@@ -28,25 +28,8 @@ func FuzzID(f *testing.F) {
 		if short := httpapi.Excerpt(public); len(short) > 4*80+3 || utf8.ValidString(public) && !utf8.ValidString(short) {
 			t.Errorf("the excerpt of %q is %q", public, short)
 		}
-		if envelope := notFound(public).JSON(); !utf8.Valid(envelope) || strings.ContainsAny(string(envelope), "\r\n\x00") {
+		if envelope := render.NotFound(public).JSON(); !utf8.Valid(envelope) || strings.ContainsAny(string(envelope), "\r\n\x00") {
 			t.Errorf("%q is answered %q", public, envelope)
-		}
-	})
-}
-
-// FuzzQuery: any query is a place in a stream or is refused with 400.
-func FuzzQuery(f *testing.F) {
-	for _, s := range []string{"starting_after=5", "starting_after=-1&limit=0", "limit=101&order=up", "after=%00&before=x&limit=20&order=asc", "starting_after=99999999999999999999", ";;&%zz"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		q, err := url.ParseQuery(raw)
-		if err != nil {
-			return
-		}
-		after, err := startingAfter(q)
-		if err == nil && after < -1 || err != nil && httpapi.FaultOf(err).Status != 400 {
-			t.Errorf("%q starts after %d, %v", raw, after, err)
 		}
 	})
 }

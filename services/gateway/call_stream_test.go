@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
@@ -122,7 +125,7 @@ func (c *chunks) stream() *bufio.Reader {
 	c.tb.Helper()
 	resp, body := c.head() //nolint:bodyclose // closed by its cleanup
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") ||
-		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(callHeader) != callPrefix+run.Hex(c.row.ID) {
+		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get(answer.RequestHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Fatalf("answered %d %v, want a stream", resp.StatusCode, resp.Header)
 	}
 	return body
@@ -154,7 +157,7 @@ func (c *chunks) refused(status int, code, retry string) {
 	text, err := io.ReadAll(body)
 	r := reply{resp.StatusCode, resp.Header, text}
 	if err != nil || r.status != status || r.fault(c.tb)["code"] != code || r.header.Get("X-Should-Retry") != retry ||
-		r.header.Get(callHeader) != callPrefix+run.Hex(c.row.ID) {
+		r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(c.row.ID) {
 		c.tb.Errorf("answered %d %v %s, %v; want %d %s, X-Should-Retry %q", r.status, r.header, r.body, err, status, code, retry)
 	}
 }
@@ -237,7 +240,7 @@ func TestAStreamWhoseChunksAreLostGoesOnFromTheArchive(t *testing.T) {
 				}
 				c.frame(body, `{"n":2}`)
 				c.rest(body, "data: [DONE]\n\n")
-				c.checkReplay("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
+				c.wantReplay("data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: [DONE]\n\n")
 				return
 			}
 			if err := c.store.Finish(t.Context(), c.row.ID); err != nil {
@@ -256,16 +259,16 @@ type timeless struct{ *httptest.ResponseRecorder }
 
 func (timeless) SetWriteDeadline(time.Time) error { return nil }
 
-// checkReplay reads the stream again, with its Idempotency-Key.
-func (c *chunks) checkReplay(want string) {
+// wantReplay checks what a repeat is sent.
+func (c *chunks) wantReplay(want string) {
 	c.tb.Helper()
 	a, err := c.answers.Read(c.tb.Context(), auth.DefaultTenant, c.row.ID)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	rec := timeless{httptest.NewRecorder()}
-	s := &server{store: c.store, log: zap.NewNop()}
-	if err := s.show(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
+	s := stream.New(stream.Options{Archives: c.answers, Tasks: new(sync.WaitGroup), Log: zap.NewNop()})
+	if err := s.ReplayEndedCall(&httpapi.Exchange{ResponseWriter: rec}, a); err != nil {
 		c.tb.Fatal(err)
 	}
 	same(c.tb, "the stream, once more", rec.Body.Bytes(), want)
@@ -312,30 +315,5 @@ func TestADrainEndsAStreamedCall(t *testing.T) {
 			c.waitEnd()
 			c.cancelled()
 		})
-	}
-}
-
-// A client that is kept waiting is shown that somebody is there; what goes
-// wrong from then on is reported in a chunk.
-func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		waited time.Duration
-		want   string
-	}{
-		"a moment": {keepAlive / 2, `{"error":{"message":"m","type":"server_error","param":null,"code":"c"}}`},
-		"long":     {keepAlive, "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":\"c\"}}\n\ndata: [DONE]\n\n"},
-	} {
-		rec := timeless{httptest.NewRecorder()}
-		x := &httpapi.Exchange{ResponseWriter: rec}
-		f := (&server{log: zap.NewNop()}).followCall(x, "", [16]byte{}, nil)
-		f.out.since = time.Now().Add(-tt.waited)
-		if err := f.out.keep(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.fail(serverFault(http.StatusBadGateway, "c", "m")); err != nil {
-			t.Fatal(err)
-		}
-		same(t, "what is sent after "+name, rec.Body.Bytes(), tt.want)
 	}
 }

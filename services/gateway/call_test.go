@@ -10,7 +10,9 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 const (
@@ -58,7 +60,7 @@ func TestACallIsAnsweredWithWhatTheUpstreamSaid(t *testing.T) {
 		s.end(row, run.TurnCommit{Output: []byte(final), Outcome: run.Completed})
 		r := receive(t, answers)
 		if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || r.header.Get("X-Request-Id") == "" ||
-			r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
+			r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", path, r.status, r.header)
 		}
 		same(t, "answer", r.body, final)
@@ -103,7 +105,7 @@ func TestACallThatFailedIsAnHTTPError(t *testing.T) {
 		f := r.fault(t)
 		if r.status != tt.status || f["code"] != tt.code || f["type"] != tt.typ || f["message"] == "" ||
 			r.header.Get("X-Should-Retry") != tt.retry || r.header.Get("Retry-After") != tt.retryAfter ||
-			r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
+			r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s: answered %d %v %s, want %d, type %v, code %v, X-Should-Retry %q, Retry-After %q",
 				tt.name, r.status, r.header, r.body, tt.status, tt.typ, tt.code, tt.retry, tt.retryAfter)
 		}
@@ -123,7 +125,7 @@ func TestACallPastItsDeadlineIsA504(t *testing.T) {
 	s := raise(t, func(c *Config) { c.Registry = models(t, 50*time.Millisecond) })
 	answers := s.later("POST", chatPath, chatBody)
 	eventually(t, "the deadline", func() bool {
-		ids, err := s.store.Overtime(t.Context(), 1)
+		ids, err := s.store.PastDeadline(t.Context(), 1)
 		if err != nil || len(ids) == 0 {
 			return false
 		}
@@ -207,13 +209,13 @@ func TestTheEndOfACallIsInItsRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := callFault(a)
+	f, err := render.CallFault(a)
 	if err != nil || f.Status != 422 {
 		t.Fatalf("callFault = %+v, %v", f, err)
 	}
 	same(t, "the error", f.JSON(), `{"error":{"message":"No.","type":"t","param":null,"code":null}}`)
 	for _, status := range []run.Status{run.Queued, run.InProgress, run.Completed, run.Incomplete, run.Failed} {
-		if f, err := callFault(&answers.Answer{Status: status}); err == nil {
+		if f, err := render.CallFault(&answers.Answer{Status: status}); err == nil {
 			t.Errorf("a request that is %s and has no answer was answered with %s", status, f.JSON())
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/compaction"
 )
@@ -55,7 +55,7 @@ func TestAHistoryIsCompactedByOneCall(t *testing.T) {
 		same(t, "stored body", c.Body, body)
 		s.end(row, run.TurnCommit{Output: []byte(shortened), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, shortened)
@@ -188,7 +188,7 @@ func TestARepeatedCompactionIsTheSame(t *testing.T) {
 	third := s.sendKeyed("k", compactPath, body)
 	wantReplayed(t, "the third", third, true)
 	same(t, "the third answer", third.body, shortened)
-	if third.header.Get(callHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
+	if third.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) || s.backlog() != 0 {
 		t.Errorf("%v, and %d more requests", third.header, s.backlog())
 	}
 	if r := s.sendKeyed("k", "/v1/responses", body); r.status != http.StatusUnprocessableEntity {
@@ -215,25 +215,4 @@ func TestAHangUpCancelsACompaction(t *testing.T) {
 		t.Error("the client was answered")
 	}
 	eventually(t, "the cancel", func() bool { return s.backlog() == 0 })
-}
-
-// What a WebSocket remembers of a response is the input of the next one, but
-// for what asked only the first.
-func TestATriggerIsNotRemembered(t *testing.T) {
-	t.Parallel()
-	c, f := responses.Decode([]byte(`{"model":"m","input":[{"role":"user","content":"a"},{"type":"compaction_trigger"}]}`))
-	if f != nil {
-		t.Fatal(f)
-	}
-	m := &memory{items: c.Input}
-	next := []byte(`{"model":"m","input":[{"role":"user","content":"b"}]}`)
-	asks, f := responses.Decode(next)
-	if f != nil {
-		t.Fatal(f)
-	}
-	body, err := m.prepend(asks, next, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "the body", body, `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // document is GET /openapi.json.
-func (s *server) document(x *httpapi.Exchange, _ *http.Request) error {
+func document(x *httpapi.Exchange, _ *http.Request) error {
 	text, err := openapi.Document()
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,19 +17,25 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
-	"windlass.dev/windlass/pkg/store/idempotency"
+	keystore "windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/limits"
 	"windlass.dev/windlass/pkg/store/postgres"
 	"windlass.dev/windlass/pkg/store/retention"
 	"windlass.dev/windlass/services/gateway/internal/adminapi"
 	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/catalog"
+	"windlass.dev/windlass/services/gateway/internal/chatapi"
 	"windlass.dev/windlass/services/gateway/internal/conversationapi"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/idempotency"
 	"windlass.dev/windlass/services/gateway/internal/origins"
+	"windlass.dev/windlass/services/gateway/internal/responseapi"
+	"windlass.dev/windlass/services/gateway/internal/socket"
+	"windlass.dev/windlass/services/gateway/internal/stream"
 	"windlass.dev/windlass/services/gateway/internal/tenants"
 	"windlass.dev/windlass/services/gateway/internal/wait"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -104,11 +109,9 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 		return nil, fmt.Errorf("read WINDLASS_CORS_ORIGINS: %w", err)
 	}
 	st, apiKeys, budgets := store.New(db), keys.New(db), limits.New(db)
-	log, metrics := cfg.Runtime.Log, cfg.Runtime.Metrics
-	s := &server{
-		cfg: cfg, store: st, bus: b, log: log, leaving: make(chan struct{}), socketLife: cmp.Or(cfg.SocketLife, socketLife),
-		answers: answers.New(db), conversationStore: conversations.New(db), idempotency: idempotency.New(db), retention: retention.New(db),
-	}
+	stored, talks := answers.New(db), conversations.New(db)
+	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
+	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
 	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
 	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log})
 	s.keys = adminapi.New(apiKeys, cfg.KeyPepper, &s.tasks, log)
@@ -117,17 +120,40 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 		defer refusals.Clear()
 		return budgets.StopCharging(ctx, limited)
 	})
-	s.catalog = catalog.NewModels(catalog.ModelsOptions{
+	s.models = catalog.NewModels(catalog.ModelsOptions{
 		Registry: cfg.Registry, Tenants: s.tenants, Log: log, Metrics: metrics, Tasks: &s.tasks, Leaving: s.leaving,
 	})
-	s.rules = &admission.Rules{Registry: cfg.Registry, Models: s.catalog, Seals: seals, MaxBody: cfg.MaxBody}
-	s.history = history.New(db, s.rules, cfg.MaxBody, &s.tasks)
-	s.conversations = conversationapi.New(s.conversationStore, s.history, &s.tasks)
-	s.canceller = wait.NewCanceller(st, b, &s.tasks, log)
-	s.waiters = wait.NewWaiters(s.answers, s.canceller, cfg.PollInterval, &s.tasks, log)
-	s.gate = admission.NewGate(admission.GateOptions{
+	rules := &admission.Rules{Registry: cfg.Registry, Models: s.models, Seals: seals, MaxBody: cfg.MaxBody}
+	canceller := wait.NewCanceller(st, b, &s.tasks, log)
+	s.waiters = wait.NewWaiters(stored, canceller, cfg.PollInterval, &s.tasks, log)
+	gate := admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
-		BacklogMax: cfg.BacklogMax, Canceller: s.canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
+		BacklogMax: cfg.BacklogMax, Canceller: canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
+	})
+	streams := stream.New(stream.Options{
+		Archives: stored, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
+		Tasks: &s.tasks, Log: log,
+	})
+	answers := answer.New(gate, s.waiters, streams)
+	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)
+	s.once = idempotency.New(idempotency.Options{
+		Store: keystore.New(db), Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
+		Log: log,
+	})
+	s.conversations = conversationapi.New(talks, histories, &s.tasks)
+	s.chat = chatapi.New(chatapi.Options{
+		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
+	})
+	s.creator = responseapi.NewCreator(responseapi.CreatorOptions{
+		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline,
+	})
+	s.responses = responseapi.New(responseapi.Options{
+		Store: st, Stored: stored, Conversations: talks, Retention: retention.New(db), Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
+		Tasks: &s.tasks, Log: log,
+	})
+	s.sockets = socket.New(socket.Options{
+		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife, Leaving: s.leaving,
+		Log: log,
 	})
 	return s, nil
 }
@@ -178,7 +204,7 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 // drain ends the HTTP server. Handlers that outlast the grace see ErrDraining
 // as their context's cause.
 func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelCauseFunc) {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	close(s.leaving)
 	if hs.Shutdown(grace) == nil && s.noSockets(grace) { // the HTTP server does not know WebSockets

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,19 @@ const (
 	// patienceOfTests bounds every wait in a test; what it waits for takes
 	// milliseconds.
 	patienceOfTests = 20 * time.Second
+)
+
+const (
+	compactPath     = "/v1/" + string(run.Compact)
+	inputTokensPath = "/v1/" + string(run.InputTokens)
+)
+
+// The limits of a WebSocket.
+const (
+	activeOfSocket  = 16
+	streamsOfSocket = 32
+	waitingOfSocket = 64
+	bodiesOfSocket  = 4
 )
 
 // How public ids begin.
@@ -482,4 +496,9 @@ func same(tb testing.TB, what string, got []byte, want string) {
 	if !bytes.Equal(got, []byte(want)) {
 		tb.Errorf("%s is\n%s\nwant\n%s", what, got, want)
 	}
+}
+
+// acceptsRequests reports whether a POST to the route accepts a request.
+func acceptsRequests(pattern string) bool {
+	return slices.ContainsFunc(run.Endpoints(), func(e run.Endpoint) bool { return e.Path() == pattern })
 }

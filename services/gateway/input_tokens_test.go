@@ -10,6 +10,7 @@ import (
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -36,7 +37,7 @@ func TestTokensAreCountedByOneStep(t *testing.T) {
 		}
 		s.end(row, run.TurnCommit{Output: []byte(counted), Outcome: run.Completed})
 		r := receive(t, answers)
-		if r.status != http.StatusOK || r.header.Get(callHeader) != callPrefix+run.Hex(row.ID) {
+		if r.status != http.StatusOK || r.header.Get(answer.RequestHeader) != callPrefix+run.Hex(row.ID) {
 			t.Errorf("%s answered %d %v", body, r.status, r.header)
 		}
 		same(t, "answer", r.body, counted)

@@ -42,7 +42,7 @@ func newMaker(t *testing.T, do func(m *maker, x *httpapi.Exchange, id uuid.UUID)
 		t.Fatal(err)
 	}
 	m := &maker{server: s}
-	once := m.once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
+	once := m.once.Once("/v1/things", func(x *httpapi.Exchange, _ *http.Request) error {
 		m.runs.Add(1)
 		id, err := x.NewID()
 		if err != nil {
@@ -168,11 +168,11 @@ func TestALargeAnswerIsMadeAgain(t *testing.T) {
 	ids := map[uuid.UUID]bool{}
 	m := newMaker(t, func(m *maker, x *httpapi.Exchange, id uuid.UUID) error {
 		ids[id] = true
-		x.Send(http.StatusOK, make([]byte, maxKept+1))
+		x.Send(http.StatusOK, make([]byte, 256<<10+1))
 		return nil
 	})
 	for range 3 {
-		if r := m.use(t, "k", "{}"); r.status != http.StatusOK || len(r.body) != maxKept+1 {
+		if r := m.use(t, "k", "{}"); r.status != http.StatusOK || len(r.body) != 256<<10+1 {
 			t.Errorf("answered %d with %d bytes", r.status, len(r.body))
 		}
 	}

@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/storetest"
+	"windlass.dev/windlass/services/gateway/internal/answer"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
@@ -82,7 +82,7 @@ func TestForegroundRepeatsWaitForTheSameRow(t *testing.T) {
 			if r.header.Get("Idempotent-Replayed") == "" {
 				fresh++
 			}
-			if got := r.header.Get(callHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
+			if got := r.header.Get(answer.RequestHeader); path == chatPath && got != callPrefix+run.Hex(row.ID) {
 				t.Errorf("the answer names request %q", got)
 			}
 		}
@@ -340,7 +340,7 @@ func TestEveryPOSTHappensOnceForAKey(t *testing.T) {
 			path = strings.Replace(pattern, "{id}", s.background(), 1)
 		}
 		first := s.laterSend(s.keyed(pattern, "POST", path, body))
-		if accepting[pattern] && body != backgroundBody {
+		if acceptsRequests(pattern) && body != backgroundBody {
 			s.end(s.claim(), run.TurnCommit{Output: []byte(`{"n":1}`), Outcome: run.Completed})
 		}
 		one := receive(t, first)
@@ -419,14 +419,5 @@ func TestConcurrentRepeatsOnAConversation(t *testing.T) {
 		if len(ids) != 1 {
 			t.Errorf("6 uses of a key made %v", ids)
 		}
-	}
-}
-
-func TestAccessOfOnceKeys(t *testing.T) {
-	t.Parallel()
-	if diff := cmp.Diff([]bool{false, true, true, false, false}, []bool{
-		legalOnceKey(""), legalOnceKey("k"), legalOnceKey(strings.Repeat("~", 255)), legalOnceKey(strings.Repeat("~", 256)), legalOnceKey("\x7f"),
-	}); diff != "" {
-		t.Errorf("legalOnceKey (-want +got):\n%s", diff)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-func TestStepsAreTheAuditTrail(t *testing.T) {
+func TestStepsAreTheAudittrail(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	id := s.background()
@@ -76,16 +76,6 @@ func TestStepsAreTheAuditTrail(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, got, isTime); diff != "" {
 		t.Errorf("trail differs (-want +got):\n%s", diff)
-	}
-}
-
-func TestErrorThatIsNotJSONIsShownAsText(t *testing.T) {
-	t.Parallel()
-	if got := string(*jsonOrText([]byte("bad\x00"))); got != `"bad`+"\ufffd"+`"` {
-		t.Errorf("jsonOrText = %s", got)
-	}
-	if jsonOrText(nil) != nil {
-		t.Error("jsonOrText(nil) is not null")
 	}
 }
 

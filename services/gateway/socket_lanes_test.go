@@ -76,20 +76,20 @@ func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	conn := s.dial(testKey)
 	lane := func(n int) string { return fmt.Sprint("lane", n) }
 	say(t, conn, turn, "")
-	for n := range socketActive + 2 {
+	for n := range activeOfSocket + 2 {
 		say(t, conn, inLane(turn, lane(n)), "")
 	}
 	say(t, conn, inLane(turn, lane(0)), "")
 	begun := make(map[string]string)
-	for range socketActive {
+	for range activeOfSocket {
 		e := created(t, conn)
 		begun[e.Lane] = e.Response.ID
 	}
-	for n, want := range []string{lane(socketActive - 1), lane(socketActive), lane(socketActive + 1), lane(0)} {
+	for n, want := range []string{lane(activeOfSocket - 1), lane(activeOfSocket), lane(activeOfSocket + 1), lane(0)} {
 		var rows int
 		storetest.Query(t, s.database, `SELECT count(*) FROM requests`, nil, &rows)
-		if rows != socketActive+n || begun[lane(n)] == "" {
-			t.Errorf("%d requests were made after %d ends, want %d, and one of them on %s: %v", rows, n, socketActive+n, lane(n), begun)
+		if rows != activeOfSocket+n || begun[lane(n)] == "" {
+			t.Errorf("%d requests were made after %d ends, want %d, and one of them on %s: %v", rows, n, activeOfSocket+n, lane(n), begun)
 		}
 		s.cancelled(begun[lane(n)])
 		if e := created(t, conn); e.Lane != want {
@@ -124,7 +124,7 @@ func TestNamesOfLanes(t *testing.T) {
 			t.Errorf("read %+v, want %s on %q", e, code, told)
 		}
 	}
-	for n := range socketLanes {
+	for n := range streamsOfSocket {
 		warm(fmt.Sprint("lane-", n))
 	}
 	for range 2 {

@@ -11,14 +11,10 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/keys"
-	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
@@ -169,7 +165,7 @@ func TestMessagesThatEndTheConnection(t *testing.T) {
 		conn := s.dial(testKey)
 		say(t, conn, turn, "response.created")
 		large := strings.Replace(turn, "hi", strings.Repeat("x", 900), 1)
-		for range socketBodies + 1 {
+		for range bodiesOfSocket + 1 {
 			say(t, conn, large, "")
 		}
 		closed(t, conn, websocket.StatusPolicyViolation)
@@ -178,7 +174,7 @@ func TestMessagesThatEndTheConnection(t *testing.T) {
 		t.Parallel()
 		conn := s.dial(testKey)
 		say(t, conn, turn, "response.created")
-		for range socketWaiting + 1 {
+		for range waitingOfSocket + 1 {
 			say(t, conn, turn, "")
 		}
 		closed(t, conn, websocket.StatusPolicyViolation)
@@ -217,17 +213,4 @@ func TestADrainOfWebSockets(t *testing.T) {
 		t.Errorf("the response in flight was given %v, want the grace", took)
 	}
 	s.waitEnd()
-}
-
-// A bug in what answers a message ends its connection, not the gateway.
-func TestAPanicOfAMessage(t *testing.T) {
-	t.Parallel()
-	core, logs := observer.New(zapcore.InfoLevel)
-	broken := &socket{server: &server{log: zap.New(core)}, x: &httpapi.Exchange{ID: "x"}}
-	if err := broken.turn(arrival{}).run(t.Context()); err == nil {
-		t.Error("run = nil after a panic, want an error")
-	}
-	if all := logs.All(); len(all) != 1 || all[0].Level != zapcore.ErrorLevel {
-		t.Errorf("logged %v, want one error", all)
-	}
 }

@@ -98,7 +98,7 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 func TestTheTrailOfOneTurnShowsMore(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
-	large := strings.Repeat("x", stepInput)
+	large := strings.Repeat("x", 256<<10)
 	id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[{"role":"user","content":"`+large+`"},{"role":"user","content":[{"type":"input_text","text":"last"}]}]}`))
 	row := s.claim()
 	s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: record("done")})

@@ -62,7 +62,7 @@ func TestForegroundPastItsDeadlineFails(t *testing.T) {
 	})
 	answers := s.later("POST", "/v1/responses", foreground)
 	eventually(t, "the deadline", func() bool {
-		ids, err := s.store.Overtime(t.Context(), 1)
+		ids, err := s.store.PastDeadline(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

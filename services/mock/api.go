@@ -8,12 +8,14 @@ import (
 	"windlass.dev/windlass/services/mock/internal/tool"
 )
 
-// What tests write and read. The packages of these names document them.
-type (
-	Plan  = script.Plan
-	Fault = fault.Fault
-	Entry = ledger.Entry
-)
+// Plan scripts one run. Tests write it into the input.
+type Plan = script.Plan
+
+// Fault is one thing that goes wrong in a plan.
+type Fault = fault.Fault
+
+// Entry is one call in the ledger.
+type Entry = ledger.Entry
 
 // ToolSchema is the JSON schema of the arguments of every echoing tool.
 const ToolSchema = tool.Schema

@@ -1,6 +1,6 @@
 // Package pgbouncer runs a PgBouncer in transaction mode in front of a
-// Postgres, for tests and measurements. It uses PgBouncer's defaults: what works
-// behind this one needs no setting of PgBouncer's.
+// Postgres, for tests and measurements. It uses PgBouncer's defaults: what
+// works behind this one needs no setting of PgBouncer's.
 package pgbouncer
 
 import (
@@ -107,12 +107,13 @@ func asUser(file string) ([]string, error) {
 	if os.Geteuid() != 0 {
 		return []string{file}, nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	users := []string{"postgres", "nobody"}
+	for _, name := range users {
 		if _, err := user.Lookup(name); err == nil {
 			return []string{"-u", name, file}, nil
 		}
 	}
-	return nil, errors.New("pgbouncer does not run as root, and there is no user postgres or nobody to run it as")
+	return nil, fmt.Errorf("pgbouncer does not run as root; create one of the users %v", users)
 }
 
 func freeAddress(ctx context.Context) (string, error) {
@@ -154,9 +155,11 @@ func configure(cfg Config, target *url.URL, listen string) (string, error) {
 	if targetPort == "" {
 		targetPort = strconv.Itoa(5432)
 	}
-	ini := fmt.Sprintf(iniText, target.Hostname(), targetPort, target.User.Username(), password, host, port, mode, size, cfg.More)
+	ini := fmt.Sprintf(iniText, target.Hostname(), targetPort, target.User.Username(), password,
+		host, port, mode, size, cfg.More)
 	file := filepath.Join(cfg.Dir, "pgbouncer.ini")
-	// The user that it runs as has to read it; the directory is the caller's to close.
+	// The user that it runs as has to read it; the directory is the caller's to
+	// close.
 	if err := os.WriteFile(file, []byte(ini), 0o644); err != nil {
 		return "", fmt.Errorf("write the configuration of pgbouncer: %w", err)
 	}

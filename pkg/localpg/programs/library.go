@@ -67,7 +67,7 @@ func libraryBase() (string, error) {
 // binaries are unpacked. Start goes on to run initdb, as root too. The data
 // path ends that before a program is run: the library clears the data path
 // first, and os.RemoveAll refuses a path that ends in a dot (EINVAL). So Start
-// always fails here, and what it left on the disk tells whether the download
+// always fails here, and what it left on the disk shows whether the download
 // worked.
 func libraryUnpack(ctx context.Context, j job, version embeddedpostgres.PostgresVersion, base string) error {
 	cfg := embeddedpostgres.DefaultConfig().

@@ -1,6 +1,6 @@
-// Package conversation holds the JSON of OpenAI's Conversations API: what its
-// requests bring, and the objects it answers. What is said in the package
-// documentation of responses of text and of aliasing holds here as well.
+// Package conversation holds the JSON of OpenAI's Conversations API: its
+// requests and its objects. The rules of package responses on text and aliasing
+// apply.
 package conversation
 
 import (
@@ -14,7 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// MaxItems is how many items one request may bring.
+// MaxItems bounds the items of one request.
 const MaxItems = 20
 
 // Conversation is the conversation object.
@@ -24,7 +24,7 @@ type Conversation struct {
 	Metadata  json.RawMessage // an object of strings, as EncodeMetadata writes it
 }
 
-// JSON is the object on the wire.
+// JSON returns the object.
 func (c Conversation) JSON() []byte {
 	b := append(make([]byte, 0, 160+len(c.Metadata)), `{"id":`...)
 	b = raw.AppendText(b, c.ID)
@@ -34,13 +34,13 @@ func (c Conversation) JSON() []byte {
 	return append(b, '}')
 }
 
-// Deleted is the answer to the deletion of a conversation.
+// Deleted returns the answer to the deletion of a conversation.
 func Deleted(id string) []byte {
 	b := raw.AppendText([]byte(`{"id":`), id)
 	return append(b, `,"object":"conversation.deleted","deleted":true}`...)
 }
 
-// EncodeMetadata is metadata as JSON; nil is an empty object.
+// EncodeMetadata returns metadata as JSON; nil is an empty object.
 func EncodeMetadata(m map[string]string) json.RawMessage { return raw.AppendTexts(nil, m) }
 
 // Create is the body of POST /v1/conversations.
@@ -49,9 +49,9 @@ type Create struct {
 	Metadata map[string]string
 }
 
-// Decode reads the body of POST /v1/conversations; an empty one asks for a
-// conversation without anything. The error is a 400 that names the first field
-// at fault; nil means success.
+// Decode reads the body of POST /v1/conversations; an empty one asks for an
+// empty conversation. The error is a 400 that names the first invalid field;
+// nil means success.
 func Decode(body []byte) (*Create, *fault.Error) {
 	if len(body) == 0 {
 		return &Create{}, nil
@@ -62,20 +62,19 @@ func Decode(body []byte) (*Create, *fault.Error) {
 	}
 	var c Create
 	var p *check.Problem
-	if m := v.Field("items"); m.Present() {
+	if m := v.Field("items"); m.IsSet() {
 		if c.Items, p = readItems(m); p != nil {
 			return nil, p.In("items").Fault()
 		}
 	}
-	if m := v.Field("metadata"); m.Present() {
+	if m := v.Field("metadata"); m.IsSet() {
 		c.Metadata, p = check.Metadata(m)
 	}
 	return &c, p.In("metadata").Fault()
 }
 
-// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null takes
-// all metadata away; a body without metadata is refused. The error is as
-// Decode's.
+// DecodeMetadata reads the body of POST /v1/conversations/{id}. A null deletes
+// all metadata; a body without metadata is refused. The error is as of Decode.
 func DecodeMetadata(body []byte) (map[string]string, *fault.Error) {
 	v, f := object(body)
 	if f != nil {
@@ -92,15 +91,15 @@ func DecodeMetadata(body []byte) (map[string]string, *fault.Error) {
 	}
 }
 
-// DecodeItems reads the body of POST /v1/conversations/{id}/items, which brings
-// one item at least. The error is as Decode's.
+// DecodeItems reads the body of POST /v1/conversations/{id}/items, which has at
+// least one item. The error is as of Decode.
 func DecodeItems(body []byte) ([]item.Item, *fault.Error) {
 	v, f := object(body)
 	if f != nil {
 		return nil, f
 	}
 	m := v.Field("items")
-	if !m.Present() {
+	if !m.IsSet() {
 		return nil, check.Absent("items").Fault()
 	}
 	items, p := readItems(m)
@@ -110,7 +109,7 @@ func DecodeItems(body []byte) ([]item.Item, *fault.Error) {
 	return items, p.In("items").Fault()
 }
 
-// Present is a 400 for an item that the conversation holds already.
+// Present returns the 400 for an item that the conversation already has.
 func Present() *fault.Error {
 	return check.Refuse("items", "item_already_in_conversation", "Item already in conversation").Fault()
 }

@@ -130,8 +130,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// FuzzDecode checks that every body is refused with a 400, or is read into what
-// can be encoded and stored.
+// FuzzDecode: whatever is sent, it is refused by a 400, or what it was read as
+// can be told and kept.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		``, `{}`, `{"metadata":{"a":"\u0000"},"items":[{"role":"user","content":"x"}]}`, `{"items":[{"type":"item_reference","id":"rs_1"},{"type":"x:y"}]}`,

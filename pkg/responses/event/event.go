@@ -1,8 +1,8 @@
 // Package event builds the events of a response's stream.
 //
-// An event is made without its sequence number: who writes it does not know how
-// many came before. The number is put in where the event is sent, so that all
-// readers of one stream get the same bytes.
+// An event has no sequence number: its writer does not know how many came
+// before. The number is added when the event is sent, so that all readers of
+// one stream get the same bytes.
 //
 // Types and fields are those of the Open Responses specification (release
 // 2026-04-24), with exceptions that OpenAI's SDKs need: calls of hosted tools
@@ -19,9 +19,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// Event is one event. Data is the members of its JSON behind type and sequence
+// Event is one event. Data is the members of its JSON after type and sequence
 // number, without braces and on one line; an event without a type is a chunk of
-// another API, and Data is the whole of it.
+// another API, and Data is all of it.
 type Event struct {
 	Type string
 	Data []byte
@@ -31,7 +31,7 @@ type Event struct {
 const Done = "data: [DONE]\n\n"
 
 // AppendFrame appends the event as a frame of a stream of server-sent events,
-// with its place in the stream, from 0.
+// with its sequence number, which starts at 0.
 func (e Event) AppendFrame(b []byte, place int) []byte {
 	if e.Type == "" {
 		b = append(b, "data: "...)
@@ -45,7 +45,7 @@ func (e Event) AppendFrame(b []byte, place int) []byte {
 	return append(b, "\n\n"...)
 }
 
-// AppendJSON appends the event's JSON, with its place in the stream.
+// AppendJSON appends the event's JSON with its sequence number.
 func (e Event) AppendJSON(b []byte, place int) []byte {
 	if e.Type == "" {
 		return append(b, e.Data...)
@@ -69,7 +69,7 @@ func Response(typ string, object []byte) Event {
 	return Event{typ, append(b, object...)}
 }
 
-// Error is the error event. One of type response.failed, or the end of the
+// Error returns the error event. One of type response.failed, or the end of the
 // stream, follows it.
 func Error(f *fault.Error) Event {
 	b := append([]byte(nil), `"code":`...)
@@ -82,18 +82,17 @@ func Error(f *fault.Error) Event {
 	return Event{"error", f.AppendJSON(b)}
 }
 
-// Place is where in a response something is said: an item of its output, and a
-// part of that item.
+// Place is an item of a response's output, and a part of that item.
 type Place struct {
 	ItemID string
 	Output int
 	Part   int // of the content or the summary
 }
 
-// Added opens an item.
+// Added returns the event that opens an item.
 func (p Place) Added(it item.Item) Event { return p.item("response.output_item.added", it) }
 
-// Finished closes an item.
+// Finished returns the event that closes an item.
 func (p Place) Finished(it item.Item) Event { return p.item("response.output_item.done", it) }
 
 func (p Place) item(typ string, it item.Item) Event {
@@ -103,22 +102,23 @@ func (p Place) item(typ string, it item.Item) Event {
 	return Event{typ, append(b, it.JSON()...)}
 }
 
-// Call is an event of a hosted call's life: in_progress, completed or failed.
+// Call returns an event in the life of a hosted call: in_progress, completed or
+// failed.
 func (p Place) Call(state string) Event { return Event{"response.mcp_call." + state, p.head(96)} }
 
-// List tells the whole life of a list of a server's tools.
+// List returns all events of a list of a server's tools.
 func (p Place) List(it item.Item) []Event {
 	return []Event{
-		p.Added(OpenItem(it)),
+		p.Added(Opened(it)),
 		{"response.mcp_list_tools.in_progress", p.head(96)},
 		{"response.mcp_list_tools.completed", p.head(96)},
 		p.Finished(it),
 	}
 }
 
-// Say is an event with a text: a delta, or the whole text at its end. field is
-// the name of the text's member. Of output_text, logprobs are a JSON array, or
-// nil.
+// Say returns an event with a text: a delta, or the whole text at its end.
+// field is the name of the text's member. logprobs of output_text are a JSON
+// array, or nil.
 func (p Place) Say(typ, field, text string, logprobs []byte) Event {
 	b := p.head(128 + len(text) + len(logprobs))
 	switch typ {
@@ -142,8 +142,8 @@ func (p Place) Say(typ, field, text string, logprobs []byte) Event {
 	return Event{typ, b}
 }
 
-// Piece is an event that shows a part: response.content_part.added and done,
-// response.reasoning_summary_part.added and done.
+// Piece returns an event that shows a part: response.content_part.added and
+// done, response.reasoning_summary_part.added and done.
 func (p Place) Piece(typ string, part item.Part) Event {
 	b := p.head(192 + len(part.Text))
 	if part.Type == "summary_text" {
@@ -155,8 +155,8 @@ func (p Place) Piece(typ string, part item.Part) Event {
 	return Event{typ, part.AppendJSON(b)}
 }
 
-// Annotation is an annotation of an output_text, the one of that index, as
-// JSON.
+// Annotation returns the event of an annotation of an output_text, as JSON with
+// its index.
 func (p Place) Annotation(index int, annotation []byte) Event {
 	b := p.index(p.head(128+len(annotation)), "content_index")
 	b = append(b, `,"annotation_index":`...)

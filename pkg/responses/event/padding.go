@@ -6,25 +6,30 @@ import (
 	"strings"
 )
 
-// Padding evens out how long the deltas of one response are on the wire, so that who watches an encrypted stream does not learn the
-// lengths of its tokens. It is the member obfuscation, as OpenAI has it. It follows from the response and the event's place: readers
-// with padding get the same bytes. The letters hide nothing and need not: what is watched is lengths.
+// Padding evens out how long the deltas of one response are on the wire, so
+// that an observer of an encrypted stream does not learn the lengths of its
+// tokens. It is the member obfuscation, as in OpenAI's API. It follows from the
+// response and the event's sequence number: all readers with padding get the
+// same bytes. The letters need not be secret, because only lengths are
+// observable.
 type Padding struct{ seed uint64 }
 
 const (
-	// paddedTo is what the length of a delta is a multiple of.
+	// paddedTo is the step to which the length of a delta is rounded up.
 	paddedTo = 16
-	// paddedToLogprobs is the same of a delta with its logprobs, which say the token twice and how it could have gone on.
+	// paddedToLogprobs is the step for a delta with logprobs, which hold the
+	// token twice, and its alternatives.
 	paddedToLogprobs = 512
 
 	delta      = `"delta":"`
 	noLogprobs = `","logprobs":[]`
 )
 
-// PaddingOf is the padding of a response, by the 16 bytes of its id.
+// PaddingOf returns the padding of a response with this id.
 func PaddingOf(id [16]byte) *Padding { return &Padding{binary.BigEndian.Uint64(id[8:])} }
 
-// Add returns the event as it is at its place. An event that is no delta gets no padding; nor does any of a nil Padding.
+// Add returns the event padded for its sequence number. Events that are not
+// deltas, and a nil Padding, add nothing.
 func (p *Padding) Add(e Event, place int) Event {
 	if p == nil || !strings.HasSuffix(e.Type, ".delta") {
 		return e
@@ -49,7 +54,7 @@ func (p *Padding) Add(e Event, place int) Event {
 	return Event{e.Type, append(b, '"')}
 }
 
-// letters appends n of them.
+// letters appends n letters.
 func (p *Padding) letters(b []byte, place, n int) []byte {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	state, bits := p.seed+uint64(place)*0xd1342543de82ef95, uint64(0)

@@ -7,9 +7,9 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 )
 
-// Script tells the life of one item: it is opened, its parts are said piece by
-// piece, and it is closed. Whatever was not said piece by piece is said when
-// the item is closed, so that the deltas of a part always add up to the part.
+// Script writes the events of one item: it is opened, its parts come piece by
+// piece, and it is closed. What was not sent piece by piece is sent when the
+// item is closed, so that the deltas of a part always add up to the part.
 type Script struct {
 	place Place
 	kind  string // the item's type
@@ -27,7 +27,7 @@ type said struct {
 	notes int // annotations
 }
 
-// Open opens an item. As it is given, it is in progress and has no content yet.
+// Open opens an item, in progress and without content.
 func Open(at Place, it item.Item) (*Script, []Event) {
 	s := &Script{place: at, kind: it.Type, said: map[spot]*said{}}
 	events := []Event{at.Added(it)}
@@ -37,7 +37,7 @@ func Open(at Place, it item.Item) (*Script, []Event) {
 	return s, events
 }
 
-// form is how events carry a part of that type.
+// form is the events of a part of that type.
 type form struct{ list, added, delta, done, closed, field string }
 
 const (
@@ -58,7 +58,7 @@ var forms = map[string]form{
 	"mcp":      {"arguments", "", "response.mcp_call_arguments.delta", "response.mcp_call_arguments.done", "", "arguments"},
 }
 
-// Say says a piece of the n-th part: its Text, and of an output_text its
+// Say writes a piece of the n-th part: its Text, and of an output_text its
 // Logprobs and new Annotations. The first piece opens the part.
 func (s *Script) Say(n int, piece item.Part) []Event {
 	f := forms[piece.Type]
@@ -88,7 +88,7 @@ func (s *Script) note(at Place, sofar *said, notes []json.RawMessage) []Event {
 	return events
 }
 
-// Argue says a piece of a call's arguments, or of its input.
+// Argue writes a piece of a call's arguments, or of its input.
 func (s *Script) Argue(piece string) []Event { return s.Say(0, item.Part{Type: s.call(), Text: piece}) }
 
 func (s *Script) call() string {
@@ -101,8 +101,8 @@ func (s *Script) call() string {
 	return "function"
 }
 
-// Close says what is left to say of an item that is complete, and closes it; a
-// hosted call's arguments only: that is closed when it has run.
+// Close writes the rest of a complete item and closes it. Of a hosted call it
+// writes the arguments only, because the call is closed when it has run.
 func (s *Script) Close(it item.Item) []Event {
 	var events []Event
 	switch it.Type {
@@ -127,7 +127,7 @@ func (s *Script) Close(it item.Item) []Event {
 	return append(events, s.place.Finished(it))
 }
 
-// end says the rest of a part and closes it.
+// end writes the rest of a part and closes it.
 func (s *Script) end(n int, p item.Part) []Event {
 	f, known := forms[p.Type]
 	if !known {
@@ -153,7 +153,7 @@ func (s *Script) at(n int) Place {
 	return p
 }
 
-// Progress says that a hosted call has come to its end.
+// Progress writes that a hosted call has ended.
 func Progress(at Place, failed bool) Event {
 	if failed {
 		return at.Call("failed")
@@ -161,17 +161,17 @@ func Progress(at Place, failed bool) Event {
 	return at.Call("completed")
 }
 
-// Replay tells the whole life of an item that is complete.
+// Replay writes all events of a complete item.
 func Replay(output int, it item.Item) []Event {
 	at := Place{ItemID: it.ID, Output: output}
 	switch it.Type {
 	case "message", "reasoning", "function_call", "custom_tool_call", "mcp_call":
 	case "mcp_list_tools":
 		return at.List(it)
-	default: // an item that is never sent in pieces
+	default: // an item without pieces
 		return []Event{at.Added(it), at.Finished(it)}
 	}
-	s, events := Open(at, OpenItem(it))
+	s, events := Open(at, Opened(it))
 	events = append(events, s.Close(it)...)
 	if it.Type == "mcp_call" {
 		events = append(events, Progress(at, it.Status != "completed"), at.Finished(it))
@@ -179,17 +179,17 @@ func Replay(output int, it item.Item) []Event {
 	return events
 }
 
-// OpenItem is an item as it is when it is opened: in progress, and empty.
-func OpenItem(it item.Item) item.Item {
+// Opened returns an item as it is when it is opened: in progress, and empty.
+func Opened(it item.Item) item.Item {
 	switch it.Type {
 	case "message":
 		return item.Message(it.ID, it.Role, "in_progress")
 	case "reasoning":
 		return item.Reasoning{ID: it.ID}.Item()
 	case "function_call":
-		return openCall(it).Function()
+		return openedCall(it).Function()
 	case "custom_tool_call":
-		return openCall(it).Custom()
+		return openedCall(it).Custom()
 	case "mcp_call":
 		return item.Call{ID: it.ID, Status: "in_progress", ServerLabel: it.ServerLabel, Name: it.Name}.MCP()
 	case "mcp_list_tools":
@@ -198,6 +198,6 @@ func OpenItem(it item.Item) item.Item {
 	return it
 }
 
-func openCall(it item.Item) item.Call {
+func openedCall(it item.Item) item.Call {
 	return item.Call{ID: it.ID, Status: "in_progress", CallID: it.CallID, Namespace: it.Namespace(), Name: it.Name}
 }

@@ -2,8 +2,8 @@
 // status and the envelope {"error":{"message","type","param","code"}}, in the
 // words of OpenAI's API so that unmodified SDKs map them to their own errors.
 //
-// A fault carries no inner error: its message is written for the client. It
-// does not log and knows no HTTP.
+// A fault holds no internal text: its message is written for the client. The
+// package does not log and knows no HTTP.
 package fault
 
 import (
@@ -13,8 +13,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Error is one API error. Param and Code are null on the wire when empty.
-// RetryAfter, when not zero, belongs into the headers Retry-After and
+// Error is one API error. Param and Code are null on the wire if empty. A
+// RetryAfter that is not zero is for the headers Retry-After and
 // Retry-After-Ms. Functions that return *Error return nil for success: compare
 // before converting it to the interface error.
 type Error struct {
@@ -26,10 +26,10 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error is the message, for logs and for errors.As.
+// Error returns the message, for logs and for errors.As.
 func (e *Error) Error() string { return e.Message }
 
-// JSON is the envelope.
+// JSON returns the envelope.
 func (e *Error) JSON() []byte {
 	b := append([]byte(nil), `{"error":`...)
 	b = e.AppendJSON(b)
@@ -61,13 +61,13 @@ func Invalid(param, code, message string) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: invalid, Param: param, Code: code, Message: message}
 }
 
-// NotFound answers for an id that is unknown or foreign: 404, the same words
-// for both.
+// NotFound refuses an id that is unknown or of another tenant with the same
+// words: 404.
 func NotFound(message string) *Error {
 	return &Error{Status: http.StatusNotFound, Type: invalid, Message: message}
 }
 
-// Internal hides what went wrong inside: 500.
+// Internal reports an internal error without its cause: 500.
 func Internal() *Error {
 	return &Error{
 		Status: http.StatusInternalServerError, Type: "server_error", Code: "server_error",
@@ -75,7 +75,7 @@ func Internal() *Error {
 	}
 }
 
-// RateLimited refuses what goes over one of our own limits: 429.
+// RateLimited refuses a request beyond a limit of Windlass: 429.
 func RateLimited(message string, retryAfter time.Duration) *Error {
 	return &Error{
 		Status: http.StatusTooManyRequests, Type: "too_many_requests", Code: "rate_limit_exceeded",
@@ -83,7 +83,7 @@ func RateLimited(message string, retryAfter time.Duration) *Error {
 	}
 }
 
-// Unavailable refuses because a dependency is away: 503.
+// Unavailable refuses a request while a dependency is unavailable: 503.
 func Unavailable(retryAfter time.Duration) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "service_unavailable",

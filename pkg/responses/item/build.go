@@ -15,14 +15,14 @@ func Message(id, role, status string, parts ...Part) Item {
 	return Item{Type: "message", ID: id, Status: status, Role: role, raw: append(b, '}')}
 }
 
-// UserText builds a message of the user as clients send one, without an id.
+// UserText builds a user message as clients send one, without an id.
 func UserText(text string) Item {
 	b := append([]byte(nil), `{"type":"message","role":"user","content":[{"type":"input_text","text":`...)
 	return Item{Type: "message", Role: "user", raw: append(raw.AppendText(b, text), `}]}`...)}
 }
 
-// Phased builds an assistant's message with what it is for, commentary or
-// final_answer: its model wants to be shown it again.
+// Phased builds an assistant's message with its phase, commentary or
+// final_answer, which its model wants to see again.
 func Phased(id, status, phase string, parts ...Part) Item {
 	it := Message(id, "assistant", status, parts...)
 	if phase != "" {
@@ -102,8 +102,8 @@ func FunctionOutput(id, callID, status, output string) Item {
 	return Item{Type: "function_call_output", ID: id, Status: status, CallID: callID, raw: append(b, '}')}
 }
 
-// Reasoning is what a model thought: its own words, summaries of them, or a
-// sealed form that only its maker can read.
+// Reasoning is the reasoning of a model: its text, summaries of it, or a sealed
+// form that only its provider can read.
 type Reasoning struct {
 	ID        string
 	Summary   []string
@@ -135,7 +135,7 @@ func (r Reasoning) Item() Item {
 	return Item{Type: "reasoning", ID: r.ID, raw: append(b, '}')}
 }
 
-// Compaction builds the item that stands for what was said before it, sealed.
+// Compaction builds the item that replaces a history, sealed.
 func Compaction(id, encrypted string) Item {
 	b := append([]byte(nil), `{"type":"compaction","id":`...)
 	b = raw.AppendText(b, id)
@@ -169,7 +169,7 @@ func appendParts(b []byte, parts []Part) []byte {
 	return append(b, ']')
 }
 
-// AppendJSON appends the part as the API answers it: an output_text has its
+// AppendJSON appends the part as the API answers it: an output_text has
 // annotations and logprobs, an image its URL and detail, even if they are
 // empty.
 func (p Part) AppendJSON(b []byte) []byte {

@@ -9,9 +9,9 @@ import (
 // digits, dashes and underscores.
 func IsID(s string) bool { return s != "" && check.IDText(s, "") == nil }
 
-// CheckIDs wants the ids of items that are kept to be ids, with the prefix of
-// their type where OpenAI's API asks for it. An item without one gets one
-// later; what a reference names is found or not. For package responses.
+// CheckIDs checks the ids of items that are stored, including the prefix of
+// their type where OpenAI's API requires it. An item without an id gets one
+// later; references are looked up later. For package responses.
 func CheckIDs(items []Item) *check.Problem {
 	for i, it := range items {
 		prefix := ""

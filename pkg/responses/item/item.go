@@ -33,7 +33,7 @@ func Parse(b []byte) (Item, *fault.Error) {
 	return it, problem.Fault()
 }
 
-// List reads an array of items. param is where the array stands in the request,
+// List reads an array of items. param is the path of the array in the request
 // and starts the error's Param: input gives input[0].role.
 func List(b []byte, param string) ([]Item, *fault.Error) {
 	v, err := check.Parse(b)
@@ -44,7 +44,7 @@ func List(b []byte, param string) ([]Item, *fault.Error) {
 	return items, problem.In(param).Fault()
 }
 
-// JSON is the item as it came or was built. Do not change it.
+// JSON returns the item as it came or was built. Do not change it.
 func (i Item) JSON() json.RawMessage { return json.RawMessage(i.raw) }
 
 // MarshalJSON returns JSON, or null for the zero Item.
@@ -55,20 +55,21 @@ func (i Item) MarshalJSON() ([]byte, error) {
 	return i.raw, nil
 }
 
-// Arguments is the JSON text that the model wrote for a function_call or
+// Arguments returns the JSON text that the model wrote for a function_call or
 // mcp_call. It may be invalid JSON.
 func (i Item) Arguments() string { return i.raw.Field("arguments").Text() }
 
-// Namespace is that of the tool that a function_call or custom_tool_call names.
+// Namespace returns the namespace of the tool that a function_call or
+// custom_tool_call names.
 func (i Item) Namespace() string { return i.raw.Field("namespace").Text() }
 
-// Input is the text that the model wrote for a custom_tool_call.
+// Input returns the text that the model wrote for a custom_tool_call.
 func (i Item) Input() string { return i.raw.Field("input").Text() }
 
-// Encrypted is the encrypted_content of a reasoning or compaction item.
+// Encrypted returns the encrypted_content of a reasoning or compaction item.
 func (i Item) Encrypted() string { return i.raw.Field("encrypted_content").Text() }
 
-// Summary is the texts of a reasoning item's summary.
+// Summary returns the texts of a reasoning item's summary.
 func (i Item) Summary() []string {
 	var texts []string
 	for _, part := range i.raw.Field("summary").Elements() {
@@ -77,7 +78,7 @@ func (i Item) Summary() []string {
 	return texts
 }
 
-// Parts is the content of a message or reasoning item, or the output of a
+// Parts returns the content of a message or reasoning item, or the output of a
 // function_call_output. A plain string is one part: output_text if the
 // assistant wrote it, else input_text.
 func (i Item) Parts() []Part {
@@ -102,20 +103,20 @@ func (i Item) plainPart() string {
 	return "input_text"
 }
 
-// Output is what a function_call_output or mcp_call gave, if it is plain text;
-// ok is false if it is made of parts or absent.
+// Output returns the output of a function_call_output or mcp_call if it is
+// plain text; ok is false if it consists of parts or is absent.
 func (i Item) Output() (text string, ok bool) {
 	v := i.raw.Field("output")
 	return v.Text(), v.Kind() == raw.String
 }
 
-// Error is the message of an mcp_call that failed, else "".
+// Error returns the message of a failed mcp_call, else "".
 func (i Item) Error() string {
 	v := i.raw.Field("error")
 	switch {
 	case v.Kind() == raw.String:
 		return v.Text()
-	case v.Field("message").Present():
+	case v.Field("message").IsSet():
 		return v.Field("message").Text()
 	}
 	for _, part := range v.Field("content").Elements() {

@@ -9,8 +9,8 @@ import (
 )
 
 // Part is one part of a message or of a tool's output: input_text, output_text,
-// refusal, summary_text, reasoning_text, input_image, input_file or one of the
-// rarer ones. Text is the text of all that have one, a refusal's too.
+// refusal, summary_text, reasoning_text, input_image, input_file or a rarer
+// type. Text is the text of all types that have one, including refusals.
 type Part struct {
 	Type     string
 	Text     string
@@ -56,7 +56,7 @@ func readPart(v raw.Value) Part {
 	return p
 }
 
-// Notes is the annotations, one by one.
+// Notes returns the annotations.
 func (p Part) Notes() []json.RawMessage {
 	var all []json.RawMessage
 	for _, e := range raw.Value(p.Annotations).Elements() {
@@ -75,7 +75,7 @@ func partFault(v raw.Value) *check.Problem {
 		return p
 	}
 	typ := v.Field("type")
-	if !typ.Present() {
+	if !typ.IsSet() {
 		return check.Absent("type")
 	}
 	if p := check.Type(typ, raw.String); p != nil {
@@ -103,15 +103,15 @@ func partFault(v raw.Value) *check.Problem {
 
 func imageFault(v raw.Value) *check.Problem {
 	url, file, detail := v.Field("image_url"), v.Field("file_id"), v.Field("detail")
-	if !url.Present() && !file.Present() {
+	if !url.IsSet() && !file.IsSet() {
 		return check.Absent("image_url")
 	}
-	if url.Present() {
+	if url.IsSet() {
 		if p := check.Text(url, maxImage); p != nil {
 			return p.In("image_url")
 		}
 	}
-	if detail.Present() {
+	if detail.IsSet() {
 		if _, p := check.Enum(detail, "low", "high", "auto", "original"); p != nil {
 			return p.In("detail")
 		}
@@ -121,7 +121,7 @@ func imageFault(v raw.Value) *check.Problem {
 
 func fileFault(v raw.Value) *check.Problem {
 	data := v.Field("file_data")
-	if data.Present() {
+	if data.IsSet() {
 		if p := check.Text(data, maxFile); p != nil {
 			return p.In("file_data")
 		}

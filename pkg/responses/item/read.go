@@ -48,7 +48,7 @@ func ReadList(v raw.Value) ([]Item, *check.Problem) {
 	return items, nil
 }
 
-// members is the raw fields of an item that are looked at.
+// members are the raw fields of an item that are read.
 type members struct {
 	typ, id, status, role, content, callID, name, server, arguments, output, summary, encrypted raw.Value
 }
@@ -106,9 +106,9 @@ func Read(v raw.Value) (Item, *check.Problem) {
 
 func (f *members) typeName() (string, *check.Problem) {
 	switch {
-	case f.typ.Present():
+	case f.typ.IsSet():
 		return label(f.typ), check.Type(f.typ, raw.String).In("type")
-	case f.id.Present() && !f.role.Present() && !f.content.Present():
+	case f.id.IsSet() && !f.role.IsSet() && !f.content.IsSet():
 		return "item_reference", nil
 	}
 	return "message", nil
@@ -141,7 +141,7 @@ func (f *members) fault(typ string) *check.Problem {
 }
 
 func (f *members) messageFault() *check.Problem {
-	if !f.role.Present() {
+	if !f.role.IsSet() {
 		return check.Absent("role")
 	}
 	if _, p := check.Enum(f.role, "assistant", "system", "developer", "user"); p != nil {
@@ -167,7 +167,7 @@ func required(name string, v raw.Value) *check.Problem {
 }
 
 func optional(name string, v raw.Value) *check.Problem {
-	if !v.Present() {
+	if !v.IsSet() {
 		return nil
 	}
 	return check.Text(v, maxText).In(name)
@@ -188,7 +188,7 @@ func contentFault(name string, v raw.Value) *check.Problem {
 
 // partsFault checks an optional array of parts.
 func partsFault(name string, v raw.Value) *check.Problem {
-	if !v.Present() {
+	if !v.IsSet() {
 		return nil
 	}
 	if p := check.Type(v, raw.Array); p != nil {

@@ -6,11 +6,10 @@ import (
 	"windlass.dev/windlass/pkg/run/itemid"
 )
 
-// Stored is a client's item in the form that the API gives it back: with its
-// type, an id (the client's own, or else id), a status where its type has one,
-// and content as parts with all required fields. Fields that the type does not
-// know are kept, nulls are dropped. Items of unknown types only get their type
-// and id.
+// Stored returns a client's item in the form that the API returns: with its
+// type, an id (the client's own, or else id), a status if its type has one, and
+// content as parts with all required fields. It keeps fields that the type does
+// not know and drops nulls. Items of unknown types only get their type and id.
 func (i Item) Stored(id string) Item {
 	out := i
 	out.ID = orElse(i.ID, id)
@@ -31,7 +30,7 @@ func (i Item) Stored(id string) Item {
 	for key, m := range i.raw.Members() {
 		switch name := string(key); {
 		case name == "type" || name == "id" || name == "status" && out.Status != "":
-		case known && !m.Present():
+		case known && !m.IsSet():
 		default:
 			b = append(b, ',')
 			b = raw.AppendText(b, name)
@@ -69,7 +68,7 @@ func appendStoredPart(b []byte, v raw.Value) []byte {
 	start := len(b)
 	seen := map[string]bool{}
 	for key, m := range v.Members() {
-		if !m.Present() {
+		if !m.IsSet() {
 			continue
 		}
 		if len(b) > start {
@@ -98,14 +97,14 @@ func appendStoredPart(b []byte, v raw.Value) []byte {
 	return append(b, '}')
 }
 
-// StoredInput gives the items of a request's input the form in which they are
-// read, with ids that are the same each time.
+// StoredInput returns the items of a request's input in the form that the API
+// returns. Their ids are the same each time.
 func StoredInput(request run.ID, input []Item) []Item {
 	return stored(input, request, itemid.Input)
 }
 
-// StoredAdditions gives the items that one change adds to a conversation the
-// form in which they are read.
+// StoredAdditions returns the items that one change adds to a conversation in
+// the form that the API returns.
 func StoredAdditions(change run.ID, items []Item) []Item {
 	return stored(items, change, itemid.Added)
 }

@@ -8,15 +8,15 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Listed is a tool as a list of a server's tools shows it.
+// Listed is a tool in a list of a server's tools.
 type Listed struct {
 	Name        string
 	Description string
 	Schema      json.RawMessage // of its arguments, valid; nil: any object
 }
 
-// ToolList builds an mcp_list_tools item: what a server has to offer. What is
-// not known is left out, as with OpenAI: there are clients that take no null.
+// ToolList builds an mcp_list_tools item: the tools of a server. Absent fields
+// are left out, as in OpenAI's API, because some clients refuse null.
 func ToolList(id, serverLabel string, tools []Listed) Item {
 	b := append(make([]byte, 0, 512), `{"type":"mcp_list_tools"`...)
 	b = field(b, "id", id)
@@ -44,8 +44,9 @@ func (t Listed) append(b []byte) []byte {
 	return append(out.Bytes(), '}')
 }
 
-// SameTools reports whether two mcp_list_tools items name the same tools with
-// the same descriptions and schemas, in the same order.
+// SameTools reports whether two mcp_list_tools items have the same tools with
+// the same descriptions and schemas, in the same order. Their spelling as JSON
+// does not matter.
 func (i Item) SameTools(other Item) bool {
 	mine, ok := i.tools()
 	theirs, okToo := other.tools()

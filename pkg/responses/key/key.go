@@ -1,6 +1,5 @@
-// Package key holds the JSON of requests that make API keys. What is said in
-// the package documentation of responses of text and of aliasing holds here as
-// well.
+// Package key holds the JSON of requests that create API keys. The rules of
+// package responses on text and aliasing apply.
 package key
 
 import (
@@ -34,7 +33,7 @@ type Create struct {
 
 // Decode reads the body of POST /v1/keys; an empty one asks for a key with the
 // first of the scopes. scopes are those that a key may have. The error is a 400
-// that names the first field at fault; nil means success.
+// that names the first invalid field; nil means success.
 func Decode(body []byte, scopes ...string) (*Create, *fault.Error) {
 	c := &Create{Scopes: scopes[:1]}
 	if len(body) == 0 {
@@ -68,7 +67,7 @@ func Decode(body []byte, scopes ...string) (*Create, *fault.Error) {
 			return p
 		}},
 	} {
-		if m := v.Field(field.name); m.Present() {
+		if m := v.Field(field.name); m.IsSet() {
 			if p := field.read(m); p != nil {
 				return nil, p.In(field.name).Fault()
 			}
@@ -113,8 +112,7 @@ func readNames(v raw.Value) ([]string, *check.Problem) {
 	return all, nil
 }
 
-// readLine reads a string that people can be shown, and that the database
-// takes.
+// readLine reads a string that is printable and that the database can store.
 func readLine(v raw.Value, most int) (string, *check.Problem) {
 	s, p := check.String(v, most)
 	if p == nil && strings.ContainsFunc(s, unicode.IsControl) {
@@ -127,9 +125,9 @@ func empty() *check.Problem {
 	return check.OutOfRange("empty_array", "empty array", "an array with minimum length 1", "an empty array")
 }
 
-// CheckBounds bounds what a new key may use by what its maker may: a list left
-// out is the maker's, and a name that is not in that is refused.
-func (c *Create) CheckBounds(models, tools []string) *fault.Error {
+// Restrict bounds a new key by the rights of its creator: an absent list
+// becomes the creator's, and a name outside of it is refused.
+func (c *Create) Restrict(models, tools []string) *fault.Error {
 	for _, list := range []struct {
 		field  string
 		asked  *[]string
@@ -143,14 +141,14 @@ func (c *Create) CheckBounds(models, tools []string) *fault.Error {
 		}
 		for i, name := range *list.asked {
 			if !slices.Contains(list.makers, name) {
-				return notAllowed(list.field, i, name)
+				return refuseName(list.field, i, name)
 			}
 		}
 	}
 	return nil
 }
 
-func notAllowed(list string, i int, name string) *fault.Error {
+func refuseName(list string, i int, name string) *fault.Error {
 	return fault.Invalid(list+"["+strconv.Itoa(i)+"]", "invalid_value",
 		fmt.Sprintf("Invalid value: '%s'. The key that makes it may not use it.", check.Excerpt(name)))
 }

@@ -77,7 +77,7 @@ func TestWithin(t *testing.T) {
 		"a tool of none":                  {asked: Create{Tools: []string{"x"}}, tools: []string{}, param: "tools[0]"},
 	} {
 		got := tt.asked
-		f := got.CheckBounds(tt.models, tt.tools)
+		f := got.Restrict(tt.models, tt.tools)
 		if tt.param != "" {
 			if f == nil || f.Param != tt.param || f.Code != "invalid_value" {
 				t.Errorf("%s: %+v, want %s refused", name, f, tt.param)

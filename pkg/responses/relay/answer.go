@@ -12,12 +12,12 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// ErrMalformed says that an upstream's answer is not one of the endpoint;
-// another attempt may do better.
+// ErrMalformed reports an upstream's answer that the endpoint does not have;
+// another attempt may succeed.
 var ErrMalformed = errors.New("the upstream's answer is malformed")
 
-// Answer is an upstream's answer. The counts are what it says it used; 0 where
-// it says nothing that makes sense.
+// Answer is an upstream's answer. The token counts are 0 if the upstream
+// reports none or nonsense.
 type Answer struct {
 	InputTokens  int64
 	OutputTokens int64
@@ -25,8 +25,8 @@ type Answer struct {
 	body raw.Value
 }
 
-// ReadAnswer reads what an upstream answered with 200. ErrMalformed: it is not
-// an answer of the endpoint. The result aliases body.
+// ReadAnswer reads an answer with status 200, or returns ErrMalformed. The
+// result aliases body.
 func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	v, err := parse(body)
 	if err != nil {
@@ -44,7 +44,8 @@ func ReadAnswer(e run.Endpoint, body []byte) (Answer, error) {
 	return a, nil
 }
 
-// parse reads JSON of an upstream. Some servers cut characters in pieces.
+// parse reads JSON of an upstream. Some servers split characters between
+// chunks.
 func parse(b []byte) (raw.Value, error) {
 	v, err := raw.Parse(bytes.ToValidUTF8(b, []byte("\uFFFD")))
 	if err != nil {
@@ -53,8 +54,8 @@ func parse(b []byte) (raw.Value, error) {
 	return v, nil
 }
 
-// used reads the tokens of a usage. Counting is best effort: what makes no
-// sense is 0, and the answer stands.
+// used reads the tokens of a usage. Counting is best effort: nonsense counts as
+// 0, and the answer is kept.
 func used(usage raw.Value) (input, output int64) {
 	return count(usage.Field("prompt_tokens")), count(usage.Field("completion_tokens"))
 }
@@ -73,14 +74,14 @@ func count(v raw.Value) int64 {
 	return int64(math.Round(n))
 }
 
-// JSON is the answer for a client that knows the model by that name.
+// JSON returns the answer with the client's name for the model.
 func (a Answer) JSON(model string) []byte {
 	return a.body.With("model", raw.AppendText(nil, model))
 }
 
-// Chunks is the answer as the stream that the client asked for: for each choice
-// all that it says and then its end, and the usage at last if the request wants
-// it.
+// Chunks returns the answer as the stream that the client asked for: for each
+// choice its content and then its end, and finally the usage if the request
+// wants it.
 func (a Answer) Chunks(r *Request) [][]byte {
 	base := a.body.With("model", raw.AppendText(nil, r.Model)).With("usage", nil)
 	if forms[r.Endpoint].messages {
@@ -108,7 +109,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 			base.With("choices", list(c.With("delta", message).With("finish_reason", raw.Value("null")))),
 			base.With("choices", list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish))))
 	}
-	if usage := a.body.Field("usage"); r.Usage && usage.Present() {
+	if usage := a.body.Field("usage"); r.Usage && usage.IsSet() {
 		all = append(all, base.With("choices", raw.Value("[]")).With("usage", usage))
 	}
 	return all
@@ -116,7 +117,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 
 func list(v raw.Value) raw.Value { return append(append(raw.Value("["), v...), ']') }
 
-// ending is the finish_reason of a choice that has none.
+// ending is the finish_reason of a choice without one.
 func ending(calls bool) raw.Value {
 	if calls {
 		return raw.Value(`"tool_calls"`)
@@ -124,7 +125,8 @@ func ending(calls bool) raw.Value {
 	return raw.Value(`"stop"`)
 }
 
-// asDelta is a message as the only piece of a stream: its calls are numbered.
+// asDelta returns a message as the only delta of a stream: its calls are
+// numbered.
 func asDelta(message raw.Value) raw.Value {
 	if message.Kind() != raw.Object {
 		return raw.Value(`{"role":"assistant"}`)

@@ -9,12 +9,12 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// maxChoices bounds the choices of an answer, and the calls of a choice: more
-// is a fault of the upstream.
+// maxChoices bounds the choices of an answer and the calls of a choice: more is
+// an upstream's error.
 const maxChoices = 4096
 
-// Joined is the answer that chunks make together, for a client that did not ask
-// for a stream. It is not safe for concurrent use.
+// Joined is the answer that chunks add up to, for a client that did not ask for
+// a stream. Not safe for concurrent use.
 type Joined struct {
 	endpoint run.Endpoint
 	head     raw.Value
@@ -22,7 +22,7 @@ type Joined struct {
 	choices  []*joinedChoice
 }
 
-// joinedChoice is one choice on its way.
+// joinedChoice is one choice so far.
 type joinedChoice struct {
 	index  string
 	said   fields // of the message, or of the choice itself in a completion
@@ -31,10 +31,10 @@ type joinedChoice struct {
 	finish raw.Value
 }
 
-// Join is an answer before its first chunk.
+// Join returns an answer without chunks.
 func Join(e run.Endpoint) *Joined { return &Joined{endpoint: e} }
 
-// Add adds one chunk. It returns ErrMalformed if data is not a chunk.
+// Add adds a chunk, or returns ErrMalformed.
 func (j *Joined) Add(data []byte) error {
 	v, err := parse(data)
 	if err != nil {
@@ -43,10 +43,10 @@ func (j *Joined) Add(data []byte) error {
 	if v.Kind() != raw.Object {
 		return fmt.Errorf("%w: a chunk is no object", ErrMalformed)
 	}
-	if usage := v.Field("usage"); usage.Present() {
+	if usage := v.Field("usage"); usage.IsSet() {
 		j.usage = slices.Clone(usage)
 	}
-	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").Present() {
+	if head := v.With("choices", nil).With("usage", nil); j.head == nil || !j.head.Field("id").IsSet() {
 		j.head = head
 	}
 	for i, c := range v.Field("choices").Elements() {
@@ -104,7 +104,7 @@ func (j *Joined) Whole() bool {
 	return len(j.choices) > 0 && !slices.ContainsFunc(j.choices, func(c *joinedChoice) bool { return c.finish == nil })
 }
 
-// Answer is what the chunks make together. ErrMalformed: there was no choice.
+// Answer returns the answer, or ErrMalformed if there was no choice.
 func (j *Joined) Answer() (Answer, error) {
 	if len(j.choices) == 0 {
 		return Answer{}, fmt.Errorf("%w: it has no choices", ErrMalformed)

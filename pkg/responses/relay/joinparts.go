@@ -16,10 +16,10 @@ type field struct {
 	last raw.Value        // of any other: a list grows, else the last value counts
 }
 
-// fields are the members of an object that comes in pieces, in their order.
+// fields are the members of an object that comes in pieces, in order.
 type fields []*field
 
-// replaced are members that are text and come whole each time.
+// replaced are text members that come whole each time.
 var replaced = []string{"role", "id", "type", "name", "object"}
 
 func (f *fields) at(name string) *field {
@@ -33,9 +33,9 @@ func (f *fields) at(name string) *field {
 	return one
 }
 
-// add takes a piece of a member in.
+// add adds a piece of a member.
 func (f *fields) add(name string, v raw.Value) {
-	if len(v) == 0 || !v.Present() && f.has(name) {
+	if len(v) == 0 || !v.IsSet() && f.has(name) {
 		return
 	}
 	one := f.at(name)
@@ -83,15 +83,15 @@ func (f fields) json() raw.Value {
 	return append(v, '}')
 }
 
-// joinedCall is a tool call on its way.
+// joinedCall is a tool call so far.
 type joinedCall struct {
 	id, index, name string
 	arguments       strings.Builder
 	rest            fields // what else the upstream says of it
 }
 
-// call adds a piece of a call. Ids distinguish calls, then the index, then a
-// new name.
+// call adds a piece of a call. Calls are distinguished by id, then by index,
+// then by a new name.
 func (c *joinedChoice) call(v raw.Value) error {
 	f := v.Field("function")
 	id, index, name := v.Field("id").Text(), string(v.Field("index")), f.Field("name").Text()
@@ -124,7 +124,7 @@ func (c *joinedChoice) call(v raw.Value) error {
 	return nil
 }
 
-// find is the call that a piece belongs to; nil: a new one.
+// find returns the call that a piece belongs to; nil if it is a new one.
 func (c *joinedChoice) find(id, index, name string) *joinedCall {
 	if id != "" {
 		for _, one := range c.calls {

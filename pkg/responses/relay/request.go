@@ -9,20 +9,19 @@ import (
 	"windlass.dev/windlass/pkg/run"
 )
 
-// Request is a body as far as it is read here.
+// Request is a body, as far as it is read here.
 type Request struct {
 	Endpoint    run.Endpoint
 	Model       string
 	Stream      bool
-	Usage       bool   // of a stream: a last chunk is to tell it
-	ServiceTier string // "" as well where it is no string: what that means is the upstream's to say
+	Usage       bool   // a stream ends with a chunk of its usage
+	ServiceTier string // "" if it is not a string, which the upstream may refuse
 
 	body raw.Value
 }
 
-// Decode reads the body of a POST to the endpoint. The error is always a 400
-// and names the first field at fault; nil means success. The result aliases
-// body.
+// Decode reads the body of a POST to the endpoint. The error is a 400 that
+// names the first invalid field; nil means success. The result aliases body.
 func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 	v, err := check.Parse(body)
 	if err != nil {
@@ -34,21 +33,21 @@ func Decode(e run.Endpoint, body []byte) (*Request, *fault.Error) {
 		return nil, err
 	}
 	r := &Request{Endpoint: e, body: v}
-	last := map[string]raw.Value{} // the last of repeated members counts, as everywhere in this project
+	last := map[string]raw.Value{} // the last of equal members counts, as everywhere
 	for key, m := range v.Members() {
 		if slices.Contains(forms[e].members, string(key)) {
 			last[string(key)] = m
 		}
 	}
 	for _, name := range forms[e].members {
-		if m := last[name]; m.Present() {
+		if m := last[name]; m.IsSet() {
 			if p := r.read(name, m); p != nil {
 				return nil, p.In(name).Fault()
 			}
 		}
 	}
 	for _, name := range forms[e].required {
-		if !last[name].Present() {
+		if !last[name].IsSet() {
 			return nil, check.Absent(name).Fault()
 		}
 	}
@@ -93,7 +92,7 @@ func messages(v raw.Value) *check.Problem {
 	return nil
 }
 
-// texts wants text, tokens, or a list of either.
+// texts accepts text, tokens, or a list of either.
 func texts(v raw.Value) *check.Problem {
 	switch v.Kind() {
 	case raw.String:
@@ -124,16 +123,15 @@ func includeUsage(v raw.Value) (bool, *check.Problem) {
 		return false, p
 	}
 	usage := v.Field("include_usage")
-	if !usage.Present() {
+	if !usage.IsSet() {
 		return false, nil
 	}
 	include, p := check.Bool(usage)
 	return include, p.In("include_usage")
 }
 
-// Upstream is the body for the upstream that knows the model by that name. A
-// stream is asked to tell its usage, which is counted whether the client wants
-// to see it or not.
+// Upstream returns the body with the upstream's name for the model. A stream is
+// asked for its usage, which is counted whether or not the client wants it.
 func (r *Request) Upstream(model string) []byte {
 	body := r.body.With("model", raw.AppendText(nil, model))
 	if !r.Stream && r.Endpoint.Streams() {
@@ -141,7 +139,7 @@ func (r *Request) Upstream(model string) []byte {
 	}
 	if r.Stream {
 		options := body.Field("stream_options")
-		if !options.Present() {
+		if !options.IsSet() {
 			options = raw.Value(`{}`)
 		}
 		if !r.Usage {
@@ -152,7 +150,7 @@ func (r *Request) Upstream(model string) []byte {
 	return body
 }
 
-// Several reports whether the request asks for more than one choice. Choices
+// Several reports whether the request asks for more than one choice; choices
 // may come one after the other.
 func (r *Request) Several() bool {
 	return count(r.body.Field("n")) > 1 || count(r.body.Field("best_of")) > 1

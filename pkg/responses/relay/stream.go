@@ -6,8 +6,8 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Stream is an upstream's answer that comes in chunks. The counts are those of
-// the last chunk that told some. It is not safe for concurrent use.
+// Stream is an upstream's answer in chunks. The token counts are those of the
+// last chunk that has some. Not safe for concurrent use.
 type Stream struct {
 	InputTokens  int64
 	OutputTokens int64
@@ -16,14 +16,13 @@ type Stream struct {
 	choices map[string]bool // by index: it has its finish_reason
 }
 
-// NewStream is the answer to a request before its first chunk.
+// NewStream returns the answer to a request before its first chunk.
 func NewStream(r *Request) *Stream { return &Stream{request: r, choices: map[string]bool{}} }
 
-// Chunk takes one chunk in and returns it for the client, on one line and with
-// the name that the client has for the model; nil is one that the client has
-// not asked for, or that says nothing. Clients get choices and, in a chat,
-// their deltas though the upstream leaves them out. It returns ErrMalformed
-// if data is not a chunk.
+// Chunk reads a chunk and returns it for the client, on one line and with the
+// client's name for the model; nil for a chunk that the client did not ask for
+// or that is empty. It adds choices and, in a chat, deltas if the upstream
+// leaves them out. Returns ErrMalformed for anything else.
 func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	v, err := parse(data)
 	if err != nil {
@@ -34,10 +33,10 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	}
 	choices, usage := v.Field("choices"), v.Field("usage")
 	if choices.Kind() != raw.Array {
-		if v.Field("error").Present() {
+		if v.Field("error").IsSet() {
 			return nil, fmt.Errorf("%w: it is an error", ErrMalformed)
 		}
-		if !usage.Present() && !v.Field("object").Present() && !v.Field("id").Present() { // a sign of life
+		if !usage.IsSet() && !v.Field("object").IsSet() && !v.Field("id").IsSet() { // a sign of life
 			return nil, nil
 		}
 		choices = raw.Value("[]")
@@ -46,7 +45,7 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	if mended, ok := s.choicesOf(choices); ok {
 		v = v.With("choices", mended)
 	}
-	if usage.Present() {
+	if usage.IsSet() {
 		s.InputTokens, s.OutputTokens = used(usage)
 		if choices.Len() == 0 && !s.request.Usage {
 			return nil, nil
@@ -55,8 +54,8 @@ func (s *Stream) Chunk(data []byte) ([]byte, error) {
 	return v.With("model", raw.AppendText(nil, s.request.Model)), nil
 }
 
-// choicesOf notes which choices have come to their end. mended is true if one
-// of them lacked its delta, which clients rely on.
+// choicesOf records which choices have ended. mended is true if it added a
+// missing delta, which clients rely on.
 func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 	all = raw.Value("[")
 	for i, c := range choices.Elements() {
@@ -78,8 +77,8 @@ func (s *Stream) choicesOf(choices raw.Value) (all raw.Value, mended bool) {
 	return append(all, ']'), mended
 }
 
-// Whole reports whether every choice has ended. It distinguishes a stream that
-// ends without [DONE] from one that broke off.
+// Whole reports whether every choice has ended. It tells a stream without an
+// end marker from one that broke off.
 func (s *Stream) Whole() bool {
 	for _, finished := range s.choices {
 		if !finished {

@@ -7,18 +7,18 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Ref names a tool, or all tools of a server if it has only a ServerLabel. Type
-// alone names a hosted tool.
+// Ref names a tool, or all tools of a server if it has only a ServerLabel. A
+// Type alone names a hosted tool.
 type Ref struct {
 	Type        string
 	Name        string
 	ServerLabel string
 }
 
-// Choice is tool_choice. Exactly one of three: only a Mode (none, auto,
-// required); a Tool that has to be called; a Mode (auto, required) with the
-// tools that are Allowed (not nil, but maybe empty), to which the server has to
-// hold the model. The zero Choice is auto.
+// Choice is tool_choice. It is one of three: a Mode alone (none, auto,
+// required); a Tool that must be called; a Mode (auto, required) with the tools
+// that are Allowed (not nil, but possibly empty), which the server enforces.
+// The zero Choice is auto.
 type Choice struct {
 	Mode    string
 	Tool    *Ref
@@ -53,7 +53,7 @@ func readRef(v raw.Value) (ref Ref, p *check.Problem) {
 		return ref, p
 	}
 	for key, m := range v.Members() {
-		if !m.Present() {
+		if !m.IsSet() {
 			continue
 		}
 		switch string(key) {
@@ -81,14 +81,14 @@ func readRef(v raw.Value) (ref Ref, p *check.Problem) {
 
 func readAllowed(v raw.Value) (Choice, *check.Problem) {
 	c := Choice{Mode: "auto", Allowed: []Ref{}}
-	if mode := v.Field("mode"); mode.Present() {
+	if mode := v.Field("mode"); mode.IsSet() {
 		var p *check.Problem
 		if c.Mode, p = check.Enum(mode, "auto", "required", "none"); p != nil {
 			return c, p.In("mode")
 		}
 	}
 	tools := v.Field("tools")
-	if !tools.Present() {
+	if !tools.IsSet() {
 		return c, check.Absent("tools")
 	}
 	if p := check.List(tools, most); p != nil {
@@ -105,8 +105,8 @@ func readAllowed(v raw.Value) (Choice, *check.Problem) {
 	return c, nil
 }
 
-// Fault says that the choice names a tool that the request does not have, or
-// wants a call where there is no tool. For package responses.
+// Fault returns the error of a choice that names a tool which the request does
+// not have, or that requires a call without tools. For package responses.
 func (c Choice) Fault(tools []Tool) *check.Problem {
 	absent := func(ref Ref) *check.Problem {
 		if slices.ContainsFunc(tools, ref.names) {
@@ -148,7 +148,7 @@ func (r Ref) names(t Tool) bool {
 	return t.Name == r.Name
 }
 
-// label is what messages call it.
+// label is the name of a choice in messages.
 func (r Ref) label() string {
 	switch {
 	case r.Name != "":

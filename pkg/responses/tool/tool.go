@@ -1,9 +1,9 @@
 // Package tool holds the tools of a request and the client's choice among them.
 //
 // Functions are checked and typed. Every other type of tool is kept as it came:
-// which of them exist is decided by the service that runs them, and a request
-// is never refused for an unknown one. Both alias the request's text and
-// are safe for concurrent use.
+// the service that runs tools decides which types exist, and a request is never
+// refused for an unknown one. Both alias the request's text and are safe for
+// concurrent use.
 package tool
 
 import (
@@ -18,11 +18,11 @@ import (
 // Function is the type of the tools that the client runs itself.
 const Function = "function"
 
-// most is how many tools a request may name.
+// most bounds the tools of a request.
 const most = 128
 
-// Tool is one tool that the model may call. Name is empty for types that have
-// none; ServerLabel is for the type mcp.
+// Tool is one tool that the model may call. Name is empty for types without
+// one; ServerLabel is for the type mcp.
 type Tool struct {
 	Type        string
 	Name        string
@@ -55,7 +55,7 @@ func read(v raw.Value) (Tool, *check.Problem) {
 		return Tool{}, p
 	}
 	typ := v.Field("type")
-	if !typ.Present() {
+	if !typ.IsSet() {
 		return Tool{}, check.Absent("type")
 	}
 	name, p := check.String(typ, 0)
@@ -69,7 +69,7 @@ func read(v raw.Value) (Tool, *check.Problem) {
 		return t, nil
 	}
 	for key, m := range v.Members() {
-		if !m.Present() {
+		if !m.IsSet() {
 			continue
 		}
 		if p := t.set(string(key), m); p != nil {
@@ -113,8 +113,8 @@ func (t *Tool) fault() *check.Problem {
 		"Invalid schema for function '"+t.Name+"': "+reason)
 }
 
-// SchemaFault says that the parameters are no schema, or none that strict mode
-// can have. For package responses.
+// SchemaFault returns the error of parameters that are not a valid schema, or
+// not one for strict mode. For package responses.
 func (t Tool) SchemaFault() *check.Problem {
 	reason := schema.Invalid(raw.Value(t.Parameters))
 	if reason == "" && t.Parameters != nil && t.Strict != nil && *t.Strict {
@@ -127,7 +127,7 @@ func (t Tool) SchemaFault() *check.Problem {
 		"Invalid schema for function '"+t.Name+"': "+reason)
 }
 
-// Inside names the tools of a namespace.
+// Inside returns the tools of a namespace.
 func (t Tool) Inside() []Ref {
 	var all []Ref
 	for _, e := range t.raw.Field("tools").Elements() {
@@ -136,11 +136,11 @@ func (t Tool) Inside() []Ref {
 	return all
 }
 
-// JSON is the tool as the client sent it, credentials included.
+// JSON returns the tool as the client sent it, credentials included.
 func (t Tool) JSON() json.RawMessage { return json.RawMessage(t.raw) }
 
 // AppendEcho appends the tool as responses echo it. A function has description,
-// parameters and strict even if they are null; of other tools the credentials
+// parameters and strict even if they are null; the credentials of other tools
 // (authorization and headers) are left out.
 func (t Tool) AppendEcho(b []byte) []byte {
 	b = append(b, `{"type":`...)
@@ -163,7 +163,7 @@ func (t Tool) AppendEcho(b []byte) []byte {
 		}
 	}
 	for key, m := range t.raw.Members() {
-		if t.echoed(string(key)) || !m.Present() {
+		if t.echoed(string(key)) || !m.IsSet() {
 			continue
 		}
 		b = append(b, ',')

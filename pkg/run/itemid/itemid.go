@@ -1,6 +1,6 @@
-// Package itemid makes and reads the ids of items. An id names what the item was
-// made in, so that most items are found by the primary key of a request and no
-// index of items is kept: 32 hexadecimal digits of a request's id, and the
+// Package itemid makes and reads the ids of items. An id names what the item
+// was made in, so that most items are found by the primary key of a request and
+// no index of items is kept: 32 hexadecimal digits of a request's id, and the
 // item's place in it.
 //
 //	msg_0190…_in0002      the third item of a request's input
@@ -25,7 +25,8 @@ const (
 	addedMark = "_cv"
 )
 
-// Prefix is what the ids of items of that type start with, before an underscore.
+// Prefix is what the ids of items of that type start with, before an
+// underscore.
 func Prefix(typ string) string {
 	switch typ {
 	case "message":
@@ -78,8 +79,8 @@ func Place(id string) string {
 	return place
 }
 
-// Request reads which request an id was made for, and whether the item is of its
-// input; ok is false for ids that were not made for a request.
+// Request reads which request an id was made for, and whether the item is of
+// its input; ok is false for ids that were not made for a request.
 func Request(id string) (request run.ID, input, ok bool) {
 	const digits = 2 * len(request)
 	rest := Place(id)
@@ -97,8 +98,8 @@ func Request(id string) (request run.ID, input, ok bool) {
 	return request, false, isPlace(place, 8)
 }
 
-// Turn is the part of an id that names the turn that made the item, the same for
-// all items of the turn; ok is false for ids of items that no turn made.
+// Turn is the part of an id that names the turn that made the item, the same
+// for all items of the turn; ok is false for ids of items that no turn made.
 func Turn(id string) (turn string, ok bool) {
 	if _, input, ok := Request(id); !ok || input {
 		return "", false

@@ -92,8 +92,8 @@ func (s *Store) readAll(ctx context.Context, all []lookup) ([]*Answer, error) {
 	var place int64
 	var a Answer
 	_, err = pgx.ForEachRow(rows, []any{
-		&place, &a.ID, &a.Tenant, &a.Endpoint, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.Streamed, &a.Live, &a.Erased,
-		&a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
+		&place, &a.ID, &a.Tenant, &a.Endpoint, &a.Status, &a.Reason, &a.Background, &a.Stored, &a.Streamed, &a.Live,
+		&a.Erased, &a.CreatedAt, &a.FinishedAt, &a.Body, &a.Final,
 	}, func() error {
 		found := a
 		out[place-1] = &found

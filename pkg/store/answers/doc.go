@@ -3,9 +3,10 @@
 //
 // # Promises
 //
-//   - A tenant reads only its own requests (TestAnotherTenantsRequestIsNotThere).
-//   - A list costs the same whatever the history: each page reads a bounded number
-//     of responses (TestListsLookThroughABoundedNumber,
+//   - A tenant reads only its own requests
+//     (TestAnotherTenantsRequestIsNotThere).
+//   - A list costs the same whatever the history: each page reads a bounded
+//     number of responses (TestListsLookThroughABoundedNumber,
 //     TestCostIsIndependentOfTheBacklog) and returns bounded bytes
 //     (TestListsAreBoundedInBytes).
 //   - All pages of a list together return every response that matches, once

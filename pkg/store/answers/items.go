@@ -47,7 +47,8 @@ WITH asked AS (
   SELECT * FROM unnest(@ids::text[], @requests::uuid[], @answers::bool[]) AS q(id, request, answer)),
 kept AS (
   SELECT q.id, k.data FROM asked q CROSS JOIN LATERAL (
-    SELECT i.data FROM conversation_items i WHERE i.tenant = @tenant AND i.item_id = q.id ORDER BY i.conversation_id DESC LIMIT 1) k),
+    SELECT i.data FROM conversation_items i WHERE i.tenant = @tenant AND i.item_id = q.id
+        ORDER BY i.conversation_id DESC LIMIT 1) k),
 sources AS (
   SELECT DISTINCT request, answer FROM asked q
    WHERE q.request <> ` + postgres.NilID + ` AND NOT EXISTS (SELECT FROM kept WHERE kept.id = q.id)),

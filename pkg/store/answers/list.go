@@ -91,22 +91,27 @@ WITH found AS (
      AND cardinality(@labels::uuid[]) = (
            SELECT count(*) FROM unnest(@labels::uuid[]) AS w(label)
             CROSS JOIN LATERAL (
-             SELECT FROM labels l WHERE l.label = w.label AND l.request_id = c.id AND uuid_send(l.request_id) = c.key LIMIT 1) l)
+             SELECT FROM labels l WHERE l.label = w.label AND l.request_id = c.id
+                AND uuid_send(l.request_id) = c.key LIMIT 1) l)
    ORDER BY c.key ASC LIMIT @most),
 sized AS (
   SELECT r.*, a.data AS final, CASE WHEN a.data IS NULL THEN b.data END AS body, row_number() OVER up AS place,
          sum(octet_length(COALESCE(a.data, b.data))) OVER up AS bytes
     FROM found
    CROSS JOIN LATERAL (
-     SELECT r.id, r.status, r.reason, r.background, r.streamed, r.live OR r.status = 'queued' AS live, r.created_at, r.finished_at
+     SELECT r.id, r.status, r.reason, r.background, r.streamed, r.live OR r.status = 'queued' AS live,
+            r.created_at, r.finished_at
        FROM requests r WHERE r.id = found.id LIMIT 1) r
     LEFT JOIN LATERAL (SELECT data FROM bodies WHERE request_id = found.id AND kind = 'answer' LIMIT 1) a ON true
     LEFT JOIN LATERAL (SELECT data FROM bodies WHERE request_id = found.id AND kind = 'request' LIMIT 1) b ON true
   WINDOW up AS (ORDER BY found.key ASC))
-SELECT e.n, COALESCE(e.cut, ` + postgres.NilID + `), COALESCE(p.id, ` + postgres.NilID + `), COALESCE(p.status, ''), COALESCE(p.reason, ''),
-       COALESCE(p.background, false), COALESCE(p.streamed, false), COALESCE(p.live, false), COALESCE(p.created_at, now()),
+SELECT e.n, COALESCE(e.cut, ` + postgres.NilID + `), COALESCE(p.id, ` + postgres.NilID + `),
+       COALESCE(p.status, ''), COALESCE(p.reason, ''), COALESCE(p.background, false), COALESCE(p.streamed, false),
+       COALESCE(p.live, false), COALESCE(p.created_at, now()),
        p.finished_at, p.body, p.final
-  FROM (SELECT count(*) AS n, CASE WHEN count(*) < @most THEN (SELECT c.id FROM ({source}) c OFFSET @budget - 1) END AS cut FROM found) e
+  FROM (SELECT count(*) AS n, CASE WHEN count(*) < @most THEN (
+          SELECT c.id FROM ({source}) c OFFSET @budget - 1) END AS cut
+          FROM found) e
   LEFT JOIN sized p ON p.place < @most AND (p.bytes <= @bytes OR p.place = 1)
  ORDER BY p.place`
 
@@ -133,7 +138,9 @@ func newListSource(sql string) listSource {
 	perLabel := strings.NewReplacer("@label", "w.label", "@budget", "@probe").Replace(byLabelSQL)
 	return listSource{
 		up: up, down: strings.ReplaceAll(up, " ASC", " DESC"),
-		rarest: strings.NewReplacer("{label}", perLabel, "{source}", strings.ReplaceAll(sql, "@budget", "@probe")).Replace(rarestSQL),
+		rarest: strings.NewReplacer(
+			"{label}", perLabel, "{source}", strings.ReplaceAll(sql, "@budget", "@probe"),
+		).Replace(rarestSQL),
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 // A tenant's million of finished responses over 30 days, and two labels of
 // each: env=prod of all but the first tenth, which has another, and customer=n
 // of a hundred each. One in a thousand failed; the failed ones are a block in
-// the middle, the worst place for whoever walks by time.
+// the middle, the worst place for a walk by time.
 const benchFillSQL = `
 WITH made AS (
   SELECT i, (lpad(to_hex(($1::bigint + i) * 2592), 12, '0') || '7000' || '8000' || lpad(to_hex(i), 12, '0'))::uuid AS id,
@@ -67,11 +67,11 @@ func BenchmarkListOfAMillion(b *testing.B) {
 		"common label":          func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod"} },
 		"rare label":            func(q *answers.Query) { q.Metadata = map[string]string{"customer": "\x05"} },
 		"common and rare label": func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod", "customer": "\x05"} },
-		"label nobody has":      func(q *answers.Query) { q.Metadata = map[string]string{"env": "test"} },
+		"label without match":   func(q *answers.Query) { q.Metadata = map[string]string{"env": "test"} },
 		"failed with label": func(q *answers.Query) {
 			q.Metadata, q.Statuses = map[string]string{"env": "prod"}, []run.Status{run.Failed}
 		},
-		"two labels nobody has both of": func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod", "env ": "prod"} },
+		"two labels without a common match": func(q *answers.Query) { q.Metadata = map[string]string{"env": "prod", "env ": "prod"} },
 	} {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration

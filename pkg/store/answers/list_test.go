@@ -60,7 +60,7 @@ func addListed(t *testing.T, s *runtest.World, r *rand.Rand) listed {
 	return l
 }
 
-func matches(q answers.Query, l listed) bool {
+func matchesQuery(q answers.Query, l listed) bool {
 	for key, value := range q.Metadata {
 		if got, ok := l.metadata[key]; !ok || got != value {
 			return false
@@ -71,9 +71,9 @@ func matches(q answers.Query, l listed) bool {
 		bytes.Compare(l.id[:], q.Above[:]) > 0 && bytes.Compare(l.id[:], q.Below[:]) < 0
 }
 
-// among is what the query finds among all, in its order.
-func among(q answers.Query, all []listed) []uuid.UUID {
-	ids := postgres.Column(slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !matches(q, l) }), func(l listed) uuid.UUID { return l.id })
+// matching returns what the query finds, in its order.
+func matching(q answers.Query, all []listed) []uuid.UUID {
+	ids := postgres.Column(slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !matchesQuery(q, l) }), func(l listed) uuid.UUID { return l.id })
 	slices.SortFunc(ids, func(a, b uuid.UUID) int {
 		if q.NewestFirst {
 			a, b = b, a
@@ -85,7 +85,7 @@ func among(q answers.Query, all []listed) []uuid.UUID {
 
 // randomQuery has any of the filters, and any bounds.
 func randomQuery(r *rand.Rand, all []listed) answers.Query {
-	q := answers.Query{Tenant: []string{runtest.Tenant, "other", "nobody"}[r.IntN(3)], Below: uuid.Max, NewestFirst: r.IntN(2) == 0, Limit: 1 + r.IntN(7), Bytes: 1 << 20}
+	q := answers.Query{Tenant: []string{runtest.Tenant, "other", "third"}[r.IntN(3)], Below: uuid.Max, NewestFirst: r.IntN(2) == 0, Limit: 1 + r.IntN(7), Bytes: 1 << 20}
 	if r.IntN(2) == 0 {
 		q.Model = []string{"m", "n", "x"}[r.IntN(3)]
 	}
@@ -154,7 +154,7 @@ func TestListsWalkEverythingThatMatches(t *testing.T) {
 	found := 0
 	for range 150 {
 		q := randomQuery(r, all)
-		before := among(q, all)
+		before := matching(q, all)
 		more := 2
 		got := pages(t, q, func(q answers.Query) (answers.Listing, error) { return s.Answers.List(t.Context(), q) }, func() {
 			if more--; more >= 0 {
@@ -163,7 +163,7 @@ func TestListsWalkEverythingThatMatches(t *testing.T) {
 		})
 		want := before
 		if !q.NewestFirst { // the new ones are at the end of the walk
-			want = among(q, all)
+			want = matching(q, all)
 		}
 		if found += len(want); !slices.Equal(want, got) {
 			t.Fatalf("%+v (-want +got):\n%s", q, cmp.Diff(want, got))
@@ -197,7 +197,7 @@ func TestListsLookThroughABoundedNumber(t *testing.T) {
 			}
 			return l, err
 		}, func() {})
-		if want := among(q, all); !slices.Equal(want, got) {
+		if want := matching(q, all); !slices.Equal(want, got) {
 			t.Fatalf("%+v (-want +got):\n%s", q, cmp.Diff(want, got))
 		}
 	}

@@ -21,7 +21,8 @@ var (
 	errGone    = errors.New("the caller has gone")
 )
 
-// statements is a run that answers with the item's double, remembers what it was given, and takes a while.
+// statements is a run that answers with the item's double, remembers what it
+// was given, and takes a while.
 type statements struct {
 	mu   sync.Mutex
 	runs [][]int
@@ -60,7 +61,8 @@ func TestQueueJoinsWhatWaits(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// Two leads may start with one item each; the rest goes in full statements.
+		// Two leads may start with one item each; the rest goes in full
+		// statements.
 		if n := len(st.runs); n > 12 {
 			t.Errorf("1000 calls made %d statements after %s, want 12 at most", n, time.Since(start))
 		}
@@ -84,7 +86,7 @@ func TestQueueOneBadItemFailsAlone(t *testing.T) {
 		wantRuns int    // of those that waited together
 	}{
 		{"refused by the server: each is tried alone", errRefused, []bool{false, false, true, false}, 1 + 4},
-		{"the server is away: nobody is tried again", errAway, []bool{true, true, true, true}, 1},
+		{"the server is away: nothing is repeated", errAway, []bool{true, true, true, true}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

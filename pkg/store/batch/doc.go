@@ -6,8 +6,8 @@
 //   - Under load the number of statements depends on the number of running
 //     statements, not on the number of calls (TestQueueJoinsWhatWaits,
 //     TestManyCallsMakeFewStatements).
-//   - An item that the server refuses fails alone: its statement is repeated item
-//     by item. An outage fails all of them and repeats nothing
+//   - An item that the server refuses fails alone: its statement is repeated
+//     item by item. An outage fails all of them and repeats nothing
 //     (TestQueueOneBadItemFailsAlone, TestBadTurnFailsAlone).
 //   - A caller that leaves does not end the others' statement
 //     (TestQueueWaiterLeaves, TestQueueLeaderIsCancelled).

@@ -44,7 +44,8 @@ SELECT ` + columns + `, v.version, COALESCE(v.changed_by, ` + postgres.NilID + `
               WHERE i.conversation_id = v.id AND COALESCE(i.calls, i.answers) IS NOT NULL ORDER BY i.place),
        ARRAY(SELECT q.id FROM unnest(@ids::text[]) AS q(id)
               CROSS JOIN LATERAL (SELECT FROM conversation_items i
-                                   WHERE i.tenant = v.tenant AND i.item_id = q.id AND i.conversation_id = v.id LIMIT 1) here)
+                                   WHERE i.tenant = v.tenant AND i.item_id = q.id AND i.conversation_id = v.id
+                                       LIMIT 1) here)
   FROM conversations v WHERE v.id = @id AND v.tenant = @tenant`
 
 // State returns the state of a tenant's conversation, and which of ids are
@@ -94,7 +95,8 @@ added AS (
   RETURNING octet_length(data) AS size),
 removed AS (
   DELETE FROM conversation_items i USING free
-   WHERE i.tenant = @tenant AND i.item_id = @remove AND i.conversation_id = free.id AND i.conversation_id = @conversation
+   WHERE i.tenant = @tenant AND i.item_id = @remove AND i.conversation_id = free.id
+       AND i.conversation_id = @conversation
   RETURNING octet_length(i.data) AS size),
 changed AS (
   UPDATE conversations v

@@ -3,14 +3,15 @@
 //
 // # Promises
 //
-//   - A conversation owns its items. What a response adds is written here in the
-//     commit that ends it (store.Settle), and from then on response and conversation
-//     are deleted independently (TestADeletedResponseLeavesItsItems).
-//   - A response in flight locks its conversation, so that all of its turns see the
-//     same history. Every end of the response unlocks it, because the response's row
-//     is the lock (TestEveryEndUnlocksAConversation).
-//   - A write names the version that it was decided on and changes nothing if the
-//     conversation has another one (TestAcceptOnAConversationThatMovedOn,
+//   - A conversation owns its items. What a response adds is written here in
+//     the commit that ends it (store.Settle), and from then on response and
+//     conversation are deleted independently
+//     (TestADeletedResponseLeavesItsItems).
+//   - A response in flight locks its conversation, so that all of its turns see
+//     the same history. Every end of the response unlocks it, because the
+//     response's row is the lock (TestEveryEndUnlocksAConversation).
+//   - A write names the version that it was decided on and changes nothing if
+//     the conversation has another one (TestAcceptOnAConversationThatMovedOn,
 //     TestChangeItems).
 //   - Tenants see only their own conversations
 //     (TestAnotherTenantsConversationIsNotThere).

@@ -41,7 +41,8 @@ SELECT @after::text = '' OR a.place IS NOT NULL, i.item_id, i.data
      WHERE n.conversation_id = v.id AND (@after::text = '' OR a.place IS NOT NULL)`
 	pageUpSQL = pageSQL + ` AND n.place > COALESCE(a.place, 0) ORDER BY n.place LIMIT @limit) i ON true
  WHERE v.id = @id AND v.tenant = @tenant ORDER BY i.place`
-	pageDownSQL = pageSQL + ` AND n.place < COALESCE(a.place, 9223372036854775807) ORDER BY n.place DESC LIMIT @limit) i ON true
+	pageDownSQL = pageSQL + `
+       AND n.place < COALESCE(a.place, 9223372036854775807) ORDER BY n.place DESC LIMIT @limit) i ON true
  WHERE v.id = @id AND v.tenant = @tenant ORDER BY i.place DESC`
 )
 
@@ -82,7 +83,8 @@ func (s *Store) Items(ctx context.Context, p Page) ([]Item, error) {
 
 const itemSQL = `
 SELECT i.item_id, i.data
-  FROM conversations v LEFT JOIN conversation_items i ON i.tenant = @tenant AND i.item_id = @item AND i.conversation_id = v.id
+  FROM conversations v LEFT JOIN conversation_items i ON i.tenant = @tenant AND i.item_id = @item
+      AND i.conversation_id = v.id
  WHERE v.id = @id AND v.tenant = @tenant`
 
 // Item returns one item. It returns ErrNotFound if the tenant has no such
@@ -106,7 +108,8 @@ const historySQL = `
 SELECT i.data
   FROM conversations v
   LEFT JOIN LATERAL (
-    SELECT n.place, n.data FROM conversation_items n WHERE n.conversation_id = v.id ORDER BY n.place LIMIT @most) i ON true
+    SELECT n.place, n.data FROM conversation_items n WHERE n.conversation_id = v.id ORDER BY n.place
+        LIMIT @most) i ON true
  WHERE v.id = @id AND v.tenant = @tenant ORDER BY i.place`
 
 // History returns all items of a conversation, oldest first, for a response in

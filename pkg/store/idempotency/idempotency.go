@@ -11,8 +11,8 @@
 //     (TestConcurrentUsesOfAKeyMakeOneRequest, TestConcurrentHoldersOfAKey).
 //   - A holder that dies does not block its key: after the hold the next caller
 //     continues under the same id (TestAHolderThatDied).
-//   - A key is remembered for 24 hours (TestKeysAreForgottenInTime). Tenants do not
-//     share keys (TestTenantsDoNotShareKeys).
+//   - A key is remembered for 24 hours (TestKeysAreForgottenInTime). Tenants do
+//     not share keys (TestTenantsDoNotShareKeys).
 package idempotency
 
 import (
@@ -161,7 +161,8 @@ func (s *Store) Complete(ctx context.Context, tenant, key string, id uuid.UUID, 
 const releaseSQL = `
 WITH gone AS (
   DELETE FROM idempotency
-   WHERE NOT @made::bool AND tenant = @tenant AND key = @key AND made = @id AND held_until IS NOT NULL AND status IS NULL)
+   WHERE NOT @made::bool AND tenant = @tenant AND key = @key AND made = @id AND held_until IS NOT NULL
+       AND status IS NULL)
 UPDATE idempotency SET held_until = now()
  WHERE @made::bool AND tenant = @tenant AND key = @key AND made = @id AND held_until > now() AND status IS NULL`
 

@@ -79,7 +79,7 @@ func TestConcurrentUsesOfAKeyMakeOneRequest(t *testing.T) {
 					mu.Unlock()
 				case !errors.Is(err, idempotency.ErrUsed):
 					t.Error(err)
-				default: // whoever is told so can see it
+				default: // the caller that gets this error can read the use
 					if _, err := s.Idempotency.Read(t.Context(), runtest.Tenant, key); err != nil {
 						t.Errorf("Seen after a repeat = %v", err)
 					}
@@ -221,7 +221,7 @@ func TestARequestsKeyIsNobodysToHold(t *testing.T) {
 	_, err := s.Idempotency.Hold(t.Context(), runtest.Tenant, runtest.Key("k"), uuid.New(), hold)
 	runtest.WantErr(t, "Hold", err, idempotency.ErrUsed)
 	runtest.WantErr(t, "Keep", s.Idempotency.Complete(t.Context(), runtest.Tenant, "k", n.ID, 200, []byte("x")), store.ErrStale)
-	runtest.WantErr(t, "Keep of a key nobody used", s.Idempotency.Complete(t.Context(), runtest.Tenant, "none", n.ID, 200, []byte("x")), store.ErrStale)
+	runtest.WantErr(t, "Complete of an unused key", s.Idempotency.Complete(t.Context(), runtest.Tenant, "none", n.ID, 200, []byte("x")), store.ErrStale)
 	for _, made := range []bool{true, false} {
 		if err := s.Idempotency.Release(t.Context(), runtest.Tenant, "k", n.ID, made); err != nil {
 			t.Fatal(err)

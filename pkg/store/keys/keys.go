@@ -91,7 +91,8 @@ const createSQL = `
 INSERT INTO keys AS k (id, tenant, name, hash, scopes, models, tools, expires_at)
 SELECT @id, @tenant, @name, @hash, @scopes::text[], @models::text[], @tools::text[],
        CASE WHEN @ttl::float8 > 0 THEN now() + make_interval(secs => @ttl::float8) END
- WHERE @most::int = 0 OR @most > (SELECT count(*) FROM (SELECT FROM keys WHERE tenant = @tenant AND id <> @id LIMIT @most) q)
+ WHERE @most::int = 0 OR @most > (SELECT count(*) FROM (SELECT FROM keys WHERE tenant = @tenant AND id <> @id
+     LIMIT @most) q)
 ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id WHERE k.hash = EXCLUDED.hash AND k.tenant = EXCLUDED.tenant
 RETURNING ` + columns
 
@@ -100,8 +101,8 @@ RETURNING ` + columns
 // keys.
 func (s *Store) Create(ctx context.Context, n NewKey) (*Key, error) {
 	key, err := postgres.QueryOne(ctx, s.db, createSQL, postgres.Args{
-		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models, "tools": n.Tools,
-		"ttl": n.TTL.Seconds(), "most": n.Most,
+		"id": n.ID, "tenant": n.Tenant, "name": n.Name, "hash": n.Hash, "scopes": n.Scopes, "models": n.Models,
+		"tools": n.Tools, "ttl": n.TTL.Seconds(), "most": n.Most,
 	}, scan)
 	if errors.Is(err, postgres.ErrNotFound) { // nothing was written
 		if _, err = s.Read(ctx, n.ID); err == nil {
@@ -159,7 +160,8 @@ func (s *Store) List(ctx context.Context, tenant string) ([]Key, error) {
 }
 
 const revokeSQL = `
-UPDATE keys k SET revoked_at = COALESCE(k.revoked_at, now()) WHERE k.id = @id AND (@tenant::text = '' OR k.tenant = @tenant)
+UPDATE keys k SET revoked_at = COALESCE(k.revoked_at, now()) WHERE k.id = @id
+    AND (@tenant::text = '' OR k.tenant = @tenant)
 RETURNING ` + columns
 
 // Revoke ends a key of a tenant, or of any tenant with "", for good and returns

@@ -63,7 +63,7 @@ func TestKeyIsReadAsCreated(t *testing.T) {
 		t.Errorf("a key without limits is %+v", b)
 	}
 	if _, err := s.Keys.Read(t.Context(), "c"); !errors.Is(err, store.ErrNotFound) || postgres.Unavailable(err) {
-		t.Errorf("Key of nobody = %v, want ErrNotFound", err)
+		t.Errorf("Read of an unknown key = %v, want ErrNotFound", err)
 	}
 }
 
@@ -76,12 +76,12 @@ func TestKeysReadAtTheSameTimeAreToldApart(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for range 50 {
-		for _, id := range []string{"a", "nobody", "b", "c", "a"} {
+		for _, id := range []string{"a", "missing", "b", "c", "a"} {
 			all.Go(func() {
 				k, err := s.Keys.Read(t.Context(), id)
-				if id == "nobody" {
+				if id == "missing" {
 					if !errors.Is(err, store.ErrNotFound) {
-						t.Errorf("Key of nobody = %v, %v; want ErrNotFound", k, err)
+						t.Errorf("Read of an unknown key = %v, %v; want ErrNotFound", k, err)
 					}
 				} else if err != nil || k.Tenant != "tenant-"+id {
 					t.Errorf("Key(%s) = %+v, %v", id, k, err)
@@ -105,7 +105,7 @@ func TestKeyThatMayNotBeIsRefused(t *testing.T) {
 		"short hash":       newKey("x", func(n *keys.NewKey) { n.Hash = []byte{1} }),
 	} {
 		if _, err := s.Keys.Create(t.Context(), n); err == nil || postgres.Unavailable(err) {
-			t.Errorf("%s: CreateKey = %v, want a refusal", name, err)
+			t.Errorf("%s: Create = %v, want a refusal", name, err)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestKeyMadeTwiceIsOne(t *testing.T) {
 		keys.ErrTooMany: newKey("b", func(n *keys.NewKey) { n.Most = 1 }),
 	} {
 		_, err := s.Keys.Create(t.Context(), n)
-		runtest.WantErr(t, "CreateKey", err, want)
+		runtest.WantErr(t, "Create", err, want)
 	}
 	created(t, s, newKey("b", func(n *keys.NewKey) { n.Most = 2 }))
 	created(t, s, newKey("c"))
@@ -168,22 +168,22 @@ func TestKeysEnd(t *testing.T) {
 	}
 	first, err := s.Keys.Revoke(t.Context(), "", "a")
 	if err != nil || first.State() != "revoked" {
-		t.Fatalf("RevokeKey = %+v, %v", first, err)
+		t.Fatalf("Revoke = %+v, %v", first, err)
 	}
 	again, err := s.Keys.Revoke(t.Context(), "", "a")
 	if err != nil || !again.RevokedAt.Equal(*first.RevokedAt) {
-		t.Errorf("RevokeKey once more = %+v, %v; want it revoked at %v", again, err, first.RevokedAt)
+		t.Errorf("Revoke once more = %+v, %v; want it revoked at %v", again, err, first.RevokedAt)
 	}
 	if _, err := s.Keys.Revoke(t.Context(), "", "c"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("RevokeKey of nobody = %v, want ErrNotFound", err)
+		t.Errorf("RevokeRead of an unknown key = %v, want ErrNotFound", err)
 	}
-	for tenant, want := range map[string][]string{"": {"a revoked", "b expired"}, "other": {"b expired"}, "nobody": {}} {
+	for tenant, want := range map[string][]string{"": {"a revoked", "b expired"}, "other": {"b expired"}, "missing": {}} {
 		all, err := s.Keys.List(t.Context(), tenant)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, postgres.Column(all, func(k keys.Key) string { return k.ID + " " + k.State() })); diff != "" {
-			t.Errorf("ListKeys(%q) differs (-want +got):\n%s", tenant, diff)
+			t.Errorf("List(%q) differs (-want +got):\n%s", tenant, diff)
 		}
 	}
 }

@@ -8,8 +8,8 @@
 //
 // # Promises
 //
-//   - Limits hold over all gateways, because an accept reads the use under a lock
-//     that it holds until its commit (TestLimitsHoldOverGateways).
+//   - Limits hold over all gateways, because an accept reads the use under a
+//     lock that it holds until its commit (TestLimitsHoldOverGateways).
 //   - Refused and repeated requests are not charged (TestRepeatsAreNotCharged).
 //   - Tokens are charged at the end of a request, so a tenant may overdraw once
 //     (TestTokensAreChargedAtTheEnd).

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- One row per request. Narrow and hot: payloads are in bodies and steps. Only columns that no index names change with a
--- step, so that those updates stay on their page.
+-- One row per request. Narrow and hot: payloads are in bodies and steps. A step
+-- changes only columns without an index, so that those updates stay on their page.
 CREATE TABLE requests (
     id            uuid PRIMARY KEY,
     tenant        text NOT NULL,
@@ -48,11 +48,11 @@ CREATE TABLE requests (
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_insert_scale_factor = 0.1);
 
--- The claim reads the first, an accept reads the ends of both.
+-- The claim reads the first one, an accept the ends of both.
 CREATE INDEX requests_queue ON requests (lane, tier, vft, id) WHERE status = 'queued';
 CREATE INDEX requests_queue_tenant ON requests (tenant, lane, tier, vft) WHERE status = 'queued';
 CREATE INDEX requests_queue_deadline ON requests (deadline) WHERE status = 'queued';
--- What the sweeper walks. It does not hold check_at: that changes with every step.
+-- The sweep reads it. It does not contain check_at, which changes with every step.
 CREATE INDEX requests_live ON requests (id) WHERE live;
 
 -- Request bodies and final answers; rows are written once.
@@ -63,9 +63,10 @@ CREATE TABLE bodies (
     PRIMARY KEY (request_id, kind)
 );
 
--- One row per step: index 0 is the turn's model call, 1 and up are the calls it asked for. A row is written by the commit
--- that makes the step due and turned once more when it is done. There is no foreign key: its check would cost a lookup
--- and a row lock per step, and rows are only ever written by statements that hold the request's row.
+-- One row per step: index 0 is the turn's model call, 1 and up are the tool calls it
+-- requested. The commit that makes a step due writes its row, and the commit that
+-- finishes it updates it once. There is no foreign key: its check would cost a lookup
+-- and a row lock per step, and only statements that hold the request's row write here.
 CREATE TABLE steps (
     request_id    uuid NOT NULL,
     turn          integer NOT NULL CHECK (turn > 0),
@@ -91,6 +92,6 @@ CREATE TABLE steps (
     CONSTRAINT finished_with_state CHECK ((state = 'dispatched') = (finished_at IS NULL)),
     CONSTRAINT index_matches_kind CHECK ((kind = 'model') = (idx = 0))
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
--- Payloads are compressed by nobody: the model's text is short and the CPU is what is scarce.
+-- Payloads are not compressed: the model's text is short, and CPU is what is scarce.
 ALTER TABLE steps ALTER COLUMN input SET STORAGE EXTERNAL, ALTER COLUMN output SET STORAGE EXTERNAL;
 ALTER TABLE bodies ALTER COLUMN data SET STORAGE EXTERNAL;

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- API keys. The secret is not here: hash is HMAC-SHA256(pepper, secret), and the pepper is the services' own. Rows are never
--- deleted, so that an id is never used twice.
+-- API keys. The secret is not stored: hash is HMAC-SHA256(pepper, secret), and only the
+-- services have the pepper. Rows are never deleted, so that an id is used once.
 CREATE TABLE keys (
     id         text PRIMARY KEY,
     tenant     text NOT NULL,
@@ -19,5 +19,5 @@ CREATE TABLE keys (
     CONSTRAINT models_are_some_or_all CHECK (cardinality(models) > 0)
 );
 
--- What lists walk.
+-- Lists read it.
 CREATE INDEX keys_tenant ON keys (tenant, created_at, id);

@@ -1,12 +1,13 @@
 -- +goose Up
 
--- The conversation that a request continues and, when it is completed or incomplete, adds its items to; it may have been deleted
--- since.
+-- The conversation that a request continues. A completed or incomplete request adds its
+-- items to it. It may have been deleted.
 ALTER TABLE requests ADD COLUMN conversation uuid;
 
--- version is raised by every accept of a response on the conversation and by every change of its items, and changed_by names what
--- did it last: a request, which locks the conversation for as long as it is queued or in progress, or a write of its own id.
--- Items and bytes are counted so that nobody has to read a conversation to know that it is too long.
+-- Every accept of a response on the conversation, and every change of its items,
+-- raises version and writes its own id to changed_by. A request in changed_by locks the
+-- conversation while it is queued or in progress. Items and bytes are counted, so that a
+-- conversation that is too long is found without reading it.
 CREATE TABLE conversations (
     id         uuid PRIMARY KEY,
     tenant     text NOT NULL,
@@ -19,9 +20,10 @@ CREATE TABLE conversations (
     bytes      bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0)
 ) WITH (fillfactor = 70);
 
--- One row per item, in the order of places, which have gaps where items were taken out. calls is the call id of a function_call,
--- answers that of a function_call_output: bytes, for they are what a model or a client wrote. The foreign key is what lets nothing
--- be added to a conversation that is being deleted, and takes what was added just before along.
+-- One row per item, in the order of places, which have gaps where items were deleted.
+-- calls is the call id of a function_call, answers that of a function_call_output: bytes,
+-- because a model or a client wrote them. The foreign key keeps statements from adding
+-- items to a conversation that is being deleted, and deletes those added just before.
 CREATE TABLE conversation_items (
     conversation_id uuid NOT NULL REFERENCES conversations ON DELETE CASCADE,
     place           bigint NOT NULL CHECK (place > 0),
@@ -36,5 +38,6 @@ CREATE TABLE conversation_items (
 );
 ALTER TABLE conversation_items ALTER COLUMN data SET STORAGE EXTERNAL;
 
--- An item is in a conversation once, and item references find it by its id among all of the tenant's.
+-- A conversation has an item once. Item references find it by its id among all items of
+-- the tenant.
 CREATE UNIQUE INDEX conversation_items_id ON conversation_items (tenant, item_id, conversation_id);

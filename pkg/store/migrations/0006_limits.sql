@@ -1,8 +1,9 @@
 -- +goose Up
 
--- What was done with an Idempotency-Key. made is what it made: a request, whose key was taken by the commit that accepted it, or,
--- where held_until is set, something else, whose answer is kept here. Until then whoever holds the key makes it, and after
--- held_until the next one does, under the same id. No payload of a request is here, so that a key outlives what it made.
+-- What was done with an Idempotency-Key. made is the id of what it stands for: a request,
+-- whose accept wrote the row or, if held_until is set, something else, whose response is
+-- stored here. Until held_until its holder makes it; after that the next caller does,
+-- under the same id. The row has no payload of a request, so that a key outlives it.
 CREATE TABLE idempotency (
     tenant     text NOT NULL,
     key        text NOT NULL,
@@ -19,11 +20,12 @@ CREATE TABLE idempotency (
     CONSTRAINT answer_was_held CHECK (answer IS NULL OR held_until IS NOT NULL)
 );
 
--- What the purge walks.
+-- The purge reads it.
 CREATE INDEX idempotency_expiry ON idempotency (expires_at);
 
--- What the tenants that have limits have used up, as the times at which their allowances are whole again. token_cost is the time in
--- seconds that a token takes to come back, as the gateways know it, for those who settle; 0: tokens are not counted.
+-- The use of tenants that have limits, as the times at which their allowances are whole
+-- again. token_cost is the time in seconds in which one token refills, as the gateways
+-- know it, for settlements; 0: tokens are not counted.
 CREATE TABLE budgets (
     tenant         text PRIMARY KEY,
     requests_until timestamptz NOT NULL DEFAULT now(),
@@ -31,12 +33,13 @@ CREATE TABLE budgets (
     token_cost     double precision NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
--- What a tenant has queued and in progress, for its limit. The predicate does not name the status: a plan for what is queued, or in
--- progress, must not find this index.
+-- The requests of a tenant that are queued or in progress, for its limit. The predicate
+-- does not name the status, so that no plan for queued rows, or for rows in progress, uses
+-- this index.
 CREATE INDEX requests_open ON requests (tenant) WHERE finished_at IS NULL;
 
--- Counts them, up to most. It is volatile, so that it sees what was committed while the statement that calls it waited for the
--- tenant's budget; the statement itself does not.
+-- Counts them, at most to most. It is volatile, so that it sees what was committed while
+-- the calling statement waited for the tenant's budget; the statement itself does not.
 -- +goose StatementBegin
 CREATE FUNCTION open_requests(of_tenant text, most integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 DECLARE n integer;
@@ -46,5 +49,5 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Which registered tools a key's requests may be offered; NULL: all. An empty list is none.
+-- The registered tools that a key's requests may use; NULL: all; an empty list: none.
 ALTER TABLE keys ADD COLUMN tools text[];

@@ -1,12 +1,13 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
--- The indexes are built beside live traffic, which is why this is not one transaction, and why each step may be run again: one that was
--- broken off leaves an index that is not valid and has to go first.
+-- The indexes are built beside live traffic, so this is not one transaction, and each
+-- step can be repeated: an interrupted one leaves an invalid index, which is dropped first.
 
--- What lists find stored responses by: a row for each pair of a response's metadata and for what it continues, named by a hash, so that
--- the responses of a name can be walked in the order of their ids, that is of time. There is no foreign key, for the reason that steps
--- have none. Responses that an older gateway accepts have no rows here, and lists that ask for a name do not find them.
+-- Lists filter stored responses by these rows: one for each pair of a response's
+-- metadata and for what it continues. A label is a hash. Its responses can be read in the
+-- order of their ids, which is that of time. There is no foreign key, as in steps.
+-- Responses that an older gateway accepts have no rows here, and filters do not find them.
 CREATE TABLE IF NOT EXISTS labels (
     request_id uuid NOT NULL,
     label      uuid NOT NULL,
@@ -14,8 +15,9 @@ CREATE TABLE IF NOT EXISTS labels (
 );
 CREATE INDEX IF NOT EXISTS labels_walk ON labels (label, uuid_send(request_id));
 
--- What lists walk. A list of every status walks all parts of the first side by side. The ids are in them as bytes, which sort alike: no
--- plan can take the primary key for one of these.
+-- Lists read them. A list of every status reads all parts of the first one side by side.
+-- They contain the ids as bytes, which have the same order: no plan can use the primary
+-- key instead.
 DROP INDEX CONCURRENTLY IF EXISTS requests_by_status;
 CREATE INDEX CONCURRENTLY requests_by_status ON requests (tenant, status, uuid_send(id)) WHERE stored AND endpoint = 'responses';
 DROP INDEX CONCURRENTLY IF EXISTS requests_by_model;

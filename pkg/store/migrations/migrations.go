@@ -9,8 +9,9 @@
 //   - Migrations only go forward. Their numbers may have gaps, and a migration
 //     that fills a gap later is applied then, so none may depend on a higher
 //     number (TestMigrationThatFillsAGapIsApplied).
-//   - A newer schema passes [Check], because old and new binaries overlap during a
-//     deployment. New columns are therefore nullable or have a default.
+//   - A newer schema passes [Check], because old and new binaries overlap
+//     during a deployment. New columns are therefore nullable or have a
+//     default.
 package migrations
 
 import (
@@ -65,7 +66,8 @@ func check(ctx context.Context, url string, from fs.FS) error {
 	return withProvider(ctx, url, from, func(db *sql.DB, p *goose.Provider) error {
 		missing, err := firstMissing(ctx, db, p)
 		if err == nil && missing != 0 {
-			err = fmt.Errorf("%w: it lacks version %d, which this binary needs; run windlass migrate", ErrSchema, missing)
+			err = fmt.Errorf("%w: it lacks version %d, which this binary needs; run windlass migrate",
+				ErrSchema, missing)
 		}
 		return err
 	})

@@ -16,7 +16,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// perform runs statements in a session of its own, each in its own transaction, and ends it: what they did is then published.
+// perform runs statements in a session of its own, each in its own transaction,
+// and ends it: what they did is then published.
 func perform(tb testing.TB, url string, statements ...string) {
 	tb.Helper()
 	conn, err := pgx.Connect(tb.Context(), url)
@@ -55,7 +56,8 @@ func TestDifferenceIsWhatWasDone(t *testing.T) { //nolint:paralleltest // see ab
 
 	before := snapshot(t, url)
 	perform(t, url, `INSERT INTO t VALUES (1)`, `INSERT INTO t VALUES (2)`, `SELECT count(*) FROM t`)
-	// A session's last counts are published while it ends, which Close doesn't wait for.
+	// A session's last counts are published while it ends, which Close doesn't
+	// wait for.
 	var got Counters
 	for deadline := time.Now().Add(Lag); ; {
 		if got = snapshot(t, url).Sub(before); got.Commits >= 3 || time.Now().After(deadline) {

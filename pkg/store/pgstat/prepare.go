@@ -16,12 +16,13 @@ type Setting struct {
 
 const settingsSQL = `
 SELECT name, current_setting(name) AS value
-  FROM unnest(ARRAY['server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'shared_buffers',
+  FROM unnest(ARRAY['server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method',
+      'shared_buffers',
                     'max_wal_size', 'wal_compression', 'max_connections']) WITH ORDINALITY AS pg_stat_s (name, n)
  ORDER BY n`
 
-// Prepare creates the extension that counts statements, where the server has it and the user may, and returns the settings that
-// decide what a commit costs.
+// Prepare creates the extension that counts statements, where the server has it
+// and the user may, and returns the settings that decide what a commit costs.
 func Prepare(ctx context.Context, url string) (settings []Setting, err error) {
 	conn, err := connect(ctx, url)
 	if err != nil {
@@ -42,12 +43,14 @@ func Prepare(ctx context.Context, url string) (settings []Setting, err error) {
 	return settings, nil
 }
 
-// Statement is one normalized statement and what it cost since the server's start.
+// Statement is one normalized statement and what it cost since the server's
+// start.
 type Statement struct {
 	Query string `json:"query"`
 	Calls int64  `json:"calls"`
 	Rows  int64  `json:"rows"`
-	// TotalMS is execution time; Postgres counts no planning time unless it is told to.
+	// TotalMS is execution time; Postgres counts planning time only with
+	// track_planning.
 	TotalMS  float64 `json:"total_ms"`
 	WALBytes int64   `json:"wal_bytes"`
 }
@@ -60,7 +63,8 @@ SELECT query, calls, rows, total_exec_time AS total_ms, wal_bytes::bigint AS wal
  ORDER BY calls DESC
  LIMIT @most`
 
-// Costliest returns the statements of the database that were called most often, none where statements are not counted.
+// Costliest returns the statements of the database that were called most often,
+// none where statements are not counted.
 func Costliest(ctx context.Context, url string, most int) (statements []Statement, err error) {
 	conn, err := connect(ctx, url)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Args are a statement's named arguments, as pgx.NamedArgs. Finding the names in
-// a long statement costs as much as encoding its arguments, so Args parses each
-// text once and keeps the order of its names. The texts must be constants.
+// Args are a statement's named arguments, as pgx.NamedArgs. Finding the names
+// in a long statement costs as much as encoding its arguments, so Args parses
+// each text once and keeps the order of its names. The texts must be constants.
 type Args map[string]any
 
 type parsed struct {
@@ -65,8 +65,8 @@ func Column[T, V any](items []T, field func(T) V) []V {
 	return out
 }
 
-// IDs is Column for ids, in the form that pgx encodes without converting them to
-// text.
+// IDs is Column for ids, in the form that pgx encodes without converting them
+// to text.
 func IDs[T any](items []T, field func(T) uuid.UUID) [][16]byte {
 	out := make([][16]byte, len(items))
 	for i, item := range items {

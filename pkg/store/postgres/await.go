@@ -24,10 +24,10 @@ func (r refusedError) Unwrap() error { return r.error }
 
 func (r refusedError) Is(target error) bool { return target == ErrRefused }
 
-// Await returns once the database accepts writes. It waits for up to limit while
-// the server cannot be reached, starts up, or is read-only, and calls report
-// once per reason. It returns ErrRefused at once if the server's reason does not
-// pass by itself.
+// Await returns once the database accepts writes. It waits for up to limit
+// while the server cannot be reached, starts up, or is read-only, and calls
+// report once per reason. It returns ErrRefused at once if the server's reason
+// does not pass by itself.
 func Await(ctx context.Context, url string, limit time.Duration, report func(reason error)) error {
 	out := &outage{}
 	pc, err := poolConfig(url, out, &hosts{outage: out})

@@ -14,11 +14,12 @@ import (
 
 // Sentinels of all packages of the store.
 var (
-	// ErrStale means that a write changed nothing: the row is terminal, or a later
-	// epoch, turn or attempt owns it, or the same write was made before. The caller
-	// reads the row again and publishes what it needs.
+	// ErrStale means that a write changed nothing: the row is terminal, or a
+	// later epoch, turn or attempt owns it, or the same write was made before.
+	// The caller reads the row again and publishes what it needs.
 	ErrStale = errors.New("the row has moved on")
-	// ErrNotFound means that the row does not exist, or belongs to another tenant.
+	// ErrNotFound means that the row does not exist, or belongs to another
+	// tenant.
 	ErrNotFound = errors.New("not found")
 )
 
@@ -37,8 +38,8 @@ const (
 const stalePlan = "cached plan must not change result type"
 
 // Errors of transientClasses and transientCodes pass by themselves: the caller
-// may repeat the statement unchanged. docs/postgres.md has the same table. Every
-// other code means a bug or a broken schema, and is not repeated.
+// may repeat the statement unchanged. docs/postgres.md has the same table.
+// Every other code means a bug or a broken schema, and is not repeated.
 var (
 	transientClasses = []string{
 		"08", // connection

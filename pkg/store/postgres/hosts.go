@@ -15,19 +15,20 @@ import (
 	"windlass.dev/windlass/pkg/retry"
 )
 
-// hostPause is the time between two attempts to connect to one of several
+// hostPause is constant, because a failover has to be noticed fast: the time
+// between two attempts to connect to one of several
 // hosts, while no host of the URL accepts writes.
 const hostPause = 100 * time.Millisecond
 
 // primaryTTL is how long the last primary is used without a search: long enough
-// for the connections of one pool, and too short to lead new ones to a host that
-// died.
+// for the connections of one pool, and too short to lead new ones to a host
+// that died.
 const primaryTTL = time.Second
 
-// hosts caches which host of a URL with several is the primary, and searches for
-// it after a failover. It tries all hosts at the same time: a dead one may stay
-// silent, and each attempt to reach it would take connectTimeout. A URL with one
-// host needs no search. It is safe for concurrent use.
+// hosts caches which host of a URL with several is the primary, and searches
+// for it after a failover. It tries all hosts at the same time: a dead one may
+// stay silent, and each attempt to reach it would take connectTimeout. A URL
+// with one host needs no search. It is safe for concurrent use.
 type hosts struct {
 	outage *outage
 
@@ -94,8 +95,9 @@ func setHost(c *pgconn.Config, ways []*pgconn.FallbackConfig) {
 	c.Host, c.Port, c.TLSConfig, c.Fallbacks = ways[0].Host, ways[0].Port, ways[0].TLSConfig, ways[1:]
 }
 
-// findPrimary returns the first address that accepts writes. It repeats attempts
-// that are refused, because a standby accepts writes once it is promoted.
+// findPrimary returns the first address that accepts writes. It repeats
+// attempts that are refused, because a standby accepts writes once it is
+// promoted.
 func findPrimary(ctx context.Context, c *pgconn.Config, byAddress map[string][]*pgconn.FallbackConfig) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, connectTimeout)
 	defer stop()

@@ -105,7 +105,7 @@ func attempts(t *testing.T, s, other *runtest.World) []attempt {
 		{"Look", func(ctx context.Context) error { _, err := s.Look(ctx, tools.ID); return err }},
 		{"Overdue", func(ctx context.Context) error { _, err := s.Overdue(ctx, 10); return err }},
 		{"Postpone", func(ctx context.Context) error { return s.Postpone(ctx, []run.Row{tools}) }},
-		{"Alarm", func(ctx context.Context) error { _, err := s.Alarm(ctx); return err }},
+		{"Alarm", func(ctx context.Context) error { _, err := s.MakeAllDue(ctx); return err }},
 		{"Finished", func(ctx context.Context) error { _, err := s.Answers.Finished(ctx, nil); return err }},
 	}
 }

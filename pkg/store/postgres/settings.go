@@ -24,13 +24,13 @@ var settings = []setting{
 	{"lock_timeout", "2000"},
 	{"idle_in_transaction_session_timeout", "10000"},
 	{"synchronous_commit", "on"},
-	// Most statements are cheap by plan. Generic plans make repeated ones cheap to
-	// plan as well, and the JIT would compile for longer than they run.
+	// Most statements are cheap by plan. Generic plans make repeated ones cheap
+	// to plan as well, and the JIT would compile for longer than they run.
 	{"plan_cache_mode", "force_generic_plan"},
 	{"jit", "off"},
-	// A plan made while a table was nearly empty must not read it whole once it has
-	// grown, by a scan of the table or of an index that has the wrong order. Sorts
-	// of a statement's own few rows are still made.
+	// A plan made while a table was nearly empty must not read it whole once it
+	// has grown, by a scan of the table or of an index that has the wrong
+	// order. Sorts of a statement's own few rows are still made.
 	{"enable_seqscan", "off"},
 	{"enable_sort", "off"},
 }

@@ -3,15 +3,16 @@
 //
 // # Promises
 //
-//   - A request goes in one commit with its steps, bodies and labels; rows of one
-//     table are never left behind (TestDeleteTakesEverythingOfOneRequest,
+//   - A request goes in one commit with its steps, bodies and labels; rows of
+//     one table are never left behind (TestDeleteTakesEverythingOfOneRequest,
 //     TestPurgeTakesWhatEndedLongAgo).
-//   - Requests that continue a deleted one stay, and their history has a gap that a
-//     reader sees (TestPurgeEndsTheLine). Conversations keep their items.
+//   - Requests that continue a deleted one stay, and their history has a gap
+//     that a reader sees (TestPurgeEndsTheLine). Conversations keep their
+//     items.
 //   - Only terminal requests are deleted; several purges may run side by side
 //     (TestPurgesBesideEachOther).
-//   - Erasing payloads keeps the audit trail: when, how long, how many tokens, and
-//     why a step failed (TestEraseTakesPayloadsOfWhatIsNotStored).
+//   - Erasing payloads keeps the audit trail: when, how long, how many tokens,
+//     and why a step failed (TestEraseTakesPayloadsOfWhatIsNotStored).
 //
 // Idempotency keys are purged by package idempotency.
 package retention
@@ -60,7 +61,8 @@ const purgeSQL = `
 WITH looked AS (
   SELECT id FROM requests
    WHERE id > @above
-     AND id < (lpad(to_hex(GREATEST(extract(epoch FROM now() - make_interval(secs => @kept)) * 1000, 0)::bigint), 12, '0') || repeat('0', 20))::uuid
+     AND id < (lpad(to_hex(GREATEST(extract(epoch FROM now() - make_interval(secs => @kept)) * 1000, 0)::bigint),
+                    12, '0') || repeat('0', 20))::uuid
    ORDER BY id LIMIT @n),
 old AS (
   SELECT r.id FROM requests r

@@ -233,7 +233,7 @@ SELECT count(*) FROM (SELECT request_id FROM bodies UNION ALL
 	}
 }
 
-// Whoever is at it at the same time: each request is taken once.
+// Purges may run at the same time: each request is deleted once.
 func TestPurgesBesideEachOther(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)

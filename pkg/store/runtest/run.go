@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/pkg/store/conversations"
 	"windlass.dev/windlass/pkg/store/idempotency"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
@@ -141,7 +139,8 @@ func NewSteps(n int) []run.NewStep {
 		input := fmt.Appendf(nil, `{"n":%d}`, i+1)
 		sum := sha256.Sum256(input)
 		out[i] = run.NewStep{
-			Index: i + 1, Name: "search", Pool: "default", CallID: fmt.Sprintf("call_%d", i+1), Input: input, InputHash: sum[:],
+			Index: i + 1, Name: "search", Pool: "default", CallID: fmt.Sprintf("call_%d", i+1),
+			Input: input, InputHash: sum[:],
 		}
 	}
 	return out
@@ -191,29 +190,6 @@ func Refusal(tb testing.TB, w *World, n store.NewRequest) error {
 	return err
 }
 
-// NewItem returns an item to add to a conversation.
-func NewItem(id string) run.NewItem {
-	return run.NewItem{ID: id, Data: []byte("data of " + id)}
-}
-
-// Conversation returns a conversation with items msg_1 to msg_n.
-func Conversation(tb testing.TB, w *World, n int) uuid.UUID {
-	tb.Helper()
-	c := conversations.NewConversation{ID: uuid.Must(uuid.NewV7()), Tenant: Tenant, Metadata: []byte(`{"a":"\u0000"}`)}
-	for i := range n {
-		c.Items = append(c.Items, NewItem(fmt.Sprintf("msg_%d", i+1)))
-	}
-	if err := w.Conversations.Create(tb.Context(), c); err != nil {
-		tb.Fatal(err)
-	}
-	return c.ID
-}
-
-// On puts a request on a conversation at the version seen.
-func On(conversation uuid.UUID, seen int64) func(*store.NewRequest) {
-	return func(n *store.NewRequest) { n.Conversation, n.Seen = conversation, seen }
-}
-
 // Accept accepts a request.
 func Accept(tb testing.TB, w *World, n store.NewRequest) store.Acceptance {
 	tb.Helper()
@@ -241,16 +217,6 @@ func Use(tb testing.TB, w *World, tenant, key string) idempotency.Use {
 	return *use
 }
 
-// State reads the state of a conversation of [Tenant].
-func State(tb testing.TB, w *World, id uuid.UUID, ids ...string) conversations.State {
-	tb.Helper()
-	c, err := w.Conversations.State(tb.Context(), Tenant, id, ids)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c
-}
-
 // Line returns n completed requests of one turn each, each continuing the one
 // before.
 func Line(tb testing.TB, w *World, n int) []run.Row {
@@ -270,31 +236,4 @@ func Line(tb testing.TB, w *World, n int) []run.Row {
 		rows[i], parent = Look(tb, w, r.ID), r.ID
 	}
 	return rows
-}
-
-// ItemIDs returns the ids of a conversation's items, oldest first, and checks
-// that the conversation counts them right.
-func ItemIDs(tb testing.TB, w *World, id uuid.UUID) string {
-	tb.Helper()
-	items, err := w.Conversations.Items(tb.Context(), conversations.Page{Tenant: Tenant, Conversation: id, OldestFirst: true, Limit: 1000})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	all, err := w.Conversations.History(tb.Context(), Tenant, id)
-	if err != nil || len(all) != len(items) {
-		tb.Fatalf("History = %d items, %v; the list has %d", len(all), err, len(items))
-	}
-	var names []string
-	var size int64
-	for i, it := range items {
-		names = append(names, it.ID)
-		size += int64(len(it.Data))
-		if string(all[i]) != string(it.Data) {
-			tb.Errorf("item %d is %q in History, %q in the list", i, all[i], it.Data)
-		}
-	}
-	if c := State(tb, w, id); c.Items != len(items) || c.Bytes != size {
-		tb.Errorf("the conversation counts %d items of %d bytes, has %d of %d", c.Items, c.Bytes, len(items), size)
-	}
-	return strings.Join(names, " ")
 }

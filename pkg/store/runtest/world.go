@@ -59,8 +59,9 @@ func OpenAt(tb testing.TB, url string) *World {
 // New returns a world on the pool.
 func New(db *postgres.DB) *World {
 	return &World{
-		Store: store.New(db), DB: db, Answers: answers.New(db), Budgets: limits.New(db), Conversations: conversations.New(db),
-		Idempotency: idempotency.New(db), Keys: keys.New(db), Retention: retention.New(db),
+		Store: store.New(db), DB: db, Answers: answers.New(db), Budgets: limits.New(db),
+		Conversations: conversations.New(db), Idempotency: idempotency.New(db), Keys: keys.New(db),
+		Retention: retention.New(db),
 	}
 }
 
@@ -70,8 +71,11 @@ func New(db *postgres.DB) *World {
 func Dump(tb testing.TB, w *World) string {
 	tb.Helper()
 	var out strings.Builder
-	for _, table := range []string{"requests", "steps", "bodies", "conversations", "conversation_items", "idempotency", "budgets"} {
-		sql := `SELECT concat_ws(' ', t.tableoid::regclass, t.xmin, t.ctid, to_jsonb(t)) FROM ` + table + ` t ORDER BY 1`
+	for _, table := range []string{
+		"requests", "steps", "bodies", "conversations", "conversation_items", "idempotency", "budgets",
+	} {
+		const columns = `concat_ws(' ', t.tableoid::regclass, t.xmin, t.ctid, to_jsonb(t))`
+		sql := `SELECT ` + columns + ` FROM ` + table + ` t ORDER BY 1`
 		out.WriteString(strings.Join(Ask[string](tb, w, sql), "\n") + "\n")
 	}
 	return out.String()

@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// leftoverAge is more than a directory needs from its making to its server's lock.
+// leftoverAge is more than a directory needs from its making to its server's
+// lock.
 const leftoverAge = 10 * time.Minute
 
-// removeLeftovers removes the directories of test binaries that were killed. It is a courtesy: errors change nothing.
+// removeLeftovers removes the directories of test binaries that were killed. It
+// is a courtesy: errors change nothing.
 func removeLeftovers(parent string) {
 	dirs, err := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
 	if err != nil {
@@ -24,7 +26,8 @@ func removeLeftovers(parent string) {
 	}
 }
 
-// abandoned reports whether nobody holds the lock that localpg keeps on a directory while its server runs.
+// abandoned reports whether no process holds the lock that localpg keeps on a
+// directory while its server runs.
 func abandoned(dir string) bool {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
 	if err != nil {

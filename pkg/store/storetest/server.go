@@ -25,7 +25,8 @@ const (
 	dirPrefix  = "windlass-storetest-"
 )
 
-const advice = "tests need a real Postgres: install PostgreSQL 15 or newer (apt-get install postgresql, brew install postgresql), " +
+const advice = "tests need a real Postgres: install PostgreSQL 15 or newer " +
+	"(apt-get install postgresql, brew install postgresql), " +
 	"or set PG_BIN to its bin directory, or DATABASE_URL to a server"
 
 // shared is the one server of the test binary.
@@ -53,7 +54,9 @@ func (s *server) open() {
 
 // clone makes a database from the template, or an empty one if migrate is nil,
 // and returns its name and URL.
-func (s *server) clone(ctx context.Context, migrate func(context.Context, string) error) (name, dbURL string, err error) {
+func (s *server) clone(
+	ctx context.Context, migrate func(context.Context, string) error,
+) (name, dbURL string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {
@@ -119,7 +122,7 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	s.dir = dir
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), startLimit, fmt.Errorf("not done after %s", startLimit))
+	ctx, cancel := withLimit(context.WithoutCancel(ctx), startLimit)
 	defer cancel()
 	s.local, err = localpg.Start(ctx, localpg.Config{
 		BinDir:  binDir,
@@ -143,8 +146,8 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 	return nil
 }
 
-// template is a migrated database, or why there is none: a migration that
-// failed is not tried again by each test.
+// template is a migrated database, or why it could not be made: a migration
+// that failed is not tried again by each test.
 type template struct {
 	name string
 	err  error
@@ -169,7 +172,7 @@ func (s *server) makeTemplate(ctx context.Context, name string, migrate func(con
 		return err
 	}
 	// The template outlives the test that happens to be first.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), adminLimit, fmt.Errorf("not done after %s", adminLimit))
+	ctx, cancel := withLimit(context.WithoutCancel(ctx), adminLimit)
 	defer cancel()
 	dbURL, err := withDatabase(s.url, name)
 	if err == nil {
@@ -185,8 +188,8 @@ func (s *server) makeTemplate(ctx context.Context, name string, migrate func(con
 // one test cannot fail the next.
 func (s *server) exec(ctx context.Context, sql string) (err error) {
 	// A test's context has ended by the time of its clean-up, and half a CREATE
-	// DATABASE would help nobody.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), adminLimit, fmt.Errorf("not done after %s", adminLimit))
+	// DATABASE would be useless.
+	ctx, cancel := withLimit(context.WithoutCancel(ctx), adminLimit)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url)
 	if err != nil {
@@ -197,6 +200,10 @@ func (s *server) exec(ctx context.Context, sql string) (err error) {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
+}
+
+func withLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %s", limit))
 }
 
 // close drops the templates on a server that stays, or stops the private server

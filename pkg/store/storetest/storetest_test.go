@@ -104,7 +104,8 @@ func TestDatabaseIsDroppedUnderAnOpenSession(t *testing.T) {
 	}
 }
 
-// The environment belongs to the process, so each case is a test binary of its own that runs TestDatabasesDoNotShareRows.
+// The environment belongs to the process, so each case is a test binary of its
+// own that runs TestDatabasesDoNotShareRows.
 func TestServerOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()

@@ -5,10 +5,12 @@ import (
 	"syscall"
 )
 
-// memoryRoom is what /dev/shm must have free. One server takes up to 400 MB, and `go test` runs several binaries at once.
+// memoryRoom is what /dev/shm must have free. One server takes up to 400 MB,
+// and `go test` runs several binaries at once.
 const memoryRoom = 4 << 30
 
-// tempDir is where data directories go. In memory a clone takes 50-120 ms, on a busy disk 330-890 ms (measured, 2 cores).
+// tempDir is where data directories go. In memory a clone takes 50-120 ms, on a
+// busy disk 330-890 ms (measured, 2 cores).
 func tempDir() string {
 	const memory = "/dev/shm"
 	var fs syscall.Statfs_t

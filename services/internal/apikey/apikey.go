@@ -1,15 +1,15 @@
 // Package apikey makes and reads API keys.
 //
-// A key is wl_<id>_<secret>. The id is public: it is what lists show and what a
-// key is looked up by. The secret has 260 bits and is kept by nobody: the
-// database holds its HMAC under a pepper that the database does not have, so
-// that neither alone makes or proves a key.
+// A key is wl_<id>_<secret>. The id is public: lists show it, and a key is
+// looked up by it. The secret has 260 bits and is not stored: the database
+// holds its HMAC under a pepper that the database does not have, so that
+// neither alone makes or proves a key.
 //
 // An id ends in six letters that only the pepper's owner can make.
-// [Pepper.Read] refuses ids that were never given out by one HMAC and without
-// asking anybody, so that a flood of made-up keys costs the database nothing:
-// one made-up id in 2^30 gets through. What it does not promise: that a key it
-// has read is known, alive, or carries the right secret.
+// [Pepper.Read] refuses made-up ids by one HMAC and without a lookup, so that a
+// flood of them costs the database nothing (BenchmarkRefuse): one made-up id in
+// 2^30 gets through. It does not promise that a key it reads exists, is active,
+// or has the right secret.
 package apikey
 
 import (
@@ -31,7 +31,7 @@ const (
 	ScopeAdmin     = "admin"     // the tenant's keys
 )
 
-// Scopes are all of them, the one of a key that asks for none first.
+// Scopes are all scopes; the first is the default.
 var Scopes = []string{ScopeResponses, ScopeRead, ScopeAdmin}
 
 const (
@@ -42,27 +42,27 @@ const (
 	secretLen = 52
 	keyLen    = len(prefix) + idLen + len("_") + secretLen
 
-	// minPepper is the shortest pepper that is accepted, in bytes.
+	// Pepper is the secret of all gateways. Keys made with another one are
+	// worthless.
 	minPepper = 16
 )
 
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// ErrShortPepper says that a pepper can be guessed.
+// ErrShortPepper reports a pepper that can be guessed.
 var ErrShortPepper = errors.New("the key pepper is shorter than 16 bytes")
 
 // Pepper is the secret of everybody who makes or checks keys. Keys made with
 // another one are worthless.
 type Pepper []byte
 
-// Key is a key in its parts.
+// Key is a key, split into its parts.
 type Key struct {
 	ID     string
 	Secret string
 }
 
-// String is the key as clients send it. It is to be shown once and not to be
-// logged.
+// String returns the key as clients send it. Show it once and do not log it.
 func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
 
 // Check returns ErrShortPepper for a pepper that is missing or too short.
@@ -73,11 +73,11 @@ func (p Pepper) Check() error {
 	return nil
 }
 
-// New draws a key.
+// New returns a random key.
 func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
 
-// NewAs draws a key whose id follows from a seed, of which the last 7 bytes
-// count. Its secret does not follow from anything.
+// NewAs returns a key whose id is derived from the last 7 bytes of seed. Its
+// secret is random.
 func (p Pepper) NewAs(seed []byte) Key {
 	return p.as(letters.EncodeToString(seed[len(seed)-7:])[:drawn])
 }
@@ -86,7 +86,7 @@ func (p Pepper) as(id string) Key {
 	return Key{ID: id + p.proof(id), Secret: strings.ToLower(rand.Text() + rand.Text())}
 }
 
-// Read takes a key apart. It is false for what New did not make: a wrong shape,
+// Read splits a key. ok is false for text that New did not make: a wrong shape,
 // or an id without its proof.
 func (p Pepper) Read(text string) (Key, bool) {
 	if len(text) != keyLen {
@@ -103,14 +103,14 @@ func (p Pepper) Read(text string) (Key, bool) {
 	return k, true
 }
 
-// Hash is what the database keeps of a secret.
+// Hash returns what the database stores of a secret.
 func (p Pepper) Hash(secret string) []byte { return p.mac(secret) }
 
-// Holds tells, in constant time, whether hash is the secret's.
+// Holds reports, in constant time, whether hash is that of the secret.
 func (p Pepper) Holds(hash []byte, secret string) bool { return hmac.Equal(hash, p.mac(secret)) }
 
-// proof is of another shape than a secret, so that neither says anything about
-// the other.
+// proof hashes another text than a secret's, so that neither reveals anything
+// about the other.
 func (p Pepper) proof(drawn string) string {
 	return letters.EncodeToString(p.mac("id " + drawn))[:proof]
 }
@@ -121,7 +121,7 @@ func (p Pepper) mac(text string) []byte {
 	return mac.Sum(nil)
 }
 
-// IsID tells whether text has the shape of a key's id.
+// IsID reports whether text has the shape of a key's id.
 func IsID(text string) bool { return len(text) == idLen && lettersOnly(text) }
 
 func lettersOnly(text string) bool {
@@ -133,7 +133,7 @@ func lettersOnly(text string) bool {
 	return true
 }
 
-// CheckTenant refuses what cannot be a tenant's name.
+// CheckTenant returns an error for an invalid name of a tenant.
 func CheckTenant(name string) error {
 	ok := name != "" && len(name) <= 63 && name[0] != '-' && name[0] != '_'
 	for _, c := range []byte(name) {

@@ -13,20 +13,20 @@ import (
 )
 
 var (
-	// ErrNoKey says that nothing can be sealed or opened because there is no
-	// secret to do it with.
+	// ErrNoKey reports that no secret is configured.
 	ErrNoKey = errors.New("no seal key is configured")
-	// ErrSealed says that a text was not sealed here for the tenant, or under a
-	// secret that is gone.
+	// ErrSealed reports a text that was not sealed here for the tenant, or
+	// under a secret that is gone.
 	ErrSealed = errors.New("the sealed content cannot be opened")
-	// ErrShortKey says that a secret can be guessed.
+	// ErrShortKey reports a secret that can be guessed.
 	ErrShortKey = errors.New("a seal key is shorter than 16 bytes")
 )
 
 const (
-	// minKey is the shortest secret that is accepted, in bytes.
+	// minKey is the shortest accepted secret, in bytes.
 	minKey = 16
-	// version is the first byte of what is sealed, so that the form can change.
+	// version is the first byte of a sealed text, so that the format can
+	// change.
 	version = 1
 	purpose = "windlass compaction"
 )
@@ -37,7 +37,7 @@ type Keys struct {
 }
 
 // ReadKeys reads secrets that are separated by commas: the first one seals, all
-// of them open. No text is no secret. ErrShortKey.
+// of them open. An empty text has no secret. Returns ErrShortKey.
 func ReadKeys(text string) (Keys, error) {
 	var k Keys
 	if text == "" {
@@ -72,7 +72,7 @@ func newAEAD(secret string) (cipher.AEAD, error) {
 // Any reports whether there is a secret.
 func (k Keys) Any() bool { return len(k.all) > 0 }
 
-// Seal makes the text of an item for a tenant. ErrNoKey.
+// Seal returns the text of an item for a tenant, or ErrNoKey.
 func (k Keys) Seal(tenant string, c Content) (string, error) {
 	if !k.Any() {
 		return "", ErrNoKey
@@ -84,8 +84,8 @@ func (k Keys) Seal(tenant string, c Content) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(k.all[0].Seal([]byte{version}, nil, plain, bound(tenant))), nil
 }
 
-// Open reads what Seal has made for the tenant. ErrSealed for every other text,
-// ErrNoKey without a secret.
+// Open reads a text that Seal made for the tenant. Returns ErrSealed for every
+// other text, ErrNoKey without a secret.
 func (k Keys) Open(tenant, sealed string) (Content, error) {
 	if !k.Any() {
 		return Content{}, ErrNoKey
@@ -108,5 +108,5 @@ func (k Keys) Open(tenant, sealed string) (Content, error) {
 	return Content{}, ErrSealed
 }
 
-// bound is what is authenticated beside the content.
+// bound is the data that is authenticated besides the content.
 func bound(tenant string) []byte { return []byte(purpose + "\x00" + tenant) }

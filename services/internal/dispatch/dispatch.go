@@ -1,10 +1,10 @@
-// Package dispatch publishes what a request's row says is due. Gateway,
+// Package dispatch publishes the messages that a request's row needs. Gateway,
 // claimer, orchestrator and finalizer all publish commands through it, so that
-// a row means the same message whoever reads it.
+// a row means the same message to all of them.
 //
 // It promises that publishing twice is harmless: a command's subject ends in
-// the identity the row has. It does not promise that a message arrives; the
-// sweep publishes again.
+// the identity of the row (TestDueFollowsTheRow). It does not promise that a
+// message arrives; the sweep publishes again.
 package dispatch
 
 import (
@@ -23,12 +23,12 @@ import (
 // Publisher is safe for concurrent use.
 type Publisher struct {
 	Bus *bus.Bus
-	Key Key // signs tool commands; a service that never publishes tools needs none
+	Key Key // signs tool commands; empty in a service that publishes none
 }
 
 // Publish publishes what each row needs. repeat marks the commands as published
-// before; it is false only for who has just committed the row. accepted counts
-// the commands that were not queued or in flight already.
+// before; it is false only right after the commit of the row. accepted counts
+// the commands that were not queued or in flight.
 func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (accepted int, err error) {
 	var msgs []message.Message
 	for _, r := range rows {
@@ -44,7 +44,7 @@ func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (a
 	return len(msgs) - refused, nil
 }
 
-// due is the row's messages.
+// due returns the messages that the row needs.
 func (p Publisher) due(r run.Row, repeat bool) []message.Message {
 	deadline := timestamppb.New(time.Now().Add(r.Remaining))
 	switch r.Next() {

@@ -5,15 +5,14 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// Identity is a fence in messages: the identity of a turn's model step.
+// Identity returns the identity of a turn's model step, for messages.
 func Identity(f run.Fence) *stepv1.StepIdentity {
 	return &stepv1.StepIdentity{
 		RequestId: run.Hex(f.ID), Epoch: uint32(f.Epoch), Turn: uint32(f.Turn), Attempt: uint32(f.Attempt),
 	}
 }
 
-// Fence reads the fence of an identity: that of its turn and attempt, whatever
-// its step.
+// Fence reads the fence of an identity, whatever its step.
 func Fence(id *stepv1.StepIdentity) (run.Fence, error) {
 	request, err := run.ParseHex(id.GetRequestId())
 	return run.Fence{

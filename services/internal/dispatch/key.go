@@ -9,13 +9,14 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// Key signs tool commands. Only services that dispatch tools hold it; a result is believed when it echoes the token.
+// Key signs tool commands. Only services that dispatch tools hold it; a result
+// that echoes the token is believed.
 type Key []byte
 
-// minKey is the shortest key that is accepted, in bytes.
+// minKey is the shortest accepted key, in bytes.
 const minKey = 16
 
-// ErrShortKey says that a dispatch key can be guessed.
+// ErrShortKey reports a dispatch key that can be guessed.
 var ErrShortKey = errors.New("the dispatch key is shorter than 16 bytes")
 
 // Check returns ErrShortKey for a key that is missing or too short.
@@ -26,7 +27,7 @@ func (k Key) Check() error {
 	return nil
 }
 
-// Token is the HMAC-SHA256 over the attempt's identity and call id.
+// Token returns the HMAC-SHA256 over the attempt's identity and call id.
 func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
 	mac := hmac.New(sha256.New, k)
 	mac.Write([]byte(id.GetRequestId()))
@@ -37,7 +38,7 @@ func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
 	return mac.Sum(nil)
 }
 
-// Holds tells whether token was made with this key for this attempt.
+// Holds reports whether token was made with this key for this attempt.
 func (k Key) Holds(token []byte, id *stepv1.StepIdentity, callID string) bool {
 	return hmac.Equal(token, k.Token(id, callID))
 }

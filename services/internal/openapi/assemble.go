@@ -14,8 +14,8 @@ const schemaPrefix = "#/components/schemas/"
 // object is a JSON or YAML object.
 type object = map[string]any
 
-// assemble merges the YAML files of a tree, each a part of one document, and adds the schemas of the specification that are
-// referred to.
+// assemble merges the YAML files of a tree, each a part of one document, and
+// adds the schemas of the specification that they refer to.
 func assemble(tree fs.FS, specification []byte) ([]byte, error) {
 	doc := object{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -49,8 +49,8 @@ func assemble(tree fs.FS, specification []byte) ([]byte, error) {
 	return text, nil
 }
 
-// merge adds the members of from that are not there yet. Of two objects the members are merged; anything else that is there twice is
-// a mistake.
+// merge adds the members of from that are missing. The members of two objects
+// are merged; any other duplicate is an error.
 func merge(into, from object) error {
 	for name, value := range from {
 		there, twice := into[name]
@@ -70,7 +70,8 @@ func merge(into, from object) error {
 	return nil
 }
 
-// takeKeys says of every POST that it takes an Idempotency-Key, which is the router's doing and not the route's.
+// takeKeys adds Idempotency-Key to every POST, because the router handles it
+// for all routes.
 func takeKeys(doc object) {
 	paths, _ := doc["paths"].(object)
 	for _, path := range paths {
@@ -82,7 +83,7 @@ func takeKeys(doc object) {
 	}
 }
 
-// adopt takes the schemas over that are referred to and not defined.
+// adopt copies the schemas that are referred to and not defined.
 func adopt(doc object, specification []byte) error {
 	var theirs struct {
 		Components struct {
@@ -136,7 +137,8 @@ func refs(value any, names []string) []string {
 	return names
 }
 
-// dropExamples takes the examples out of a schema: some of the specification's do not fit it.
+// dropExamples removes the examples of a schema: some of the specification's
+// are invalid.
 func dropExamples(schema any) {
 	switch v := schema.(type) {
 	case object:

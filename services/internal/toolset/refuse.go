@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
-// Refuse reports the first unsupported tool setting of a request, as a
-// *Refusal. Only the accept of a request uses it; Resolve, which it includes,
-// accepts what was accepted under fewer rules.
-func Refuse(r *responses.Create, reg *registry.Registry) error {
+// Validate returns the first *Refusal of a request's tools, or nil. Call it
+// when a request is accepted; Resolve, which it includes, has fewer rules, so
+// that accepted requests stay readable.
+func Validate(r *responses.Create, reg *registry.Registry) error {
 	s, err := Resolve(r, reg)
 	if err != nil {
 		return err
@@ -30,8 +30,8 @@ func Refuse(r *responses.Create, reg *registry.Registry) error {
 	return nil
 }
 
-// refuseServer refuses what is said of the registered tools' server and would
-// not happen.
+// refuseServer refuses settings of the registered tools' server that would have
+// no effect.
 func refuseServer(i int, t tool.Tool) *Refusal {
 	var entry struct {
 		Approval      json.RawMessage            `json:"require_approval"`
@@ -54,7 +54,7 @@ func refuseServer(i int, t tool.Tool) *Refusal {
 	return nil
 }
 
-// refuseChoice refuses a call that is demanded and cannot be made.
+// refuseChoice refuses a tool_choice that requires an impossible call.
 func (s Toolset) refuseChoice() *Refusal {
 	refuse := func(format string, args ...any) *Refusal {
 		return &Refusal{Param: "tool_choice", Code: "unsupported_value", Message: fmt.Sprintf(format, args...)}

@@ -37,7 +37,7 @@ func TestRefuse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := Refuse(decode(t, tt.fields), newRegistry(t))
+			err := Validate(decode(t, tt.fields), newRegistry(t))
 			var refusal *Refusal
 			if errors.As(err, &refusal) != (tt.param != "") || refusal != nil && (refusal.Param != tt.param || refusal.Code != tt.code || refusal.Message == "") {
 				t.Errorf("refused with %+v (%v), want param %q, code %q", refusal, err, tt.param, tt.code)

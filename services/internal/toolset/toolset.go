@@ -1,6 +1,6 @@
-// Package toolset says which tools a request's model may call: the gateway
-// refuses what nobody can run, the orchestrator offers the rest, the finalizer
-// shows what ran.
+// Package toolset decides which tools a request's model may call: the gateway
+// refuses tools that Windlass cannot run, the orchestrator offers the rest, the
+// finalizer shows the calls.
 package toolset
 
 import (
@@ -14,17 +14,17 @@ import (
 	"windlass.dev/windlass/pkg/responses/tool"
 )
 
-// ServerLabel is the MCP server label under which the registered tools are
-// offered to requests and appear in answers.
+// ServerLabel is the MCP server label under which requests name the registered
+// tools and answers show them.
 const ServerLabel = "windlass"
 
-// Types of tools that the client runs, beside functions.
+// Types of tools that the client runs, besides functions.
 const (
 	customTool = "custom" // its input is any text
 	namespace  = "namespace"
 )
 
-// Refusal says that a request asks for a tool that Windlass cannot run.
+// Refusal refuses a tool that Windlass cannot run.
 type Refusal struct {
 	Param   string // the path of the field that asks for it
 	Code    string // may be empty
@@ -39,16 +39,17 @@ type Offer struct {
 	Description string
 	Parameters  json.RawMessage
 	Strict      *bool
-	Given       json.RawMessage // another tool of the client's than a function, as the request has it; only the name is set besides
+	// Given is a tool of the client that is not a function, as in the request;
+	// of the other fields only Name is set.
+	Given json.RawMessage
 }
 
-// Toolset is what a request's model may call.
+// Toolset holds the tools that a request's model may call.
 type Toolset struct {
 	Offers []Offer
 	Choice tool.Choice
-	// Listed is what the registered tools' server has for the request, whatever
-	// tool_choice leaves of it to the model; nil where the request does not
-	// name that server.
+	// Listed are the registered tools of the request, before tool_choice; nil
+	// if the request does not name their server.
 	Listed []item.Listed
 	server map[string]registry.Tool
 	client map[called]bool
@@ -56,16 +57,17 @@ type Toolset struct {
 	listed map[string]bool
 }
 
-// Resolve reads a request's tools; the error is a *Refusal. Registered tools
-// are offered where the request names their server by
-// {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools;
-// the request's own functions come back to the client and win over a registered
-// tool of the same name. So do its custom tools and what is in its namespaces,
-// where the model's upstream speaks the Responses dialect. Types that an
-// upstream cannot carry, or that it would run itself, are not offered.
-// tool_choice's allowed_tools bounds all of them: what is not allowed is not
-// offered, and refused when the model calls it anyway. Under the choice "none"
-// every call is refused, and no tool is hidden.
+// Resolve reads a request's tools; the error is a *Refusal. It offers
+// registered tools if the request names their server by
+// {"type":"mcp","server_label":"windlass"}, all of them or its allowed_tools.
+// The client runs the request's own functions, which win over a registered tool
+// of the same name, and its custom tools and namespaces if the model's upstream
+// speaks the Responses dialect.
+//
+// Types that an upstream does not take, or would run itself, are not offered.
+// The allowed_tools of tool_choice bound all tools: others are not offered, and
+// a call of one is refused. The choice none hides no tool and refuses every
+// call.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{
 		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[called]bool{}, custom: map[called]bool{}, listed: map[string]bool{},
@@ -100,18 +102,19 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	return s, nil
 }
 
-// Client reports whether the call of a tool is the client's to make. The
-// namespace is empty for a tool outside of all.
+// Client reports whether the client runs a tool. The namespace is empty for a
+// tool without one.
 func (s Toolset) Client(space, name string) bool {
 	return s.client[called{space, name}] && s.Choice.Mode != "none"
 }
 
-// Custom reports whether the call of a custom tool was offered.
+// Custom reports whether a custom tool was offered.
 func (s Toolset) Custom(space, name string) bool {
 	return s.custom[called{space, name}] && s.Choice.Mode != "none"
 }
 
-// Server returns the registered tool the model was offered under that name.
+// Server returns the registered tool that the model was offered under that
+// name.
 func (s Toolset) Server(name string) (registry.Tool, bool) {
 	t, ok := s.server[name]
 	if s.Choice.Mode == "none" {
@@ -120,7 +123,7 @@ func (s Toolset) Server(name string) (registry.Tool, bool) {
 	return t, ok
 }
 
-// called is how a call names its tool.
+// called is a tool as a call names it.
 type called struct{ space, name string }
 
 // addGiven offers a custom tool, or a namespace with the client's tools.
@@ -143,8 +146,7 @@ func (s *Toolset) addGiven(t tool.Tool) {
 	s.Offers = append(s.Offers, Offer{Name: t.Name, Given: t.JSON()})
 }
 
-// addRegistered offers a model the tools an mcp entry names, or says why it
-// cannot.
+// addRegistered offers the tools of an mcp entry, or returns why it cannot.
 func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry, model string) (refusal string) {
 	names, ok := allowedNames(entry.JSON())
 	if !ok {
@@ -178,10 +180,10 @@ func (s *Toolset) list(t registry.Tool) {
 	}
 }
 
-// allows reports whether tool_choice leaves the tool to the model.
+// allows reports whether tool_choice allows the tool.
 func (s *Toolset) allows(kind, name string) bool {
 	if pick := s.Choice.Tool; pick != nil && pick.Type == "mcp" && pick.Name == "" {
-		return kind == "mcp" // any tool of the server, and nothing else
+		return kind == "mcp" // any tool of the server, and only those
 	}
 	if s.Choice.Allowed == nil {
 		return true
@@ -191,10 +193,12 @@ func (s *Toolset) allows(kind, name string) bool {
 	})
 }
 
-// allowedNames reads an mcp tool's allowed_tools: a list of names, or a filter
-// with tool_names. nil means all.
+// allowedNames reads the allowed_tools of an mcp tool: a list of names, or a
+// filter with tool_names. nil means all.
 func allowedNames(entry []byte) (names []string, ok bool) {
-	var t map[string]json.RawMessage // of a struct the field would be found in capitals, too, so that a member which others ignore could undo a limit
+	// A struct would match the field in capitals, too, so that a hidden one
+	// could undo a limit.
+	var t map[string]json.RawMessage
 	if err := json.Unmarshal(entry, &t); err != nil {
 		return nil, false
 	}
@@ -210,7 +214,7 @@ func allowedNames(entry []byte) (names []string, ok bool) {
 		Names []string `json:"tool_names"`
 	}
 	if json.Unmarshal(allowed, &filter) != nil || filter.Names == nil {
-		return nil, false // another filter (read_only) must not offer more than was asked for
+		return nil, false // another filter (read_only) must not offer more than the client allows
 	}
 	return filter.Names, true
 }

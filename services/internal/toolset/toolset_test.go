@@ -86,7 +86,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// Custom tools are the client's: they are offered where the model's upstream can be given them, and nowhere else.
+// Custom tools are the client's: they are offered where the model's upstream
+// can be given them, and nowhere else.
 func TestCustomTools(t *testing.T) {
 	t.Parallel()
 	reg, err := registry.New(registry.File{
@@ -141,7 +142,7 @@ func TestCustomTools(t *testing.T) {
 				t.Errorf("crm's patch is custom: %v", s.Custom("crm", "patch"))
 			}
 			var refusal *Refusal
-			if err := Refuse(r, reg); errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param {
+			if err := Validate(r, reg); errors.As(err, &refusal) != (tt.param != "") || refusal != nil && refusal.Param != tt.param {
 				t.Errorf("refused with %v, want param %q", err, tt.param)
 			}
 		})

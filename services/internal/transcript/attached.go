@@ -7,8 +7,8 @@ import (
 	"windlass.dev/windlass/pkg/run/itemid"
 )
 
-// AttachedMark is in every record of a turn to whose items an upstream attached
-// something.
+// AttachedMark occurs in every record of a turn to whose items an upstream
+// attached something.
 var AttachedMark = []byte(`"own":{`)
 
 // Said names the turns that a conversation's items were said in.
@@ -32,10 +32,10 @@ func (t Turn) key() (k run.TurnKey, ok bool) {
 	return k, ok
 }
 
-// Attach adds what upstreams attached to the items of a conversation, which the
-// records of its turns have. An item that is not in its turn's record gets
-// nothing, and neither does a turn whose record cannot be read: what was said is
-// there in any case.
+// Attach adds what upstreams attached to the items of a conversation, from the
+// records of its turns. It skips items that are not in their turn's record, and
+// turns whose record is unreadable: the items themselves are complete without
+// it.
 func Attach(conversation []Ancestor, records map[run.TurnKey][]byte) {
 	for _, a := range conversation {
 		for i := range a.Turns {
@@ -50,8 +50,9 @@ func Attach(conversation []Ancestor, records map[run.TurnKey][]byte) {
 	}
 }
 
-// attach takes over what a record has of the turn's items. An item has the same
-// place in both; a hosted call's type differs, so only the place is compared.
+// attach copies what a record has of the turn's items. An item has the same
+// place in both; the type of a hosted call differs, so only the place is
+// compared.
 func (t *Turn) attach(r Record) {
 	at := make(map[string]int, len(r.Items))
 	for i, it := range r.Items {

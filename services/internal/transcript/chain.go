@@ -1,6 +1,11 @@
-// Package transcript is what a request has become so far: its turns, each with
-// what the model said and what the tools answered. The orchestrator rebuilds
-// the next model call from it, the finalizer the answer.
+// Package transcript reads what a run has produced so far: its turns, each with
+// the model's items and the results of the tools. The orchestrator builds the
+// next model call from it, the finalizer the answer.
+//
+// It promises that a record and a conversation are read back as they were
+// written (TestARecordIsReadAsItWasWritten, TestConversation) and that a Memo
+// never serves a deleted request (TestMemoServesTheStoredBytes). It does no
+// I/O.
 package transcript
 
 import (
@@ -13,8 +18,8 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// Record is what a model step leaves as its output: the turn's items, with call
-// ids unique in the request, and its usage.
+// Record is the output of a model step: the turn's items, with call ids unique
+// in the request, and its usage.
 type Record struct {
 	Items []item.Item
 	Usage responses.Usage
@@ -22,7 +27,7 @@ type Record struct {
 	// (registry.Upstream.Origin); empty in records of older versions.
 	Origin string
 	// Own is what the upstream attached to the items, by index in Items: see
-	// model.Output.Own. Items without have no entry.
+	// model.Output.Own. Items without anything attached have no entry.
 	Own map[int]json.RawMessage
 }
 
@@ -33,7 +38,7 @@ type recordJSON struct {
 	Own    map[int]json.RawMessage `json:"own,omitempty"`
 }
 
-// Encode is the record as it is stored.
+// Encode returns the record as it is stored.
 func (r Record) Encode() ([]byte, error) {
 	items, err := json.Marshal(r.Items)
 	if err != nil {
@@ -70,15 +75,14 @@ type Turn struct {
 	Tools map[string]run.Step // by call id; calls of the client's own tools have none
 }
 
-// Compacted tells whether the turn is one in which the history was compacted,
-// and no more.
+// Compacted reports whether the turn only compacted the history.
 func (t Turn) Compacted() bool { return len(t.Items) == 1 && t.Items[0].Type == compaction.Item }
 
 // Turns reads the turns whose model call succeeded, in order.
 func Turns(c run.Chain) ([]Turn, error) { return (*Memo)(nil).Turns(c) }
 
 // Ancestor is an earlier response that the request continues, as a model sees
-// it. Its instructions are not part of it: those hold for one response.
+// it, without its instructions: those apply to one response.
 type Ancestor struct {
 	Input []item.Item
 	Turns []Turn
@@ -87,7 +91,7 @@ type Ancestor struct {
 // Ancestors reads earlier responses, in the order given.
 func Ancestors(chains []run.Chain) ([]Ancestor, error) { return (*Memo)(nil).Ancestors(chains) }
 
-// Usage is the sum over the turns.
+// Usage returns the sum over the turns.
 func Usage(turns []Turn) responses.Usage {
 	var u responses.Usage
 	for _, t := range turns {

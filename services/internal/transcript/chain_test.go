@@ -40,7 +40,8 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		// The items' JSON may be escaped otherwise than it was; what it says is the same.
+		// The items' JSON may be escaped otherwise than it was; what it says is
+		// the same.
 		text := func(r Record) any {
 			var v any
 			if err := json.Unmarshal(encode(t, r), &v); err != nil {

@@ -10,10 +10,9 @@ import (
 	"windlass.dev/windlass/pkg/run/itemid"
 )
 
-// Conversation reads what a conversation holds, as a model sees it: as the
-// earlier responses that said it. What one turn said stays together, so that
-// calls that were made at once are not shown as if each had waited for the one
-// before; the ids tell.
+// Conversation reads the items of a conversation as the earlier responses that
+// made them. The items of one turn stay together, so that parallel calls are
+// not shown as if they were sequential; the ids tell the turns apart.
 func Conversation(data [][]byte) ([]Ancestor, error) {
 	var all []Ancestor
 	last := "" // the turn of the item before
@@ -41,9 +40,9 @@ func Conversation(data [][]byte) ([]Ancestor, error) {
 	return all, nil
 }
 
-// add puts an item that was said into its turn: a hosted call as the call and
-// the step it was made of. What the model called it is not kept; the id that it
-// gets here follows from the item's.
+// add adds an item to the turn that made it: a hosted call becomes the call and
+// its step. The call id of the model is lost; the one here follows from the
+// item's id.
 func (t *Turn) add(it item.Item) {
 	if it.Type != "mcp_call" {
 		t.Items = append(t.Items, it)
@@ -61,8 +60,8 @@ func (t *Turn) add(it item.Item) {
 	t.Tools[call.CallID] = step
 }
 
-// CallID is the call id of a hosted call of which only the item is known.
-// OpenAI's chat completions takes 40 characters; the item's id is longer.
+// CallID returns the call id of a hosted call of which only the item is known.
+// OpenAI's chat completions take 40 characters; the item's id is longer.
 func CallID(itemID string) string {
 	sum := sha256.Sum256([]byte(itemID))
 	return string(run.ToolCallPrefix) + hex.EncodeToString(sum[:12])

@@ -11,20 +11,19 @@ import (
 )
 
 const (
-	// maxLogged bounds what a log line repeats of an upstream's error.
+	// maxLogged bounds the text of an upstream's error in a log line.
 	maxLogged = 300
-	// quoted is the length from which a piece of an error that also stands in
-	// the request counts as a quotation of it.
+	// quoted is the length from which a piece of an error that is in the
+	// request, too, counts as a quotation.
 	quoted = 12
 	// maxSearched bounds the work of searching a request for quotations. The
 	// error of a longer request is logged without its text.
 	maxSearched = 2 << 20
 )
 
-// LogFields returns a failure as fields of a log line: code, status and
-// error. Upstreams like to quote what they refuse, and logs hold no prompts and
-// no outputs, so what the error's text has in common with the request is left
-// out.
+// LogFields returns the failure as fields of a log line: code, status and
+// error. Upstreams quote what they refuse, and logs hold no prompts and
+// outputs, so text that the error shares with the request is left out.
 func LogFields(f run.Failure, c run.Chain) []zap.Field {
 	return []zap.Field{
 		zap.String("code", f.Code), zap.Int("status", f.HTTPStatus), zap.String("error", withoutQuotes(f.Message, c)),

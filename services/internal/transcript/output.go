@@ -12,8 +12,8 @@ import (
 	"windlass.dev/windlass/services/internal/toolset"
 )
 
-// Output is what the model said, with the calls that ran here as hosted ones,
-// in their places.
+// Output returns the items of the turns. Calls that ran here are shown as
+// hosted ones, in their places.
 func Output(turns []Turn) []item.Item {
 	var all []item.Item
 	for _, t := range turns {
@@ -27,7 +27,7 @@ func Output(turns []Turn) []item.Item {
 	return all
 }
 
-// ran is the step of a call that ran here.
+// ran returns the step of a call that ran here.
 func (t Turn) ran(it item.Item) (run.Step, bool) {
 	step, ok := t.Tools[it.CallID]
 	return step, ok && it.Type == "function_call"
@@ -51,21 +51,21 @@ func hosted(it item.Item, s run.Step) item.Item {
 }
 
 // Keyed is an event that may be written more than once; readers take the first
-// of a key.
+// of each key.
 type Keyed struct {
 	Key   string
 	Event event.Event
 }
 
-// Progress is the event that a hosted call has come to its end, given the place
-// of its item.
+// Progress returns the event that ends a hosted call, given the place of its
+// item.
 func Progress(request uuid.UUID, turn, place int, failed bool) Keyed {
 	at := event.Place{ItemID: itemid.Output("mcp_call", request, turn, place), Output: place}
 	return Keyed{fmt.Sprintf("ran-%d", place), event.Progress(at, failed)}
 }
 
-// Ran is the events that close the hosted calls of the last turn, once all of
-// them have run.
+// Ran returns the events that close the hosted calls of the last turn, once all
+// of them have run.
 func Ran(turns []Turn) []Keyed {
 	if len(turns) == 0 {
 		return nil

@@ -41,11 +41,11 @@ var support = []string{
 // pure packages decide and translate. They reach neither NATS nor Postgres.
 var pure = []string{
 	vocabulary, responses,
-	own + "pkg/near",
+	own + "pkg/suggest",
 	own + "pkg/registry",
 	own + "pkg/retry",
 	own + "services/internal/apikey",
-	own + "services/internal/carry",
+	own + "services/internal/capability",
 	own + "services/internal/compaction",
 	own + "services/internal/livestream",
 	own + "services/internal/openapi",

@@ -10,7 +10,7 @@ import (
 const idLength = 64
 
 // ID reads an id: up to 64 letters, digits, underscores and hyphens that begin
-// with prefix; an empty prefix is any.
+// with prefix, which may be empty.
 func ID(v raw.Value, prefix string) (string, *Problem) {
 	s, p := String(v, idLength)
 	if p != nil {
@@ -19,7 +19,7 @@ func ID(v raw.Value, prefix string) (string, *Problem) {
 	return s, IDText(s, prefix)
 }
 
-// IDText is ID for a string that was read.
+// IDText is ID for a decoded string.
 func IDText(s, prefix string) *Problem {
 	if p := Length(s, idLength); p != nil {
 		return p

@@ -23,8 +23,8 @@ func Parse(b []byte) (raw.Value, *fault.Error) {
 		"was not valid JSON.)")
 }
 
-// Text wants a string of at most most characters, without decoding it if its
-// length in bytes settles the question.
+// Text requires a string of at most most characters. It decodes the string only
+// if its length in bytes does not settle the question.
 func Text(v raw.Value, most int) *Problem {
 	if p := Type(v, raw.String); p != nil || len(v)-2 <= most {
 		return p

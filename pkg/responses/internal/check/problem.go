@@ -1,7 +1,7 @@
-// Package check reads typed values out of raw JSON and says what is wrong with
-// them in the words of OpenAI's API. A Problem starts with the path inside the
-// value that was read; each caller on the way out puts its own field before it
-// with In, so that a path costs nothing until there is a problem.
+// Package check reads typed values out of raw JSON and reports errors in the
+// words of OpenAI's API. A Problem starts with the path inside the value that
+// was read; each caller on the way out adds its own field with In, so that a
+// path costs nothing until there is a problem.
 package check
 
 import (
@@ -14,7 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Problem is what is wrong with one field. nil is no problem.
+// Problem is the error of one field. nil means no problem.
 type Problem struct {
 	path string
 	code string
@@ -22,7 +22,7 @@ type Problem struct {
 	post string
 }
 
-// In puts a field before the path: a name, or [i]. It returns p.
+// In prepends a field to the path: a name, or [i]. It returns p.
 func (p *Problem) In(field string) *Problem {
 	switch {
 	case p == nil:
@@ -42,7 +42,7 @@ func (p *Problem) At(i int) *Problem {
 	return p.In("[" + strconv.Itoa(i) + "]")
 }
 
-// Fault is the API error for p; nil for nil.
+// Fault returns the API error of p; nil for nil.
 func (p *Problem) Fault() *fault.Error {
 	if p == nil {
 		return nil
@@ -54,21 +54,21 @@ func (p *Problem) Fault() *fault.Error {
 	return fault.Invalid(p.path, p.code, message)
 }
 
-// Refuse is a problem with a message of its own.
+// Refuse returns a problem with a message of its own.
 func Refuse(path, code, message string) *Problem {
 	return &Problem{path: path, code: code, post: message}
 }
 
-// Quoting is a problem whose message is pre, the quoted path, and post.
+// Quoting returns a problem whose message is pre, the quoted path, and post.
 func Quoting(code, pre, post string) *Problem { return &Problem{code: code, pre: pre, post: post} }
 
-// Absent is a required parameter that is not there.
+// Absent returns the problem of a missing required parameter.
 func Absent(path string) *Problem {
 	return &Problem{path: path, code: "missing_required_parameter", pre: "Missing required parameter: ", post: "."}
 }
 
-// WrongType is a value that is not what is wanted: "a string", "an object",
-// "one of a string or array of objects".
+// WrongType returns the problem of a value of another type than want: "a
+// string", "an object", "one of a string or array of objects".
 func WrongType(v raw.Value, want string) *Problem {
 	return &Problem{
 		code: "invalid_type", pre: "Invalid type for ",
@@ -76,7 +76,7 @@ func WrongType(v raw.Value, want string) *Problem {
 	}
 }
 
-// WrongValue is a value outside of an enumeration.
+// WrongValue returns the problem of a value outside an enumeration.
 func WrongValue(got string, supported ...string) *Problem {
 	var b strings.Builder
 	for i, s := range supported {
@@ -97,8 +97,9 @@ func WrongValue(got string, supported ...string) *Problem {
 	}
 }
 
-// OutOfRange is a value past a limit: what names the value and the limit in the
-// API's words ("string too long"), want and got fill "Expected …, but got …".
+// OutOfRange returns the problem of a value beyond a limit: what names the
+// value and the limit in the API's words ("string too long"), want and got fill
+// "Expected …, but got …".
 func OutOfRange(code, what, want, got string) *Problem {
 	return &Problem{
 		code: code, pre: "Invalid ",

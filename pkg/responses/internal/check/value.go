@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Type wants a value of that kind.
+// Type requires a value of that kind.
 func Type(v raw.Value, want raw.Kind) *Problem {
 	if v.Kind() == want {
 		return nil
@@ -27,7 +27,7 @@ func String(v raw.Value, most int) (string, *Problem) {
 	return s, Length(s, most)
 }
 
-// Length wants a string of at most most characters; 0 means any length.
+// Length requires a string of at most most characters; 0 means any length.
 func Length(s string, most int) *Problem {
 	if most == 0 || len(s) <= most {
 		return nil
@@ -40,7 +40,7 @@ func Length(s string, most int) *Problem {
 		fmt.Sprintf("a string with maximum length %d", most), fmt.Sprintf("a string with length %d", n))
 }
 
-// NotEmpty wants a string of one character at least.
+// NotEmpty requires a string of at least one character.
 func NotEmpty(s string) *Problem {
 	if s != "" {
 		return nil
@@ -96,7 +96,7 @@ func Number(v raw.Value, least, most float64) (float64, *Problem) {
 	return f, nil
 }
 
-// List wants an array of at most most elements; 0 means any number.
+// List requires an array of at most most elements; 0 means any number.
 func List(v raw.Value, most int) *Problem {
 	if p := Type(v, raw.Array); p != nil || most == 0 {
 		return p
@@ -108,8 +108,8 @@ func List(v raw.Value, most int) *Problem {
 	return nil
 }
 
-// Name reads the name of a function: up to 64 of the characters a-z, A-Z, 0-9,
-// underscore and hyphen.
+// Name reads the name of a function: up to 64 of a-z, A-Z, 0-9, underscore and
+// hyphen.
 func Name(v raw.Value) (string, *Problem) {
 	s, p := String(v, 64)
 	if p != nil {

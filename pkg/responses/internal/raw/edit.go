@@ -1,8 +1,9 @@
 package raw
 
-// With is the object v with to as the only value of a key, wherever and however often the key was there, or as a last member
-// where it was not. A missing value takes the key out. The other members stay the bytes they were, in their order; v is not
-// written to. Anything but an object is returned as it is.
+// With returns the object v with to as the only value of a key: in place of all
+// its values, or as a last member if the key is absent. A missing value removes
+// the key. The other members keep their bytes and order; v is not changed.
+// Anything but an object is returned unchanged.
 func (v Value) With(key string, to Value) Value {
 	if v.Kind() != Object {
 		return v
@@ -30,7 +31,7 @@ func (v Value) With(key string, to Value) Value {
 	return append(out, '}')
 }
 
-// next is an object that is being written, ready for another member.
+// next prepares an object that is being written for another member.
 func (v Value) next() Value {
 	if len(v) == 1 {
 		return v

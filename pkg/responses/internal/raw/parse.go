@@ -7,13 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// schemaDepth bounds what stands below one of schemaKeys. Schemas are data to
-// this project, and a client's deep one is no attack, but a bound there is.
+// schemaDepth bounds the nesting below one of schemaKeys. A client's deep
+// schema is legitimate, because schemas are passed through, but it needs a
+// bound.
 const schemaDepth = 512
 
-// Parse checks b and returns its value. The value aliases b, except where line
-// breaks or lone surrogates had to be taken out. Errors: ErrSyntax, ErrDepth.
-// The cost is linear in b, and nesting is refused at the first level too deep.
+// Parse checks b and returns its value. The value aliases b, except where it
+// removes line breaks or lone surrogates. Errors: ErrSyntax, ErrDepth. The cost
+// is linear in b, and parsing stops at the first level that is too deep.
 func Parse(b []byte) (Value, error) {
 	if !utf8.Valid(b) {
 		return nil, ErrSyntax

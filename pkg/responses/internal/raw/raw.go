@@ -1,15 +1,15 @@
 // Package raw reads JSON in place. Parse checks a text once, whole and
-// strictly; from then on a Value is walked without copying and without a
-// second check, so that a large request costs one pass and its parts can be
-// stored and echoed as the bytes they came in.
+// strictly; after that a Value is walked without copies and without a second
+// check, so that a large request costs one pass and its parts can be stored and
+// echoed as the bytes they came in.
 //
-// Promised of every Value that Parse returns: it is valid JSON and valid UTF-8,
-// it holds no line break outside or inside its strings (it can stand in one
-// line of an event stream), no surrogate escape without its partner (each is
-// replaced by \ufffd), and it is nested at most Depth deep, except the
-// schemas named in schemaKeys. U+0000 is allowed and stays the escape \u0000.
+// Promises of every Value that Parse returns: it is valid JSON and valid UTF-8,
+// it holds no line break outside or inside its strings (it fits on one line of
+// an event stream), it holds no surrogate escape without its partner (each is
+// replaced by \ufffd), and it is nested at most Depth deep, except the schemas
+// named in schemaKeys. U+0000 is allowed and stays the escape \u0000.
 //
-// Not promised: unique keys. Members yields all of them, in order.
+// It does not promise unique keys: Members yields all of them, in order.
 package raw
 
 import (
@@ -17,11 +17,11 @@ import (
 	"iter"
 )
 
-// Value is one checked JSON value without space around it. The zero Value is a
-// value that is not there. It aliases the text it was parsed from.
+// Value is one checked JSON value without surrounding space. The zero Value is
+// a missing value. It aliases the text it was parsed from.
 type Value []byte
 
-// Depth is how deep arrays and objects may be nested.
+// Depth is the maximum nesting of arrays and objects.
 const Depth = 64
 
 var (
@@ -47,7 +47,7 @@ const (
 	Object
 )
 
-// Kind tells the type of v.
+// Kind returns the type of v.
 func (v Value) Kind() Kind {
 	if len(v) == 0 {
 		return Missing
@@ -72,10 +72,10 @@ func (v Value) Kind() Kind {
 	return Int
 }
 
-// Present reports whether v is there and is not null.
-func (v Value) Present() bool { return len(v) > 0 && v[0] != 'n' }
+// IsSet reports whether v is present and not null.
+func (v Value) IsSet() bool { return len(v) > 0 && v[0] != 'n' }
 
-// Text is the string v holds, or "" if it is not a string.
+// Text returns the string that v holds, or "" for anything else.
 func (v Value) Text() string {
 	if v.Kind() != String {
 		return ""
@@ -137,7 +137,7 @@ func (v Value) Len() int {
 	return n
 }
 
-// Field is the last member of v with that key, or a missing value.
+// Field returns the last member of v with that key, or a missing value.
 func (v Value) Field(key string) Value {
 	var found Value
 	for k, m := range v.Members() {

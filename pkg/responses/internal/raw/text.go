@@ -29,8 +29,8 @@ func (s *scanner) text(i int) (int, error) {
 	return 0, ErrSyntax
 }
 
-// escape measures the escape that b starts with; 0 means that it is invalid. A
-// pair of surrogates counts as one escape.
+// escape returns the length of the escape that b starts with; 0 if b does not
+// start with one. A pair of surrogates counts as one escape.
 func escape(b []byte) (n int, lone bool) {
 	if len(b) < 2 {
 		return 0, false

@@ -40,8 +40,8 @@ func FuzzInvalid(f *testing.F) {
 	})
 }
 
-// usable reports whether a validator accepts v as a schema, by the keywords
-// that are known here.
+// usable tells whether a validator takes v for a schema, by the keywords that
+// are known here.
 func usable(v raw.Value) bool {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(v))
 	if err != nil || hasTwice(v) || strings.Contains(string(v), "$schema") { // another draft has other rules

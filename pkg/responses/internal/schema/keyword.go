@@ -4,8 +4,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// keywords are what the values of keywords have to be, except the keywords
-// whose values are schemas.
+// keywords check the values of keywords that are not schemas.
 var keywords = map[string]func(raw.Value) bool{
 	"$id": is(raw.String), "$schema": is(raw.String), "$ref": is(raw.String), "$anchor": is(raw.String),
 	"title": is(raw.String), "description": is(raw.String), "format": is(raw.String), "pattern": is(raw.String),
@@ -25,11 +24,10 @@ func is(kind raw.Kind) func(raw.Value) bool {
 
 func isNumber(v raw.Value) bool { return v.Kind() == raw.Int || v.Kind() == raw.Decimal }
 
-// isBound: draft 4 has a boolean beside the bound.
+// isBound accepts booleans, too: draft 4 has a boolean beside the bound.
 func isBound(v raw.Value) bool { return isNumber(v) || v.Kind() == raw.Bool }
 
-// isCount accepts 1.0 and 1e3, which are whole, and also 1.5, which is
-// harmless.
+// isCount accepts 1.0 and 1e3, which are whole, and 1.5, which is harmless.
 func isCount(v raw.Value) bool { return isNumber(v) && v[0] != '-' }
 
 func isFilled(v raw.Value) bool {

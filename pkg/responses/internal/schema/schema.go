@@ -1,6 +1,15 @@
-// Package schema says whether a client's JSON Schema can be given to a model:
-// Invalid whether it is one, Fault and Unfit by the rules for which OpenAI's
-// API refuses requests. What a keyword means is the model server's business.
+// Package schema checks a client's JSON Schema before a model gets it: Invalid
+// checks that it is a schema, Fault and Unfit check the rules of OpenAI's API.
+// The model server interprets the keywords.
+//
+// santhosh-tekuri/jsonschema, which package registry uses for tools of the
+// registry, is no replacement. Measured: a schema of 5 properties takes 8 µs
+// and 12 allocations here and 169 µs and 904 allocations there, one of 100
+// properties 97 µs against 6.8 ms; an anyOf of 1 MiB takes 30 ms against 94 s,
+// which a client could use to stall a gateway. It also refuses schemas that
+// model servers accept: patterns that are not Go's, array items and boolean
+// bounds of older drafts without a $schema, references into properties, and an
+// unknown $schema.
 package schema
 
 import (
@@ -10,8 +19,8 @@ import (
 )
 
 // Fault returns what is wrong with v as the parameters or the answer of a
-// model, or "" if nothing is. The root must not have a type other than object.
-// In strict mode every object has to be closed and to require each property.
+// model, or "". The root must not have a type other than object. In strict mode
+// every object must be closed and require each property.
 func Fault(v raw.Value, isStrict bool) string {
 	root := v.Field("type")
 	if root.Kind() == raw.String && root.Text() != "object" || isStrict && root.Kind() == raw.Missing {
@@ -27,12 +36,12 @@ func Fault(v raw.Value, isStrict bool) string {
 	return closed(v, nil)
 }
 
-// deepest is how many schemas inside each other the strict rules look into;
-// what lies deeper is left to the model server. OpenAI allows 10 levels. Each
-// level costs a pass over what is below it, so there has to be an end.
+// deepest bounds the nesting of schemas that the strict rules check; deeper
+// ones are left to the model server. OpenAI allows 10 levels. Each level costs
+// a pass over the levels below it.
 const deepest = 16
 
-// closed walks the places where a schema holds schemas. path has two parts per
+// closed walks the places of a schema that hold schemas. path has two parts per
 // level, or one for items.
 func closed(v raw.Value, path []string) string {
 	if len(path) > 2*deepest {
@@ -49,7 +58,7 @@ func closed(v raw.Value, path []string) string {
 }
 
 // each calls visit with every schema in the places that strict mode has, until
-// one has a fault, and named with every name in front of one.
+// one has a fault, and named with every name before such a schema.
 func (s *strict) each(path []string, visit func(raw.Value, []string) string, named func(keyword, name string)) string {
 	for _, m := range s.maps {
 		for k, sub := range m.value.Members() {
@@ -70,7 +79,7 @@ func (s *strict) each(path []string, visit func(raw.Value, []string) string, nam
 	return ""
 }
 
-// strict is what the strict rules need to know of one schema.
+// strict is what the strict rules read of one schema.
 type strict struct {
 	object, sealed              bool
 	properties, required, anyOf raw.Value

@@ -7,7 +7,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// What a strict schema may have, by OpenAI's guide to structured outputs.
+// The limits of a strict schema, from OpenAI's guide to structured outputs.
 const (
 	maxLevels     = 10
 	maxProperties = 5000
@@ -15,16 +15,16 @@ const (
 	maxCharacters = 120_000 // of the names of properties and definitions, and of the values of enum and const
 )
 
-// forbidden are keywords that strict mode does not have: they cannot be
-// enforced while a model writes.
+// forbidden are the keywords that strict mode does not have, because a model
+// cannot be held to them while it writes.
 var forbidden = map[string]bool{
 	"allOf": true, "oneOf": true, "not": true, "if": true, "then": true, "else": true,
 	"dependentRequired": true, "dependentSchemas": true, "uniqueItems": true,
 }
 
-// Unfit returns why a schema that Fault and Invalid accept does not work in
-// strict mode, or "" if it does. Only the accept of a request uses it: the
-// rules may grow, and what was accepted stays readable.
+// Unfit returns why strict mode refuses a schema that Fault and Invalid accept,
+// or "". Call it when a request is accepted: the rules may grow, and an
+// accepted request stays readable.
 func Unfit(v raw.Value) string {
 	for key := range v.Members() {
 		if name := string(key); name == "anyOf" || name == "enum" || forbidden[name] {
@@ -49,13 +49,13 @@ func Unfit(v raw.Value) string {
 	return ""
 }
 
-// count is what a schema has in all.
+// count sums up a schema.
 type count struct {
 	levels                         int // of objects inside of objects
 	properties, values, characters int
 }
 
-// schema checks one schema and those inside it. path is as closed's.
+// schema checks a schema and those inside it. path is as of closed.
 func (c *count) schema(v raw.Value, path []string, level int) string {
 	if v.Kind() != raw.Object || len(path) > 2*deepest {
 		return ""
@@ -109,7 +109,7 @@ func (c *count) named(keyword, name string) {
 	c.characters += len(name)
 }
 
-// surplus says that a name is required which is no property.
+// surplus returns a fault if a required name is not a property.
 func (s *strict) surplus() string {
 	if s.required.Kind() == raw.Missing {
 		return ""
@@ -131,7 +131,7 @@ func inContext(path []string, reason string) string {
 	return fmt.Sprintf("In context=(%s), %s", strings.Join(path, ", "), reason)
 }
 
-// names reports whether a schema's type is that one, among others or alone.
+// names reports whether a schema's type is that one, alone or among others.
 func names(typ raw.Value, want string) bool {
 	for _, e := range typ.Elements() {
 		if e.Text() == want {

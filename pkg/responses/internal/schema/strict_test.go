@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestUnfitLetsPass: what strict mode has. What it has not is in the table of bad input of the gateway, row I15.
+// TestUnfitLetsPass: what strict mode has. What it has not is in the table of
+// bad input of the gateway, row I15.
 func TestUnfitLetsPass(t *testing.T) {
 	t.Parallel()
 	sealed := func(p string) string {

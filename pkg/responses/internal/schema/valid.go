@@ -9,10 +9,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/internal/raw"
 )
 
-// Invalid says why v is not a JSON Schema, or "" if it is one, or missing.
+// Invalid returns why v is not a JSON Schema, or "" if it is one, or missing.
 // Keywords must have values of their kind in one of the drafts from 4 on, and
-// references into the schema's own definitions must lead to one. Unknown
-// keywords and formats are allowed, and patterns are not read.
+// references to definitions of the schema must resolve. Unknown keywords and
+// formats are allowed, and patterns are not parsed.
 func Invalid(v raw.Value) string {
 	if v.Kind() == raw.Missing {
 		return ""
@@ -26,14 +26,14 @@ func Invalid(v raw.Value) string {
 	return fmt.Sprintf("In context=(%s), %s", strings.Join(f.path, ", "), f.reason)
 }
 
-// fault is what is wrong with a schema. Its path grows on the way out, from the
-// last part to the first, so that it costs nothing until there is a fault.
+// fault is an error in a schema. Its path grows on the way out, from the last
+// part to the first, so that it costs nothing until there is a fault.
 type fault struct {
 	reason string
 	path   []string
 }
 
-// in adds the keyword, and what under it, before the path.
+// in prepends the keyword, and the names below it, to the path.
 func (f *fault) in(keyword string, under ...string) *fault {
 	if f == nil {
 		return nil
@@ -47,13 +47,13 @@ func (f *fault) in(keyword string, under ...string) *fault {
 
 func faultf(format string, args ...any) *fault { return &fault{reason: fmt.Sprintf(format, args...)} }
 
-// walk looks at the schemas of one root.
+// walk checks the schemas of one root.
 type walk struct {
 	root raw.Value
-	defs map[string]map[string]bool // the names of the root's definitions, once they were asked for
+	defs map[string]map[string]bool // the names of the root's definitions, read on first use
 }
 
-// schema checks one schema and those inside it, down to deepest.
+// schema checks a schema and those inside it, down to deepest.
 func (w *walk) schema(v raw.Value, depth int) *fault {
 	if v.Kind() == raw.Bool || depth > deepest {
 		return nil
@@ -103,8 +103,8 @@ func (w *walk) inside(keyword string, m raw.Value, depth int) *fault {
 }
 
 // resolves reports whether a reference leads to one of the root's definitions,
-// or is another kind of reference, which is not looked at. The names are read
-// once: looking each reference up in the text would cost its square.
+// or is of another kind, which is not checked. The names are read once, because
+// looking up each reference in the text would be quadratic.
 func (w *walk) resolves(ref string) bool {
 	pointer, ok := strings.CutPrefix(ref, "#/")
 	place, rest, under := strings.Cut(pointer, "/")

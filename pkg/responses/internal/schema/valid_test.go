@@ -59,7 +59,8 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-// TestChecksAreCheap: neither depth nor references make a large schema cost more than its size.
+// TestChecksAreCheap: neither depth nor references make a large schema cost
+// more than its size.
 func TestChecksAreCheap(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20

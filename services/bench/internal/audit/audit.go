@@ -26,6 +26,7 @@ type Audit struct {
 	Violations   []string `json:"violations,omitempty"` // the first of them
 }
 
+// Violate adds a violation.
 func (a *Audit) Violate(format string, args ...any) {
 	if a.Failed++; len(a.Violations) < maxViolations {
 		a.Violations = append(a.Violations, fmt.Sprintf(format, args...))

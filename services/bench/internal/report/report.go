@@ -86,6 +86,8 @@ type PerStep struct {
 	CPU             map[string]float64 `json:"cpu_us"`
 }
 
+// NewSpeed returns the speed of a loop whose runs have this number of steps and
+// whose processes used cpu.
 func NewSpeed(runs []load.Run, took time.Duration, steps int, cpu map[string]time.Duration) Speed {
 	latencies := load.Latencies(runs)
 	s := Speed{

@@ -74,6 +74,7 @@ func (s *Stack) traffic(ctx context.Context) (Traffic, error) {
 	return Traffic{seen.InMsgs + seen.OutMsgs, seen.InBytes + seen.OutBytes}, nil
 }
 
+// Ledger reads the ledger of the scripted model and tools.
 func (s *Stack) Ledger(ctx context.Context) ([]mock.Entry, error) {
 	var entries []mock.Entry
 	if err := s.call(ctx, http.MethodGet, s.MockURL+"/ledger", &entries); err != nil {
@@ -82,6 +83,7 @@ func (s *Stack) Ledger(ctx context.Context) ([]mock.Entry, error) {
 	return entries, nil
 }
 
+// ClearLedger empties the ledger.
 func (s *Stack) ClearLedger(ctx context.Context) error {
 	if err := s.call(ctx, http.MethodDelete, s.MockURL+"/ledger", nil); err != nil {
 		return fmt.Errorf("empty the ledger: %w", err)

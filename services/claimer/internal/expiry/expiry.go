@@ -28,7 +28,7 @@ func Run(ctx context.Context, w *worker.Worker) {
 }
 
 func expireOverdue(ctx context.Context, w *worker.Worker) {
-	ids, err := w.Store.Overtime(ctx, batch)
+	ids, err := w.Store.PastDeadline(ctx, batch)
 	if err != nil && ctx.Err() == nil {
 		w.LogFailure("expiry failed", err)
 	}

@@ -72,7 +72,7 @@ func (s *Sweep) raiseAlarm() {
 func (s *Sweep) sweepAll(ctx context.Context) {
 	select {
 	case <-s.alarm:
-		err := s.RetryOutage(ctx, func(ctx context.Context) error { _, err := s.Store.Alarm(ctx); return err })
+		err := s.RetryOutage(ctx, func(ctx context.Context) error { _, err := s.Store.MakeAllDue(ctx); return err })
 		if err != nil {
 			return // draining
 		}

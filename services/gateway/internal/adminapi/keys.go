@@ -88,7 +88,7 @@ func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	}
 	c, f := key.Decode(body, apikey.Scopes...)
 	if f == nil {
-		f = c.CheckBounds(x.Who.Models, x.Who.Tools)
+		f = c.Restrict(x.Who.Models, x.Who.Tools)
 	}
 	if f != nil {
 		return f

@@ -6,10 +6,10 @@
 //
 // Rules refuse what a request asks for and cannot have: what this server does
 // not do (responses.Create.Refusal), what the model's upstream cannot be given
-// (package carry), tools that cannot be called as demanded (package toolset).
-// Hints are accepted, and so are unknown fields and types of tools, because
-// agents send what is newer than this server. A tool that no runner has is
-// echoed and not offered to the model. Rules may be added here, not to
+// (package capability), tools that cannot be called as demanded (package
+// toolset). Hints are accepted, and so are unknown fields and types of tools,
+// because agents send what is newer than this server. A tool that no runner has
+// is echoed and not offered to the model. Rules may be added here, not to
 // responses.Decode, which also reads requests that were accepted before.
 //
 // A key that may use some registered tools has them written into its requests:

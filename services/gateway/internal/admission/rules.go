@@ -14,7 +14,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/internal/carry"
+	"windlass.dev/windlass/services/internal/capability"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/toolset"
 )
@@ -70,10 +70,10 @@ func (r *Rules) Understand(who httpapi.Principal, body []byte) (c *responses.Cre
 	if f != nil {
 		return nil, "", f
 	}
-	if f := cmp.Or(c.Refusal(), carry.Refuse(model.Upstream.Dialect, c)); f != nil {
+	if f := cmp.Or(c.Refusal(), capability.Check(model.Upstream.Dialect, c)); f != nil {
 		return nil, "", f
 	}
-	if err := toolset.Refuse(c, r.allowed(who)); err != nil {
+	if err := toolset.Validate(c, r.allowed(who)); err != nil {
 		var refusal *toolset.Refusal
 		if errors.As(err, &refusal) {
 			return nil, "", fault.Invalid(refusal.Param, refusal.Code, refusal.Message)

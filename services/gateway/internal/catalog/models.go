@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/metric"
-	"windlass.dev/windlass/pkg/near"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/suggest"
 
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -191,7 +191,7 @@ func (s *Models) modelHint(who httpapi.Principal, name string) string {
 			names = append(names, allowed)
 		}
 	}
-	if meant := near.Names(name, names); len(meant) > 0 {
+	if meant := suggest.Names(name, names); len(meant) > 0 {
 		return " Did you mean " + hints.List(meant, "or") + "?"
 	}
 	switch {

@@ -27,10 +27,8 @@
 package history
 
 import (
-	"encoding/json"
 	"sync"
 
-	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/pkg/store/conversations"
@@ -54,19 +52,4 @@ func New(db *postgres.DB, rules *admission.Rules, maxBody int64, tasks *sync.Wai
 		store: store.New(db), answers: answers.New(db), conversations: conversations.New(db),
 		rules: rules, maxBody: maxBody, tasks: tasks,
 	}
-}
-
-// OutputItems returns the output of a final response object.
-func OutputItems(final []byte) ([]item.Item, error) {
-	var object struct {
-		Output json.RawMessage `json:"output"`
-	}
-	if err := json.Unmarshal(final, &object); err != nil {
-		return nil, err
-	}
-	output, f := item.List(object.Output, "output")
-	if f != nil {
-		return nil, f
-	}
-	return output, nil
 }

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // Parent returns the request that c continues, uuid.Nil if it continues none.
@@ -42,7 +42,7 @@ func (s *Server) Parent(ctx context.Context, tenant string, c *responses.Create)
 	if f := s.checkParent(c.PreviousResponseID, p); f != nil {
 		return uuid.Nil, f
 	}
-	open, err := OpenCalls(p.Final)
+	open, err := render.OpenCalls(p.Final)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("read the answer of %s: %w", run.Hex(id), err)
 	}
@@ -92,28 +92,4 @@ func noPrevious(id string) *fault.Error {
 		Code: run.CodePreviousNotFound, Param: "previous_response_id",
 		Message: fmt.Sprintf("Previous response with id '%s' not found.", httpapi.Excerpt(id)),
 	}
-}
-
-// OpenCalls returns the ids of the calls that a final object leaves to the
-// client. The calls of its own input have their outputs, or it would not have
-// been accepted; those that ran here are items of another type.
-func OpenCalls(final []byte) ([]string, error) {
-	var object struct {
-		Output []struct {
-			Type   string
-			Status string
-			CallID string `json:"call_id"`
-		}
-	}
-	if err := json.Unmarshal(final, &object); err != nil {
-		return nil, err
-	}
-	var open []string
-	for _, it := range object.Output {
-		called := it.Type == "function_call" || it.Type == "custom_tool_call"
-		if called && it.Status != "incomplete" { // the arguments of a call that was cut off are not whole
-			open = append(open, it.CallID)
-		}
-	}
-	return open, nil
 }

@@ -14,6 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
 // MaxReferences is how many items one request may name by their ids.
@@ -179,7 +180,7 @@ func itemsOf(source answers.Source, data []byte) ([]item.Item, error) {
 		}
 		return item.StoredInput(source.Request, c.Input), nil
 	}
-	items, err := OutputItems(data)
+	items, err := render.Output(data)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of request %s: %w", source.Request, err)
 	}

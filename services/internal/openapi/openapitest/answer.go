@@ -14,8 +14,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Answer fails the test unless the document describes such an answer to such a request. Of event streams and other types only the
-// type is checked. A request that the document does not have must have been answered with 404 or 405.
+// Answer fails the test unless the document describes such an answer to such a
+// request. Of event streams and other types only the type is checked. A request
+// that the document does not have must have been answered with 404 or 405.
 func Answer(tb testing.TB, r *http.Request, status int, header http.Header, body []byte) {
 	tb.Helper()
 	if err := read(tb).check(r, status, header, body); err != nil {

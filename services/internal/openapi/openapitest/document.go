@@ -1,4 +1,5 @@
-// Package openapitest reads the OpenAPI document for tests: what it says is served, and whether what is served is as it says.
+// Package openapitest reads the OpenAPI document for tests: what it says is
+// served, and whether what is served is as it says.
 package openapitest
 
 import (
@@ -92,8 +93,8 @@ func Operations(tb testing.TB) []Operation {
 	return read(tb).operations
 }
 
-// pattern is the router's pattern of a path. OpenAPI has no word for a parameter of several segments; the document says
-// x-windlass-segments: many.
+// pattern is the router's pattern of a path. OpenAPI has no word for a
+// parameter of several segments; the document says x-windlass-segments: many.
 func pattern(path string, item object) string {
 	for _, p := range member[[]any](item, "parameters") {
 		if o, ok := p.(object); ok && member[string](o, "x-windlass-segments") == "many" {
@@ -137,7 +138,8 @@ type node struct {
 	pointer string
 }
 
-// child is a member that is an object, behind its reference if it is one. A member that is not there is an empty node.
+// child is a member that is an object, behind its reference if it is one. A
+// member that is not there is an empty node.
 func (d *document) child(n node, name string) node {
 	escaped := strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 	c := node{member[object](n.object, name), n.pointer + "/" + escaped}

@@ -11,7 +11,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Event holds a streamed event against the schema that the document has for its type.
+// Event holds a streamed event against the schema that the document has for its
+// type.
 func Event(tb testing.TB, text []byte) error {
 	tb.Helper()
 	return read(tb).checkEvent(text)
@@ -39,7 +40,8 @@ func (d *document) checkEvent(text []byte) error {
 
 const schemas = "#/components/schemas/"
 
-// readEvents finds the schemas of the events of a stream by the types that they are for.
+// readEvents finds the schemas of the events of a stream by the types that they
+// are for.
 func (d *document) readEvents() {
 	all := d.child(d.child(node{d.root, "#"}, "components"), "schemas")
 	for _, ref := range member[[]any](d.child(all, "ResponseStreamEvent").object, "anyOf") {

@@ -101,7 +101,7 @@ func (r Reader) attachOwn(ctx context.Context, tenant string, conversation []tra
 		return nil
 	}
 	records, err := worker.Retry(ctx, r.Worker, func(ctx context.Context) (map[run.TurnKey][]byte, error) {
-		return r.Worker.Store.Recorded(ctx, tenant, turns, transcript.AttachedMark)
+		return r.Worker.Store.TurnOutputs(ctx, tenant, turns, transcript.AttachedMark)
 	})
 	if err != nil {
 		return err

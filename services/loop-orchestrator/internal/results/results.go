@@ -85,7 +85,7 @@ func (c *Committer) Commit(ctx context.Context, batch []consume.Delivery) error 
 	c.Live.AnnounceCalls(turned)
 	var rows []run.Row
 	for _, p := range turned {
-		if p.Over() {
+		if p.TurnDone() {
 			rows = append(rows, p.Row)
 			delete(unsure, p.ID)
 		}

@@ -124,7 +124,7 @@ func (t *turn) read(req *chatRequest, param string, size int) {
 
 // replyTo returns what the model says after the rounds so far.
 func replyTo(p script.Plan, rounds []round) (rep reply, refusal string) {
-	width := p.Calls()
+	width := p.CallsPerRound()
 	for n := range rounds {
 		if got := len(rounds[n].outputs); got > width {
 			return reply{}, fmt.Sprintf("Round %d has %d tool calls, the model made %d.", n, got, width)
@@ -153,7 +153,7 @@ func replyTo(p script.Plan, rounds []round) (rep reply, refusal string) {
 // readValues returns the value of every call, in order, from the conversation.
 // A call without a readable value counts as failed.
 func readValues(p script.Plan, rounds []round) []string {
-	width := p.Calls()
+	width := p.CallsPerRound()
 	values := make([]string, 0, p.Rounds*width)
 	for n := range min(p.Rounds, len(rounds)) {
 		for i := range width {

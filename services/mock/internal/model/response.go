@@ -111,8 +111,7 @@ func kindsOf(tools json.RawMessage) map[string]kind {
 // messages converts the input to the messages of a chat: calls become part of
 // the message before them.
 func (req *responseRequest) messages() (all []message, refusal string) {
-	var text string
-	if json.Unmarshal(req.Input, &text) == nil {
+	if text := ""; json.Unmarshal(req.Input, &text) == nil {
 		return []message{{Role: "user", Content: req.Input}}, ""
 	}
 	var items []inputItem

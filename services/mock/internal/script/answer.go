@@ -18,7 +18,7 @@ func (p Plan) Answer() string { return p.AnswerIf(nil) }
 // AnswerIf returns the final text of a run in which the calls that failed
 // reports got an error, besides those that cannot succeed.
 func (p Plan) AnswerIf(failed func(round, index int) bool) string {
-	width := p.Calls()
+	width := p.CallsPerRound()
 	values := make([]string, 0, p.Rounds*width)
 	for round := range p.Rounds {
 		for index := range width {
@@ -59,7 +59,7 @@ func (p Plan) FinalText(values []string) string {
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "seed=%d rounds=%d width=%d digest=%s",
-		p.Seed, p.Rounds, p.Calls(), hex.EncodeToString(hash.Sum(nil)[:8]))
+		p.Seed, p.Rounds, p.CallsPerRound(), hex.EncodeToString(hash.Sum(nil)[:8]))
 	for n := 4; n < p.Tokens; n++ {
 		text.WriteByte(' ')
 		text.WriteString(filler[n%len(filler)])

@@ -135,13 +135,15 @@ func (p Plan) check() error {
 	return nil
 }
 
-func (p Plan) Calls() int {
+// CallsPerRound returns the number of tool calls in a round.
+func (p Plan) CallsPerRound() int {
 	if p.Width == 0 && (p.Rounds > 0 || p.Loop) {
 		return 1
 	}
 	return p.Width
 }
 
+// ToolName returns the tool of the call at one place.
 func (p Plan) ToolName(round, index int) string {
 	switch {
 	case p.unknownAt(round, index):
@@ -159,6 +161,7 @@ func (p Plan) unknownAt(round, index int) bool {
 	return p.UnknownTool != "" && index == 0 && round == max(0, min(1, p.Rounds-1))
 }
 
+// CallID returns the id of the call at one place.
 func (p Plan) CallID(round, index int) string {
 	switch p.CallIDs {
 	case "empty":
@@ -173,12 +176,13 @@ func (p Plan) CallID(round, index int) string {
 }
 
 func (p Plan) toolTime(round, index int) int {
-	if p.SlowEvery > 0 && (round*p.Calls()+index+1)%p.SlowEvery == 0 {
+	if p.SlowEvery > 0 && (round*p.CallsPerRound()+index+1)%p.SlowEvery == 0 {
 		return p.SlowMS
 	}
 	return p.ToolMS
 }
 
+// ThinkTime returns the model time before the first byte.
 func (p Plan) ThinkTime() time.Duration { return time.Duration(p.ThinkMS) * time.Millisecond }
 
 // child returns the plan of the sub-agent at one place, with a seed that no

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"windlass.dev/windlass/pkg/near"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/suggest"
 	"windlass.dev/windlass/services/cli/dev/internal/console"
 )
 
@@ -56,7 +56,7 @@ func (c Checker) checkName(m registry.Model, listed answer) []Finding {
 		return nil
 	}
 	hint := "it lists " + listSome(listed.models)
-	if meant := near.Names(name, listed.models); len(meant) > 0 {
+	if meant := suggest.Names(name, listed.models); len(meant) > 0 {
 		hint = fmt.Sprintf("did you mean %s? Write it as model: in the upstream of model %s",
 			strings.Join(meant, " or "), m.Name)
 	}

@@ -27,7 +27,7 @@ func endChunk(reason string) string {
 // that the listener got are the start of the call.
 func readStream(tb testing.TB, chunks ...string) (model.Answer, error) {
 	tb.Helper()
-	told := map[int]string{}
+	sent := map[int]string{}
 	opened := map[int]model.ToolCall{}
 	s := Dialect{}.Stream(func(d model.Delta) {
 		if d.Output > len(opened) {
@@ -39,7 +39,7 @@ func readStream(tb testing.TB, chunks ...string) (model.Answer, error) {
 		if d.Kind == model.Function && d.Call.Name != opened[d.Output].Name || d.Kind == model.Function && d.Call.Name == "" {
 			tb.Errorf("output %d is %q, and was %q", d.Output, d.Call.Name, opened[d.Output].Name)
 		}
-		told[d.Output] += d.Piece.Text + d.Call.Arguments
+		sent[d.Output] += d.Piece.Text + d.Call.Arguments
 	})
 	for _, c := range chunks {
 		if c == "[DONE]" {
@@ -56,8 +56,8 @@ func readStream(tb testing.TB, chunks ...string) (model.Answer, error) {
 		for _, p := range o.Parts {
 			whole += p.Text
 		}
-		if !strings.HasPrefix(whole, told[n]) {
-			tb.Errorf("output %d was told as %q and is %q", n, told[n], whole)
+		if !strings.HasPrefix(whole, sent[n]) {
+			tb.Errorf("the deltas of output %d are %q, and it is %q", n, sent[n], whole)
 		}
 	}
 	return a, err

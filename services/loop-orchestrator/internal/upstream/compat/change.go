@@ -72,7 +72,7 @@ func Settings(u registry.Upstream, r Request) []Change {
 	s := u.Effective()
 	asked := s
 	if r.IsClients != nil || r.responses() {
-		asked = u.Explicit()
+		asked = u.Written()
 	}
 	var all []Change
 	add := func(when bool, kind Kind, name string) {

@@ -1,0 +1,307 @@
+// Package socket serves the WebSocket mode of POST /v1/responses.
+//
+// Each message is a request with a row, and its events are those of a stream.
+// Only the connection knows the last response that no other request may read:
+// one with store=false, or a warm-up, which has no row. A request that
+// continues it is accepted with all of it as its input, so that a worker finds
+// everything in the row; its input_items show that. The connection forgets the
+// response when a continuation fails, as the specification wants; stored
+// responses stay.
+//
+// Messages of one stream_id are answered one after the other, those of
+// different stream_ids side by side (TestTheOrderOfASocket). A message may wait
+// instead of being refused, because a client may send the next one before it
+// has read the end of the last. stream: true and background: false are
+// accepted, though the specification forbids the fields: Codex sends the first,
+// and both are true. Pings need no answer: clients that read only while they
+// wait could not send one.
+//
+// On a drain an idle WebSocket is closed with 1001 at once, a busy one at the
+// end of its response or of the grace. Each message checks the key again, so
+// that a revoke is effective there too.
+package socket
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
+	"windlass.dev/windlass/services/gateway/internal/admission"
+	"windlass.dev/windlass/services/gateway/internal/auth"
+	"windlass.dev/windlass/services/gateway/internal/history"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/responseapi"
+	"windlass.dev/windlass/services/gateway/internal/stream"
+	"windlass.dev/windlass/services/internal/apikey"
+)
+
+const (
+	// lifetime is how long a WebSocket lives, by the specification. A
+	// response in flight is told to its end.
+	lifetime = time.Hour
+	// closeLimit is how long a client has to answer the end of a WebSocket.
+	closeLimit = 3 * time.Second
+	// idleLimit is how long one may be without a request.
+	idleLimit = 15 * time.Minute
+)
+
+// Server serves the WebSocket mode of POST /v1/responses. It is safe for
+// concurrent use.
+type Server struct {
+	auth    *auth.Checker
+	api     *httpapi.API
+	rules   *admission.Rules
+	history *history.Server
+	creator *responseapi.Creator
+	life    time.Duration
+	leaving <-chan struct{}
+	log     *zap.Logger
+	open    sync.WaitGroup
+}
+
+// Options is what a SocketServer needs.
+type Options struct {
+	Auth    *auth.Checker
+	API     *httpapi.API
+	Rules   *admission.Rules
+	History *history.Server
+	Creator *responseapi.Creator
+	Life    time.Duration   // of a WebSocket; 0: the specification's hour
+	Leaving <-chan struct{} // closed when the drain begins
+	Log     *zap.Logger
+}
+
+// New returns a SocketServer.
+func New(o Options) *Server {
+	return &Server{
+		auth: o.Auth, api: o.API, rules: o.Rules, history: o.History, creator: o.Creator,
+		life: cmp.Or(o.Life, lifetime), leaving: o.Leaving, log: o.Log,
+	}
+}
+
+// UpgradeOr opens a WebSocket for requests that ask for one, and runs h for all
+// others.
+func (s *Server) UpgradeOr(h httpapi.Handler) httpapi.Handler {
+	return func(x *httpapi.Exchange, r *http.Request) error {
+		if asksFor(r.Header, "Upgrade", "websocket") {
+			return s.upgrade(x, r)
+		}
+		return h(x, r)
+	}
+}
+
+// Wait waits until all WebSockets have ended. http.Server.Shutdown does not
+// know them.
+func (s *Server) Wait() { s.open.Wait() }
+
+// connection is the WebSocket of one client: requests in, events out, one
+// response at a time on each lane.
+type connection struct {
+	server   *Server
+	x        *httpapi.Exchange
+	r        *http.Request // of the upgrade
+	conn     *websocket.Conn
+	limit    time.Duration           // for one write
+	end      context.CancelCauseFunc // of everything that is done for the connection
+	arrivals chan arrival
+	queue    *queue
+	memories *memories
+}
+
+// upgrade opens the WebSocket mode of POST /v1/responses.
+func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
+	if !x.Who.May(http.MethodPost) {
+		return auth.MissingScope(x, r, apikey.ScopeResponses)
+	}
+	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Sec-WebSocket-Key") == "" {
+		x.Header().Set("Sec-WebSocket-Version", "13")
+		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
+	}
+	if err := s.api.CheckOrigin(r); err != nil {
+		return err
+	}
+	s.open.Add(1) // before the connection is out of the HTTP server's sight
+	defer s.open.Done()
+	conn, err := websocket.Accept(x, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // of the origin: checkOrigin has looked at it
+		CompressionMode:    websocket.CompressionNoContextTakeover,
+	})
+	if err != nil { // Accept has answered
+		x.Err = err
+		return nil
+	}
+	conn.SetReadLimit(s.rules.MaxBody)
+	k := &connection{
+		server: s, x: x, r: r, conn: conn, limit: stream.WriteLimit, arrivals: make(chan arrival),
+		queue: newQueue(maxBodies * s.rules.MaxBody), memories: newMemories(maxBodies * s.rules.MaxBody),
+	}
+	k.serve(r.Context())
+	return nil
+}
+
+// asksFor tells whether a header that is a list has the word.
+func asksFor(h http.Header, name, word string) bool {
+	for _, line := range h.Values(name) {
+		for w := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(w), word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// serve answers messages until one of both sides ends the connection.
+func (k *connection) serve(ctx context.Context) {
+	ctx, k.end = context.WithCancelCause(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer k.end(nil)
+	defer func() { _ = k.conn.CloseNow() }()
+	running.Go(func() { k.end(k.read(ctx)) })
+	running.Go(func() { k.ping(ctx) })
+	last := k.schedule(ctx, &running)
+	last(ctx)
+}
+
+// ended is a turn that is over. An error: the connection cannot go on.
+type ended struct {
+	lane string
+	err  error
+}
+
+// schedule begins turns until the connection is to be ended, and returns how.
+// When its time is up, or the server's, no turn is begun any more, and those
+// that were go on to their ends; ctx sees to it that they have one.
+func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
+	life := time.NewTimer(k.server.life)
+	defer life.Stop()
+	over, leaving := life.C, k.server.leaving
+	ends := make(chan ended, maxActive)
+	var last func(context.Context)
+	for {
+		if last == nil && !isClosed(k.server.leaving) { // before any message that waits
+			k.begin(ctx, running, ends)
+		}
+		if last != nil && k.queue.idle() {
+			return last
+		}
+		idle := time.NewTimer(idleLimit)
+		select {
+		case a := <-k.arrivals:
+			if !k.queue.admit(a) {
+				return k.overrun
+			}
+		case t := <-ends:
+			if k.queue.done(t.lane); t.err != nil {
+				return k.leave
+			}
+		case <-over:
+			last, over = k.expire, nil
+		case <-leaving:
+			last, leaving = k.goAway, nil
+		case <-idle.C:
+			if k.queue.idle() {
+				return k.goAway
+			}
+		case <-ctx.Done():
+			return k.leave
+		}
+		idle.Stop()
+	}
+}
+
+// begin begins the turns that may be.
+func (k *connection) begin(ctx context.Context, running *sync.WaitGroup, ends chan<- ended) {
+	for {
+		a, ok := k.queue.next()
+		if !ok {
+			return
+		}
+		running.Go(func() { ends <- ended{a.Lane, k.turn(a).run(ctx)} })
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// read takes messages in until the client hangs up. It never waits for a
+// response, or it would not see that.
+func (k *connection) read(ctx context.Context) error {
+	for {
+		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
+		if err != nil {
+			return httpapi.ErrHungUp
+		}
+		if typ != websocket.MessageText {
+			k.close(websocket.StatusUnsupportedData, "messages are text")
+			return httpapi.ErrHungUp
+		}
+		a := arrival{size: int64(len(message))}
+		a.Message, a.fault = responses.ReadMessage(message)
+		select {
+		case k.arrivals <- a:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// ping keeps what lies between us and the client from forgetting the
+// connection. A client need not answer: those that read only while they wait
+// for a response are silent for as long as their tools run.
+func (k *connection) ping(ctx context.Context) {
+	for retry.Sleep(ctx, stream.KeepAlive) {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive) // given up, it may tear the connection
+		err := k.conn.Ping(wait)
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return // read knows
+		}
+	}
+}
+
+func (k *connection) expire(context.Context) {
+	_ = k.write(errorMessage(fault.Invalid("", "websocket_connection_limit_reached",
+		"The WebSocket has been open for as long as one may be. Open a new one to go on.")))
+	k.close(websocket.StatusNormalClosure, "")
+}
+
+func (k *connection) overrun(context.Context) {
+	k.close(websocket.StatusPolicyViolation, "too many messages wait for the responses in flight")
+}
+
+func (k *connection) goAway(context.Context) { k.close(websocket.StatusGoingAway, "") }
+
+// leave ends a connection whose response could not be told to its end, or whose
+// client has gone.
+func (k *connection) leave(ctx context.Context) {
+	if stream.Drained(ctx) {
+		k.goAway(ctx)
+		return
+	}
+	k.close(websocket.StatusInternalError, "the response could not be told to its end")
+}
+
+// close says why and waits a moment for the client to hear it.
+func (k *connection) close(code websocket.StatusCode, reason string) {
+	late := time.AfterFunc(closeLimit, func() { _ = k.conn.CloseNow() })
+	defer late.Stop()
+	_ = k.conn.Close(code, reason) // who does not hear it has gone
+}

@@ -1,0 +1,174 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/responses"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/render"
+	"windlass.dev/windlass/services/gateway/internal/stream"
+	"windlass.dev/windlass/services/internal/livestream"
+)
+
+// turn is a message of the client while it is answered. Turns of several
+// lanes are at the same time.
+type turn struct {
+	*connection
+	arrival
+
+	x *httpapi.Exchange // its own, for what an exchange notes
+}
+
+func (k *connection) turn(a arrival) *turn {
+	return &turn{connection: k, arrival: a, x: k.x.ForMessage()}
+}
+
+// run is handle, and makes an error of a panic, which would end the process
+// from here.
+func (t *turn) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = httpapi.PanicError(p)
+			t.server.log.Error("message not served", zap.String("delivery", t.x.ID), zap.String("request_id", t.x.RequestID), zap.Error(err))
+		}
+	}()
+	return t.handle(ctx)
+}
+
+// handle answers the message and logs how. An error: the connection cannot go
+// on.
+func (t *turn) handle(ctx context.Context) error {
+	began := time.Now()
+	err := t.create(ctx)
+	outcome := http.StatusOK
+	var sent error
+	switch {
+	case errors.Is(err, httpapi.ErrHungUp):
+		outcome, sent = httpapi.StatusHungUp, err
+	case err != nil:
+		t.forget()
+		f := httpapi.FaultOf(err)
+		outcome, sent = f.Status, t.refuse(f)
+	}
+	log, fields := t.server.log.Info, []zap.Field{
+		zap.String("kind", "response.create"), zap.String("delivery", t.x.ID), zap.String("outcome", strconv.Itoa(outcome)),
+		zap.String("request_id", t.x.RequestID), zap.Duration("took", time.Since(began)),
+	}
+	switch {
+	case outcome >= http.StatusInternalServerError:
+		log, fields = t.server.log.Warn, append(fields, zap.Error(err))
+	case outcome != http.StatusOK && outcome != httpapi.StatusHungUp:
+		f := httpapi.FaultOf(err)
+		fields = append(fields, zap.String("code", f.Code), zap.String("error", httpapi.WithoutQuotes(f.Message)))
+	}
+	log("message served", fields...)
+	return sent
+}
+
+// forget is for what the message wanted to continue, and could not.
+func (t *turn) forget() { t.memories.forget(t.Lane, t.Previous) }
+
+// create answers the message with the events of a response. An error that is
+// not errHungUp is to be told instead of them.
+func (t *turn) create(ctx context.Context) error {
+	if t.fault != nil {
+		return t.fault
+	}
+	who, err := t.server.auth.CheckAgain(t.x, t.r)
+	if err != nil {
+		return err
+	}
+	c, n, err := t.understand(ctx, who)
+	switch {
+	case err != nil:
+		return err
+	case c.Generate:
+		return t.respond(ctx, c, n)
+	case c.Conversation != "": // it would be in nobody's history
+		return httpapi.Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
+	}
+	return t.warmUp(c, n)
+}
+
+// understand makes a request of the message as create does of a body; one that
+// continues what only this connection knows has all of it as its input.
+func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
+	s := t.server
+	var none store.NewRequest
+	body, c, lane, err := s.creator.Resolve(ctx, who, t.Body)
+	if err != nil {
+		return nil, none, err
+	}
+	var parent uuid.UUID
+	if m := t.memories.find(c.PreviousResponseID); m != nil {
+		parent = m.base
+		if body, err = m.prepend(c, body, s.rules.MaxBody); err == nil {
+			c, lane, err = s.rules.Understand(who, body)
+		}
+	} else {
+		parent, err = s.history.Parent(ctx, who.Tenant, c)
+	}
+	if err != nil {
+		return nil, none, err
+	}
+	n, err := s.creator.NewRequest(t.x, t.r.Header, c, body)
+	if err != nil {
+		return nil, none, err
+	}
+	n.Tenant, n.Lane, n.Parent = who.Tenant, lane, parent
+	return c, n, nil
+}
+
+// respond runs a request and sends its events.
+func (t *turn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
+	out := &events{turn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
+	return t.server.creator.Respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
+}
+
+// remember keeps what a response that is not stored has said. One that is takes
+// the place of what was kept.
+func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
+	if c.Store {
+		t.memories.keep(t.Lane, nil)
+		return nil
+	}
+	output, err := render.Output(final)
+	if err != nil {
+		return err
+	}
+	open, err := render.OpenCalls(final)
+	if err != nil {
+		return err
+	}
+	t.memories.keep(t.Lane, &memory{
+		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+	})
+	return nil
+}
+
+// warmUp answers a request that asks for nothing but to be continued. No row is
+// made of it: only this connection knows its id.
+func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
+	r := responses.Response{
+		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),
+		Usage: &responses.Usage{},
+	}
+	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
+	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
+	for place, e := range events {
+		if err := t.write(e.AppendJSON(nil, place)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package stream sends the events of a request to its client: from the bus
+// while the request runs, from its archive afterwards.
+//
+// The first events of a response follow from the request and no worker writes
+// them; the last one comes from the row. All clients of a response get the same
+// bytes, apart from padding. A response that was not streamed can be: its
+// events come at its end. A client that streams in the foreground and hangs up
+// cancels the request; one that is dropped because it reads too slowly, or
+// because the server drains, can resume. A stream ends with an error event of
+// the code stream_lost, and nothing else, when the bus has lost frames of it
+// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
+//
+// A stream of chunks, of a request that is one model call, begins with the
+// first chunk, or after KeepAlive without one, so that a refusal can be the
+// HTTP error that clients expect; later it is a chunk. Chunks of two attempts
+// are never mixed, because they cannot be revoked as events can: an attempt
+// that finds that another has sent something fails, and a reader that sees a
+// second beginning treats the stream as lost. [DONE] follows the commit, so
+// that a client that has read it has a request that is completed.
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/live"
+	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/responses/event"
+	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/query"
+	"windlass.dev/windlass/services/gateway/internal/wait"
+	"windlass.dev/windlass/services/internal/livestream"
+)
+
+// Server sends streams. It is safe for concurrent use.
+type Server struct {
+	archives  *answers.Store
+	bus       *bus.Bus
+	waiters   *wait.Waiters
+	canceller *wait.Canceller
+	poll      time.Duration
+	deadline  time.Duration
+	tasks     *sync.WaitGroup
+	log       *zap.Logger
+}
+
+// Options is what a Server needs.
+type Options struct {
+	Archives  *answers.Store
+	Bus       *bus.Bus
+	Waiters   *wait.Waiters
+	Canceller *wait.Canceller
+	Poll      time.Duration // between two looks at a row whose stream is not on the bus
+	Deadline  time.Duration // of requests
+	Tasks     *sync.WaitGroup
+	Log       *zap.Logger
+}
+
+// New returns a Server.
+func New(o Options) *Server {
+	return &Server{
+		archives: o.Archives, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, poll: o.Poll, deadline: o.Deadline,
+		tasks: o.Tasks, log: o.Log,
+	}
+}
+
+// Read opens the live stream of a request. Call it before the row is written,
+// so that no frame is missed. The caller closes the reader.
+func (s *Server) Read(id uuid.UUID) (*live.Reader, error) { return s.bus.ReadLive(run.Hex(id)) }
+
+// abandon cancels the request of a foreground stream that ended before its
+// response did, unless its client can go on reading elsewhere. It returns
+// httpapi.ErrHungUp.
+func (s *Server) abandon(ctx context.Context, n store.NewRequest, err error) error {
+	switch {
+	case n.Background || n.Once.Key != "": // with the key the client may send it again
+	case !n.Unstored && (Drained(ctx) || errors.Is(err, ErrSlow)): // the client can resume
+	default:
+		s.canceller.HangUp(n.Tenant, n.ID)
+	}
+	return httpapi.ErrHungUp
+}
+
+var errLate = errors.New("the response has not ended long after its deadline")
+
+// readArchive reads the archived events of a request; nil if it has none.
+func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
+	if !a.Streamed {
+		return nil, nil
+	}
+	ctx, cancel := query.WithTimeout(ctx)
+	defer cancel()
+	archive, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var events []event.Event
+	err = livestream.Read(archive, func(e event.Event) error {
+		events = append(events, e)
+		return nil
+	})
+	return events, err
+}
+
+// Drained reports whether a stream ended because the server drains.
+func Drained(ctx context.Context) bool { return errors.Is(context.Cause(ctx), process.ErrDraining) }
