@@ -36,7 +36,8 @@ func writeFrames(tb testing.TB, w *live.Writer, from, to int) {
 	}
 }
 
-// readFrames reads frames until there are n, and wants them in order from first on.
+// readFrames reads frames until there are n, and wants them in order from first
+// on.
 func readFrames(tb testing.TB, r *live.Reader, first, n int) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)

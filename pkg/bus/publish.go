@@ -84,7 +84,8 @@ func (b *Bus) send(m message.Message) (jetstream.PubAckFuture, error) {
 	return f, nil
 }
 
-// awaitAck ends with the PubAck, with the publisher's own time limit, or with ctx.
+// awaitAck ends with the PubAck, with the publisher's own time limit, or with
+// ctx.
 func awaitAck(ctx context.Context, f jetstream.PubAckFuture) error {
 	select {
 	case <-f.Ok():
@@ -129,8 +130,8 @@ func (b *Bus) PublishFirst(ctx context.Context, m message.Message) (first bool, 
 	return false, fmt.Errorf("publish %s first: %w", msg.Subject, conn.MapPublishError(err))
 }
 
-// repairFor creates missing and broken streams again, and reports whether another
-// try is worth it.
+// repairFor creates missing and broken streams again, and reports whether
+// another try is worth it.
 func (b *Bus) repairFor(ctx context.Context, failed []failure) (again bool) {
 	unanswered := make(map[string]bool)
 	for _, f := range failed {

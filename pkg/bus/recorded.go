@@ -83,8 +83,8 @@ func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace
 	return b.PublishFirst(ctx, message.Event(e).WithTrace(trace).WithLongSubject())
 }
 
-// MarksSince returns when the stream of marks was created: earlier marks are lost, and
-// marks older than StepMaxAge are gone.
+// MarksSince returns when the stream of marks was created: earlier marks are
+// lost, and marks older than StepMaxAge are gone.
 func (b *Bus) MarksSince(ctx context.Context) (made time.Time, err error) {
 	var info struct {
 		Created time.Time `json:"created"`

@@ -132,8 +132,8 @@ func (t *tail) next(heard *uint64) (m tailMessage, ok bool) {
 
 // share reads what is stored behind a message, once for all readers at that
 // place: those who come to a long stream together read it together. A read that
-// started before is as good as a new one, because a reader that misses something
-// reads again.
+// started before is as good as a new one, because a reader that misses
+// something reads again.
 func (t *tail) share(
 	ctx context.Context, behind uint64, read func(context.Context) ([]tailMessage, error),
 ) ([]tailMessage, error) {

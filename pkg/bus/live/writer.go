@@ -84,9 +84,9 @@ func (s *Streams) Open(ctx context.Context, id *stepv1.StepIdentity) *Writer {
 }
 
 // Write queues frames. While 8 MiB are queued it waits for the bus: an answer
-// of several MB is written four times (its deltas and three "done" events) faster
-// than any bus takes it. The wait ends within 5 s, when the bus has taken a
-// message or the stream is lost.
+// of several MB is written four times (its deltas and three "done" events)
+// faster than any bus takes it. The wait ends within 5 s, when the bus has
+// taken a message or the stream is lost.
 func (w *Writer) Write(frames ...*stepv1.LiveFrame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
