@@ -45,6 +45,7 @@ func FuzzParseHex(f *testing.F) {
 		}
 	})
 }
+
 func TestIdempotencyKeyNamesTheCallAndNotTheAttempt(t *testing.T) {
 	t.Parallel()
 	id := newID(t)

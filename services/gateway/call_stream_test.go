@@ -77,6 +77,7 @@ func (c *chunks) write(attempt int, frames ...*stepv1.LiveFrame) {
 func first(data string) *stepv1.LiveFrame {
 	return livestream.Snapshot(event.Event{Data: []byte(data)})
 }
+
 func next(data string) *stepv1.LiveFrame {
 	return livestream.Frame(event.Event{Data: []byte(data)}, "")
 }

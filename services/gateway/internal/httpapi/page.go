@@ -33,6 +33,7 @@ type PageQuery struct {
 	After, Before string
 }
 
+// ReadPageQuery reads limit, order, after and before. A wrong value is a 400.
 func ReadPageQuery(q url.Values) (PageQuery, error) {
 	p := PageQuery{Limit: defaultPage, After: q.Get("after"), Before: q.Get("before")}
 	switch order := q.Get("order"); order {

@@ -64,11 +64,13 @@ func TestFailuresAreResults(t *testing.T) {
 		{"unknown tool", runnertest.Command("nonesuch"), "", unknownTool, 0},
 		{"after the deadline", overdue, "", tooLate, 0},
 		{"no credential", runnertest.Command("locked"), "", noCredential, 0},
-		{"refused address", runnertest.Command("guarded"), "", run.Failure{Code: "address_refused",
+		{"refused address", runnertest.Command("guarded"), "", run.Failure{
+			Code:    "address_refused",
 			Message: "the tool's address is not one that may be called: it is loopback or private, which needs allow_private: true at the tool in the registry file",
 		}, 0},
 		{"404", runnertest.Command("plain"), "404", run.Failure{Code: "http_404", Message: "the tool answered 404 Not Found: no such city", HTTPStatus: 404}, 1},
-		{"503", runnertest.Command("plain"), "503", run.Failure{Code: "http_503", Message: "the tool answered 503 Service Unavailable", Retriable: true, HTTPStatus: 503,
+		{"503", runnertest.Command("plain"), "503", run.Failure{
+			Code: "http_503", Message: "the tool answered 503 Service Unavailable", Retriable: true, HTTPStatus: 503,
 			RetryAfter: 2 * time.Second,
 		}, 1},
 		{"503 of an at-most-once tool", runnertest.Command("once"), "503", run.Failure{Code: "http_503", Message: "the tool answered 503 Service Unavailable", HTTPStatus: 503, RetryAfter: 2 * time.Second}, 1},

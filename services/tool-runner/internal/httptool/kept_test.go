@@ -58,7 +58,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	t.Cleanup(server.Close)
 	c := client(t)
 	for i := range 10 {
-		do(t, c, Call{URL: server.URL, AllowPrivate: true, MaxOutputBytes: 2, Attempt: uint32(i % 2)})
+		_, _ = do(t, c, Call{URL: server.URL, AllowPrivate: true, MaxOutputBytes: 2, Attempt: uint32(i % 2)})
 	}
 	if n := opened.Load(); n != 1 {
 		t.Errorf("10 calls opened %d connections, want 1", n)
