@@ -51,7 +51,8 @@ func (b *Bus) Ask(ctx context.Context, pool string, q *stepv1.ToolQuestion) (*st
 // A question whose answer fails gets none and is asked again. Answer returns
 // nil after a drain, once all it began has ended.
 func (b *Bus) Answer(
-	ctx context.Context, slots int, answer func(context.Context, *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error),
+	ctx context.Context, slots int,
+	answer func(context.Context, *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error),
 ) error {
 	questions := make(chan *nats.Msg, askQueue)
 	sub, err := b.conn.NATS.ChanQueueSubscribe(b.conn.Subject(askSubject+"*"), askGroup, questions)
@@ -78,7 +79,8 @@ func (b *Bus) Answer(
 }
 
 func (b *Bus) answer(
-	ctx context.Context, msg *nats.Msg, answer func(context.Context, *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error),
+	ctx context.Context, msg *nats.Msg,
+	answer func(context.Context, *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error),
 ) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
@@ -96,6 +98,7 @@ func (b *Bus) answer(
 		err = msg.Respond(data)
 	}
 	if err != nil {
-		b.conn.Log.Info("question not answered", zap.String("request_id", q.GetIdentity().GetRequestId()), zap.Error(err))
+		b.conn.Log.Info("question not answered",
+			zap.String("request_id", q.GetIdentity().GetRequestId()), zap.Error(err))
 	}
 }

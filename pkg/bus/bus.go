@@ -133,7 +133,9 @@ func (b *Bus) OpenLive(ctx context.Context, id *stepv1.StepIdentity) *live.Write
 func (b *Bus) ReadLive(requestID string) (*live.Reader, error) { return b.live.Read(requestID) }
 
 // Stored reads what is stored of a request's live stream; see live.Streams.
-func (b *Bus) Stored(ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error) (last uint64, err error) {
+func (b *Bus) Stored(
+	ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error,
+) (last uint64, err error) {
 	return b.live.Stored(ctx, requestID, take)
 }
 

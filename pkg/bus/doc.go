@@ -15,9 +15,9 @@
 //     success (TestPublishCountsQueuedCommandsAsRefused).
 //   - Missing streams and consumers are created again and work goes on
 //     (TestStreamDeletedWhileRunningIsMadeAgainAndReported,
-//     TestConsumerDeletedWhileRunningIsMadeAgain), and so is a stream whose files
-//     are gone (TestAStreamThatLostItsFilesIsMadeAgain). No other stream is ever
-//     deleted (TestAStreamThatWouldComeBackIsKept).
+//     TestConsumerDeletedWhileRunningIsMadeAgain). A stream whose files are gone
+//     is replaced (TestAStreamThatLostItsFilesIsMadeAgain); no other stream is
+//     ever deleted (TestAStreamThatWouldComeBackIsKept).
 //   - TURN, TOOL, FINAL and MARK at their limit in bytes refuse a message with
 //     ErrFull (TestFullWorkQueueRefuses, TestFullMarkStreamRefuses). STEP, LIVE
 //     and DEAD drop their oldest (TestFullStepStreamDropsTheOldest,

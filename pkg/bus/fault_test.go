@@ -15,7 +15,7 @@ import (
 // recovery is the longest an installation may take to go on after a fault.
 const recovery = 5 * time.Second
 
-func within(tb testing.TB, began time.Time, what string) {
+func checkTook(tb testing.TB, began time.Time, what string) {
 	tb.Helper()
 	if took := time.Since(began); took > recovery {
 		tb.Errorf("%s took %v, want at most %v", what, took, recovery)
@@ -36,7 +36,7 @@ func TestConsumerDeletedWhileRunningIsMadeAgain(t *testing.T) {
 	began := time.Now()
 	f.insist(t, turn(2))
 	receive(t, got, "delivery after")
-	within(t, began, "recovery of the consumer")
+	checkTook(t, began, "recovery of the consumer")
 }
 
 func TestStreamDeletedWhileRunningIsMadeAgainAndReported(t *testing.T) {
@@ -56,13 +56,13 @@ func TestStreamDeletedWhileRunningIsMadeAgainAndReported(t *testing.T) {
 	if s := receive(t, lost, "report of a loss"); s != "WINDLASS_TURN" {
 		t.Errorf("lost %s, want WINDLASS_TURN", s)
 	}
-	made := f.made(t, "WINDLASS_TURN")
+	made := f.createdAt(t, "WINDLASS_TURN")
 	f.insist(t, turn(2))
 	if id := receive(t, got, "delivery after"); id != requestID(2) {
 		t.Errorf("delivered %s, want %s", id, requestID(2))
 	}
-	within(t, began, "recovery of the stream")
-	if f.made(t, "WINDLASS_TURN").Equal(made) { // or else a slow deletion took the files of the second stream, and it is reported, too
+	checkTook(t, began, "recovery of the stream")
+	if f.createdAt(t, "WINDLASS_TURN").Equal(made) { // or else a slow deletion took the files of the second stream, and it is reported, too
 		idleWatch(t, lost)
 	}
 }
@@ -108,7 +108,7 @@ func TestEverythingWipedIsMadeAgainAndReportedOnce(t *testing.T) {
 	f.insist(t, tool(2), completed(2))
 	receive(t, got, "first delivery after")
 	receive(t, got, "second delivery after")
-	within(t, began, "recovery of everything")
+	checkTook(t, began, "recovery of everything")
 	idleWatch(t, lost)
 }
 
@@ -132,7 +132,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	for id := ""; id != requestID(2); {
 		id = receive(t, got, "delivery after")
 	}
-	within(t, began, "recovery after a restart")
+	checkTook(t, began, "recovery after a restart")
 	idleWatch(t, lost)
 }
 

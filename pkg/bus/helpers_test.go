@@ -98,7 +98,7 @@ func started(n int) message.Message {
 	}})
 }
 
-func (f *fixture) publish(tb testing.TB, msgs ...bus.Message) {
+func (f *fixture) publish(tb testing.TB, msgs ...message.Message) {
 	tb.Helper()
 	refused, err := f.Publish(tb.Context(), msgs...)
 	if err != nil || refused != 0 {
@@ -109,7 +109,7 @@ func (f *fixture) publish(tb testing.TB, msgs ...bus.Message) {
 // insist publishes as every caller of Publish does: what failed may not have
 // been stored, and goes out again as a repeat. A server that deletes a stream
 // leaves a publish without an answer until its subscriptions are gone.
-func (f *fixture) insist(tb testing.TB, msgs ...bus.Message) {
+func (f *fixture) insist(tb testing.TB, msgs ...message.Message) {
 	tb.Helper()
 	var err error
 	for range 3 {

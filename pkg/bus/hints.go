@@ -27,7 +27,7 @@ func (b *Bus) CancelHint(requestID string) { b.hint(hintCancel + subject.Token(r
 func (b *Bus) DoneHint(requestID string) { b.hint(hintDone + subject.Token(requestID)) }
 
 func (b *Bus) hint(tail string) {
-	_ = b.conn.NATS.Publish(b.conn.Subject(tail), nil) // it fails while the server is away, and then a poll does its work
+	_ = b.conn.NATS.Publish(b.conn.Subject(tail), nil) // fails while the server is away; a poll finds the change
 }
 
 // OnWake calls f for every wake hint, one at a time, until stop. f must be

@@ -103,7 +103,7 @@ func TestFullStepStreamDropsTheOldest(t *testing.T) {
 	t.Parallel()
 	f := setUp(t, smallStreams)
 	for n := range 200 {
-		f.publish(t, sized(n, 1<<10)) // nobody takes them
+		f.publish(t, sized(n, 1<<10)) // no consumer takes them
 	}
 	if got := f.queued(t, "WINDLASS_STEP"); got < 5 || got > 20 {
 		t.Errorf("%d events are kept, want what fits", got)
@@ -184,7 +184,7 @@ func TestFullDeadStreamDropsTheOldest(t *testing.T) {
 }
 
 // TestFullLiveStreamLosesStreams holds that a writer goes on when the stream
-// drops what it wrote, and that a reader who missed it is told.
+// drops what it wrote, and that a reader who missed it gets ErrLost.
 func TestFullLiveStreamLosesStreams(t *testing.T) {
 	t.Parallel()
 	f := setUp(t, smallStreams)

@@ -25,8 +25,8 @@ func liveFrame(n int) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: "t", Data: []byte(strconv.Itoa(n))}
 }
 
-// tell writes the frames from..to-1, each in a message of its own.
-func tell(tb testing.TB, w *live.Writer, from, to int) {
+// writeFrames writes the frames from..to-1, each in a message of its own.
+func writeFrames(tb testing.TB, w *live.Writer, from, to int) {
 	tb.Helper()
 	for n := from; n < to; n++ {
 		w.Write(liveFrame(n))
@@ -36,8 +36,9 @@ func tell(tb testing.TB, w *live.Writer, from, to int) {
 	}
 }
 
-// hear reads frames until there are n, and wants them in order from first on.
-func hear(tb testing.TB, r *live.Reader, first, n int) {
+// readFrames reads frames until there are n, and wants them in order from first
+// on.
+func readFrames(tb testing.TB, r *live.Reader, first, n int) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
@@ -70,24 +71,24 @@ const manyFrames = 300
 
 func TestAReaderWhoComesLateGetsEverything(t *testing.T) {
 	t.Parallel()
-	for name, look := range map[string]bool{"and looks": true, "and is told by the tail": false} {
+	for name, look := range map[string]bool{"and looks": true, "and hears it from the tail": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := setUp(t)
 			w := liveWriter(t, f)
-			tell(t, w, 0, manyFrames)
+			writeFrames(t, w, 0, manyFrames)
 			r := reader(t, f)
 			if look {
 				if err := r.Backfill(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				hear(t, r, 0, manyFrames)
+				readFrames(t, r, 0, manyFrames)
 			}
-			tell(t, w, manyFrames, manyFrames+1)
+			writeFrames(t, w, manyFrames, manyFrames+1)
 			if look {
-				hear(t, r, manyFrames, 1)
+				readFrames(t, r, manyFrames, 1)
 			} else {
-				hear(t, r, 0, manyFrames+1)
+				readFrames(t, r, 0, manyFrames+1)
 			}
 		})
 	}
@@ -97,12 +98,12 @@ func TestAReaderWhoDoesNotReadLosesNothing(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	w, r := liveWriter(t, f), reader(t, f)
-	tell(t, w, 0, manyFrames) // more than the tail keeps
-	tell(t, w, manyFrames, manyFrames+1)
+	writeFrames(t, w, 0, manyFrames) // more than the tail keeps
+	writeFrames(t, w, manyFrames, manyFrames+1)
 	if err := r.Backfill(t.Context()); err != nil { // as after a silence: the last of the tail were dropped
 		t.Fatal(err)
 	}
-	hear(t, r, 0, manyFrames+1)
+	readFrames(t, r, 0, manyFrames+1)
 }
 
 func TestABurstGoesInFewMessagesAndALargeFrameInSeveral(t *testing.T) {
@@ -140,7 +141,7 @@ func TestABurstGoesInFewMessagesAndALargeFrameInSeveral(t *testing.T) {
 	}
 }
 
-// An answer of several MB is told four times at once, which is more than a
+// An answer of several MB is written four times at once, which is more than a
 // writer holds.
 func TestMoreThanAWriterHoldsIsNotLost(t *testing.T) {
 	t.Parallel()
@@ -172,8 +173,8 @@ func TestAStreamMadeAnewIsLost(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	w, r := liveWriter(t, f), reader(t, f)
-	tell(t, w, 0, 5)
-	hear(t, r, 0, 5)
+	writeFrames(t, w, 0, 5)
+	readFrames(t, r, 0, 5)
 	if err := f.js.DeleteStream(t.Context(), "WINDLASS_LIVE"); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestAWriterWithoutABusLosesItsStreamAndGoesOn(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	w := liveWriter(t, f)
-	tell(t, w, 0, 1)
+	writeFrames(t, w, 0, 1)
 	f.broker.Stop()
 	began := time.Now()
 	for range 4 { // more than is held: Write waits, and then gives up too
@@ -213,12 +214,12 @@ func TestAStreamEndsOnceBehindEverything(t *testing.T) {
 	w := liveWriter(t, f)
 	end := &stepv1.LiveFrames{RequestId: liveID, Epoch: 1, Frames: []*stepv1.LiveFrame{{Kind: stepv1.LiveKind_LIVE_KIND_LAST}}}
 	nothing := func(*stepv1.LiveFrames) error { return nil }
-	tell(t, w, 0, 2)
+	writeFrames(t, w, 0, 2)
 	last, err := f.Stored(t.Context(), liveID, nothing)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tell(t, w, 2, 3)
+	writeFrames(t, w, 2, 3)
 	if ended, err := f.EndLive(t.Context(), end, last); ended || err != nil {
 		t.Errorf("ended before the last frame: %t, %v", ended, err)
 	}

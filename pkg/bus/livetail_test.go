@@ -28,16 +28,16 @@ func TestReadersOfOneStreamShareASubscription(t *testing.T) {
 		t.Errorf("%d readers have %d subscriptions, want 1", many, got)
 	}
 	var reading sync.WaitGroup
-	for _, r := range readers[1:] { // the first does not read, and is in nobody's way
-		reading.Go(func() { hear(t, r, 0, manyFrames) })
+	for _, r := range readers[1:] { // the first does not read, and delays no other
+		reading.Go(func() { readFrames(t, r, 0, manyFrames) })
 	}
-	tell(t, w, 0, manyFrames)
+	writeFrames(t, w, 0, manyFrames)
 	reading.Wait()
 	for _, r := range readers[1:] {
 		r.Close()
 	}
-	tell(t, w, manyFrames, manyFrames+1)
-	hear(t, readers[0], 0, manyFrames+1) // it reads on from the stream
+	writeFrames(t, w, manyFrames, manyFrames+1)
+	readFrames(t, readers[0], 0, manyFrames+1) // it reads on from the stream
 	readers[0].Close()
 	if got := subscriptions(t, f) - none; got != 0 {
 		t.Errorf("%d subscriptions are left of readers that have closed", got)
@@ -58,7 +58,7 @@ func subscriptions(tb testing.TB, f *fixture) uint32 {
 func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
-	tell(t, liveWriter(t, f), 0, manyFrames)
+	writeFrames(t, liveWriter(t, f), 0, manyFrames)
 	var asked atomic.Int64
 	sub, err := f.nc.Subscribe("$JS.API.DIRECT.GET.>", func(*nats.Msg) { asked.Add(1) })
 	if err != nil {
@@ -80,7 +80,7 @@ func TestReadersWhoComeLateTogetherReadTogether(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			hear(t, r, 0, manyFrames)
+			readFrames(t, r, 0, manyFrames)
 		})
 	}
 	reading.Wait()

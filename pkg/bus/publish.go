@@ -20,14 +20,14 @@ type failure struct {
 // Publish publishes all messages at once and waits until every one is stored or
 // refused, at most 2 s. A command that is queued or in flight already is
 // refused by the server; that is success, and counted. If a stream is missing,
-// or gives no answer because it lost its files, Publish makes it again and
+// or gives no answer because it lost its files, Publish creates it again and
 // tries once more. The error joins all that failed. It is ErrFull if a full
 // stream refused every one of them, and none of those is stored. After any
 // other error some may have been stored, so that commands published again have
 // to be marked as a repeat (AsRepeat).
 func (b *Bus) Publish(ctx context.Context, msgs ...message.Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
-	if !b.recovers(ctx, failed) {
+	if !b.repairFor(ctx, failed) {
 		return refused, joinFailures(failed)
 	}
 	again := make([]message.Message, len(failed))
@@ -54,15 +54,17 @@ func (b *Bus) publish(ctx context.Context, msgs []message.Message) (refused int,
 		if f == nil {
 			continue
 		}
-		switch err := wait(ctx, f); {
+		switch err := awaitAck(ctx, f); {
 		case err == nil:
 		case conn.IsRefused(err):
 			refused++
 		case conn.IsFull(err):
 			b.conn.Metrics.CountFull(msgs[i].Stream())
-			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w: %w", f.Msg().Subject, ErrFull, err)})
+			err = fmt.Errorf("publish %s: %w: %w", f.Msg().Subject, ErrFull, err)
+			failed = append(failed, failure{msgs[i], err})
 		default:
-			failed = append(failed, failure{msgs[i], fmt.Errorf("publish %s: %w", f.Msg().Subject, conn.MapPublishError(err))})
+			err = fmt.Errorf("publish %s: %w", f.Msg().Subject, conn.MapPublishError(err))
+			failed = append(failed, failure{msgs[i], err})
 		}
 	}
 	return refused, failed
@@ -82,8 +84,9 @@ func (b *Bus) send(m message.Message) (jetstream.PubAckFuture, error) {
 	return f, nil
 }
 
-// wait ends with the PubAck, with the publisher's own time limit, or with ctx.
-func wait(ctx context.Context, f jetstream.PubAckFuture) error {
+// awaitAck ends with the PubAck, with the publisher's own time limit, or with
+// ctx.
+func awaitAck(ctx context.Context, f jetstream.PubAckFuture) error {
 	select {
 	case <-f.Ok():
 		return nil
@@ -94,8 +97,8 @@ func wait(ctx context.Context, f jetstream.PubAckFuture) error {
 	}
 }
 
-// Announce publishes messages that nobody waits for. What the server does not
-// take is lost without a word.
+// Announce publishes messages without waiting for an answer. What the server
+// does not store is lost without an error.
 func (b *Bus) Announce(msgs ...message.Message) {
 	for _, m := range msgs {
 		msg, err := m.Encode(b.conn.Config.Prefix)
@@ -127,9 +130,9 @@ func (b *Bus) PublishFirst(ctx context.Context, m message.Message) (first bool, 
 	return false, fmt.Errorf("publish %s first: %w", msg.Subject, conn.MapPublishError(err))
 }
 
-// recovers makes missing and broken streams again, and reports whether another
-// try is worth it.
-func (b *Bus) recovers(ctx context.Context, failed []failure) (again bool) {
+// repairFor creates missing and broken streams again, and reports whether
+// another try is worth it.
+func (b *Bus) repairFor(ctx context.Context, failed []failure) (again bool) {
 	unanswered := make(map[string]bool)
 	for _, f := range failed {
 		if conn.IsMissing(f.err) {

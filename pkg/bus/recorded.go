@@ -20,7 +20,8 @@ import (
 // by the stream's leader, so that it sees what was acknowledged before; a
 // replica may lag behind.
 func (b *Bus) ToolResults(
-	ctx context.Context, tenant, requestID string, since time.Time, take func(e *stepv1.StepEvent, stored time.Time) bool,
+	ctx context.Context, tenant, requestID string, since time.Time,
+	take func(e *stepv1.StepEvent, stored time.Time) bool,
 ) error {
 	question := map[string]any{
 		"next_by_subj": b.conn.Subject(subject.Join("step", subject.Token(tenant), subject.Token(requestID), ">")),
@@ -82,8 +83,8 @@ func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace
 	return b.PublishFirst(ctx, message.Event(e).WithTrace(trace).WithLongSubject())
 }
 
-// MarksSince is when the stream of marks was made: earlier marks are lost, and
-// marks older than StepMaxAge are gone.
+// MarksSince returns when the stream of marks was created: earlier marks are
+// lost, and marks older than StepMaxAge are gone.
 func (b *Bus) MarksSince(ctx context.Context) (made time.Time, err error) {
 	var info struct {
 		Created time.Time `json:"created"`

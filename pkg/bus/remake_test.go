@@ -25,7 +25,7 @@ func (f *fixture) unlink(tb testing.TB, stream string) {
 	}
 }
 
-// restart lets the server open its files anew.
+// restart lets the server open its files again.
 func (f *fixture) restart(tb testing.TB) {
 	tb.Helper()
 	f.broker.Stop()
@@ -33,7 +33,7 @@ func (f *fixture) restart(tb testing.TB) {
 	eventually(tb, "both connections are back", func() bool { return f.Ready(tb.Context()) == nil && f.nc.IsConnected() })
 }
 
-func (f *fixture) made(tb testing.TB, stream string) time.Time {
+func (f *fixture) createdAt(tb testing.TB, stream string) time.Time {
 	tb.Helper()
 	s, err := f.js.Stream(tb.Context(), stream)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestAStreamThatLostItsFilesIsMadeAgain(t *testing.T) {
 			if prepare.before != nil {
 				prepare.before(f, t)
 			}
-			made := f.made(t, "WINDLASS_TURN")
+			made := f.createdAt(t, "WINDLASS_TURN")
 			f.unlink(t, "WINDLASS_TURN")
 			if prepare.after != nil {
 				prepare.after(f, t)
@@ -90,7 +90,7 @@ func TestAStreamThatLostItsFilesIsMadeAgain(t *testing.T) {
 			if got := f.queued(t, "WINDLASS_TURN"); got != 1 {
 				t.Errorf("queued turns = %d, want only the last", got)
 			}
-			if f.made(t, "WINDLASS_TURN").Equal(made) {
+			if f.createdAt(t, "WINDLASS_TURN").Equal(made) {
 				t.Error("the stream is still the one without files")
 			}
 			got := make(chan consume.Delivery, 9)
@@ -126,7 +126,7 @@ func TestAStreamThatWouldComeBackIsKept(t *testing.T) {
 	f := setUp(t)
 	f.publish(t, turn(1))
 	f.restart(t)
-	made := f.made(t, "WINDLASS_TURN")
+	made := f.createdAt(t, "WINDLASS_TURN")
 	msgs := filepath.Join(f.broker.Files("WINDLASS_TURN"), "msgs")
 	if err := os.Rename(msgs, msgs+".kept"); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestAStreamThatWouldComeBackIsKept(t *testing.T) {
 	if _, err := f.Publish(t.Context(), turn(2)); !bus.Unavailable(err) {
 		t.Errorf("Publish to a stream that cannot store = %v, want an error that may pass", err)
 	}
-	if !f.made(t, "WINDLASS_TURN").Equal(made) {
+	if !f.createdAt(t, "WINDLASS_TURN").Equal(made) {
 		t.Error("the stream was made again, and its message is lost")
 	}
 	f.broker.Stop()

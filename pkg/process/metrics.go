@@ -1,10 +1,11 @@
 package process
 
 import (
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"windlass.dev/windlass/pkg/metric"
 )
 
 // Metrics are the series that every service has. Labels come from the caller's
@@ -22,15 +23,15 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer, service string) *Metrics {
 	return &Metrics{
 		service: service,
-		steps: Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		steps: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_steps_total", Help: "Steps handled, by outcome.",
 		}, []string{"service", "kind", "outcome"})),
-		duration: Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: metric.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "windlass_step_duration_seconds",
 			Help:    "Time from taking a step to its outcome.",
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"service", "kind"})),
-		purged: Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		purged: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_purged_requests_total", Help: "Old requests of which all rows, or the payloads alone, were purged.",
 		}, []string{"kind"})),
 	}
@@ -65,21 +66,4 @@ func (rt *Runtime) DatabaseUp(up func() bool) (remove func()) {
 		}
 		return 0
 	})
-}
-
-// Register registers a collector, or returns the one of the same name that
-// another service of this process has registered. It panics if r holds another
-// kind of collector under the name: that is a bug found at start-up.
-func Register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	err := reg.Register(c)
-	var taken prometheus.AlreadyRegisteredError
-	if errors.As(err, &taken) {
-		if same, ok := taken.ExistingCollector.(C); ok {
-			return same
-		}
-	}
-	if err != nil {
-		panic("register metrics: " + err.Error())
-	}
-	return c
 }

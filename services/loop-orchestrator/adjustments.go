@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/metric"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/compat"
 )
@@ -17,7 +17,7 @@ type adjustments struct {
 }
 
 func newAdjustments(r prometheus.Registerer, log *zap.Logger) adjustments {
-	counter := process.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+	counter := metric.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "windlass_upstream_lessons_total",
 		Help: "Changes of requests that were learnt from an upstream's refusal, by kind of change.",
 	}, []string{"kind"}))

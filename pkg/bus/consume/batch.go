@@ -107,7 +107,8 @@ func (r *runner) callBatch(ctx context.Context, ds []Delivery) (errs []error) {
 	}()
 	errs = r.cfg.HandleBatch(ctx, ds)
 	if errs != nil && len(errs) != len(ds) {
-		return repeatError(fmt.Errorf("%w: %d for %d messages: %w", errMiscount, len(errs), len(ds), errors.Join(errs...)), len(ds))
+		err := fmt.Errorf("%w: %d for %d messages: %w", errMiscount, len(errs), len(ds), errors.Join(errs...))
+		return repeatError(err, len(ds))
 	}
 	return errs
 }

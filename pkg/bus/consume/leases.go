@@ -44,7 +44,7 @@ func (l *leases) renew(ctx context.Context, every time.Duration) {
 		}
 		held = l.snapshot(held[:0])
 		for _, msg := range held {
-			_ = msg.InProgress() // it fails for one acknowledged since, and while the server is away; then the next counts
+			_ = msg.InProgress() // fails for a message just acknowledged, and while the server is away
 		}
 		clear(held)
 	}

@@ -188,7 +188,8 @@ func (r *runner) open(ctx context.Context) (jetstream.Consumer, jetstream.Messag
 	if err != nil {
 		return nil, nil, err
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	it, err := c.Messages(
+		jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
 	return c, it, err
 }
 

@@ -10,7 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/bus/subject"
 )
 
-// settle tells the server what was decided, and nobody else does. An answer
+// settle sends the decision to the server; no other code does. An answer
 // that does not arrive brings the message back after AckWait.
 func (r *runner) settle(msg jetstream.Msg, d decision) {
 	var err error
@@ -46,7 +46,8 @@ func (r *runner) report(d *Delivery, decision decision, took time.Duration, err 
 	id := d.identity()
 	fields := []zap.Field{
 		zap.String("kind", r.cfg.Work.kind.String()),
-		zap.String("request_id", id.GetRequestId()), zap.Uint32("attempt", id.GetAttempt()), zap.Int("delivery", d.Delivered),
+		zap.String("request_id", id.GetRequestId()),
+		zap.Uint32("attempt", id.GetAttempt()), zap.Int("delivery", d.Delivered),
 		zap.String("subject", d.Subject), zap.String("outcome", decision.outcome), zap.Duration("took", took),
 	}
 	var handled *Handled

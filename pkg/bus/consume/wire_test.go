@@ -44,7 +44,7 @@ func messages() map[string]proto.Message {
 	return all
 }
 
-// fill sets every field of a message to a value of its own, but for the choices
+// fill sets every field of a message to a value of its own, except the choices
 // of a oneof.
 func fill(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
@@ -204,7 +204,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			msg, err := m.Encode("windlass")
 			if err != nil {
-				continue // an event that says nothing is nobody's to send on
+				continue // an event that is not set cannot be sent on
 			}
 			if s, err := subject.Parse("windlass", msg.Subject); err != nil {
 				t.Errorf("%x is sent on to %q, which is read as %+v, %v", data, msg.Subject, s, err)

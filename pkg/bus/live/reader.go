@@ -20,7 +20,7 @@ import (
 
 const (
 	// One read of the stream is bounded: for a client, of which there may be
-	// thousands, and for who reads all of it.
+	// thousands, and for a caller that reads all of it.
 	backfillBatch, backfillBytes = 64, 256 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
 	// liveReads bounds the reads of live streams that one connection makes at
@@ -124,7 +124,7 @@ func (r *Reader) take(m tailMessage) error {
 	case m.err != nil:
 		return m.err
 	case m.seq <= r.last && m.at.After(r.at):
-		return ErrLost // the stream has begun anew
+		return ErrLost // the stream was created again
 	case m.seq <= r.last:
 		return nil
 	case m.before != r.last:
@@ -145,7 +145,7 @@ func (r *Reader) keep(seq uint64, at time.Time, frames *stepv1.LiveFrames) {
 func (r *Reader) Backfill(ctx context.Context) error {
 	was := r.last
 	read := func(ctx context.Context) ([]tailMessage, error) {
-		return r.streams.readLive(ctx, r.subject, was+1, r.batch, r.bytes)
+		return r.streams.readStored(ctx, r.subject, was+1, r.batch, r.bytes)
 	}
 	var all []tailMessage
 	var err error
@@ -161,9 +161,11 @@ func (r *Reader) Backfill(ctx context.Context) error {
 	return err
 }
 
-// readLive reads what is stored of a subject from a sequence on, up to both
+// readStored reads what is stored of a subject from a sequence on, up to both
 // bounds. With an error come those before it.
-func (s *Streams) readLive(ctx context.Context, subject string, from uint64, batch, bytes int) (all []tailMessage, err error) {
+func (s *Streams) readStored(
+	ctx context.Context, subject string, from uint64, batch, bytes int,
+) (all []tailMessage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.APITimeout)
 	defer cancel()
 	select {
@@ -193,11 +195,16 @@ func (s *Streams) readLive(ctx context.Context, subject string, from uint64, bat
 	return all, nil
 }
 
-// Stored reads the request's whole stream as it stands, message by message, and
-// returns the sequence of the last, 0 if there is none. It stops with take's
+// Stored reads the request's whole stream, message by message, and
+// returns the sequence of the last, 0 without one. It stops with take's
 // first error.
-func (s *Streams) Stored(ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error) (last uint64, err error) {
-	r := &Reader{streams: s, subject: s.conn.Subject(subject.ForLive(requestID).Tail()), batch: wholeBatch, bytes: wholeBytes}
+func (s *Streams) Stored(
+	ctx context.Context, requestID string, take func(*stepv1.LiveFrames) error,
+) (last uint64, err error) {
+	r := &Reader{
+		streams: s, subject: s.conn.Subject(subject.ForLive(requestID).Tail()),
+		batch: wholeBatch, bytes: wholeBytes,
+	}
 	for {
 		if err := s.conn.Mend(ctx, r.Backfill); err != nil {
 			return r.last, err

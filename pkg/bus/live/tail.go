@@ -64,7 +64,7 @@ func (s *Streams) watch(r *Reader, subject string) error {
 	if t == nil {
 		t = &tail{subject: subject, readers: map[*Reader]struct{}{}}
 		var err error
-		if t.sub, err = s.conn.NATS.Subscribe(subject, t.hear); err != nil {
+		if t.sub, err = s.conn.NATS.Subscribe(subject, t.receive); err != nil {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
 		if err := t.sub.SetPendingLimits(unreadMessages, unreadBytes); err != nil {
@@ -94,8 +94,8 @@ func (s *Streams) unwatch(r *Reader) {
 	}
 }
 
-// hear takes a message in and wakes who waits for one.
-func (t *tail) hear(msg *nats.Msg) {
+// receive takes in a message and wakes the readers that wait for one.
+func (t *tail) receive(msg *nats.Msg) {
 	m := readTail(msg)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,10 +130,10 @@ func (t *tail) next(heard *uint64) (m tailMessage, ok bool) {
 	return m, true
 }
 
-// share reads what is stored behind a message, once for all readers who stand
-// there: those who come to a long stream together read it together. A read that
-// had begun before is as good as a new one, for who misses something comes
-// again.
+// share reads what is stored behind a message, once for all readers at that
+// place: those who come to a long stream together read it together. A read that
+// started before is as good as a new one, because a reader that misses
+// something reads again.
 func (t *tail) share(
 	ctx context.Context, behind uint64, read func(context.Context) ([]tailMessage, error),
 ) ([]tailMessage, error) {

@@ -74,7 +74,9 @@ type entry struct {
 func (s *Streams) Open(ctx context.Context, id *stepv1.StepIdentity) *Writer {
 	w := &Writer{
 		conn: s.conn, nonce: nuid.Next(), ctx: ctx, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		writer: &stepv1.LiveFrames{RequestId: id.GetRequestId(), Epoch: id.GetEpoch(), Turn: id.GetTurn(), Attempt: id.GetAttempt()},
+		writer: &stepv1.LiveFrames{
+			RequestId: id.GetRequestId(), Epoch: id.GetEpoch(), Turn: id.GetTurn(), Attempt: id.GetAttempt(),
+		},
 	}
 	w.room = sync.NewCond(&w.mu)
 	go w.run()
@@ -82,9 +84,9 @@ func (s *Streams) Open(ctx context.Context, id *stepv1.StepIdentity) *Writer {
 }
 
 // Write queues frames. While 8 MiB are queued it waits for the bus: an answer
-// of several MB is told four times (its deltas and three "done" events) faster
-// than any bus takes it. The wait ends within 5 s, when the bus has taken a
-// message or the stream is lost.
+// of several MB is written four times (its deltas and three "done" events)
+// faster than any bus takes it. The wait ends within 5 s, when the bus has
+// taken a message or the stream is lost.
 func (w *Writer) Write(frames ...*stepv1.LiveFrame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,7 +168,7 @@ func (w *Writer) run() {
 		if len(frames) > 0 {
 			n++
 			if err := w.send(frames, n); err != nil {
-				w.give(err)
+				w.dropQueue(err)
 			}
 		}
 		for _, f := range flushed {
@@ -211,8 +213,8 @@ func (w *Writer) ended() bool {
 	return w.closed && len(w.queue) == 0
 }
 
-// give gives the stream up: what is queued is dropped.
-func (w *Writer) give(cause error) {
+// dropQueue gives the stream up and drops what is queued.
+func (w *Writer) dropQueue(cause error) {
 	w.mu.Lock()
 	w.lost = true
 	kept := w.queue[:0]
@@ -224,7 +226,8 @@ func (w *Writer) give(cause error) {
 	w.queue, w.size = kept, 0
 	w.room.Broadcast()
 	w.mu.Unlock()
-	w.conn.Log.Warn("frames of a live stream lost", zap.String("request_id", w.writer.GetRequestId()), zap.Error(cause))
+	w.conn.Log.Warn("frames of a live stream lost",
+		zap.String("request_id", w.writer.GetRequestId()), zap.Error(cause))
 }
 
 // send stores one message, once: its id tells the server a repeat.

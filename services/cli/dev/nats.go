@@ -13,6 +13,7 @@ import (
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/services/cli/internal/address"
 )
 
@@ -109,7 +110,7 @@ func (d *dev) awaitNATS(ctx context.Context) error {
 			d.rt.Log.Warn("start check", zap.String("error", fmt.Sprintf("NATS at %s does not answer yet", where)),
 				zap.String("hint", fmt.Sprintf("dev waits for up to %s", natsWait)))
 		}
-		if !process.Sleep(ctx, 100*time.Millisecond) {
+		if !retry.Sleep(ctx, 100*time.Millisecond) {
 			return context.Cause(ctx)
 		}
 	}

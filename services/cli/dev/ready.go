@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/services/cli/internal/address"
 )
 
@@ -22,7 +22,7 @@ var serviceNames = []string{"gateway", "claimer", "loop-orchestrator", "finalize
 // prints how to use it.
 func (d *dev) greet(ctx context.Context, checked <-chan struct{}) error {
 	for !d.isReady(ctx) {
-		if !process.Sleep(ctx, 20*time.Millisecond) {
+		if !retry.Sleep(ctx, 20*time.Millisecond) {
 			return nil
 		}
 	}
@@ -42,7 +42,7 @@ func (d *dev) greet(ctx context.Context, checked <-chan struct{}) error {
 // they do not.
 func (d *dev) logRecovery(ctx context.Context) {
 	var since time.Time // of the outage
-	for process.Sleep(ctx, time.Second) {
+	for retry.Sleep(ctx, time.Second) {
 		switch ready := d.rt.Health.Ready(ctx) == nil; {
 		case ready && !since.IsZero():
 			d.rt.Log.Info("ready again", zap.Duration("took", time.Since(since)))

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// purge deletes by stream and subject.
+// Purge deletes messages of a request by stream and subject.
 func (c *Conn) Purge(ctx context.Context, requestID string, tails map[string]string) error {
 	var errs []error
 	for stream, tail := range tails {
@@ -21,13 +21,13 @@ func (c *Conn) Purge(ctx context.Context, requestID string, tails map[string]str
 	return errors.Join(errs...)
 }
 
-// ask asks the JetStream API for what the jetstream package has no call for, or
-// only one with more round trips.
+// Request calls the JetStream API where the jetstream package has no function,
+// or one with more round trips.
 func (c *Conn) Request(ctx context.Context, verb string, question, answer any) error {
 	return c.Mend(ctx, func(ctx context.Context) error { return c.requestOnce(ctx, verb, question, answer) })
 }
 
-// requestOnce is ask without a repair.
+// requestOnce is Request without a repair.
 func (c *Conn) requestOnce(ctx context.Context, verb string, question, answer any) error {
 	body, err := json.Marshal(question)
 	if err != nil {

@@ -64,14 +64,11 @@ func Connect(
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	m, err := newMetrics(r)
-	if err != nil {
-		return nil, fmt.Errorf("register bus metrics: %w", err)
-	}
 	c := &Conn{
-		Config: cfg, Log: log, Metrics: m, service: service,
+		Config: cfg, Log: log, Metrics: newMetrics(r), service: service,
 		repairing: make(chan struct{}, 1), remade: make(map[string]remade),
 	}
+	var err error
 	if c.NATS, err = nats.Connect(cfg.URL, c.natsOptions()...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}

@@ -20,13 +20,13 @@ const (
 	fullMessagesText                          = "maximum messages exceeded"
 )
 
-// ErrFull says that a stream is at its limit and refused a message. The
+// ErrFull means that a stream is at its limit and refused a message. The
 // message is not stored. The sweep publishes what a row needs when there is
 // room again.
 var ErrFull = errors.New("stream is full")
 
-// ErrTooLarge says that a message exceeds what the server takes. It will on the
-// next try, too.
+// ErrTooLarge means that a message exceeds the server's limit. A retry fails as
+// well.
 var ErrTooLarge = errors.New("message is too large for the bus")
 
 // Codes of the JetStream API that pass by themselves while a cluster forms or
@@ -40,13 +40,13 @@ const (
 // codeGeneral is the code of errors that have none of their own.
 const codeGeneral jetstream.ErrorCode = 10051
 
-// codeNoStorage says that the limits of all streams exceed the server's.
+// codeNoStorage means that the limits of all streams exceed the server's.
 const codeNoStorage jetstream.ErrorCode = 10047
 
 // Unavailable reports whether NATS is unavailable, or was for this operation:
 // the connection is lost, no answer came in time, nothing responds, a stream is
 // missing until it is repaired, or the server cannot store. The operation may
-// be repeated as it is. Every other error is final, and so is a full stream's.
+// be repeated unchanged. Every other error is final, a full stream's too.
 func Unavailable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrFull) {
 		return false
@@ -79,8 +79,7 @@ func isTransient(err error) bool {
 		errors.Is(err, nats.ErrConnectionReconnecting) || IsMissing(err)
 }
 
-// IsUnanswered reports whether an error says that the server answered a publish
-// with nothing.
+// IsUnanswered reports whether the server did not answer in time.
 func IsUnanswered(err error) bool {
 	return errors.Is(err, jetstream.ErrAsyncPublishTimeout) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, context.DeadlineExceeded)
@@ -90,7 +89,8 @@ func IsUnanswered(err error) bool {
 // holds one.
 func IsRefused(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, refusedPerSubjectText)
+	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed &&
+		strings.Contains(api.Description, refusedPerSubjectText)
 }
 
 // IsFull reports whether the server refused a message because its stream is at
@@ -109,6 +109,7 @@ func IsMissing(err error) bool {
 		errors.Is(err, jetstream.ErrConsumerDeleted)
 }
 
+// MapPublishError adds ErrTooLarge to the client's errors for large messages.
 func MapPublishError(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -116,7 +117,7 @@ func MapPublishError(err error) error {
 	return err
 }
 
-// APICode is the JetStream error code of an error, 0 if it has none.
+// APICode returns the JetStream error code of an error, 0 if it has none.
 func APICode(err error) jetstream.ErrorCode {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {

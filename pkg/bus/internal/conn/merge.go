@@ -28,7 +28,8 @@ func mergeStream(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 // updated. Start, storage and MaxWaiting cannot change; a pause stays.
 func mergeConsumer(have, want jetstream.ConsumerConfig) jetstream.ConsumerConfig {
 	next := have
-	next.Description, next.FilterSubject, next.FilterSubjects = want.Description, want.FilterSubject, want.FilterSubjects
+	next.Description = want.Description
+	next.FilterSubject, next.FilterSubjects = want.FilterSubject, want.FilterSubjects
 	next.AckWait, next.MaxDeliver, next.BackOff = want.AckWait, want.MaxDeliver, want.BackOff
 	next.MaxAckPending = want.MaxAckPending
 	next.Metadata = mergeMetadata(have.Metadata, want.Metadata)

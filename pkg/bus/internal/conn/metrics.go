@@ -1,10 +1,11 @@
 package conn
 
 import (
-	"errors"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"windlass.dev/windlass/pkg/metric"
 )
 
 type Metrics struct {
@@ -20,7 +21,7 @@ type Metrics struct {
 
 // newMetrics makes the bus's metrics and registers them if r is not nil; those
 // that r knows already are shared.
-func newMetrics(r prometheus.Registerer) (*Metrics, error) {
+func newMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_deliveries_total",
@@ -55,38 +56,21 @@ func newMetrics(r prometheus.Registerer) (*Metrics, error) {
 			Help: "Tool results in the step stream that are not committed yet, from claimers.",
 		}),
 	}
-	if r == nil {
-		return m, nil
+	if r != nil {
+		m.register(r)
 	}
-	return m, m.register(r)
+	return m
 }
 
-func (m *Metrics) register(r prometheus.Registerer) error {
-	var errs []error
+func (m *Metrics) register(r prometheus.Registerer) {
 	for _, v := range []**prometheus.CounterVec{&m.deliveries, &m.handled, &m.full} {
-		errs = append(errs, registerInto(r, v))
+		*v = metric.Register(r, *v)
 	}
 	for _, v := range []**prometheus.GaugeVec{&m.bytes, &m.limit, &m.messages} {
-		errs = append(errs, registerInto(r, v))
+		*v = metric.Register(r, *v)
 	}
-	return errors.Join(append(errs, registerInto(r, &m.violations), registerInto(r, &m.uncommitted))...)
-}
-
-// registerInto registers a collector, or replaces it by the one that r has.
-func registerInto[C prometheus.Collector](r prometheus.Registerer, c *C) (err error) {
-	*c, err = register(r, *c)
-	return err
-}
-
-func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
-	err := r.Register(c)
-	var known prometheus.AlreadyRegisteredError
-	if errors.As(err, &known) {
-		if same, ok := known.ExistingCollector.(C); ok {
-			return same, nil
-		}
-	}
-	return c, err
+	m.violations = metric.Register(r, m.violations)
+	m.uncommitted = metric.Register(r, m.uncommitted)
 }
 
 // CountDelivery counts a message taken from a consumer, delivered so many

@@ -8,14 +8,14 @@ import (
 )
 
 // PublishBehind publishes a message if the last one of its subject has the
-// given sequence; 0: if there is none.
+// given sequence, or with 0 if its subject has no message.
 func (c *Conn) PublishBehind(ctx context.Context, suffix string, msg *nats.Msg, last uint64) error {
 	return c.PublishOne(ctx, suffix, msg, jetstream.WithExpectLastSequencePerSubject(last))
 }
 
 // PublishOne publishes a message and waits for its answer. A broken stream is
-// made again, but the message is not published again: who publishes has to
-// decide that of a message that may have been stored.
+// created again, but the message is not published again: it may have been
+// stored, and the caller decides.
 func (c *Conn) PublishOne(ctx context.Context, suffix string, msg *nats.Msg, opts ...jetstream.PublishOpt) error {
 	opts = append(opts, jetstream.WithRetryAttempts(0))
 	err := c.Mend(ctx, func(ctx context.Context) error {

@@ -99,7 +99,9 @@ func PoolConsumer(pool string) string { return consumerTool + subject.Token(pool
 func (c *Config) Streams() []jetstream.StreamConfig {
 	live := c.limits(StreamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
 	live.Duplicates = liveDuplicates
-	live.RePublish = &jetstream.RePublish{Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}"}
+	live.RePublish = &jetstream.RePublish{
+		Source: c.Prefix + ".live.*", Destination: c.Prefix + ".tail.{{wildcard(1)}}",
+	}
 	// The longer form, with the identity, is that of earlier versions, which
 	// may run beside this one.
 	step := c.limits(StreamStep, "what happened to every step; tool results themselves", StepMaxAge,
@@ -146,7 +148,8 @@ func (c *Config) base(suffix, description string, tails ...string) jetstream.Str
 		subjects[i] = c.Prefix + "." + t
 	}
 	return jetstream.StreamConfig{
-		Name: StreamName(c.Prefix, suffix), Description: "Windlass: " + description, Metadata: metadata(), Subjects: subjects,
+		Name: StreamName(c.Prefix, suffix), Description: "Windlass: " + description,
+		Metadata: metadata(), Subjects: subjects,
 		Storage: jetstream.FileStorage, Replicas: c.Replicas, AllowDirect: true,
 		MaxMsgs: -1, MaxBytes: c.MaxBytes.of(suffix), MaxMsgsPerSubject: -1, MaxConsumers: -1,
 	}

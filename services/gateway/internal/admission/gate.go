@@ -27,7 +27,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/metric"
 	"windlass.dev/windlass/pkg/process/failpoint"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
@@ -77,7 +77,7 @@ func NewGate(o GateOptions) *Gate {
 	return &Gate{
 		store: o.Store, bus: o.Bus, publish: dispatch.Publisher{Bus: o.Bus}, lanes: o.Lanes, tenants: o.Tenants,
 		refusals: o.Refusals, backlog: &backlog{most: o.BacklogMax, count: o.Store.Backlog}, canceller: o.Canceller,
-		overLimits: process.Register(o.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
+		overLimits: metric.Register(o.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
 		}, []string{"limit"})),
 		tasks: o.Tasks, log: o.Log,

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/keys"
 	"windlass.dev/windlass/pkg/store/migrations"
@@ -42,7 +42,7 @@ func (s *shelf) find(ctx context.Context, id string) (*keys.Key, error) {
 	key, ok := s.keys[id]
 	err, takes := s.err, s.takes
 	s.mu.Unlock()
-	if takes > 0 && !process.Sleep(ctx, takes) {
+	if takes > 0 && !retry.Sleep(ctx, takes) {
 		return nil, context.Cause(ctx)
 	}
 	switch {

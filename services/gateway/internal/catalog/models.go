@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/metric"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/suggest"
@@ -59,7 +59,7 @@ type ModelsOptions struct {
 // NewModels returns the models of a registry.
 func NewModels(o ModelsOptions) *Models {
 	m := &Models{registry: o.Registry, tenants: o.Tenants, started: time.Now()}
-	failures := process.Register(o.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+	failures := metric.Register(o.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
 	}))
 	for _, model := range o.Registry.Models() {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/metric"
 )
 
 // metrics are the series of the HTTP side. Routes are patterns, so that the
@@ -18,15 +18,15 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	return &metrics{
-		requests: process.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: metric.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_http_requests_total", Help: "HTTP requests served, by route and status code.",
 		}, []string{"route", "code"})),
-		duration: process.Register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: metric.Register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "windlass_http_request_duration_seconds",
 			Help:    "Time from a request's headers to the end of its handler, waiting for answers included.",
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"route"})),
-		originsRefused: process.Register(r, prometheus.NewCounter(prometheus.CounterOpts{
+		originsRefused: metric.Register(r, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "windlass_cors_refusals_total", Help: "Preflights and WebSockets of pages whose origin WINDLASS_CORS_ORIGINS does not list.",
 		})),
 	}

@@ -36,9 +36,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	keystore "windlass.dev/windlass/pkg/store/idempotency"
@@ -286,7 +286,7 @@ func (s *Keys) hold(ctx context.Context, x *httpapi.Exchange) (*keystore.Use, er
 		if time.Now().After(until) {
 			return nil, fault.Unavailable(httpapi.RetryAfter) // several holders died, one after the other
 		}
-		if !process.Sleep(ctx, holdPause) {
+		if !retry.Sleep(ctx, holdPause) {
 			return nil, httpapi.ErrHungUp
 		}
 	}

@@ -7,11 +7,10 @@ package query
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
-	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/store/postgres"
 )
 
@@ -19,10 +18,8 @@ import (
 // has its 503 within a second.
 const Timeout = 900 * time.Millisecond
 
-const (
-	firstPause = 20 * time.Millisecond
-	lastPause  = 200 * time.Millisecond
-)
+// policy is how long the pauses are while the database is away.
+var policy = retry.Policy{First: 10 * time.Millisecond, Last: 100 * time.Millisecond}
 
 // ErrTimeout reports that the database did not answer in time.
 var ErrTimeout = fmt.Errorf("the database did not answer in time: %w", context.DeadlineExceeded)
@@ -42,13 +39,8 @@ func Retry[T any](ctx context.Context, tasks *sync.WaitGroup, ask func(context.C
 	}
 	answers := make(chan answer, 1)
 	tasks.Go(func() {
-		for pause := firstPause; ; pause = min(2*pause, lastPause) {
-			value, err := ask(ctx)
-			if err == nil || !postgres.Unavailable(err) || !process.Sleep(ctx, rand.N(pause)) {
-				answers <- answer{value, err}
-				return
-			}
-		}
+		value, err := retry.Value(ctx, policy, postgres.Unavailable, ask)
+		answers <- answer{value, err}
 	})
 	select {
 	case a := <-answers:

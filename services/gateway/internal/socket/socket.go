@@ -33,9 +33,9 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/gateway/internal/history"
@@ -267,7 +267,7 @@ func (k *connection) read(ctx context.Context) error {
 // connection. A client need not answer: those that read only while they wait
 // for a response are silent for as long as their tools run.
 func (k *connection) ping(ctx context.Context) {
-	for process.Sleep(ctx, stream.KeepAlive) {
+	for retry.Sleep(ctx, stream.KeepAlive) {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
 		cancel()

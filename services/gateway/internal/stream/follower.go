@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/bus/live"
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/internal/livestream"
@@ -60,7 +60,7 @@ func (f *follower) follow(ctx context.Context) error {
 		var err error
 		if f.reader != nil {
 			err = f.sendLive(ctx)
-		} else if !process.Sleep(ctx, f.streams.poll) {
+		} else if !retry.Sleep(ctx, f.streams.poll) {
 			err = context.Cause(ctx)
 		}
 		if ctx.Err() != nil {
@@ -73,7 +73,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if !errors.Is(ended, errRunning) {
 			return ended
 		}
-		if err != nil && !process.Sleep(ctx, f.streams.poll) { // the bus or the database is away
+		if err != nil && !retry.Sleep(ctx, f.streams.poll) { // the bus or the database is away
 			return context.Cause(ctx)
 		}
 		if err := f.out.KeepAlive(); err != nil {

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/retry"
 )
 
 // pollInterval is how often the registry file is read. A change is applied once
@@ -55,7 +55,7 @@ func (t *Live) Find(tenant string) registry.Tenant { return t.current.Load().Ten
 // Follow applies changes of the file until ctx ends.
 func (t *Live) Follow(ctx context.Context) {
 	forgotten := t.forgetTokens(ctx)
-	for process.Sleep(ctx, pollInterval) {
+	for retry.Sleep(ctx, pollInterval) {
 		if t.file != "" && t.reload() {
 			forgotten = false
 		}

@@ -24,6 +24,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/pkg/retry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
@@ -72,7 +73,7 @@ func (w *Waiters) HandleHint(busID string) {
 // returns when ctx ends.
 func (w *Waiters) Poll(ctx context.Context) {
 	failed := false
-	for process.Sleep(ctx, w.poll) {
+	for retry.Sleep(ctx, w.poll) {
 		w.canceller.cancelDue(ctx)
 		ids := w.watches.ids()
 		if len(ids) == 0 {
