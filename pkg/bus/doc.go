@@ -10,14 +10,14 @@
 //
 // It promises:
 //
-//   - A second publish of the same command is harmless. Command streams keep one
-//     message per subject and refuse a second one; Publish counts the refusal as
-//     success (TestPublishCountsQueuedCommandsAsRefused).
+//   - A second publish of the same command is harmless. Command streams keep
+//     one message per subject and refuse a second one; Publish counts the
+//     refusal as success (TestPublishCountsQueuedCommandsAsRefused).
 //   - Missing streams and consumers are created again and work goes on
 //     (TestStreamDeletedWhileRunningIsMadeAgainAndReported,
-//     TestConsumerDeletedWhileRunningIsMadeAgain). A stream whose files are gone
-//     is replaced (TestAStreamThatLostItsFilesIsMadeAgain); no other stream is
-//     ever deleted (TestAStreamThatWouldComeBackIsKept).
+//     TestConsumerDeletedWhileRunningIsMadeAgain). A stream whose files
+//     are gone is replaced (TestAStreamThatLostItsFilesIsMadeAgain); no other
+//     stream is ever deleted (TestAStreamThatWouldComeBackIsKept).
 //   - TURN, TOOL, FINAL and MARK at their limit in bytes refuse a message with
 //     ErrFull (TestFullWorkQueueRefuses, TestFullMarkStreamRefuses). STEP, LIVE
 //     and DEAD drop their oldest (TestFullStepStreamDropsTheOldest,

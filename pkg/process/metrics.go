@@ -32,7 +32,8 @@ func NewMetrics(reg prometheus.Registerer, service string) *Metrics {
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"service", "kind"})),
 		purged: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "windlass_purged_requests_total", Help: "Old requests of which all rows, or the payloads alone, were purged.",
+			Name: "windlass_purged_requests_total",
+			Help: "Old requests of which all rows, or the payloads alone, were purged.",
 		}, []string{"kind"})),
 	}
 }
@@ -60,7 +61,8 @@ func (rt *Runtime) GaugeFunc(name, help string, value func() float64) (remove fu
 
 // DatabaseUp registers the gauge of a service's connection to its database.
 func (rt *Runtime) DatabaseUp(up func() bool) (remove func()) {
-	return rt.GaugeFunc("windlass_database_up", "1 if the last attempt to connect to the database succeeded.", func() float64 {
+	const help = "1 if the last attempt to connect to the database succeeded."
+	return rt.GaugeFunc("windlass_database_up", help, func() float64 {
 		if up() {
 			return 1
 		}

@@ -195,7 +195,7 @@ func acceptArgs(all []NewRequest) postgres.Args {
 func requestLabels(all []NewRequest) (requests, names [][16]byte) {
 	requests, names = [][16]byte{}, [][16]byte{}
 	for _, n := range all {
-		if n.Unstored || n.Endpoint != Responses {
+		if n.Unstored || n.Endpoint != run.Responses {
 			continue
 		}
 		for _, name := range labels.Of(n.Tenant, n.Metadata, n.Parent, n.Conversation) {

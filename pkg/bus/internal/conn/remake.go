@@ -27,9 +27,9 @@ type remade struct {
 	yes bool
 }
 
-// remake makes a stream again if it can store nothing more and nothing is lost
-// by it. It reports whether a publish that was not answered is worth another
-// try. Callers that come while one looks share its outcome.
+// Remake creates a stream again if it can store nothing more and nothing is
+// lost by it. It reports whether a publish that was not answered is worth
+// another try. Callers that come while one looks share its outcome.
 func (c *Conn) Remake(ctx context.Context, suffix string) bool {
 	if ctx.Err() != nil {
 		return false

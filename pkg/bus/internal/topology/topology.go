@@ -22,6 +22,7 @@ const (
 	StreamDead  = "DEAD"
 )
 
+// StreamNames are the names of all streams, after the prefix.
 var StreamNames = []string{StreamTurn, StreamTool, StreamFinal, StreamStep, StreamMark, StreamLive, StreamDead}
 
 // Names of the consumers; those of lanes and pools are followed by a name.
@@ -75,6 +76,7 @@ type Lane struct {
 	Concurrency int
 }
 
+// Validate reports every fault of the topology at once.
 func (t *Topology) Validate() error {
 	var errs []error
 	for _, l := range t.Lanes {
@@ -85,17 +87,21 @@ func (t *Topology) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Clone returns a copy that shares nothing with t.
 func (t *Topology) Clone() *Topology {
 	return &Topology{Lanes: slices.Clone(t.Lanes), Pools: slices.Clone(t.Pools), ResultsSince: t.ResultsSince}
 }
 
+// StreamName returns the full name of a stream: WINDLASS_TURN for TURN.
 func StreamName(prefix, suffix string) string { return strings.ToUpper(prefix) + "_" + suffix }
 
+// LaneConsumer returns the name of the consumer of a lane's turns.
 func LaneConsumer(lane string) string { return consumerTurn + subject.Token(lane) }
 
+// PoolConsumer returns the name of the consumer of a pool's tool calls.
 func PoolConsumer(pool string) string { return consumerTool + subject.Token(pool) }
 
-// streams are the configurations of all streams.
+// Streams returns the configurations of all streams.
 func (c *Config) Streams() []jetstream.StreamConfig {
 	live := c.limits(StreamLive, "live frames of streamed responses, until they are archived", liveMaxAge, "live.*")
 	live.Duplicates = liveDuplicates
@@ -161,7 +167,7 @@ type Consumer struct {
 	Config jetstream.ConsumerConfig
 }
 
-// consumers are the configurations of all consumers of a topology.
+// Consumers returns the configurations of all consumers of a topology.
 func (c *Config) Consumers(t *Topology) []Consumer {
 	var all []Consumer
 	add := func(suffix, name, description string, pending int, tails ...string) *jetstream.ConsumerConfig {
@@ -180,7 +186,8 @@ func (c *Config) Consumers(t *Topology) []Consumer {
 		return &all[len(all)-1].Config
 	}
 	for _, l := range t.Lanes {
-		add(StreamTurn, LaneConsumer(l.Name), "turns of lane "+l.Name, l.Concurrency, "turn."+subject.Token(l.Name)+".>")
+		add(StreamTurn, LaneConsumer(l.Name), "turns of lane "+l.Name, l.Concurrency,
+			"turn."+subject.Token(l.Name)+".>")
 	}
 	for _, p := range t.Pools {
 		add(StreamTool, PoolConsumer(p), "tool calls of pool "+p, maxAckPending, "tool."+subject.Token(p)+".>")

@@ -42,7 +42,7 @@ func (s *Server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	}
 	c, f := responses.Decode(body)
 	if f != nil {
-		return fmt.Errorf("list the input of request %s: its body is not what was accepted", id)
+		return fmt.Errorf("list the input of request %s: its body is not what was accepted", run.Hex(id))
 	}
 	some, err := httpapi.Cut(wanted, item.StoredInput(id, c.Input), func(it item.Item) string { return it.ID })
 	if err != nil {
