@@ -8,7 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/metric"
 )
 
-// Metrics are the series of one connection. Safe for concurrent use.
+// Metrics are the series of one connection.
 type Metrics struct {
 	deliveries  *prometheus.CounterVec
 	handled     *prometheus.CounterVec
