@@ -47,8 +47,8 @@ type stepUsage struct {
 	TotalTokens  int64 `json:"total_tokens"`
 }
 
-// Trail returns the list of steps as clients see it; object is the type that its
-// entries name.
+// Trail returns the list of steps as clients see it; object is the type that
+// its entries name.
 func Trail(steps []run.Step, object string) httpapi.List[Step] {
 	all := httpapi.List[Step]{Object: "list", Data: make([]Step, len(steps))}
 	for i, step := range steps {
