@@ -1,10 +1,12 @@
 package processes
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -38,20 +40,31 @@ func TestChildrenCountWithPostgres(t *testing.T) {
 	if err := os.Symlink(sleep, odd); err != nil {
 		t.Fatal(err)
 	}
-	child := exec.CommandContext(t.Context(), odd, "60")
-	if err := child.Start(); err != nil {
+	// A shell and its child, whose memory does not change as that of a Go
+	// program does.
+	shell := exec.CommandContext(t.Context(), "sh", "-c", `"$0" 60 & echo $!; wait`, odd)
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := shell.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL); _ = shell.Wait() })
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
 	var found []int
-	for _, p := range childrenOf(os.Getpid()) {
+	for _, p := range childrenOf(shell.Process.Pid) {
 		found = append(found, p.PID)
 	}
-	if !slices.Contains(found, child.Process.Pid) {
-		t.Errorf("the children are %v, want %d among them", found, child.Process.Pid)
+	if !slices.Contains(found, child) {
+		t.Errorf("the children are %v, want %d among them", found, child)
 	}
-	set := Set{Postgres: os.Getpid(), Load: os.Getpid()}
+	set := Set{Postgres: shell.Process.Pid, Load: shell.Process.Pid}
 	if held := set.Memory(); held[Postgres] <= held[Load] {
-		t.Errorf("with its children this process holds %d bytes, without them %d, want more", held[Postgres], held[Load])
+		t.Errorf("with its child a shell holds %d bytes, without it %d, want more", held[Postgres], held[Load])
 	}
 }
