@@ -99,7 +99,8 @@ func TestBeginIsTrueOnce(t *testing.T) {
 			t.Errorf("Begin, call %d = %t, %v; want %t, nil", i+1, first, err, want)
 		}
 	}
-	// A runner of the previous version marks in the step stream and looks there.
+	// A runner of the previous version marks in the step stream and looks
+	// there.
 	old := "windlass.step.acme." + requestID(2) + ".1-1-1-1.tool_started"
 	if _, err := f.js.Publish(t.Context(), old, nil); err != nil {
 		t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 )
 
 // Command is the whole life of a command line tool: it calls run and exits, 0
-// when run returns nil or ended because of a signal, and after any other error 1
-// or what the error's method ExitCode returns. It prints an error as one plain
-// line on standard error. The first SIGINT or SIGTERM cancels the context with
-// ErrDraining, a second one ends the process at once.
+// when run returns nil or ended because of a signal, and after any other error
+// 1 or what the error's method ExitCode returns. It prints an error as one
+// plain line on standard error. The first SIGINT or SIGTERM cancels the context
+// with ErrDraining, a second one ends the process at once.
 func Command(name string, run func(ctx context.Context) error) {
 	tuneGC(envconfig.OsLookuper())
 	signals := make(chan os.Signal, 2)

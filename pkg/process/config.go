@@ -99,7 +99,12 @@ func fill(ctx context.Context, part reflect.Value, environment envconfig.Lookupe
 }
 
 // fillOne sets one field, by way of a struct that has no other.
-func fillOne(ctx context.Context, field reflect.StructField, value reflect.Value, environment envconfig.Lookuper) error {
+func fillOne(
+	ctx context.Context,
+	field reflect.StructField,
+	value reflect.Value,
+	environment envconfig.Lookuper,
+) error {
 	one := reflect.New(reflect.StructOf([]reflect.StructField{
 		{Name: field.Name, Type: field.Type, Tag: field.Tag},
 	}))

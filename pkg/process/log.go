@@ -11,9 +11,9 @@ import (
 
 // NewLogger returns a logger that writes one line an entry to w; a Runtime adds
 // the field service. Level is a zap level's name, format is json (durations in
-// seconds) or console. Times are UTC. Lines are never sampled away: there is one
-// per delivery and one per HTTP request, and each is somebody's evidence. Safe
-// for concurrent use.
+// seconds) or console. Times are UTC. Lines are never sampled away: there is
+// one per delivery and one per HTTP request, and each is somebody's evidence.
+// Safe for concurrent use.
 func NewLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 	at, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -31,7 +31,8 @@ const (
 // Main is the whole life of a process: it reads Config, calls run and exits, 0
 // when run returns nil or the drain it was asked for, 1 after any other error,
 // which it logs in one line. It starts nothing else: a service calls
-// Runtime.Serve for its admin endpoints, a command that ends by itself does not.
+// Runtime.Serve for its admin endpoints, a command that ends by itself does
+// not.
 func Main(name string, run func(ctx context.Context, rt *Runtime) error) {
 	if len(os.Args) == 2 && slices.Contains([]string{"-h", "--help", "help"}, os.Args[1]) {
 		fmt.Fprintf(os.Stdout, usage, name)
@@ -105,8 +106,9 @@ func start(ctx context.Context, name string, environment envconfig.Lookuper, out
 	return rt, failpoint.Arm(cfg.Failpoint)
 }
 
-// gcPercent trades memory, of which a service uses little, for processor time, of which collections took an eighth under load at
-// Go's default of 100 (windlass bench, B3 at 16 in flight).
+// gcPercent trades memory, of which a service uses little, for processor time,
+// of which collections took an eighth under load at Go's default of 100
+// (windlass bench, B3 at 16 in flight).
 const gcPercent = 200
 
 // tuneGC sets the collector's pace unless the environment does.

@@ -18,7 +18,8 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// asChild makes the test binary a process that lives by Main, for TestMainHearsSignals.
+// asChild makes the test binary a process that lives by Main, for
+// TestMainHearsSignals.
 var asChild = flag.String("as-child", "", "live by Main: drains, ignores or fails")
 
 func TestMain(m *testing.M) {

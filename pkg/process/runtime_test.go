@@ -74,7 +74,8 @@ func TestReady(t *testing.T) {
 	})
 }
 
-// TestReadyOutlivesTheProbe holds that a probe which hangs up leaves no fault behind.
+// TestReadyOutlivesTheProbe holds that a probe which hangs up leaves no fault
+// behind.
 func TestReadyOutlivesTheProbe(t *testing.T) {
 	t.Parallel()
 	h := NewHealth()

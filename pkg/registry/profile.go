@@ -27,9 +27,18 @@ const (
 
 // defaults are the settings that neither the registry nor a profile states.
 var defaults = Settings{
-	DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, Stream: On, StreamOptions: On, Strict: On, ParallelToolCalls: On,
-	EmptyContent: ContentNull, ReasoningField: ReasoningNone, CallIDs: CallIDsAny, ToolName: Off, IdempotencyKey: On,
-	KeyHeader: Authorization,
+	DeveloperRole:     RoleSystem,
+	MaxTokensField:    MaxTokens,
+	Stream:            On,
+	StreamOptions:     On,
+	Strict:            On,
+	ParallelToolCalls: On,
+	EmptyContent:      ContentNull,
+	ReasoningField:    ReasoningNone,
+	CallIDs:           CallIDsAny,
+	ToolName:          Off,
+	IdempotencyKey:    On,
+	KeyHeader:         Authorization,
 }
 
 // profiles are sets of settings by name, documented in docs/models.md.
@@ -39,7 +48,10 @@ var profiles = map[string]Settings{
 	Azure:      {DeveloperRole: RoleDeveloper, MaxTokensField: MaxCompletionTokens, KeyHeader: "api-key"},
 	VLLM:       {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, ReasoningField: Reasoning},
 	LlamaCpp: {
-		DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, EmptyContent: ContentText, ReasoningField: ReasoningContent,
+		DeveloperRole:  RoleMerge,
+		MaxTokensField: MaxTokens,
+		EmptyContent:   ContentText,
+		ReasoningField: ReasoningContent,
 	},
 	Ollama:   {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, ReasoningField: Reasoning},
 	LMStudio: {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, EmptyContent: ContentText},
@@ -47,7 +59,10 @@ var profiles = map[string]Settings{
 	Mistral:  {DeveloperRole: RoleMerge, MaxTokensField: MaxTokens, StreamOptions: Off, CallIDs: CallIDsNine},
 	Gemini:   {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, ToolName: On},
 	DeepSeek: {
-		DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, EmptyContent: ContentText, ReasoningField: ReasoningContent,
+		DeveloperRole:  RoleSystem,
+		MaxTokensField: MaxTokens,
+		EmptyContent:   ContentText,
+		ReasoningField: ReasoningContent,
 	},
 	OpenRouter: {DeveloperRole: RoleSystem, MaxTokensField: MaxTokens, ReasoningField: Reasoning},
 	Groq:       {DeveloperRole: RoleSystem, MaxTokensField: MaxCompletionTokens},

@@ -31,7 +31,9 @@ func WithInput(body []byte, items []item.Item) ([]byte, *fault.Error) {
 func Duplicate(id string) *fault.Error { return check.Refuse("input", "", duplicate(id)).Fault() }
 
 func duplicate(id string) string {
-	return "Duplicate item found with id " + check.Excerpt(id) + ". Remove duplicate items from your input and try again."
+	return "Duplicate item found with id " + check.Excerpt(
+		id,
+	) + ". Remove duplicate items from your input and try again."
 }
 
 // WithAllowedTools returns a body in which every MCP server of that label that

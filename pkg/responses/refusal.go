@@ -67,7 +67,10 @@ func refuseMultiAgent(v raw.Value) *check.Problem {
 }
 
 func refuseAccess(v raw.Value) *check.Problem {
-	if cyber := v.Field("cyber"); !v.IsSet() || v.Kind() == raw.Object && (!cyber.IsSet() || cyber.Text() == "standard") {
+	if cyber := v.Field(
+		"cyber",
+	); !v.IsSet() ||
+		v.Kind() == raw.Object && (!cyber.IsSet() || cyber.Text() == "standard") {
 		return nil
 	}
 	return unsupported("there are no access programs.")
@@ -153,7 +156,8 @@ var jsonWord = regexp.MustCompile("(?i)json")
 // such a model fills its answer with blanks. As in OpenAI's API, except that
 // instructions count, and so may a history, which is unknown here.
 func (c *Create) jsonFault() *check.Problem {
-	if c.Text.Format != "json_object" || c.PreviousResponseID != "" || c.Conversation != "" || jsonWord.MatchString(c.Instructions) {
+	if c.Text.Format != "json_object" || c.PreviousResponseID != "" || c.Conversation != "" ||
+		jsonWord.MatchString(c.Instructions) {
 		return nil
 	}
 	for _, it := range c.Input {
@@ -161,6 +165,9 @@ func (c *Create) jsonFault() *check.Problem {
 			return nil
 		}
 	}
-	return check.Refuse("input", "",
-		"Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.")
+	return check.Refuse(
+		"input",
+		"",
+		"Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.",
+	)
 }

@@ -13,8 +13,10 @@ import (
 	"windlass.dev/windlass/pkg/responses/spec"
 )
 
-// Response holds a response object against the specification. What the specification does not know is taken out before: hosted tool
-// servers' items, choices of them, and tools that are no functions, which the object only repeats from the request.
+// Response holds a response object against the specification. What the
+// specification does not know is taken out before: hosted tool servers' items,
+// choices of them, and tools that are no functions, which the object only
+// repeats from the request.
 func Response(tb testing.TB, text []byte) error {
 	tb.Helper()
 	var object map[string]any
@@ -24,7 +26,8 @@ func Response(tb testing.TB, text []byte) error {
 	return Schema(tb, "ResponseResource").Validate(withoutHosted(object))
 }
 
-// Compaction holds the answer of POST /v1/responses/compact against the specification.
+// Compaction holds the answer of POST /v1/responses/compact against the
+// specification.
 func Compaction(tb testing.TB, text []byte) error {
 	tb.Helper()
 	var object map[string]any
@@ -34,8 +37,10 @@ func Compaction(tb testing.TB, text []byte) error {
 	return Schema(tb, "CompactResource").Validate(object)
 }
 
-// Event holds a streamed event against the schema that the specification has for its type. Events that only OpenAI has, those of
-// hosted tool servers, of custom tools and of raw reasoning, are passed; a type that nobody has is an error.
+// Event holds a streamed event against the schema that the specification has
+// for its type. Events that only OpenAI has, those of hosted tool servers, of
+// custom tools and of raw reasoning, are passed; a type that nobody has is an
+// error.
 func Event(tb testing.TB, text []byte) error {
 	tb.Helper()
 	var event map[string]any
@@ -86,7 +91,8 @@ func eventSchemas(tb testing.TB) map[string]string {
 	return names
 }
 
-// readEventNames finds every schema of an event by its name and reads from it what type it has.
+// readEventNames finds every schema of an event by its name and reads from it
+// what type it has.
 func readEventNames() (map[string]string, error) {
 	var doc struct {
 		Components struct {
@@ -118,15 +124,22 @@ func withoutHosted(response map[string]any) map[string]any {
 		response["output"] = slices.DeleteFunc(slices.Clone(entries), isHosted)
 	}
 	if entries, ok := response["tools"].([]any); ok {
-		response["tools"] = slices.DeleteFunc(slices.Clone(entries), func(tool any) bool { return typeOf(tool) != "function" })
+		response["tools"] = slices.DeleteFunc(
+			slices.Clone(entries),
+			func(tool any) bool { return typeOf(tool) != "function" },
+		)
 	}
-	if choice, err := json.Marshal(response["tool_choice"]); err == nil && (bytes.Contains(choice, []byte(`"mcp"`)) || bytes.Contains(choice, []byte(`"custom"`))) {
+	if choice, err := json.Marshal(
+		response["tool_choice"],
+	); err == nil &&
+		(bytes.Contains(choice, []byte(`"mcp"`)) || bytes.Contains(choice, []byte(`"custom"`))) {
 		response["tool_choice"] = "auto"
 	}
 	return response
 }
 
-// isHosted says whether an item is one that only OpenAI has: of a hosted tool server, or of a custom tool.
+// isHosted says whether an item is one that only OpenAI has: of a hosted tool
+// server, or of a custom tool.
 func isHosted(item any) bool {
 	return strings.HasPrefix(typeOf(item), "mcp_") || strings.HasPrefix(typeOf(item), "custom_tool_call")
 }

@@ -1,7 +1,9 @@
-// Package spectest holds what tests write and read against the Open Responses specification (package responses/spec).
+// Package spectest holds what tests write and read against the Open Responses
+// specification (package responses/spec).
 //
-// It promises that a body that passes has every field that the specification requires, of the type it requires. It does not
-// promise that clients like it: the specification knows nothing of hosted tools' items, which SDKs do.
+// It promises that a body that passes has every field that the specification
+// requires, of the type it requires. It does not promise that clients like it:
+// the specification knows nothing of hosted tools' items, which SDKs do.
 package spectest
 
 import (
@@ -21,7 +23,8 @@ var compiled struct {
 	compiler *jsonschema.Compiler
 }
 
-// Schema compiles one of the document's schemas by its name. It is compiled once and safe for concurrent use.
+// Schema compiles one of the document's schemas by its name. It is compiled
+// once and safe for concurrent use.
 func Schema(tb testing.TB, name string) *jsonschema.Schema {
 	tb.Helper()
 	compiled.Lock()

@@ -15,41 +15,52 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// Config is read from the environment, but for the last four fields, which the caller of Run sets.
+// Config is read from the environment, but for the last four fields, which the
+// caller of Run sets.
 type Config struct {
 	Store postgres.Config
 	Bus   bus.Config
-	// RegistryFile names the models, the tools and the tenants, which are read again when it changes. With Registry set, only the
-	// tenants are read, and only when they change.
+	// RegistryFile names the models, the tools and the tenants, which are read
+	// again when it changes. With Registry set, only the tenants are read, and
+	// only when they change.
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// Listen is the TCP address of the API.
 	Listen string `env:"WINDLASS_LISTEN, default=127.0.0.1:8080"`
-	// APIKey is what clients of the tenant "default" send as bearer token; it has every right. Empty: there is no such key.
+	// APIKey is what clients of the tenant "default" send as bearer token; it
+	// has every right. Empty: there is no such key.
 	APIKey string `env:"WINDLASS_API_KEY"`
-	// KeyPepper is what keys made by windlass keys are checked with, at least 16 bytes. Empty: they are not accepted.
+	// KeyPepper is what keys made by windlass keys are checked with, at least
+	// 16 bytes. Empty: they are not accepted.
 	KeyPepper string `env:"WINDLASS_KEY_PEPPER"`
-	// SealKeys seal and open what compaction items hold: secrets of at least 16 bytes, separated by commas. The first one seals, all
-	// of them open. Empty: nothing is compacted.
+	// SealKeys seal and open what compaction items hold: secrets of at least 16
+	// bytes, separated by commas. The first one seals, all of them open. Empty:
+	// nothing is compacted.
 	SealKeys string `env:"WINDLASS_SEAL_KEYS"`
-	// CORSOrigins are the origins whose pages may call the API from a browser, separated by commas: https://app.example.com,
-	// https://*.example.com, http://localhost:*, loopback, null, or * for all. Empty: none.
+	// CORSOrigins are the origins whose pages may call the API from a browser,
+	// separated by commas: https://app.example.com, https://*.example.com,
+	// http://localhost:*, loopback, null, or * for all. Empty: none.
 	CORSOrigins []string `env:"WINDLASS_CORS_ORIGINS"`
 	// MaxBody bounds a request body, in bytes.
 	MaxBody int64 `env:"WINDLASS_MAX_BODY, default=16777216"`
-	// BacklogMax is the number of queued requests from which on new ones are refused with 429.
+	// BacklogMax is the number of queued requests from which on new ones are
+	// refused with 429.
 	BacklogMax int `env:"WINDLASS_BACKLOG_MAX, default=100000"`
-	// PollInterval is how often the rows of waiting clients are looked at, for ends whose hint was lost.
+	// PollInterval is how often the rows of waiting clients are looked at, for
+	// ends whose hint was lost.
 	PollInterval time.Duration `env:"WINDLASS_WAIT_POLL, default=1s"`
-	// DrainGrace is how long waiting clients may go on waiting once the drain began.
+	// DrainGrace is how long waiting clients may go on waiting once the drain
+	// began.
 	DrainGrace time.Duration `env:"WINDLASS_DRAIN_GRACE, default=18s"`
 
-	// Registry, if set, is used instead of the file, as long as that does not change.
+	// Registry, if set, is used instead of the file, as long as that does not
+	// change.
 	Registry *registry.Registry `env:", noinit"`
 	// Runtime is required.
 	Runtime *process.Runtime `env:", noinit"`
 	// Listener, if set, is served instead of Listen. Run closes it.
 	Listener net.Listener
-	// SocketLife is how long a WebSocket may live; 0 is the specification's hour.
+	// SocketLife is how long a WebSocket may live; 0 is the specification's
+	// hour.
 	SocketLife time.Duration `env:", noinit"`
 }
 

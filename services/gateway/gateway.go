@@ -112,8 +112,12 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	stored, talks := answers.New(db), conversations.New(db)
 	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
 	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
-	s.api = httpapi.New(httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks})
-	s.auth = auth.New(auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log})
+	s.api = httpapi.New(
+		httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks},
+	)
+	s.auth = auth.New(
+		auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log},
+	)
 	s.keys = adminapi.New(apiKeys, cfg.KeyPepper, &s.tasks, log)
 	refusals := admission.NewRefusalCache()
 	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
@@ -137,23 +141,53 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	answers := answer.New(gate, s.waiters, streams)
 	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)
 	s.once = idempotency.New(idempotency.Options{
-		Store: keystore.New(db), Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline, Tasks: &s.tasks,
-		Log: log,
+		Store: keystore.New(
+			db,
+		),
+		Rules:    rules,
+		Waiters:  s.waiters,
+		Streams:  streams,
+		Answers:  answers,
+		Deadline: deadline,
+		Tasks:    &s.tasks,
+		Log:      log,
 	})
 	s.conversations = conversationapi.New(talks, histories, &s.tasks)
 	s.chat = chatapi.New(chatapi.Options{
 		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
 	})
 	s.creator = responseapi.NewCreator(responseapi.CreatorOptions{
-		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers, Deadline: deadline,
+		Rules:    rules,
+		History:  histories,
+		Gate:     gate,
+		Waiters:  s.waiters,
+		Streams:  streams,
+		Answers:  answers,
+		Deadline: deadline,
 	})
 	s.responses = responseapi.New(responseapi.Options{
-		Store: st, Stored: stored, Conversations: talks, Retention: retention.New(db), Bus: b, Waiters: s.waiters, Canceller: canceller, Streams: streams, Answers: answers, Seals: seals,
-		Tasks: &s.tasks, Log: log,
+		Store:         st,
+		Stored:        stored,
+		Conversations: talks,
+		Retention:     retention.New(db),
+		Bus:           b,
+		Waiters:       s.waiters,
+		Canceller:     canceller,
+		Streams:       streams,
+		Answers:       answers,
+		Seals:         seals,
+		Tasks:         &s.tasks,
+		Log:           log,
 	})
 	s.sockets = socket.New(socket.Options{
-		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife, Leaving: s.leaving,
-		Log: log,
+		Auth:    s.auth,
+		API:     s.api,
+		Rules:   rules,
+		History: histories,
+		Creator: s.creator,
+		Life:    cfg.SocketLife,
+		Leaving: s.leaving,
+		Log:     log,
 	})
 	return s, nil
 }
@@ -167,9 +201,12 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.handler(),
 		ConnContext:       boundWrites,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: httpapi.WriteTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader,
-		ErrorLog:       zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      httpapi.WriteTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
 	}
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -63,7 +63,13 @@ func Config(s bus.InProcess) bus.Config {
 	return bus.Config{
 		Prefix: "windlass", Replicas: 1, AckWait: time.Second, InProcess: s,
 		MaxBytes: bus.MaxBytes{
-			Turn: maxBytes, Tool: maxBytes, Final: maxBytes, Step: maxBytes, Mark: maxBytes, Live: maxBytes, Dead: maxBytes,
+			Turn:  maxBytes,
+			Tool:  maxBytes,
+			Final: maxBytes,
+			Step:  maxBytes,
+			Mark:  maxBytes,
+			Live:  maxBytes,
+			Dead:  maxBytes,
 		},
 	}
 }

@@ -105,9 +105,14 @@ func (a Answer) Chunks(r *Request) [][]byte {
 			finish = ending(message.Field("tool_calls").Len() > 0)
 		}
 		c = c.With("message", nil)
-		all = append(all,
+		all = append(
+			all,
 			base.With("choices", list(c.With("delta", message).With("finish_reason", raw.Value("null")))),
-			base.With("choices", list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish))))
+			base.With(
+				"choices",
+				list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish)),
+			),
+		)
 	}
 	if usage := a.body.Field("usage"); r.Usage && usage.IsSet() {
 		all = append(all, base.With("choices", raw.Value("[]")).With("usage", usage))

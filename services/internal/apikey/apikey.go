@@ -97,7 +97,8 @@ func (p Pepper) Read(text string) (Key, bool) {
 		return Key{}, false
 	}
 	k := Key{ID: rest[:idLen], Secret: rest[idLen+1:]}
-	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) || !hmac.Equal([]byte(k.ID[drawn:]), []byte(p.proof(k.ID[:drawn]))) {
+	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) ||
+		!hmac.Equal([]byte(k.ID[drawn:]), []byte(p.proof(k.ID[:drawn]))) {
 		return Key{}, false
 	}
 	return k, true

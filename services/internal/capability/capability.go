@@ -24,11 +24,17 @@ func Check(dialect string, c *responses.Create) *fault.Error {
 	}
 	switch {
 	case c.Truncation == "auto":
-		return unsupported("truncation", "'auto' is not supported with this model: its upstream does not shorten a history.")
+		return unsupported(
+			"truncation",
+			"'auto' is not supported with this model: its upstream does not shorten a history.",
+		)
 	case c.Reasoning.Mode == "pro":
 		return unsupported("reasoning.mode", "'pro' is not supported with this model.")
 	case c.Reasoning.Context == "all_turns":
-		return unsupported("reasoning.context", "'all_turns' is not supported with this model: its upstream is shown no earlier reasoning.")
+		return unsupported(
+			"reasoning.context",
+			"'all_turns' is not supported with this model: its upstream is shown no earlier reasoning.",
+		)
 	}
 	for i, it := range c.Input {
 		if f := refuseItem(fmt.Sprintf("input[%d]", i), it); f != nil {
@@ -49,8 +55,13 @@ func refuseItem(at string, it item.Item) *fault.Error {
 	case "function_call_output":
 		for i, p := range it.Parts() {
 			if !isText(p) {
-				return unsupported(fmt.Sprintf("%s.output[%d]", at, i),
-					fmt.Sprintf("a function's output of the type '%.64s' is not supported with this model: its upstream takes text.", p.Type))
+				return unsupported(
+					fmt.Sprintf("%s.output[%d]", at, i),
+					fmt.Sprintf(
+						"a function's output of the type '%.64s' is not supported with this model: its upstream takes text.",
+						p.Type,
+					),
+				)
 			}
 		}
 	case "function_call", "mcp_call", "item_reference", "compaction", "compaction_trigger":

@@ -43,7 +43,11 @@ func refuseServer(i int, t tool.Tool) *Refusal {
 	}
 	switch err := json.Unmarshal(t.JSON(), &entry); {
 	case err != nil:
-		return &Refusal{Param: fmt.Sprintf("tools[%d].headers", i), Code: "invalid_type", Message: "It is not an object of strings."}
+		return &Refusal{
+			Param:   fmt.Sprintf("tools[%d].headers", i),
+			Code:    "invalid_type",
+			Message: "It is not an object of strings.",
+		}
 	case len(entry.Approval) > 0 && string(entry.Approval) != "null" && string(entry.Approval) != `"never"`:
 		return refuse("require_approval", "Registered tools run without approval: leave it out or send 'never'.")
 	case len(entry.Authorization) > 0 && string(entry.Authorization) != "null":
@@ -62,15 +66,22 @@ func (s Toolset) refuseChoice() *Refusal {
 	pick := s.Choice.Tool
 	switch {
 	case pick == nil && s.Choice.Mode == "required" && len(s.Offers) == 0:
-		return refuse("Tool choice 'required' is not possible: no tool of the request is one that this model can be given.")
+		return refuse(
+			"Tool choice 'required' is not possible: no tool of the request is one that this model can be given.",
+		)
 	case pick == nil:
 		return nil
 	case pick.Type == "mcp" && pick.Name != "":
 		if _, ok := s.server[pick.Name]; ok {
 			return nil
 		}
-		return &Refusal{Param: "tool_choice", Message: fmt.Sprintf("Tool choice '%.64s' not found in 'tools' parameter.", pick.Name)}
-	case pick.Type == "mcp" && len(s.Offers) > 0, pick.Type == tool.Function && s.client[called{name: pick.Name}], pick.Type == customTool && s.custom[called{name: pick.Name}]:
+		return &Refusal{
+			Param:   "tool_choice",
+			Message: fmt.Sprintf("Tool choice '%.64s' not found in 'tools' parameter.", pick.Name),
+		}
+	case pick.Type == "mcp" && len(s.Offers) > 0,
+		pick.Type == tool.Function && s.client[called{name: pick.Name}],
+		pick.Type == customTool && s.custom[called{name: pick.Name}]:
 		return nil
 	}
 	return refuse("Tool choice '%.64s' is not possible: it is no tool that this model can be given.", pick.Type)

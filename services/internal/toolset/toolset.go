@@ -70,7 +70,11 @@ type Toolset struct {
 // call.
 func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 	s := Toolset{
-		Choice: r.ToolChoice, server: map[string]registry.Tool{}, client: map[called]bool{}, custom: map[called]bool{}, listed: map[string]bool{},
+		Choice: r.ToolChoice,
+		server: map[string]registry.Tool{},
+		client: map[called]bool{},
+		custom: map[called]bool{},
+		listed: map[string]bool{},
 	}
 	served, _ := reg.Model(r.Model)
 	for _, t := range r.Tools {
@@ -92,8 +96,15 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 			s.Listed = []item.Listed{}
 		}
 		if t.ServerLabel != ServerLabel {
-			return s, &Refusal{fmt.Sprintf("tools[%d].server_label", i), "invalid_value", fmt.Sprintf(
-				"The MCP server %.64q is not available here. Registered tools have the server_label %q.", t.ServerLabel, ServerLabel)}
+			return s, &Refusal{
+				fmt.Sprintf("tools[%d].server_label", i),
+				"invalid_value",
+				fmt.Sprintf(
+					"The MCP server %.64q is not available here. Registered tools have the server_label %q.",
+					t.ServerLabel,
+					ServerLabel,
+				),
+			}
 		}
 		if refusal := s.addRegistered(t, reg, r.Model); refusal != "" {
 			return s, &Refusal{fmt.Sprintf("tools[%d].allowed_tools", i), "invalid_value", refusal}
@@ -160,7 +171,8 @@ func (s *Toolset) addRegistered(entry tool.Tool, reg *registry.Registry, model s
 		}
 	}
 	for _, t := range reg.Tools() {
-		if !t.OfferedTo(model) || names != nil && !slices.Contains(names, t.Name) || s.client[called{name: t.Name}] || s.custom[called{name: t.Name}] {
+		if !t.OfferedTo(model) || names != nil && !slices.Contains(names, t.Name) || s.client[called{name: t.Name}] ||
+			s.custom[called{name: t.Name}] {
 			continue
 		}
 		s.list(t)
@@ -189,7 +201,8 @@ func (s *Toolset) allows(kind, name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Choice.Allowed, func(ref tool.Ref) bool {
-		return ref.Type == kind && (ref.Name == name || kind == "mcp" && ref.Name == "" && ref.ServerLabel == ServerLabel)
+		return ref.Type == kind &&
+			(ref.Name == name || kind == "mcp" && ref.Name == "" && ref.ServerLabel == ServerLabel)
 	})
 }
 

@@ -28,13 +28,20 @@ func IDText(s, prefix string) *Problem {
 		return badID(s, "begins with '"+prefix+"'.")
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !isIDRune(r) }) {
-		return badID(s, "contains letters, numbers, underscores, or dashes, but this value contained additional characters.")
+		return badID(
+			s,
+			"contains letters, numbers, underscores, or dashes, but this value contained additional characters.",
+		)
 	}
 	return nil
 }
 
 func badID(s, want string) *Problem {
-	return &Problem{code: "invalid_value", pre: "Invalid ", post: ": '" + Excerpt(s) + "'. Expected an ID that " + want}
+	return &Problem{
+		code: "invalid_value",
+		pre:  "Invalid ",
+		post: ": '" + Excerpt(s) + "'. Expected an ID that " + want,
+	}
 }
 
 func isIDRune(r rune) bool {

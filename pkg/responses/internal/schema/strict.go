@@ -120,8 +120,11 @@ func (s *strict) surplus() string {
 	}
 	for _, e := range s.required.Elements() {
 		if name := e.Text(); !known[name] {
-			return fmt.Sprintf("'required' is required to be supplied and to be an array including every key in properties. "+
-				"Extra required key '%.64s' supplied.", name)
+			return fmt.Sprintf(
+				"'required' is required to be supplied and to be an array including every key in properties. "+
+					"Extra required key '%.64s' supplied.",
+				name,
+			)
 		}
 	}
 	return ""

@@ -80,7 +80,11 @@ func (s *Server) Routes() httpapi.Routes {
 // the same Idempotency-Key gets the answer without it and makes no other key.
 func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	if len(s.pepper) == 0 {
-		return fault.Invalid("", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.")
+		return fault.Invalid(
+			"",
+			"keys_unavailable",
+			"This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.",
+		)
 	}
 	body, err := x.ReadBody(r)
 	if err != nil {
@@ -100,15 +104,31 @@ func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	made := s.pepper.NewAs(seed[:])
 	kept, err := s.queryKey(r.Context(), made.ID, func(ctx context.Context) (*keys.Key, error) {
 		return s.keys.Create(ctx, keys.NewKey{
-			ID: made.ID, Tenant: x.Who.Tenant, Name: c.Name, Hash: s.pepper.Hash(made.Secret), Scopes: c.Scopes, Models: c.Models,
-			Tools: c.Tools, TTL: c.TTL, Most: keys.Max,
+			ID:     made.ID,
+			Tenant: x.Who.Tenant,
+			Name:   c.Name,
+			Hash:   s.pepper.Hash(made.Secret),
+			Scopes: c.Scopes,
+			Models: c.Models,
+			Tools:  c.Tools,
+			TTL:    c.TTL,
+			Most:   keys.Max,
 		})
 	})
 	switch {
 	case errors.Is(err, keys.ErrTooMany):
-		return fault.Invalid("", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", keys.Max))
+		return fault.Invalid(
+			"",
+			"too_many_keys",
+			fmt.Sprintf("At most %d keys can be made, the revoked ones included.", keys.Max),
+		)
 	case errors.Is(err, keys.ErrExists): // an earlier exchange with the Idempotency-Key made it and did not answer
-		return s.sendKey(r.Context(), x, made.ID, func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) })
+		return s.sendKey(
+			r.Context(),
+			x,
+			made.ID,
+			func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) },
+		)
 	case err != nil:
 		return err
 	}
@@ -131,7 +151,11 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	all, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]keys.Key, error) { return s.keys.List(ctx, x.Who.Tenant) })
+	all, err := query.Retry(
+		ctx,
+		s.tasks,
+		func(ctx context.Context) ([]keys.Key, error) { return s.keys.List(ctx, x.Who.Tenant) },
+	)
 	if err != nil {
 		return err
 	}
@@ -149,7 +173,12 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 // readKey is GET /v1/keys/{id}.
 func (s *Server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
-	return s.sendKey(r.Context(), x, id, func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) })
+	return s.sendKey(
+		r.Context(),
+		x,
+		id,
+		func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) },
+	)
 }
 
 // revokeKey is DELETE /v1/keys/{id}. Within 5 s every gateway refuses the key.
@@ -173,7 +202,12 @@ func (s *Server) ownKey(ctx context.Context, tenant, id string) (*keys.Key, erro
 	return k, err
 }
 
-func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, find func(context.Context) (*keys.Key, error)) error {
+func (s *Server) sendKey(
+	ctx context.Context,
+	x *httpapi.Exchange,
+	id string,
+	find func(context.Context) (*keys.Key, error),
+) error {
 	k, err := s.queryKey(ctx, id, find)
 	if err != nil {
 		return err
@@ -183,7 +217,11 @@ func (s *Server) sendKey(ctx context.Context, x *httpapi.Exchange, id string, fi
 
 // queryKey runs a query about a key. It answers alike for an id that is
 // malformed, unknown or another tenant's.
-func (s *Server) queryKey(ctx context.Context, id string, ask func(context.Context) (*keys.Key, error)) (*keys.Key, error) {
+func (s *Server) queryKey(
+	ctx context.Context,
+	id string,
+	ask func(context.Context) (*keys.Key, error),
+) (*keys.Key, error) {
 	nothing := fault.NotFound(fmt.Sprintf("Key with id '%s' not found.", httpapi.Excerpt(id)))
 	if !apikey.IsID(id) {
 		return nil, nothing

@@ -39,7 +39,12 @@ func (b *backlog) admit(ctx context.Context) error {
 	defer b.mu.Unlock()
 	if b.queued >= b.most {
 		return fault.RateLimited(
-			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued), httpapi.RetryAfter)
+			fmt.Sprintf(
+				"Too many requests are waiting: %d. Please try again in a second.",
+				b.queued,
+			),
+			httpapi.RetryAfter,
+		)
 	}
 	b.queued++
 	return nil

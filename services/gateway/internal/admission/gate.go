@@ -106,7 +106,11 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 	n.Once, n.Admit = x.Once, g.reserveSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	began := time.Now()
-	a, err := query.Retry(ctx, g.tasks, func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) })
+	a, err := query.Retry(
+		ctx,
+		g.tasks,
+		func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) },
+	)
 	if err != nil {
 		return run.Row{}, g.cleanUp(x, *n, began, err)
 	}
@@ -168,6 +172,10 @@ func (g *Gate) Dispatch(ctx context.Context, row run.Row) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), query.Timeout)
 	defer cancel()
 	if _, err := g.publish.Publish(ctx, false, row); err != nil {
-		g.log.Info("first turn not published, the sweep will", zap.String("request_id", run.Hex(row.ID)), zap.Error(err))
+		g.log.Info(
+			"first turn not published, the sweep will",
+			zap.String("request_id", run.Hex(row.ID)),
+			zap.Error(err),
+		)
 	}
 }

@@ -94,13 +94,23 @@ func (r *Rules) checkCompaction(who httpapi.Principal, c *responses.Create) erro
 		switch {
 		case it.Type != compaction.Trigger:
 		case i < len(c.Input)-1:
-			return fault.Invalid(at, "invalid_value", fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type))
+			return fault.Invalid(
+				at,
+				"invalid_value",
+				fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type),
+			)
 		case !r.Seals.Any():
-			return httpapi.Unsupported(at, fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at))
+			return httpapi.Unsupported(
+				at,
+				fmt.Sprintf("Unsupported parameter: '%s': this server has no key to seal a shorter history with.", at),
+			)
 		}
 	}
 	if c.CompactThreshold > 0 && !r.Seals.Any() {
-		return httpapi.Unsupported("context_management", "Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.")
+		return httpapi.Unsupported(
+			"context_management",
+			"Unsupported parameter: 'context_management': this server has no key to seal a shorter history with.",
+		)
 	}
 	return r.CheckSealed(who.Tenant, "input", c.Input)
 }
@@ -118,7 +128,9 @@ func (r *Rules) CheckSealed(tenant, param string, items []item.Item) error {
 		case err == nil:
 		case errors.Is(err, compaction.ErrNoKey), errors.Is(err, compaction.ErrSealed):
 			return fault.Invalid(at, "invalid_encrypted_content", fmt.Sprintf(
-				"The encrypted content of '%s' could not be verified: it was not made by this server for you, or too long ago.", at))
+				"The encrypted content of '%s' could not be verified: it was not made by this server for you, or too long ago.",
+				at,
+			))
 		default:
 			return fmt.Errorf("open a compaction item: %w", err)
 		}

@@ -53,7 +53,12 @@ type Options struct {
 // New returns a Checker that remembers no key yet.
 func New(o Options) *Checker {
 	return &Checker{
-		apiKey: digest(o.APIKey), hasKey: o.APIKey != "", pepper: apikey.Pepper(o.Pepper), keys: newKeyring(o.Find, o.Tasks, o.Log),
+		apiKey: digest(
+			o.APIKey,
+		),
+		hasKey: o.APIKey != "",
+		pepper: apikey.Pepper(o.Pepper),
+		keys:   newKeyring(o.Find, o.Tasks, o.Log),
 	}
 }
 
@@ -78,8 +83,12 @@ func (c *Checker) require(
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		key = strings.TrimSpace(key)
 		if !strings.EqualFold(scheme, "Bearer") || key == "" {
-			return unauthorized(x, r, "You didn't provide an API key. You need to provide your API key in an Authorization header "+
-				"using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).")
+			return unauthorized(
+				x,
+				r,
+				"You didn't provide an API key. You need to provide your API key in an Authorization header "+
+					"using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+			)
 		}
 		who, err := c.principal(r.Context(), key)
 		switch {
@@ -132,7 +141,13 @@ func (c *Checker) principal(ctx context.Context, given string) (httpapi.Principa
 	if !c.pepper.Holds(key.Hash, parts.Secret) {
 		return httpapi.Principal{}, errKeyUnknown
 	}
-	return httpapi.Principal{Tenant: key.Tenant, KeyID: key.ID, Scopes: key.Scopes, Models: key.Models, Tools: key.Tools}, nil
+	return httpapi.Principal{
+		Tenant: key.Tenant,
+		KeyID:  key.ID,
+		Scopes: key.Scopes,
+		Models: key.Models,
+		Tools:  key.Tools,
+	}, nil
 }
 
 func unauthorized(x *httpapi.Exchange, r *http.Request, message string) *fault.Error {

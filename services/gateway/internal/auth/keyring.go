@@ -63,7 +63,11 @@ type heldKey struct {
 	look   chan struct{} // closed when the running lookup ends; nil if none runs
 }
 
-func newKeyring(read func(context.Context, string) (*keys.Key, error), tasks *sync.WaitGroup, log *zap.Logger) *keyring {
+func newKeyring(
+	read func(context.Context, string) (*keys.Key, error),
+	tasks *sync.WaitGroup,
+	log *zap.Logger,
+) *keyring {
 	held, err := simplelru.NewLRU[string, *heldKey](maxKeys, nil)
 	if err != nil {
 		panic(err) // the size is positive

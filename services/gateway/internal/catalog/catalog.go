@@ -3,8 +3,8 @@
 //
 // It is for upstreams whose models the registry does not name. Everything is
 // bounded: the time of a request, the bytes of its answer, the number of names,
-// and how often the upstream is asked. A failure is never the caller's: the last
-// answer stays, or there are no names.
+// and how often the upstream is asked. A failure is never the caller's: the
+// last answer stays, or there are no names.
 package catalog
 
 import (
@@ -85,7 +85,8 @@ func client() *http.Client {
 // credential.
 func sameHost(r *http.Request, via []*http.Request) error {
 	first := via[0].URL
-	if len(via) > maxHops || r.URL.Hostname() != first.Hostname() || first.Scheme == "https" && r.URL.Scheme != "https" {
+	if len(via) > maxHops || r.URL.Hostname() != first.Hostname() ||
+		first.Scheme == "https" && r.URL.Scheme != "https" {
 		return http.ErrUseLastResponse
 	}
 	return nil

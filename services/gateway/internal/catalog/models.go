@@ -60,7 +60,8 @@ type ModelsOptions struct {
 func NewModels(o ModelsOptions) *Models {
 	m := &Models{registry: o.Registry, tenants: o.Tenants, started: time.Now()}
 	failures := metric.Register(o.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "windlass_model_list_failures_total", Help: "Requests for the models of the wildcard's upstream that failed.",
+		Name: "windlass_model_list_failures_total",
+		Help: "Requests for the models of the wildcard's upstream that failed.",
 	}))
 	for _, model := range o.Registry.Models() {
 		if model.Name == wildcard {
@@ -127,7 +128,10 @@ func (s *Models) visible(who httpapi.Principal, served []Entry) []modelObject {
 // modelObject describes a model as its upstream does, and otherwise as ours.
 func (s *Models) modelObject(name string, e Entry) modelObject {
 	return modelObject{
-		ID: name, Object: "model", Created: cmp.Or(e.Created, s.started.Unix()), OwnedBy: cmp.Or(e.OwnedBy, "windlass"),
+		ID:      name,
+		Object:  "model",
+		Created: cmp.Or(e.Created, s.started.Unix()),
+		OwnedBy: cmp.Or(e.OwnedBy, "windlass"),
 	}
 }
 

@@ -95,8 +95,16 @@ func (s *Server) create(e run.Endpoint) httpapi.Handler {
 		}
 		x.RequestID = run.Hex(id)
 		n := store.NewRequest{
-			ID: id, Tenant: x.Who.Tenant, Endpoint: e, Model: c.Model, Lane: model.Lane, Tier: admission.TierOf(c.ServiceTier),
-			Body: body, Timeout: s.limit, Trace: admission.TraceOf(r.Header), Unstored: true,
+			ID:       id,
+			Tenant:   x.Who.Tenant,
+			Endpoint: e,
+			Model:    c.Model,
+			Lane:     model.Lane,
+			Tier:     admission.TierOf(c.ServiceTier),
+			Body:     body,
+			Timeout:  s.limit,
+			Trace:    admission.TraceOf(r.Header),
+			Unstored: true,
 			Streamed: c.Stream,
 		}
 		if c.Stream {
@@ -124,7 +132,12 @@ func (s *Server) steps(x *httpapi.Exchange, r *http.Request) error {
 	})
 	if err == nil && len(steps) == 0 { // queued, or not there
 		var a *answers.Answer
-		if a, err = s.waiters.LookUp(r.Context(), x.Who.Tenant, id); errors.Is(err, store.ErrNotFound) || err == nil && !render.IsCall(a) {
+		if a, err = s.waiters.LookUp(
+			r.Context(),
+			x.Who.Tenant,
+			id,
+		); errors.Is(err, store.ErrNotFound) ||
+			err == nil && !render.IsCall(a) {
 			return noRequest
 		}
 	}

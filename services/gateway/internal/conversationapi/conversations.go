@@ -101,9 +101,13 @@ func (s *Server) create(x *httpapi.Exchange, r *http.Request) error {
 
 // read is GET /v1/conversations/{id}.
 func (s *Server) read(x *httpapi.Exchange, r *http.Request) error {
-	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
-		return s.conversations.Read(ctx, x.Who.Tenant, id)
-	})
+	c, err := history.QueryPath(
+		s.history,
+		r,
+		func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
+			return s.conversations.Read(ctx, x.Who.Tenant, id)
+		},
+	)
 	if err != nil {
 		return err
 	}
@@ -121,9 +125,13 @@ func (s *Server) update(x *httpapi.Exchange, r *http.Request) error {
 	if f != nil {
 		return f
 	}
-	c, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
-		return s.conversations.SetMetadata(ctx, x.Who.Tenant, id, conversation.EncodeMetadata(metadata))
-	})
+	c, err := history.QueryPath(
+		s.history,
+		r,
+		func(ctx context.Context, id uuid.UUID) (conversations.Conversation, error) {
+			return s.conversations.SetMetadata(ctx, x.Who.Tenant, id, conversation.EncodeMetadata(metadata))
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -33,18 +33,22 @@ func (s *Server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	if err := httpapi.CheckInclude(r); err != nil {
 		return err
 	}
-	items, err := history.QueryPath(s.history, r, func(ctx context.Context, id uuid.UUID) ([]conversations.Item, error) {
-		if wanted.After != "" && !item.IsID(wanted.After) {
-			if _, err := s.conversations.Read(ctx, x.Who.Tenant, id); err != nil {
-				return nil, err
+	items, err := history.QueryPath(
+		s.history,
+		r,
+		func(ctx context.Context, id uuid.UUID) ([]conversations.Item, error) {
+			if wanted.After != "" && !item.IsID(wanted.After) {
+				if _, err := s.conversations.Read(ctx, x.Who.Tenant, id); err != nil {
+					return nil, err
+				}
+				return nil, conversations.ErrNoItem
 			}
-			return nil, conversations.ErrNoItem
-		}
-		return s.conversations.Items(ctx, conversations.Page{
-			Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst,
-			After: wanted.After, Limit: wanted.Limit + 1,
-		})
-	})
+			return s.conversations.Items(ctx, conversations.Page{
+				Tenant: x.Who.Tenant, Conversation: id, OldestFirst: wanted.OldestFirst,
+				After: wanted.After, Limit: wanted.Limit + 1,
+			})
+		},
+	)
 	if errors.Is(err, conversations.ErrNoItem) {
 		f := fault.NotFound(fmt.Sprintf("No item found with id '%s'", httpapi.Excerpt(wanted.After)))
 		f.Param = "after"
@@ -115,7 +119,11 @@ func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := conversations.Change{ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items))}
+	c := conversations.Change{
+		ID:     change,
+		Tenant: x.Who.Tenant,
+		Add:    transcript.ConversationItems(item.StoredAdditions(change, items)),
+	}
 	added := make([]conversations.Item, len(items))
 	ids := make([]string, len(items))
 	var size int64

@@ -1,5 +1,5 @@
-// Package hints finds the route that a client probably meant by the path that it
-// wrote. It only writes text for error messages.
+// Package hints finds the route that a client probably meant by the path that
+// it wrote. It only writes text for error messages.
 package hints
 
 import "strings"

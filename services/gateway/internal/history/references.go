@@ -108,7 +108,10 @@ func (s *Server) findItems(ctx context.Context, l *lookup, items []item.Item) ([
 		return nil, l.notFound(l.bad[0])
 	case len(l.refs) > MaxReferences:
 		return nil, fault.Invalid(l.param, "array_above_max_length", fmt.Sprintf(
-			"Too many items are referred to by their ids: at most %d are allowed, but got %d.", MaxReferences, len(l.refs)))
+			"Too many items are referred to by their ids: at most %d are allowed, but got %d.",
+			MaxReferences,
+			len(l.refs),
+		))
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
@@ -198,6 +201,12 @@ func (l *lookup) notFound(id string) *fault.Error {
 }
 
 func (s *Server) tooLarge(param string) *fault.Error {
-	return fault.Invalid(param, "string_above_max_length",
-		fmt.Sprintf("The items that are referred to by their ids are too large: at most %d bytes are allowed.", s.maxBody))
+	return fault.Invalid(
+		param,
+		"string_above_max_length",
+		fmt.Sprintf(
+			"The items that are referred to by their ids are too large: at most %d bytes are allowed.",
+			s.maxBody,
+		),
+	)
 }

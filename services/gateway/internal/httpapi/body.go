@@ -27,18 +27,28 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 		return x.Body, nil
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, mediaFault(fmt.Sprintf("Unsupported Content-Encoding '%s': send the body as it is.", Excerpt(encoding)))
+		return nil, mediaFault(
+			fmt.Sprintf("Unsupported Content-Encoding '%s': send the body as it is.", Excerpt(encoding)),
+		)
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
-			return nil, mediaFault(fmt.Sprintf("Unsupported Content-Type '%s': use 'application/json'.", Excerpt(kind)))
+			return nil, mediaFault(
+				fmt.Sprintf("Unsupported Content-Type '%s': use 'application/json'.", Excerpt(kind)),
+			)
 		}
 	}
 	if r.ContentLength > x.api.maxBody {
 		return nil, TooLarge(x.api.maxBody)
 	}
 	paced := &pacedReader{
-		from: http.MaxBytesReader(x.ResponseWriter, r.Body, x.api.maxBody), conn: http.NewResponseController(x), began: time.Now(),
+		from: http.MaxBytesReader(
+			x.ResponseWriter,
+			r.Body,
+			x.api.maxBody,
+		),
+		conn:  http.NewResponseController(x),
+		began: time.Now(),
 	}
 	body, err := io.ReadAll(paced)
 	if err == nil {
@@ -71,7 +81,10 @@ func TooLarge(limit int64) error {
 
 func mediaFault(message string) error {
 	return &fault.Error{
-		Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_media_type", Message: message,
+		Status:  http.StatusUnsupportedMediaType,
+		Type:    "invalid_request_error",
+		Code:    "unsupported_media_type",
+		Message: message,
 	}
 }
 

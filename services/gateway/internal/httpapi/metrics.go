@@ -27,7 +27,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBucketsRange(0.001, 600, 20),
 		}, []string{"route"})),
 		originsRefused: metric.Register(r, prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "windlass_cors_refusals_total", Help: "Preflights and WebSockets of pages whose origin WINDLASS_CORS_ORIGINS does not list.",
+			Name: "windlass_cors_refusals_total",
+			Help: "Preflights and WebSockets of pages whose origin WINDLASS_CORS_ORIGINS does not list.",
 		})),
 	}
 }

@@ -65,7 +65,13 @@ func (a *API) record(x *Exchange, took time.Duration) {
 		log = a.log.Error
 	}
 	fields := []zap.Field{
-		zap.String("kind", x.Route), zap.String("delivery", x.ID), zap.String("outcome", code), zap.Duration("took", took),
+		zap.String(
+			"kind",
+			x.Route,
+		),
+		zap.String("delivery", x.ID),
+		zap.String("outcome", code),
+		zap.Duration("took", took),
 	}
 	if x.RequestID != "" {
 		fields = append(fields, zap.String("request_id", x.RequestID))

@@ -95,8 +95,15 @@ type Options struct {
 // New returns a Keys.
 func New(o Options) *Keys {
 	k := &Keys{
-		store: o.Store, rules: o.Rules, waiters: o.Waiters, streams: o.Streams, answers: o.Answers, deadline: o.Deadline,
-		tasks: o.Tasks, log: o.Log, accepting: map[string]bool{},
+		store:     o.Store,
+		rules:     o.Rules,
+		waiters:   o.Waiters,
+		streams:   o.Streams,
+		answers:   o.Answers,
+		deadline:  o.Deadline,
+		tasks:     o.Tasks,
+		log:       o.Log,
+		accepting: map[string]bool{},
 	}
 	for _, e := range run.Endpoints() {
 		k.accepting[e.Path()] = true
@@ -172,7 +179,8 @@ func (s *Keys) acceptOnce(x *httpapi.Exchange, r *http.Request, h httpapi.Handle
 	if errors.Is(err, store.ErrNotFound) {
 		refused := h(x, r)
 		repeated := errors.Is(refused, keystore.ErrUsed)
-		if refused == nil || x.Accepted || !repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
+		if refused == nil || x.Accepted ||
+			!repeated && httpapi.FaultOf(refused).Status >= http.StatusInternalServerError {
 			return refused
 		}
 		seen, err = s.lookUp(r.Context(), x)
@@ -300,7 +308,12 @@ func (s *Keys) tryHold(ctx context.Context, x *httpapi.Exchange, id uuid.UUID) (
 		tries++
 		made, err := s.store.Hold(ctx, x.Who.Tenant, x.Once, id, holdTime)
 		if tries > 1 && errors.Is(err, keystore.ErrUsed) { // maybe by our own first try, whose answer was lost
-			if seen, err := s.store.Read(ctx, x.Who.Tenant, x.Once.Key); err == nil && seen.ID == id && seen.Status == 0 {
+			if seen, err := s.store.Read(
+				ctx,
+				x.Who.Tenant,
+				x.Once.Key,
+			); err == nil && seen.ID == id &&
+				seen.Status == 0 {
 				return id, nil
 			}
 		}

@@ -23,10 +23,23 @@ const maxAge = 7200
 
 // exposed are the headers of answers that a page may read.
 var exposed = []string{
-	"X-Request-Id", "Windlass-Request-Id", "Idempotent-Replayed", "Retry-After", "Retry-After-Ms", "X-Should-Retry", "Allow",
-	"X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests",
-	"X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens",
-	"Openai-Model", "Openai-Organization", "Openai-Processing-Ms", "Openai-Version",
+	"X-Request-Id",
+	"Windlass-Request-Id",
+	"Idempotent-Replayed",
+	"Retry-After",
+	"Retry-After-Ms",
+	"X-Should-Retry",
+	"Allow",
+	"X-Ratelimit-Limit-Requests",
+	"X-Ratelimit-Remaining-Requests",
+	"X-Ratelimit-Reset-Requests",
+	"X-Ratelimit-Limit-Tokens",
+	"X-Ratelimit-Remaining-Tokens",
+	"X-Ratelimit-Reset-Tokens",
+	"Openai-Model",
+	"Openai-Organization",
+	"Openai-Processing-Ms",
+	"Openai-Version",
 }
 
 // List is a set of origins. It is immutable and safe for concurrent use; the
@@ -93,7 +106,8 @@ func parse(entry string) (pattern, error) {
 	rest, p.anyPort = strings.CutSuffix(rest, ":*")
 	rest, p.subdomains = strings.CutPrefix(rest, "*.")
 	u, err := url.Parse(scheme + "://" + rest)
-	if err != nil || u.Hostname() == "" || u.Host != rest || strings.Contains(u.Host, "*") || p.anyPort && u.Port() != "" {
+	if err != nil || u.Hostname() == "" || u.Host != rest || strings.Contains(u.Host, "*") ||
+		p.anyPort && u.Port() != "" {
 		return pattern{}, fmt.Errorf("%q is not an origin: want scheme://host[:port] without a path, "+
 			"like https://app.example.com, https://*.example.com or http://localhost:*", entry)
 	}

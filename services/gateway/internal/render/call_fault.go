@@ -15,7 +15,8 @@ import (
 // SendCallFault answers a request that is one model call with an error.
 func SendCallFault(x *httpapi.Exchange, f *fault.Error) {
 	x.SetRetryHeaders(f)
-	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests || f.Status >= http.StatusInternalServerError {
+	if f.Status == http.StatusConflict || f.Status == http.StatusTooManyRequests ||
+		f.Status >= http.StatusInternalServerError {
 		// SDKs repeat these unless the header forbids it, and the row has made
 		// all attempts that the model's upstream gets.
 		x.Header().Set("X-Should-Retry", "false")
@@ -34,7 +35,11 @@ func CallFault(a *answers.Answer) (*fault.Error, error) {
 			return f, nil
 		}
 	case run.Expired:
-		return ServerFault(http.StatusGatewayTimeout, run.CodeDeadlineExceeded, "The request was not completed before its deadline."), nil
+		return ServerFault(
+			http.StatusGatewayTimeout,
+			run.CodeDeadlineExceeded,
+			"The request was not completed before its deadline.",
+		), nil
 	case run.Cancelled:
 		return ServerFault(http.StatusServiceUnavailable, run.CodeRequestCancelled, "The request was cancelled."), nil
 	case run.Queued, run.InProgress, run.Completed, run.Incomplete:
@@ -52,7 +57,13 @@ func upstreamFault(why run.Failure) *fault.Error {
 	case why.HTTPStatus == http.StatusRequestTimeout || why.Code == run.CodeTimeout:
 		return ServerFault(http.StatusGatewayTimeout, why.Code, why.Message)
 	case why.Own != nil && json.Unmarshal(why.Own, &own) == nil:
-		return &fault.Error{Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code}
+		return &fault.Error{
+			Status:  why.HTTPStatus,
+			Message: own.Message,
+			Type:    own.Type,
+			Param:   own.Param,
+			Code:    own.Code,
+		}
 	case why.HTTPStatus != 0 || why.Code == run.CodeConnection:
 		return ServerFault(http.StatusBadGateway, why.Code, why.Message)
 	case why.Code == run.CodePreviousNotFound: // deleted since the request was accepted
@@ -60,7 +71,13 @@ func upstreamFault(why run.Failure) *fault.Error {
 	case why.Code == run.CodeInvalidEncrypted: // so was the key that it was sealed with
 		return fault.Invalid("", why.Code, why.Message)
 	case why.Code == run.CodeModelNotFound: // it was configured when the request was accepted
-		return &fault.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: why.Code, Param: "model", Message: why.Message}
+		return &fault.Error{
+			Status:  http.StatusNotFound,
+			Type:    "invalid_request_error",
+			Code:    why.Code,
+			Param:   "model",
+			Message: why.Message,
+		}
 	}
 	return ServerFault(http.StatusInternalServerError, why.Code, why.Message)
 }

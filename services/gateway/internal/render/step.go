@@ -59,8 +59,15 @@ func Trail(steps []run.Step, object string) httpapi.List[Step] {
 
 func describe(s run.Step, object string) Step {
 	o := Step{
-		Object: object, Turn: s.Turn, Index: s.Index, Kind: s.Kind, Name: s.Name, State: string(s.State), Attempt: s.Attempt,
-		CreatedAt: s.CreatedAt.UTC().Format(stepTime), Error: jsonOrText(s.Error),
+		Object:    object,
+		Turn:      s.Turn,
+		Index:     s.Index,
+		Kind:      s.Kind,
+		Name:      s.Name,
+		State:     string(s.State),
+		Attempt:   s.Attempt,
+		CreatedAt: s.CreatedAt.UTC().Format(stepTime),
+		Error:     jsonOrText(s.Error),
 	}
 	if s.Kind == run.StepModel {
 		o.Output = modelOutput(s.Output)

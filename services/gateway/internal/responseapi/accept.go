@@ -15,7 +15,12 @@ import (
 // acceptOn accepts a request that may continue a conversation. It checks the
 // conversation first; the insert is refused with store.ErrStale if the
 // conversation has changed since.
-func (s *Creator) acceptOn(ctx context.Context, x *httpapi.Exchange, c *responses.Create, n *store.NewRequest) (run.Row, error) {
+func (s *Creator) acceptOn(
+	ctx context.Context,
+	x *httpapi.Exchange,
+	c *responses.Create,
+	n *store.NewRequest,
+) (run.Row, error) {
 	if c.Conversation == "" {
 		return s.gate.Accept(ctx, x, n)
 	}
@@ -43,7 +48,11 @@ func (s *Creator) acceptOn(ctx context.Context, x *httpapi.Exchange, c *response
 // It returns an error other than httpapi.ErrHungUp only if the request was not
 // accepted; the caller answers with it. Later errors are in the stream.
 func (s *Creator) Respond(
-	ctx context.Context, x *httpapi.Exchange, c *responses.Create, n store.NewRequest, open func() (stream.Sink, error),
+	ctx context.Context,
+	x *httpapi.Exchange,
+	c *responses.Create,
+	n store.NewRequest,
+	open func() (stream.Sink, error),
 ) error {
 	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
 	if err != nil {

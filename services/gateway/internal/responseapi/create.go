@@ -60,22 +60,39 @@ func (s *Creator) create(x *httpapi.Exchange, r *http.Request) error {
 
 // NewRequest returns the row of a request, without its tenant, its lane and
 // what it continues.
-func (s *Creator) NewRequest(x *httpapi.Exchange, h http.Header, c *responses.Create, body []byte) (store.NewRequest, error) {
+func (s *Creator) NewRequest(
+	x *httpapi.Exchange,
+	h http.Header,
+	c *responses.Create,
+	body []byte,
+) (store.NewRequest, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.NewRequest{}, fmt.Errorf("make a request id: %w", err)
 	}
 	x.RequestID = run.Hex(id)
 	return store.NewRequest{
-		ID: id, Endpoint: run.Responses, Model: c.Model, Tier: admission.TierOf(c.ServiceTier), Background: c.Background, Body: body,
-		Timeout: s.deadline, Trace: admission.TraceOf(h), Unstored: !c.Store, Streamed: c.Stream,
-		Metadata: c.Metadata,
+		ID:         id,
+		Endpoint:   run.Responses,
+		Model:      c.Model,
+		Tier:       admission.TierOf(c.ServiceTier),
+		Background: c.Background,
+		Body:       body,
+		Timeout:    s.deadline,
+		Trace:      admission.TraceOf(h),
+		Unstored:   !c.Store,
+		Streamed:   c.Stream,
+		Metadata:   c.Metadata,
 	}, nil
 }
 
 // Resolve understands a body, replaces references by the items that they name,
 // and returns the body, the request and the model's lane.
-func (s *Creator) Resolve(ctx context.Context, who httpapi.Principal, body []byte) ([]byte, *responses.Create, string, error) {
+func (s *Creator) Resolve(
+	ctx context.Context,
+	who httpapi.Principal,
+	body []byte,
+) ([]byte, *responses.Create, string, error) {
 	body, err := s.rules.Narrow(who, body)
 	if err != nil {
 		return nil, nil, "", err

@@ -25,7 +25,11 @@ func (s *Creator) inputTokens(x *httpapi.Exchange, r *http.Request) error {
 // createCall accepts a request of one step about what a response would
 // continue, unless refuse refuses it.
 func (s *Creator) createCall(
-	x *httpapi.Exchange, r *http.Request, body []byte, endpoint run.Endpoint, refuse func(*responses.Create) *fault.Error,
+	x *httpapi.Exchange,
+	r *http.Request,
+	body []byte,
+	endpoint run.Endpoint,
+	refuse func(*responses.Create) *fault.Error,
 ) error {
 	body, c, lane, err := s.Resolve(r.Context(), x.Who, body)
 	if err != nil {

@@ -36,7 +36,11 @@ func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 	q.Tenant, q.Bytes = x.Who.Tenant, listBytes
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
-	found, err := query.Retry(ctx, s.tasks, func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) })
+	found, err := query.Retry(
+		ctx,
+		s.tasks,
+		func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) },
+	)
 	if err != nil {
 		return err
 	}
@@ -84,7 +88,11 @@ func above(q answers.Query, id uuid.UUID) answers.Query {
 // pageOf renders a listing, in reverse if it was read against the order that
 // the client wants.
 func pageOf(found answers.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
-	out := httpapi.Page[json.RawMessage]{Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More}
+	out := httpapi.Page[json.RawMessage]{
+		Object:  "list",
+		Data:    make([]json.RawMessage, len(found.Answers)),
+		HasMore: found.More,
+	}
 	var ids []string
 	for i, a := range found.Answers {
 		object, err := render.Response(a)

@@ -25,8 +25,14 @@ const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
 var listedStatuses = map[string][]run.Status{
-	"queued": {run.Queued}, "in_progress": {run.InProgress}, "completed": {run.Completed}, "incomplete": {run.Incomplete},
-	"failed": {run.Failed, run.Expired}, "cancelled": {run.Cancelled},
+	"queued": {
+		run.Queued,
+	},
+	"in_progress": {run.InProgress},
+	"completed":   {run.Completed},
+	"incomplete":  {run.Incomplete},
+	"failed":      {run.Failed, run.Expired},
+	"cancelled":   {run.Cancelled},
 }
 
 // readList reads what a client wants listed. reversed: it is to be looked for
@@ -52,7 +58,11 @@ func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 		}
 		id, ok := run.ResponseID.Parse(cursor.id)
 		if !ok {
-			return q, false, fault.Invalid(cursor.param, "invalid_value", fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)))
+			return q, false, fault.Invalid(
+				cursor.param,
+				"invalid_value",
+				fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)),
+			)
 		}
 		q = cursor.cut(q, id)
 	}
@@ -81,8 +91,12 @@ func readStatuses(values url.Values, q *answers.Query) error {
 	for _, name := range append(values["status"], values["status[]"]...) {
 		some, ok := listedStatuses[name]
 		if !ok {
-			return fault.Invalid("status", "invalid_value", fmt.Sprintf("Invalid value: '%s'. Supported values are: '%s'.",
-				httpapi.Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")))
+			return fault.Invalid(
+				"status",
+				"invalid_value",
+				fmt.Sprintf("Invalid value: '%s'. Supported values are: '%s'.",
+					httpapi.Excerpt(name), strings.Join(slices.Sorted(maps.Keys(listedStatuses)), "', '")),
+			)
 		}
 		for _, status := range some {
 			if !slices.Contains(q.Statuses, status) {
@@ -105,8 +119,11 @@ func readPairs(values url.Values, q *answers.Query) error {
 		key, opened := strings.CutPrefix(rest, "[")
 		key, closed := strings.CutSuffix(key, "]")
 		if !opened || !closed || len(given) > 1 {
-			return fault.Invalid("metadata", "invalid_type",
-				"Invalid type for 'metadata': expected an object with one value for each key, written as metadata[key]=value.")
+			return fault.Invalid(
+				"metadata",
+				"invalid_type",
+				"Invalid type for 'metadata': expected an object with one value for each key, written as metadata[key]=value.",
+			)
 		}
 		pairs[key] = given[0]
 	}
@@ -127,16 +144,28 @@ func readContinued(values url.Values, q *answers.Query) error {
 	if public := values.Get("previous_response_id"); public != "" {
 		id, ok := run.ResponseID.Parse(public)
 		if !ok {
-			return fault.Invalid("previous_response_id", "invalid_value",
-				fmt.Sprintf("Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
+			return fault.Invalid(
+				"previous_response_id",
+				"invalid_value",
+				fmt.Sprintf(
+					"Invalid 'previous_response_id': '%s'. Expected an ID of a response.",
+					httpapi.Excerpt(public),
+				),
+			)
 		}
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
 		id, ok := run.ConversationID.Parse(public)
 		if !ok {
-			return fault.Invalid("conversation", "invalid_value",
-				fmt.Sprintf("Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))
+			return fault.Invalid(
+				"conversation",
+				"invalid_value",
+				fmt.Sprintf(
+					"Invalid 'conversation': '%s'. Expected an ID of a conversation.",
+					httpapi.Excerpt(public),
+				),
+			)
 		}
 		q.Conversation = id
 	}
@@ -159,11 +188,25 @@ func readTimes(values url.Values, q *answers.Query) error {
 		second, err := strconv.ParseInt(text, 10, 64)
 		switch {
 		case err != nil:
-			return fault.Invalid(name, "invalid_type",
-				fmt.Sprintf("Invalid type for '%s': expected an integer, but got '%s' instead.", name, httpapi.Excerpt(text)))
+			return fault.Invalid(
+				name,
+				"invalid_type",
+				fmt.Sprintf(
+					"Invalid type for '%s': expected an integer, but got '%s' instead.",
+					name,
+					httpapi.Excerpt(text),
+				),
+			)
 		case second < 0:
-			return fault.Invalid(name, "integer_below_min_value",
-				fmt.Sprintf("Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.", name, second))
+			return fault.Invalid(
+				name,
+				"integer_below_min_value",
+				fmt.Sprintf(
+					"Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.",
+					name,
+					second,
+				),
+			)
 		}
 		*q = bound.cut(*q, firstID(min(second, lastSecond)+bound.plus))
 	}

@@ -125,8 +125,18 @@ type Options struct {
 // New returns a ResponseServer.
 func New(o Options) *Server {
 	return &Server{
-		store: o.Store, stored: o.Stored, conversations: o.Conversations, retention: o.Retention, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, streams: o.Streams, answers: o.Answers,
-		seals: o.Seals, tasks: o.Tasks, log: o.Log,
+		store:         o.Store,
+		stored:        o.Stored,
+		conversations: o.Conversations,
+		retention:     o.Retention,
+		bus:           o.Bus,
+		waiters:       o.Waiters,
+		canceller:     o.Canceller,
+		streams:       o.Streams,
+		answers:       o.Answers,
+		seals:         o.Seals,
+		tasks:         o.Tasks,
+		log:           o.Log,
 	}
 }
 

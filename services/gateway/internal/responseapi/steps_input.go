@@ -49,7 +49,11 @@ func readTurn(q url.Values) (int, error) {
 func (s *Server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
-	body, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, tenant, id) })
+	body, err := query.Retry(
+		ctx,
+		s.tasks,
+		func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, tenant, id) },
+	)
 	if errors.Is(err, store.ErrNotFound) { // deleted since
 		return render.NotFound(run.ResponseID.Format(id))
 	}

@@ -54,7 +54,11 @@ func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses
 		ctx, cancel := query.WithTimeout(ctx)
 		defer cancel()
 		var err error
-		body, err = query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) })
+		body, err = query.Retry(
+			ctx,
+			s.tasks,
+			func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) },
+		)
 		if err != nil {
 			return nil, err
 		}

@@ -115,7 +115,9 @@ func (k *connection) write(message []byte) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.limit, func() {
-		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow)) // before the write gives the connection up, which looks like a client that left
+		k.end(
+			fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow),
+		) // before the write gives the connection up, which looks like a client that left
 		stop()
 	})
 	defer late.Stop()

@@ -94,7 +94,10 @@ func (m *memories) keep(lane string, last *memory) {
 	m.clock++
 	m.lanes[lane] = &remembered{last, m.clock}
 	var size int64
-	newest := slices.SortedFunc(maps.Keys(m.lanes), func(a, b string) int { return cmp.Compare(m.lanes[b].at, m.lanes[a].at) })
+	newest := slices.SortedFunc(
+		maps.Keys(m.lanes),
+		func(a, b string) int { return cmp.Compare(m.lanes[b].at, m.lanes[a].at) },
+	)
 	for _, lane := range newest {
 		if size += m.lanes[lane].size; size > m.most {
 			delete(m.lanes, lane)

@@ -123,7 +123,8 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
 		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
-	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" || r.Header.Get("Sec-WebSocket-Key") == "" {
+	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" ||
+		r.Header.Get("Sec-WebSocket-Key") == "" {
 		x.Header().Set("Sec-WebSocket-Version", "13")
 		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
 	}
@@ -245,7 +246,9 @@ func isClosed(c <-chan struct{}) bool {
 // response, or it would not see that.
 func (k *connection) read(ctx context.Context) error {
 	for {
-		typ, message, err := k.conn.Read(context.WithoutCancel(ctx)) // until CloseNow: a read that is given up tears the connection
+		typ, message, err := k.conn.Read(
+			context.WithoutCancel(ctx),
+		) // until CloseNow: a read that is given up tears the connection
 		if err != nil {
 			return httpapi.ErrHungUp
 		}
@@ -268,7 +271,10 @@ func (k *connection) read(ctx context.Context) error {
 // for a response are silent for as long as their tools run.
 func (k *connection) ping(ctx context.Context) {
 	for retry.Sleep(ctx, stream.KeepAlive) {
-		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive) // given up, it may tear the connection
+		wait, cancel := context.WithTimeout(
+			context.WithoutCancel(ctx),
+			stream.KeepAlive,
+		) // given up, it may tear the connection
 		err := k.conn.Ping(wait)
 		cancel()
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {

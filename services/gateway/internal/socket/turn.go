@@ -39,7 +39,12 @@ func (t *turn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = httpapi.PanicError(p)
-			t.server.log.Error("message not served", zap.String("delivery", t.x.ID), zap.String("request_id", t.x.RequestID), zap.Error(err))
+			t.server.log.Error(
+				"message not served",
+				zap.String("delivery", t.x.ID),
+				zap.String("request_id", t.x.RequestID),
+				zap.Error(err),
+			)
 		}
 	}()
 	return t.handle(ctx)
@@ -61,8 +66,14 @@ func (t *turn) handle(ctx context.Context) error {
 		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
-		zap.String("kind", "response.create"), zap.String("delivery", t.x.ID), zap.String("outcome", strconv.Itoa(outcome)),
-		zap.String("request_id", t.x.RequestID), zap.Duration("took", time.Since(began)),
+		zap.String(
+			"kind",
+			"response.create",
+		),
+		zap.String("delivery", t.x.ID),
+		zap.String("outcome", strconv.Itoa(outcome)),
+		zap.String("request_id", t.x.RequestID),
+		zap.Duration("took", time.Since(began)),
 	}
 	switch {
 	case outcome >= http.StatusInternalServerError:
@@ -95,7 +106,10 @@ func (t *turn) create(ctx context.Context) error {
 	case c.Generate:
 		return t.respond(ctx, c, n)
 	case c.Conversation != "": // it would be in nobody's history
-		return httpapi.Unsupported("conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.")
+		return httpapi.Unsupported(
+			"conversation",
+			"Unsupported parameter: 'conversation' is not supported with 'generate' false.",
+		)
 	}
 	return t.warmUp(c, n)
 }
@@ -151,7 +165,13 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open, size: int64(len(n.Body) + len(final)),
+		id: run.ResponseID.Format(
+			n.ID,
+		),
+		base:  n.Parent,
+		items: slices.Concat(c.Input, output),
+		open:  open,
+		size:  int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
@@ -160,8 +180,14 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 // made of it: only this connection knows its id.
 func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: run.ResponseID.Format(n.ID), Request: c, Status: run.Completed, CreatedAt: run.CreatedAt(n.ID), CompletedAt: time.Now(),
-		Usage: &responses.Usage{},
+		ID: run.ResponseID.Format(
+			n.ID,
+		),
+		Request:     c,
+		Status:      run.Completed,
+		CreatedAt:   run.CreatedAt(n.ID),
+		CompletedAt: time.Now(),
+		Usage:       &responses.Usage{},
 	}
 	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
 	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})

@@ -68,8 +68,14 @@ type Options struct {
 // New returns a Server.
 func New(o Options) *Server {
 	return &Server{
-		archives: o.Archives, bus: o.Bus, waiters: o.Waiters, canceller: o.Canceller, poll: o.Poll, deadline: o.Deadline,
-		tasks: o.Tasks, log: o.Log,
+		archives:  o.Archives,
+		bus:       o.Bus,
+		waiters:   o.Waiters,
+		canceller: o.Canceller,
+		poll:      o.Poll,
+		deadline:  o.Deadline,
+		tasks:     o.Tasks,
+		log:       o.Log,
 	}
 }
 
@@ -99,7 +105,11 @@ func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Ev
 	}
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	archive, err := query.Retry(ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) })
+	archive, err := query.Retry(
+		ctx,
+		s.tasks,
+		func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) },
+	)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

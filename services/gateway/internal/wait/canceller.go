@@ -35,7 +35,14 @@ type Canceller struct {
 // NewCanceller returns a Canceller. tasks counts what it does in the
 // background.
 func NewCanceller(st *store.Store, b *bus.Bus, tasks *sync.WaitGroup, log *zap.Logger) *Canceller {
-	return &Canceller{store: st, bus: b, publish: dispatch.Publisher{Bus: b}, tasks: tasks, log: log, later: newUncancelled()}
+	return &Canceller{
+		store:   st,
+		bus:     b,
+		publish: dispatch.Publisher{Bus: b},
+		tasks:   tasks,
+		log:     log,
+		later:   newUncancelled(),
+	}
 }
 
 // Cancel commits a cancel and then publishes it. It returns store.ErrStale if

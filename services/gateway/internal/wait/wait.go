@@ -94,7 +94,11 @@ func (w *Waiters) Poll(ctx context.Context) {
 func (w *Waiters) LookUp(ctx context.Context, tenant string, id uuid.UUID) (*answers.Answer, error) {
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
-	return query.Retry(ctx, w.tasks, func(ctx context.Context) (*answers.Answer, error) { return w.answers.Read(ctx, tenant, id) })
+	return query.Retry(
+		ctx,
+		w.tasks,
+		func(ctx context.Context) (*answers.Answer, error) { return w.answers.Read(ctx, tenant, id) },
+	)
 }
 
 // Await returns the request when it has ended, at the latest at its deadline.
@@ -151,7 +155,10 @@ func (w *Waiters) GiveUp(n store.NewRequest, after time.Duration) *fault.Error {
 func pending(id uuid.UUID, after time.Duration) *fault.Error {
 	f := fault.Unavailable(after)
 	f.Code = "response_pending"
-	f.Message = fmt.Sprintf("The response '%s' was accepted and is still being processed, but this server can no longer wait "+
-		"for it. Retrieve it with GET /v1/responses/%[1]s.", run.ResponseID.Format(id))
+	f.Message = fmt.Sprintf(
+		"The response '%s' was accepted and is still being processed, but this server can no longer wait "+
+			"for it. Retrieve it with GET /v1/responses/%[1]s.",
+		run.ResponseID.Format(id),
+	)
 	return f
 }

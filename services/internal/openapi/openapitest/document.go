@@ -112,8 +112,13 @@ func (d *document) readPath(path string, item node) {
 			continue
 		}
 		o := Operation{
-			Method: strings.ToUpper(method), Path: path, ID: member[string](op.object, "operationId"), NeedsKey: true,
-			HasBody: op.object["requestBody"] != nil, Statuses: slices.Sorted(maps.Keys(d.child(op, "responses").object)), node: op,
+			Method:   strings.ToUpper(method),
+			Path:     path,
+			ID:       member[string](op.object, "operationId"),
+			NeedsKey: true,
+			HasBody:  op.object["requestBody"] != nil,
+			Statuses: slices.Sorted(maps.Keys(d.child(op, "responses").object)),
+			node:     op,
 		}
 		if security, ok := op.object["security"].([]any); ok {
 			o.NeedsKey = len(security) > 0
@@ -125,7 +130,10 @@ func (d *document) readPath(path string, item node) {
 			for _, p := range member[[]any](list, "parameters") {
 				// In a node of its own, so that a reference is followed.
 				p := d.child(node{object{"p": p}, ""}, "p")
-				o.Parameters = append(o.Parameters, Parameter{Name: member[string](p.object, "name"), In: member[string](p.object, "in")})
+				o.Parameters = append(
+					o.Parameters,
+					Parameter{Name: member[string](p.object, "name"), In: member[string](p.object, "in")},
+				)
 			}
 		}
 		d.operations = append(d.operations, o)
