@@ -14,7 +14,7 @@ import (
 	"windlass.dev/windlass/pkg/process/failpoint"
 )
 
-// Config is what every process can be told about itself.
+// Config has the settings that every process has.
 type Config struct {
 	// AdminListen is the TCP address of /livez, /readyz and /metrics.
 	AdminListen string `env:"WINDLASS_ADMIN_LISTEN, default=:9090"`

@@ -67,9 +67,7 @@ func refuseMultiAgent(v raw.Value) *check.Problem {
 }
 
 func refuseAccess(v raw.Value) *check.Problem {
-	if cyber := v.Field(
-		"cyber",
-	); !v.IsSet() ||
+	if cyber := v.Field("cyber"); !v.IsSet() ||
 		v.Kind() == raw.Object && (!cyber.IsSet() || cyber.Text() == "standard") {
 		return nil
 	}

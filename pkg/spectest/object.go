@@ -39,7 +39,7 @@ func Compaction(tb testing.TB, text []byte) error {
 
 // Event holds a streamed event against the schema that the specification has
 // for its type. Events that only OpenAI has, those of hosted tool servers, of
-// custom tools and of raw reasoning, are passed; a type that nobody has is an
+// custom tools and of raw reasoning, are passed; an unknown type is an
 // error.
 func Event(tb testing.TB, text []byte) error {
 	tb.Helper()
@@ -129,9 +129,7 @@ func withoutHosted(response map[string]any) map[string]any {
 			func(tool any) bool { return typeOf(tool) != "function" },
 		)
 	}
-	if choice, err := json.Marshal(
-		response["tool_choice"],
-	); err == nil &&
+	if choice, err := json.Marshal(response["tool_choice"]); err == nil &&
 		(bytes.Contains(choice, []byte(`"mcp"`)) || bytes.Contains(choice, []byte(`"custom"`))) {
 		response["tool_choice"] = "auto"
 	}

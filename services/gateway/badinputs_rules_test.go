@@ -61,12 +61,12 @@ func badSchemas() []bad {
 	return append(all,
 		ask("json_object without the word", object, "input", nil, word),
 		ask("json_object without the word in messages", object+`,"input":[{"role":"user","content":"x"}]`, "input", nil, word),
-		taken("json_object with the word", object+`,"input":"as JSON, please"`, `"json_object"`, "a model that is not told writes blanks without end"),
-		taken("json_object with the word in the instructions", object+`,"instructions":"Answer in Json."`, `"json_object"`, "OpenAI looks into the input only; the model sees both"),
-		taken("json_object in a continuation", object+`,"previous_response_id":"{completed}"`, `"json_object"`, "the word may be in the history"),
-		taken("10 levels, strict", `"text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":`+nested(10)+`}}`, `"json_schema"`, "they are the limit"),
-		taken("open, loose", `"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","properties":{"a":{"oneOf":[{}]}}}}}`, `"json_schema"`, "strict is false if not given"),
-		taken("open, a loose function", `"tools":[{"type":"function","name":"f","strict":false,"parameters":{"type":"object","properties":{"a":{}}}}]`, `"strict":false`, "nobody asked for more"),
+		acceptCase("json_object with the word", object+`,"input":"as JSON, please"`, `"json_object"`, "a model that is not told writes blanks without end"),
+		acceptCase("json_object with the word in the instructions", object+`,"instructions":"Answer in Json."`, `"json_object"`, "OpenAI looks into the input only; the model sees both"),
+		acceptCase("json_object in a continuation", object+`,"previous_response_id":"{completed}"`, `"json_object"`, "the word may be in the history"),
+		acceptCase("10 levels, strict", `"text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":`+nested(10)+`}}`, `"json_schema"`, "they are the limit"),
+		acceptCase("open, loose", `"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","properties":{"a":{"oneOf":[{}]}}}}}`, `"json_schema"`, "strict is false if not given"),
+		acceptCase("open, a loose function", `"tools":[{"type":"function","name":"f","strict":false,"parameters":{"type":"object","properties":{"a":{}}}}]`, `"strict":false`, "nobody asked for more"),
 	)
 }
 
@@ -106,7 +106,7 @@ func unsupportedByModel() []bad {
 		parameter("access_programs", "there are no access programs.", `"access_programs":{"cyber":"daybreak_red"}`),
 		parameter("prompt_cache_options.prewarm", "every request is answered.", `"prompt_cache_options":{"prewarm":true}`),
 		ask("generate", `"generate":false`, "generate", "unsupported_parameter", "Unsupported parameter: 'generate' is for WebSocket connections."),
-		taken("hints", `"prompt_cache_options":{"ttl":"30m"},"prompt_cache_retention":"24h","context_management":[]`, `"prompt_cache_options":{"ttl":"30m"}`, "they change no answer"),
+		acceptCase("hints", `"prompt_cache_options":{"ttl":"30m"},"prompt_cache_retention":"24h","context_management":[]`, `"prompt_cache_options":{"ttl":"30m"}`, "they change no answer"),
 	}
 }
 
@@ -135,9 +135,9 @@ func unpairedCalls() []bad {
 		noCall("an output for another call", "c2", after("open", strings.Replace(answered, "call_1", "c1", 1), strings.Replace(answered, "call_1", "c2", 1))),
 		noOutput("a call of its own, behind a history", "call_1", after("completed", called)),
 		noOutput("a long call id", strings.Repeat("c", 64)+"...", input(strings.Replace(called, "call_1", strings.Repeat("c", 1000), 1))),
-		taken("a pair", input(called, answered), ``, "it is whole"),
-		taken("an open call, answered behind a message", after("open", hi, strings.Replace(answered, "call_1", "c1", 1)), ``, "it is whole with its history"),
-		taken("an open call, answered", after("open", strings.Replace(answered, "call_1", "c1", 1)), ``, "it is whole with its history"),
+		acceptCase("a pair", input(called, answered), ``, "it is whole"),
+		acceptCase("an open call, answered behind a message", after("open", hi, strings.Replace(answered, "call_1", "c1", 1)), ``, "it is whole with its history"),
+		acceptCase("an open call, answered", after("open", strings.Replace(answered, "call_1", "c1", 1)), ``, "it is whole with its history"),
 	}
 }
 
@@ -146,7 +146,7 @@ func exclusiveParameters() []bad {
 		ask("background without store", `"background":true,"store":false`, "background", "unsupported_parameter", "Background responses are not supported when 'store' is false: background=true requires store=true."),
 		ask("a stream of it", `"background":true,"store":false,"stream":true`, "background", "unsupported_parameter", "Background responses are not supported when 'store' is false"),
 		ask("a previous response and a conversation", `"previous_response_id":"{completed}","conversation":"{conversation}"`, "previous_response_id", "mutually_exclusive_parameters", "Mutually exclusive parameters: 'previous_response_id' and 'conversation'."),
-		taken("neither", `"store":true`, `"store":true`, "they go together"),
+		acceptCase("neither", `"store":true`, `"store":true`, "they go together"),
 	}
 }
 

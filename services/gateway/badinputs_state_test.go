@@ -21,9 +21,9 @@ func unknownPrevious(t *testing.T, in *inputs) {
 		ask("a subject", `"previous_response_id":"resp_*.>"`, "previous_response_id", "previous_response_not_found", "Previous response with id 'resp_*.>' not found."),
 		ask("10 kB", `"previous_response_id":"resp_`+strings.Repeat("a", 10_000)+`"`, "previous_response_id", "previous_response_not_found", "Previous response with id 'resp_"+strings.Repeat("a", 75)+"...' not found."),
 		ask("for a stream", `"previous_response_id":"{unknown}","stream":true`, "previous_response_id", "previous_response_not_found", ""),
-		taken("one that is there", `"previous_response_id":"{completed}"`, `"previous_response_id":"{completed}"`, ""),
+		acceptCase("one that is there", `"previous_response_id":"{completed}"`, `"previous_response_id":"{completed}"`, ""),
 		bad{name: "nothing but one", body: `{"model":"m","background":true,"previous_response_id":"{completed}"}`, status: http.StatusOK, echo: `"previous_response_id":"{completed}"`},
-		taken("one that was cut off", `"previous_response_id":"{incomplete}"`, `"previous_response_id":"{incomplete}"`, ""),
+		acceptCase("one that was cut off", `"previous_response_id":"{incomplete}"`, `"previous_response_id":"{incomplete}"`, ""),
 	)
 	s := []string{}
 	for _, id := range []string{unknown, in.ids["foreign"]} {
@@ -142,10 +142,10 @@ func images(t *testing.T, in *inputs) {
 	}
 	const why = "the upstream looks at it, with codes of its own"
 	in.all(t,
-		taken("bad base64", picture("data:image/png;base64,###"), ``, why),
-		taken("no picture", picture("data:text/plain,hello"), ``, why),
-		taken("no URL", picture("nowhere"), ``, why),
-		taken("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "this server does not fetch it"),
+		acceptCase("bad base64", picture("data:image/png;base64,###"), ``, why),
+		acceptCase("no picture", picture("data:text/plain,hello"), ``, why),
+		acceptCase("no URL", picture("nowhere"), ``, why),
+		acceptCase("an address inside", picture("http://169.254.169.254/latest/meta-data/"), ``, "this server does not fetch it"),
 		ask("neither URL nor file", `"input":[{"role":"user","content":[{"type":"input_image"}]}]`, "input[0].content[0].image_url", "missing_required_parameter", "Missing required parameter: 'input[0].content[0].image_url'."),
 		ask("a file that the model cannot get", `"input":[{"role":"user","content":[{"type":"input_image","file_id":"file_1"}]}]`, "input[0].content[0]", "unsupported_value", "Unsupported value: 'input[0].content[0]': an image without 'image_url'"),
 	)
@@ -193,7 +193,7 @@ func hostileIDs(t *testing.T, in *inputs) {
 // framesInTexts: I48. Text stays text, in JSON, in streams and in the log.
 func framesInTexts(t *testing.T, in *inputs) {
 	const text = `\n\ndata: [DONE]\n\nevent: response.completed\r\n\r\ndata: {}\u2028\u0085\u001b[31m{\"level\":\"error\"}`
-	b := taken("instructions", `"instructions":"`+text+`","metadata":{"a":"`+text+`"},"stream":false`, `"instructions":"\n\ndata: [DONE]`, "")
+	b := acceptCase("instructions", `"instructions":"`+text+`","metadata":{"a":"`+text+`"},"stream":false`, `"instructions":"\n\ndata: [DONE]`, "")
 	in.all(t, b)
 	s := raise(t)
 	id := s.over(`"input":"`+text+`","instructions":"`+text+`"`, run.Cancelled, "")

@@ -101,8 +101,8 @@ func ask(name, fields string, param, code any, message string) bad {
 	return bad{name: name, body: `{"model":"m","input":"x",` + fields + `}`, param: param, code: code, message: message}
 }
 
-// taken is a create in the background that is let in.
-func taken(name, fields, echo, why string) bad {
+// acceptCase is a create in the background that is accepted.
+func acceptCase(name, fields, echo, why string) bad {
 	return bad{name: name, body: `{"model":"m","input":"x","background":true,` + fields + `}`, status: http.StatusOK, echo: echo, why: why}
 }
 

@@ -36,7 +36,7 @@ func notJSON(t *testing.T, in *inputs) {
 		bad{name: "empty", body: "", message: hint},
 		bad{name: "empty, of a chat", path: chatPath, body: "", message: hint},
 		bad{name: "empty, of embeddings", path: "/v1/embeddings", body: "", message: hint},
-		taken("a key twice", `"user":"a","user":"b"`, `"user":"b"`, "JSON allows it; the last one counts, as with OpenAI"),
+		acceptCase("a key twice", `"user":"a","user":"b"`, `"user":"b"`, "JSON allows it; the last one counts, as with OpenAI"),
 	)
 }
 
@@ -74,10 +74,10 @@ func deepNesting(t *testing.T, in *inputs) {
 	}
 	levels := strings.Repeat("[", 61) + strings.Repeat("]", 61)
 	in.all(t,
-		taken("64 levels", `"client_metadata":{"a":{"b":`+levels+`}}`, ``, "they are the limit"),
-		taken("a schema of 400", `"tools":[{"type":"function","name":"f","parameters":{"type":"object","default":`+
+		acceptCase("64 levels", `"client_metadata":{"a":{"b":`+levels+`}}`, ``, "they are the limit"),
+		acceptCase("a schema of 400", `"tools":[{"type":"function","name":"f","parameters":{"type":"object","default":`+
 			strings.Repeat("[", 400)+strings.Repeat("]", 400)+`}}]`, `"name":"f"`, "schemas have a limit of their own, 512"),
-		taken("arguments are text", `"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"`+strings.Repeat("[", many)+
+		acceptCase("arguments are text", `"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"`+strings.Repeat("[", many)+
 			`"},{"type":"function_call_output","call_id":"c","output":""}]`, ``, "this server does not parse them"),
 	)
 }
@@ -144,10 +144,10 @@ func oddUnicode(t *testing.T, in *inputs) {
 	in.all(t,
 		bad{name: "in an id", method: "GET", path: create + "/resp_%ff%fe", status: http.StatusNotFound, message: "Response with id 'resp_"},
 		bad{name: "in a parameter", method: "GET", path: create + "/{completed}/input_items?order=%ff", param: "order", code: "invalid_value"},
-		taken("a high surrogate alone", `"instructions":"a\ud800b"`, "\"instructions\":\"a\uFFFDb\"", "the replacement is documented"),
-		taken("a low surrogate alone", `"metadata":{"\udc00":"\udc00\ud800"}`, "\"metadata\":{\"\uFFFD\":\"\uFFFD\uFFFD\"}", "the replacement is documented"),
-		taken("a pair", `"instructions":"\ud83d\ude00"`, "\"instructions\":\"😀\"", "it is one character"),
-		taken("noncharacters", `"instructions":"\uffff\ufdd0"`, "\"instructions\":\"\uffff\ufdd0\"", "they are valid"),
+		acceptCase("a high surrogate alone", `"instructions":"a\ud800b"`, "\"instructions\":\"a\uFFFDb\"", "the replacement is documented"),
+		acceptCase("a low surrogate alone", `"metadata":{"\udc00":"\udc00\ud800"}`, "\"metadata\":{\"\uFFFD\":\"\uFFFD\uFFFD\"}", "the replacement is documented"),
+		acceptCase("a pair", `"instructions":"\ud83d\ude00"`, "\"instructions\":\"😀\"", "it is one character"),
+		acceptCase("noncharacters", `"instructions":"\uffff\ufdd0"`, "\"instructions\":\"\uffff\ufdd0\"", "they are valid"),
 	)
 	got := in.call("POST", create, `{"model":"m","background":true,"input":[{"role":"user","content":"\ud800"}]}`)
 	items := in.call("GET", create+"/"+createdID(t, got)+"/input_items", "")
@@ -161,12 +161,12 @@ func oddUnicode(t *testing.T, in *inputs) {
 // back.
 func nulCharacters(t *testing.T, in *inputs) {
 	in.all(t,
-		taken("instructions", `"instructions":"a\u0000b"`, `"instructions":"a\u0000b"`, ""),
-		taken("metadata", `"metadata":{"k\u0000":"\u0000"}`, `"metadata":{"k\u0000":"\u0000"}`, ""),
-		taken("names of people", `"user":"\u0000","safety_identifier":"\u0000","prompt_cache_key":"\u0000"`, `"user":"\u0000"`, ""),
-		taken("a tool", `"tools":[{"type":"function","name":"f","description":"\u0000","parameters":{"type":"object","properties":{"\u0000":{}}}}]`, `"\u0000":{}`, ""),
-		taken("arguments and output", `"input":[{"type":"function_call","call_id":"c\u0000","name":"f","arguments":"\u0000"},{"type":"function_call_output","call_id":"c\u0000","output":"\u0000"}]`, ``, ""),
-		taken("an unknown field", `"client_metadata":{"\u0000":"\u0000"}`, ``, ""),
+		acceptCase("instructions", `"instructions":"a\u0000b"`, `"instructions":"a\u0000b"`, ""),
+		acceptCase("metadata", `"metadata":{"k\u0000":"\u0000"}`, `"metadata":{"k\u0000":"\u0000"}`, ""),
+		acceptCase("names of people", `"user":"\u0000","safety_identifier":"\u0000","prompt_cache_key":"\u0000"`, `"user":"\u0000"`, ""),
+		acceptCase("a tool", `"tools":[{"type":"function","name":"f","description":"\u0000","parameters":{"type":"object","properties":{"\u0000":{}}}}]`, `"\u0000":{}`, ""),
+		acceptCase("arguments and output", `"input":[{"type":"function_call","call_id":"c\u0000","name":"f","arguments":"\u0000"},{"type":"function_call_output","call_id":"c\u0000","output":"\u0000"}]`, ``, ""),
+		acceptCase("an unknown field", `"client_metadata":{"\u0000":"\u0000"}`, ``, ""),
 		ask("model", `"model":"m\u0000"`, "model", "model_not_found", "The model 'm\x00' does not exist").as(http.StatusNotFound),
 		ask("previous_response_id", `"previous_response_id":"resp_\u0000"`, "previous_response_id", "previous_response_not_found", ""),
 		ask("conversation", `"conversation":"conv_\u0000"`, "conversation", "invalid_value", ""),
@@ -222,7 +222,7 @@ func otherMedia(t *testing.T, in *inputs) {
 		"capitals":            {"Content-Type": {"Application/JSON"}, "Content-Encoding": {"Identity"}},
 		"no type, as of curl": {"Content-Type": nil},
 	} {
-		b := taken(name, `"user":"u"`, `"user":"u"`, "it says no other type")
+		b := acceptCase(name, `"user":"u"`, `"user":"u"`, "it says no other type")
 		b.header = header
 		in.all(t, b)
 	}

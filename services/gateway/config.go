@@ -15,8 +15,8 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// Config is read from the environment, but for the last four fields, which the
-// caller of Run sets.
+// Config is read from the environment, except for the last four fields, which
+// the caller of Run sets.
 type Config struct {
 	Store postgres.Config
 	Bus   bus.Config
@@ -74,7 +74,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, errors.New("WINDLASS_LISTEN is empty"))
 	}
 	if c.APIKey == "" && c.KeyPepper == "" {
-		errs = append(errs, errors.New("WINDLASS_API_KEY and WINDLASS_KEY_PEPPER are empty: nobody could be let in"))
+		errs = append(errs, errors.New("WINDLASS_API_KEY and WINDLASS_KEY_PEPPER are empty: no key would be accepted"))
 	}
 	if c.KeyPepper != "" {
 		if err := apikey.Pepper(c.KeyPepper).Check(); err != nil {

@@ -14,17 +14,20 @@
 //     second (TestPostgresAwayIsSaidWithinASecond). With NATS away everything
 //     works; a foreground answer may take a poll interval longer
 //     (TestNATSAwayDoesNotStopRequests).
-//   - A key sees the requests of its tenant only. An id of another tenant answers
-//     like one that names nothing, on every route (TestTenantsDoNotSeeEachOther).
-//   - Every route is described in the OpenAPI document (TestEveryRouteIsDescribed).
-//   - A drain takes no new connections, lets waiting clients wait for DrainGrace,
-//     and tells the others where their answer will be
+//   - A key sees the requests of its tenant only. An id of another tenant
+//     answers like one that names nothing, on every route
+//     (TestTenantsDoNotSeeEachOther).
+//   - Every route is described in the OpenAPI document
+//     (TestEveryRouteIsDescribed).
+//   - A drain takes no new connections, lets waiting clients wait for
+//     DrainGrace, and tells the others where their answer will be
 //     (TestDrainLetsWaitersWaitWithinItsGrace).
 //
 // # Decisions
 //
 //   - Readiness does not depend on NATS: requests are accepted without it and
 //     dispatched when it is back.
-//   - The only upstream call is GET /v1/models of the wildcard's upstream (package
-//     catalog), which needs the upstream's credential in the environment.
+//   - The only upstream call is GET /v1/models of the wildcard's upstream
+//     (package catalog), which needs the upstream's credential in the
+//     environment.
 package gateway

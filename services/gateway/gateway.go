@@ -49,7 +49,7 @@ const (
 	maxHeader     = 64 << 10
 	// writeBuffer bounds what the kernel holds for a client that reads slowly.
 	writeBuffer = 128 << 10
-	// lastWords is how long a drain lets clients that were told to go hear it.
+	// lastWords is how long a drain waits for clients to read its last answers.
 	lastWords = 3 * time.Second
 )
 
@@ -112,12 +112,12 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	stored, talks := answers.New(db), conversations.New(db)
 	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
 	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
-	s.api = httpapi.New(
-		httpapi.Options{Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks},
-	)
-	s.auth = auth.New(
-		auth.Options{APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log},
-	)
+	s.api = httpapi.New(httpapi.Options{
+		Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Tasks: &s.tasks,
+	})
+	s.auth = auth.New(auth.Options{
+		APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log,
+	})
 	s.keys = adminapi.New(apiKeys, cfg.KeyPepper, &s.tasks, log)
 	refusals := admission.NewRefusalCache()
 	s.tenants = tenants.New(cfg.Registry, cfg.RegistryFile, log, func(ctx context.Context, limited []string) error {
@@ -141,53 +141,24 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	answers := answer.New(gate, s.waiters, streams)
 	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)
 	s.once = idempotency.New(idempotency.Options{
-		Store: keystore.New(
-			db,
-		),
-		Rules:    rules,
-		Waiters:  s.waiters,
-		Streams:  streams,
-		Answers:  answers,
-		Deadline: deadline,
-		Tasks:    &s.tasks,
-		Log:      log,
+		Store: keystore.New(db), Rules: rules, Waiters: s.waiters, Streams: streams, Answers: answers,
+		Deadline: deadline, Tasks: &s.tasks, Log: log,
 	})
 	s.conversations = conversationapi.New(talks, histories, &s.tasks)
 	s.chat = chatapi.New(chatapi.Options{
 		Store: st, Models: s.models, Answers: answers, Waiters: s.waiters, Deadline: deadline, Tasks: &s.tasks,
 	})
 	s.creator = responseapi.NewCreator(responseapi.CreatorOptions{
-		Rules:    rules,
-		History:  histories,
-		Gate:     gate,
-		Waiters:  s.waiters,
-		Streams:  streams,
-		Answers:  answers,
+		Rules: rules, History: histories, Gate: gate, Waiters: s.waiters, Streams: streams, Answers: answers,
 		Deadline: deadline,
 	})
 	s.responses = responseapi.New(responseapi.Options{
-		Store:         st,
-		Stored:        stored,
-		Conversations: talks,
-		Retention:     retention.New(db),
-		Bus:           b,
-		Waiters:       s.waiters,
-		Canceller:     canceller,
-		Streams:       streams,
-		Answers:       answers,
-		Seals:         seals,
-		Tasks:         &s.tasks,
-		Log:           log,
+		Store: st, Stored: stored, Conversations: talks, Retention: retention.New(db), Bus: b, Waiters: s.waiters,
+		Canceller: canceller, Streams: streams, Answers: answers, Seals: seals, Tasks: &s.tasks, Log: log,
 	})
 	s.sockets = socket.New(socket.Options{
-		Auth:    s.auth,
-		API:     s.api,
-		Rules:   rules,
-		History: histories,
-		Creator: s.creator,
-		Life:    cfg.SocketLife,
-		Leaving: s.leaving,
-		Log:     log,
+		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife,
+		Leaving: s.leaving, Log: log,
 	})
 	return s, nil
 }
@@ -251,7 +222,7 @@ func (s *server) drain(ctx context.Context, hs *http.Server, cut context.CancelC
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	if err := hs.Shutdown(last); err != nil {
-		_ = hs.Close() // whoever does not read its answer by now has gone
+		_ = hs.Close() // a client that has not read its answer by now has gone
 		if !errors.Is(err, context.DeadlineExceeded) {
 			s.log.Warn("connections closed hard", zap.Error(err))
 		}

@@ -25,8 +25,8 @@ type laneEvent struct {
 	Error    struct{ Code, Param string }
 }
 
-// hear reads a message.
-func hear(tb testing.TB, conn *websocket.Conn) (e laneEvent) {
+// readEvent reads a message.
+func readEvent(tb testing.TB, conn *websocket.Conn) (e laneEvent) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
 	defer cancel()
@@ -62,7 +62,7 @@ func (s *stand) cancelled(public string) {
 func created(tb testing.TB, conn *websocket.Conn) laneEvent {
 	tb.Helper()
 	for {
-		if e := hear(tb, conn); e.Type == "response.created" {
+		if e := readEvent(tb, conn); e.Type == "response.created" {
 			return e
 		}
 	}
@@ -112,7 +112,7 @@ func TestNamesOfLanes(t *testing.T) {
 		}
 		say(t, conn, message, "")
 		for _, want := range []string{"response.created", "response.completed"} {
-			if e := hear(t, conn); e.Type != want || e.Lane != lane {
+			if e := readEvent(t, conn); e.Type != want || e.Lane != lane {
 				t.Fatalf("read %+v, want %s on %q", e, want, lane)
 			}
 		}
@@ -120,7 +120,7 @@ func TestNamesOfLanes(t *testing.T) {
 	refused := func(lane, told, code string) {
 		t.Helper()
 		say(t, conn, inLane(warmUp, lane), "")
-		if e := hear(t, conn); e.Type != "error" || e.Error.Code != code || e.Error.Param != "stream_id" || e.Lane != told {
+		if e := readEvent(t, conn); e.Type != "error" || e.Error.Code != code || e.Error.Param != "stream_id" || e.Lane != told {
 			t.Errorf("read %+v, want %s on %q", e, code, told)
 		}
 	}
@@ -152,7 +152,7 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	s.cancelled(second.Response.ID)
 	ends := 0
 	for {
-		e := hear(t, conn)
+		e := readEvent(t, conn)
 		if e.Type == "response.created" {
 			t.Errorf("%+v began after the time was up", e)
 		}
@@ -184,7 +184,7 @@ func TestADrainOfLanes(t *testing.T) {
 		s.cancelled(id)
 	}
 	for ends := 0; ends < len(ids); {
-		switch e := hear(t, conn); e.Type {
+		switch e := readEvent(t, conn); e.Type {
 		case "response.created":
 			t.Errorf("%+v began in the drain", e)
 		case "response.failed":

@@ -12,7 +12,7 @@ import (
 
 // shown is the model's input of a step in the trail, as text, and the notice
 // beside it.
-func (s *stand) shown(id, query string, step int) (input, notice string) {
+func (s *stand) readInput(id, query string, step int) (input, notice string) {
 	s.tb.Helper()
 	r := s.call("GET", "/v1/responses/"+id+"/steps"+query, "")
 	if r.status != http.StatusOK {
@@ -53,13 +53,13 @@ func TestTheTrailShowsWhatAContinuationContinues(t *testing.T) {
 	second := createdID(t, s.call("POST", "/v1/responses",
 		`{"model":"m","input":"more","instructions":"Be kind.","background":true,"previous_response_id":"`+first+`"}`))
 	s.commit(s.claim(), run.TurnCommit{Outcome: run.Completed, Output: record("bye")})
-	if got, notice := s.shown(second, "", 0); got != "Be kind. hi hello more" || notice != "" {
+	if got, notice := s.readInput(second, "", 0); got != "Be kind. hi hello more" || notice != "" {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}
 	if r := s.call("DELETE", "/v1/responses/"+first, ""); r.status != http.StatusOK {
 		t.Fatalf("DELETE answered %d", r.status)
 	}
-	if got, notice := s.shown(second, "", 0); got != "Be kind. more" || !strings.Contains(notice, "has been deleted") {
+	if got, notice := s.readInput(second, "", 0); got != "Be kind. more" || !strings.Contains(notice, "has been deleted") {
 		t.Errorf("the input is %q, notice %q, once what it continues is deleted", got, notice)
 	}
 }
@@ -89,7 +89,7 @@ func TestTheTrailShowsAConversationAsItWas(t *testing.T) {
 	}
 	first, second := ask("one", "b"), ask("two", "c")
 	for id, want := range map[string]string{first: "msg_a one", second: "msg_a one re one two"} {
-		if got, notice := s.shown(id, "", 0); got != want || notice != "" {
+		if got, notice := s.readInput(id, "", 0); got != want || notice != "" {
 			t.Errorf("the input of %s is %q, want %q; notice %q", id, got, want, notice)
 		}
 	}
@@ -102,7 +102,7 @@ func TestTheTrailOfOneTurnShowsMore(t *testing.T) {
 	id := createdID(t, s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[{"role":"user","content":"`+large+`"},{"role":"user","content":[{"type":"input_text","text":"last"}]}]}`))
 	row := s.claim()
 	s.commit(row, run.TurnCommit{Outcome: run.Completed, Output: record("done")})
-	if got, notice := s.shown(id, "", 0); got != "last" || !strings.HasPrefix(notice, "1 items are left out for their size.") || !strings.Contains(notice, "?turn=1") {
+	if got, notice := s.readInput(id, "", 0); got != "last" || !strings.HasPrefix(notice, "1 items are left out for their size.") || !strings.Contains(notice, "?turn=1") {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}
 	r := s.call("GET", "/v1/responses/"+id+"/steps?turn=1", "")
@@ -123,7 +123,7 @@ func TestATurnThatCannotBeReadLeavesTheTrailReadable(t *testing.T) {
 	s := raise(t)
 	id := s.background()
 	s.commit(s.claim(), run.TurnCommit{Outcome: run.Completed, Output: []byte(`not a record`)})
-	if got, notice := s.shown(id, "", 0); got != "none" || !strings.Contains(notice, "cannot be read") {
+	if got, notice := s.readInput(id, "", 0); got != "none" || !strings.Contains(notice, "cannot be read") {
 		t.Errorf("the input is %q, notice %q", got, notice)
 	}
 }

@@ -12,8 +12,8 @@
 //   - A drain hands back what was pulled and not started, lets handlers end
 //     within their grace, and waits for every goroutine (TestDrainLosesNothing,
 //     TestDrainLetsHandlersEnd, TestDrainCancelsAfterTheGraceAndHandsBack).
-//   - Run and RunBatches return no error for missing streams and consumers: they
-//     have them repaired (TestRunStartedBeforeTheStreamsExist).
+//   - Run and RunBatches return no error for missing streams and consumers:
+//     they have them repaired (TestRunStartedBeforeTheStreamsExist).
 //   - A later version reads messages of an earlier one
 //     (TestWireOfEarlierVersions).
 //

@@ -7,8 +7,8 @@
 //     (TestAReaderWhoComesLateGetsEverything) and however slow it is
 //     (TestAReaderWhoDoesNotReadLosesNothing), or ErrLost
 //     (TestAStreamMadeAnewIsLost).
-//   - A writer never stops the run: without the bus it loses the stream and goes
-//     on (TestAWriterWithoutABusLosesItsStreamAndGoesOn).
+//   - A writer never stops the run: without the bus it loses the stream and
+//     goes on (TestAWriterWithoutABusLosesItsStreamAndGoesOn).
 //   - Readers of one stream share a subscription and their reads
 //     (TestReadersOfOneStreamShareASubscription,
 //     TestReadersWhoComeLateTogetherReadTogether).

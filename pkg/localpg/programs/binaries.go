@@ -24,7 +24,7 @@ func locate(ctx context.Context, cfg Config, in places, fetch fetcher) (string, 
 	major := clusterMajor(cfg.DataDir)
 	switch {
 	case cfg.BinDir != "":
-		return given(ctx, cfg, major)
+		return checkGivenDir(ctx, cfg, major)
 	case major == "":
 		if dirs := in.candidates(); len(dirs) > 0 {
 			return dirs[0], nil
@@ -41,8 +41,8 @@ func locate(ctx context.Context, cfg Config, in places, fetch fetcher) (string, 
 	return dir, err
 }
 
-// given returns cfg.BinDir if its server can run the data directory.
-func given(ctx context.Context, cfg Config, major string) (string, error) {
+// checkGivenDir returns cfg.BinDir if its server can run the data directory.
+func checkGivenDir(ctx context.Context, cfg Config, major string) (string, error) {
 	dir, err := Find(cfg.BinDir)
 	if errors.Is(err, ErrNotFound) {
 		return "", fmt.Errorf(

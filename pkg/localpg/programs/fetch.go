@@ -56,7 +56,8 @@ func Fetch(ctx context.Context, cfg Config, major string) (string, error) {
 	return bin, errors.Join(err, filelock.Unlock(lock))
 }
 
-// sourcesOf returns where binaries of a major version can be had, best first.
+// sourcesOf returns where binaries of a major version are available, best
+// first.
 func sourcesOf(major string) (sources []source) {
 	for _, of := range []func(string) (source, bool){npmSource, librarySource} {
 		if s, ok := of(major); ok {

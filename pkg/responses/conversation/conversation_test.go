@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // FuzzDecode: whatever is sent, it is refused by a 400, or what it was read as
-// can be told and kept.
+// can be read back and stored.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		``, `{}`, `{"metadata":{"a":"\u0000"},"items":[{"role":"user","content":"x"}]}`, `{"items":[{"type":"item_reference","id":"rs_1"},{"type":"x:y"}]}`,

@@ -137,7 +137,8 @@ func (c *joinedChoice) find(id, index, name string) *joinedCall {
 		switch {
 		case index != "" && index != "null" && one.index != index, id != "" && one.id != "":
 			continue
-		case name != "" && one.name != "" && (json.Valid([]byte(one.arguments.String())) || index == "" && name != one.name):
+		case name != "" && one.name != "" &&
+			(json.Valid([]byte(one.arguments.String())) || index == "" && name != one.name):
 			return nil
 		}
 		return one

@@ -77,12 +77,10 @@ func (p Publisher) due(r run.Row, repeat bool) []message.Message {
 
 func identity(r run.Row, index, attempt int) *stepv1.StepIdentity {
 	return &stepv1.StepIdentity{
-		RequestId: run.Hex(
-			r.ID,
-		),
-		Epoch:   uint32(r.Epoch),
-		Turn:    uint32(r.Turn),
-		Index:   uint32(index),
-		Attempt: uint32(attempt),
+		RequestId: run.Hex(r.ID),
+		Epoch:     uint32(r.Epoch),
+		Turn:      uint32(r.Turn),
+		Index:     uint32(index),
+		Attempt:   uint32(attempt),
 	}
 }

@@ -11,7 +11,9 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-func said(text string) *stepv1.LiveFrame { return &stepv1.LiveFrame{Type: "t", Data: []byte(text)} }
+func textFrame(text string) *stepv1.LiveFrame {
+	return &stepv1.LiveFrame{Type: "t", Data: []byte(text)}
+}
 
 func keyed(key, text string) *stepv1.LiveFrame {
 	return &stepv1.LiveFrame{Type: "t", Data: []byte(text), Key: key}
@@ -44,34 +46,34 @@ func TestSequencer(t *testing.T) {
 	}{
 		{"nothing", nil, "", false, false, false},
 		{"only an end", stream{by(1, Settled, 0, lastOne)}, "", false, true, false},
-		{"one turn", stream{by(1, 1, 1, begin, said("a")), by(1, 1, 2, said("b"), complete), by(1, Settled, 0, lastOne)}, "B a b", false, true, true},
-		{"a turn that broke off", stream{by(1, 1, 1, begin, said("a")), by(1, Settled, 0, lastOne)}, "B a", false, true, false},
+		{"one turn", stream{by(1, 1, 1, begin, textFrame("a")), by(1, 1, 2, textFrame("b"), complete), by(1, Settled, 0, lastOne)}, "B a b", false, true, true},
+		{"a turn that broke off", stream{by(1, 1, 1, begin, textFrame("a")), by(1, Settled, 0, lastOne)}, "B a", false, true, false},
 		{
 			"two turns",
-			stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, keyed("k", "p")), by(2, 1, 1, keyed("k", "p"), said("c"), complete)},
+			stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, keyed("k", "p")), by(2, 1, 1, keyed("k", "p"), textFrame("c"), complete)},
 			"B p c", false, false, true,
 		},
-		{"an attempt that was taken over", stream{by(1, 1, 1, begin, said("a")), by(1, 2, 1, begin, said("b")), by(1, 1, 2, said("late"))}, "B a B b", false, false, false},
+		{"an attempt that was taken over", stream{by(1, 1, 1, begin, textFrame("a")), by(1, 2, 1, begin, textFrame("b")), by(1, 1, 2, textFrame("late"))}, "B a B b", false, false, false},
 		{
 			"an attempt that was complete and never committed",
-			stream{by(1, 1, 1, begin, complete), by(2, 1, 1, said("a"), complete), by(2, 2, 1, keyed("k", "p"), begin, said("b"))},
+			stream{by(1, 1, 1, begin, complete), by(2, 1, 1, textFrame("a"), complete), by(2, 2, 1, keyed("k", "p"), begin, textFrame("b"))},
 			"B a p B b", false, false, false,
 		},
-		{"a message stored twice", stream{by(1, 1, 1, begin), by(1, 1, 2, said("a")), by(1, 1, 2, said("a")), by(1, 1, 3, said("b"))}, "B a b", false, false, false},
-		{"an event in parts", stream{by(1, 1, 1, begin, part("x")), by(1, 1, 2, part("y"), said("z"))}, "B xyz", false, false, false},
-		{"parts that are taken over", stream{by(1, 1, 1, begin, part("x")), by(1, 2, 1, begin, said("z"))}, "B B z", false, false, false},
+		{"a message stored twice", stream{by(1, 1, 1, begin), by(1, 1, 2, textFrame("a")), by(1, 1, 2, textFrame("a")), by(1, 1, 3, textFrame("b"))}, "B a b", false, false, false},
+		{"an event in parts", stream{by(1, 1, 1, begin, part("x")), by(1, 1, 2, part("y"), textFrame("z"))}, "B xyz", false, false, false},
+		{"parts that are taken over", stream{by(1, 1, 1, begin, part("x")), by(1, 2, 1, begin, textFrame("z"))}, "B B z", false, false, false},
 		{
 			"a key seen before, in parts",
-			stream{by(1, 1, 1, begin, keyed("k", "a")), by(1, 1, 2, &stepv1.LiveFrame{Type: "t", Key: "k", More: true, Data: []byte("b")}, keyed("k", "c"), said("d"))},
+			stream{by(1, 1, 1, begin, keyed("k", "a")), by(1, 1, 2, &stepv1.LiveFrame{Type: "t", Key: "k", More: true, Data: []byte("b")}, keyed("k", "c"), textFrame("d"))},
 			"B a d", false, false, false,
 		},
-		{"what is behind the end", stream{by(1, 1, 1, begin, lastOne, said("a")), by(1, 2, 1, begin)}, "B", false, true, false},
+		{"what is behind the end", stream{by(1, 1, 1, begin, lastOne, textFrame("a")), by(1, 2, 1, begin)}, "B", false, true, false},
 
-		{"no beginning", stream{by(1, 1, 1, said("a"))}, "", true, false, false},
+		{"no beginning", stream{by(1, 1, 1, textFrame("a"))}, "", true, false, false},
 		{"a beginning in a later turn", stream{by(2, 2, 1, begin)}, "", true, false, false},
 		{"a first message that is missing", stream{by(1, 1, 2, begin)}, "", true, false, false},
-		{"a message in the middle that is missing", stream{by(1, 1, 1, begin), by(1, 1, 3, said("a"))}, "B", true, false, false},
-		{"the end of a turn that is missing", stream{by(1, 1, 1, begin), by(2, 1, 1, said("a"))}, "B", true, false, false},
+		{"a message in the middle that is missing", stream{by(1, 1, 1, begin), by(1, 1, 3, textFrame("a"))}, "B", true, false, false},
+		{"the end of a turn that is missing", stream{by(1, 1, 1, begin), by(2, 1, 1, textFrame("a"))}, "B", true, false, false},
 		{"a whole turn that is missing", stream{by(1, 1, 1, begin, complete), by(2, Settled, 0, keyed("k", "p"))}, "B p", false, false, false},
 	}
 	for _, tt := range tests {

@@ -11,8 +11,8 @@ import (
 // attached something.
 var AttachedMark = []byte(`"own":{`)
 
-// Said names the turns that a conversation's items were said in.
-func Said(conversation []Ancestor) []run.TurnKey {
+// TurnsOf returns the turns that the items of a conversation come from.
+func TurnsOf(conversation []Ancestor) []run.TurnKey {
 	var keys []run.TurnKey
 	for _, a := range conversation {
 		for _, t := range a.Turns {

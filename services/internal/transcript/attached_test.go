@@ -43,7 +43,7 @@ func TestAttach(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []run.TurnKey{{Request: kept, Turn: 2}, {Request: gone, Turn: 2}, {Request: broken, Turn: 2}}
-	if diff := cmp.Diff(want, Said(all)); diff != "" {
+	if diff := cmp.Diff(want, TurnsOf(all)); diff != "" {
 		t.Errorf("said in (-want +got):\n%s", diff)
 	}
 	Attach(all, map[run.TurnKey][]byte{want[0]: record, want[2]: []byte(`{"items":7}`)})

@@ -41,7 +41,7 @@ func withoutQuotes(message string, c run.Chain) string {
 	if len(message) > maxLogged {
 		message = strings.ToValidUTF8(message[:maxLogged], "") + "…"
 	}
-	return oneLine(blank(message, said(c)))
+	return oneLine(blank(message, allTexts(c)))
 }
 
 // oneLine keeps line ends and escape sequences out of logs.
@@ -54,8 +54,8 @@ func oneLine(text string) string {
 	}, text)
 }
 
-// said is every text of the request that a client, a model or a tool wrote.
-func said(c run.Chain) []byte {
+// allTexts is every text of the request that a client, a model or a tool wrote.
+func allTexts(c run.Chain) []byte {
 	var all bytes.Buffer
 	var body map[string]any
 	if json.Unmarshal(c.Body, &body) == nil {

@@ -22,7 +22,8 @@ func Unknown(ctx context.Context, err error) bool {
 		return false
 	}
 	for _, verdict := range []error{
-		store.ErrStale, store.ErrNotFound, consume.ErrStale, consume.ErrPoison, consume.ErrDraining, consume.ErrCancelled,
+		store.ErrStale, store.ErrNotFound,
+		consume.ErrStale, consume.ErrPoison, consume.ErrDraining, consume.ErrCancelled,
 	} {
 		if errors.Is(err, verdict) {
 			return false

@@ -40,7 +40,7 @@ func FuzzInvalid(f *testing.F) {
 	})
 }
 
-// usable tells whether a validator takes v for a schema, by the keywords that
+// usable reports whether a validator takes v for a schema, by the keywords that
 // are known here.
 func usable(v raw.Value) bool {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(v))

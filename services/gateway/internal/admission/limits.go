@@ -63,7 +63,7 @@ func overLimit(tenant string, l limits.Limits, e *limits.Error) *fault.Error {
 // seconds is a time without a unit: 65.5, and not 1m5.5s.
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
-// wholeMillis rounds up: who comes again after it is not too early.
+// wholeMillis rounds up, so that a retry after that time is not too early.
 func wholeMillis(d time.Duration) time.Duration {
 	return time.Duration(math.Ceil(float64(d)/float64(time.Millisecond))) * time.Millisecond
 }

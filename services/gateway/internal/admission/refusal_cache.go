@@ -37,7 +37,9 @@ func (s *RefusalCache) add(tenant string, l limits.Limits, at time.Time, e *limi
 	switch e.Limit {
 	case limits.Tokens:
 		r.wait = e.After
-	case limits.Requests: // After may be longer: of a statement's several requests the later ones wait for the earlier, too
+	case limits.Requests:
+		// After may be longer: later requests of a statement wait for the
+		// earlier ones, too.
 		cost := time.Minute / time.Duration(l.Requests.PerMinute)
 		r.wait = e.Quota.Requests.Reset + cost - time.Duration(l.Requests.Burst)*cost
 	case limits.InFlight: // any end of a request may change it

@@ -29,7 +29,7 @@ type Run struct {
 	Request *responses.Create
 	Earlier []transcript.Ancestor
 	Steps   []run.Step
-	// Whole tells whether an item is a compaction that has taken the place of
+	// Whole reports whether an item is a compaction that has taken the place of
 	// everything before it.
 	Whole func(item.Item) bool
 }

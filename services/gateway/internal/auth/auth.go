@@ -44,7 +44,7 @@ type Checker struct {
 // Options are the keys that a Checker accepts.
 type Options struct {
 	APIKey string                                                  // WINDLASS_API_KEY; "": there is no such key
-	Pepper string                                                  // WINDLASS_KEY_PEPPER; "": keys of the database are refused
+	Pepper string                                                  // WINDLASS_KEY_PEPPER; "": no stored keys
 	Find   func(ctx context.Context, id string) (*keys.Key, error) // reads a key from the database
 	Tasks  *sync.WaitGroup                                         // counts the lookups that run
 	Log    *zap.Logger
@@ -53,9 +53,7 @@ type Options struct {
 // New returns a Checker that remembers no key yet.
 func New(o Options) *Checker {
 	return &Checker{
-		apiKey: digest(
-			o.APIKey,
-		),
+		apiKey: digest(o.APIKey),
 		hasKey: o.APIKey != "",
 		pepper: apikey.Pepper(o.Pepper),
 		keys:   newKeyring(o.Find, o.Tasks, o.Log),

@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/internal/apikey"
 )
 
-// nothingRead fails whoever reads a body.
+// nothingRead fails the test that reads its body.
 type nothingRead struct{ testing.TB }
 
 func (b nothingRead) Read([]byte) (int, error) {
@@ -40,7 +40,7 @@ func BenchmarkBadKeys(b *testing.B) {
 	api.Add(httpapi.Routes{"/v1/responses": {http.MethodPost: func(*httpapi.Exchange, *http.Request) error { return nil }}},
 		func(_, _ string, h httpapi.Handler) httpapi.Handler { return checker.Require(h) })
 	kept := pepperOfTests.New()
-	full := living(kept.ID)
+	full := validKey(kept.ID)
 	full.Hash = pepperOfTests.Hash(kept.Secret)
 	shelved.keys[kept.ID] = full
 	h := api.Handler()

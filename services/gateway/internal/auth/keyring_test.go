@@ -68,7 +68,7 @@ func (s *shelf) count() int {
 	return n
 }
 
-func living(id string) keys.Key { return keys.Key{ID: id, Tenant: "a", Remaining: math.MaxInt64} }
+func validKey(id string) keys.Key { return keys.Key{ID: id, Tenant: "a", Remaining: math.MaxInt64} }
 
 var errCut = fmt.Errorf("cut: %w", io.ErrUnexpectedEOF)
 
@@ -76,7 +76,7 @@ var errCut = fmt.Errorf("cut: %w", io.ErrUnexpectedEOF)
 func inRing(t *testing.T, test func(t *testing.T, ring *keyring, s *shelf)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{keys: map[string]keys.Key{"k": living("k")}}
+		s := &shelf{keys: map[string]keys.Key{"k": validKey("k")}}
 		var tasks sync.WaitGroup
 		defer tasks.Wait()
 		test(t, newKeyring(s.find, &tasks, zap.NewNop()), s)
@@ -118,7 +118,7 @@ func TestKeyIsLookedUpEveryFiveSeconds(t *testing.T) {
 func TestAbsentKeyIsLookedUpEverySecond(t *testing.T) {
 	t.Parallel()
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
-		revoked := living("revoked")
+		revoked := validKey("revoked")
 		revoked.RevokedAt = new(time.Now())
 		s.change(func(s *shelf) { s.keys["revoked"] = revoked })
 		for _, id := range []string{"none", "revoked"} {
@@ -127,7 +127,7 @@ func TestAbsentKeyIsLookedUpEverySecond(t *testing.T) {
 			}
 			wantAsked(t, s, 1, "at first")
 		}
-		s.change(func(s *shelf) { s.keys["none"] = living("none") })
+		s.change(func(s *shelf) { s.keys["none"] = validKey("none") })
 		time.Sleep(keyAbsent) //nolint:forbidigo // in a bubble
 		wantKey(t, ring, "none", nil, "a second later")
 		wantAsked(t, s, 1, "a second later")
@@ -151,7 +151,7 @@ func TestManyWaitForOneLook(t *testing.T) {
 func TestKeyEndsWhileItIsHeld(t *testing.T) {
 	t.Parallel()
 	inRing(t, func(t *testing.T, ring *keyring, s *shelf) {
-		short := living("short")
+		short := validKey("short")
 		short.Remaining = time.Second
 		s.change(func(s *shelf) { s.keys["short"] = short })
 		wantKey(t, ring, "short", nil, "before its end")
@@ -255,7 +255,7 @@ func TestFloodIsCheap(t *testing.T) {
 		}
 		wantAsked(t, s, 0, "made-up keys")
 		kept := pepperOfTests.New()
-		full := living(kept.ID)
+		full := validKey(kept.ID)
 		full.Hash, full.Scopes, full.Models = pepperOfTests.Hash(kept.Secret), []string{"read"}, []string{"m"}
 		s.change(func(s *shelf) { s.keys[kept.ID] = full })
 		for range 10_000 {

@@ -124,7 +124,7 @@ func (routes Routes) near(method, p string) []string {
 	}
 	var found []scored
 	for pattern, methods := range routes {
-		s, ok := apart(strings.Split(pattern, "/"), segments)
+		s, ok := distance(strings.Split(pattern, "/"), segments)
 		if !ok {
 			continue
 		}
@@ -145,7 +145,7 @@ func (routes Routes) near(method, p string) []string {
 
 // apart is the number of letters by which a path's fixed segments differ from a
 // pattern's; false: they differ by more than a slip.
-func apart(pattern, segments []string) (int, bool) {
+func distance(pattern, segments []string) (int, bool) {
 	if len(pattern) != len(segments) {
 		return 0, false
 	}

@@ -43,7 +43,7 @@ type Exchange struct {
 	Quota http.Header // what the tenant's limits leave, for the answer's head
 
 	api     *API
-	refused *fault.Error // the error that was sent, nil if there was none
+	refused *fault.Error // the error that was sent, nil if absent
 }
 
 // NewID returns the id of something that the exchange makes: a new one, or the

@@ -20,7 +20,7 @@ const (
 type Page[T any] struct {
 	Object  string  `json:"object"`
 	Data    []T     `json:"data"`
-	FirstID *string `json:"first_id"` // null when there is none
+	FirstID *string `json:"first_id"` // null if the page is empty
 	LastID  *string `json:"last_id"`
 	HasMore bool    `json:"has_more"`
 }

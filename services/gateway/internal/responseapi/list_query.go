@@ -44,7 +44,9 @@ func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 	}
 	reversed = p.Before != "" && p.After == ""
 	q = answers.Query{Below: uuid.Max, Limit: p.Limit}
-	for _, read := range []func(url.Values, *answers.Query) error{readModel, readStatuses, readPairs, readContinued, readTimes} {
+	for _, read := range []func(url.Values, *answers.Query) error{
+		readModel, readStatuses, readPairs, readContinued, readTimes,
+	} {
 		if err := read(values, &q); err != nil {
 			return q, false, err
 		}
@@ -52,7 +54,10 @@ func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 	for _, cursor := range []struct {
 		param, id string
 		cut       func(answers.Query, uuid.UUID) answers.Query
-	}{{"after", p.After, either(p.OldestFirst, above, below)}, {"before", p.Before, either(p.OldestFirst, below, above)}} {
+	}{
+		{"after", p.After, either(p.OldestFirst, above, below)},
+		{"before", p.Before, either(p.OldestFirst, below, above)},
+	} {
 		if cursor.id == "" {
 			continue
 		}
@@ -122,7 +127,8 @@ func readPairs(values url.Values, q *answers.Query) error {
 			return fault.Invalid(
 				"metadata",
 				"invalid_type",
-				"Invalid type for 'metadata': expected an object with one value for each key, written as metadata[key]=value.",
+				"Invalid type for 'metadata': expected an object with one value for each key, "+
+					"written as metadata[key]=value.",
 			)
 		}
 		pairs[key] = given[0]

@@ -11,7 +11,8 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/render"
 )
 
-// read is GET /v1/responses/{id}: the response as it stands, or its events.
+// read is GET /v1/responses/{id}: the response in its present state, or its
+// events.
 func (s *Server) read(x *httpapi.Exchange, r *http.Request) error {
 	events, err := s.wantsStream(x, r)
 	if err != nil {

@@ -1,32 +1,33 @@
 // Package responseapi serves responses: it creates them, and reads, lists,
 // cancels and deletes those that are stored.
 //
-//   - An id is given out only after the request's row is committed; from then on
-//     GET finds it and it becomes terminal. A 503 without an id means that the
-//     gateway does not know whether the row was written; one with an id means
-//     that the request goes on.
-//   - A cancel is final when it is answered: the row was terminal before the first
-//     byte of the answer. Only background responses can be cancelled. To cancel a
-//     response that has ended answers 200 with the final object, as OpenAI does.
-//   - With store=false only the client that waits gets the answer; to every other
-//     request the id is unknown. A gateway that drains cancels such a request and
-//     asks its client to send it again. background=true with store=false is
-//     refused, as OpenAI does.
-//   - DELETE of a response in flight answers 400; after a DELETE every request for
-//     the id answers 404.
-//   - GET serves foreground responses in flight too (OpenAI answers 404): that is
-//     how a client finds its answer after a drain. It asks for the stream by its
-//     query, or by {"stream": true} in a body, which openai-go's GetStreaming
-//     sends.
-//   - input_items lists what the request itself sent. Items without an id get one
-//     from the request's id and their place.
+//   - An id is given out only after the request's row is committed; from then
+//     on GET finds it and it becomes terminal. A 503 without an id means that
+//     the gateway does not know whether the row was written; one with an id
+//     means that the request goes on.
+//   - A cancel is final when it is answered: the row was terminal before the
+//     first byte of the answer. Only background responses can be cancelled. To
+//     cancel a response that has ended answers 200 with the final object, as
+//     OpenAI does.
+//   - With store=false only the client that waits gets the answer; to every
+//     other request the id is unknown. A gateway that drains cancels such a
+//     request and asks its client to send it again. background=true with
+//     store=false is refused, as OpenAI does.
+//   - DELETE of a response in flight answers 400; after a DELETE every request
+//     for the id answers 404.
+//   - GET serves foreground responses in flight too (OpenAI answers 404): that
+//     is how a client finds its answer after a drain. It asks for the stream by
+//     its query, or by {"stream": true} in a body, which openai-go's
+//     GetStreaming sends.
+//   - input_items lists what the request itself sent. Items without an id get
+//     one from the request's id and their place.
 //   - A list takes ids as places in time, not as entries that have to exist:
 //     clients that delete what they have listed, or that the purge overtakes,
 //     continue.
 //   - GET /v1/responses/{id}/steps is ours; its times are RFC 3339 in UTC with
 //     milliseconds, durations are milliseconds. What a model got is rebuilt
-//     (package audit). A deleted history, and items that a size limit leaves out,
-//     are named in input_notice.
+//     (package audit). A deleted history, and items that a size limit leaves
+//     out, are named in input_notice.
 package responseapi
 
 import (

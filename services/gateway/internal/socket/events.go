@@ -83,7 +83,7 @@ func errorMessage(f *fault.Error, headers ...http.Header) []byte {
 }
 
 // headersMember is what follows the other members of an object that has
-// headers; nil where there are none.
+// headers; nil if all are empty.
 func headersMember(all []http.Header) []byte {
 	told := map[string]string{}
 	for _, h := range all {
@@ -98,7 +98,8 @@ func headersMember(all []http.Header) []byte {
 	return append([]byte(`,"headers":`), headers...)
 }
 
-// write sends one message on the lane. errHungUp: nobody reads it.
+// write sends one message on the stream. It returns errHungUp if the client has
+// gone.
 func (t *turn) write(message []byte) error {
 	if t.Lane != "" { // of characters that need no escape
 		message = fmt.Appendf(message[:len(message)-1], `,"stream_id":"%s"}`, t.Lane)
@@ -106,18 +107,18 @@ func (t *turn) write(message []byte) error {
 	return t.connection.write(message)
 }
 
-// write sends one message. errHungUp: nobody reads it. Where the client does
-// not read in time, that ends the connection for all lanes, whose responses it
-// can resume.
+// write sends one message. It returns errHungUp if the client has gone. If the
+// client does not read in time, that ends the connection for all lanes, whose
+// responses it can resume.
 func (k *connection) write(message []byte) error {
 	// Of its own: the reader's end closes the connection, and that ends a
 	// write.
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.limit, func() {
-		k.end(
-			fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow),
-		) // before the write gives the connection up, which looks like a client that left
+		// Before the write gives the connection up, which looks like a client
+		// that left.
+		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow))
 		stop()
 	})
 	defer late.Stop()

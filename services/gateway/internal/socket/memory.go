@@ -16,7 +16,7 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// memory is what a WebSocket knows of a response that nobody else knows: one
+// memory is what a WebSocket alone knows of a response: one
 // with store=false, or a warm-up. It is never written to.
 type memory struct {
 	id    string

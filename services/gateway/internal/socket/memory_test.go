@@ -6,7 +6,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 )
 
-// What a WebSocket remembers of a response is the input of the next one, but
+// What a WebSocket remembers of a response is the input of the next one, except
 // for what asked only the first.
 func TestATriggerIsNotRemembered(t *testing.T) {
 	t.Parallel()

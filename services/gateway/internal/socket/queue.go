@@ -21,7 +21,7 @@ const (
 // arrival is a message of the client, as it was read.
 type arrival struct {
 	responses.Message
-	fault *fault.Error // of one that is none
+	fault *fault.Error // of a malformed message
 	size  int64
 }
 
@@ -56,8 +56,8 @@ func (q *queue) admit(a arrival) bool {
 	return len(q.waiting) <= maxWaiting && q.size <= q.most
 }
 
-// next takes the message out that is to be answered now. False: there is none,
-// for now.
+// next removes the message to answer now. It returns false if no message can be
+// answered now.
 func (q *queue) next() (arrival, bool) {
 	if len(q.busy) == maxActive {
 		return arrival{}, false
@@ -75,5 +75,5 @@ func (q *queue) next() (arrival, bool) {
 // done says that the lane's message has been answered.
 func (q *queue) done(lane string) { delete(q.busy, lane) }
 
-// idle tells whether nothing is being answered.
+// idle reports whether no message is being answered.
 func (q *queue) idle() bool { return len(q.busy) == 0 }

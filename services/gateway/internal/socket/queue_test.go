@@ -25,8 +25,8 @@ func admitted(tb testing.TB, q *queue, all ...arrival) {
 	}
 }
 
-// begun are the names of what is next, until nothing is.
-func begun(q *queue) (names []string) {
+// takeAll returns the names of the messages in the order in which they begin.
+func takeAll(q *queue) (names []string) {
 	for {
 		a, ok := q.next()
 		if !ok {
@@ -46,7 +46,7 @@ func TestTheOrderOfASocket(t *testing.T) {
 	}{{"-", []string{"a1", "1", "b1"}}, {"b", nil}, {"a", []string{"a2"}}, {"", []string{"2"}}, {"a", []string{"a3"}}}
 	for _, step := range steps {
 		q.done(step.done)
-		if diff := cmp.Diff(step.want, begun(q)); diff != "" {
+		if diff := cmp.Diff(step.want, takeAll(q)); diff != "" {
 			t.Errorf("after the end on %q (-want +got):\n%s", step.done, diff)
 		}
 	}
@@ -69,11 +69,11 @@ func TestTheLimitsOfASocket(t *testing.T) {
 	for n := range maxStreams {
 		admitted(t, q, on(fmt.Sprint("lane", n), fmt.Sprint(n)))
 	}
-	if got := begun(q); len(got) != maxActive || got[0] != "none" {
+	if got := takeAll(q); len(got) != maxActive || got[0] != "none" {
 		t.Errorf("begun are %q, want %d, the unnamed first", got, maxActive)
 	}
 	q.done("lane3")
-	if diff := cmp.Diff([]string{"15"}, begun(q)); diff != "" {
+	if diff := cmp.Diff([]string{"15"}, takeAll(q)); diff != "" {
 		t.Errorf("after an end (-want +got):\n%s", diff)
 	}
 	admitted(t, q, on("lane3", "again"), on("another", "refused"), on("another", "refused too"))

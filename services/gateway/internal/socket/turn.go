@@ -26,7 +26,7 @@ type turn struct {
 	*connection
 	arrival
 
-	x *httpapi.Exchange // its own, for what an exchange notes
+	x *httpapi.Exchange // its own, because an exchange collects what one request logs
 }
 
 func (k *connection) turn(a arrival) *turn {
@@ -90,7 +90,7 @@ func (t *turn) handle(ctx context.Context) error {
 func (t *turn) forget() { t.memories.forget(t.Lane, t.Previous) }
 
 // create answers the message with the events of a response. An error that is
-// not errHungUp is to be told instead of them.
+// not errHungUp is sent in their place.
 func (t *turn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
@@ -105,7 +105,7 @@ func (t *turn) create(ctx context.Context) error {
 		return err
 	case c.Generate:
 		return t.respond(ctx, c, n)
-	case c.Conversation != "": // it would be in nobody's history
+	case c.Conversation != "": // it would be in no history
 		return httpapi.Unsupported(
 			"conversation",
 			"Unsupported parameter: 'conversation' is not supported with 'generate' false.",
@@ -165,9 +165,7 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 		return err
 	}
 	t.memories.keep(t.Lane, &memory{
-		id: run.ResponseID.Format(
-			n.ID,
-		),
+		id:    run.ResponseID.Format(n.ID),
 		base:  n.Parent,
 		items: slices.Concat(c.Input, output),
 		open:  open,
@@ -180,9 +178,7 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 // made of it: only this connection knows its id.
 func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
-		ID: run.ResponseID.Format(
-			n.ID,
-		),
+		ID:          run.ResponseID.Format(n.ID),
 		Request:     c,
 		Status:      run.Completed,
 		CreatedAt:   run.CreatedAt(n.ID),

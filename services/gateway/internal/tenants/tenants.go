@@ -27,7 +27,7 @@ const pollInterval = time.Second
 // Nothing else in the file changes without a restart, because all services read
 // it and have to agree. It is safe for concurrent use.
 type Live struct {
-	file   string // "": there is none to follow
+	file   string // "" if no file is followed
 	log    *zap.Logger
 	forget func(ctx context.Context, limited []string) error // all tenants' used tokens, except those of limited
 

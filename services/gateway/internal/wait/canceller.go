@@ -21,8 +21,8 @@ import (
 // noticeLimit bounds the work after a cancel. The sweep does what is left.
 const noticeLimit = 5 * time.Second
 
-// Canceller cancels requests, for clients that ask for it and for those that
-// have gone. It is safe for concurrent use.
+// Canceller cancels requests of clients that ask for it or have gone. It is
+// safe for concurrent use.
 type Canceller struct {
 	store   *store.Store
 	bus     *bus.Bus

@@ -140,7 +140,8 @@ func (w *Waiters) Await(ctx context.Context, n store.NewRequest, ended <-chan st
 func (w *Waiters) GiveUp(n store.NewRequest, after time.Duration) *fault.Error {
 	if n.Once.Key != "" {
 		f := pending(n.ID, after)
-		f.Message = "The request was accepted and is still being processed, but this server can no longer wait for it. " +
+		f.Message = "The request was accepted and is still being processed, " +
+			"but this server can no longer wait for it. " +
 			"Send it again with the same Idempotency-Key."
 		return f
 	}

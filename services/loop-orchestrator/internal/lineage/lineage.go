@@ -96,7 +96,7 @@ func (r Reader) readConversation(ctx context.Context, c run.Chain) ([]transcript
 // items do not hold it, because clients read them; the records of the responses
 // that made the items do, as long as those are kept.
 func (r Reader) attachOwn(ctx context.Context, tenant string, conversation []transcript.Ancestor) error {
-	turns := transcript.Said(conversation)
+	turns := transcript.TurnsOf(conversation)
 	if len(turns) == 0 {
 		return nil
 	}

@@ -592,7 +592,7 @@ type Failure struct {
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// True when another attempt may do better.
 	Retriable bool `protobuf:"varint,3,opt,name=retriable,proto3" json:"retriable,omitempty"`
-	// The tool's or upstream's HTTP status; 0 when there was none.
+	// The tool's or upstream's HTTP status; 0 if absent.
 	HttpStatus uint32 `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// How long the other side asked to wait, in milliseconds; 0 when it did not.
 	RetryAfterMs  uint64 `protobuf:"varint,5,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`

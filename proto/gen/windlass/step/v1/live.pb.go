@@ -92,7 +92,7 @@ type LiveFrames struct {
 	Epoch uint32 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The writer's turn.
 	Turn uint32 `protobuf:"varint,3,opt,name=turn,proto3" json:"turn,omitempty"`
-	// The writer's attempt. Whoever writes for a turn whose model call is committed has the highest number there is.
+	// The writer's attempt. The writer for a turn whose model call is committed has the highest number.
 	Attempt uint32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The frames, in order.
 	Frames []*LiveFrame `protobuf:"bytes,5,rep,name=frames,proto3" json:"frames,omitempty"`
