@@ -8,9 +8,10 @@ import (
 
 // Message is what a client sends over a WebSocket to create a response.
 type Message struct {
-	// Lane is stream_id, which OpenAI has beyond the specification: it orders
-	// requests and names their events. The empty name is a stream, too.
-	Lane string
+	// StreamID is stream_id, which OpenAI has beyond the specification: it
+	// orders requests and names their events. Messages without one form a
+	// stream, too.
+	StreamID string
 	// Previous is previous_response_id, if it is a string.
 	Previous string
 	// Body is the body of the POST /v1/responses that yields the same events.
@@ -18,9 +19,9 @@ type Message struct {
 	Body []byte
 }
 
-// ReadMessage reads a message. The error is a 400; nil means success. Lane and
-// Previous are set as far as they could be read in both cases, because an error
-// is sent on its stream.
+// ReadMessage reads a message. The error is a 400; nil means success. StreamID
+// and Previous are set as far as they could be read in both cases, because an
+// error is sent on its stream.
 //
 // The specification forbids stream, stream_options and background here. Values
 // that change nothing are accepted: Codex sends stream: true.
@@ -35,11 +36,11 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 		return Message{}, err
 	}
 	m := Message{Previous: v.Field("previous_response_id").Text()}
-	if lane := v.Field("stream_id"); lane.IsSet() {
-		if !isLane(lane.Text()) {
-			return m, badLane().Fault()
+	if id := v.Field("stream_id"); id.IsSet() {
+		if !isStreamID(id.Text()) {
+			return m, badStreamID().Fault()
 		}
-		m.Lane = lane.Text()
+		m.StreamID = id.Text()
 	}
 	typ := v.Field("type")
 	switch {
@@ -58,8 +59,8 @@ func ReadMessage(message []byte) (Message, *fault.Error) {
 	return m, nil
 }
 
-// isLane reports whether a text can be a stream_id.
-func isLane(text string) bool {
+// isStreamID reports whether a text can be a stream_id.
+func isStreamID(text string) bool {
 	for _, c := range []byte(text) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 		if !letter && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' {
@@ -69,7 +70,8 @@ func isLane(text string) bool {
 	return text != "" && len(text) <= 256
 }
 
-func badLane() *check.Problem {
+func badStreamID() *check.Problem {
 	return check.Quoting("invalid_stream_id", "Invalid ",
-		": expected 1 to 256 letters, digits, underscores, hyphens and periods. Leave it out for the lane without a name.").In("stream_id")
+		": expected 1 to 256 letters, digits, underscores, hyphens and periods. "+
+			"Leave it out for messages without a stream.").In("stream_id")
 }

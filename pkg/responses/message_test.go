@@ -25,7 +25,7 @@ func TestReadMessage(t *testing.T) {
 			t.Parallel()
 			m, f := ReadMessage([]byte(tt.message))
 			if tt.body != "" {
-				if f != nil || string(m.Body) != tt.body || m.Lane != "" {
+				if f != nil || string(m.Body) != tt.body || m.StreamID != "" {
 					t.Errorf("ReadMessage = %+v, %v, want the body %s", m, f, tt.body)
 				}
 				return
@@ -40,7 +40,7 @@ func TestReadMessage(t *testing.T) {
 func TestReadMessageOfALane(t *testing.T) {
 	t.Parallel()
 	longest := strings.Repeat("x", 256)
-	for name, tt := range map[string]struct{ given, lane, code string }{
+	for name, tt := range map[string]struct{ given, streamID, code string }{
 		"every character":    {`"a.B_c-9"`, "a.B_c-9", ""},
 		"an escape":          {`"\u0061"`, "a", ""},
 		"the longest":        {`"` + longest + `"`, longest, ""},
@@ -59,13 +59,13 @@ func TestReadMessageOfALane(t *testing.T) {
 			if f != nil {
 				code, body = f.Code, ""
 			}
-			if code != tt.code || m.Lane != tt.lane || m.Previous != "resp_1" || tt.code == "" && string(m.Body) != body {
-				t.Errorf("ReadMessage = %+v, %v, want lane %q, code %q", m, f, tt.lane, tt.code)
+			if code != tt.code || m.StreamID != tt.streamID || m.Previous != "resp_1" || tt.code == "" && string(m.Body) != body {
+				t.Errorf("ReadMessage = %+v, %v, want stream_id %q, code %q", m, f, tt.streamID, tt.code)
 			}
 		})
 	}
-	// An error is of the lane.
-	if m, f := ReadMessage([]byte(`{"type":"response.cancel","stream_id":"a"}`)); f == nil || m.Lane != "a" {
+	// An error has the stream_id.
+	if m, f := ReadMessage([]byte(`{"type":"response.cancel","stream_id":"a"}`)); f == nil || m.StreamID != "a" {
 		t.Errorf("ReadMessage = %+v, %v, want an error on a", m, f)
 	}
 }

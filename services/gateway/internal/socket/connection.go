@@ -14,11 +14,11 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/stream"
 )
 
-// read takes messages in until the client hangs up. It never waits for a
-// response, or it would not see that.
+// read reads messages until the client hangs up. It never waits for a response:
+// it must notice a hang-up while one runs.
 func (k *connection) read(ctx context.Context) error {
 	for {
-		// Until CloseNow: a read that is given up tears the connection.
+		// Until CloseNow, because a cancelled read breaks the connection.
 		typ, message, err := k.conn.Read(context.WithoutCancel(ctx))
 		if err != nil {
 			return httpapi.ErrHungUp
@@ -37,26 +37,24 @@ func (k *connection) read(ctx context.Context) error {
 	}
 }
 
-// ping keeps what lies between us and the client from forgetting the
-// connection. A client need not answer: those that read only while they wait
-// for a response are silent for as long as their tools run.
+// ping keeps proxies from closing an idle connection. It needs no answer:
+// clients that read only while they wait for a response are silent while their
+// tools run.
 func (k *connection) ping(ctx context.Context) {
 	for retry.Sleep(ctx, stream.KeepAlive) {
-		wait, cancel := context.WithTimeout(
-			context.WithoutCancel(ctx),
-			stream.KeepAlive,
-		) // given up, it may tear the connection
+		// Not cancelled with ctx, which could break the connection.
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stream.KeepAlive)
 		err := k.conn.Ping(wait)
 		cancel()
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return // read knows
+			return // read reports it
 		}
 	}
 }
 
 func (k *connection) expire(context.Context) {
 	_ = k.write(errorMessage(fault.Invalid("", "websocket_connection_limit_reached",
-		"The WebSocket has been open for as long as one may be. Open a new one to go on.")))
+		"The WebSocket has reached its maximum lifetime. Open a new one to continue.")))
 	k.close(websocket.StatusNormalClosure, "")
 }
 
@@ -73,12 +71,12 @@ func (k *connection) leave(ctx context.Context) {
 		k.goAway(ctx)
 		return
 	}
-	k.close(websocket.StatusInternalError, "the response could not be told to its end")
+	k.close(websocket.StatusInternalError, "the response could not be sent to its end")
 }
 
-// close says why and waits a moment for the client to hear it.
+// close sends a close frame and waits up to closeLimit for the client's.
 func (k *connection) close(code websocket.StatusCode, reason string) {
 	late := time.AfterFunc(closeLimit, func() { _ = k.conn.CloseNow() })
 	defer late.Stop()
-	_ = k.conn.Close(code, reason) // who does not hear it has gone
+	_ = k.conn.Close(code, reason) // on failure the client has gone
 }

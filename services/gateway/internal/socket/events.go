@@ -23,11 +23,12 @@ import (
 // of a response is its last event.
 type events struct {
 	*turn
-	remember func(final []byte) error // what the connection has to know of a response that can be continued
+	remember func(final []byte) error // keeps a response that can be continued
 }
 
-// event sends an event. What comes of its end is settled before: the client may
-// go on, on any lane, as soon as it has it.
+// Event sends an event. The connection's memory is updated before the last
+// event is sent: the client may continue the response, on any stream_id, once
+// it has it.
 func (o *events) Event(e event.Event, place int) error {
 	message := e.AppendJSON(nil, place)
 	switch e.Type {
@@ -45,7 +46,7 @@ func (o *events) settle(message []byte) {
 	if err == nil {
 		err = o.remember(last.Response)
 	}
-	if err != nil { // ours are read everywhere else, too
+	if err != nil { // a bug: every other reader parses these objects
 		o.forget()
 		o.server.log.Error("answer not read", zap.String("request_id", o.x.RequestID), zap.Error(err))
 	}
@@ -56,68 +57,67 @@ func (o *events) Fail(why *fault.Error, _ int) error {
 	return o.refuse(why)
 }
 
-// keep has nothing to do: ping does.
+// KeepAlive does nothing, because ping keeps the connection alive.
 func (o *events) KeepAlive() error { return nil }
 
 func (o *events) Done() error { return nil }
 
-// cut leaves it to the socket to end the connection.
+// Cut does nothing: schedule ends the connection.
 func (o *events) Cut() {}
 
-// refuse sends an error, with what HTTP has in the head of a refusal.
+// refuse sends an error, with the headers that an HTTP refusal has.
 func (t *turn) refuse(f *fault.Error) error {
 	return t.write(errorMessage(f, t.x.Quota, httpapi.RetryHeaders(f)))
 }
 
-// errorMessage is an error in the form that it has over a WebSocket, where each
-// has a code. Headers are in two places: OpenAI's SDKs know them in the error,
+// errorMessage encodes an error as a WebSocket message, in which every error
+// has a code. Headers are in two places: OpenAI's SDKs read them in the error,
 // Codex beside it.
 func errorMessage(f *fault.Error, headers ...http.Header) []byte {
-	told := *f
-	told.Code = cmp.Or(f.Code, f.Type)
-	b := told.AppendJSON(fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status))
+	sent := *f
+	sent.Code = cmp.Or(f.Code, f.Type)
+	b := sent.AppendJSON(fmt.Appendf(nil, `{"type":"error","status":%d,"error":`, f.Status))
 	if more := headersMember(headers); more != nil {
 		b = slices.Concat(b[:len(b)-1], more, []byte("}"), more)
 	}
 	return append(b, '}')
 }
 
-// headersMember is what follows the other members of an object that has
-// headers; nil if all are empty.
+// headersMember returns the member "headers", with the comma before it; nil if
+// all headers are empty.
 func headersMember(all []http.Header) []byte {
-	told := map[string]string{}
+	lower := map[string]string{}
 	for _, h := range all {
 		for name := range h {
-			told[strings.ToLower(name)] = h.Get(name)
+			lower[strings.ToLower(name)] = h.Get(name)
 		}
 	}
-	if len(told) == 0 {
+	if len(lower) == 0 {
 		return nil
 	}
-	headers, _ := json.Marshal(told) // strings always go
+	headers, _ := json.Marshal(lower) // strings always encode
 	return append([]byte(`,"headers":`), headers...)
 }
 
-// write sends one message on the stream. It returns errHungUp if the client has
-// gone.
+// write sends one message with the turn's stream_id. It returns
+// httpapi.ErrHungUp if the client has gone.
 func (t *turn) write(message []byte) error {
-	if t.Lane != "" { // of characters that need no escape
-		message = fmt.Appendf(message[:len(message)-1], `,"stream_id":"%s"}`, t.Lane)
+	if t.StreamID != "" { // its characters need no escape
+		message = fmt.Appendf(message[:len(message)-1], `,"stream_id":"%s"}`, t.StreamID)
 	}
 	return t.connection.write(message)
 }
 
-// write sends one message. It returns errHungUp if the client has gone. If the
-// client does not read in time, that ends the connection for all lanes, whose
-// responses it can resume.
+// write sends one message. It returns httpapi.ErrHungUp if the client has gone.
+// If the client does not read in time, the connection ends; the client can
+// resume the responses of all its streams.
 func (k *connection) write(message []byte) error {
-	// Of its own: the reader's end closes the connection, and that ends a
-	// write.
+	// Not the caller's context: when read ends, the connection is closed, and
+	// that ends the write.
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	late := time.AfterFunc(k.limit, func() {
-		// Before the write gives the connection up, which looks like a client
-		// that left.
+		// Record the cause before the write fails, which looks like a hang-up.
 		k.end(fmt.Errorf("%w: %w", httpapi.ErrHungUp, stream.ErrSlow))
 		stop()
 	})

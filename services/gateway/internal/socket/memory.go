@@ -16,23 +16,23 @@ import (
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
-// memory is what a WebSocket alone knows of a response: one
-// with store=false, or a warm-up. It is never written to.
+// memory is a response that only the WebSocket knows: one with store=false, or
+// a warm-up. It is immutable.
 type memory struct {
 	id    string
 	base  uuid.UUID
-	items []item.Item // everything behind base
-	open  []string    // calls that are left to the client
+	items []item.Item // all items after base
+	open  []string    // ids of calls without outputs
 	size  int64
 }
 
-// prepend is the body of a request that continues the response, with all of
-// that as its own input.
+// prepend returns the body of a request that continues the response, with all
+// items of the response put before its input.
 func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, error) {
 	if f := c.Answers(m.open); f != nil {
 		return nil, f
 	}
-	whole, f := responses.WithInput(body, slices.Concat(untriggered(m.items), c.Input))
+	whole, f := responses.WithInput(body, slices.Concat(withoutTrigger(m.items), c.Input))
 	if f != nil {
 		return nil, f
 	}
@@ -43,37 +43,37 @@ func (m *memory) prepend(c *responses.Create, body []byte, most int64) ([]byte, 
 	return whole, nil
 }
 
-// untriggered is input without the item that asks for a compaction: it asked
-// that of one request only.
-func untriggered(input []item.Item) []item.Item {
+// withoutTrigger returns input without the item that requests a compaction,
+// because that was for one request only.
+func withoutTrigger(input []item.Item) []item.Item {
 	return slices.DeleteFunc(slices.Clone(input), func(it item.Item) bool { return it.Type == compaction.Trigger })
 }
 
-// memories are what a WebSocket knows of the last response of each lane. Every
-// lane may continue every one of them. They are safe for concurrent use.
+// memories hold the last response of each stream_id of a WebSocket. Every
+// stream_id may continue each of them. They are safe for concurrent use.
 type memories struct {
 	most int64 // bytes
 
-	mu    sync.Mutex
-	lanes map[string]*remembered
-	clock int
+	mu        sync.Mutex
+	responses map[string]*remembered // by stream_id
+	clock     int
 }
 
-// remembered is a memory that is as old as the clock says.
+// remembered is a memory with its age: the clock when it was kept.
 type remembered struct {
 	*memory
 	at int
 }
 
 func newMemories(most int64) *memories {
-	return &memories{most: most, lanes: make(map[string]*remembered)}
+	return &memories{most: most, responses: make(map[string]*remembered)}
 }
 
-// find looks for a response by its id; nil: it is not remembered.
+// find returns a response by its id, nil if it is not remembered.
 func (m *memories) find(id string) *memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range m.lanes {
+	for _, r := range m.responses {
 		if r.id == id {
 			return r.memory
 		}
@@ -81,37 +81,35 @@ func (m *memories) find(id string) *memory {
 	return nil
 }
 
-// keep remembers the last response of a lane, or, nil, that it need not be,
-// instead of the one before it. Where all together get too large the oldest are
-// forgotten.
-func (m *memories) keep(lane string, last *memory) {
+// keep replaces what is remembered for a stream_id; nil drops it. If all
+// memories together get too large, the oldest are dropped.
+func (m *memories) keep(streamID string, last *memory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.lanes, lane)
+	delete(m.responses, streamID)
 	if last == nil {
 		return
 	}
 	m.clock++
-	m.lanes[lane] = &remembered{last, m.clock}
+	m.responses[streamID] = &remembered{last, m.clock}
 	var size int64
 	newest := slices.SortedFunc(
-		maps.Keys(m.lanes),
-		func(a, b string) int { return cmp.Compare(m.lanes[b].at, m.lanes[a].at) },
+		maps.Keys(m.responses),
+		func(a, b string) int { return cmp.Compare(m.responses[b].at, m.responses[a].at) },
 	)
-	for _, lane := range newest {
-		if size += m.lanes[lane].size; size > m.most {
-			delete(m.lanes, lane)
+	for _, streamID := range newest {
+		if size += m.responses[streamID].size; size > m.most {
+			delete(m.responses, streamID)
 		}
 	}
 }
 
-// forget is for a response that a continuation on its own lane has failed of:
-// the specification wants it gone. One that failed on another lane leaves it
-// there.
-func (m *memories) forget(lane, id string) {
+// forget drops a response after its continuation on the same stream_id failed,
+// as the specification wants. A failure on another stream_id leaves it.
+func (m *memories) forget(streamID, id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r := m.lanes[lane]; r != nil && r.id == id {
-		delete(m.lanes, lane)
+	if r := m.responses[streamID]; r != nil && r.id == id {
+		delete(m.responses, streamID)
 	}
 }

@@ -8,47 +8,48 @@ import (
 )
 
 const (
-	// maxActive is how many responses of one WebSocket are in flight, and
-	// socketLanes how many names of lanes it may use. Both are OpenAI's.
+	// maxActive bounds the responses in flight on one WebSocket, maxStreams the
+	// different stream_ids that it may use. Both limits are OpenAI's.
 	maxActive  = 16
 	maxStreams = 32
-	// maxWaiting is how many messages of one may wait for their turn. Together
-	// they are no larger than socketBodies bodies.
+	// maxWaiting bounds the messages of one WebSocket that wait, maxBodies
+	// their size together, in bodies of the largest size.
 	maxWaiting = 64
 	maxBodies  = 4
 )
 
-// arrival is a message of the client, as it was read.
+// arrival is a message of the client.
 type arrival struct {
 	responses.Message
 	fault *fault.Error // of a malformed message
 	size  int64
 }
 
-// queue says which message of a WebSocket is next. Those of one lane, which is
-// a stream_id, are answered one after the other; those of different lanes side
-// by side. It is not safe for concurrent use.
+// queue orders the messages of a WebSocket. Messages of one stream_id are
+// answered one after the other, those of different stream_ids side by side. It
+// is not safe for concurrent use.
 type queue struct {
 	most    int64 // bytes that may wait
 	names   map[string]bool
 	busy    map[string]bool
-	waiting []arrival // in their order
-	size    int64     // of those
+	waiting []arrival // in the order of their arrival
+	size    int64     // of waiting, in bytes
 }
 
 func newQueue(most int64) *queue {
 	return &queue{most: most, names: make(map[string]bool), busy: make(map[string]bool)}
 }
 
-// admit takes a message in; false: more wait than may. One on a lane too many
-// is answered like any other, with an error.
+// admit adds a message. It returns false if too many messages wait. A message
+// with one stream_id too many is answered in order, with an error.
 func (q *queue) admit(a arrival) bool {
-	if a.Lane != "" && a.fault == nil && !q.names[a.Lane] {
+	if a.StreamID != "" && a.fault == nil && !q.names[a.StreamID] {
 		if len(q.names) < maxStreams {
-			q.names[a.Lane] = true
+			q.names[a.StreamID] = true
 		} else {
 			a.fault = fault.Invalid("stream_id", "websocket_stream_limit_reached",
-				"This WebSocket has used as many different values of 'stream_id' as one may, 32. Use one of those, or open another WebSocket.")
+				"This WebSocket has used 32 different values of 'stream_id', the maximum. "+
+					"Use one of those, or open another WebSocket.")
 			a.Body = nil
 		}
 	}
@@ -62,18 +63,18 @@ func (q *queue) next() (arrival, bool) {
 	if len(q.busy) == maxActive {
 		return arrival{}, false
 	}
-	i := slices.IndexFunc(q.waiting, func(a arrival) bool { return !q.busy[a.Lane] })
+	i := slices.IndexFunc(q.waiting, func(a arrival) bool { return !q.busy[a.StreamID] })
 	if i < 0 {
 		return arrival{}, false
 	}
 	a := q.waiting[i]
 	q.waiting, q.size = slices.Delete(q.waiting, i, i+1), q.size-a.size
-	q.busy[a.Lane] = true
+	q.busy[a.StreamID] = true
 	return a, true
 }
 
-// done says that the lane's message has been answered.
-func (q *queue) done(lane string) { delete(q.busy, lane) }
+// done reports that the message of a stream_id has been answered.
+func (q *queue) done(streamID string) { delete(q.busy, streamID) }
 
 // idle reports whether no message is being answered.
 func (q *queue) idle() bool { return len(q.busy) == 0 }

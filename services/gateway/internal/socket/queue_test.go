@@ -10,9 +10,9 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 )
 
-// on is a message on a lane, with a name to know it by.
-func on(lane, name string) arrival {
-	return arrival{Message: responses.Message{Lane: lane, Previous: name}, size: 1}
+// on returns a message with a stream_id and a name.
+func on(streamID, name string) arrival {
+	return arrival{Message: responses.Message{StreamID: streamID, Previous: name}, size: 1}
 }
 
 // admitted admits messages, all of which may wait.
@@ -60,28 +60,28 @@ func TestTheOrderOfASocket(t *testing.T) {
 	}
 }
 
-// The lane without a name counts among those in flight, and not among the
+// Messages without a stream_id count among those in flight, and not among the
 // names.
 func TestTheLimitsOfASocket(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1000)
 	admitted(t, q, on("", "none"))
 	for n := range maxStreams {
-		admitted(t, q, on(fmt.Sprint("lane", n), fmt.Sprint(n)))
+		admitted(t, q, on(fmt.Sprint("stream", n), fmt.Sprint(n)))
 	}
 	if got := takeAll(q); len(got) != maxActive || got[0] != "none" {
 		t.Errorf("begun are %q, want %d, the unnamed first", got, maxActive)
 	}
-	q.done("lane3")
+	q.done("stream3")
 	if diff := cmp.Diff([]string{"15"}, takeAll(q)); diff != "" {
 		t.Errorf("after an end (-want +got):\n%s", diff)
 	}
-	admitted(t, q, on("lane3", "again"), on("another", "refused"), on("another", "refused too"))
+	admitted(t, q, on("stream3", "again"), on("another", "refused"), on("another", "refused too"))
 	refused := 0
 	for _, a := range q.waiting {
 		if a.fault != nil {
 			refused++
-			if a.fault.Code != "websocket_stream_limit_reached" || a.fault.Param != "stream_id" || a.Lane != "another" {
+			if a.fault.Code != "websocket_stream_limit_reached" || a.fault.Param != "stream_id" || a.StreamID != "another" {
 				t.Errorf("%+v is refused with %+v", a, a.fault)
 			}
 		}
@@ -111,8 +111,8 @@ func TestWhatMayWait(t *testing.T) {
 func TestMemories(t *testing.T) {
 	t.Parallel()
 	m := newMemories(100)
-	keep := func(lane, id string, size int64) {
-		m.keep(lane, &memory{id: id, base: uuid.New(), size: size})
+	keep := func(streamID, id string, size int64) {
+		m.keep(streamID, &memory{id: id, base: uuid.New(), size: size})
 	}
 	known := func() (ids []string) {
 		for _, id := range []string{"a1", "a2", "b1", "c1", "d1", "1"} {
@@ -127,8 +127,8 @@ func TestMemories(t *testing.T) {
 		do   func()
 		want []string
 	}{
-		{"the last of each lane", func() { keep("a", "a1", 30); keep("", "1", 30); keep("b", "b1", 30) }, []string{"a1", "b1", "1"}},
-		{"a lane goes on", func() { keep("a", "a2", 30) }, []string{"a2", "b1", "1"}},
+		{"the last of each stream", func() { keep("a", "a1", 30); keep("", "1", 30); keep("b", "b1", 30) }, []string{"a1", "b1", "1"}},
+		{"a stream goes on", func() { keep("a", "a2", 30) }, []string{"a2", "b1", "1"}},
 		{"a fork fails", func() { m.forget("b", "a2") }, []string{"a2", "b1", "1"}},
 		{"a continuation of an older one fails", func() { m.forget("a", "a1") }, []string{"a2", "b1", "1"}},
 		{"a continuation fails", func() { m.forget("b", "b1") }, []string{"a2", "1"}},

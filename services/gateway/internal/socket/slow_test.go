@@ -53,7 +53,7 @@ func TestAClientOfAWebSocketThatDoesNotRead(t *testing.T) {
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	select {
 	case got := <-results:
-		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all lanes": got.cause} {
+		for what, err := range map[string]error{"the write": got.wrote, "the cause of the end of all streams": got.cause} {
 			if !errors.Is(err, stream.ErrSlow) || !errors.Is(err, httpapi.ErrHungUp) {
 				t.Errorf("%s is %v, want one of a client that reads too slowly", what, err)
 			}

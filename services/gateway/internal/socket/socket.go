@@ -46,9 +46,9 @@ const (
 	// lifetime is how long a WebSocket lives, by the specification. A
 	// response in flight is sent to its end.
 	lifetime = time.Hour
-	// closeLimit is how long a client has to answer the end of a WebSocket.
+	// closeLimit is how long a client has to answer a close.
 	closeLimit = 3 * time.Second
-	// idleLimit is how long one may be without a request.
+	// idleLimit is how long a WebSocket may stay open without a request.
 	idleLimit = 15 * time.Minute
 )
 
@@ -66,7 +66,7 @@ type Server struct {
 	open    sync.WaitGroup
 }
 
-// Options is what a SocketServer needs.
+// Options has what a Server needs.
 type Options struct {
 	Auth    *auth.Checker
 	API     *httpapi.API
@@ -78,7 +78,7 @@ type Options struct {
 	Log     *zap.Logger
 }
 
-// New returns a SocketServer.
+// New returns a Server.
 func New(o Options) *Server {
 	return &Server{
 		auth: o.Auth, api: o.API, rules: o.Rules, history: o.History, creator: o.Creator,
@@ -90,7 +90,7 @@ func New(o Options) *Server {
 // others.
 func (s *Server) UpgradeOr(h httpapi.Handler) httpapi.Handler {
 	return func(x *httpapi.Exchange, r *http.Request) error {
-		if asksFor(r.Header, "Upgrade", "websocket") {
+		if hasWord(r.Header, "Upgrade", "websocket") {
 			return s.upgrade(x, r)
 		}
 		return h(x, r)
@@ -98,18 +98,18 @@ func (s *Server) UpgradeOr(h httpapi.Handler) httpapi.Handler {
 }
 
 // Wait waits until all WebSockets have ended. http.Server.Shutdown does not
-// know them.
+// wait for them.
 func (s *Server) Wait() { s.open.Wait() }
 
 // connection is the WebSocket of one client: requests in, events out, one
-// response at a time on each lane.
+// response at a time on each stream_id.
 type connection struct {
 	server   *Server
 	x        *httpapi.Exchange
 	r        *http.Request // of the upgrade
 	conn     *websocket.Conn
 	limit    time.Duration           // for one write
-	end      context.CancelCauseFunc // of everything that is done for the connection
+	end      context.CancelCauseFunc // of all work for the connection
 	arrivals chan arrival
 	queue    *queue
 	memories *memories
@@ -120,7 +120,7 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if !x.Who.May(http.MethodPost) {
 		return auth.MissingScope(x, r, apikey.ScopeResponses)
 	}
-	if !asksFor(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" ||
+	if !hasWord(r.Header, "Connection", "upgrade") || r.Header.Get("Sec-WebSocket-Version") != "13" ||
 		r.Header.Get("Sec-WebSocket-Key") == "" {
 		x.Header().Set("Sec-WebSocket-Version", "13")
 		return fault.Invalid("", "", "The handshake of your WebSocket is not one of version 13.")
@@ -128,13 +128,13 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if err := s.api.CheckOrigin(r); err != nil {
 		return err
 	}
-	s.open.Add(1) // before the connection is out of the HTTP server's sight
+	s.open.Add(1) // before the HTTP server stops tracking the connection
 	defer s.open.Done()
 	conn, err := websocket.Accept(x, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // of the origin: checkOrigin has looked at it
+		InsecureSkipVerify: true, // of the origin, which CheckOrigin has checked
 		CompressionMode:    websocket.CompressionNoContextTakeover,
 	})
-	if err != nil { // Accept has answered
+	if err != nil { // Accept has sent the error
 		x.Err = err
 		return nil
 	}
@@ -147,8 +147,8 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	return nil
 }
 
-// asksFor reports whether a header that is a list has the word.
-func asksFor(h http.Header, name, word string) bool {
+// hasWord reports whether a header, a comma-separated list, contains a word.
+func hasWord(h http.Header, name, word string) bool {
 	for _, line := range h.Values(name) {
 		for w := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(w), word) {
@@ -159,7 +159,7 @@ func asksFor(h http.Header, name, word string) bool {
 	return false
 }
 
-// serve answers messages until one of both sides ends the connection.
+// serve answers messages until either side ends the connection.
 func (k *connection) serve(ctx context.Context) {
 	ctx, k.end = context.WithCancelCause(ctx)
 	var running sync.WaitGroup
@@ -172,15 +172,17 @@ func (k *connection) serve(ctx context.Context) {
 	last(ctx)
 }
 
-// ended is a turn that is over. An error: the connection cannot go on.
+// ended reports the end of a turn. With an error the connection cannot
+// continue.
 type ended struct {
-	lane string
-	err  error
+	streamID string
+	err      error
 }
 
-// schedule begins turns until the connection is to be ended, and returns how.
-// When its time is up, or the server's, no turn is begun any more, and those
-// that were go on to their ends; ctx sees to it that they have one.
+// schedule starts turns until the connection must end, and returns the function
+// that ends it. After the lifetime of the connection, or when the server
+// drains, it starts no more turns and waits for those that run; ctx bounds that
+// wait.
 func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end func(context.Context)) {
 	life := time.NewTimer(k.server.life)
 	defer life.Stop()
@@ -188,7 +190,7 @@ func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end
 	ends := make(chan ended, maxActive)
 	var last func(context.Context)
 	for {
-		if last == nil && !isClosed(k.server.leaving) { // before any message that waits
+		if last == nil && !isClosed(k.server.leaving) { // checked before each message that waits
 			k.begin(ctx, running, ends)
 		}
 		if last != nil && k.queue.idle() {
@@ -201,7 +203,7 @@ func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end
 				return k.overrun
 			}
 		case t := <-ends:
-			if k.queue.done(t.lane); t.err != nil {
+			if k.queue.done(t.streamID); t.err != nil {
 				return k.leave
 			}
 		case <-over:
@@ -219,14 +221,14 @@ func (k *connection) schedule(ctx context.Context, running *sync.WaitGroup) (end
 	}
 }
 
-// begin begins the turns that may be.
+// begin starts the turns that may run now.
 func (k *connection) begin(ctx context.Context, running *sync.WaitGroup, ends chan<- ended) {
 	for {
 		a, ok := k.queue.next()
 		if !ok {
 			return
 		}
-		running.Go(func() { ends <- ended{a.Lane, k.turn(a).run(ctx)} })
+		running.Go(func() { ends <- ended{a.StreamID, k.turn(a).run(ctx)} })
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 	"windlass.dev/windlass/services/internal/livestream"
 )
 
-// turn is a message of the client while it is answered. Turns of several
-// lanes are at the same time.
+// turn answers one message of the client. Turns of different stream_ids run at
+// the same time.
 type turn struct {
 	*connection
 	arrival
@@ -33,25 +33,21 @@ func (k *connection) turn(a arrival) *turn {
 	return &turn{connection: k, arrival: a, x: k.x.ForMessage()}
 }
 
-// run is handle, and makes an error of a panic, which would end the process
-// from here.
+// run is handle, except that it turns a panic, which would end the process,
+// into an error.
 func (t *turn) run(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = httpapi.PanicError(p)
-			t.server.log.Error(
-				"message not served",
-				zap.String("delivery", t.x.ID),
-				zap.String("request_id", t.x.RequestID),
-				zap.Error(err),
-			)
+			t.server.log.Error("message not served", zap.String("delivery", t.x.ID),
+				zap.String("request_id", t.x.RequestID), zap.Error(err))
 		}
 	}()
 	return t.handle(ctx)
 }
 
-// handle answers the message and logs how. An error: the connection cannot go
-// on.
+// handle answers the message and logs the outcome. After an error the
+// connection cannot continue.
 func (t *turn) handle(ctx context.Context) error {
 	began := time.Now()
 	err := t.create(ctx)
@@ -66,13 +62,8 @@ func (t *turn) handle(ctx context.Context) error {
 		outcome, sent = f.Status, t.refuse(f)
 	}
 	log, fields := t.server.log.Info, []zap.Field{
-		zap.String(
-			"kind",
-			"response.create",
-		),
-		zap.String("delivery", t.x.ID),
-		zap.String("outcome", strconv.Itoa(outcome)),
-		zap.String("request_id", t.x.RequestID),
+		zap.String("kind", "response.create"), zap.String("delivery", t.x.ID),
+		zap.String("outcome", strconv.Itoa(outcome)), zap.String("request_id", t.x.RequestID),
 		zap.Duration("took", time.Since(began)),
 	}
 	switch {
@@ -86,11 +77,11 @@ func (t *turn) handle(ctx context.Context) error {
 	return sent
 }
 
-// forget is for what the message wanted to continue, and could not.
-func (t *turn) forget() { t.memories.forget(t.Lane, t.Previous) }
+// forget drops the response that the message failed to continue.
+func (t *turn) forget() { t.memories.forget(t.StreamID, t.Previous) }
 
 // create answers the message with the events of a response. An error that is
-// not errHungUp is sent in their place.
+// not httpapi.ErrHungUp is sent in their place.
 func (t *turn) create(ctx context.Context) error {
 	if t.fault != nil {
 		return t.fault
@@ -105,7 +96,7 @@ func (t *turn) create(ctx context.Context) error {
 		return err
 	case c.Generate:
 		return t.respond(ctx, c, n)
-	case c.Conversation != "": // it would be in no history
+	case c.Conversation != "": // no row would add it to the conversation
 		return httpapi.Unsupported(
 			"conversation",
 			"Unsupported parameter: 'conversation' is not supported with 'generate' false.",
@@ -114,8 +105,9 @@ func (t *turn) create(ctx context.Context) error {
 	return t.warmUp(c, n)
 }
 
-// understand makes a request of the message as create does of a body; one that
-// continues what only this connection knows has all of it as its input.
+// understand builds a request from the message, as create does from a body. A
+// request that continues a response which only this connection knows gets all
+// of it as its input.
 func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
@@ -149,11 +141,11 @@ func (t *turn) respond(ctx context.Context, c *responses.Create, n store.NewRequ
 	return t.server.creator.Respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
 }
 
-// remember keeps what a response that is not stored has said. One that is takes
-// the place of what was kept.
+// remember keeps the output of a response that is not stored. A stored response
+// drops what was kept before it.
 func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
 	if c.Store {
-		t.memories.keep(t.Lane, nil)
+		t.memories.keep(t.StreamID, nil)
 		return nil
 	}
 	output, err := render.Output(final)
@@ -164,18 +156,15 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 	if err != nil {
 		return err
 	}
-	t.memories.keep(t.Lane, &memory{
-		id:    run.ResponseID.Format(n.ID),
-		base:  n.Parent,
-		items: slices.Concat(c.Input, output),
-		open:  open,
-		size:  int64(len(n.Body) + len(final)),
+	t.memories.keep(t.StreamID, &memory{
+		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open,
+		size: int64(len(n.Body) + len(final)),
 	})
 	return nil
 }
 
-// warmUp answers a request that asks for nothing but to be continued. No row is
-// made of it: only this connection knows its id.
+// warmUp answers a request that only prepares its continuation. It has no row:
+// only this connection knows its id.
 func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 	r := responses.Response{
 		ID:          run.ResponseID.Format(n.ID),
@@ -186,7 +175,7 @@ func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 		Usage:       &responses.Usage{},
 	}
 	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
-	t.memories.keep(t.Lane, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
+	t.memories.keep(t.StreamID, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {
 			return err

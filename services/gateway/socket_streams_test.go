@@ -17,16 +17,16 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/auth"
 )
 
-// laneEvent is what tests look at in a message.
-type laneEvent struct {
+// streamEvent is what tests look at in a message.
+type streamEvent struct {
 	Type     string
-	Lane     string `json:"stream_id"`
+	StreamID string `json:"stream_id"`
 	Response struct{ ID string }
 	Error    struct{ Code, Param string }
 }
 
 // readEvent reads a message.
-func readEvent(tb testing.TB, conn *websocket.Conn) (e laneEvent) {
+func readEvent(tb testing.TB, conn *websocket.Conn) (e streamEvent) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patienceOfTests)
 	defer cancel()
@@ -40,9 +40,9 @@ func readEvent(tb testing.TB, conn *websocket.Conn) (e laneEvent) {
 	return e
 }
 
-// inLane is a message with a stream_id.
-func inLane(message, lane string) string {
-	return fmt.Sprintf(`%s,"stream_id":%q}`, strings.TrimSuffix(message, "}"), lane)
+// onStream is a message with a stream_id.
+func onStream(message, stream string) string {
+	return fmt.Sprintf(`%s,"stream_id":%q}`, strings.TrimSuffix(message, "}"), stream)
 }
 
 // cancelled ends a response that no worker runs.
@@ -59,7 +59,7 @@ func (s *stand) cancelled(public string) {
 }
 
 // created reads on until a response is created.
-func created(tb testing.TB, conn *websocket.Conn) laneEvent {
+func created(tb testing.TB, conn *websocket.Conn) streamEvent {
 	tb.Helper()
 	for {
 		if e := readEvent(tb, conn); e.Type == "response.created" {
@@ -74,65 +74,65 @@ func TestResponsesInFlightOnAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	conn := s.dial(testKey)
-	lane := func(n int) string { return fmt.Sprint("lane", n) }
+	stream := func(n int) string { return fmt.Sprint("stream", n) }
 	say(t, conn, turn, "")
 	for n := range activeOfSocket + 2 {
-		say(t, conn, inLane(turn, lane(n)), "")
+		say(t, conn, onStream(turn, stream(n)), "")
 	}
-	say(t, conn, inLane(turn, lane(0)), "")
+	say(t, conn, onStream(turn, stream(0)), "")
 	begun := make(map[string]string)
 	for range activeOfSocket {
 		e := created(t, conn)
-		begun[e.Lane] = e.Response.ID
+		begun[e.StreamID] = e.Response.ID
 	}
-	for n, want := range []string{lane(activeOfSocket - 1), lane(activeOfSocket), lane(activeOfSocket + 1), lane(0)} {
+	for n, want := range []string{stream(activeOfSocket - 1), stream(activeOfSocket), stream(activeOfSocket + 1), stream(0)} {
 		var rows int
 		storetest.Query(t, s.database, `SELECT count(*) FROM requests`, nil, &rows)
-		if rows != activeOfSocket+n || begun[lane(n)] == "" {
-			t.Errorf("%d requests were made after %d ends, want %d, and one of them on %s: %v", rows, n, activeOfSocket+n, lane(n), begun)
+		if rows != activeOfSocket+n || begun[stream(n)] == "" {
+			t.Errorf("%d requests were made after %d ends, want %d, and one of them on %s: %v", rows, n, activeOfSocket+n, stream(n), begun)
 		}
-		s.cancelled(begun[lane(n)])
-		if e := created(t, conn); e.Lane != want {
-			t.Errorf("after %d ends %q began, want %q", n+1, e.Lane, want)
+		s.cancelled(begun[stream(n)])
+		if e := created(t, conn); e.StreamID != want {
+			t.Errorf("after %d ends %q began, want %q", n+1, e.StreamID, want)
 		}
 	}
 }
 
-// A name too many is refused by its name, and the other lanes go on; a name
+// A name too many is refused by its name, and the other streams go on; a name
 // that is malformed is refused without one.
-func TestNamesOfLanes(t *testing.T) {
+func TestNamesOfStreams(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	conn := s.dial(testKey)
-	warm := func(lane string) {
+	warm := func(stream string) {
 		t.Helper()
 		message := warmUp
-		if lane != "" {
-			message = inLane(warmUp, lane)
+		if stream != "" {
+			message = onStream(warmUp, stream)
 		}
 		say(t, conn, message, "")
 		for _, want := range []string{"response.created", "response.completed"} {
-			if e := readEvent(t, conn); e.Type != want || e.Lane != lane {
-				t.Fatalf("read %+v, want %s on %q", e, want, lane)
+			if e := readEvent(t, conn); e.Type != want || e.StreamID != stream {
+				t.Fatalf("read %+v, want %s on %q", e, want, stream)
 			}
 		}
 	}
-	refused := func(lane, told, code string) {
+	refused := func(stream, told, code string) {
 		t.Helper()
-		say(t, conn, inLane(warmUp, lane), "")
-		if e := readEvent(t, conn); e.Type != "error" || e.Error.Code != code || e.Error.Param != "stream_id" || e.Lane != told {
+		say(t, conn, onStream(warmUp, stream), "")
+		if e := readEvent(t, conn); e.Type != "error" || e.Error.Code != code || e.Error.Param != "stream_id" || e.StreamID != told {
 			t.Errorf("read %+v, want %s on %q", e, code, told)
 		}
 	}
 	for n := range streamsOfSocket {
-		warm(fmt.Sprint("lane-", n))
+		warm(fmt.Sprint("stream-", n))
 	}
 	for range 2 {
 		refused("another", "another", "websocket_stream_limit_reached")
 		refused("", "", "invalid_stream_id")
 		refused("a b", "", "invalid_stream_id")
 		warm("")
-		warm("lane-31")
+		warm("stream-31")
 	}
 }
 
@@ -142,12 +142,12 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.SocketLife = time.Second })
 	conn := s.dial(testKey)
-	say(t, conn, inLane(turn, "a"), "")
+	say(t, conn, onStream(turn, "a"), "")
 	say(t, conn, turn, "")
 	first, second := created(t, conn), created(t, conn)
 	say(t, conn, turn, "")
 	time.Sleep(1200 * time.Millisecond) //nolint:forbidigo // the time that is up
-	say(t, conn, inLane(turn, "b"), "")
+	say(t, conn, onStream(turn, "b"), "")
 	s.cancelled(first.Response.ID)
 	s.cancelled(second.Response.ID)
 	ends := 0
@@ -160,8 +160,8 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 			ends++
 		}
 		if e.Type == "error" {
-			if e.Error.Code != "websocket_connection_limit_reached" || e.Lane != "" || ends != 2 {
-				t.Errorf("read %+v after %d ends, want the limit, without a lane, after 2", e, ends)
+			if e.Error.Code != "websocket_connection_limit_reached" || e.StreamID != "" || ends != 2 {
+				t.Errorf("read %+v after %d ends, want the limit, without a stream, after 2", e, ends)
 			}
 			break
 		}
@@ -170,13 +170,13 @@ func TestTheTimeOfABusyWebSocket(t *testing.T) {
 }
 
 // A drain begins nothing that waits, and leaves what is in flight the grace, on
-// every lane.
-func TestADrainOfLanes(t *testing.T) {
+// every stream.
+func TestADrainOfStreams(t *testing.T) {
 	t.Parallel()
 	s := raise(t, func(c *Config) { c.DrainGrace = 5 * time.Second })
 	conn := s.dial(testKey)
-	for _, lane := range []string{"a", "b", "a"} {
-		say(t, conn, inLane(turn, lane), "")
+	for _, stream := range []string{"a", "b", "a"} {
+		say(t, conn, onStream(turn, stream), "")
 	}
 	ids := []string{created(t, conn).Response.ID, created(t, conn).Response.ID}
 	s.drain(process.ErrDraining)
@@ -195,14 +195,14 @@ func TestADrainOfLanes(t *testing.T) {
 	s.waitEnd()
 }
 
-// A client that hangs up cancels what runs for it, on every lane.
-func TestAHangUpOfLanes(t *testing.T) {
+// A client that hangs up cancels what runs for it, on every stream.
+func TestAHangUpOfStreams(t *testing.T) {
 	t.Parallel()
 	s := raise(t)
 	conn := s.dial(testKey)
 	var ids []string
-	for _, lane := range []string{"a", "b", "c"} {
-		say(t, conn, inLane(turn, lane), "")
+	for _, stream := range []string{"a", "b", "c"} {
+		say(t, conn, onStream(turn, stream), "")
 		ids = append(ids, created(t, conn).Response.ID)
 	}
 	_ = conn.CloseNow()
