@@ -120,11 +120,20 @@ func (s *Stack) Get(tb testing.TB, id string) Response {
 	return s.read(tb, http.MethodGet, "/v1/responses/"+id, nil)
 }
 
-// Wait polls a response until it is terminal.
+// Wait polls a response until it is terminal. Like the official SDKs it repeats
+// a poll that is answered with 503, twice at most: on a loaded machine Postgres
+// can take longer than the gateway waits for it.
 func (s *Stack) Wait(tb testing.TB, id string) (r Response) {
 	tb.Helper()
+	unavailable := 0
 	s.await(tb, "the end of "+id, func() bool {
-		r = s.Get(tb, id)
+		status, text := s.Do(tb, http.MethodGet, "/v1/responses/"+id, nil)
+		if status == http.StatusServiceUnavailable && unavailable < 2 {
+			unavailable++
+			return false
+		}
+		unavailable = 0
+		r = decode(tb, "GET "+id, status, text)
 		return r.Status != "queued" && r.Status != "in_progress"
 	})
 	return r
@@ -209,9 +218,15 @@ func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Req
 func (s *Stack) read(tb testing.TB, method, path string, body []byte) Response {
 	tb.Helper()
 	status, text := s.Do(tb, method, path, body)
+	return decode(tb, method+" "+path, status, text)
+}
+
+// decode fails the test unless the answer to what is a valid response.
+func decode(tb testing.TB, what string, status int, text []byte) Response {
+	tb.Helper()
 	r := Response{JSON: bytes.TrimSpace(text)}
 	if err := json.Unmarshal(text, &r); err != nil || status != http.StatusOK {
-		tb.Fatalf("%s %s answered %d: %s", method, path, status, text)
+		tb.Fatalf("%s answered %d: %s", what, status, text)
 	}
 	conforms(tb, r)
 	return r
