@@ -164,8 +164,7 @@ func (c *Create) jsonFault() *check.Problem {
 		}
 	}
 	return check.Refuse(
-		"input",
-		"",
+		"input", "",
 		"Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.",
 	)
 }

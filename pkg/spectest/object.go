@@ -125,8 +125,7 @@ func withoutHosted(response map[string]any) map[string]any {
 	}
 	if entries, ok := response["tools"].([]any); ok {
 		response["tools"] = slices.DeleteFunc(
-			slices.Clone(entries),
-			func(tool any) bool { return typeOf(tool) != "function" },
+			slices.Clone(entries), func(tool any) bool { return typeOf(tool) != "function" },
 		)
 	}
 	if choice, err := json.Marshal(response["tool_choice"]); err == nil &&

@@ -46,8 +46,7 @@ func checkGivenDir(ctx context.Context, cfg Config, major string) (string, error
 	dir, err := Find(cfg.BinDir)
 	if errors.Is(err, ErrNotFound) {
 		return "", fmt.Errorf(
-			"%w; --pg-bin (PG_BIN) is the directory that holds both, like /usr/lib/postgresql/18/bin",
-			err,
+			"%w; --pg-bin (PG_BIN) is the directory that holds both, like /usr/lib/postgresql/18/bin", err,
 		)
 	}
 	if err != nil || major == "" {

@@ -109,8 +109,7 @@ func (a Answer) Chunks(r *Request) [][]byte {
 			all,
 			base.With("choices", list(c.With("delta", message).With("finish_reason", raw.Value("null")))),
 			base.With(
-				"choices",
-				list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish)),
+				"choices", list(c.With("delta", raw.Value("{}")).With("logprobs", nil).With("finish_reason", finish)),
 			),
 		)
 	}

@@ -25,8 +25,7 @@ func Check(dialect string, c *responses.Create) *fault.Error {
 	switch {
 	case c.Truncation == "auto":
 		return unsupported(
-			"truncation",
-			"'auto' is not supported with this model: its upstream does not shorten a history.",
+			"truncation", "'auto' is not supported with this model: its upstream does not shorten a history.",
 		)
 	case c.Reasoning.Mode == "pro":
 		return unsupported("reasoning.mode", "'pro' is not supported with this model.")
@@ -55,13 +54,9 @@ func refuseItem(at string, it item.Item) *fault.Error {
 	case "function_call_output":
 		for i, p := range it.Parts() {
 			if !isText(p) {
-				return unsupported(
-					fmt.Sprintf("%s.output[%d]", at, i),
-					fmt.Sprintf(
-						"a function's output of the type '%.64s' is not supported with this model: its upstream takes text.",
-						p.Type,
-					),
-				)
+				return unsupported(fmt.Sprintf("%s.output[%d]", at, i), fmt.Sprintf(
+					"a function's output of the type '%.64s' is not supported with this model: its upstream takes text.",
+					p.Type))
 			}
 		}
 	case "function_call", "mcp_call", "item_reference", "compaction", "compaction_trigger":

@@ -44,8 +44,7 @@ func refuseServer(i int, t tool.Tool) *Refusal {
 	switch err := json.Unmarshal(t.JSON(), &entry); {
 	case err != nil:
 		return &Refusal{
-			Param:   fmt.Sprintf("tools[%d].headers", i),
-			Code:    "invalid_type",
+			Param: fmt.Sprintf("tools[%d].headers", i), Code: "invalid_type",
 			Message: "It is not an object of strings.",
 		}
 	case len(entry.Approval) > 0 && string(entry.Approval) != "null" && string(entry.Approval) != `"never"`:

@@ -101,8 +101,7 @@ func Resolve(r *responses.Create, reg *registry.Registry) (Toolset, error) {
 				"invalid_value",
 				fmt.Sprintf(
 					"The MCP server %.64q is not available here. Registered tools have the server_label %q.",
-					t.ServerLabel,
-					ServerLabel,
+					t.ServerLabel, ServerLabel,
 				),
 			}
 		}

@@ -29,8 +29,7 @@ func IDText(s, prefix string) *Problem {
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !isIDRune(r) }) {
 		return badID(
-			s,
-			"contains letters, numbers, underscores, or dashes, but this value contained additional characters.",
+			s, "contains letters, numbers, underscores, or dashes, but this value contained additional characters.",
 		)
 	}
 	return nil
@@ -38,9 +37,7 @@ func IDText(s, prefix string) *Problem {
 
 func badID(s, want string) *Problem {
 	return &Problem{
-		code: "invalid_value",
-		pre:  "Invalid ",
-		post: ": '" + Excerpt(s) + "'. Expected an ID that " + want,
+		code: "invalid_value", pre: "Invalid ", post: ": '" + Excerpt(s) + "'. Expected an ID that " + want,
 	}
 }
 

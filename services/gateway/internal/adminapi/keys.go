@@ -81,9 +81,7 @@ func (s *Server) Routes() httpapi.Routes {
 func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	if len(s.pepper) == 0 {
 		return fault.Invalid(
-			"",
-			"keys_unavailable",
-			"This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.",
+			"", "keys_unavailable", "This server has no pepper for keys (WINDLASS_KEY_PEPPER): it can make none.",
 		)
 	}
 	body, err := x.ReadBody(r)
@@ -118,15 +116,11 @@ func (s *Server) createKey(x *httpapi.Exchange, r *http.Request) error {
 	switch {
 	case errors.Is(err, keys.ErrTooMany):
 		return fault.Invalid(
-			"",
-			"too_many_keys",
-			fmt.Sprintf("At most %d keys can be made, the revoked ones included.", keys.Max),
+			"", "too_many_keys", fmt.Sprintf("At most %d keys can be made, the revoked ones included.", keys.Max),
 		)
 	case errors.Is(err, keys.ErrExists): // an earlier exchange with the Idempotency-Key made it and did not answer
 		return s.sendKey(
-			r.Context(),
-			x,
-			made.ID,
+			r.Context(), x, made.ID,
 			func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, made.ID) },
 		)
 	case err != nil:
@@ -152,9 +146,7 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	all, err := query.Retry(
-		ctx,
-		s.tasks,
-		func(ctx context.Context) ([]keys.Key, error) { return s.keys.List(ctx, x.Who.Tenant) },
+		ctx, s.tasks, func(ctx context.Context) ([]keys.Key, error) { return s.keys.List(ctx, x.Who.Tenant) },
 	)
 	if err != nil {
 		return err
@@ -174,10 +166,7 @@ func (s *Server) listKeys(x *httpapi.Exchange, r *http.Request) error {
 func (s *Server) readKey(x *httpapi.Exchange, r *http.Request) error {
 	id := r.PathValue("id")
 	return s.sendKey(
-		r.Context(),
-		x,
-		id,
-		func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) },
+		r.Context(), x, id, func(ctx context.Context) (*keys.Key, error) { return s.ownKey(ctx, x.Who.Tenant, id) },
 	)
 }
 

@@ -39,10 +39,7 @@ func (b *backlog) admit(ctx context.Context) error {
 	defer b.mu.Unlock()
 	if b.queued >= b.most {
 		return fault.RateLimited(
-			fmt.Sprintf(
-				"Too many requests are waiting: %d. Please try again in a second.",
-				b.queued,
-			),
+			fmt.Sprintf("Too many requests are waiting: %d. Please try again in a second.", b.queued),
 			httpapi.RetryAfter,
 		)
 	}

@@ -107,9 +107,7 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
 	began := time.Now()
 	a, err := query.Retry(
-		ctx,
-		g.tasks,
-		func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) },
+		ctx, g.tasks, func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) },
 	)
 	if err != nil {
 		return run.Row{}, g.cleanUp(x, *n, began, err)
@@ -173,9 +171,7 @@ func (g *Gate) Dispatch(ctx context.Context, row run.Row) {
 	defer cancel()
 	if _, err := g.publish.Publish(ctx, false, row); err != nil {
 		g.log.Info(
-			"first turn not published, the sweep will",
-			zap.String("request_id", run.Hex(row.ID)),
-			zap.Error(err),
+			"first turn not published, the sweep will", zap.String("request_id", run.Hex(row.ID)), zap.Error(err),
 		)
 	}
 }

@@ -50,12 +50,7 @@ func overLimit(tenant string, l limits.Limits, e *limits.Error) *fault.Error {
 		what = fmt.Sprintf("requests that are queued or in progress: Limit %d", l.InFlight)
 	}
 	return fault.RateLimited(
-		fmt.Sprintf(
-			"Rate limit reached for tenant %s on %s. Please try again in %ss.",
-			tenant,
-			what,
-			seconds(after),
-		),
+		fmt.Sprintf("Rate limit reached for tenant %s on %s. Please try again in %ss.", tenant, what, seconds(after)),
 		after,
 	)
 }

@@ -95,8 +95,7 @@ func (r *Rules) checkCompaction(who httpapi.Principal, c *responses.Create) erro
 		case it.Type != compaction.Trigger:
 		case i < len(c.Input)-1:
 			return fault.Invalid(
-				at,
-				"invalid_value",
+				at, "invalid_value",
 				fmt.Sprintf("Invalid value: '%s' of the type '%s' must be the final input item.", at, it.Type),
 			)
 		case !r.Seals.Any():

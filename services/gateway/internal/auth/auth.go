@@ -140,11 +140,7 @@ func (c *Checker) principal(ctx context.Context, given string) (httpapi.Principa
 		return httpapi.Principal{}, errKeyUnknown
 	}
 	return httpapi.Principal{
-		Tenant: key.Tenant,
-		KeyID:  key.ID,
-		Scopes: key.Scopes,
-		Models: key.Models,
-		Tools:  key.Tools,
+		Tenant: key.Tenant, KeyID: key.ID, Scopes: key.Scopes, Models: key.Models, Tools: key.Tools,
 	}, nil
 }
 

@@ -120,9 +120,7 @@ func (s *Server) addItems(x *httpapi.Exchange, r *http.Request) error {
 		return err
 	}
 	c := conversations.Change{
-		ID:     change,
-		Tenant: x.Who.Tenant,
-		Add:    transcript.ConversationItems(item.StoredAdditions(change, items)),
+		ID: change, Tenant: x.Who.Tenant, Add: transcript.ConversationItems(item.StoredAdditions(change, items)),
 	}
 	added := make([]conversations.Item, len(items))
 	ids := make([]string, len(items))

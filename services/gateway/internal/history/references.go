@@ -201,12 +201,6 @@ func (l *lookup) notFound(id string) *fault.Error {
 }
 
 func (s *Server) tooLarge(param string) *fault.Error {
-	return fault.Invalid(
-		param,
-		"string_above_max_length",
-		fmt.Sprintf(
-			"The items that are referred to by their ids are too large: at most %d bytes are allowed.",
-			s.maxBody,
-		),
-	)
+	return fault.Invalid(param, "string_above_max_length", fmt.Sprintf(
+		"The items that are referred to by their ids are too large: at most %d bytes are allowed.", s.maxBody))
 }

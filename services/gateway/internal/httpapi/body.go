@@ -42,11 +42,7 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 		return nil, TooLarge(x.api.maxBody)
 	}
 	paced := &pacedReader{
-		from: http.MaxBytesReader(
-			x.ResponseWriter,
-			r.Body,
-			x.api.maxBody,
-		),
+		from:  http.MaxBytesReader(x.ResponseWriter, r.Body, x.api.maxBody),
 		conn:  http.NewResponseController(x),
 		began: time.Now(),
 	}

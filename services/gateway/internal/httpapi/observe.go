@@ -65,10 +65,7 @@ func (a *API) record(x *Exchange, took time.Duration) {
 		log = a.log.Error
 	}
 	fields := []zap.Field{
-		zap.String(
-			"kind",
-			x.Route,
-		),
+		zap.String("kind", x.Route),
 		zap.String("delivery", x.ID),
 		zap.String("outcome", code),
 		zap.Duration("took", took),

@@ -51,14 +51,8 @@ func ReadPageQuery(q url.Values) (PageQuery, error) {
 			return p, fault.Invalid("limit", "invalid_type",
 				fmt.Sprintf("Invalid type for 'limit': expected an integer, but got '%s' instead.", Excerpt(text)))
 		case n < 1:
-			return p, fault.Invalid(
-				"limit",
-				"integer_below_min_value",
-				fmt.Sprintf(
-					"Invalid 'limit': integer below minimum value. Expected a value >= 1, but got %d instead.",
-					n,
-				),
-			)
+			return p, fault.Invalid("limit", "integer_below_min_value", fmt.Sprintf(
+				"Invalid 'limit': integer below minimum value. Expected a value >= 1, but got %d instead.", n))
 		case n > maxPage:
 			return p, fault.Invalid("limit", "integer_above_max_value", fmt.Sprintf(
 				"Invalid 'limit': integer above maximum value. Expected a value <= %d, but got %d instead.",

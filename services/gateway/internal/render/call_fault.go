@@ -36,9 +36,7 @@ func CallFault(a *answers.Answer) (*fault.Error, error) {
 		}
 	case run.Expired:
 		return ServerFault(
-			http.StatusGatewayTimeout,
-			run.CodeDeadlineExceeded,
-			"The request was not completed before its deadline.",
+			http.StatusGatewayTimeout, run.CodeDeadlineExceeded, "The request was not completed before its deadline.",
 		), nil
 	case run.Cancelled:
 		return ServerFault(http.StatusServiceUnavailable, run.CodeRequestCancelled, "The request was cancelled."), nil
@@ -58,11 +56,7 @@ func upstreamFault(why run.Failure) *fault.Error {
 		return ServerFault(http.StatusGatewayTimeout, why.Code, why.Message)
 	case why.Own != nil && json.Unmarshal(why.Own, &own) == nil:
 		return &fault.Error{
-			Status:  why.HTTPStatus,
-			Message: own.Message,
-			Type:    own.Type,
-			Param:   own.Param,
-			Code:    own.Code,
+			Status: why.HTTPStatus, Message: own.Message, Type: own.Type, Param: own.Param, Code: own.Code,
 		}
 	case why.HTTPStatus != 0 || why.Code == run.CodeConnection:
 		return ServerFault(http.StatusBadGateway, why.Code, why.Message)
@@ -72,10 +66,7 @@ func upstreamFault(why run.Failure) *fault.Error {
 		return fault.Invalid("", why.Code, why.Message)
 	case why.Code == run.CodeModelNotFound: // it was configured when the request was accepted
 		return &fault.Error{
-			Status:  http.StatusNotFound,
-			Type:    "invalid_request_error",
-			Code:    why.Code,
-			Param:   "model",
+			Status: http.StatusNotFound, Type: "invalid_request_error", Code: why.Code, Param: "model",
 			Message: why.Message,
 		}
 	}

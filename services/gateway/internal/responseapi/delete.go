@@ -35,15 +35,9 @@ func (s *Server) delete(x *httpapi.Exchange, r *http.Request) error {
 	}
 	public := run.ResponseID.Format(a.ID)
 	if !a.Status.Terminal() {
-		return fault.Invalid(
-			"",
-			"response_in_progress",
-			fmt.Sprintf(
-				"Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.",
-				public,
-				a.Status,
-			),
-		)
+		return fault.Invalid("", "response_in_progress", fmt.Sprintf(
+			"Cannot delete the response '%s': it is still %s. Cancel it first, or wait for its end.", public,
+			a.Status))
 	}
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()

@@ -34,9 +34,7 @@ func (s *Server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	body, err := query.Retry(
-		ctx,
-		s.tasks,
-		func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, x.Who.Tenant, id) },
+		ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, x.Who.Tenant, id) },
 	)
 	if errors.Is(err, store.ErrNotFound) {
 		return render.NotFound(public)

@@ -37,9 +37,7 @@ func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 	ctx, cancel := query.WithTimeout(r.Context())
 	defer cancel()
 	found, err := query.Retry(
-		ctx,
-		s.tasks,
-		func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) },
+		ctx, s.tasks, func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) },
 	)
 	if err != nil {
 		return err
@@ -89,9 +87,7 @@ func above(q answers.Query, id uuid.UUID) answers.Query {
 // the client wants.
 func pageOf(found answers.Listing, reversed bool) (httpapi.Page[json.RawMessage], error) {
 	out := httpapi.Page[json.RawMessage]{
-		Object:  "list",
-		Data:    make([]json.RawMessage, len(found.Answers)),
-		HasMore: found.More,
+		Object: "list", Data: make([]json.RawMessage, len(found.Answers)), HasMore: found.More,
 	}
 	var ids []string
 	for i, a := range found.Answers {

@@ -25,9 +25,7 @@ const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
 var listedStatuses = map[string][]run.Status{
-	"queued": {
-		run.Queued,
-	},
+	"queued":      {run.Queued},
 	"in_progress": {run.InProgress},
 	"completed":   {run.Completed},
 	"incomplete":  {run.Incomplete},
@@ -64,8 +62,7 @@ func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 		id, ok := run.ResponseID.Parse(cursor.id)
 		if !ok {
 			return q, false, fault.Invalid(
-				cursor.param,
-				"invalid_value",
+				cursor.param, "invalid_value",
 				fmt.Sprintf("Item with id '%s' not found.", httpapi.Excerpt(cursor.id)),
 			)
 		}
@@ -150,28 +147,16 @@ func readContinued(values url.Values, q *answers.Query) error {
 	if public := values.Get("previous_response_id"); public != "" {
 		id, ok := run.ResponseID.Parse(public)
 		if !ok {
-			return fault.Invalid(
-				"previous_response_id",
-				"invalid_value",
-				fmt.Sprintf(
-					"Invalid 'previous_response_id': '%s'. Expected an ID of a response.",
-					httpapi.Excerpt(public),
-				),
-			)
+			return fault.Invalid("previous_response_id", "invalid_value", fmt.Sprintf(
+				"Invalid 'previous_response_id': '%s'. Expected an ID of a response.", httpapi.Excerpt(public)))
 		}
 		q.Parent = id
 	}
 	if public := values.Get("conversation"); public != "" {
 		id, ok := run.ConversationID.Parse(public)
 		if !ok {
-			return fault.Invalid(
-				"conversation",
-				"invalid_value",
-				fmt.Sprintf(
-					"Invalid 'conversation': '%s'. Expected an ID of a conversation.",
-					httpapi.Excerpt(public),
-				),
-			)
+			return fault.Invalid("conversation", "invalid_value", fmt.Sprintf(
+				"Invalid 'conversation': '%s'. Expected an ID of a conversation.", httpapi.Excerpt(public)))
 		}
 		q.Conversation = id
 	}
@@ -194,25 +179,11 @@ func readTimes(values url.Values, q *answers.Query) error {
 		second, err := strconv.ParseInt(text, 10, 64)
 		switch {
 		case err != nil:
-			return fault.Invalid(
-				name,
-				"invalid_type",
-				fmt.Sprintf(
-					"Invalid type for '%s': expected an integer, but got '%s' instead.",
-					name,
-					httpapi.Excerpt(text),
-				),
-			)
+			return fault.Invalid(name, "invalid_type", fmt.Sprintf(
+				"Invalid type for '%s': expected an integer, but got '%s' instead.", name, httpapi.Excerpt(text)))
 		case second < 0:
-			return fault.Invalid(
-				name,
-				"integer_below_min_value",
-				fmt.Sprintf(
-					"Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.",
-					name,
-					second,
-				),
-			)
+			return fault.Invalid(name, "integer_below_min_value", fmt.Sprintf(
+				"Invalid '%s': integer below minimum value. Expected a value >= 0, but got %d instead.", name, second))
 		}
 		*q = bound.cut(*q, firstID(min(second, lastSecond)+bound.plus))
 	}

@@ -50,9 +50,7 @@ func (s *Server) showInputs(
 	ctx context.Context, tenant string, id uuid.UUID, steps []run.Step, shown []render.Step, turn int,
 ) error {
 	body, err := query.Retry(
-		ctx,
-		s.tasks,
-		func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, tenant, id) },
+		ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, tenant, id) },
 	)
 	if errors.Is(err, store.ErrNotFound) { // deleted since
 		return render.NotFound(run.ResponseID.Format(id))

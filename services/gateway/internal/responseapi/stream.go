@@ -55,9 +55,7 @@ func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses
 		defer cancel()
 		var err error
 		body, err = query.Retry(
-			ctx,
-			s.tasks,
-			func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) },
+			ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) },
 		)
 		if err != nil {
 			return nil, err

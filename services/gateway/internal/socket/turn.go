@@ -98,8 +98,7 @@ func (t *turn) create(ctx context.Context) error {
 		return t.respond(ctx, c, n)
 	case c.Conversation != "": // no row would add it to the conversation
 		return httpapi.Unsupported(
-			"conversation",
-			"Unsupported parameter: 'conversation' is not supported with 'generate' false.",
+			"conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.",
 		)
 	}
 	return t.warmUp(c, n)

@@ -106,9 +106,7 @@ func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Ev
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	archive, err := query.Retry(
-		ctx,
-		s.tasks,
-		func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) },
+		ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) },
 	)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil

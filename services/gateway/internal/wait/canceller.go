@@ -36,12 +36,7 @@ type Canceller struct {
 // background.
 func NewCanceller(st *store.Store, b *bus.Bus, tasks *sync.WaitGroup, log *zap.Logger) *Canceller {
 	return &Canceller{
-		store:   st,
-		bus:     b,
-		publish: dispatch.Publisher{Bus: b},
-		tasks:   tasks,
-		log:     log,
-		later:   newUncancelled(),
+		store: st, bus: b, publish: dispatch.Publisher{Bus: b}, tasks: tasks, log: log, later: newUncancelled(),
 	}
 }
 

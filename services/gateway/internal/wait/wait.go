@@ -95,9 +95,7 @@ func (w *Waiters) LookUp(ctx context.Context, tenant string, id uuid.UUID) (*ans
 	ctx, cancel := query.WithTimeout(ctx)
 	defer cancel()
 	return query.Retry(
-		ctx,
-		w.tasks,
-		func(ctx context.Context) (*answers.Answer, error) { return w.answers.Read(ctx, tenant, id) },
+		ctx, w.tasks, func(ctx context.Context) (*answers.Answer, error) { return w.answers.Read(ctx, tenant, id) },
 	)
 }
 
