@@ -18,13 +18,13 @@ type failure struct {
 }
 
 // Publish publishes all messages at once and waits until every one is stored or
-// refused, at most 2 s. A command that is queued or in flight already is
-// refused by the server; that is success, and counted. If a stream is missing,
-// or gives no answer because it lost its files, Publish creates it again and
-// tries once more. The error joins all that failed. It is ErrFull if a full
-// stream refused every one of them, and none of those is stored. After any
-// other error some may have been stored, so that commands published again have
-// to be marked as a repeat (AsRepeat).
+// refused, at most 2 s for each of two tries and the repair between them. A
+// command that is queued or in flight already is refused by the server; that is
+// success, and counted. If a stream is missing, or gives no answer because it
+// lost its files, Publish creates it again and tries once more. The error joins
+// all that failed. It is ErrFull if a full stream refused every one of them,
+// and none of those is stored. After any other error some may have been stored,
+// so that commands published again have to be marked as a repeat (AsRepeat).
 func (b *Bus) Publish(ctx context.Context, msgs ...message.Message) (refused int, err error) {
 	refused, failed := b.publish(ctx, msgs)
 	if !b.repairFor(ctx, failed) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 )
 
 // waitLimit bounds every wait of these tests.
@@ -45,7 +47,7 @@ func runChild(dir string) int {
 
 func TestStopAndStartAgain(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	first := start(t, cfg)
 	if err := probe(t.Context(), addrOf(first)); err != nil {
 		t.Fatalf("probe after Start: %v, want a server that asks for a password", err)
@@ -85,7 +87,7 @@ func TestStartAfterCrash(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := Config{DataDir: newDir(t)}
+			cfg := Config{DataDir: localpgtest.NewDir(t)}
 			s := start(t, cfg)
 			tt.crash(t, s)
 			cfg.Port = s.Port()
@@ -96,7 +98,7 @@ func TestStartAfterCrash(t *testing.T) {
 
 func TestStalePIDFileDoesNotStopAStart(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	stop(t, start(t, cfg), Fast)
 	ended := exec.Command(os.Args[0], "-test.run=^$")
 	if err := ended.Run(); err != nil {
@@ -109,7 +111,7 @@ func TestStalePIDFileDoesNotStopAStart(t *testing.T) {
 
 func TestSecondServerInOneDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	first := start(t, cfg)
 	if s, err := Start(t.Context(), cfg); !errors.Is(err, ErrRunning) {
 		t.Fatalf("second Start = %v, %v, want ErrRunning", s, err)
@@ -127,7 +129,7 @@ func TestTakenPortIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	cfg := Config{DataDir: newDir(t), Port: l.Addr().(*net.TCPAddr).Port}
+	cfg := Config{DataDir: localpgtest.NewDir(t), Port: l.Addr().(*net.TCPAddr).Port}
 	if s, err := Start(t.Context(), cfg); !errors.Is(err, ErrPortTaken) {
 		t.Fatalf("Start on a taken port = %v, %v, want ErrPortTaken", s, err)
 	}
@@ -137,7 +139,7 @@ func TestTakenPortIsRefused(t *testing.T) {
 
 func TestFailedStartShowsTheLogAndFreesTheDirectory(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t), Settings: map[string]string{"no_such_setting": "1"}}
+	cfg := Config{DataDir: localpgtest.NewDir(t), Settings: map[string]string{"no_such_setting": "1"}}
 	s, err := Start(t.Context(), cfg)
 	if !errors.Is(err, errExited) {
 		t.Fatalf("Start with an unknown setting = %v, %v, want errExited", s, err)
@@ -151,7 +153,7 @@ func TestFailedStartShowsTheLogAndFreesTheDirectory(t *testing.T) {
 
 func TestCancelledStartLeavesNothing(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	reason := errors.New("changed my mind")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(reason)
@@ -163,7 +165,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 
 func TestForeignDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := localpgtest.NewDir(t)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +188,7 @@ func TestClosedParentIsNamed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root starts the server as another user")
 	}
-	closed := newDir(t)
+	closed := localpgtest.NewDir(t)
 	if err := os.Mkdir(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +204,7 @@ func TestClosedParentIsNamed(t *testing.T) {
 
 func TestPasswordIsPrivate(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	start(t, cfg)
 	for path, want := range map[string]os.FileMode{cfg.DataDir: 0o700, filepath.Join(cfg.DataDir, "password"): 0o600} {
 		info, err := os.Stat(path)
@@ -213,26 +215,6 @@ func TestPasswordIsPrivate(t *testing.T) {
 			t.Errorf("%s has mode %04o, want %04o", path, got, want)
 		}
 	}
-}
-
-// newDir returns a path for a data directory that does not exist yet. t.TempDir
-// lies below a directory of mode 0700, which the server's user cannot enter
-// when root runs the tests.
-func newDir(t *testing.T) string {
-	t.Helper()
-	base, err := os.MkdirTemp("", "localpg-test-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(base); err != nil {
-			t.Errorf("clean up: %v", err)
-		}
-	})
-	if err := os.Chmod(base, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(base, "data")
 }
 
 func start(t *testing.T, cfg Config) *Server {
@@ -271,7 +253,7 @@ func addrOf(s *Server) string { return fmt.Sprintf("%s:%d", loopback, s.Port()) 
 // meets such a predecessor.
 func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: newDir(t)}
+	cfg := Config{DataDir: localpgtest.NewDir(t)}
 	stop(t, start(t, cfg), Fast)
 	real, err := Binaries(t.Context(), cfg)
 	if err != nil {
@@ -281,7 +263,7 @@ func TestAStartWaitsForAPredecessorThatLeaves(t *testing.T) {
 	writeOwn(t, pidFile, fmt.Sprintf("%d\n%s\n1\n1\n\n\n\nstopping\n", os.Getpid(), cfg.DataDir))
 	tries := filepath.Join(filepath.Dir(cfg.DataDir), "tries")
 	writeOwn(t, tries, "")
-	cfg.BinDir = installation(t, filepath.Dir(cfg.DataDir), "bin", "initdb")
+	cfg.BinDir = localpgtest.Installation(t, filepath.Dir(cfg.DataDir), "bin", "initdb")
 	script := fmt.Sprintf(`#!/bin/sh
 [ "$1" = --version ] && exit 1
 echo >> %[1]s

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 	"windlass.dev/windlass/pkg/retry"
 )
 
 func TestKilledParentLeavesNoServer(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
+	dir := localpgtest.NewDir(t)
 	parent := exec.CommandContext(t.Context(), os.Args[0], "-localpg.child="+dir)
 	parent.Stderr = os.Stderr
 	in, err := parent.StdinPipe() // stays open, so that the child does not end by itself

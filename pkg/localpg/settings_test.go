@@ -1,16 +1,16 @@
 package localpg
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 )
 
 func TestServerArgs(t *testing.T) {
 	t.Parallel()
-	bin := installation(t, t.TempDir(), "bin", "postgres", "initdb")
+	bin := localpgtest.Installation(t, t.TempDir(), "bin", "postgres", "initdb")
 	extra := map[string]string{"fsync": "off", "port": "1", "listen_addresses": "*", "work_mem": "8MB"}
 	want := []string{
 		"-D", "/data", "-c", "autovacuum_naptime=10s", "-c", "fsync=off", "-c", "full_page_writes=on",
@@ -21,24 +21,8 @@ func TestServerArgs(t *testing.T) {
 	if diff := cmp.Diff(want, serverArgs(bin, "/data", 5555, extra)); diff != "" {
 		t.Errorf("serverArgs (-want +got):\n%s", diff)
 	}
-	installation(t, filepath.Dir(bin), "lib/postgresql", "pg_stat_statements.so")
+	localpgtest.Installation(t, filepath.Dir(bin), "lib/postgresql", "pg_stat_statements.so")
 	if diff := cmp.Diff(len(want)+2, len(serverArgs(bin, "/data", 5555, extra))); diff != "" {
 		t.Errorf("with pg_stat_statements installed nothing is preloaded (-want +got):\n%s", diff)
 	}
-}
-
-// installation makes executable files below root/dir and returns that
-// directory.
-func installation(t *testing.T, root, dir string, names ...string) string {
-	t.Helper()
-	dir = filepath.Join(root, dir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }

@@ -19,7 +19,7 @@ type TurnCommit struct {
 	Reason  Code
 }
 
-// Due counts the steps that are to be run.
+// Due counts the steps that tool-runners have to run.
 func (t TurnCommit) Due() int {
 	n := 0
 	for _, s := range t.Steps {

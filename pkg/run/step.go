@@ -56,5 +56,5 @@ type NewStep struct {
 	Error  []byte
 }
 
-// Due reports whether the step is to be run.
+// Due reports whether a tool-runner has to run the step.
 func (n NewStep) Due() bool { return n.Error == nil }

@@ -189,9 +189,6 @@ func (s *Server) await(ctx context.Context, address string) error {
 // URL is the target's, by way of the pooler.
 func (s *Server) URL() string { return s.url }
 
-// PID is the process id.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
-
 // Log is what it has written.
 func (s *Server) Log() string {
 	text, _ := os.ReadFile(s.log) // best effort, for an error's text

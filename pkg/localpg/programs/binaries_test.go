@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 )
 
 // fakePostgres makes an installation whose server says that it is of a version.
 func fakePostgres(t *testing.T, root, dir, version string) string {
 	t.Helper()
-	bin := installation(t, root, dir, "postgres", "initdb")
+	bin := localpgtest.Installation(t, root, dir, "postgres", "initdb")
 	script := fmt.Sprintf("#!/bin/sh\necho 'postgres (PostgreSQL) %s'\n", version)
 	if err := os.WriteFile(filepath.Join(bin, "postgres"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
@@ -165,8 +167,8 @@ func TestDamagedCacheIsNotUsed(t *testing.T) {
 			cache, fills := t.TempDir(), 0
 			s := source{name: "here", dir: "copy", fill: func(_ context.Context, j job) error {
 				fills++
-				installation(t, j.dst, "bin", "postgres", "initdb")
-				lib := installation(t, j.dst, "lib")
+				localpgtest.Installation(t, j.dst, "bin", "postgres", "initdb")
+				lib := localpgtest.Installation(t, j.dst, "lib")
 				return errors.Join(os.WriteFile(filepath.Join(lib, "libpq.so"), []byte("library"), 0o644),
 					os.Symlink("libpq.so", filepath.Join(lib, "link.so")))
 			}}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 )
 
 func TestSourcesAreAskedInTurn(t *testing.T) {
@@ -18,7 +20,7 @@ func TestSourcesAreAskedInTurn(t *testing.T) {
 		return source{dir: "first", fill: func(context.Context, job) error { return err }}
 	}
 	works := source{dir: "second", fill: func(_ context.Context, j job) error {
-		installation(t, j.dst, "bin", "postgres", "initdb")
+		localpgtest.Installation(t, j.dst, "bin", "postgres", "initdb")
 		return nil
 	}}
 	empty := source{dir: "third", fill: func(_ context.Context, j job) error { return os.Mkdir(j.dst, 0o700) }}
@@ -36,7 +38,7 @@ func TestSourcesAreAskedInTurn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cache := t.TempDir()
-			installation(t, cache, scratchPrefix+"of-a-killed-process", "half")
+			localpgtest.Installation(t, cache, scratchPrefix+"of-a-killed-process", "half")
 			want := ""
 			if tt.want != "" {
 				want = filepath.Join(cache, tt.want)

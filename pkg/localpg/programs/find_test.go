@@ -2,18 +2,19 @@ package programs
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
+
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 )
 
 func TestFindPrefersTheGivenDirectory(t *testing.T) {
 	t.Parallel()
-	good := installation(t, t.TempDir(), "bin", "postgres", "initdb")
+	good := localpgtest.Installation(t, t.TempDir(), "bin", "postgres", "initdb")
 	if got, err := Find(good); err != nil || got != good {
 		t.Errorf("Find(%s) = %s, %v, want the same directory", good, got, err)
 	}
-	half := installation(t, t.TempDir(), "bin", "postgres")
+	half := localpgtest.Installation(t, t.TempDir(), "bin", "postgres")
 	if got, err := Find(half); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Find in a directory without initdb = %s, %v, want ErrNotFound", got, err)
 	}
@@ -35,9 +36,9 @@ func TestNewestVersionWins(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			for _, dir := range tt.dirs {
-				installation(t, root, dir, "postgres", "initdb")
+				localpgtest.Installation(t, root, dir, "postgres", "initdb")
 			}
-			installation(t, root, "99/bin", "psql")
+			localpgtest.Installation(t, root, "99/bin", "psql")
 			want := tt.want
 			if want != "" {
 				want = filepath.Join(root, want)
@@ -48,20 +49,4 @@ func TestNewestVersionWins(t *testing.T) {
 			}
 		})
 	}
-}
-
-// installation makes executable files below root/dir and returns that
-// directory.
-func installation(t *testing.T, root, dir string, names ...string) string {
-	t.Helper()
-	dir = filepath.Join(root, dir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }

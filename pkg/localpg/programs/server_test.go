@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/localpg"
+	"windlass.dev/windlass/pkg/localpg/internal/localpgtest"
 	"windlass.dev/windlass/pkg/localpg/programs"
 )
 
 func TestFetchedServerStarts(t *testing.T) {
 	t.Parallel()
 	needNetwork(t)
-	cache := newDir(t)
+	cache := localpgtest.NewDir(t)
 	bins := make([]string, 2)
 	errs := make([]error, 2)
 	var wg sync.WaitGroup
@@ -34,13 +35,13 @@ func TestFetchedServerStarts(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(cache, "fetch-*")); err != nil || len(left) > 0 {
 		t.Errorf("Fetch left %v behind, %v", left, err)
 	}
-	start(t, localpg.Config{BinDir: bins[0], DataDir: newDir(t)})
+	start(t, localpg.Config{BinDir: bins[0], DataDir: localpgtest.NewDir(t)})
 }
 
 func TestLibraryFetchedServerStarts(t *testing.T) {
 	t.Parallel()
 	needNetwork(t)
-	cache := newDir(t)
+	cache := localpgtest.NewDir(t)
 	if err := os.Mkdir(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestLibraryFetchedServerStarts(t *testing.T) {
 	if err != nil {
 		t.Fatalf("install by the library: %v", err)
 	}
-	start(t, localpg.Config{BinDir: bin, DataDir: newDir(t)})
+	start(t, localpg.Config{BinDir: bin, DataDir: localpgtest.NewDir(t)})
 }
 
 // needNetwork skips a test that downloads, unless it was asked for.
@@ -73,24 +74,4 @@ func start(t *testing.T, cfg localpg.Config) {
 			t.Errorf("Stop: %v", err)
 		}
 	})
-}
-
-// newDir returns a path for a directory that does not exist yet. t.TempDir is
-// below a directory of mode 0700, which the server's user cannot enter if root
-// runs the tests.
-func newDir(t *testing.T) string {
-	t.Helper()
-	base, err := os.MkdirTemp("", "localpg-test-") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(base); err != nil {
-			t.Errorf("clean up: %v", err)
-		}
-	})
-	if err := os.Chmod(base, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(base, "data")
 }

@@ -58,14 +58,14 @@ func Streamed(tb testing.TB, raw []byte) Response {
 	frames, _ := streamcheck.Frames(raw)
 	var last struct{ Response json.RawMessage }
 	for _, f := range frames {
-		if !bytes.HasPrefix([]byte(f.Data), []byte("{")) {
+		if !bytes.HasPrefix(f.Data, []byte("{")) {
 			continue
 		}
 		if err := errors.Join(spectest.Event(tb, f.Data), openapitest.Event(tb, f.Data)); err != nil {
 			tb.Errorf("%v\n%s", err, f.Data)
 		}
 		last.Response = nil
-		if err := json.Unmarshal([]byte(f.Data), &last); err != nil {
+		if err := json.Unmarshal(f.Data, &last); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -10,18 +10,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// A server that deletes a stream forgets its name first, ends its consumers,
-// and moves its directory away last. Who makes the stream again in between, as
-// the pullers of those consumers may, gets one whose directory is then moved
-// away under it. It looks sound, and takes every message without a word: the
-// server answers no publish that its files refuse, until it restarts. Repairs
-// therefore wait before they make anything, and a stream that leaves a publish
-// without an answer is looked into here.
+// nats-server (2.15) deletes a stream in this order: it drops the name, ends
+// the consumers, and moves the directory away. A stream that is created again
+// in between, as by the pullers of those consumers, loses its directory to that
+// last step. Its info looks sound, but the server answers none of its publishes
+// until it restarts. Therefore repairs wait before they create anything, and
+// Remake examines a stream that did not answer a publish.
 
 // noFiles is in the server's error when a stream's directory is gone.
 const noFiles = "no such file or directory"
 
-// remade is the outcome of a look into a stream that did not answer a publish.
+// remade is the outcome of the last Remake of a stream.
 type remade struct {
 	at  time.Time
 	yes bool
@@ -29,7 +28,7 @@ type remade struct {
 
 // Remake creates a stream again if it can store nothing more and nothing is
 // lost by it. It reports whether a publish that was not answered is worth
-// another try. Callers that come while one looks share its outcome.
+// another try. Concurrent callers share one outcome.
 func (c *Conn) Remake(ctx context.Context, suffix string) bool {
 	if ctx.Err() != nil {
 		return false
@@ -48,7 +47,7 @@ func (c *Conn) Remake(ctx context.Context, suffix string) bool {
 	defer cancel()
 	yes, err := c.remakeBroken(ctx, c.Stream(suffix))
 	if err != nil {
-		c.Log.Info("stream that did not answer could not be looked into",
+		c.Log.Info("stream that did not answer could not be examined",
 			zap.String("subject", c.Stream(suffix)), zap.Error(err))
 	}
 	c.remade[suffix] = remade{time.Now(), yes}
@@ -59,8 +58,8 @@ func (c *Conn) remakeBroken(ctx context.Context, name string) (bool, error) {
 	if broken, err := c.isBroken(ctx, name); !broken || err != nil {
 		return false, err
 	}
-	// Other services may be here too, and one is to delete. A second one would
-	// delete the stream that the first one made.
+	// Other services may do the same. A second delete would remove the stream
+	// that the first service created.
 	if !waitRepairGap(ctx) {
 		return false, context.Cause(ctx)
 	}
@@ -78,8 +77,8 @@ func (c *Conn) remakeBroken(ctx context.Context, name string) (bool, error) {
 // holds none that a restart of the server would bring back: none at all, or its
 // files are gone.
 func (c *Conn) isBroken(ctx context.Context, name string) (bool, error) {
-	// The server answers a purge, even of a subject without messages, by the
-	// write error that it kept.
+	// The server answers a purge, even of a subject without messages, with the
+	// write error that it keeps.
 	err := c.requestOnce(ctx, "STREAM.PURGE."+name, map[string]string{"filter": c.Subject("nothing")}, nil)
 	var refusal *jetstream.APIError
 	if !errors.As(err, &refusal) || refusal.ErrorCode != codeGeneral {

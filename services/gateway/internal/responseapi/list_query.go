@@ -20,7 +20,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 )
 
-// lastSecond is the last one that ids can tell.
+// lastSecond is the last Unix second that an id can encode.
 const lastSecond = 1<<48/1000 - 2
 
 // listedStatuses are a response's statuses as clients know them.
@@ -33,8 +33,8 @@ var listedStatuses = map[string][]run.Status{
 	"cancelled":   {run.Cancelled},
 }
 
-// readList reads what a client wants listed. reversed: it is to be looked for
-// against the order that the client wants, from before on.
+// readList reads the query of a list. If reversed is true, the query reads the
+// entries in the reverse of the client's order, starting at before.
 func readList(values url.Values) (q answers.Query, reversed bool, err error) {
 	p, err := httpapi.ReadPageQuery(values)
 	if err != nil {
@@ -79,8 +79,8 @@ func either[T any](which bool, yes, no T) T {
 	return no
 }
 
-// readModel refuses what the database would not take. Models that were are
-// asked for, too, so that others are no fault.
+// readModel refuses only names that Postgres cannot store. Unknown names are
+// valid: the model may have been removed from the registry since.
 func readModel(values url.Values, q *answers.Query) error {
 	q.Model = values.Get("model")
 	if !utf8.ValidString(q.Model) || strings.Contains(q.Model, "\x00") {
@@ -142,7 +142,7 @@ func readPairs(values url.Values, q *answers.Query) error {
 	return nil
 }
 
-// readContinued reads what the responses are to continue.
+// readContinued reads the filters previous_response_id and conversation.
 func readContinued(values url.Values, q *answers.Query) error {
 	if public := values.Get("previous_response_id"); public != "" {
 		id, ok := run.ResponseID.Parse(public)
@@ -169,7 +169,7 @@ func readTimes(values url.Values, q *answers.Query) error {
 	for _, bound := range []struct {
 		name string
 		cut  func(answers.Query, uuid.UUID) answers.Query
-		plus int64 // the first second behind the bound
+		plus int64 // from the second to the first one past the bound
 	}{{"gt", above, 1}, {"gte", above, 0}, {"lt", below, 0}, {"lte", below, 1}} {
 		name := "created_at[" + bound.name + "]"
 		text := values.Get(name)
@@ -190,8 +190,8 @@ func readTimes(values url.Values, q *answers.Query) error {
 	return nil
 }
 
-// firstID is ahead of all ids of responses that were created in that second,
-// and behind all earlier ones.
+// firstID returns the lowest id that a response created in that second can
+// have.
 func firstID(second int64) (id uuid.UUID) {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(second)*1000)

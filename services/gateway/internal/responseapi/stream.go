@@ -16,7 +16,7 @@ import (
 )
 
 // resume is GET /v1/responses/{id}?stream=true: the events from the first on,
-// or from the one behind starting_after.
+// or from the one after starting_after.
 func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer) error {
 	after, err := startingAfter(r.URL.Query())
 	if err != nil {
@@ -34,7 +34,8 @@ func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer)
 	return s.streams.ReplayResponse(x, r, a, c, after)
 }
 
-// obfuscates reads whether deltas are to be padded; nil: as the request said.
+// obfuscates reads include_obfuscation, nil if absent: then the request
+// decides.
 func obfuscates(q url.Values) (*bool, error) {
 	text := q.Get("include_obfuscation")
 	if text == "" {
@@ -68,8 +69,8 @@ func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses
 	return c, nil
 }
 
-// startingAfter reads the number of the last event that a client has; -1: it
-// has none.
+// startingAfter reads the number of the last event that the client has, -1 if
+// absent.
 func startingAfter(q url.Values) (int, error) {
 	text := q.Get("starting_after")
 	if text == "" {
