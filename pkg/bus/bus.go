@@ -154,8 +154,8 @@ func (b *Bus) LaneLoad(ctx context.Context, lane string) (waiting, inFlight int,
 	return b.conn.LaneLoad(ctx, lane)
 }
 
-// PauseLane stops the delivery of a lane's turns until a time, for all
-// services; a time that has passed ends the pause. Turns in flight go on.
-func (b *Bus) PauseLane(ctx context.Context, lane string, until time.Time) error {
-	return b.conn.PauseLane(ctx, lane, until)
+// PauseLane stops the delivery of a lane's turns for a time, for all
+// services; a negative time ends the pause. Turns in flight go on.
+func (b *Bus) PauseLane(ctx context.Context, lane string, pause time.Duration) error {
+	return b.conn.PauseLane(ctx, lane, pause)
 }

@@ -17,7 +17,7 @@ SELECT ` + rowColumns + `
   FROM requests r WHERE r.live AND r.check_at <= now() ORDER BY r.check_at LIMIT @n`
 
 const openStepsSQL = `
-SELECT s.request_id, ` + stepColumns + `
+SELECT s.request_id, ` + stepColumns + `, extract(epoch FROM now() - s.created_at)::float8
   FROM requests r JOIN steps s ON s.request_id = r.id AND s.turn = r.turn AND s.idx > 0 AND s.state = 'dispatched'
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY s.request_id, s.idx`
@@ -72,12 +72,13 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 	_, err := postgres.Query(ctx, s.db, openStepsSQL, a, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
 		var step run.Step
-		var dueIn float64
+		var dueIn, age float64
 		var took int64
-		if err := r.Scan(append([]any{&id}, stepTargets(&step, &dueIn, &took)...)...); err != nil {
+		targets := append([]any{&id}, stepTargets(&step, &dueIn, &took)...)
+		if err := r.Scan(append(targets, &age)...); err != nil {
 			return struct{}{}, err
 		}
-		step.DueIn = postgres.Duration(dueIn)
+		step.DueIn, step.Age = postgres.Duration(dueIn), postgres.Duration(age)
 		rows[at[id]].Steps = append(rows[at[id]].Steps, step)
 		return struct{}{}, nil
 	})

@@ -81,7 +81,7 @@ func newOrchestrator(w *worker.Worker, keys compaction.Keys, client upstream.Cli
 		results: &results.Committer{Worker: w, Live: streams},
 	}
 	o.turns = &turn.Handler{Worker: w, Call: o.caller.Call}
-	o.asks = &ask.Answerer{Worker: w, Commit: o.results.Commit, Now: time.Now}
+	o.asks = &ask.Answerer{Worker: w, Commit: o.results.Commit}
 	return o
 }
 

@@ -9,7 +9,6 @@ package settlement
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -66,7 +65,7 @@ func (h *Handler) load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 }
 
 func (h *Handler) settle(ctx context.Context, c run.Chain) error {
-	object, err := answer.Assemble(c, time.Now())
+	object, err := answer.Assemble(c, answer.DecidedAt(c))
 	var items []run.NewItem
 	if err == nil && c.Conversation != uuid.Nil {
 		items, err = answer.Additions(c)
@@ -98,7 +97,7 @@ func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 			return err
 		}
 	}
-	h.Metrics.Step("final", string(c.Outcome), time.Since(c.CreatedAt))
+	h.Metrics.Step("final", string(c.Outcome), answer.DecidedAt(c).Sub(run.CreatedAt(c.ID)))
 	h.logSettled(c)
 	failpoint.Hit(failpoint.FinalAfterPublish)
 	return nil

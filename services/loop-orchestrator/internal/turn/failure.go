@@ -77,7 +77,7 @@ func (h *Handler) park(ctx context.Context, c run.Chain, f run.Fence, wait time.
 	failpoint.Hit(failpoint.RetryAfterCommit)
 	h.logFailedCall(c, why, attempt.Retried, wait)
 	if why.HTTPStatus == http.StatusTooManyRequests && wait > time.Second {
-		if err := h.Bus.PauseLane(ctx, c.Lane, time.Now().Add(min(wait, maxLanePause))); err != nil {
+		if err := h.Bus.PauseLane(ctx, c.Lane, min(wait, maxLanePause)); err != nil {
 			h.Log.Info("lane not paused", zap.Error(err))
 		}
 	}

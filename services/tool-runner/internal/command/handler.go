@@ -76,7 +76,7 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 	}
 	defer leave()
 	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted {
+	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted || mayBeLate(d) {
 		if answer, err = h.askIfDue(ctx, d); err != nil {
 			return "", err
 		}
@@ -92,7 +92,7 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		}
 		return poison, consume.ErrPoison
 	}
-	result, err := h.makeResult(ctx, d, answer.GetUncertain())
+	result, err := h.makeResult(ctx, d, answer)
 	if err != nil {
 		return "", err
 	}
@@ -107,21 +107,19 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 }
 
 // makeResult makes the call if it may be made, and returns its result. An error
-// means that no call was made, or that ctx ended it. uncertain reports that the
-// mark of an earlier delivery may be lost.
-func (h *Handler) makeResult(ctx context.Context, d consume.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
+// means that no call was made, or that ctx ended it.
+func (h *Handler) makeResult(
+	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer,
+) (*stepv1.StepEvent, error) {
 	tool, ok := h.Tools.Tool(d.Tool.GetTool())
 	if !ok {
 		return failedEvent(d.Tool, unknownTool, 0), nil
 	}
-	now := time.Now()
-	end := now.Add(tool.Timeout)
-	if t := d.Tool.GetDeadlineTime(); t != nil && t.AsTime().Before(end) {
-		end = t.AsTime()
-	}
-	if !end.After(now) {
+	limit := min(tool.Timeout, remaining(d.Tool, answer))
+	if limit <= 0 {
 		return failedEvent(d.Tool, tooLate, 0), nil
 	}
+	end := time.Now().Add(limit)
 	secret, err := tool.Credential.Resolve()
 	if err != nil {
 		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
@@ -130,7 +128,7 @@ func (h *Handler) makeResult(ctx context.Context, d consume.Delivery, uncertain 
 	if tool.Effect == registry.AtMostOnce {
 		// A repeat is published if a stream may have lost messages. A mark may
 		// be lost then, too: JetStream acknowledges before it syncs.
-		if uncertain || d.Tool.GetRepeat() {
+		if answer.GetUncertain() || d.Tool.GetRepeat() {
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
 		first, err := h.storeMark(ctx, d)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
@@ -51,9 +51,9 @@ func TestFailuresAreResults(t *testing.T) {
 	})
 	r := newHandler(t, h)
 	overdue := runnertest.Command("plain")
-	overdue.DeadlineTime = timestamppb.New(time.Now().Add(-time.Second))
+	overdue.Remaining = durationpb.New(-time.Second)
 	nearly := runnertest.Command("plain")
-	nearly.DeadlineTime = timestamppb.New(time.Now().Add(2 * time.Second))
+	nearly.Remaining = durationpb.New(2 * time.Second)
 	tests := []struct {
 		name      string
 		command   *stepv1.ToolCommand
