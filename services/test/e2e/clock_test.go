@@ -83,8 +83,8 @@ func buildSkewed(t *testing.T) string {
 
 // TestF21WrongClocks gives each service in turn a clock that is 65 minutes
 // ahead and one that is as much behind, always with another service that is
-// wrong the other way. All runs are right, and a request that never ends expires
-// at its deadline, not before and not much later.
+// wrong the other way. All runs are right, and a request that never ends
+// expires at its deadline, not before and not much later.
 func TestF21WrongClocks(t *testing.T) {
 	t.Parallel()
 	skewed := buildSkewed(t)
