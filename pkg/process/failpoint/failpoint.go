@@ -68,7 +68,7 @@ func Hit(name Name) {
 	}
 }
 
-// HitBy is Hit by work that can be told by its data.
+// HitBy is Hit by work that its data identifies.
 func HitBy(name Name, data []byte) {
 	p := armed.Load()
 	switch {

@@ -10,8 +10,9 @@
 // It promises:
 //
 //   - Run returns a *Crash only if the process ended by itself: by a panic, an
-//     exit, or a signal that Run did not send. What the step's own code reports
-//     as an error, and the end of ctx, is none (TestRunTellsCrashesFromErrors).
+//     exit, or a signal that Run did not send. An error that the step's own
+//     code reports does not count, nor does the end of ctx
+//     (TestRunTellsCrashesFromErrors).
 //   - The process ends when its parent does (TestChildEndsWithItsParent).
 //   - A process that cannot be started, for want of memory or descriptors, is
 //     tried again until ctx ends.

@@ -24,8 +24,9 @@ import (
 	"windlass.dev/windlass/services/tool-runner/internal/inflight"
 )
 
-// maxDeliveries is the number of deliveries after which a command is given up:
-// each runner before has died in its call or lost it.
+// maxDeliveries is the number of deliveries after which a command is given up
+// by a program without isolated processes: each runner before has died in its
+// call or lost it.
 const maxDeliveries = 5
 
 // outcome is how the handling of a command ended, as windlass_steps_total
@@ -49,6 +50,9 @@ type Handler struct {
 	Client  *httptool.Client
 	Log     *zap.Logger
 	Metrics *process.Metrics
+	// Isolate has CallIsolated do a task in a process of its own; see
+	// isolate.Runner.Run for its errors. nil: there is no such process.
+	Isolate func(ctx context.Context, task []byte) ([]byte, error)
 
 	inflight inflight.Commands
 }
@@ -75,27 +79,40 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		return "", err
 	}
 	defer leave()
-	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted || mayBeLate(d) {
-		if answer, err = h.askIfDue(ctx, d); err != nil {
+	ask := waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted || mayBeLate(d)
+	pauses := crashPolicy.Pauses()
+	for crashes := 0; ; crashes++ {
+		answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+		if ask || crashes > 0 {
+			if answer, err = h.askIfDue(ctx, d); err != nil {
+				return "", err
+			}
+		}
+		switch {
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
+			return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
+			return superseded, consume.ErrStale
+		case h.isPoison(d, crashes):
+			if err := h.giveUp(ctx, d); err != nil {
+				return "", err
+			}
+			return poison, consume.ErrPoison
+		}
+		result, err := h.makeResult(ctx, d, answer)
+		if h.crashed(ctx, d, pauses, err) {
+			d.Delivered++ // the call is lost like that of a runner that died
+			continue
+		}
+		if err != nil {
 			return "", err
 		}
+		return h.finish(ctx, d, result)
 	}
-	switch {
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
-		return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
-		return superseded, consume.ErrStale
-	case d.Delivered > maxDeliveries:
-		if err := h.giveUp(ctx, d); err != nil {
-			return "", err
-		}
-		return poison, consume.ErrPoison
-	}
-	result, err := h.makeResult(ctx, d, answer)
-	if err != nil {
-		return "", err
-	}
+}
+
+// finish publishes the result of a command.
+func (h *Handler) finish(ctx context.Context, d consume.Delivery, result *stepv1.StepEvent) (outcome, error) {
 	if err := h.publishResult(ctx, d, result); err != nil {
 		return "", err
 	}
@@ -119,7 +136,6 @@ func (h *Handler) makeResult(
 	if limit <= 0 {
 		return failedEvent(d.Tool, tooLate, 0), nil
 	}
-	end := time.Now().Add(limit)
 	secret, err := tool.Credential.Resolve()
 	if err != nil {
 		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
@@ -141,7 +157,10 @@ func (h *Handler) makeResult(
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
 	}
-	return h.callTool(ctx, d, tool, secret, end)
+	if h.isSuspect(d) {
+		return h.callAlone(ctx, d, limit)
+	}
+	return h.callInPlace(ctx, d, tool, secret, limit)
 }
 
 // storeMark stores the mark of an at_most_once call. It reports whether this
@@ -157,12 +176,12 @@ func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool
 }
 
 func (h *Handler) callTool(
-	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, end time.Time,
+	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, limit time.Duration,
 ) (*stepv1.StepEvent, error) {
-	bounded, cancel := context.WithDeadline(ctx, end)
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	once := tool.Effect == registry.AtMostOnce
-	failpoint.Hit(failpoint.ToolBeforeCall)
+	failpoint.HitBy(failpoint.ToolBeforeCall, d.Tool.GetArguments())
 	began := time.Now()
 	output, failure := h.Client.Do(bounded, httptool.Call{
 		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
