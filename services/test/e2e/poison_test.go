@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -15,8 +16,9 @@ import (
 
 var rollingFlag = flag.Duration("rolling", 20*time.Second, "how long TestF29RollingKills kills workers")
 
-// poisonous is in the data of the step that ends its workers.
-const poisonous = "this-step-ends-its-worker"
+// poisonous is the seed of a run with a step that ends its workers: its digits
+// are in the step's data.
+const poisonous = 987654321
 
 // keepUp starts a service again each time its process ends, as a kubelet does,
 // until ctx ends. It returns the number of ends.
@@ -47,21 +49,15 @@ func TestF29Poison(t *testing.T) {
 	for _, tt := range []struct {
 		name, service, failpoint string
 		plan                     mock.Plan
-		attempts                 map[[2]int]int
+		status                   string
+		step                     [2]int // that is poison
 	}{
-		{
-			"a turn", "loop-orchestrator", "turn_after_take", mock.Plan{Seed: 1e6, Text: poisonous},
-			map[[2]int]int{{1, 0}: 7},
-		},
-		{
-			"a tool call", "tool-runner", "tool_before_call",
-			mock.Plan{Seed: 1e6 + 1, Rounds: 1, Width: 2, RawArguments: `{"seed":1000001,"round":0,"index":0,"pad":"` + poisonous + `"}`},
-			map[[2]int]int{{1, 1}: 7, {1, 2}: 7},
-		},
+		{"a turn", "loop-orchestrator", "turn_after_take", mock.Plan{Seed: poisonous}, "failed", [2]int{1, 0}},
+		{"a tool call", "tool-runner", "tool_before_call", mock.Plan{Seed: poisonous, Rounds: 1}, "completed", [2]int{1, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, env("WINDLASS_ACK_WAIT", "1s"))
-			armed := env("FAILPOINT", tt.failpoint+"="+poisonous)
+			armed := env("FAILPOINT", fmt.Sprintf("%s=%d", tt.failpoint, poisonous))
 			w.services[tt.service].kill(t)
 			w.restart(tt.service, armed)
 			ctx, stop := context.WithCancel(t.Context())
@@ -91,15 +87,13 @@ func TestF29Poison(t *testing.T) {
 			}
 			poison := 0
 			for _, s := range steps {
-				if strings.Contains(string(s.Error), `"poison"`) {
-					poison++
-				}
-				if want := tt.attempts[[2]int{s.Turn, s.Index}]; want > 0 && s.Attempt != want {
-					t.Errorf("step %d.%d shows %d attempts, want %d", s.Turn, s.Index, s.Attempt, want)
+				if strings.Contains(string(s.Error), `"poison"`) && [2]int{s.Turn, s.Index} == tt.step {
+					poison = s.Attempt
 				}
 			}
-			if poison != len(tt.attempts) || !o.Terminal() {
-				t.Errorf("the request is %s and %d steps are poison, want %d: %v", o.Status, poison, len(tt.attempts), steps)
+			if o.Status != tt.status || poison != 7 {
+				t.Errorf("the request is %q, and step %v poison after %d attempts; want %s, and 2 attempts beside others and 5 alone: %+v",
+					o.Status, tt.step, poison, tt.status, steps)
 			}
 			l.check(t)
 			stop()
