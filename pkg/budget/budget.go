@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrShare reports that a tenant or a key holds all that it may: its client is
-// told to wait for its own work (429).
+// ErrShare reports that a tenant or a key holds all that it may: its client
+// should wait until its own work has ended (429).
 var ErrShare = errors.New("the share of the memory budget is used up")
 
 // ErrFull reports that others hold so much that there is no room (503).
@@ -38,7 +38,7 @@ type Budget struct {
 	byUse   [uses]int64
 	tenants map[string]*account
 	active  int           // tenants that hold bytes
-	freed   chan struct{} // closed by the next release; nil if nobody waits
+	freed   chan struct{} // closed by the next release; nil without waiters
 }
 
 // account is what a tenant or one of its keys holds.
@@ -58,14 +58,14 @@ func New(limit int64, reg prometheus.Registerer) *Budget {
 // Limit returns the bytes of the whole budget.
 func (b *Budget) Limit() int64 { return b.limit }
 
-// Held returns the bytes of all leases.
-func (b *Budget) Held() int64 {
+// Size returns the bytes of all leases.
+func (b *Budget) Size() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
 }
 
-// KeyShare returns how much a single key can hold while nobody else holds
+// KeyShare returns how much a single key can hold while no other key holds
 // anything. A piece of work that needs more can never run.
 func (b *Budget) KeyShare() int64 { return b.limit / 3 }
 

@@ -19,7 +19,7 @@ func newBudget(limit int64) *Budget { return New(limit, prometheus.NewRegistry()
 func take(l *Lease) (int64, error) {
 	for {
 		if err := l.Grow(1); err != nil {
-			return l.Held(), err
+			return l.Size(), err
 		}
 	}
 }
@@ -69,7 +69,7 @@ func TestTenantsThatAreAllGreedyGetEqualParts(t *testing.T) {
 	for i := range tenants {
 		var sum int64
 		for _, l := range leases[i*8 : (i+1)*8] {
-			sum += l.Held()
+			sum += l.Size()
 		}
 		if sum < 180 || sum > 220 {
 			t.Errorf("tenant %d holds %d, want a fifth of 1000", i, sum)
@@ -111,7 +111,7 @@ func TestTheSumStaysInTheBudget(t *testing.T) {
 				l := b.Open(Use(i%int(uses)), fmt.Sprint(i%5), fmt.Sprint(i))
 				for range 20 {
 					_ = l.Grow(rand.Int64N(2000))
-					if held := b.Held(); held > b.Limit() || held < 0 {
+					if held := b.Size(); held > b.Limit() || held < 0 {
 						t.Errorf("%d bytes are held, of %d", held, b.Limit())
 					}
 					l.Shrink(rand.Int64N(500))
@@ -144,7 +144,7 @@ func TestAwaitGetsWhatIsReleased(t *testing.T) {
 	}
 	got := make(chan error, 1)
 	go func() { got <- second.Await(t.Context(), 300, time.Minute) }()
-	for first.Held() > 50 {
+	for first.Size() > 50 {
 		first.Shrink(50)
 	}
 	if err := <-got; err != nil {
@@ -158,11 +158,11 @@ func TestAClosedLeaseTakesNothing(t *testing.T) {
 	b := newBudget(1200)
 	l := b.Open(Body, "a", "1")
 	l.Close()
-	if err := l.Grow(100); err != nil || b.Held() != 0 {
-		t.Errorf("Grow after Close = %v, %d bytes held", err, b.Held())
+	if err := l.Grow(100); err != nil || b.Size() != 0 {
+		t.Errorf("Grow after Close = %v, %d bytes held", err, b.Size())
 	}
 	var none *Lease
-	if none.Grow(1) != nil || none.Await(t.Context(), 1, 0) != nil || none.Held() != 0 {
+	if none.Grow(1) != nil || none.Await(t.Context(), 1, 0) != nil || none.Size() != 0 {
 		t.Error("a nil lease refused")
 	}
 	none.Shrink(1)

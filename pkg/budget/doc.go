@@ -21,8 +21,8 @@
 //   - one tenant holds at most half of it, one key a third, and a tenant that
 //     comes while others hold all that they may gets its part
 //     (TestSharesLeaveRoomForOthers);
-//   - ErrShare goes to whoever holds its part, ErrFull to whoever is refused
-//     because of others (TestWhoIsToBlame);
+//   - ErrShare is for a tenant or key that holds its part, ErrFull for one that
+//     is refused because of others (TestWhoIsToBlame);
 //   - growing and shrinking allocate nothing (TestGrowAllocatesNothing).
 //
 // The bytes are what owners say. It neither measures nor limits the heap: a

@@ -6,8 +6,8 @@ import (
 )
 
 // Lease is the memory that one piece of work holds. It is safe for concurrent
-// use. A nil Lease holds nothing and may grow without bound, for work that
-// nobody outside has caused.
+// use. A nil Lease holds nothing and may grow without bound, for work that no
+// client has caused.
 type Lease struct {
 	budget      *Budget
 	use         Use
@@ -17,8 +17,8 @@ type Lease struct {
 	closed      bool
 }
 
-// Held returns the bytes of the lease.
-func (l *Lease) Held() int64 {
+// Size returns the bytes of the lease.
+func (l *Lease) Size() int64 {
 	if l == nil {
 		return 0
 	}

@@ -24,7 +24,7 @@ type metrics struct {
 func newMetrics(b *Budget, reg prometheus.Registerer) *metrics {
 	m := &metrics{budget: b, refusals: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "windlass_memory_refusals_total",
-		Help: "Pieces of work that were refused memory, by use and by whether their tenant's share or the budget was used up.",
+		Help: "Refusals of memory, by use and by what was used up: the share of a tenant or key, or the budget.",
 	}, []string{"use", "reason"}))}
 	for _, use := range useNames {
 		m.refusals.WithLabelValues(use, "share")
