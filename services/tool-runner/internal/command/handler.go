@@ -79,14 +79,16 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		return "", err
 	}
 	defer leave()
-	ask := waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted || mayBeLate(d)
+	checked := time.Now()
+	again := waited || d.Tool.GetRepeat() || d.Delivered > 1 // another runner may have made the call
 	pauses := crashPolicy.Pauses()
 	for crashes := 0; ; crashes++ {
 		answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-		if ask || crashes > 0 {
-			if answer, err = h.askIfDue(ctx, d); err != nil {
+		if again || d.Hinted || mayBeStale(d) {
+			if answer, checked, err = h.askIfDue(ctx, d); err != nil {
 				return "", err
 			}
+			answer.Uncertain = answer.GetUncertain() && again
 		}
 		switch {
 		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
@@ -99,15 +101,18 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 			}
 			return poison, consume.ErrPoison
 		}
-		result, err := h.makeResult(ctx, d, answer)
-		if h.crashed(ctx, d, pauses, err) {
+		result, err := h.makeResult(ctx, d, answer, checked)
+		switch {
+		case h.crashed(ctx, d, pauses, err):
 			d.Delivered++ // the call is lost like that of a runner that died
-			continue
-		}
-		if err != nil {
+			again = true
+		case errors.Is(err, consume.ErrStale):
+			return superseded, err
+		case err != nil:
 			return "", err
+		default:
+			return h.finish(ctx, d, result)
 		}
-		return h.finish(ctx, d, result)
 	}
 }
 
@@ -124,9 +129,10 @@ func (h *Handler) finish(ctx context.Context, d consume.Delivery, result *stepv1
 }
 
 // makeResult makes the call if it may be made, and returns its result. An error
-// means that no call was made, or that ctx ended it.
+// means that no call was made, or that ctx ended it. checked is when the
+// command was known to be due.
 func (h *Handler) makeResult(
-	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer,
+	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer, checked time.Time,
 ) (*stepv1.StepEvent, error) {
 	tool, ok := h.Tools.Tool(d.Tool.GetTool())
 	if !ok {
@@ -156,6 +162,9 @@ func (h *Handler) makeResult(
 		case !first:
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
+	}
+	if err := h.checkAgain(ctx, d, checked); err != nil {
+		return nil, err
 	}
 	if h.isSuspect(d) {
 		return h.callAlone(ctx, d, limit)
