@@ -14,8 +14,8 @@
 //     TestLostStreamsKeepTheResult).
 //   - A call that may have been made before (a redelivery, a repeat, or one
 //     that a cancel hint names) is made only after a loop-orchestrator has
-//     confirmed that it is still due. Two deliveries of a command in one process
-//     make one call (TestCallWithResultIsNotMadeAgain,
+//     confirmed that it is due. Two deliveries of a command in one process make
+//     one call (TestCallWithResultIsNotMadeAgain,
 //     TestUnansweredQuestionHoldsTheCommand, TestTwoDeliveriesAtOnce).
 //   - An at_most_once tool is called only after its mark is stored as the first
 //     of its subject, and never for a repeat or while marks may be lost. The
