@@ -32,7 +32,7 @@ func (p *process) limitDescriptors(t *testing.T, more int) (restore func()) {
 		}
 	}
 	set(len(open) + more)
-	return func() { set(1 << 16) }
+	return func() { set(4096) }
 }
 
 // TestF33Descriptors takes the descriptors of each service in turn. The gateway
