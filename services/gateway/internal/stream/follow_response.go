@@ -88,7 +88,9 @@ func (s *Server) ReplayResponse(
 	ctx, cancel := context.WithTimeoutCause(r.Context(), s.deadline+wait.Slack, errLate)
 	defer cancel()
 	if a.Status.Terminal() && !a.Live {
-		err = f.sendArchive(ctx, a)
+		if err = f.sendArchive(ctx, a); errors.Is(err, errRunning) { // the database is away
+			err = f.follow(ctx)
+		}
 	} else {
 		err = f.followFromStart(ctx)
 	}
@@ -136,6 +138,7 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 	if !events.exists() {
 		return f.sendReplay(a)
 	}
+	a = nil // its answer may be large, and the client slow: it is read again at the end
 	restarted := events.restarted()
 	if f.next > f.opening && restarted != f.seq.Restarted() || f.after >= f.opening && restarted {
 		return f.fail(f.eventsLost())
@@ -145,6 +148,9 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 		return err
 	case err != nil:
 		return errRunning
+	}
+	if a, err = f.streams.waiters.LookUp(ctx, f.tenant, f.id); err != nil {
+		return f.endIfEnded(ctx, nil) // it was deleted, or the database is away
 	}
 	return f.sendLast(a)
 }
