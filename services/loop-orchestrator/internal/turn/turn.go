@@ -34,6 +34,10 @@ import (
 	"windlass.dev/windlass/services/internal/worker"
 )
 
+// staleAfter is how old what is known of a row may be when a call is made or
+// commanded by it.
+const staleAfter = time.Second
+
 // Handler handles turn commands. Safe for concurrent use.
 type Handler struct {
 	*worker.Worker
@@ -51,9 +55,7 @@ func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 	if d.Delivered > 1 || d.Turn.GetRepeat() {
 		return h.raise(ctx, f, d.Delivered > 1)
 	}
-	c, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) {
-		return h.Store.Load(ctx, f.ID)
-	})
+	c, err := h.load(ctx, f)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return consume.ErrStale
@@ -80,6 +82,21 @@ func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 	commit.Fence, commit.Took = f, time.Since(began)
 	failpoint.Hit(failpoint.TurnAfterModel)
 	return h.commit(ctx, c.Row, commit)
+}
+
+// load loads the row. If that took long, the row is loaded once more: the
+// process may have been stopped meanwhile, and the request cancelled.
+func (h *Handler) load(ctx context.Context, f run.Fence) (c run.Chain, err error) {
+	for range 2 {
+		began := time.Now()
+		c, err = worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Chain, error) {
+			return h.Store.Load(ctx, f.ID)
+		})
+		if err != nil || time.Since(began) < staleAfter {
+			break
+		}
+	}
+	return c, err
 }
 
 // ConfirmCancel reports whether a request that a cancel hint names has ended. A

@@ -8,19 +8,22 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// lateShare is the share of the remaining time that a command may seem to have
-// waited before its runner asks about it.
-const lateShare = 4
+// maxWait is how long a command may seem to have waited before its runner asks
+// about it. Its cancel hint may have been lost: hints are not stored, a runner
+// that was stopped or away hears none, and a gateway that cannot reach the
+// broker sends none. No call may start later than 2 s after a cancel.
+const maxWait = time.Second
 
-// mayBeLate reports whether a command may have waited so long that its
-// publisher's remaining time is not true any more. The times are of two clocks,
-// so that they decide only about a question: a wrong clock costs questions, and
-// never ends a call early.
-func mayBeLate(d consume.Delivery) bool {
-	if d.Tool.GetRemaining() == nil {
-		return d.Tool.GetDeadlineTime() != nil
+// mayBeStale reports whether a command may have waited so long that its request
+// was cancelled without the runner hearing it, or that its publisher's
+// remaining time is not true any more. The times are of two clocks, so that
+// they decide only about a question: a clock that differs by more than a second
+// costs a question for each command, and never ends a call early.
+func mayBeStale(d consume.Delivery) bool {
+	if d.Tool.GetRemaining() == nil && d.Tool.GetDeadlineTime() != nil { // its publisher is of an earlier version
+		return true
 	}
-	return time.Since(d.Stored).Abs() > d.Tool.GetRemaining().AsDuration()/lateShare
+	return time.Since(d.Stored).Abs() > maxWait
 }
 
 // remaining returns how long the request may still take, counted from now. The

@@ -33,7 +33,7 @@ func TestF21ClocksDoNotDecideCalls(t *testing.T) {
 		"the runner's clock is behind":       {hour, hour + skew, -skew, due(hour), 1, false},
 		"the publisher's clock is behind":    {hour, hour - skew, 0, nil, 0, false},
 		"the command waited too long":        {hour, 0, hour, due(-time.Second), 1, true},
-		"waited, and the clock is behind":    {hour, skew, -skew + hour, nil, 0, false},
+		"waited, and the clock is behind":    {hour, skew, -skew + hour, due(hour), 1, false},
 		"an earlier publisher, clock ahead":  {0, hour - skew, skew, due(hour), 1, false},
 		"all of an earlier version, in time": {0, hour, 0, &stepv1.ToolAnswer{Verdict: due(0).GetVerdict()}, 1, false},
 		"all of an earlier version, late":    {0, -hour, 0, &stepv1.ToolAnswer{Verdict: due(0).GetVerdict()}, 1, true},

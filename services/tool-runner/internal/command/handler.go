@@ -75,11 +75,14 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		return "", err
 	}
 	defer leave()
+	checked := time.Now()
 	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted || mayBeLate(d) {
-		if answer, err = h.askIfDue(ctx, d); err != nil {
+	again := waited || d.Tool.GetRepeat() || d.Delivered > 1 // another runner may have made the call
+	if again || d.Hinted || mayBeStale(d) {
+		if answer, checked, err = h.askIfDue(ctx, d); err != nil {
 			return "", err
 		}
+		answer.Uncertain = answer.GetUncertain() && again
 	}
 	switch {
 	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
@@ -92,7 +95,10 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		}
 		return poison, consume.ErrPoison
 	}
-	result, err := h.makeResult(ctx, d, answer)
+	result, err := h.makeResult(ctx, d, answer, checked)
+	if errors.Is(err, consume.ErrStale) {
+		return superseded, err
+	}
 	if err != nil {
 		return "", err
 	}
@@ -107,9 +113,10 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 }
 
 // makeResult makes the call if it may be made, and returns its result. An error
-// means that no call was made, or that ctx ended it.
+// means that no call was made, or that ctx ended it. checked is when the
+// command was known to be due.
 func (h *Handler) makeResult(
-	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer,
+	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer, checked time.Time,
 ) (*stepv1.StepEvent, error) {
 	tool, ok := h.Tools.Tool(d.Tool.GetTool())
 	if !ok {
@@ -140,6 +147,9 @@ func (h *Handler) makeResult(
 		case !first:
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
+	}
+	if err := h.checkAgain(ctx, d, checked); err != nil {
+		return nil, err
 	}
 	return h.callTool(ctx, d, tool, secret, end)
 }
