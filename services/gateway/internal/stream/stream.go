@@ -11,7 +11,8 @@
 // (TestAStreamThatHasLostFramesEndsWithAnError in package gateway), or when the
 // client resumes at a position that belongs to events which were lost
 // (TestAPositionOfALostStreamIsRefused in package test/behaviour). All readers
-// of an archive share its bytes (TestReadersOfAnArchiveShareIt in package gateway).
+// of an archive share its bytes (TestReadersOfAnArchiveShareIt in package
+// gateway).
 //
 // A stream of chunks, of a request that is one model call, begins with the
 // first chunk, or after KeepAlive without one, so that a refusal can be the
