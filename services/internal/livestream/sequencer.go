@@ -40,8 +40,8 @@ type Sequencer struct {
 // Ended reports whether the last frame was read.
 func (s *Sequencer) Ended() bool { return s.ended }
 
-// Begun reports whether a frame that counts was read.
-func (s *Sequencer) Begun() bool { return s.begun }
+// HasBegun reports whether a frame that counts was read.
+func (s *Sequencer) HasBegun() bool { return s.begun }
 
 // Restarted reports whether earlier frames of the stream were lost as a whole:
 // events may have been sent to clients under the numbers of these.

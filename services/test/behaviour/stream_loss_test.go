@@ -109,8 +109,8 @@ func wantWhole(t *testing.T, s *stack.Stack, id, key string) {
 	}
 }
 
-// upstream is a model that stops in the middle of its first answer until it is
-// told how to go on.
+// upstream is a model that stops in the middle of its first answer until the
+// test lets it go on or break off.
 type upstream struct {
 	calls atomic.Int32
 	goOn  chan bool // false: the connection breaks off
@@ -137,8 +137,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // TestAPositionOfALostStreamIsRefused lets the broker lose the stream of a
-// response whose reader has left at event 11. Whoever continues there is told
-// so, and whoever reads from the start gets all of one numbering.
+// response whose reader has left at event 11. A reader that continues there
+// gets the error stream_lost, and one that reads from the start gets all of one
+// numbering.
 func TestAPositionOfALostStreamIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, goesOn := range map[string]bool{

@@ -50,7 +50,7 @@ func (a *Archive) readStream(ctx context.Context, c run.Chain) (reading, error) 
 	}
 	answered := c.Status == run.Completed || c.Status == run.Incomplete
 	lost := hole || answered && (!seq.Whole() || seq.WholeTurns() < modelTurns(c))
-	if lost || !seq.Begun() {
+	if lost || !seq.HasBegun() {
 		kept.Discard()
 		a.Log.Info("live stream not kept: it has a hole or no beginning", zap.String("request_id", run.Hex(c.ID)))
 		return reading{last: last, ended: seq.Ended(), lost: lost}, nil

@@ -115,7 +115,7 @@ func (f *responseFollower) endIfEnded(ctx context.Context, cause error) error {
 		return f.fail(render.NotFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errRunning
-	case f.seq.Ended() && !f.seq.Begun() && f.after > f.opening: // the client has events that are not there
+	case f.seq.Ended() && !f.seq.HasBegun() && f.after > f.opening: // the client has events that are not there
 		return f.fail(f.eventsLost())
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
 		return f.sendLast(a)
