@@ -28,8 +28,8 @@ windlass_unproven_messages_total{kind="` + kind + `"} ` + want + "\n"
 }
 
 // TestF41UnprovenResultsAreDropped holds that results without a valid token are
-// counted, committed to nothing, and published to nobody, and that they do not
-// keep the others of their batch.
+// counted, not committed and not published again, and that they do not keep the
+// others of their batch.
 func TestF41UnprovenResultsAreDropped(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

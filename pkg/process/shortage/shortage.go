@@ -124,7 +124,8 @@ func (w *Watch) note(err error) bool {
 	w.counter.WithLabelValues(lack.Lack).Inc()
 	// The cause can hold an address or a path, which readiness does not show.
 	w.last.Store(&seen{time.Now(), fmt.Errorf("the process lacks %s", lack.Lack)})
-	if now, last := time.Now().UnixNano(), w.logged.Load(); now-last > int64(memoryTime) && w.logged.CompareAndSwap(last, now) {
+	now, last := time.Now().UnixNano(), w.logged.Load()
+	if now-last > int64(memoryTime) && w.logged.CompareAndSwap(last, now) {
 		w.log.Error("operations are repeated until the process has what it lacks", zap.Error(err))
 	}
 	return true
