@@ -13,7 +13,8 @@ import (
 // the field service. Level is a zap level's name, format is json (durations in
 // seconds) or console. Times are UTC. Lines are never sampled away: there is
 // one per delivery and one per HTTP request, and each is somebody's evidence.
-// One that is longer than 4 kB is cut, with a mark (TestLogLinesAreBounded). Safe for concurrent use.
+// One that is longer than 4 kB is cut, with a mark (TestLogLinesAreBounded).
+// Safe for concurrent use.
 func NewLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 	at, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 	diskSize = "size=64m"
 	// fullTime is how long the disk is full.
 	fullTime = 12 * time.Second
-	// freedLimit is how long after the disk has room again the last run that was
-	// accepted meanwhile may end, on a busy machine.
+	// freedLimit is how long after the disk has room again the last run that
+	// was accepted meanwhile may end, on a busy machine.
 	freedLimit = 40 * time.Second
 )
 
