@@ -142,7 +142,8 @@ func (c *Conn) writeError(ctx context.Context, suffix string) (string, error) {
 	switch {
 	case IsMissing(err):
 		return "", nil // the watch repairs it
-	case errors.As(err, &refusal) && refusal.ErrorCode == codeGeneral && !strings.Contains(refusal.Description, storeClosed):
+	case errors.As(err, &refusal) && refusal.ErrorCode == codeGeneral &&
+		!strings.Contains(refusal.Description, storeClosed):
 		return refusal.Description, nil
 	}
 	return "", err
