@@ -44,7 +44,8 @@ func TestF26CancelsUnderFaults(t *testing.T) {
 		cancels.Wait()
 	})
 	c := newChaos(t, w, from)
-	c.victims = append([]string{"tool-runner", "tool-runner", "loop-orchestrator", "loop-orchestrator"}, services...)
+	c.killed = append([]string{"tool-runner", "tool-runner", "loop-orchestrator", "loop-orchestrator"}, services...)
+	c.frozen = c.killed
 	c.run(ctx, 2*time.Second)
 	all.Wait()
 	pause(t.Context(), startGrace+6*time.Second) // a late call starts within this time

@@ -24,13 +24,16 @@ type chaos struct {
 	t       *testing.T
 	w       *world
 	rnd     *rand.Rand
-	victims []string // services; one that is in it twice is hit twice as often
+	// killed and frozen name processes. One that is named twice is hit twice as
+	// often.
+	killed, frozen []string
+	keepStreams    bool // NATS is never wiped
 	outages []Outage
 	count   map[string]int
 }
 
 func newChaos(t *testing.T, w *world, seed int64) *chaos {
-	return &chaos{t: t, w: w, rnd: rand.New(rand.NewPCG(uint64(seed), 26)), victims: services, count: map[string]int{}}
+	return &chaos{t: t, w: w, rnd: rand.New(rand.NewPCG(uint64(seed), 26)), killed: services, frozen: services, count: map[string]int{}}
 }
 
 // run makes faults until ctx ends, with a pause of up to gap before each.
@@ -45,18 +48,20 @@ func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.rnd
 
 func (c *chaos) fault() {
 	c.t.Helper()
-	service := c.victims[c.rnd.IntN(len(c.victims))]
+	one := func(of []string) string { return of[c.rnd.IntN(len(of))] }
 	var o Outage
 	switch n := c.rnd.IntN(20); {
 	case n < 8:
-		o = c.w.killAndRestart([]string{service}, c.upTo(time.Second))
+		o = c.w.killAndRestart([]string{one(c.killed)}, c.upTo(time.Second))
 		o.Name = "kill " + o.Name
 	case n < 15:
-		o = c.freeze(service, time.Second+c.upTo(5*time.Second))
-	case n < 17:
+		o = c.freeze(one(c.frozen), time.Second+c.upTo(5*time.Second))
+	case n < 17 || n < 18 && c.keepStreams:
 		o = c.w.nats.crash(c.t)
+		o.Name = "restart nats"
 	case n < 18:
 		o = c.w.nats.wipe(c.t)
+		o.Name = "wipe nats"
 	default:
 		o = c.restartPostgres(c.upTo(2 * time.Second))
 	}

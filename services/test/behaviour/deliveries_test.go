@@ -1,0 +1,181 @@
+package behaviour
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"windlass.dev/windlass/pkg/bus"
+	"windlass.dev/windlass/pkg/bus/bustest"
+	"windlass.dev/windlass/services/mock"
+	"windlass.dev/windlass/services/test/e2e"
+	"windlass.dev/windlass/services/test/stack"
+)
+
+// dice are seeded random choices. It is safe for concurrent use.
+type dice struct {
+	mu  sync.Mutex
+	rnd *rand.Rand
+}
+
+func newDice(tb testing.TB) *dice {
+	tb.Helper()
+	seed := uint64(time.Now().UnixNano() % 1e9)
+	tb.Logf("seed %d", seed)
+	return &dice{rnd: rand.New(rand.NewPCG(seed, 17))}
+}
+
+func (d *dice) intN(n int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rnd.IntN(n)
+}
+
+// longForm reports whether the tests of deliveries take minutes instead of
+// seconds.
+func longForm() bool { return os.Getenv("WINDLASS_E2E_LONG") != "" } //nolint:forbidigo // a test's own switch
+
+// TestF17EveryMessageIsDeliveredTwice has the broker deliver every message two
+// or three times, each time as the first: commands, results, hints and
+// questions. Every run has its steps once, the usage of its recorded calls, and
+// the same key for all calls of a step; a cancelled one stays cancelled.
+func TestF17EveryMessageIsDeliveredTwice(t *testing.T) {
+	t.Parallel()
+	runs, d := 60, newDice(t)
+	if longForm() {
+		runs = 2000
+	}
+	repeated := 0
+	dbg := map[string]int{}
+	shim := &bustest.Shim{Deliver: func(subject string, _ bool) []time.Duration {
+		if isLive(subject) {
+			return []time.Duration{0}
+		}
+		copies := 2 + d.intN(2)
+		d.mu.Lock()
+		repeated += copies - 1
+		dbg[strings.Join(strings.Split(subject, ".")[:2], ".")]++
+		d.mu.Unlock()
+		return make([]time.Duration, copies)
+	}}
+	s := startBehind(t, shim)
+	mixedRuns(t, s, d, runs)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if repeated < runs*8 {
+		t.Errorf("%d messages were repeated for %d runs: the shim does not work", repeated, runs)
+	}
+	t.Logf("%d runs, %d messages delivered again %v", runs, repeated, dbg)
+}
+
+// TestF18MessagesOvertakeEachOther holds messages back for longer than their
+// lease, so that they come after those that followed them, and after their own
+// redeliveries.
+func TestF18MessagesOvertakeEachOther(t *testing.T) {
+	t.Parallel()
+	runs, most, d := 60, 6*time.Second, newDice(t)
+	if longForm() {
+		runs, most = 2000, 30*time.Second
+	}
+	held := 0
+	shim := &bustest.Shim{Deliver: func(subject string, stored bool) []time.Duration {
+		if isLive(subject) || d.intN(12) > 0 {
+			return []time.Duration{0}
+		}
+		d.mu.Lock()
+		held++
+		d.mu.Unlock()
+		if !stored {
+			return []time.Duration{time.Duration(d.intN(int(time.Second)))}
+		}
+		return []time.Duration{time.Duration(d.intN(int(most)))}
+	}}
+	s := startBehind(t, shim)
+	mixedRuns(t, s, d, runs)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if held < runs/2 {
+		t.Errorf("%d messages were held back for %d runs: the shim does not work", held, runs)
+	}
+	t.Logf("%d runs, %d messages held back for up to %v", runs, held, most)
+}
+
+// isLive reports whether a subject carries frames of a live stream, which core
+// NATS delivers in order and once.
+func isLive(subject string) bool { return strings.HasPrefix(subject, "windlass.tail.") }
+
+// startBehind starts a stack whose services reach their broker by a shim.
+func startBehind(tb testing.TB, shim *bustest.Shim) *stack.Stack {
+	tb.Helper()
+	return stack.StartOn(tb, func(c *bus.Config) {
+		shim.Server = c.InProcess
+		c.InProcess = shim
+	})
+}
+
+// mixedRuns makes runs with tools, streams and cancels, and checks each.
+func mixedRuns(t *testing.T, s *stack.Stack, d *dice, n int) {
+	t.Helper()
+	slots := make(chan struct{}, 32)
+	var all sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			plan := mock.Plan{Seed: int64(i + 1), Rounds: 1 + i%2, Width: 1 + i%3, ThinkMS: 20, ToolMS: 20}
+			switch i % 6 {
+			case 0:
+				cancelled(t, s, plan, time.Duration(d.intN(int(300*time.Millisecond))))
+			case 1:
+				r := stack.Streamed(t, s.Stream(t, plan, nil))
+				checkRun(t, s, r.ID, plan)
+			default:
+				r := s.Background(t, plan, nil)
+				s.Wait(t, r.ID)
+				checkRun(t, s, r.ID, plan)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// cancelled cancels a run after a while. Its answer is final, and no call
+// starts more than 2 s later.
+func cancelled(t *testing.T, s *stack.Stack, plan mock.Plan, after time.Duration) {
+	t.Helper()
+	r := s.Background(t, plan, nil)
+	<-time.After(after)
+	answer := s.Cancel(t, r.ID)
+	answered := time.Now()
+	<-time.After(3 * time.Second)
+	got := e2e.Run{ID: r.ID, Plan: plan}
+	got.Object.Status = s.Get(t, r.ID).Status
+	calls := append(s.Calls("model", plan.Seed), s.Calls("tool", plan.Seed)...)
+	if err := e2e.CheckCancelled(got, answer.Status, answered, 2*time.Second, calls); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkRun runs the checker of the end-to-end tests on a completed run.
+func checkRun(t *testing.T, s *stack.Stack, id string, plan mock.Plan) {
+	t.Helper()
+	r := e2e.Run{ID: id, Plan: plan}
+	read := func(path string, into any) {
+		status, text := s.Do(t, http.MethodGet, path, nil)
+		if err := json.Unmarshal(text, into); err != nil || status != http.StatusOK {
+			t.Errorf("GET %s answered %d: %s", path, status, text)
+		}
+	}
+	read("/v1/responses/"+id, &r.Object)
+	var steps struct{ Data []e2e.Step }
+	read("/v1/responses/"+id+"/steps", &steps)
+	r.Steps = steps.Data
+	if err := e2e.CheckCompleted(r, append(s.Calls("model", plan.Seed), s.Calls("tool", plan.Seed)...)); err != nil {
+		t.Error(err)
+	}
+}
