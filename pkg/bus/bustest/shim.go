@@ -6,102 +6,117 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"windlass.dev/windlass/pkg/bus"
 )
 
-// Shim stands between a server and its clients and repeats or delays what the
-// server delivers. It understands as much of the protocol as it needs; what
-// clients send passes unchanged. It is safe for concurrent use.
+// Shim stands between a server and its clients, holds messages back and loses
+// acknowledgements. It understands as much of the protocol as it needs. Set its
+// fields before the first connection; it is safe for concurrent use.
 type Shim struct {
 	Server bus.InProcess
-	// Deliver decides how a message is delivered: an element for each copy, how
-	// long it is held back. {0} is the normal delivery. A copy that is held
-	// back is overtaken by those after it. Stored tells a message of a stream,
-	// which is acknowledged, from hints, questions and live frames. Answers to
-	// a client's own requests always pass unchanged.
-	Deliver func(subject string, stored bool) []time.Duration
+	// HoldBack, if set, says how long a message is held back before the client
+	// gets it; those that follow overtake it. stored tells a message of a
+	// stream, which is acknowledged, from hints, questions and live frames.
+	// Answers to a client's own requests always pass at once.
+	HoldBack func(subject string, stored bool) time.Duration
+	// LoseAck, if set, says whether the acknowledgement of a message is lost,
+	// so that the server delivers the message again. The message is named by
+	// its stream, consumer and sequence.
+	LoseAck func(message string) bool
 }
 
 // InProcessConn connects to the server through the shim.
 func (s *Shim) InProcessConn() (net.Conn, error) {
-	conn, err := s.Server.InProcessConn()
+	server, err := s.Server.InProcessConn()
 	if err != nil {
 		return nil, err
 	}
-	return s.Wrap(conn), nil
-}
-
-// Wrap returns a client's connection to a server, changed by the shim.
-func (s *Shim) Wrap(server net.Conn) net.Conn {
-	client, feed := net.Pipe()
-	c := &shimConn{Conn: server, client: client}
+	client, own := net.Pipe()
+	down := &feeder{to: own, ended: make(chan struct{})}
+	up := &feeder{to: server, ended: make(chan struct{})}
 	go func() {
-		f := &feeder{shim: s, to: feed, ended: make(chan struct{})}
-		f.run(bufio.NewReader(server))
-		_ = feed.Close() // never fails
+		down.run(server, s.deliver)
+		_ = own.Close() // never fails
 	}()
-	return c
+	go func() {
+		up.run(own, s.publish)
+		_ = server.Close() // the client has gone
+	}()
+	return client, nil
 }
 
-// shimConn writes to the server and reads what the shim lets through.
-type shimConn struct {
-	net.Conn
-	client net.Conn
+// deliver passes on an operation of the server.
+func (s *Shim) deliver(f *feeder, o operation) {
+	stored := strings.HasPrefix(o.reply, "$JS.ACK.")
+	if s.HoldBack == nil || o.subject == "" || strings.HasPrefix(o.subject, "_INBOX") && !stored {
+		f.write(o.frame)
+		return
+	}
+	if wait := s.HoldBack(o.subject, stored); wait > 0 {
+		f.held.Go(func() { f.writeLater(o.frame, wait) })
+		return
+	}
+	f.write(o.frame)
 }
 
-func (c *shimConn) Read(p []byte) (int, error) { return c.client.Read(p) }
-
-func (c *shimConn) SetReadDeadline(t time.Time) error { return c.client.SetReadDeadline(t) }
-
-func (c *shimConn) SetDeadline(t time.Time) error {
-	_ = c.client.SetDeadline(t) // fails only after Close, as the next one does
-	return c.Conn.SetDeadline(t)
+// publish passes on an operation of a client.
+func (s *Shim) publish(f *feeder, o operation) {
+	if message, ok := acknowledged(o); ok && s.LoseAck != nil && s.LoseAck(message) {
+		return
+	}
+	f.write(o.frame)
 }
 
-func (c *shimConn) Close() error {
-	_ = c.client.Close() // never fails
-	return c.Conn.Close()
+// acknowledged names the message that an operation acknowledges. A NAK or the
+// renewal of a lease is no acknowledgement.
+func acknowledged(o operation) (message string, ok bool) {
+	rest, ok := strings.CutPrefix(o.subject, "$JS.ACK.")
+	payload := string(bytes.TrimSpace(o.payload))
+	if !ok || payload != "" && payload != "+ACK" {
+		return "", false
+	}
+	// <stream>.<consumer>.<delivered>.<sequence>.…, or with a domain and an
+	// account before.
+	words := strings.Split(rest, ".")
+	if len(words) > 7 {
+		words = words[2:]
+	}
+	if len(words) < 4 {
+		return "", false
+	}
+	return words[0] + "." + words[1] + "." + words[3], true
 }
 
-// feeder passes on what one server connection sends.
+// feeder writes operations to one side.
 type feeder struct {
-	shim  *Shim
 	to    net.Conn
 	ended chan struct{}
 	held  sync.WaitGroup
-	mu    sync.Mutex // one frame at a time is written
+	mu    sync.Mutex // one operation at a time is written
 }
 
-func (f *feeder) run(from *bufio.Reader) {
+// run hands each operation of a connection to pass, until it ends.
+func (f *feeder) run(from net.Conn, pass func(*feeder, operation)) {
 	defer f.held.Wait()
 	defer close(f.ended)
+	in := bufio.NewReader(from)
 	for {
-		frame, subject, reply, err := readFrame(from)
+		o, err := readOperation(in)
 		if err != nil {
 			return
 		}
-		stored := bytes.HasPrefix(reply, []byte("$JS.ACK."))
-		if len(subject) == 0 || bytes.HasPrefix(subject, []byte("_INBOX")) && !stored {
-			f.write(frame)
-			continue
-		}
-		for _, wait := range f.shim.Deliver(string(subject), stored) {
-			if wait <= 0 {
-				f.write(frame)
-				continue
-			}
-			f.held.Go(func() { f.writeLater(frame, wait) })
-		}
+		pass(f, o)
 	}
 }
 
 func (f *feeder) write(frame []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, _ = f.to.Write(frame) // fails when the client has closed; then the server's connection ends, too
+	_, _ = f.to.Write(frame) // fails when that side has closed; then reading from it fails, too
 }
 
 func (f *feeder) writeLater(frame []byte, wait time.Duration) {
@@ -114,38 +129,41 @@ func (f *feeder) writeLater(frame []byte, wait time.Duration) {
 	}
 }
 
-// readFrame reads one operation of the protocol with its payload. The subject
-// is empty for all but messages.
-func readFrame(from *bufio.Reader) (frame, subject, reply []byte, err error) {
-	line, err := from.ReadBytes('\n')
-	if err != nil {
-		return nil, nil, nil, err
+// operation is one operation of the protocol. The subject is empty for all but
+// messages.
+type operation struct {
+	frame, payload []byte
+	subject, reply string
+}
+
+// readOperation reads one operation: a line and, of a message, its payload.
+//
+//	MSG <subject> <sid> [reply] <size>    HMSG … <header size> <size>
+//	PUB <subject> [reply] <size>          HPUB … <header size> <size>
+func readOperation(from *bufio.Reader) (o operation, err error) {
+	if o.frame, err = from.ReadBytes('\n'); err != nil {
+		return o, err
 	}
-	words := bytes.Fields(line)
+	words := strings.Fields(string(o.frame))
 	if len(words) == 0 {
-		return line, nil, nil, nil
+		return o, nil
 	}
-	// MSG <subject> <sid> [reply] <size>, HMSG <subject> <sid> [reply] <header
-	// size> <size>
-	short := 4
-	switch op := string(bytes.ToUpper(words[0])); op {
-	case "HMSG":
-		short = 5
-	case "MSG":
-	default:
-		return line, nil, nil, nil
+	least, ok := map[string]int{"PUB": 3, "HPUB": 4, "MSG": 4, "HMSG": 5}[strings.ToUpper(words[0])]
+	if !ok {
+		return o, nil
 	}
-	size, err := strconv.Atoi(string(words[len(words)-1]))
+	size, err := strconv.Atoi(words[len(words)-1])
 	if err != nil {
-		return nil, nil, nil, err
+		return o, err
 	}
-	if len(words) > short {
-		reply = words[3]
+	o.subject = words[1]
+	if len(words) > least {
+		o.reply = words[least-1-strings.Count(strings.ToUpper(words[0]), "H")]
 	}
-	frame = append(frame, line...)
-	payload := make([]byte, size+len("\r\n"))
-	if _, err := io.ReadFull(from, payload); err != nil {
-		return nil, nil, nil, err
+	o.payload = make([]byte, size+len("\r\n"))
+	if _, err := io.ReadFull(from, o.payload); err != nil {
+		return o, err
 	}
-	return append(frame, payload...), words[1], reply, nil
+	o.frame = append(o.frame, o.payload...)
+	return o, nil
 }
