@@ -24,6 +24,9 @@ type Config struct {
 	LogFormat string `env:"WINDLASS_LOG_FORMAT, default=json"`
 	// Grace is how long run may go on after the first signal.
 	Grace time.Duration `env:"WINDLASS_GRACE, default=25s"`
+	// MemoryMax is the memory, in bytes, that the process is to stay below. 0:
+	// GOMEMLIMIT, or 1 GiB if that is not set either. See memory.go.
+	MemoryMax int64 `env:"WINDLASS_MEMORY_MAX"`
 	// Failpoint is "name" or "name:n", for crash tests; see package failpoint.
 	Failpoint string `env:"FAILPOINT"`
 }
@@ -42,6 +45,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("WINDLASS_GRACE is %v, want more than 0", c.Grace))
+	}
+	if c.MemoryMax != 0 && c.MemoryMax < minMemory {
+		errs = append(errs, fmt.Errorf("WINDLASS_MEMORY_MAX is %d, want at least %d bytes", c.MemoryMax, minMemory))
 	}
 	if err := failpoint.Check(c.Failpoint); err != nil {
 		errs = append(errs, fmt.Errorf("FAILPOINT: %w", err))

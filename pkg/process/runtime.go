@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/budget"
 )
 
 const adminShutdown = 2 * time.Second
@@ -25,6 +27,7 @@ type Runtime struct {
 	Log     *zap.Logger // with the field service
 	Health  *Health
 	Metrics *prometheus.Registry
+	Memory  *budget.Budget // what clients and upstreams may make the process hold
 
 	log *zap.Logger // without it
 }
@@ -38,7 +41,8 @@ func NewRuntime(name string, cfg Config, log *zap.Logger) *Runtime {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	rt := &Runtime{Config: cfg, Health: NewHealth(), Metrics: reg, log: log}
+	memory := budget.New(budgetOf(cfg.MemoryMax), reg)
+	rt := &Runtime{Config: cfg, Health: NewHealth(), Metrics: reg, Memory: memory, log: log}
 	return rt.For(name)
 }
 
