@@ -21,15 +21,15 @@ func long() bool { return os.Getenv("WINDLASS_E2E_LONG") != "" } //nolint:forbid
 // chaos makes random faults in a world, one at a time. Each lasts for some
 // seconds at most, and everything is ready again after it.
 type chaos struct {
-	t       *testing.T
-	w       *world
-	rnd     *rand.Rand
+	t   *testing.T
+	w   *world
+	rnd *rand.Rand
 	// killed and frozen name processes. One that is named twice is hit twice as
 	// often.
 	killed, frozen []string
 	keepStreams    bool // NATS is never wiped
-	outages []Outage
-	count   map[string]int
+	outages        []Outage
+	count          map[string]int
 }
 
 func newChaos(t *testing.T, w *world, seed int64) *chaos {
