@@ -80,8 +80,8 @@ func TestAnUnsurePublishIsRepeatedAsARepeat(t *testing.T) {
 			return errors.Is(err, nats.ErrNoResponders)
 		})
 	}
-	// In place of the stream of tools answers a server that does not say whether
-	// it stored the message; the stream of turns is missing.
+	// In place of the stream of tools answers a server that does not say
+	// whether it stored the message; the stream of turns is missing.
 	sub, err := f.nc.Subscribe("windlass.tool.>", func(m *nats.Msg) {
 		_ = m.Sub.Unsubscribe()
 		_ = m.Respond([]byte(`{"error":{"code":503,"err_code":10051,"description":"not sure"}}`))
