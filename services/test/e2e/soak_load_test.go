@@ -43,14 +43,7 @@ type soak struct {
 
 func newSoak(t *testing.T, w *world, seed int64) *soak {
 	t.Helper()
-	for _, name := range services {
-		p := w.add(name+second, name)
-		if name == "gateway" {
-			p.env = append(p.env, env("WINDLASS_LISTEN", address(freePort(t))))
-		}
-		p.start(t)
-		p.awaitReady(t)
-	}
+	w.addSecond(t)
 	gateway := w.services["gateway"+second]
 	other := newClient("http://" + gateway.variable("WINDLASS_LISTEN"))
 	return &soak{
