@@ -69,6 +69,8 @@ func FaultOf(err error) *fault.Error {
 	switch {
 	case errors.As(err, &f):
 		return f
+	case IsOutOfMemory(err):
+		return memoryFault(err)
 	case Unavailable(err), errors.Is(err, process.ErrDraining):
 		return fault.Unavailable(RetryAfter)
 	}
