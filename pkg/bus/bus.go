@@ -139,6 +139,11 @@ func (b *Bus) Stored(
 	return b.live.Stored(ctx, requestID, take)
 }
 
+// LiveIsEmpty reports whether nothing of a request's live stream is stored.
+func (b *Bus) LiveIsEmpty(ctx context.Context, requestID string) (bool, error) {
+	return b.live.IsEmpty(ctx, requestID)
+}
+
 // EndLive stores the last message of a live stream; see live.Streams.
 func (b *Bus) EndLive(ctx context.Context, m *stepv1.LiveFrames, behind uint64) (ended bool, err error) {
 	return b.live.End(ctx, m, behind)

@@ -213,7 +213,7 @@ func TestPostponeLeavesRowsThatMovedOn(t *testing.T) {
 			alarm(t, s)
 		}},
 		{"attempt raised", func() run.Row { return runtest.Claimed(t, s) }, func(r run.Row) {
-			if _, err := s.Raise(t.Context(), runtest.FenceOf(r), false); err != nil {
+			if _, err := s.Raise(t.Context(), runtest.FenceOf(r), run.NoBlame, 0); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -47,6 +47,9 @@ func Run(ctx context.Context, cfg Config) error {
 		Bus: b, Tools: tools, Client: client,
 		Log: cfg.Runtime.Log, Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
 	}
+	if cfg.Isolate != nil {
+		h.Isolate = cfg.Isolate.Run
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	for _, pool := range pools {
 		work.Go(func() error {
@@ -60,4 +63,17 @@ func Run(ctx context.Context, cfg Config) error {
 		<-ctx.Done()
 	}
 	return work.Wait()
+}
+
+// RunIsolated makes one call, the task of an isolated process, and returns its
+// result. It connects to no bus.
+func RunIsolated(ctx context.Context, cfg Config, task []byte) ([]byte, error) {
+	tools, _, err := cfg.tools()
+	if err != nil {
+		return nil, err
+	}
+	client := httptool.New(1)
+	defer client.Close()
+	h := &command.Handler{Tools: tools, Client: client, Log: cfg.Runtime.Log}
+	return h.CallIsolated(ctx, task)
 }

@@ -221,6 +221,16 @@ func (s *Streams) Stored(
 	}
 }
 
+// IsEmpty reports whether nothing of a request's stream is stored.
+func (s *Streams) IsEmpty(ctx context.Context, requestID string) (bool, error) {
+	var found []tailMessage
+	err := s.conn.Mend(ctx, func(ctx context.Context) (err error) {
+		found, err = s.readStored(ctx, s.conn.Subject(subject.ForLive(requestID).Tail()), 1, 1, wholeBytes)
+		return err
+	})
+	return len(found) == 0, err
+}
+
 // End stores a message, the one with the last frame, behind the message of
 // the given sequence (0: as the first). It returns false when there is a later
 // one: read again what there is.

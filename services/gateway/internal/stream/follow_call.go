@@ -118,15 +118,19 @@ func (f *callFollower) endIfEnded(ctx context.Context, cause error) error {
 
 // sendArchive continues from the archive of a request that has ended.
 func (f *callFollower) sendArchive(ctx context.Context, a *answers.Answer) error {
-	chunks, err := f.streams.readArchive(ctx, a)
-	switch {
-	case err != nil:
+	chunks, done, err := f.streams.openArchive(ctx, a)
+	if err != nil {
 		return errRunning
-	case chunks == nil:
+	}
+	defer done()
+	if !chunks.exists() {
 		return f.fail(chunksLost())
 	}
-	if err := f.send(chunks[min(f.next, len(chunks)):]); err != nil {
+	switch err := f.sendFrom(chunks); {
+	case errors.Is(err, httpapi.ErrHungUp):
 		return err
+	case err != nil:
+		return errRunning
 	}
 	return f.out.Done()
 }

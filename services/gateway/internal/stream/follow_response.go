@@ -32,6 +32,7 @@ func (s *Server) newResponseFollower(tenant string, id uuid.UUID, c *responses.C
 	f := &responseFollower{
 		follower: follower{streams: s, tenant: tenant, id: id, padding: paddingOf(id, c), after: after}, request: c,
 	}
+	f.opening = len(livestream.Opening(id, c))
 	f.end = f.endIfEnded
 	return f
 }
@@ -87,7 +88,9 @@ func (s *Server) ReplayResponse(
 	ctx, cancel := context.WithTimeoutCause(r.Context(), s.deadline+wait.Slack, errLate)
 	defer cancel()
 	if a.Status.Terminal() && !a.Live {
-		err = f.sendArchive(ctx, a)
+		if err = f.sendArchive(ctx, a); errors.Is(err, errRunning) { // the database is away
+			err = f.follow(ctx)
+		}
 	} else {
 		err = f.followFromStart(ctx)
 	}
@@ -112,6 +115,8 @@ func (f *responseFollower) endIfEnded(ctx context.Context, cause error) error {
 		return f.fail(render.NotFound(run.ResponseID.Format(f.id)))
 	case err != nil:
 		return errRunning
+	case f.seq.Ended() && !f.seq.HasBegun() && f.after > f.opening: // the client has events that are not there
+		return f.fail(f.eventsLost())
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
 		return f.sendLast(a)
 	case !a.Status.Terminal() && isLost(cause):
@@ -125,17 +130,42 @@ func (f *responseFollower) endIfEnded(ctx context.Context, cause error) error {
 // sendArchive continues from the archive of a response that has ended, or from
 // its final object.
 func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) error {
-	events, err := f.streams.readArchive(ctx, a)
+	events, done, err := f.streams.openArchive(ctx, a)
 	if err != nil {
 		return errRunning
 	}
-	if events == nil && f.next > len(livestream.Opening(f.id, f.request)) { // what was sent cannot be continued
+	defer done()
+	if !events.exists() {
+		return f.sendReplay(a)
+	}
+	a = nil // its answer may be large, and the client slow: it is read again at the end
+	restarted := events.restarted()
+	if f.next > f.opening && restarted != f.seq.Restarted() || f.after >= f.opening && restarted {
 		return f.fail(f.eventsLost())
 	}
-	if events == nil {
-		if events, err = replayFromResult(a, f.request); err != nil {
-			return f.fail(httpapi.FaultOf(err))
-		}
+	switch err := f.sendFrom(events); {
+	case errors.Is(err, httpapi.ErrHungUp):
+		return err
+	case err != nil:
+		return errRunning
+	}
+	if a, err = f.streams.waiters.LookUp(ctx, f.tenant, f.id); err != nil {
+		return f.endIfEnded(ctx, nil) // it was deleted, or the database is away
+	}
+	return f.sendLast(a)
+}
+
+// sendReplay sends events that are made from the final object. Their numbers
+// are not those of the events that were streamed, so that a client which has
+// some of these cannot continue.
+func (f *responseFollower) sendReplay(a *answers.Answer) error {
+	events, err := replayFromResult(a, f.request)
+	if err != nil {
+		return f.fail(httpapi.FaultOf(err))
+	}
+	inside := len(events) > f.opening && max(f.next, f.after+1) > f.opening
+	if a.Streamed && (inside || f.after > len(events)) {
+		return f.fail(f.eventsLost())
 	}
 	if err := f.send(events[min(f.next, len(events)):]); err != nil {
 		return err
@@ -169,16 +199,14 @@ func (f *responseFollower) sendLast(a *answers.Answer) error {
 
 func (f *responseFollower) eventsLost() *fault.Error {
 	return render.ServerFault(http.StatusInternalServerError, "stream_lost", fmt.Sprintf(
-		"Events of this stream were lost. The response goes on: retrieve it with GET /v1/responses/%s.",
+		"Events of this stream were lost, and it cannot be continued. The response goes on: retrieve it with GET /v1/responses/%s.",
 		run.ResponseID.Format(f.id)))
 }
 
-// fail ends the stream with an error event.
+// fail ends the stream with an error event, behind all that the client has.
 func (f *responseFollower) fail(why *fault.Error) error {
-	if f.next > f.after {
-		if err := f.out.Fail(why, f.next); err != nil {
-			return err
-		}
+	if err := f.out.Fail(why, max(f.next, f.after+1)); err != nil {
+		return err
 	}
 	return f.out.Done()
 }

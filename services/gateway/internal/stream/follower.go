@@ -41,6 +41,7 @@ type follower struct {
 	padding *event.Padding // nil: none
 	after   int            // the last event that the client has
 	next    int            // the number of the next event
+	opening int            // the number of first events that no worker writes
 	seq     livestream.Sequencer
 	// end ends the stream if the request has ended, and returns errRunning
 	// otherwise. cause is why the reading ended; nil after a silence.
@@ -99,6 +100,9 @@ func (f *follower) sendLive(ctx context.Context) error {
 		events, err := f.seq.Take(m)
 		if err != nil {
 			return err
+		}
+		if f.seq.Restarted() && f.after >= f.opening { // the client's position is from before
+			return livestream.ErrLost
 		}
 		if err := f.send(events); err != nil {
 			return err

@@ -8,7 +8,11 @@
 // cancels the request; one that is dropped because it reads too slowly, or
 // because the server drains, can resume. A stream ends with an error event of
 // the code stream_lost, and nothing else, when the bus has lost frames of it
-// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
+// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway), or when the
+// client resumes at a position that belongs to events which were lost
+// (TestAPositionOfALostStreamIsRefused in package test/behaviour). All readers
+// of an archive share its bytes (TestReadersOfAnArchiveShareIt in package
+// gateway).
 //
 // A stream of chunks, of a request that is one model call, begins with the
 // first chunk, or after KeepAlive without one, so that a refusal can be the
@@ -31,19 +35,17 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/wait"
-	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // Server sends streams. It is safe for concurrent use.
 type Server struct {
 	archives  *answers.Store
+	archived  archives
 	bus       *bus.Bus
 	waiters   *wait.Waiters
 	canceller *wait.Canceller
@@ -69,6 +71,7 @@ type Options struct {
 func New(o Options) *Server {
 	return &Server{
 		archives:  o.Archives,
+		archived:  archives{of: map[archiveOf]*archive{}},
 		bus:       o.Bus,
 		waiters:   o.Waiters,
 		canceller: o.Canceller,
@@ -97,30 +100,6 @@ func (s *Server) abandon(ctx context.Context, n store.NewRequest, err error) err
 }
 
 var errLate = errors.New("the response has not ended long after its deadline")
-
-// readArchive reads the archived events of a request; nil if it has none.
-func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
-	if !a.Streamed {
-		return nil, nil
-	}
-	ctx, cancel := query.WithTimeout(ctx)
-	defer cancel()
-	archive, err := query.Retry(
-		ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) },
-	)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var events []event.Event
-	err = livestream.Read(archive, func(e event.Event) error {
-		events = append(events, e)
-		return nil
-	})
-	return events, err
-}
 
 // Drained reports whether a stream ended because the server drains.
 func Drained(ctx context.Context) bool { return errors.Is(context.Cause(ctx), process.ErrDraining) }

@@ -24,8 +24,9 @@ import (
 	"windlass.dev/windlass/services/tool-runner/internal/inflight"
 )
 
-// maxDeliveries is the number of deliveries after which a command is given up:
-// each runner before has died in its call or lost it.
+// maxDeliveries is the number of deliveries after which a command is given up
+// by a program without isolated processes: each runner before has died in its
+// call or lost it.
 const maxDeliveries = 5
 
 // outcome is how the handling of a command ended, as windlass_steps_total
@@ -49,6 +50,9 @@ type Handler struct {
 	Client  *httptool.Client
 	Log     *zap.Logger
 	Metrics *process.Metrics
+	// Isolate has CallIsolated do a task in a process of its own; see
+	// isolate.Runner.Run for its errors. nil: there is no such process.
+	Isolate func(ctx context.Context, task []byte) ([]byte, error)
 
 	inflight inflight.Commands
 }
@@ -76,32 +80,44 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 	}
 	defer leave()
 	checked := time.Now()
-	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
 	again := waited || d.Tool.GetRepeat() || d.Delivered > 1 // another runner may have made the call
-	if again || d.Hinted || mayBeStale(d) {
-		if answer, checked, err = h.askIfDue(ctx, d); err != nil {
-			return "", err
+	pauses := crashPolicy.Pauses()
+	for crashes := 0; ; crashes++ {
+		answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+		if again || d.Hinted || mayBeStale(d) {
+			if answer, checked, err = h.askIfDue(ctx, d); err != nil {
+				return "", err
+			}
+			answer.Uncertain = answer.GetUncertain() && again
 		}
-		answer.Uncertain = answer.GetUncertain() && again
-	}
-	switch {
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
-		return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
-		return superseded, consume.ErrStale
-	case d.Delivered > maxDeliveries:
-		if err := h.giveUp(ctx, d); err != nil {
-			return "", err
+		switch {
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
+			return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
+			return superseded, consume.ErrStale
+		case h.isPoison(d, crashes):
+			if err := h.giveUp(ctx, d); err != nil {
+				return "", err
+			}
+			return poison, consume.ErrPoison
 		}
-		return poison, consume.ErrPoison
+		result, err := h.makeResult(ctx, d, answer, checked)
+		switch {
+		case h.crashed(ctx, d, pauses, err):
+			d.Delivered++ // the call is lost like that of a runner that died
+			again = true
+		case errors.Is(err, consume.ErrStale):
+			return superseded, err
+		case err != nil:
+			return "", err
+		default:
+			return h.finish(ctx, d, result)
+		}
 	}
-	result, err := h.makeResult(ctx, d, answer, checked)
-	if errors.Is(err, consume.ErrStale) {
-		return superseded, err
-	}
-	if err != nil {
-		return "", err
-	}
+}
+
+// finish publishes the result of a command.
+func (h *Handler) finish(ctx context.Context, d consume.Delivery, result *stepv1.StepEvent) (outcome, error) {
 	if err := h.publishResult(ctx, d, result); err != nil {
 		return "", err
 	}
@@ -126,7 +142,6 @@ func (h *Handler) makeResult(
 	if limit <= 0 {
 		return failedEvent(d.Tool, tooLate, 0), nil
 	}
-	end := time.Now().Add(limit)
 	secret, err := tool.Credential.Resolve()
 	if err != nil {
 		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
@@ -151,7 +166,10 @@ func (h *Handler) makeResult(
 	if err := h.checkAgain(ctx, d, checked); err != nil {
 		return nil, err
 	}
-	return h.callTool(ctx, d, tool, secret, end)
+	if h.isSuspect(d) {
+		return h.callAlone(ctx, d, limit)
+	}
+	return h.callInPlace(ctx, d, tool, secret, limit)
 }
 
 // storeMark stores the mark of an at_most_once call. It reports whether this
@@ -167,12 +185,12 @@ func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool
 }
 
 func (h *Handler) callTool(
-	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, end time.Time,
+	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, limit time.Duration,
 ) (*stepv1.StepEvent, error) {
-	bounded, cancel := context.WithDeadline(ctx, end)
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	once := tool.Effect == registry.AtMostOnce
-	failpoint.Hit(failpoint.ToolBeforeCall)
+	failpoint.HitBy(failpoint.ToolBeforeCall, d.Tool.GetArguments())
 	began := time.Now()
 	output, failure := h.Client.Do(bounded, httptool.Call{
 		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,

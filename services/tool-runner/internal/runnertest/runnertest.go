@@ -43,6 +43,7 @@ type Stand struct {
 	Calls       atomic.Int64
 	Logs        *observer.ObservedLogs
 	Asked       atomic.Int64
+	Lost        atomic.Int64                      // earlier calls, as the last question reports them
 	FixedAnswer atomic.Pointer[stepv1.ToolAnswer] // the answer to each question; nil: by the stored results
 	Events      chan *stepv1.StepEvent            // results as they are stored
 }
@@ -95,6 +96,7 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 // orchestrator answers by the results that are stored, as for a row that waits.
 func (s *Stand) orchestrator(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error) {
 	s.Asked.Add(1)
+	s.Lost.Store(int64(q.GetDeliveries()) - 1)
 	if a := s.FixedAnswer.Load(); a != nil {
 		return a, nil
 	}
