@@ -41,7 +41,8 @@ func (b *Budgets) Charge(ctx context.Context, tenant string, l Limits) (Quota, e
 	}
 	var u Use
 	var charged bool
-	if _, err := pgx.ForEachRow(rows, []any{&u.Requests, &u.Tokens, &charged}, func() error { return nil }); err != nil {
+	_, err = pgx.ForEachRow(rows, []any{&u.Requests, &u.Tokens, &charged}, func() error { return nil })
+	if err != nil {
 		return Quota{}, fmt.Errorf("charge a request of tenant %s: %w", tenant, err)
 	}
 	if !charged {

@@ -78,7 +78,8 @@ type GateOptions struct {
 func NewGate(o GateOptions) *Gate {
 	return &Gate{
 		store: o.Store, bus: o.Bus, publish: dispatch.Publisher{Bus: o.Bus}, lanes: o.Lanes, tenants: o.Tenants,
-		refusals: o.Refusals, budgets: o.Budgets, backlog: &backlog{most: o.BacklogMax, count: o.Store.Backlog}, canceller: o.Canceller,
+		refusals: o.Refusals, budgets: o.Budgets,
+		backlog: &backlog{most: o.BacklogMax, count: o.Store.Backlog}, canceller: o.Canceller,
 		overLimits: metric.Register(o.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
 		}, []string{"limit"})),

@@ -65,8 +65,9 @@ type Options struct {
 // New returns an API without routes.
 func New(o Options) *API {
 	a := &API{
-		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins, tasks: o.Tasks,
-		mux: http.NewServeMux(), hints: hints.Routes{},
+		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins,
+		tasks: o.Tasks,
+		mux:   http.NewServeMux(), hints: hints.Routes{},
 	}
 	a.mux.Handle("/", a.answer("/", a.noRoute))
 	return a

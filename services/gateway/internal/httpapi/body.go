@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 )
 
 const (
@@ -48,7 +49,7 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 		conn:  http.NewResponseController(x),
 		until: time.Now().Add(bodyGrace),
 	}
-	body, err := ReadCharged(r.Context(), x.lease(), paced, r.ContentLength)
+	body, err := cost.Read(r.Context(), x.lease(), paced, r.ContentLength)
 	if err == nil {
 		err = paced.conn.SetReadDeadline(time.Time{}) // later reads only notice that the client hangs up
 	}
@@ -58,7 +59,7 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 		return body, nil
 	case errors.As(err, &large):
 		return nil, TooLarge(x.api.maxBody)
-	case IsOutOfMemory(err):
+	case cost.IsRefusal(err):
 		x.LeaveBody(r)
 		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -8,6 +8,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -79,15 +80,15 @@ const smallBody = 8 << 10
 // what that costs. It shares no memory with a body that is not small.
 func withoutInput(c *responses.Create, body []byte) (*responses.Create, int64) {
 	if len(body) <= smallBody {
-		return c, httpapi.Cost(body)
+		return c, cost.Of(body)
 	}
 	rest, f := responses.WithInput(body, nil)
 	if f == nil {
 		rest = bytes.Clone(rest) // without the capacity of the whole
 		var shown *responses.Create
 		if shown, f = responses.Decode(rest); f == nil {
-			return shown, httpapi.Cost(rest)
+			return shown, cost.Of(rest)
 		}
 	}
-	return c, httpapi.Cost(body) // a request that is not valid without its input
+	return c, cost.Of(body) // a request that is not valid without its input
 }

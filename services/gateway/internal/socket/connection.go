@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/retry"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 )
@@ -49,14 +50,14 @@ func (k *connection) readMessage(ctx context.Context) (arrival, error) {
 	a := arrival{memory: k.lease()}
 	late := time.AfterFunc(messageLimit, func() { _ = k.conn.CloseNow() })
 	defer late.Stop()
-	message, err := httpapi.ReadCharged(ctx, a.memory, from, 0)
+	message, err := cost.Read(ctx, a.memory, from, 0)
 	if err == nil {
 		a.size = int64(len(message))
 		a.Message, a.fault = responses.ReadMessage(message)
 		return a, nil
 	}
 	a.memory.Close()
-	if !httpapi.IsOutOfMemory(err) {
+	if !cost.IsRefusal(err) {
 		return none, httpapi.ErrHungUp
 	}
 	f := httpapi.FaultOf(err)

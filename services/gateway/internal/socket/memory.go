@@ -15,7 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
-	"windlass.dev/windlass/services/gateway/internal/httpapi"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
@@ -35,7 +35,7 @@ type memory struct {
 func newMemory(c *responses.Create, n store.NewRequest) *memory {
 	return &memory{
 		id: run.ResponseID.Format(n.ID), base: n.Parent, items: c.Input,
-		size: int64(len(n.Body)), cost: httpapi.Cost(n.Body),
+		size: int64(len(n.Body)), cost: cost.Of(n.Body),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -164,13 +165,13 @@ func (t *turn) remember(c *responses.Create, m *memory, final []byte) error {
 		return err
 	}
 	m.items = slices.Concat(m.items, output)
-	m.size, m.cost = m.size+int64(len(final)), m.cost+httpapi.Cost(final)
+	m.size, m.cost = m.size+int64(len(final)), m.cost+cost.Of(final)
 	m.lease = t.takeLease()
 	t.memories.keep(t.StreamID, m)
 	return nil
 }
 
-// takeLease returns the lease of the message, for what outlives the message.
+// takeLease returns the lease of the message. A memory keeps it.
 func (t *turn) takeLease() *budget.Lease {
 	lease := t.memory
 	t.memory = nil
