@@ -19,8 +19,9 @@ import (
 )
 
 // TestTheCostOfABody holds that what is alive after a body was decoded, the
-// body included, is at most its cost, and at most 14 times the body. What the decoder drops on its way is
-// garbage, for which the process has the other half of its memory.
+// body included, is at most its cost, and at most 14 times the body. What the
+// decoder drops on its way is garbage, for which the process has the other half
+// of its memory.
 func TestTheCostOfABody(t *testing.T) { // measures the heap, so nothing runs beside it
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	const size = 4 << 20
