@@ -81,7 +81,8 @@ func linked(tb testing.TB) []*module {
 			m.texts = map[string]string{}
 			all[m.Path] = m
 		}
-		// The licence of a package may be in a folder between it and its module.
+		// The licence of a package may be in a folder between it and its
+		// module.
 		for dir := p.Dir; strings.HasPrefix(dir, m.Dir); dir = filepath.Dir(dir) {
 			m.read(tb, dir)
 		}
