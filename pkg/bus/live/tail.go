@@ -48,8 +48,9 @@ type tail struct {
 	heard   uint64        // messages so far, the last of them in recent
 }
 
-// tailMessage is a message of the live stream. Its frames are shared, and not to be changed. What only the tail needs, before
-// and size, is left out of those that were read from the stream.
+// tailMessage is a message of the live stream. Its frames are shared, and not
+// to be changed. What only the tail needs, before and size, is left out of
+// those that were read from the stream.
 type tailMessage struct {
 	seq, before uint64    // its place, and that of the one before it, in the stream
 	at          time.Time // when it was stored, by the server's clock
