@@ -164,7 +164,8 @@ func (s *Streams) readTail(msg *nats.Msg) (m tailMessage, ok bool) {
 		s.conn.Metrics.CountJunk()
 		return tailMessage{}, false
 	}
-	return tailMessage{seq: seq, before: before, at: at, frames: s.decode(msg.Subject, msg.Data), size: len(msg.Data)}, true
+	frames := s.decode(msg.Subject, msg.Data)
+	return tailMessage{seq: seq, before: before, at: at, frames: frames, size: len(msg.Data)}, true
 }
 
 // decode decodes the frames of a message whose subject ends in the request. A
