@@ -29,8 +29,8 @@ const (
 	stepInput  = 256 << 10
 	trailInput = 8 << 20
 	turnInput  = 16 << 20
-	// trailCost is charged for a trail: for the request, for what it continues
-	// and for the answer, each of which is bounded.
+	// trailCost is charged per trail: the request, what the request continues
+	// and the answer are each bounded.
 	trailCost = 3 * turnInput
 )
 

@@ -27,9 +27,11 @@ func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer)
 	if err != nil {
 		return err
 	}
-	rest := *a
-	rest.Body, a = nil, &rest
-	x.Release(size + int64(2*len(a.Final))) // the stream may take hours
+	if a.Final != nil || !a.Status.Terminal() { // else the last event is made of the request
+		rest := *a
+		rest.Body, a = nil, &rest
+		x.Release(size + int64(2*len(a.Final))) // the stream may take hours
+	}
 	if pads, err := obfuscates(r.URL.Query()); err != nil {
 		return err
 	} else if pads != nil {
