@@ -70,8 +70,12 @@ func (b *Budget) Size() int64 {
 func (b *Budget) KeyShare() int64 { return b.limit / 3 }
 
 // Open returns an empty lease. key is the name of an API key, unique in its
-// tenant; several leases of one name share its part. Close it.
+// tenant; several leases of one name share its part. Close it. The lease of a
+// nil Budget is nil.
 func (b *Budget) Open(use Use, tenant, key string) *Lease {
+	if b == nil {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.tenants[tenant]

@@ -50,6 +50,10 @@ func (l *Lease) Await(ctx context.Context, n int64, limit time.Duration) error {
 	if err == nil {
 		return nil
 	}
+	if limit <= 0 {
+		l.budget.metrics.refuse(l.use, err)
+		return err
+	}
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	for {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/process/shortage"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
@@ -97,8 +98,11 @@ func open(ctx context.Context, cfg Config) (o *orchestrator, closeAll func(), er
 		return nil, nil, fmt.Errorf("check the models' credentials: %w", err)
 	}
 	client := newModelClient(cfg.Slots)
+	lacks := shortage.NewWatch(w.Log, cfg.Runtime.Metrics)
+	cfg.Runtime.Health.Check("loop-orchestrator.resources", lacks.Ready)
 	o = newOrchestrator(w, keys, upstream.Client{
 		HTTP: client, Memory: &compat.Memory{}, OnLearn: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
+		Shortage: lacks,
 	})
 	return o, func() { client.CloseIdleConnections(); w.Close(ctx) }, nil
 }

@@ -50,11 +50,12 @@ type stand struct {
 	answer http.HandlerFunc
 
 	database string // its URL
+	metrics  *prometheus.Registry
 }
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{broker: bustest.Server(t)}
+	s := &stand{broker: bustest.Server(t), metrics: prometheus.NewRegistry()}
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
 		body, _ := io.ReadAll(r.Body) // net/http sees a client leave only once the body was read
@@ -83,7 +84,7 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	w := &worker.Worker{
-		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(prometheus.NewRegistry(), "test"),
+		DB: db, Store: st, Bus: b, Registry: reg, Log: zap.NewNop(), Metrics: process.NewMetrics(s.metrics, "test"),
 		Publish: dispatch.Publisher{Bus: b, Key: dispatch.Key("0123456789abcdef")},
 	}
 	client := newModelClient(4)

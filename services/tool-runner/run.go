@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/services/tool-runner/internal/command"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
@@ -43,8 +44,10 @@ func Run(ctx context.Context, cfg Config) error {
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	client := httptool.New(cfg.Slots)
 	defer client.Close()
+	lacks := shortage.NewWatch(cfg.Runtime.Log, cfg.Runtime.Metrics)
+	cfg.Runtime.Health.Check(service+".resources", lacks.Ready)
 	h := &command.Handler{
-		Bus: b, Tools: tools, Client: client,
+		Shortage: lacks, Bus: b, Tools: tools, Client: client,
 		Log: cfg.Runtime.Log, Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
 	}
 	if cfg.Isolate != nil {

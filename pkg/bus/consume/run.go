@@ -72,13 +72,16 @@ type runner struct {
 	cancels  *cancels
 	handlers sync.WaitGroup
 	confirms sync.WaitGroup
-	drain    <-chan struct{} // closed when the drain begins
+	// questions bounds the confirmations at the same time.
+	questions chan struct{}
+	drain     <-chan struct{} // closed when the drain begins
 }
 
 func newRunner(src Source, cfg Config) *runner {
 	return &runner{
 		Source: src, cfg: cfg, stream: src.Conn.Stream(cfg.Work.stream),
 		slots: make(chan struct{}, cfg.Slots), leases: newLeases(), cancels: newCancels(time.Now),
+		questions: make(chan struct{}, maxConfirms),
 	}
 }
 

@@ -44,6 +44,7 @@ func (s *Server) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 	if err != nil {
 		return err
 	}
+	x.Release(0)
 	x.Header().Set(RequestHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	return s.Await(x, r, n, ended)
@@ -61,6 +62,7 @@ func (s *Server) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	if err != nil {
 		return err
 	}
+	x.Release(0)
 	x.Header().Set(RequestHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	return s.streams.FollowCall(x, r, n, reader)

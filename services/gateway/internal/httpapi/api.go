@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/origins"
@@ -44,6 +45,7 @@ type API struct {
 	log     *zap.Logger
 	metrics *metrics
 	maxBody int64
+	memory  *budget.Budget
 	origins origins.List
 	tasks   *sync.WaitGroup
 	mux     *http.ServeMux
@@ -55,6 +57,7 @@ type Options struct {
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
 	MaxBody int64           // of a request, in bytes
+	Memory  *budget.Budget  // for bodies and answers; nil: unbounded
 	Origins origins.List    // of pages that may call from a browser
 	Tasks   *sync.WaitGroup // counts the handlers that run
 }
@@ -62,8 +65,9 @@ type Options struct {
 // New returns an API without routes.
 func New(o Options) *API {
 	a := &API{
-		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, origins: o.Origins, tasks: o.Tasks,
-		mux: http.NewServeMux(), hints: hints.Routes{},
+		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins,
+		tasks: o.Tasks,
+		mux:   http.NewServeMux(), hints: hints.Routes{},
 	}
 	a.mux.Handle("/", a.answer("/", a.noRoute))
 	return a

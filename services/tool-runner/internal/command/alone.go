@@ -74,7 +74,7 @@ func (h *Handler) CallIsolated(ctx context.Context, task []byte) ([]byte, error)
 	if !ok {
 		return proto.Marshal(failedEvent(&c, unknownTool, 0))
 	}
-	secret, err := tool.Credential.Resolve()
+	secret, err := h.resolve(ctx, tool)
 	if err != nil {
 		return nil, fmt.Errorf("resolve the credential: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -50,6 +51,8 @@ type Handler struct {
 	Client  *httptool.Client
 	Log     *zap.Logger
 	Metrics *process.Metrics
+	// Shortage counts what the process lacks; nil counts nothing.
+	Shortage *shortage.Watch
 	// Isolate has CallIsolated do a task in a process of its own; see
 	// isolate.Runner.Run for its errors. nil: there is no such process.
 	Isolate func(ctx context.Context, task []byte) ([]byte, error)
@@ -138,14 +141,21 @@ func (h *Handler) makeResult(
 	if !ok {
 		return failedEvent(d.Tool, unknownTool, 0), nil
 	}
-	limit := min(tool.Timeout, remaining(d.Tool, answer))
+	limit := remaining(d.Tool, answer)
 	if limit <= 0 {
 		return failedEvent(d.Tool, tooLate, 0), nil
 	}
-	secret, err := tool.Credential.Resolve()
-	if err != nil {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	secret, err := h.resolve(bounded, tool)
+	switch {
+	case errors.Is(err, registry.ErrNoSecret):
 		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
 		return failedEvent(d.Tool, noCredential, 0), nil
+	case ctx.Err() == nil && err != nil:
+		return failedEvent(d.Tool, tooLate, 0), nil
+	case err != nil:
+		return nil, err
 	}
 	if tool.Effect == registry.AtMostOnce {
 		// A repeat is published if a stream may have lost messages. A mark may
@@ -184,20 +194,48 @@ func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool
 	return first, err
 }
 
+// resolve reads a tool's secret. It waits for a file that cannot be read.
+func (h *Handler) resolve(ctx context.Context, tool registry.Tool) (secret string, err error) {
+	err = h.Shortage.Retry(ctx, func(context.Context) (err error) {
+		secret, err = tool.Credential.Resolve()
+		if err != nil && tool.Credential.File != "" {
+			return shortage.Secret(err)
+		}
+		return err
+	})
+	return secret, err
+}
+
+// callTool makes the call. limit is the time that the request has; the wait for
+// a connection that the process has no means for is not the tool's time.
 func (h *Handler) callTool(
 	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, limit time.Duration,
 ) (*stepv1.StepEvent, error) {
-	bounded, cancel := context.WithTimeout(ctx, limit)
+	request, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	once := tool.Effect == registry.AtMostOnce
 	failpoint.HitBy(failpoint.ToolBeforeCall, d.Tool.GetArguments())
-	began := time.Now()
-	output, failure := h.Client.Do(bounded, httptool.Call{
-		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
-		AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
-		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
-		CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
+	var output httptool.Output
+	var failure *run.Failure
+	var began time.Time
+	lack := h.Shortage.Retry(request, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, tool.Timeout)
+		defer cancel()
+		began = time.Now()
+		output, failure, err = h.Client.Try(ctx, httptool.Call{
+			URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
+			AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
+			IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
+			CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
+		})
+		return err
 	})
+	switch {
+	case lack != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("call tool: %w", context.Cause(ctx))
+	case lack != nil:
+		return failedEvent(d.Tool, tooLate, 0), nil
+	}
 	took := time.Since(began)
 	failpoint.Hit(failpoint.ToolAfterCall)
 	if failure == nil {
