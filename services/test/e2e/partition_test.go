@@ -23,6 +23,7 @@ type link struct {
 	moved *sync.Cond
 	cut   [2]bool // to the server, to the client
 	ended bool
+	conns []net.Conn
 }
 
 const (
@@ -50,6 +51,9 @@ func newLink(t *testing.T, server string) (*link, string) {
 		_ = listener.Close()
 		l.mu.Lock()
 		l.ended = true
+		for _, c := range l.conns {
+			_ = c.Close()
+		}
 		l.mu.Unlock()
 		l.moved.Broadcast()
 		all.Wait()
@@ -68,6 +72,9 @@ func (l *link) serve(all *sync.WaitGroup) {
 			_ = client.Close()
 			continue
 		}
+		l.mu.Lock()
+		l.conns = append(l.conns, client, server)
+		l.mu.Unlock()
 		all.Go(func() { l.copy(server, client, toServer) })
 		all.Go(func() { l.copy(client, server, toClient) })
 	}
