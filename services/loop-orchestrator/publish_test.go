@@ -108,7 +108,7 @@ func TestACommandOfAnEarlierAttemptCallsNoModel(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	old := s.claimed(t)
-	if _, err := s.Store.Raise(t.Context(), run.Fence{ID: old.ID, Epoch: old.Epoch, Turn: old.Turn, Attempt: old.Attempt}, false); err != nil {
+	if _, err := s.Store.Raise(t.Context(), run.Fence{ID: old.ID, Epoch: old.Epoch, Turn: old.Turn, Attempt: old.Attempt}, run.NoBlame, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.deliver(t.Context(), old, 1, false); err != consume.ErrStale { //nolint:errorlint // it is returned bare
