@@ -28,6 +28,9 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
+// awayTimeout bounds a look for a lost database.
+const awayTimeout = 2 * time.Second
+
 // Worker is safe for concurrent use.
 type Worker struct {
 	DB       *postgres.DB
@@ -91,6 +94,17 @@ func (w *Worker) ensureTopology(ctx context.Context) error {
 		topology.Lanes = append(topology.Lanes, bus.Lane{Name: l.Name, Concurrency: l.Concurrency})
 	}
 	return w.Bus.Ensure(ctx, topology)
+}
+
+// Away reports whether the database was lost and is still not reached. A worker
+// that is cut off leaves new work to those that are not.
+func (w *Worker) Away(ctx context.Context) bool {
+	if w.DB.Up() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, awayTimeout)
+	defer cancel()
+	return w.DB.Ping(ctx) != nil
 }
 
 // Close closes the connections; every handler must have returned.
