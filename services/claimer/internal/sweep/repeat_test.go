@@ -164,7 +164,7 @@ func TestALostStreamRaisesTheAlarm(t *testing.T) {
 		}
 	}()
 	for limit := time.After(30 * time.Second); ; {
-		// Until the watch has seen the stream, its loss is none.
+		// The watch reports no loss of a stream that it has not seen.
 		if _, err := nc.Request("$JS.API.STREAM.DELETE.WINDLASS_TURN", nil, 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
