@@ -160,6 +160,22 @@ func TestAFirstDeliveryCallsTheModelAndCommits(t *testing.T) {
 	}
 }
 
+// TestF31ATurnOfALaterVersionIsLeft holds that a request of an endpoint that
+// this version does not know neither fails nor reaches the model: it stays due.
+func TestF31ATurnOfALaterVersionIsLeft(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	row := s.claimed(t, func(n *store.NewRequest) { n.Endpoint = "sketches" })
+	var left *consume.Handled
+	if err := s.deliver(t.Context(), row, 1, false); !errors.As(err, &left) || left.Outcome != "left" {
+		t.Errorf("the outcome is %v, want left", err)
+	}
+	got := s.look(t, row.ID)
+	if got.Status != run.InProgress || got.Next() != run.RunTurn || got.Attempt != row.Attempt || s.calls.Load() != 0 {
+		t.Errorf("the row is %+v after %d calls, want it due as before", got, s.calls.Load())
+	}
+}
+
 func TestATakerOfARedeliveredTurnRaisesItFirst(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -121,8 +121,6 @@ func (r *Reader) catchUp(ctx context.Context) error {
 // catchUp.
 func (r *Reader) take(m tailMessage) error {
 	switch {
-	case m.err != nil:
-		return m.err
 	case m.seq <= r.last && m.at.After(r.at):
 		return ErrLost // the stream was created again
 	case m.seq <= r.last:
@@ -186,11 +184,7 @@ func (s *Streams) readStored(
 		if err != nil {
 			return all, fmt.Errorf("read the live stream: %w", err)
 		}
-		frames, err := decodeLive(msg.Data)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, tailMessage{seq: msg.Sequence, at: msg.Time, frames: frames})
+		all = append(all, tailMessage{seq: msg.Sequence, at: msg.Time, frames: s.decode(msg.Subject, msg.Data)})
 	}
 	return all, nil
 }

@@ -48,6 +48,8 @@ func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 		return err
 	case c.Status.Terminal() && c.Live:
 		return h.doAfterWork(ctx, c)
+	case !c.Endpoint.Known(): // a gateway of a later version accepted it; the sweep publishes the command again
+		return &consume.Handled{Outcome: "left", Reason: "the endpoint is one of a later version"}
 	case c.Next() != run.RunFinal: // the command came too early or too late
 		return errors.Join(h.Dispatch(ctx, true, c.Row), consume.ErrStale)
 	}

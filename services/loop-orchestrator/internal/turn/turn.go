@@ -45,6 +45,11 @@ import (
 // commanded by it.
 const staleAfter = time.Second
 
+// errOfLaterVersion is the outcome of a turn that this version does not
+// understand. The sweep publishes it again, until an orchestrator of that
+// version gets it.
+var errOfLaterVersion = &consume.Handled{Outcome: "left", Reason: "the endpoint is one of a later version"}
+
 // Handler handles turn commands. Safe for concurrent use.
 type Handler struct {
 	*worker.Worker
@@ -78,6 +83,8 @@ func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 		return h.PublishDue(ctx, c.Row)
 	case c.DueIn > 0:
 		return nil // parked; the sweep publishes it when it is due
+	case !c.Endpoint.Known(): // a gateway of a later version accepted it
+		return errOfLaterVersion
 	}
 	if h.Isolate != nil && c.Suspect() {
 		return h.isolate(ctx, c.Row, d)
