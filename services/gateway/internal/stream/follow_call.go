@@ -30,7 +30,8 @@ type callFollower struct {
 func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *Reader) *callFollower {
 	head := &lateSSE{x: x, since: time.Now()}
 	f := &callFollower{head: head, follower: follower{
-		streams: s, tenant: tenant, id: id, reader: reader.live, lease: reader.lease, out: head, after: -1, seq: livestream.Sequencer{Once: true},
+		streams: s, tenant: tenant, id: id, reader: reader.live, lease: reader.lease, out: head, after: -1,
+		seq: livestream.Sequencer{Once: true},
 	}}
 	f.end = f.endIfEnded
 	return f

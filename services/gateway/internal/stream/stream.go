@@ -12,7 +12,8 @@
 // client resumes at a position that belongs to events which were lost
 // (TestAPositionOfALostStreamIsRefused in package test/behaviour). All readers
 // of an archive share its bytes (TestReadersOfAnArchiveShareIt in package
-// gateway).
+// gateway), and all readers together hold no more than the budget allows
+// (TestF25SlowReaders there).
 //
 // A stream of chunks, of a request that is one model call, begins with the
 // first chunk, or after KeepAlive without one, so that a refusal can be the
