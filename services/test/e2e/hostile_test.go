@@ -49,9 +49,9 @@ type hostile struct {
 }
 
 // TestF40HostileTenant lets one tenant hold half-sent bodies, keep warm-ups on
-// WebSockets and read nothing of large answers. Every process stays below its memory, and another tenant's requests
-// take no more than twice as long at the 99th percentile as in the pauses
-// between the attacks.
+// WebSockets and read nothing of large answers. Every process stays below its
+// memory, and another tenant's requests take no more than twice as long at the
+// 99th percentile as in the pauses between the attacks.
 func TestF40HostileTenant(t *testing.T) {
 	t.Parallel()
 	alone(t)
