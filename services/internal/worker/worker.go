@@ -82,11 +82,11 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 }
 
 func (w *Worker) ensureTopology(ctx context.Context) error {
-	since, err := Retry(ctx, w, w.Store.OldestLive)
+	age, err := Retry(ctx, w, w.Store.OldestLiveAge)
 	if err != nil {
 		return fmt.Errorf("read the oldest live request: %w", err)
 	}
-	topology := bus.Topology{Pools: w.Registry.Pools(), ResultsSince: since.Add(-time.Minute)}
+	topology := bus.Topology{Pools: w.Registry.Pools(), ResultsSince: time.Now().Add(-age - time.Minute)}
 	for _, l := range w.Registry.Lanes() {
 		topology.Lanes = append(topology.Lanes, bus.Lane{Name: l.Name, Concurrency: l.Concurrency})
 	}
