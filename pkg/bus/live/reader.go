@@ -21,7 +21,7 @@ import (
 const (
 	// One read of the stream is bounded: for a client, of which there may be
 	// thousands, and for a caller that reads all of it.
-	backfillBatch, backfillBytes = 64, 256 << 10
+	backfillBatch, backfillBytes = 64, 64 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
 	// liveReads bounds the reads of live streams that one connection makes at
 	// once. A thousand clients who come to a long stream together would
