@@ -183,6 +183,30 @@ func TestWarmUpsCountAsRequests(t *testing.T) {
 	}
 }
 
+// The WebSockets of a key are bounded, also without a message.
+func TestIdleWebSocketsHoldAShare(t *testing.T) {
+	t.Parallel()
+	var rt *process.Runtime
+	s := raise(t, smallMemory(&rt))
+	most := int(rt.Memory.KeyShare() / (64 << 10))
+	for range most {
+		_ = s.dial(testKey)
+	}
+	r := s.request(t.Context(), http.MethodGet, "/v1/responses", "")
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	got := s.send(r)
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+		t.Errorf("WebSocket %d was answered with %d %s, want 429", most+1, got.status, got.body)
+	}
+	other, _ := s.mint("other")
+	say(t, s.dial(other), warmUp, "response.created")
+}
+
 // Large answers that clients do not read hold a share, on every route that has
 // them; then reads are refused, and a response that was read is released.
 func TestUnreadAnswersHoldAShare(t *testing.T) {

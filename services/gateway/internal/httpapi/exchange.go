@@ -49,6 +49,7 @@ type Exchange struct {
 
 	api     *API
 	charged bool         // for the answer that it will send
+	endRead func()       // ends the turn of a read
 	refused *fault.Error // the error that was sent, nil if absent
 }
 

@@ -29,9 +29,10 @@ func (x *Exchange) ChargeBody(ctx context.Context, body []byte) error {
 }
 
 // ChargeRead charges the exchange for n bytes that were just read from the
-// database, for its answer. It does not wait, because they are in memory.
+// database, and ends its turn. It does not wait, because they are in memory.
 func (x *Exchange) ChargeRead(n int64) error {
 	x.charged = true
+	defer x.EndRead()
 	return x.lease().Grow(n)
 }
 
