@@ -139,6 +139,11 @@ func (b *Bus) Stored(
 	return b.live.Stored(ctx, requestID, take)
 }
 
+// LiveIsEmpty reports whether nothing of a request's live stream is stored.
+func (b *Bus) LiveIsEmpty(ctx context.Context, requestID string) (bool, error) {
+	return b.live.IsEmpty(ctx, requestID)
+}
+
 // EndLive stores the last message of a live stream; see live.Streams.
 func (b *Bus) EndLive(ctx context.Context, m *stepv1.LiveFrames, behind uint64) (ended bool, err error) {
 	return b.live.End(ctx, m, behind)
@@ -154,8 +159,8 @@ func (b *Bus) LaneLoad(ctx context.Context, lane string) (waiting, inFlight int,
 	return b.conn.LaneLoad(ctx, lane)
 }
 
-// PauseLane stops the delivery of a lane's turns until a time, for all
-// services; a time that has passed ends the pause. Turns in flight go on.
-func (b *Bus) PauseLane(ctx context.Context, lane string, until time.Time) error {
-	return b.conn.PauseLane(ctx, lane, until)
+// PauseLane stops the delivery of a lane's turns for a time, for all
+// services; a negative time ends the pause. Turns in flight go on.
+func (b *Bus) PauseLane(ctx context.Context, lane string, pause time.Duration) error {
+	return b.conn.PauseLane(ctx, lane, pause)
 }

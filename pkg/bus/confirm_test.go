@@ -3,7 +3,9 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"windlass.dev/windlass/pkg/bus/consume"
 )
@@ -68,5 +70,47 @@ func TestForgedCancelHintBreaksNothingOff(t *testing.T) {
 	release <- struct{}{}
 	if err := receive(t, cause, "cause"); err != nil {
 		t.Errorf("cause of the other request = %v, want nil", err)
+	}
+}
+
+// TestF41FloodOfHintsAsksSeldom holds that hints, however many, cost one
+// question in half a second for each request in flight, and that the last one
+// is heard: it may be the true one.
+func TestF41FloodOfHintsAsksSeldom(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.publish(t, tool(1))
+	var questions atomic.Int64
+	var cancelled atomic.Bool
+	begun, cause := make(chan struct{}, 1), make(chan error, 1)
+	f.run(t, consume.Config{
+		Work: consume.ToolWork(pool),
+		Handle: func(ctx context.Context, _ consume.Delivery) error {
+			begun <- struct{}{}
+			<-ctx.Done()
+			cause <- context.Cause(ctx)
+			return nil
+		},
+		Confirm: func(context.Context, consume.Delivery) bool {
+			questions.Add(1)
+			return cancelled.Load()
+		},
+	})
+	receive(t, begun, "delivery")
+	began := time.Now()
+	for time.Since(began) < 1200*time.Millisecond {
+		for range 100 {
+			f.CancelHint(requestID(1))
+		}
+		<-time.After(time.Millisecond)
+	}
+	asked := questions.Load()
+	if most := int64(time.Since(began)/(500*time.Millisecond)) + 1; asked < 1 || asked > most {
+		t.Errorf("%d questions, want 1 to %d", asked, most)
+	}
+	cancelled.Store(true)
+	f.CancelHint(requestID(1))
+	if err := receive(t, cause, "end of the call"); !errors.Is(err, consume.ErrCancelled) {
+		t.Errorf("cause after a true hint = %v, want ErrCancelled", err)
 	}
 }

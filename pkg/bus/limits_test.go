@@ -334,7 +334,7 @@ func TestStreamsOfTheVersionBeforeAreChanged(t *testing.T) {
 		t.Errorf("results of %v were delivered, want those of three requests", got)
 	}
 	var forms int
-	if err := f.ToolResults(t.Context(), "acme", requestID(1), time.Now().Add(-time.Hour), func(*stepv1.StepEvent, time.Time) bool {
+	if err := f.ToolResults(t.Context(), "acme", requestID(1), func(*stepv1.StepEvent) bool {
 		forms++
 		return true
 	}); err != nil || forms != 1 {

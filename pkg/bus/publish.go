@@ -56,6 +56,7 @@ func (b *Bus) publish(ctx context.Context, msgs []message.Message) (refused int,
 		}
 		switch err := awaitAck(ctx, f); {
 		case err == nil:
+			b.conn.Trust(msgs[i].Stream())
 		case conn.IsRefused(err):
 			refused++
 		case conn.IsFull(err):

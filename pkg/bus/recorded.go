@@ -15,17 +15,16 @@ import (
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
-// ToolResults reads the results of a request's tool calls that were stored
-// since a time, oldest first, until take returns false. Each read is answered
-// by the stream's leader, so that it sees what was acknowledged before; a
-// replica may lag behind.
+// ToolResults reads the stored results of a request's tool calls, oldest first,
+// until take returns false. Each read is answered by the stream's leader, so
+// that it sees what was acknowledged before; a replica may lag behind. No time
+// bounds the read: the server's clock may differ from the database's.
 func (b *Bus) ToolResults(
-	ctx context.Context, tenant, requestID string, since time.Time,
-	take func(e *stepv1.StepEvent, stored time.Time) bool,
+	ctx context.Context, tenant, requestID string, take func(e *stepv1.StepEvent) bool,
 ) error {
 	question := map[string]any{
 		"next_by_subj": b.conn.Subject(subject.Join("step", subject.Token(tenant), subject.Token(requestID), ">")),
-		"start_time":   since.UTC().Format(time.RFC3339Nano),
+		"seq":          1,
 	}
 	for {
 		m, err := b.next(ctx, question)
@@ -35,7 +34,6 @@ func (b *Bus) ToolResults(
 		if err != nil {
 			return fmt.Errorf("read the results of request %s: %w", requestID, err)
 		}
-		delete(question, "start_time")
 		question["seq"] = m.Sequence + 1
 		s, err := subject.Parse(b.conn.Config.Prefix, m.Subject)
 		if err != nil || s.Event != subject.EventToolCompleted && s.Event != subject.EventToolFailed {
@@ -45,7 +43,7 @@ func (b *Bus) ToolResults(
 		if proto.Unmarshal(m.Data, &e) != nil {
 			continue // the consumer of results leaves a dead letter for it
 		}
-		if !take(&e, m.Time) {
+		if !take(&e) {
 			return nil
 		}
 	}
@@ -53,10 +51,9 @@ func (b *Bus) ToolResults(
 
 // storedMessage is a message as the JetStream API returns it.
 type storedMessage struct {
-	Subject  string    `json:"subject"`
-	Sequence uint64    `json:"seq"`
-	Data     []byte    `json:"data"`
-	Time     time.Time `json:"time"`
+	Subject  string `json:"subject"`
+	Sequence uint64 `json:"seq"`
+	Data     []byte `json:"data"`
 }
 
 // next reads one message of the step stream.
@@ -83,14 +80,16 @@ func (b *Bus) Begin(ctx context.Context, pool string, e *stepv1.StepEvent, trace
 	return b.PublishFirst(ctx, message.Event(e).WithTrace(trace).WithLongSubject())
 }
 
-// MarksSince returns when the stream of marks was created: earlier marks are
-// lost, and marks older than StepMaxAge are gone.
-func (b *Bus) MarksSince(ctx context.Context) (made time.Time, err error) {
+// MarksAge returns how old the stream of marks is, by the server's clock alone:
+// earlier marks are lost, and marks older than StepMaxAge are gone. A server
+// that does not tell its time has marks of age 0.
+func (b *Bus) MarksAge(ctx context.Context) (time.Duration, error) {
 	var info struct {
 		Created time.Time `json:"created"`
+		Now     time.Time `json:"ts"`
 	}
 	if err := b.conn.Request(ctx, "STREAM.INFO."+b.conn.Stream(topology.StreamMark), struct{}{}, &info); err != nil {
-		return time.Time{}, fmt.Errorf("look at the stream of marks: %w", err)
+		return 0, fmt.Errorf("look at the stream of marks: %w", err)
 	}
-	return info.Created, nil
+	return max(info.Now.Sub(info.Created), 0), nil
 }

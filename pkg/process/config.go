@@ -19,14 +19,15 @@ type Config struct {
 	// AdminListen is the TCP address of /livez, /readyz and /metrics. They need
 	// no key, so that the default is not reached from other machines.
 	AdminListen string `env:"WINDLASS_ADMIN_LISTEN, default=127.0.0.1:9090"`
-	// Hosts are the names under which the admin endpoints may be called.
-	Hosts Hosts `env:", noinit"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `env:"WINDLASS_LOG_LEVEL, default=info"`
 	// LogFormat is json or console.
 	LogFormat string `env:"WINDLASS_LOG_FORMAT, default=json"`
 	// Grace is how long run may go on after the first signal.
 	Grace time.Duration `env:"WINDLASS_GRACE, default=25s"`
+	// MemoryMax is the memory, in bytes, that the process is to stay below. 0:
+	// GOMEMLIMIT, or 1 GiB if that is not set either. See memory.go.
+	MemoryMax int64 `env:"WINDLASS_MEMORY_MAX"`
 	// Failpoint is "name" or "name:n", for crash tests; see package failpoint.
 	Failpoint string `env:"FAILPOINT"`
 }
@@ -45,6 +46,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("WINDLASS_GRACE is %v, want more than 0", c.Grace))
+	}
+	if c.MemoryMax != 0 && c.MemoryMax < minMemory {
+		errs = append(errs, fmt.Errorf("WINDLASS_MEMORY_MAX is %d, want at least %d bytes", c.MemoryMax, minMemory))
 	}
 	if err := failpoint.Check(c.Failpoint); err != nil {
 		errs = append(errs, fmt.Errorf("FAILPOINT: %w", err))

@@ -13,6 +13,7 @@ import (
 // the field service. Level is a zap level's name, format is json (durations in
 // seconds) or console. Times are UTC. Lines are never sampled away: there is
 // one per delivery and one per HTTP request, and each is somebody's evidence.
+// One that is longer than 4 kB is cut, with a mark (TestLogLinesAreBounded).
 // Safe for concurrent use.
 func NewLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 	at, err := zapcore.ParseLevel(level)
@@ -36,6 +37,6 @@ func NewLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 	default:
 		return nil, fmt.Errorf("make logger: format %q is neither json nor console", format)
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), at)
+	core := zapcore.NewCore(boundLines(encoder), zapcore.Lock(zapcore.AddSync(w)), at)
 	return zap.New(core), nil
 }

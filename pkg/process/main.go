@@ -99,6 +99,9 @@ func start(ctx context.Context, name string, environment envconfig.Lookuper, out
 		}
 	}
 	tuneGC(environment)
+	if fault == nil {
+		cfg.MemoryMax = limitMemory(cfg.MemoryMax, environment)
+	}
 	rt := NewRuntime(name, cfg, log)
 	if fault != nil {
 		return rt, fault

@@ -15,6 +15,7 @@ type Metrics struct {
 	steps    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	purged   *prometheus.CounterVec
+	unproven *prometheus.CounterVec
 }
 
 // NewMetrics registers the shared series with reg, or takes them over where
@@ -35,8 +36,16 @@ func NewMetrics(reg prometheus.Registerer, service string) *Metrics {
 			Name: "windlass_purged_requests_total",
 			Help: "Old requests of which all rows, or the payloads alone, were purged.",
 		}, []string{"kind"})),
+		unproven: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_unproven_messages_total",
+			Help: "Messages that were dropped because they do not prove the call that they name.",
+		}, []string{"kind"})),
 	}
 }
+
+// Unproven counts a message of a kind that was dropped because it does not
+// prove its call.
+func (m *Metrics) Unproven(kind string) { m.unproven.WithLabelValues(kind).Inc() }
 
 // Purged counts n requests of which all of that kind was purged.
 func (m *Metrics) Purged(kind string, n int) { m.purged.WithLabelValues(kind).Add(float64(n)) }

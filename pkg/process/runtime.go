@@ -14,18 +14,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"windlass.dev/windlass/pkg/budget"
 )
 
 const adminShutdown = 2 * time.Second
 
 // Runtime is what a process gives to the services in it. Safe for concurrent
-// use; its fields are not written after NewRuntime.
+// use; only Hosts may be written after NewRuntime, before the first For.
 type Runtime struct {
 	Name    string
 	Config  Config
 	Log     *zap.Logger // with the field service
 	Health  *Health
+	Hosts   Hosts // under which the admin endpoints may be called
 	Metrics *prometheus.Registry
+	Memory  *budget.Budget // what clients and upstreams may make the process hold
 
 	log *zap.Logger // without it
 }
@@ -39,7 +43,8 @@ func NewRuntime(name string, cfg Config, log *zap.Logger) *Runtime {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	rt := &Runtime{Config: cfg, Health: NewHealth(), Metrics: reg, log: log}
+	memory := budget.New(budgetOf(cfg.MemoryMax), reg)
+	rt := &Runtime{Config: cfg, Health: NewHealth(), Metrics: reg, Memory: memory, log: log}
 	return rt.For(name)
 }
 
@@ -117,7 +122,7 @@ func (rt *Runtime) admin() *http.Server {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(rt.Metrics, promhttp.HandlerOpts{Registry: rt.Metrics}))
 	return &http.Server{
-		Handler:           rt.Config.Hosts.require(mux),
+		Handler:           rt.Hosts.require(mux),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -18,7 +18,7 @@ type Row struct {
 	Attempt   int
 	Pending   int
 	Failures  int
-	Crashes   int
+	Crashes   int    // of this turn; see SuspectCrashes
 	Outcome   Status // what the finalizer settles to, once known; else empty
 	Reason    Code   // goes with the outcome
 	Trace     string

@@ -21,6 +21,7 @@ type Step struct {
 	OutputTokens int64
 	DueIn        time.Duration
 	CreatedAt    time.Time
+	Age          time.Duration // since CreatedAt, by the database's clock; only of the steps of a Row
 	FinishedAt   *time.Time
 	Took         time.Duration
 }

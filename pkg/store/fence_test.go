@@ -65,7 +65,7 @@ func operations() []operation {
 			return err
 		}, running},
 		{"raise", func(t *testing.T, s *runtest.World, r run.Row) error {
-			_, err := s.Raise(t.Context(), runtest.FenceOf(r), true)
+			_, err := s.Raise(t.Context(), runtest.FenceOf(r), run.Suspected, 0)
 			return err
 		}, running},
 		{"retry turn", func(t *testing.T, s *runtest.World, r run.Row) error {
@@ -157,7 +157,7 @@ func TestWrongFenceWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	r := runtest.Claimed(t, s)
-	r2, err := s.Raise(t.Context(), runtest.FenceOf(r), false) // so that an older attempt exists
+	r2, err := s.Raise(t.Context(), runtest.FenceOf(r), run.NoBlame, 0) // so that an older attempt exists
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestWrongFenceWritesNothing(t *testing.T) {
 		tt.change(&f)
 		_, err := s.CommitTurn(t.Context(), r2, run.TurnCommit{Fence: f, Steps: runtest.NewSteps(2), Output: []byte("x")})
 		wantStale(t, tt.name+": CommitTurn", err)
-		_, err = s.Raise(t.Context(), f, true)
+		_, err = s.Raise(t.Context(), f, run.Suspected, 0)
 		wantStale(t, tt.name+": Raise", err)
 		_, err = s.RetryTurn(t.Context(), f, time.Second, "busy")
 		wantStale(t, tt.name+": RetryTurn", err)

@@ -87,19 +87,28 @@ func collectChains(rows pgx.Rows) (map[uuid.UUID]*run.Chain, error) {
 
 const raiseSQL = `
 UPDATE requests r
-   SET attempt = r.attempt + 1, crashes = r.crashes + CASE WHEN @crashed THEN 1 ELSE 0 END,
-       changed_at = now(), check_at = now() + interval '4 seconds'
+   SET attempt = r.attempt + 1,
+       crashes = CASE WHEN @proven THEN GREATEST(r.crashes, @suspect) + 1
+                      WHEN @suspected THEN GREATEST(r.crashes, LEAST(r.crashes + 1, @suspect)) ELSE r.crashes END,
+       not_before = CASE WHEN @wait::float8 > 0 THEN now() + make_interval(secs => @wait) END,
+       changed_at = now(),
+       check_at = CASE WHEN @wait::float8 > 0 THEN now() + make_interval(secs => @wait)
+                       ELSE now() + interval '4 seconds' END
  WHERE r.id = @id AND r.status = 'in_progress' AND r.stage = 'model'
    AND r.epoch = @epoch AND r.turn = @turn AND r.attempt = @attempt
 RETURNING ` + rowColumns
 
 // Raise gives a turn a new attempt, so that a worker of the old one can commit
 // nothing. A worker calls it first for a turn that another worker may have.
-// crashed counts towards the poison limit. The caller publishes the row's new
-// command and ends: the message in flight always carries the row's attempt. It
+// blame says what the end of the old attempt proves; see run.Row.Crashes. The
+// caller publishes the row's new command and ends: the message in flight always
+// carries the row's attempt. After a wait the sweep publishes it instead. Raise
 // returns ErrStale if the turn has moved on.
-func (s *Store) Raise(ctx context.Context, f run.Fence, crashed bool) (run.Row, error) {
-	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{"crashed": crashed})
+func (s *Store) Raise(ctx context.Context, f run.Fence, blame run.Blame, wait time.Duration) (run.Row, error) {
+	return s.fenced(ctx, "raise the attempt of", raiseSQL, f, postgres.Args{
+		"proven": blame == run.Proven, "suspected": blame == run.Suspected, "suspect": run.SuspectCrashes,
+		"wait": wait.Seconds(),
+	})
 }
 
 const raiseToolsSQL = `

@@ -149,14 +149,17 @@ func (m *modelRow) follow() {
 }
 
 func (w *walk) raise() {
-	f, crashed := w.fence(), w.r.IntN(2) == 0
+	f, blame := w.fence(), run.Blame(w.r.IntN(3))
 	ok := w.m.holds(f)
-	_, err := w.s.Raise(w.t.Context(), f, crashed)
+	_, err := w.s.Raise(w.t.Context(), f, blame, 0)
 	w.check("raise", err, ok)
 	if ok {
 		w.m.Attempt++
 		w.m.step(w.m.Turn, 0).Attempt = w.m.Attempt // the trail shows the attempt that is under way
-		if crashed {
+		switch {
+		case blame == run.Proven:
+			w.m.Crashes = max(w.m.Crashes, run.SuspectCrashes) + 1
+		case blame == run.Suspected && w.m.Crashes < run.SuspectCrashes:
 			w.m.Crashes++
 		}
 	}

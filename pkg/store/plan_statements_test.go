@@ -149,7 +149,7 @@ func plannedRuns(t *testing.T, w *runtest.World, s subjects, one recordOne) []pl
 			return err
 		}),
 		one("load", func(ctx context.Context) error { _, err := w.Load(ctx, s.waiting.ID); return err }),
-		one("raise", func(ctx context.Context) error { _, err := w.Raise(ctx, fence, true); return err }),
+		one("raise", func(ctx context.Context) error { _, err := w.Raise(ctx, fence, run.Suspected, 0); return err }),
 		one("raise tools", func(ctx context.Context) error { return w.RaiseTools(ctx, s.waiting) }),
 		one("calls lost", func(ctx context.Context) error { return w.CallsLost(ctx, runtest.FenceOf(s.waiting), 1, 1) }),
 		one("retry turn", func(ctx context.Context) error {

@@ -163,7 +163,7 @@ func TestOnlyTheRaisedAttemptCommits(t *testing.T) {
 	s := runtest.Open(t)
 	for i := range 30 {
 		before := runtest.Claimed(t, s)
-		raised, err := s.Raise(t.Context(), runtest.FenceOf(before), i%2 == 0)
+		raised, err := s.Raise(t.Context(), runtest.FenceOf(before), run.Blame(i%2), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,13 +206,31 @@ func TestRaise(t *testing.T) {
 	t.Parallel()
 	s := runtest.Open(t)
 	r := runtest.Claimed(t, s)
-	handed, err := s.Raise(t.Context(), runtest.FenceOf(r), false)
+	handed, err := s.Raise(t.Context(), runtest.FenceOf(r), run.NoBlame, 0)
 	if err != nil || handed.Attempt != 2 || handed.Crashes != 0 {
 		t.Errorf("Raise after a hand-back = %+v, %v; want attempt 2, no crash", handed, err)
 	}
-	crashed, err := s.Raise(t.Context(), runtest.FenceOf(handed), true)
+	crashed, err := s.Raise(t.Context(), runtest.FenceOf(handed), run.Suspected, 0)
 	if err != nil || crashed.Attempt != 3 || crashed.Crashes != 1 || crashed.Next() != run.RunTurn {
 		t.Errorf("Raise after a crash = %+v, %v; want attempt 3, one crash", crashed, err)
+	}
+	for i, want := range []struct {
+		blame           run.Blame
+		crashes, proven int
+		suspect         bool
+	}{
+		{run.Suspected, 2, 0, true}, {run.Suspected, 2, 0, true}, {run.NoBlame, 2, 0, true},
+		{run.Proven, 3, 1, true}, {run.Suspected, 3, 1, true}, {run.Proven, 4, 2, true},
+	} {
+		crashed, err = s.Raise(t.Context(), runtest.FenceOf(crashed), want.blame, 0)
+		if err != nil || crashed.Crashes != want.crashes || crashed.ProvenCrashes() != want.proven ||
+			crashed.Suspect() != want.suspect {
+			t.Errorf("Raise %d = %d crashes, %v; want %+v", i, crashed.Crashes, err, want)
+		}
+	}
+	crashed, err = s.Raise(t.Context(), runtest.FenceOf(crashed), run.Proven, time.Minute)
+	if err != nil || crashed.Next() != run.WaitUntil || crashed.DueIn <= 0 || !crashed.Unpublished {
+		t.Errorf("Raise with a wait = %+v, %v; want it parked", crashed, err)
 	}
 	next := runtest.Commit(t, s, crashed, run.TurnCommit{})
 	if next.Attempt != 1 || next.Crashes != 0 || next.Turn != 2 {
@@ -247,7 +265,7 @@ func TestTrailCountsAttemptsThatWereBegun(t *testing.T) {
 		}
 	}
 	want("a model call", 0, 1)
-	r, err := s.Raise(t.Context(), runtest.FenceOf(r), true)
+	r, err := s.Raise(t.Context(), runtest.FenceOf(r), run.Suspected, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ SELECT ` + rowColumns + `
   FROM requests r WHERE r.live AND r.check_at <= now() ORDER BY r.check_at LIMIT @n`
 
 const openStepsSQL = `
-SELECT s.request_id, ` + stepColumns + `
+SELECT s.request_id, ` + stepColumns + `, extract(epoch FROM now() - s.created_at)::float8
   FROM requests r JOIN steps s ON s.request_id = r.id AND s.turn = r.turn AND s.idx > 0 AND s.state = 'dispatched'
  WHERE r.id = ANY (@ids::uuid[]) AND s.request_id = ANY (@ids::uuid[])
  ORDER BY s.request_id, s.idx`
@@ -72,12 +72,13 @@ func (s *Store) addOpenSteps(ctx context.Context, rows []run.Row) error {
 	_, err := postgres.Query(ctx, s.db, openStepsSQL, a, func(r pgx.CollectableRow) (struct{}, error) {
 		var id uuid.UUID
 		var step run.Step
-		var dueIn float64
+		var dueIn, age float64
 		var took int64
-		if err := r.Scan(append([]any{&id}, stepTargets(&step, &dueIn, &took)...)...); err != nil {
+		targets := append([]any{&id}, stepTargets(&step, &dueIn, &took)...)
+		if err := r.Scan(append(targets, &age)...); err != nil {
 			return struct{}{}, err
 		}
-		step.DueIn = postgres.Duration(dueIn)
+		step.DueIn, step.Age = postgres.Duration(dueIn), postgres.Duration(age)
 		rows[at[id]].Steps = append(rows[at[id]].Steps, step)
 		return struct{}{}, nil
 	})
@@ -154,14 +155,14 @@ func (s *Store) PastDeadline(ctx context.Context, n int) ([]uuid.UUID, error) {
 	return ids, nil
 }
 
-// OldestLive returns when the oldest live request was accepted, or the current
-// time if no request is live, by the database's clock. Older tool results are
-// obsolete.
-func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
-	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
-	at, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[time.Time])
+// OldestLiveAge returns how long ago the oldest live request was accepted, or 0
+// if no request is live. Older tool results are obsolete.
+func (s *Store) OldestLiveAge(ctx context.Context) (time.Duration, error) {
+	const sql = `
+SELECT COALESCE(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM requests WHERE live`
+	age, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[float64])
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the oldest live request: %w", err)
+		return 0, fmt.Errorf("read the oldest live request: %w", err)
 	}
-	return at[0], nil
+	return postgres.Duration(age[0]), nil
 }

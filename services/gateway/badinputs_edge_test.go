@@ -48,9 +48,9 @@ func badKeys(t *testing.T, in *inputs) {
 		}
 	}
 	h := served(t)
-	least := cost(t, h, testKey, "GET", "/v1/models", "", http.StatusOK)
+	least := costOf(t, h, testKey, "GET", "/v1/models", "", http.StatusOK)
 	for name, key := range map[string]string{"made up": madeUp, "of another form": "sk-123", "endless": strings.Repeat("k", 8<<10)} {
-		if got := cost(t, h, key, "POST", create, `{"model":"m","input":"x"}`, http.StatusUnauthorized); got > 5*least {
+		if got := costOf(t, h, key, "POST", create, `{"model":"m","input":"x"}`, http.StatusUnauthorized); got > 5*least {
 			t.Errorf("%s: a refusal takes %v, an answer %v", name, got, least)
 		}
 	}
@@ -103,7 +103,7 @@ func served(tb testing.TB) http.Handler {
 
 // cost is the best time of a few, for other tests run beside it, that a request
 // takes.
-func cost(tb testing.TB, h http.Handler, key, method, path, body string, want int) time.Duration {
+func costOf(tb testing.TB, h http.Handler, key, method, path, body string, want int) time.Duration {
 	tb.Helper()
 	best := time.Hour
 	for range 30 {

@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/origins"
 	"windlass.dev/windlass/services/internal/apikey"
 	"windlass.dev/windlass/services/internal/compaction"
@@ -92,6 +93,10 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxBody < 1 {
 		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, want at least 1", c.MaxBody))
+	}
+	if c.Runtime != nil && cost.Max(c.MaxBody) > c.Runtime.Memory.KeyShare() {
+		errs = append(errs, fmt.Errorf("WINDLASS_MAX_BODY is %d, too much for WINDLASS_MEMORY_MAX: want at most %d",
+			c.MaxBody, c.Runtime.Memory.KeyShare()/cost.Max(1)))
 	}
 	if c.BacklogMax < 1 {
 		errs = append(errs, fmt.Errorf("WINDLASS_BACKLOG_MAX is %d, want at least 1", c.BacklogMax))

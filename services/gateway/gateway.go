@@ -114,8 +114,8 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
 	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
 	s.api = httpapi.New(httpapi.Options{
-		Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Origins: allowed, Hosts: hostsOf(cfg.Hosts),
-		Tasks: &s.tasks,
+		Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Memory: cfg.Runtime.Memory, Origins: allowed,
+		Hosts: hostsOf(cfg.Hosts), Tasks: &s.tasks,
 	})
 	s.auth = auth.New(auth.Options{
 		APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log,
@@ -134,11 +134,12 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	s.waiters = wait.NewWaiters(stored, canceller, cfg.PollInterval, &s.tasks, log)
 	gate := admission.NewGate(admission.GateOptions{
 		Store: st, Bus: b, Lanes: lanes.New(b, log, cfg.Registry.Lanes()), Tenants: s.tenants, Refusals: refusals,
+		Budgets:    budgets,
 		BacklogMax: cfg.BacklogMax, Canceller: canceller, Metrics: metrics, Tasks: &s.tasks, Log: log,
 	})
 	streams := stream.New(stream.Options{
 		Archives: stored, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
-		Tasks: &s.tasks, Log: log,
+		Tasks: &s.tasks, Log: log, Memory: cfg.Runtime.Memory,
 	})
 	answers := answer.New(gate, s.waiters, streams)
 	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)
@@ -159,8 +160,8 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 		Canceller: canceller, Streams: streams, Answers: answers, Seals: seals, Tasks: &s.tasks, Log: log,
 	})
 	s.sockets = socket.New(socket.Options{
-		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Life: cfg.SocketLife,
-		Leaving: s.leaving, Log: log,
+		Auth: s.auth, API: s.api, Rules: rules, History: histories, Creator: s.creator, Gate: gate,
+		Memory: cfg.Runtime.Memory, Life: cfg.SocketLife, Leaving: s.leaving, Log: log,
 	})
 	return s, nil
 }

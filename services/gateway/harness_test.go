@@ -139,7 +139,7 @@ func (s *stand) config(change []func(*Config)) Config {
 	s.url = "http://" + listener.Addr().String()
 	core, logs := observer.New(zapcore.InfoLevel)
 	s.logs = logs
-	s.rt = process.NewRuntime("gateway", process.Config{}, zap.New(core))
+	s.rt = process.NewRuntime("gateway", process.Config{MemoryMax: 2 << 30}, zap.New(core)) // for bodies of 32 MiB
 	cfg := Config{
 		Store: postgres.Config{MaxConns: 4}, Bus: bustest.Config(s.nats), Registry: models(s.tb, 0), Runtime: s.rt, APIKey: testKey,
 		KeyPepper: string(testPepper), SealKeys: testSeal,

@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/message"
+	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -15,6 +18,75 @@ import (
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
 	"windlass.dev/windlass/services/test/streamcheck"
 )
+
+// TestAStreamWithAHoleNeverEndsAsWhole lets the last frame come before the turn
+// is complete: the rest comes from the archive, and without one the stream ends
+// with an error. Neither does a position of a stream that was not archived mean
+// anything later.
+func TestAStreamWithAHoleNeverEndsAsWhole(t *testing.T) {
+	t.Parallel()
+	inProgress := event.Response("response.in_progress", []byte(`{"id":"resp_1"}`))
+	for name, archived := range map[string]bool{"archived": true, "not archived": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := raise(t, func(cfg *Config) { cfg.PollInterval = 20e6 })
+			if err := s.bus.Ensure(t.Context(), bus.Topology{Lanes: []bus.Lane{{Name: "m", Concurrency: 1}}}); err != nil {
+				t.Fatal(err)
+			}
+			answer := s.later(http.MethodPost, "/v1/responses", `{"model":"m","input":"hi","background":true,"stream":true}`)
+			row := s.claim()
+			frames := &stepv1.LiveFrames{
+				RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: 1, Number: 1,
+				Frames: []*stepv1.LiveFrame{livestream.Snapshot(inProgress)},
+			}
+			if _, err := s.bus.EndLive(t.Context(), frames, 0); err != nil {
+				t.Fatal(err)
+			}
+			s.finish(row, run.Completed, `{"output":[],"usage":{}}`)
+			if archived {
+				a := livestream.NewArchive()
+				for _, e := range append(livestream.Opening(row.ID, &responses.Create{Background: true}), inProgress, inProgress) {
+					if err := a.Add(e); err != nil {
+						t.Fatal(err)
+					}
+				}
+				kept, err := a.Bytes()
+				if err == nil {
+					err = s.store.Archive(t.Context(), row.ID, kept)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if err := s.store.Finish(t.Context(), row.ID); err != nil {
+				t.Fatal(err)
+			}
+			s.bus.Announce(message.Live(&stepv1.LiveFrames{
+				RequestId: run.Hex(row.ID), Epoch: uint32(row.Epoch), Turn: 1, Attempt: livestream.Settled,
+				Frames: []*stepv1.LiveFrame{livestream.Last(true)},
+			}))
+			want := []string{"response.created", "response.queued", "response.in_progress", "response.in_progress", "response.completed", ""}
+			if !archived {
+				want = []string{"response.created", "response.queued", "response.in_progress", "error", ""}
+			}
+			if diff := cmp.Diff(want, eventsOf((<-answer).body)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			again := s.call(http.MethodGet, "/v1/responses/resp_"+run.Hex(row.ID)+"?stream=true&starting_after=2", "")
+			if diff := cmp.Diff(want[3:], eventsOf(again.body)); diff != "" {
+				t.Errorf("events after 2 (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// eventsOf returns the events' types; that of [DONE] is empty.
+func eventsOf(raw []byte) (types []string) {
+	frames, _ := streamcheck.Frames(raw)
+	for _, f := range frames {
+		types = append(types, f.Event)
+	}
+	return types
+}
 
 // A stream that cannot be whole any more says so, in the words of both
 // dialects, and is over; its response is not.

@@ -2,14 +2,18 @@ package looporchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"windlass.dev/windlass/pkg/bus/consume"
+	"windlass.dev/windlass/pkg/process/shortage"
+	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/compaction"
 	"windlass.dev/windlass/services/internal/transcript"
 	"windlass.dev/windlass/services/internal/worker"
@@ -33,31 +37,74 @@ const (
 	// memoBytes bounds the stored JSON whose decoded form is kept for later
 	// turns.
 	memoBytes = 32 << 20
+	// isolatedConns are the database connections of an isolated process.
+	isolatedConns = 2
 )
 
 // Run takes turns and results until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
-	keys, err := compaction.ReadKeys(cfg.SealKeys)
-	if err != nil {
-		return fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
-	}
-	w, err := worker.Open(ctx, "loop-orchestrator", cfg.Config)
+	o, closeAll, err := open(ctx, cfg)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // drained before the infrastructure was available
 		}
 		return err
 	}
-	defer w.Close(ctx)
+	defer closeAll()
+	if cfg.Isolate != nil {
+		o.turns.Isolate = func(ctx context.Context, c *stepv1.TurnCommand) error {
+			task, err := proto.Marshal(c)
+			if err == nil {
+				_, err = cfg.Isolate.Run(ctx, task)
+			}
+			return err
+		}
+	}
+	return o.run(ctx, cfg)
+}
+
+// RunIsolated handles one turn command, the task of an isolated process, and
+// serves nothing else. Its answer is empty.
+func RunIsolated(ctx context.Context, cfg Config, task []byte) ([]byte, error) {
+	var c stepv1.TurnCommand
+	if err := proto.Unmarshal(task, &c); err != nil {
+		return nil, fmt.Errorf("decode the turn: %w", err)
+	}
+	cfg.Isolate, cfg.Slots, cfg.Store.MaxConns = nil, 1, isolatedConns
+	o, closeAll, err := open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll()
+	err = o.turns.Handle(ctx, consume.Delivery{Turn: &c, Delivered: 1})
+	if errors.Is(err, consume.ErrStale) { // what the row needs is published
+		err = nil
+	}
+	return nil, err
+}
+
+// open connects an orchestrator.
+func open(ctx context.Context, cfg Config) (o *orchestrator, closeAll func(), err error) {
+	keys, err := compaction.ReadKeys(cfg.SealKeys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read WINDLASS_SEAL_KEYS: %w", err)
+	}
+	w, err := worker.Open(ctx, "loop-orchestrator", cfg.Config)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := w.Registry.CheckModelCredentials(); err != nil {
-		return fmt.Errorf("check the models' credentials: %w", err)
+		w.Close(ctx)
+		return nil, nil, fmt.Errorf("check the models' credentials: %w", err)
 	}
 	client := newModelClient(cfg.Slots)
-	defer client.CloseIdleConnections()
-	o := newOrchestrator(w, keys, upstream.Client{
+	lacks := shortage.NewWatch(w.Log, cfg.Runtime.Metrics)
+	cfg.Runtime.Health.Check("loop-orchestrator.resources", lacks.Ready)
+	o = newOrchestrator(w, keys, upstream.Client{
 		HTTP: client, Memory: &compat.Memory{}, OnLearn: newAdjustments(cfg.Runtime.Metrics, w.Log).report,
+		Shortage: lacks,
 	})
-	return o.run(ctx, cfg)
+	return o, func() { client.CloseIdleConnections(); w.Close(ctx) }, nil
 }
 
 // orchestrator is the assembled rooms.
@@ -81,7 +128,7 @@ func newOrchestrator(w *worker.Worker, keys compaction.Keys, client upstream.Cli
 		results: &results.Committer{Worker: w, Live: streams},
 	}
 	o.turns = &turn.Handler{Worker: w, Call: o.caller.Call}
-	o.asks = &ask.Answerer{Worker: w, Commit: o.results.Commit, Now: time.Now}
+	o.asks = &ask.Answerer{Worker: w, Commit: o.results.Commit}
 	return o
 }
 
@@ -91,7 +138,7 @@ func (o *orchestrator) run(ctx context.Context, cfg Config) error {
 		all.Go(func() error {
 			return o.Bus.Run(ctx, consume.Config{
 				Work: consume.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
-				Handle: o.turns.Handle, Confirm: o.turns.ConfirmCancel,
+				Handle: o.turns.Handle, Confirm: o.turns.ConfirmCancel, Away: o.Away,
 			})
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/services/internal/isolate"
 )
 
 // Config configures a tool-runner.
@@ -24,9 +25,15 @@ type Config struct {
 	// Grace is how long calls may continue after a drain began. It is shorter
 	// than the grace of the process.
 	Grace time.Duration `env:"WINDLASS_TOOL_GRACE, default=18s"`
+	// IsolationSlots bounds the processes of suspects at the same time. The
+	// program makes Isolate of it.
+	IsolationSlots int `env:"WINDLASS_ISOLATION_SLOTS, default=8"`
 
 	// Registry replaces the file if it is set.
 	Registry *registry.Registry `env:"-"`
+	// Isolate runs suspects. nil: they run like all others, and the death of
+	// this process counts against each of its calls.
+	Isolate *isolate.Runner `env:"-"`
 	// Runtime is the process that it runs in.
 	Runtime *process.Runtime `env:"-"`
 }
@@ -43,6 +50,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Grace < 0 {
 		errs = append(errs, fmt.Errorf("WINDLASS_TOOL_GRACE is %v, want at least 0", c.Grace))
+	}
+	if c.IsolationSlots < 0 {
+		errs = append(errs, fmt.Errorf("WINDLASS_ISOLATION_SLOTS is %d, want at least 0", c.IsolationSlots))
 	}
 	return errors.Join(errs...)
 }

@@ -14,10 +14,9 @@
 //     TestLostStreamsKeepTheResult).
 //   - A call that may have been made before (a redelivery, a repeat, or one
 //     that a cancel hint names) is made only after a loop-orchestrator has
-//     confirmed that it is still due. First deliveries are not asked about. Two
-//     deliveries of a command in one process make one call
-//     (TestCallWithResultIsNotMadeAgain, TestUnansweredQuestionHoldsTheCommand,
-//     TestTwoDeliveriesAtOnce).
+//     confirmed that it is due. Two deliveries of a command in one process make
+//     one call (TestCallWithResultIsNotMadeAgain,
+//     TestUnansweredQuestionHoldsTheCommand, TestTwoDeliveriesAtOnce).
 //   - An at_most_once tool is called only after its mark is stored as the first
 //     of its subject, and never for a repeat or while marks may be lost. The
 //     result then says that the outcome is unknown. The call is never retried,
@@ -26,8 +25,12 @@
 //   - The call of a cancelled request is stopped and has no result. A cancel
 //     hint counts once an orchestrator confirms it
 //     (TestCancelBreaksTheCallOff).
-//   - The sixth delivery of a command that is still due is given up: its
-//     failure and a dead letter are published (TestPoison).
+//   - Runners that die do not count against the calls that they held. From its
+//     third delivery on a process of its own makes a call. The fifth time it
+//     ends that process, its failure and a dead letter are published
+//     (TestInnocentCallsSurviveTheDeathsOfTheirRunners,
+//     TestACallThatEndsItsProcessIsGivenUp). Without such processes the sixth
+//     delivery is given up (TestPoison).
 //
 // It does not promise that other tools are called once: a process that dies
 // between call and result, and a step stream that loses a result, lead to a

@@ -9,6 +9,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/services/tool-runner/internal/command"
 	"windlass.dev/windlass/services/tool-runner/internal/httptool"
 )
@@ -43,9 +44,14 @@ func Run(ctx context.Context, cfg Config) error {
 	cfg.Runtime.Health.Check(service+".nats", b.Ready)
 	client := httptool.New(cfg.Slots)
 	defer client.Close()
+	lacks := shortage.NewWatch(cfg.Runtime.Log, cfg.Runtime.Metrics)
+	cfg.Runtime.Health.Check(service+".resources", lacks.Ready)
 	h := &command.Handler{
-		Bus: b, Tools: tools, Client: client,
+		Shortage: lacks, Bus: b, Tools: tools, Client: client,
 		Log: cfg.Runtime.Log, Metrics: process.NewMetrics(cfg.Runtime.Metrics, service),
+	}
+	if cfg.Isolate != nil {
+		h.Isolate = cfg.Isolate.Run
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	for _, pool := range pools {
@@ -60,4 +66,17 @@ func Run(ctx context.Context, cfg Config) error {
 		<-ctx.Done()
 	}
 	return work.Wait()
+}
+
+// RunIsolated makes one call, the task of an isolated process, and returns its
+// result. It connects to no bus.
+func RunIsolated(ctx context.Context, cfg Config, task []byte) ([]byte, error) {
+	tools, _, err := cfg.tools()
+	if err != nil {
+		return nil, err
+	}
+	client := httptool.New(1)
+	defer client.Close()
+	h := &command.Handler{Tools: tools, Client: client, Log: cfg.Runtime.Log}
+	return h.CallIsolated(ctx, task)
 }

@@ -146,6 +146,16 @@ func (b *Broker) Files(stream string) string {
 	return filepath.Join(b.dir, "jetstream", "$G", "streams", stream)
 }
 
+// Lose restarts the broker without the files of a stream.
+func (b *Broker) Lose(stream string) {
+	b.tb.Helper()
+	b.Stop()
+	if err := os.RemoveAll(b.Files(stream)); err != nil {
+		b.tb.Fatalf("lose %s: %v", stream, err)
+	}
+	b.Start()
+}
+
 // Wipe deletes the data of a stopped broker.
 func (b *Broker) Wipe() {
 	b.tb.Helper()

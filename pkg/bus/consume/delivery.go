@@ -24,7 +24,10 @@ type Delivery struct {
 	Event *stepv1.StepEvent
 	// Delivered counts the deliveries of the message, this one included.
 	Delivered int
-	Subject   string
+	// Stored is when the server stored the message, by its clock. Only what a
+	// wrong clock does not break may depend on it.
+	Stored  time.Time
+	Subject string
 	// Hinted is set when a cancel hint named the request lately. A handler
 	// whose Config has Confirm checks such a delivery itself.
 	Hinted bool
@@ -53,7 +56,7 @@ var errNoIdentity = errors.New("message names no request")
 func (k kind) decode(msg jetstream.Msg) (Delivery, error) {
 	d := Delivery{Subject: msg.Subject(), Delivered: 1, Trace: msg.Headers().Get(message.HeaderTrace)}
 	if meta, err := msg.Metadata(); err == nil {
-		d.Delivered = int(meta.NumDelivered)
+		d.Delivered, d.Stored = int(meta.NumDelivered), meta.Timestamp
 	}
 	var body proto.Message
 	switch k {

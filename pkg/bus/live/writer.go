@@ -83,6 +83,14 @@ func (s *Streams) Open(ctx context.Context, id *stepv1.StepIdentity) *Writer {
 	return w
 }
 
+// Restart marks all that is written as the stream's new beginning: nothing of
+// earlier attempts was found. It is called before Write.
+func (w *Writer) Restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writer.Restarted = true
+}
+
 // Write queues frames. While 8 MiB are queued it waits for the bus: an answer
 // of several MB is written four times (its deltas and three "done" events)
 // faster than any bus takes it. The wait ends within 5 s, when the bus has

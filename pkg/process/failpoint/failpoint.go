@@ -11,6 +11,7 @@
 package failpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -26,9 +27,11 @@ var ErrUnknown = errors.New("unknown failpoint")
 // exitStatus is what a shell reports for a process ended by SIGKILL.
 const exitStatus = 137
 
-// point is an armed failpoint: the process dies when left falls to zero.
+// point is an armed failpoint: the process dies when left falls to zero, or at
+// every hit whose data contain text if text is set.
 type point struct {
 	name Name
+	text []byte
 	left atomic.Int64
 }
 
@@ -37,9 +40,10 @@ var (
 	die   = func() { os.Exit(exitStatus) } // replaced by tests
 )
 
-// Arm makes the process die at spec: "name", or "name:n" for the n-th hit. An
-// empty spec disarms. It is called once, before anything that can hit. Errors
-// are Check's.
+// Arm makes the process die at spec: "name", "name:n" for the n-th hit, or
+// "name=text" for every hit by work whose data contain the text, as a step does
+// that ends each of its workers. An empty spec disarms. It is called once,
+// before anything that can hit. Errors are Check's.
 func Arm(spec string) error {
 	p, err := parse(spec)
 	if err != nil {
@@ -64,9 +68,21 @@ func Hit(name Name) {
 	}
 }
 
+// HitBy is Hit by work that its data identifies.
+func HitBy(name Name, data []byte) {
+	p := armed.Load()
+	switch {
+	case p == nil:
+	case p.text == nil:
+		p.hit(name)
+	case p.name == name && bytes.Contains(data, p.text):
+		die()
+	}
+}
+
 func (p *point) hit(name Name) {
 	// Counting down to exactly zero lets one goroutine of many die, once.
-	if p.name == name && p.left.Add(-1) == 0 {
+	if p.name == name && p.text == nil && p.left.Add(-1) == 0 {
 		die()
 	}
 }
@@ -74,6 +90,10 @@ func (p *point) hit(name Name) {
 func parse(spec string) (*point, error) {
 	if spec == "" {
 		return nil, nil
+	}
+	spec, text, told := strings.Cut(spec, "=")
+	if told && text == "" {
+		return nil, fmt.Errorf("parse failpoint %q: no text follows the =", spec)
 	}
 	name, count, counted := strings.Cut(spec, ":")
 	n := int64(1)
@@ -87,6 +107,9 @@ func parse(spec string) (*point, error) {
 		return nil, fmt.Errorf("parse failpoint %q: %w, want one of %v", spec, ErrUnknown, All())
 	}
 	p := &point{name: Name(name)}
+	if told {
+		p.text = []byte(text)
+	}
 	p.left.Store(n)
 	return p, nil
 }

@@ -84,7 +84,10 @@ func attempts(t *testing.T, s, other *runtest.World) []attempt {
 			_, err := s.CommitTurn(ctx, turn, run.TurnCommit{Fence: runtest.FenceOf(turn), Steps: runtest.NewSteps(2)})
 			return err
 		}},
-		{"Raise", func(ctx context.Context) error { _, err := s.Raise(ctx, runtest.FenceOf(raised), true); return err }},
+		{"Raise", func(ctx context.Context) error {
+			_, err := s.Raise(ctx, runtest.FenceOf(raised), run.Suspected, 0)
+			return err
+		}},
 		{"RetryTurn", func(ctx context.Context) error {
 			_, err := s.RetryTurn(ctx, runtest.FenceOf(retried), 0, "busy")
 			return err

@@ -78,9 +78,8 @@ func (c *Command) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	rt := process.NewRuntime("dev", process.Config{
-		LogLevel: c.LogLevel, Grace: grace, Hosts: process.OnlyHosts(c.hosts()...),
-	}, lines.Logger())
+	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: grace}, lines.Logger())
+	rt.Hosts = process.OnlyHosts(c.hosts()...)
 	d := &dev{Command: c, began: began, data: data, rt: rt, api: api}
 	defer d.close()
 	if d.demo, err = demo.Start(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"windlass.dev/windlass/pkg/process"
+	"windlass.dev/windlass/services/internal/isolate"
 	looporchestrator "windlass.dev/windlass/services/loop-orchestrator"
 )
 
@@ -16,6 +17,14 @@ func main() {
 			return err
 		}
 		cfg.Runtime = rt
+		if isolate.IsChild() {
+			return isolate.Serve(ctx, func(ctx context.Context, task []byte) ([]byte, error) {
+				return looporchestrator.RunIsolated(ctx, cfg, task)
+			})
+		}
+		if cfg.IsolationSlots > 0 {
+			cfg.Isolate = isolate.New(cfg.IsolationSlots, rt.Log, rt.Metrics)
+		}
 		return rt.Serve(ctx, func(ctx context.Context) error { return looporchestrator.Run(ctx, cfg) })
 	})
 }

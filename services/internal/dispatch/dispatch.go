@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"windlass.dev/windlass/pkg/bus"
@@ -46,11 +47,10 @@ func (p Publisher) Publish(ctx context.Context, repeat bool, rows ...run.Row) (a
 
 // due returns the messages that the row needs.
 func (p Publisher) due(r run.Row, repeat bool) []message.Message {
-	deadline := timestamppb.New(time.Now().Add(r.Remaining))
 	switch r.Next() {
 	case run.RunTurn:
 		return []message.Message{message.Turn(&stepv1.TurnCommand{
-			Identity: identity(r, 0, r.Attempt), Lane: r.Lane, Repeat: repeat, DeadlineTime: deadline,
+			Identity: identity(r, 0, r.Attempt), Lane: r.Lane, Repeat: repeat,
 		}).WithTrace(r.Trace)}
 	case run.RunFinal:
 		return []message.Message{message.Final(&stepv1.FinalCommand{
@@ -66,7 +66,9 @@ func (p Publisher) due(r run.Row, repeat bool) []message.Message {
 			msgs = append(msgs, message.Tool(&stepv1.ToolCommand{
 				Identity: id, Tenant: r.Tenant, Pool: s.Pool, Tool: s.Name, CallId: s.CallID, Arguments: s.Input,
 				InputHash: s.InputHash, IdempotencyKey: run.IdempotencyKey(r.ID, s.Turn, s.Index, s.CallID),
-				DispatchToken: p.Key.Token(id, s.CallID), Repeat: repeat, DeadlineTime: deadline,
+				DispatchToken: p.Key.Token(id, s.CallID), Repeat: repeat, Remaining: durationpb.New(r.Remaining),
+				// For runners of the previous version, which know no duration.
+				DeadlineTime: timestamppb.New(time.Now().Add(r.Remaining)),
 			}).WithTrace(r.Trace))
 		}
 		return msgs

@@ -46,6 +46,17 @@ type Archive struct {
 	encoder *zstd.Encoder
 }
 
+// restartedMark precedes an archive whose numbers have begun again. Decoders
+// skip it: it is a frame that the format reserves for users.
+var restartedMark = append([]byte{0x57, 0x2A, 0x4D, 0x18, 9, 0, 0, 0}, "restarted"...)
+
+// MarkRestarted returns an archive with the mark that its stream was Restarted;
+// see Sequencer.
+func MarkRestarted(archive []byte) []byte { return append(bytes.Clone(restartedMark), archive...) }
+
+// IsRestarted reports whether an archive was marked.
+func IsRestarted(archive []byte) bool { return bytes.HasPrefix(archive, restartedMark) }
+
 // NewArchive begins an archive. The caller ends it with Bytes or Discard.
 func NewArchive() *Archive {
 	a := &Archive{encoder: encoders.Get().(*zstd.Encoder)}
@@ -82,9 +93,8 @@ func (a *Archive) Discard() {
 // Read passes the events of an archive to yield, and returns the first error of
 // yield.
 func Read(archive []byte, yield func(event.Event) error) error {
-	d, err := zstd.NewReader(
-		bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window),
-	)
+	d, err := zstd.NewReader(bytes.NewReader(archive),
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return fmt.Errorf("open an archive: %w", err)
 	}

@@ -26,6 +26,19 @@ func Snapshot(e event.Event) *stepv1.LiveFrame {
 // Mark is a frame without an event.
 func Mark(kind stepv1.LiveKind) *stepv1.LiveFrame { return &stepv1.LiveFrame{Kind: kind} }
 
+// lostKey is the key of a last frame before which events are missing.
+const lostKey = "lost"
+
+// Last is the last frame of a stream. whole is false if the stream is known to
+// have lost events, which the frames themselves may not show.
+func Last(whole bool) *stepv1.LiveFrame {
+	last := Mark(stepv1.LiveKind_LIVE_KIND_LAST)
+	if !whole {
+		last.Key = lostKey
+	}
+	return last
+}
+
 // Keyed returns the frames of events that may be written more than once.
 func Keyed(all []transcript.Keyed) []*stepv1.LiveFrame {
 	frames := make([]*stepv1.LiveFrame, len(all))

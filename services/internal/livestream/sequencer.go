@@ -2,9 +2,11 @@
 // response: which frames count, and in which order. Every reader uses it, so
 // that all number the events alike.
 //
-// It promises that two readers of the same frames see the same events, and that
-// a reader detects missing frames (TestSequencer). It does not promise that
-// frames are never lost: the request goes on without them.
+// It promises that two readers of the same frames see the same events, that a
+// reader detects missing frames (TestSequencer), and that it detects that the
+// numbers of the events have begun again, so that positions of before mean
+// nothing (TestNumbersThatBeginAgain). It does not promise that frames are
+// never lost: the request goes on without them.
 package livestream
 
 import (
@@ -24,20 +26,32 @@ type Sequencer struct {
 	// error like a missing frame.
 	Once bool
 
-	writer   [3]uint32 // epoch, turn, attempt of the newest writer
-	number   uint32    // of its last message
-	begun    bool
-	complete bool // all events of the turn's model call were read
-	ended    bool
-	keys     map[string]bool
-	part     []byte // of an event whose rest follows
+	writer    [3]uint32 // epoch, turn, attempt of the newest writer
+	number    uint32    // of its last message
+	begun     bool
+	restarted bool   // it began with a repeated attempt that found nothing before it
+	complete  bool   // all events of the turn's model call were read
+	whole     uint32 // the last turn that was complete
+	ended     bool
+	keys      map[string]bool
+	part      []byte // of an event whose rest follows
 }
 
 // Ended reports whether the last frame was read.
 func (s *Sequencer) Ended() bool { return s.ended }
 
+// HasBegun reports whether a frame that counts was read.
+func (s *Sequencer) HasBegun() bool { return s.begun }
+
+// Restarted reports whether earlier frames of the stream were lost as a whole:
+// events may have been sent to clients under the numbers of these.
+func (s *Sequencer) Restarted() bool { return s.restarted }
+
 // Whole reports whether the stream holds every event of a completed request.
 func (s *Sequencer) Whole() bool { return s.begun && s.complete }
+
+// WholeTurns returns the last turn whose events were all read.
+func (s *Sequencer) WholeTurns() int { return int(s.whole) }
 
 // Take returns the events of a message that count, or ErrLost if frames before
 // it are missing.
@@ -71,10 +85,12 @@ func (s *Sequencer) change(writer [3]uint32, m *stepv1.LiveFrames) error {
 	if s.Once && s.begun || !s.begun && !begins || nextTurn && s.begun && !s.complete {
 		return ErrLost
 	}
-	if !s.begun && writer[1] != 1 {
+	if !s.begun && writer[1] != 1 || s.begun && m.GetRestarted() {
 		return ErrLost
 	}
-	s.begun = true
+	if !s.begun {
+		s.begun, s.restarted = true, m.GetRestarted()
+	}
 	if nextTurn || writer[2] != Settled { // a writer for a settled turn adds nothing to its model call
 		s.complete = false
 	}
@@ -88,9 +104,10 @@ func (s *Sequencer) frames(all []*stepv1.LiveFrame) []event.Event {
 		switch f.GetKind() {
 		case stepv1.LiveKind_LIVE_KIND_LAST:
 			s.ended = true
+			s.complete = s.complete && f.GetKey() != lostKey
 			return events
 		case stepv1.LiveKind_LIVE_KIND_COMPLETE:
-			s.complete = true
+			s.complete, s.whole = true, s.writer[1]
 			continue
 		}
 		if key := f.GetKey(); key != "" && !f.GetMore() {

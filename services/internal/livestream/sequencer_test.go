@@ -47,6 +47,8 @@ func TestSequencer(t *testing.T) {
 		{"nothing", nil, "", false, false, false},
 		{"only an end", stream{by(1, Settled, 0, lastOne)}, "", false, true, false},
 		{"one turn", stream{by(1, 1, 1, begin, textFrame("a")), by(1, 1, 2, textFrame("b"), complete), by(1, Settled, 0, lastOne)}, "B a b", false, true, true},
+		{"an end that says that events are missing", stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, Last(false))}, "B", false, true, false},
+		{"an end of a whole stream", stream{by(1, 1, 1, begin, complete), by(1, Settled, 0, Last(true))}, "B", false, true, true},
 		{"a turn that broke off", stream{by(1, 1, 1, begin, textFrame("a")), by(1, Settled, 0, lastOne)}, "B a", false, true, false},
 		{
 			"two turns",
@@ -101,6 +103,24 @@ func TestSequencer(t *testing.T) {
 	}
 }
 
+func TestNumbersThatBeginAgain(t *testing.T) {
+	t.Parallel()
+	again := by(1, 2, 1, begin)
+	again.Restarted = true
+	var late, early Sequencer
+	if _, err := late.Take(again); err != nil || !late.Restarted() {
+		t.Errorf("a reader who comes behind the loss: %v, restarted %t; want nil, true", err, late.Restarted())
+	}
+	if _, err := early.Take(by(1, 1, 1, begin)); err != nil || early.Restarted() {
+		t.Fatalf("the first attempt: %v, restarted %t", err, early.Restarted())
+	}
+	for range 2 {
+		if _, err := early.Take(again); !errors.Is(err, ErrLost) {
+			t.Errorf("a reader of both numberings: %v, want ErrLost", err)
+		}
+	}
+}
+
 func TestWhatIsSaidOnceCannotBeginAgain(t *testing.T) {
 	t.Parallel()
 	s := Sequencer{Once: true}
@@ -131,6 +151,14 @@ func TestArchive(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	marked := MarkRestarted(kept)
+	if IsRestarted(kept) || !IsRestarted(marked) {
+		t.Error("the mark of an archive that was restarted is not read back")
+	}
+	read := 0
+	if err := Read(marked, func(event.Event) error { read++; return nil }); err != nil || read != len(want) {
+		t.Errorf("%d events are read of a marked archive, %v; want %d", read, err, len(want))
 	}
 	if err := Read(kept[:len(kept)/2], func(event.Event) error { return nil }); err == nil {
 		t.Error("half an archive was read without an error")

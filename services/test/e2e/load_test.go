@@ -191,3 +191,11 @@ func (l *load) worstPause(calls Calls, outages []Outage) (worst Pause) {
 	}
 	return worst
 }
+
+// pollUntilStopped polls in the background.
+func (l *load) pollUntilStopped(t *testing.T, all *sync.WaitGroup) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	all.Go(func() { l.poll(ctx) })
+	return func() { cancel(); all.Wait() }
+}

@@ -112,13 +112,27 @@ func (c *client) follow(ctx context.Context, model string, p mock.Plan, backgrou
 	if err != nil {
 		return nil, err
 	}
+	return c.followBody(ctx, func() *client { return c }, body)
+}
+
+// followBy is follow with a client of its own for each connection.
+func (c *client) followBy(ctx context.Context, pick func() *client, p mock.Plan) (*reader, error) {
+	body, err := request(model, p, true)
+	if err != nil {
+		return nil, err
+	}
+	return c.followBody(ctx, pick, body)
+}
+
+func (c *client) followBody(ctx context.Context, pick func() *client, body []byte) (*reader, error) {
 	r := &reader{}
-	if err = c.open(ctx, http.MethodPost, "/v1/responses", body, r); r.id == "" {
+	err := c.open(ctx, http.MethodPost, "/v1/responses", body, r)
+	if r.id == "" {
 		return r, fmt.Errorf("no response was begun: %w", err)
 	}
 	for !r.done && !errors.Is(err, errGap) && ctx.Err() == nil {
 		r.breaks++
-		err = c.open(ctx, http.MethodGet, fmt.Sprintf("/v1/responses/%s?stream=true&starting_after=%d", r.id, r.next-1), nil, r)
+		err = pick().open(ctx, http.MethodGet, fmt.Sprintf("/v1/responses/%s?stream=true&starting_after=%d", r.id, r.next-1), nil, r)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			pause(ctx, 100*time.Millisecond)
 		}

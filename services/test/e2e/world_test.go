@@ -156,6 +156,19 @@ func (w *world) add(name, service string) *process {
 	return p
 }
 
+// addSecond starts a second process of each service.
+func (w *world) addSecond(t *testing.T) {
+	t.Helper()
+	for _, name := range services {
+		p := w.add(name+second, name)
+		if name == "gateway" {
+			p.env = append(p.env, env("WINDLASS_LISTEN", address(freePort(t))))
+		}
+		p.start(t)
+		p.awaitReady(t)
+	}
+}
+
 // restart starts a service that has ended and waits until it is ready.
 func (w *world) restart(name string, more ...string) *life {
 	w.t.Helper()

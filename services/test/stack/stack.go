@@ -72,6 +72,7 @@ type Stack struct {
 	DatabaseURL string
 	Registry    *registry.Registry
 	Logs        *observer.ObservedLogs // of all services, from the level Info
+	Broker      *bustest.Broker
 
 	http   *http.Client
 	change func(*bus.Config)
@@ -104,7 +105,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	tb.Cleanup(s.Mock.Close) // before upstream.Close, which waits for the calls that hang
 	s.MockURL = upstream.URL
 	s.Registry = buildRegistry(tb, upstream.URL, opts)
-	broker := bustest.NewBroker(tb)
+	s.Broker = bustest.NewBroker(tb)
 	s.DatabaseURL = storetest.Database(tb, migrate)
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -115,7 +116,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	core, s.Logs = observer.New(zapcore.InfoLevel)
 	tb.Cleanup(func() { s.printLogs(tb) })
 	rt := process.NewRuntime("stack", process.Config{}, zap.New(core))
-	s.run(tb, s.parts(broker, rt, listener))
+	s.run(tb, s.parts(s.Broker, rt, listener))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(transport.CloseIdleConnections)
 	s.http = &http.Client{Transport: transport, Timeout: patience}

@@ -46,6 +46,10 @@ type Conn struct {
 
 	mu       sync.Mutex
 	topology *topology.Topology // as given to Ensure last
+	// What Ready reports: streams that the probe found broken, and when others
+	// last left a publish without an answer.
+	unwritable []string
+	doubted    map[string]time.Time // by the stream's name after the prefix
 
 	repairing  chan struct{} // holds one token while a repair runs; guards the three below
 	repairedAt time.Time
@@ -66,7 +70,7 @@ func Connect(
 	}
 	c := &Conn{
 		Config: cfg, Log: log, Metrics: newMetrics(r), service: service,
-		repairing: make(chan struct{}, 1), remade: make(map[string]remade),
+		repairing: make(chan struct{}, 1), remade: make(map[string]remade), doubted: make(map[string]time.Time),
 	}
 	var err error
 	if c.NATS, err = nats.Connect(cfg.URL, c.natsOptions()...); err != nil {
@@ -144,8 +148,8 @@ func (c *Conn) Close(ctx context.Context) {
 	c.NATS.Close()
 }
 
-// Ready returns nil if the server is connected, answers, and refused no
-// permission in the last 30 s.
+// Ready returns nil if the server is connected, answers, refused no permission
+// in the last 30 s, and can write its streams as far as this process knows.
 func (c *Conn) Ready(ctx context.Context) error {
 	if s := c.NATS.Status(); s != nats.CONNECTED {
 		return unready{fmt.Sprintf("NATS is %v", s), nil}
@@ -158,7 +162,7 @@ func (c *Conn) Ready(ctx context.Context) error {
 	if err := c.NATS.FlushWithContext(ctx); err != nil {
 		return unready{"NATS does not answer", err}
 	}
-	return nil
+	return c.checkWrites()
 }
 
 // unready is why the connection cannot be used now.

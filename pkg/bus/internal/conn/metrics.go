@@ -13,11 +13,14 @@ type Metrics struct {
 	deliveries  *prometheus.CounterVec
 	handled     *prometheus.CounterVec
 	violations  prometheus.Counter
+	junk        prometheus.Counter
 	full        *prometheus.CounterVec
 	bytes       *prometheus.GaugeVec
 	limit       *prometheus.GaugeVec
 	messages    *prometheus.GaugeVec
 	uncommitted prometheus.Gauge
+	writable    *prometheus.GaugeVec
+	rebuilds    *prometheus.CounterVec
 }
 
 // newMetrics makes the bus's metrics and registers them if r is not nil; those
@@ -35,6 +38,10 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 		violations: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "windlass_nats_permission_violations_total",
 			Help: "Publishes and subscriptions the server refused for want of permission.",
+		}),
+		junk: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_live_junk_total",
+			Help: "Messages of live streams that readers dropped because no writer of the request wrote them.",
 		}),
 		full: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_publish_full_total",
@@ -56,6 +63,14 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 			Name: "windlass_results_uncommitted",
 			Help: "Tool results in the step stream that are not committed yet, from claimers.",
 		}),
+		writable: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "windlass_stream_writable",
+			Help: "Whether the server can write a stream: 1, or 0 after an error that it keeps, from claimers.",
+		}, []string{"stream"}),
+		rebuilds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_stream_rebuilds_total",
+			Help: "Streams that could not be written and were created again.",
+		}, []string{"stream"}),
 	}
 	if r != nil {
 		m.register(r)
@@ -64,14 +79,24 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) register(r prometheus.Registerer) {
-	for _, v := range []**prometheus.CounterVec{&m.deliveries, &m.handled, &m.full} {
+	for _, v := range []**prometheus.CounterVec{&m.deliveries, &m.handled, &m.full, &m.rebuilds} {
 		*v = metric.Register(r, *v)
 	}
-	for _, v := range []**prometheus.GaugeVec{&m.bytes, &m.limit, &m.messages} {
+	for _, v := range []**prometheus.GaugeVec{&m.bytes, &m.limit, &m.messages, &m.writable} {
 		*v = metric.Register(r, *v)
 	}
 	m.violations = metric.Register(r, m.violations)
+	m.junk = metric.Register(r, m.junk)
 	m.uncommitted = metric.Register(r, m.uncommitted)
+}
+
+// setWritable sets the gauge of a stream.
+func (m *Metrics) setWritable(suffix string, writable bool) {
+	value := 0.0
+	if writable {
+		value = 1
+	}
+	m.writable.WithLabelValues(suffix).Set(value)
 }
 
 // CountDelivery counts a message taken from a consumer, delivered so many
@@ -87,3 +112,6 @@ func (m *Metrics) CountHandled(consumer, outcome string) {
 
 // CountFull counts a publish that a full stream refused.
 func (m *Metrics) CountFull(stream string) { m.full.WithLabelValues(stream).Inc() }
+
+// CountJunk counts a message of a live stream that readers drop.
+func (m *Metrics) CountJunk() { m.junk.Inc() }

@@ -24,6 +24,9 @@ func (c *Conn) PublishOne(ctx context.Context, suffix string, msg *nats.Msg, opt
 		_, err := c.JS.PublishMsg(ctx, msg, opts...)
 		return err
 	})
+	if err == nil {
+		c.Trust(suffix)
+	}
 	if IsUnanswered(err) {
 		c.Remake(ctx, suffix)
 	}

@@ -33,6 +33,7 @@ func (c *Conn) Remake(ctx context.Context, suffix string) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	c.doubt(suffix)
 	asked := time.Now()
 	select {
 	case c.repairing <- struct{}{}:
@@ -89,10 +90,8 @@ func (c *Conn) isBroken(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	held := s.CachedInfo().State.Msgs
-	if held > 0 && !strings.Contains(refusal.Description, noFiles) {
-		c.Log.Error("stream stores nothing until the server restarts",
-			zap.String("subject", name), zap.Uint64("messages", held), zap.Error(refusal))
-		return false, nil
+	if held > 0 && !strings.Contains(refusal.Description, noFiles) || strings.Contains(refusal.Description, noSpace) {
+		return false, nil // the probe of a claimer creates it again when the disk takes data
 	}
 	return true, nil
 }

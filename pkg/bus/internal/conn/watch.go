@@ -17,10 +17,11 @@ const watchEvery = time.Second
 // gauges of streams and results. A stream that is missing, was made again (its
 // creation time changed) or went back (its last sequence fell) is repaired,
 // consumers included, and then reported once by its name; the caller makes
-// every row in progress due. WatchStreams returns nil when ctx ends. It does
-// not notice losses before its first look.
+// every row in progress due. A stream that the server cannot write any more is
+// created again as soon as the disk takes data (see probe). WatchStreams
+// returns nil when ctx ends. It does not notice losses before its first look.
 func (c *Conn) WatchStreams(ctx context.Context, lost func(stream string)) error {
-	w := &watch{conn: c, seen: make(map[string]streamState)}
+	w, p := &watch{conn: c, seen: make(map[string]streamState)}, newProbe(c)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -31,6 +32,9 @@ func (c *Conn) WatchStreams(ctx context.Context, lost func(stream string)) error
 		for _, suffix := range gone {
 			c.Log.Warn("stream was lost and is repaired", zap.String("subject", c.Stream(suffix)))
 			lost(c.Stream(suffix))
+		}
+		if err := p.round(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Info("writes to streams could not be examined", zap.Error(err))
 		}
 		if err := c.measureResults(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Info("results could not be counted", zap.Error(err))

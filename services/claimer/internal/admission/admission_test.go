@@ -2,7 +2,6 @@ package admission
 
 import (
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,11 +20,7 @@ func TestClaimStopsAtTheLanesFreeSlots(t *testing.T) {
 	if n, _, err := a.claim(t.Context()); err != nil || n != 6 { // 4 slots and half as many to wait for them
 		t.Errorf("claim = %d, %v, want 6", n, err)
 	}
-	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); { // the server acknowledges first and counts then
-		if n, _, err := a.Bus.LaneLoad(t.Context(), "m"); err != nil || n == 6 {
-			break
-		}
-	}
+	claimertest.WaitForTurns(t, a.Worker, 6)
 	if n, saturated, err := a.claim(t.Context()); err != nil || n != 0 || !saturated {
 		t.Errorf("a second claim = %d, saturated %v, %v, want none of a full lane", n, saturated, err)
 	}

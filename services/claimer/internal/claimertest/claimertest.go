@@ -82,7 +82,23 @@ func Accept(t *testing.T, w *worker.Worker, change ...func(*store.NewRequest)) u
 	return n.ID
 }
 
-// Claim accepts and claims a request and publishes its turn.
+// WaitForTurns waits until the lane of the model m counts that many turns that
+// wait: the server acknowledges a publish before its consumers count it.
+func WaitForTurns(t *testing.T, w *worker.Worker, want int) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		waiting, _, err := w.Bus.LaneLoad(t.Context(), "m")
+		if err == nil && waiting == want {
+			return
+		}
+		if err != nil || time.Now().After(limit) {
+			t.Fatalf("%d turns wait, %v, want %d", waiting, err, want)
+		}
+	}
+}
+
+// Claim accepts and claims a request, publishes its turn, and waits until that
+// is counted. The lane must be empty before.
 func Claim(t *testing.T, w *worker.Worker) run.Row {
 	t.Helper()
 	id := Accept(t, w)
@@ -93,6 +109,7 @@ func Claim(t *testing.T, w *worker.Worker) run.Row {
 	if _, err := w.Publish.Publish(t.Context(), false, rows...); err != nil {
 		t.Fatal(err)
 	}
+	WaitForTurns(t, w, 1)
 	row, err := w.Store.Look(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)

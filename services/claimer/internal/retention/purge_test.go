@@ -209,6 +209,7 @@ func TestPurgedRequestsAreErasedFromTheBus(t *testing.T) {
 		if err := w.Bus.Erase(t.Context(), run.Hex(row.ID)); err != nil {
 			t.Fatal(err)
 		}
+		claimertest.WaitForTurns(t, w, 0)
 	}
 }
 

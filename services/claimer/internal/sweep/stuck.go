@@ -51,7 +51,7 @@ func (s *Sweep) raiseAttempt(ctx context.Context, r run.Row) error {
 	if r.Next() == run.RunTools {
 		return s.Store.RaiseTools(ctx, r)
 	}
-	_, err := s.Store.Raise(ctx, run.Fence{ID: r.ID, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt}, false)
+	_, err := s.Store.Raise(ctx, run.Fence{ID: r.ID, Epoch: r.Epoch, Turn: r.Turn, Attempt: r.Attempt}, run.NoBlame, 0)
 	return err
 }
 

@@ -32,9 +32,7 @@ func TestACommandThatIsNeverDeliveredIsReplaced(t *testing.T) {
 	if moving := s.replaceStuck(t.Context(), []run.Row{row}); len(moving) != 0 {
 		t.Errorf("a stuck row is among the moving ones: %+v", moving)
 	}
-	if waiting, _, err := s.Bus.LaneLoad(t.Context(), "m"); err != nil || waiting != 0 {
-		t.Errorf("%d commands wait, %v, want the stuck one deleted", waiting, err)
-	}
+	claimertest.WaitForTurns(t, s.Worker, 0)
 	now, err := s.Store.Look(t.Context(), row.ID)
 	if err != nil || now.Attempt != row.Attempt+1 || now.Crashes != 0 {
 		t.Errorf("the row is %+v, %v, want one attempt more and no crash counted", now, err)
@@ -42,22 +40,7 @@ func TestACommandThatIsNeverDeliveredIsReplaced(t *testing.T) {
 	if err := s.publishOverdue(t.Context(), []run.Row{now}); err != nil {
 		t.Fatal(err)
 	}
-	wantWaiting(t, s, 1)
-}
-
-// wantWaiting waits for a count of the lane's commands: the server acknowledges
-// a publish before it counts it.
-func wantWaiting(t *testing.T, s *Sweep, want int) {
-	t.Helper()
-	for limit := time.Now().Add(5 * time.Second); ; <-time.After(5 * time.Millisecond) {
-		waiting, _, err := s.Bus.LaneLoad(t.Context(), "m")
-		if err == nil && waiting == want {
-			return
-		}
-		if err != nil || time.Now().After(limit) {
-			t.Fatalf("%d commands wait, %v, want %d", waiting, err, want)
-		}
-	}
+	claimertest.WaitForTurns(t, s.Worker, 1)
 }
 
 func TestALostTurnAlarmsAndALostToolCallDoesNot(t *testing.T) {

@@ -44,6 +44,19 @@ func Assemble(c run.Chain, now time.Time) ([]byte, error) {
 	return r.JSON(), nil
 }
 
+// DecidedAt returns when the run was decided: the time that the database
+// measured from the accept to the last step's end, behind the time that the
+// response shows as its creation.
+func DecidedAt(c run.Chain) time.Time {
+	last := c.CreatedAt
+	for _, s := range c.Steps {
+		if s.FinishedAt != nil && s.FinishedAt.After(last) {
+			last = *s.FinishedAt
+		}
+	}
+	return run.CreatedAt(c.ID).Add(last.Sub(c.CreatedAt))
+}
+
 // LastFailure returns why a failed request failed.
 func LastFailure(c run.Chain) run.Failure {
 	for i := len(c.Steps) - 1; i >= 0; i-- {

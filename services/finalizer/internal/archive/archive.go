@@ -2,8 +2,11 @@
 // the database, so that they can be replayed after the bus has dropped them.
 //
 // Closing may be repeated at any point: the last frame is written once, behind
-// all frames that count, and the first archive stays. A stream with a hole, or
-// one that is too large, is not kept; a replay is then built from the row.
+// all frames that count, and the first archive stays. A stream is archived
+// before it is deleted (TestAStreamIsKeptUntilItIsArchived). A stream with a
+// hole, or one that is too large, is not kept; a replay is then built from the
+// row. Its last frame says that it has lost events, so that no reader takes it
+// for whole (TestAStreamThatLostItsLastTurnIsNotWhole).
 package archive
 
 import (
@@ -111,7 +114,7 @@ func (a *Archive) closeStream(ctx context.Context, c run.Chain) ([]byte, error) 
 		}
 		ended, err := a.Bus.EndLive(ctx, &stepv1.LiveFrames{
 			RequestId: run.Hex(c.ID), Epoch: uint32(c.Epoch), Turn: uint32(c.Turn), Attempt: livestream.Settled,
-			Frames: []*stepv1.LiveFrame{livestream.Mark(stepv1.LiveKind_LIVE_KIND_LAST)},
+			Frames: []*stepv1.LiveFrame{livestream.Last(!r.lost)},
 		}, r.last)
 		if err != nil || ended {
 			return r.archive, err

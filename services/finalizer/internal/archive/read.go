@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 	"windlass.dev/windlass/services/internal/livestream"
+	"windlass.dev/windlass/services/internal/transcript"
 )
 
 // reading is what readStream read.
@@ -18,6 +19,7 @@ type reading struct {
 	archive []byte // nil if the stream cannot be kept
 	last    uint64 // sequence of the last message
 	ended   bool   // the last frame is written
+	lost    bool   // events of a completed answer are missing
 }
 
 // readStream reads a live stream up to its current end.
@@ -47,13 +49,29 @@ func (a *Archive) readStream(ctx context.Context, c run.Chain) (reading, error) 
 		return reading{}, err
 	}
 	answered := c.Status == run.Completed || c.Status == run.Incomplete
-	if hole || answered && !seq.Whole() {
+	lost := hole || answered && (!seq.Whole() || seq.WholeTurns() < modelTurns(c))
+	if lost || !seq.HasBegun() {
 		kept.Discard()
 		a.Log.Info("live stream not kept: it has a hole or no beginning", zap.String("request_id", run.Hex(c.ID)))
-		return reading{last: last, ended: seq.Ended()}, nil
+		return reading{last: last, ended: seq.Ended(), lost: lost}, nil
 	}
 	archive, err := kept.Bytes()
+	if seq.Restarted() {
+		archive = livestream.MarkRestarted(archive)
+	}
 	return reading{archive: archive, last: last, ended: seq.Ended()}, err
+}
+
+// modelTurns returns the number of turns that a model has answered.
+func modelTurns(c run.Chain) int {
+	if c.Endpoint != run.Responses {
+		return 1
+	}
+	turns, err := transcript.Turns(c)
+	if err != nil { // the answer reports it
+		return 0
+	}
+	return len(turns)
 }
 
 // openReading begins the stream of a request with the events that precede its

@@ -1,8 +1,6 @@
 package settlement
 
 import (
-	"time"
-
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/run"
@@ -26,7 +24,7 @@ func (h *Handler) logSettled(c run.Chain) {
 	}
 	fields := []zap.Field{
 		zap.String("kind", string(c.Endpoint)), zap.String("request_id", run.Hex(c.ID)), zap.String("model", c.Model),
-		zap.String("outcome", string(c.Outcome)), zap.Duration("took", time.Since(c.CreatedAt)),
+		zap.String("outcome", string(c.Outcome)), zap.Duration("took", answer.DecidedAt(c).Sub(run.CreatedAt(c.ID))),
 		zap.Int("step_seq", c.Turn), zap.Int("tool_calls", tools), zap.Int("tools_failed", failed),
 		zap.Int64("input_tokens", input), zap.Int64("output_tokens", output),
 	}

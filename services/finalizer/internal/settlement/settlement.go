@@ -9,7 +9,6 @@ package settlement
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -49,6 +48,8 @@ func (h *Handler) Handle(ctx context.Context, d consume.Delivery) error {
 		return err
 	case c.Status.Terminal() && c.Live:
 		return h.doAfterWork(ctx, c)
+	case !c.Endpoint.Known(): // a gateway of a later version accepted it; the sweep publishes the command again
+		return &consume.Handled{Outcome: "left", Reason: "the endpoint is one of a later version"}
 	case c.Next() != run.RunFinal: // the command came too early or too late
 		return errors.Join(h.Dispatch(ctx, true, c.Row), consume.ErrStale)
 	}
@@ -66,7 +67,7 @@ func (h *Handler) load(ctx context.Context, id uuid.UUID) (run.Chain, error) {
 }
 
 func (h *Handler) settle(ctx context.Context, c run.Chain) error {
-	object, err := answer.Assemble(c, time.Now())
+	object, err := answer.Assemble(c, answer.DecidedAt(c))
 	var items []run.NewItem
 	if err == nil && c.Conversation != uuid.Nil {
 		items, err = answer.Additions(c)
@@ -98,7 +99,7 @@ func (h *Handler) settle(ctx context.Context, c run.Chain) error {
 			return err
 		}
 	}
-	h.Metrics.Step("final", string(c.Outcome), time.Since(c.CreatedAt))
+	h.Metrics.Step("final", string(c.Outcome), answer.DecidedAt(c).Sub(run.CreatedAt(c.ID)))
 	h.logSettled(c)
 	failpoint.Hit(failpoint.FinalAfterPublish)
 	return nil

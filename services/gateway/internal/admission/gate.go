@@ -51,6 +51,7 @@ type Gate struct {
 	lanes      *lanes.Lanes
 	tenants    *tenants.Live
 	refusals   *RefusalCache
+	budgets    *limits.Budgets
 	backlog    *backlog
 	canceller  *wait.Canceller
 	overLimits *prometheus.CounterVec
@@ -65,6 +66,7 @@ type GateOptions struct {
 	Lanes      *lanes.Lanes
 	Tenants    *tenants.Live
 	Refusals   *RefusalCache
+	Budgets    *limits.Budgets
 	BacklogMax int // queued requests
 	Canceller  *wait.Canceller
 	Metrics    prometheus.Registerer
@@ -76,7 +78,8 @@ type GateOptions struct {
 func NewGate(o GateOptions) *Gate {
 	return &Gate{
 		store: o.Store, bus: o.Bus, publish: dispatch.Publisher{Bus: o.Bus}, lanes: o.Lanes, tenants: o.Tenants,
-		refusals: o.Refusals, backlog: &backlog{most: o.BacklogMax, count: o.Store.Backlog}, canceller: o.Canceller,
+		refusals: o.Refusals, budgets: o.Budgets,
+		backlog: &backlog{most: o.BacklogMax, count: o.Store.Backlog}, canceller: o.Canceller,
 		overLimits: metric.Register(o.Metrics, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_limit_refusals_total", Help: "Requests over a limit of their tenant, by limit.",
 		}, []string{"limit"})),
@@ -92,6 +95,8 @@ func NewGate(o GateOptions) *Gate {
 //
 // If the lane has a free slot and no queue, the row starts in progress. The
 // claimer would do the same, with one more commit and two more hops.
+//
+// After an accept the body is dropped, of n and of x.
 func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequest) (run.Row, error) {
 	ctx, cancel := query.WithTimeout(context.WithoutCancel(ctx))
 	defer cancel()
@@ -105,14 +110,15 @@ func (g *Gate) Accept(ctx context.Context, x *httpapi.Exchange, n *store.NewRequ
 	}
 	n.Once, n.Admit = x.Once, g.reserveSlot(n.Lane)
 	failpoint.Hit(failpoint.AcceptBeforeCommit)
-	began := time.Now()
+	began, asked := time.Now(), *n
 	a, err := query.Retry(
-		ctx, g.tasks, func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, *n) },
+		ctx, g.tasks, func(ctx context.Context) (store.Acceptance, error) { return g.store.Accept(ctx, asked) },
 	)
 	if err != nil {
 		return run.Row{}, g.cleanUp(x, *n, began, err)
 	}
 	x.Accepted, x.Quota = true, quotaHeaders(n.Limits, a.Quota)
+	n.Body, x.Body = nil, nil // workers read it from the row
 	failpoint.Hit(failpoint.AcceptAfterCommit)
 	return a.Row, nil
 }

@@ -44,6 +44,7 @@ func (s *Server) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 	if err != nil {
 		return err
 	}
+	x.Release(0)
 	x.Header().Set(RequestHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	return s.Await(x, r, n, ended)
@@ -52,7 +53,7 @@ func (s *Server) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 // StreamCall accepts a request that is one model call and sends the upstream's
 // chunks as they come.
 func (s *Server) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
-	reader, err := s.streams.Read(n.ID) // before the row is written, so that no chunk is missed
+	reader, err := s.streams.Read(x.Who, n.ID) // before the row is written, so that no chunk is missed
 	if err != nil {
 		return err
 	}
@@ -61,6 +62,7 @@ func (s *Server) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewReq
 	if err != nil {
 		return err
 	}
+	x.Release(0)
 	x.Header().Set(RequestHeader, run.CallID.Format(n.ID))
 	s.gate.Dispatch(r.Context(), row)
 	return s.streams.FollowCall(x, r, n, reader)

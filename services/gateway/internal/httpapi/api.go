@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/hints"
@@ -45,6 +46,8 @@ type API struct {
 	log     *zap.Logger
 	metrics *metrics
 	maxBody int64
+	memory  *budget.Budget
+	reads   reads
 	origins origins.List
 	hosts   process.Hosts
 	tasks   *sync.WaitGroup
@@ -57,6 +60,7 @@ type Options struct {
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
 	MaxBody int64           // of a request, in bytes
+	Memory  *budget.Budget  // for bodies and answers; nil: unbounded
 	Origins origins.List    // of pages that may call from a browser
 	Hosts   process.Hosts   // under which the API may be called
 	Tasks   *sync.WaitGroup // counts the handlers that run
@@ -65,9 +69,9 @@ type Options struct {
 // New returns an API without routes.
 func New(o Options) *API {
 	a := &API{
-		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, origins: o.Origins, hosts: o.Hosts,
-		tasks: o.Tasks,
-		mux:   http.NewServeMux(), hints: hints.Routes{},
+		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins,
+		hosts: o.Hosts, tasks: o.Tasks, reads: reads{keys: map[readKey]*turns{}},
+		mux: http.NewServeMux(), hints: hints.Routes{},
 	}
 	a.mux.Handle("/", a.answer("/", a.noRoute))
 	return a

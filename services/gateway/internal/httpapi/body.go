@@ -11,13 +11,16 @@ import (
 	"time"
 
 	"windlass.dev/windlass/pkg/responses/fault"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 )
 
 const (
 	// A client has bodyGrace to begin and then has to deliver bodyRate bytes a
-	// second.
+	// second. What it has sent faster allows for a pause of up to bodyPause,
+	// and no longer: meanwhile its body is in memory.
 	bodyGrace = 15 * time.Second
 	bodyRate  = 16 << 10
+	bodyPause = 20 * time.Second
 )
 
 // ReadBody reads a JSON body to its limit and no further. After package
@@ -44,9 +47,9 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 	paced := &pacedReader{
 		from:  http.MaxBytesReader(x.ResponseWriter, r.Body, x.api.maxBody),
 		conn:  http.NewResponseController(x),
-		began: time.Now(),
+		until: time.Now().Add(bodyGrace),
 	}
-	body, err := io.ReadAll(paced)
+	body, err := cost.Read(r.Context(), x.lease(), paced, r.ContentLength)
 	if err == nil {
 		err = paced.conn.SetReadDeadline(time.Time{}) // later reads only notice that the client hangs up
 	}
@@ -56,6 +59,9 @@ func (x *Exchange) ReadBody(r *http.Request) ([]byte, error) {
 		return body, nil
 	case errors.As(err, &large):
 		return nil, TooLarge(x.api.maxBody)
+	case cost.IsRefusal(err):
+		x.LeaveBody(r)
+		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &fault.Error{
 			Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "request_timeout",
@@ -88,16 +94,22 @@ func mediaFault(message string) error {
 type pacedReader struct {
 	from  io.Reader
 	conn  *http.ResponseController
-	began time.Time
-	count int64
+	until time.Time // when the next byte has to be there
+	ended time.Time // of the last read
 }
 
 func (p *pacedReader) Read(b []byte) (int, error) {
-	earned := time.Duration(p.count) * time.Second / bodyRate
-	if err := p.conn.SetReadDeadline(p.began.Add(bodyGrace + earned)); err != nil {
+	if !p.ended.IsZero() { // the time between two reads is ours
+		p.until = p.until.Add(time.Since(p.ended))
+	}
+	if err := p.conn.SetReadDeadline(p.until); err != nil {
 		return 0, err
 	}
 	n, err := p.from.Read(b)
-	p.count += int64(n)
+	p.ended = time.Now()
+	p.until = p.until.Add(time.Duration(n) * time.Second / bodyRate)
+	if latest := p.ended.Add(bodyPause); p.until.After(latest) {
+		p.until = latest
+	}
 	return n, err
 }

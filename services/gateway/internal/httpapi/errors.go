@@ -12,6 +12,7 @@ import (
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 )
 
 // RetryAfter is how long clients are asked to wait for a dependency that is
@@ -69,6 +70,8 @@ func FaultOf(err error) *fault.Error {
 	switch {
 	case errors.As(err, &f):
 		return f
+	case cost.IsRefusal(err):
+		return memoryFault(err)
 	case Unavailable(err), errors.Is(err, process.ErrDraining):
 		return fault.Unavailable(RetryAfter)
 	}

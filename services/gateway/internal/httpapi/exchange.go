@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store/idempotency"
 )
@@ -40,9 +41,15 @@ type Exchange struct {
 	Sent     []byte // the answer
 	Kept     []byte // the answer for repeats, if it differs from Sent
 
+	// Memory is what the exchange holds for its client, nil if nothing yet.
+	Memory *budget.Lease
+	Keeps  bool // its request is needed after the accept
+
 	Quota http.Header // what the tenant's limits leave, for the answer's head
 
 	api     *API
+	charged bool         // for the answer that it will send
+	endRead func()       // ends the turn of a read
 	refused *fault.Error // the error that was sent, nil if absent
 }
 
@@ -61,9 +68,10 @@ func (x *Exchange) NewID() (uuid.UUID, error) {
 
 // ForMessage returns an exchange for one message on the WebSocket that x has
 // opened. It has the same id, route and principal. What is written to it is
-// dropped, because a message has no HTTP answer.
-func (x *Exchange) ForMessage() *Exchange {
-	return &Exchange{ResponseWriter: discard{}, ID: x.ID, Route: x.Route, Who: x.Who, api: x.api}
+// dropped, because a message has no HTTP answer. memory is what the message
+// holds.
+func (x *Exchange) ForMessage(memory *budget.Lease) *Exchange {
+	return &Exchange{ResponseWriter: discard{}, ID: x.ID, Route: x.Route, Who: x.Who, Memory: memory, api: x.api}
 }
 
 // discard is an http.ResponseWriter that drops everything.
@@ -90,8 +98,15 @@ func (x *Exchange) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (x *Exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// Send writes a complete JSON answer.
+// Send writes a complete JSON answer, or the error of package budget if there
+// is no memory for it: its client may read slowly.
 func (x *Exchange) Send(status int, body []byte) {
+	if err := x.chargeAnswer(body); err != nil {
+		f := memoryFault(err)
+		x.refused = f
+		x.SetRetryHeaders(f)
+		status, body = f.Status, f.JSON()
+	}
 	x.Header().Set("Content-Type", "application/json")
 	x.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	// The server's own limit counts from the request, and a handler may wait

@@ -32,6 +32,7 @@ func (a *API) observe(next func(*Exchange, *http.Request)) http.Handler {
 					x.Send(http.StatusInternalServerError, fault.Internal().JSON())
 				}
 			}
+			x.Memory.Close()
 			a.record(x, time.Since(began))
 		}()
 		next(x, r)

@@ -1,12 +1,14 @@
 package responseapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -54,15 +56,39 @@ func (s *Creator) Respond(
 	n store.NewRequest,
 	open func() (stream.Sink, error),
 ) error {
-	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
+	reader, err := s.streams.Read(x.Who, n.ID) // before the row is written, so that no frame is missed
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
+	shown, size := withoutInput(c, n.Body)
 	row, err := s.acceptOn(ctx, x, c, &n)
 	if err != nil {
 		return err
 	}
+	if c = shown; !x.Keeps { // the stream may take hours
+		x.Release(size)
+	}
 	s.gate.Dispatch(ctx, row)
 	return s.streams.FollowResponse(ctx, n, c, reader, open)
+}
+
+// smallBody is the size up to which a body is kept as long as its stream.
+const smallBody = 8 << 10
+
+// withoutInput returns what the events of a response show of its request, and
+// what that costs. It shares no memory with a body that is not small.
+func withoutInput(c *responses.Create, body []byte) (*responses.Create, int64) {
+	if len(body) <= smallBody {
+		return c, cost.Of(body)
+	}
+	rest, f := responses.WithInput(body, nil)
+	if f == nil {
+		rest = bytes.Clone(rest) // without the capacity of the whole
+		var shown *responses.Create
+		if shown, f = responses.Decode(rest); f == nil {
+			return shown, cost.Of(rest)
+		}
+	}
+	return c, cost.Of(body) // a request that is not valid without its input
 }

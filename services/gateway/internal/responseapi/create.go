@@ -22,7 +22,7 @@ func (s *Creator) create(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, c, lane, err := s.Resolve(r.Context(), x.Who, body)
+	body, c, lane, err := s.Resolve(r.Context(), x, x.Who, body)
 	switch {
 	case err != nil:
 		return err
@@ -51,6 +51,9 @@ func (s *Creator) create(x *httpapi.Exchange, r *http.Request) error {
 		return err
 	}
 	s.gate.Dispatch(r.Context(), row)
+	if !c.Background { // the client waits, maybe for hours
+		x.Release(0)
+	}
 	if c.Background {
 		x.Send(http.StatusOK, render.Object(c, n.ID, row.Status))
 		return nil
@@ -87,9 +90,11 @@ func (s *Creator) NewRequest(
 }
 
 // Resolve understands a body, replaces references by the items that they name,
-// and returns the body, the request and the model's lane.
+// and returns the body, the request and the model's lane. x is charged for a
+// body that got longer.
 func (s *Creator) Resolve(
 	ctx context.Context,
+	x *httpapi.Exchange,
 	who httpapi.Principal,
 	body []byte,
 ) ([]byte, *responses.Create, string, error) {
@@ -103,6 +108,9 @@ func (s *Creator) Resolve(
 	}
 	whole, err := s.history.Dereference(ctx, who.Tenant, body, c)
 	if err == nil && whole != nil {
+		if err := x.ChargeBody(ctx, whole); err != nil {
+			return nil, nil, "", err
+		}
 		body = whole
 		c, lane, err = s.rules.Understand(who, body)
 	}

@@ -31,7 +31,7 @@ func (s *Creator) createCall(
 	endpoint run.Endpoint,
 	refuse func(*responses.Create) *fault.Error,
 ) error {
-	body, c, lane, err := s.Resolve(r.Context(), x.Who, body)
+	body, c, lane, err := s.Resolve(r.Context(), x, x.Who, body)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,9 @@ func (s *Creator) createCall(
 	}
 	if c.Conversation != "" {
 		if body, err = s.history.WithConversation(r.Context(), x.Who.Tenant, body, c); err != nil {
+			return err
+		}
+		if err := x.ChargeBody(r.Context(), body); err != nil {
 			return err
 		}
 		if c, lane, err = s.rules.Understand(x.Who, body); err != nil {

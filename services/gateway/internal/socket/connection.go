@@ -7,9 +7,11 @@ import (
 
 	"github.com/coder/websocket"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/retry"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/stream"
 )
@@ -18,23 +20,55 @@ import (
 // it must notice a hang-up while one runs.
 func (k *connection) read(ctx context.Context) error {
 	for {
-		// Until CloseNow, because a cancelled read breaks the connection.
-		typ, message, err := k.conn.Read(context.WithoutCancel(ctx))
+		a, err := k.readMessage(ctx)
 		if err != nil {
-			return httpapi.ErrHungUp
+			return err
 		}
-		if typ != websocket.MessageText {
-			k.close(websocket.StatusUnsupportedData, "messages are text")
-			return httpapi.ErrHungUp
-		}
-		a := arrival{size: int64(len(message))}
-		a.Message, a.fault = responses.ReadMessage(message)
 		select {
 		case k.arrivals <- a:
 		case <-ctx.Done():
+			a.memory.Close()
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// readMessage reads one message and charges its client for it. Without memory
+// it says so and ends the connection, because the rest of the message would
+// have to be read.
+func (k *connection) readMessage(ctx context.Context) (arrival, error) {
+	var none arrival
+	// Until CloseNow, because a cancelled read breaks the connection.
+	typ, from, err := k.conn.Reader(context.WithoutCancel(ctx))
+	if err != nil {
+		return none, httpapi.ErrHungUp
+	}
+	if typ != websocket.MessageText {
+		k.close(websocket.StatusUnsupportedData, "messages are text")
+		return none, httpapi.ErrHungUp
+	}
+	a := arrival{memory: k.lease()}
+	late := time.AfterFunc(messageLimit, func() { _ = k.conn.CloseNow() })
+	defer late.Stop()
+	message, err := cost.Read(ctx, a.memory, from, 0)
+	if err == nil {
+		a.size = int64(len(message))
+		a.Message, a.fault = responses.ReadMessage(message)
+		return a, nil
+	}
+	a.memory.Close()
+	if !cost.IsRefusal(err) {
+		return none, httpapi.ErrHungUp
+	}
+	f := httpapi.FaultOf(err)
+	_ = k.write(errorMessage(f, httpapi.RetryHeaders(f)))
+	k.close(websocket.StatusTryAgainLater, "no memory for this message")
+	return none, httpapi.ErrHungUp
+}
+
+// lease opens a lease of the connection's client.
+func (k *connection) lease() *budget.Lease {
+	return k.server.memory.Open(budget.Socket, k.x.Who.Tenant, k.x.Who.KeyID)
 }
 
 // ping keeps proxies from closing an idle connection. It needs no answer:

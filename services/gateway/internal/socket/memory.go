@@ -9,21 +9,43 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/internal/compaction"
 )
 
 // memory is a response that only the WebSocket knows: one with store=false, or
-// a warm-up. It is immutable.
+// a warm-up. It is immutable once kept.
 type memory struct {
 	id    string
 	base  uuid.UUID
 	items []item.Item // all items after base
 	open  []string    // ids of calls without outputs
 	size  int64
+	cost  int64         // what items hold
+	lease *budget.Lease // closed when it is dropped
+}
+
+// newMemory returns what a request adds to what it continues.
+func newMemory(c *responses.Create, n store.NewRequest) *memory {
+	return &memory{
+		id: run.ResponseID.Format(n.ID), base: n.Parent, items: c.Input,
+		size: int64(len(n.Body)), cost: cost.Of(n.Body),
+	}
+}
+
+// fit charges the lease for cost and no more.
+func (m *memory) fit() error {
+	if more := m.cost - m.lease.Size(); more > 0 {
+		return m.lease.Grow(more)
+	}
+	m.lease.Shrink(m.lease.Size() - m.cost)
+	return nil
 }
 
 // prepend returns the body of a request that continues the response, with all
@@ -82,13 +104,22 @@ func (m *memories) find(id string) *memory {
 }
 
 // keep replaces what is remembered for a stream_id; nil drops it. If all
-// memories together get too large, the oldest are dropped.
-func (m *memories) keep(streamID string, last *memory) {
+// memories together get too large, or their client holds all the memory that
+// it may, the oldest are dropped, and at last the new one: false.
+func (m *memories) keep(streamID string, last *memory) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.responses, streamID)
+	m.remove(streamID)
 	if last == nil {
-		return
+		return true
+	}
+	for last.fit() != nil {
+		oldest, ok := m.oldest()
+		if !ok {
+			last.lease.Close()
+			return false
+		}
+		m.remove(oldest)
 	}
 	m.clock++
 	m.responses[streamID] = &remembered{last, m.clock}
@@ -99,8 +130,36 @@ func (m *memories) keep(streamID string, last *memory) {
 	)
 	for _, streamID := range newest {
 		if size += m.responses[streamID].size; size > m.most {
-			delete(m.responses, streamID)
+			m.remove(streamID)
 		}
+	}
+	return m.responses[streamID] != nil
+}
+
+// oldest returns the stream_id of the oldest memory, false without any.
+func (m *memories) oldest() (streamID string, ok bool) {
+	for name, r := range m.responses {
+		if !ok || r.at < m.responses[streamID].at {
+			streamID, ok = name, true
+		}
+	}
+	return streamID, ok
+}
+
+// remove drops what is remembered for a stream_id. The caller holds mu.
+func (m *memories) remove(streamID string) {
+	if r := m.responses[streamID]; r != nil {
+		r.lease.Close()
+		delete(m.responses, streamID)
+	}
+}
+
+// drop drops everything.
+func (m *memories) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for streamID := range m.responses {
+		m.remove(streamID)
 	}
 }
 
@@ -110,6 +169,6 @@ func (m *memories) forget(streamID, id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.responses[streamID]; r != nil && r.id == id {
-		delete(m.responses, streamID)
+		m.remove(streamID)
 	}
 }

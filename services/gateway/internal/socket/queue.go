@@ -3,6 +3,7 @@ package socket
 import (
 	"slices"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 )
@@ -21,8 +22,9 @@ const (
 // arrival is a message of the client.
 type arrival struct {
 	responses.Message
-	fault *fault.Error // of a malformed message
-	size  int64
+	fault  *fault.Error // of a malformed message
+	size   int64
+	memory *budget.Lease // what the message and its response hold
 }
 
 // queue orders the messages of a WebSocket. Messages of one stream_id are

@@ -19,6 +19,11 @@
 // On a drain an idle WebSocket is closed with 1001 at once, a busy one at the
 // end of its response or of the grace. Each message checks the key again, so
 // that a revoke is effective there too.
+//
+// All that a connection holds is charged to its client: itself, messages from
+// their first byte to the accept of their request, and what it remembers
+// (TestWarmUpsHoldAShare, TestIdleWebSocketsHoldAShare in package gateway).
+// Warm-ups count as requests (TestWarmUpsCountAsRequests).
 package socket
 
 import (
@@ -32,6 +37,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/admission"
 	"windlass.dev/windlass/services/gateway/internal/auth"
@@ -50,6 +56,12 @@ const (
 	closeLimit = 3 * time.Second
 	// idleLimit is how long a WebSocket may stay open without a request.
 	idleLimit = 15 * time.Minute
+	// messageLimit is how long a client may take to send one message, which is
+	// in memory meanwhile.
+	messageLimit = time.Minute
+	// socketCost is what an open WebSocket costs without a message: buffers,
+	// goroutines and the state of its compression.
+	socketCost = 64 << 10
 )
 
 // Server serves the WebSocket mode of POST /v1/responses. It is safe for
@@ -60,6 +72,8 @@ type Server struct {
 	rules   *admission.Rules
 	history *history.Server
 	creator *responseapi.Creator
+	gate    *admission.Gate
+	memory  *budget.Budget
 	life    time.Duration
 	leaving <-chan struct{}
 	log     *zap.Logger
@@ -73,6 +87,8 @@ type Options struct {
 	Rules   *admission.Rules
 	History *history.Server
 	Creator *responseapi.Creator
+	Gate    *admission.Gate // counts warm-ups
+	Memory  *budget.Budget  // for messages and kept responses; nil: unbounded
 	Life    time.Duration   // of a WebSocket; 0: the specification's hour
 	Leaving <-chan struct{} // closed when the drain begins
 	Log     *zap.Logger
@@ -82,7 +98,7 @@ type Options struct {
 func New(o Options) *Server {
 	return &Server{
 		auth: o.Auth, api: o.API, rules: o.Rules, history: o.History, creator: o.Creator,
-		life: cmp.Or(o.Life, lifetime), leaving: o.Leaving, log: o.Log,
+		gate: o.Gate, memory: o.Memory, life: cmp.Or(o.Life, lifetime), leaving: o.Leaving, log: o.Log,
 	}
 }
 
@@ -128,6 +144,11 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 	if err := s.api.CheckOrigin(r); err != nil {
 		return err
 	}
+	own := s.memory.Open(budget.Socket, x.Who.Tenant, x.Who.KeyID)
+	defer own.Close()
+	if err := own.Grow(socketCost); err != nil {
+		return err
+	}
 	s.open.Add(1) // before the HTTP server stops tracking the connection
 	defer s.open.Done()
 	conn, err := websocket.Accept(x, r, &websocket.AcceptOptions{
@@ -144,6 +165,7 @@ func (s *Server) upgrade(x *httpapi.Exchange, r *http.Request) error {
 		queue: newQueue(maxBodies * s.rules.MaxBody), memories: newMemories(maxBodies * s.rules.MaxBody),
 	}
 	k.serve(r.Context())
+	k.dropAll()
 	return nil
 }
 
@@ -228,8 +250,20 @@ func (k *connection) begin(ctx context.Context, running *sync.WaitGroup, ends ch
 		if !ok {
 			return
 		}
-		running.Go(func() { ends <- ended{a.StreamID, k.turn(a).run(ctx)} })
+		running.Go(func() {
+			t := k.turn(a)
+			defer func() { t.memory.Close() }() // unless it was taken
+			ends <- ended{a.StreamID, t.run(ctx)}
+		})
 	}
+}
+
+// dropAll releases what waits and what is remembered.
+func (k *connection) dropAll() {
+	for _, a := range k.queue.waiting {
+		a.memory.Close()
+	}
+	k.memories.drop()
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -11,9 +11,11 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 	"windlass.dev/windlass/services/gateway/internal/stream"
@@ -30,7 +32,7 @@ type turn struct {
 }
 
 func (k *connection) turn(a arrival) *turn {
-	return &turn{connection: k, arrival: a, x: k.x.ForMessage()}
+	return &turn{connection: k, arrival: a, x: k.x.ForMessage(a.memory)}
 }
 
 // run is handle, except that it turns a panic, which would end the process,
@@ -101,6 +103,9 @@ func (t *turn) create(ctx context.Context) error {
 			"conversation", "Unsupported parameter: 'conversation' is not supported with 'generate' false.",
 		)
 	}
+	if err := t.server.gate.CountWarmUp(ctx, t.x, n); err != nil {
+		return err
+	}
 	return t.warmUp(c, n)
 }
 
@@ -110,7 +115,7 @@ func (t *turn) create(ctx context.Context) error {
 func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*responses.Create, store.NewRequest, error) {
 	s := t.server
 	var none store.NewRequest
-	body, c, lane, err := s.creator.Resolve(ctx, who, t.Body)
+	body, c, lane, err := s.creator.Resolve(ctx, t.x, who, t.Body)
 	if err != nil {
 		return nil, none, err
 	}
@@ -118,6 +123,9 @@ func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*response
 	if m := t.memories.find(c.PreviousResponseID); m != nil {
 		parent = m.base
 		if body, err = m.prepend(c, body, s.rules.MaxBody); err == nil {
+			err = t.x.ChargeBody(ctx, body)
+		}
+		if err == nil {
 			c, lane, err = s.rules.Understand(who, body)
 		}
 	} else {
@@ -136,13 +144,15 @@ func (t *turn) understand(ctx context.Context, who httpapi.Principal) (*response
 
 // respond runs a request and sends its events.
 func (t *turn) respond(ctx context.Context, c *responses.Create, n store.NewRequest) error {
-	out := &events{turn: t, remember: func(final []byte) error { return t.remember(c, n, final) }}
+	kept := newMemory(c, n)
+	t.Body, t.x.Keeps = nil, !c.Store
+	out := &events{turn: t, remember: func(final []byte) error { return t.remember(c, kept, final) }}
 	return t.server.creator.Respond(ctx, t.x, c, n, func() (stream.Sink, error) { return out, nil })
 }
 
 // remember keeps the output of a response that is not stored. A stored response
 // drops what was kept before it.
-func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) error {
+func (t *turn) remember(c *responses.Create, m *memory, final []byte) error {
 	if c.Store {
 		t.memories.keep(t.StreamID, nil)
 		return nil
@@ -151,15 +161,21 @@ func (t *turn) remember(c *responses.Create, n store.NewRequest, final []byte) e
 	if err != nil {
 		return err
 	}
-	open, err := render.OpenCalls(final)
-	if err != nil {
+	if m.open, err = render.OpenCalls(final); err != nil {
 		return err
 	}
-	t.memories.keep(t.StreamID, &memory{
-		id: run.ResponseID.Format(n.ID), base: n.Parent, items: slices.Concat(c.Input, output), open: open,
-		size: int64(len(n.Body) + len(final)),
-	})
+	m.items = slices.Concat(m.items, output)
+	m.size, m.cost = m.size+int64(len(final)), m.cost+cost.Of(final)
+	m.lease = t.takeLease()
+	t.memories.keep(t.StreamID, m)
 	return nil
+}
+
+// takeLease returns the lease of the message. A memory keeps it.
+func (t *turn) takeLease() *budget.Lease {
+	lease := t.memory
+	t.memory = nil
+	return lease
 }
 
 // warmUp answers a request that only prepares its continuation. It has no row:
@@ -174,7 +190,11 @@ func (t *turn) warmUp(c *responses.Create, n store.NewRequest) error {
 		Usage:       &responses.Usage{},
 	}
 	events := append(livestream.Opening(n.ID, c), livestream.Terminal(run.Completed, r.JSON()))
-	t.memories.keep(t.StreamID, &memory{id: r.ID, base: n.Parent, items: c.Input, size: int64(len(n.Body))})
+	kept := newMemory(c, n)
+	kept.lease = t.takeLease()
+	if !t.memories.keep(t.StreamID, kept) {
+		return budget.ErrShare
+	}
 	for place, e := range events {
 		if err := t.write(e.AppendJSON(nil, place)); err != nil {
 			return err

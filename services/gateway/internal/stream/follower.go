@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -36,11 +37,13 @@ type follower struct {
 	streams *Server
 	tenant  string
 	id      uuid.UUID
-	reader  *live.Reader // nil if nothing is written live
+	reader  *live.Reader  // nil if nothing is written live
+	lease   *budget.Lease // for what the client has not read yet
 	out     Sink
 	padding *event.Padding // nil: none
 	after   int            // the last event that the client has
 	next    int            // the number of the next event
+	opening int            // the number of first events that no worker writes
 	seq     livestream.Sequencer
 	// end ends the stream if the request has ended, and returns errRunning
 	// otherwise. cause is why the reading ended; nil after a silence.
@@ -99,6 +102,9 @@ func (f *follower) sendLive(ctx context.Context) error {
 		events, err := f.seq.Take(m)
 		if err != nil {
 			return err
+		}
+		if f.seq.Restarted() && f.after >= f.opening { // the client's position is from before
+			return livestream.ErrLost
 		}
 		if err := f.send(events); err != nil {
 			return err

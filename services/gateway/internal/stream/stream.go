@@ -8,7 +8,12 @@
 // cancels the request; one that is dropped because it reads too slowly, or
 // because the server drains, can resume. A stream ends with an error event of
 // the code stream_lost, and nothing else, when the bus has lost frames of it
-// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway).
+// (TestAStreamThatHasLostFramesEndsWithAnError in package gateway), or when the
+// client resumes at a position that belongs to events which were lost
+// (TestAPositionOfALostStreamIsRefused in package test/behaviour). All readers
+// of an archive share its bytes (TestReadersOfAnArchiveShareIt in package
+// gateway), and all readers together hold no more than the budget allows
+// (TestF25SlowReaders there).
 //
 // A stream of chunks, of a request that is one model call, begins with the
 // first chunk, or after KeepAlive without one, so that a refusal can be the
@@ -25,25 +30,22 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/responses/event"
-	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
-	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/wait"
-	"windlass.dev/windlass/services/internal/livestream"
 )
 
 // Server sends streams. It is safe for concurrent use.
 type Server struct {
 	archives  *answers.Store
+	archived  archives
+	memory    *budget.Budget // nil: no limit
 	bus       *bus.Bus
 	waiters   *wait.Waiters
 	canceller *wait.Canceller
@@ -56,6 +58,7 @@ type Server struct {
 // Options is what a Server needs.
 type Options struct {
 	Archives  *answers.Store
+	Memory    *budget.Budget
 	Bus       *bus.Bus
 	Waiters   *wait.Waiters
 	Canceller *wait.Canceller
@@ -69,6 +72,8 @@ type Options struct {
 func New(o Options) *Server {
 	return &Server{
 		archives:  o.Archives,
+		archived:  archives{of: map[archiveOf]*archive{}},
+		memory:    o.Memory,
 		bus:       o.Bus,
 		waiters:   o.Waiters,
 		canceller: o.Canceller,
@@ -78,10 +83,6 @@ func New(o Options) *Server {
 		log:       o.Log,
 	}
 }
-
-// Read opens the live stream of a request. Call it before the row is written,
-// so that no frame is missed. The caller closes the reader.
-func (s *Server) Read(id uuid.UUID) (*live.Reader, error) { return s.bus.ReadLive(run.Hex(id)) }
 
 // abandon cancels the request of a foreground stream that ended before its
 // response did, unless its client can go on reading elsewhere. It returns
@@ -97,30 +98,6 @@ func (s *Server) abandon(ctx context.Context, n store.NewRequest, err error) err
 }
 
 var errLate = errors.New("the response has not ended long after its deadline")
-
-// readArchive reads the archived events of a request; nil if it has none.
-func (s *Server) readArchive(ctx context.Context, a *answers.Answer) ([]event.Event, error) {
-	if !a.Streamed {
-		return nil, nil
-	}
-	ctx, cancel := query.WithTimeout(ctx)
-	defer cancel()
-	archive, err := query.Retry(
-		ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.archives.Events(ctx, a.Tenant, a.ID) },
-	)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var events []event.Event
-	err = livestream.Read(archive, func(e event.Event) error {
-		events = append(events, e)
-		return nil
-	})
-	return events, err
-}
 
 // Drained reports whether a stream ended because the server drains.
 func Drained(ctx context.Context) bool { return errors.Is(context.Cause(ctx), process.ErrDraining) }

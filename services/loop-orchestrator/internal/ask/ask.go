@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
@@ -27,14 +28,14 @@ import (
 )
 
 const (
-	// clockSkew is how far the clocks of Postgres and NATS may differ where
-	// their times are compared.
-	clockSkew = 10 * time.Minute
-	// markSkew is the same for the stream of marks. It is short: a call that
-	// began so soon after the stream was created again counts as uncertain.
-	markSkew = 10 * time.Second
-	// overlooked is the age from which a result that the stream holds is
-	// committed here instead of by the consumer of results.
+	// markMargin is how much older than a call the stream of marks must be. A
+	// call that began so soon after the stream was created again counts as
+	// uncertain.
+	markMargin = 10 * time.Second
+	// goneMargin is how long before its end of life a mark counts as gone.
+	goneMargin = 10 * time.Minute
+	// overlooked is how long a row has not moved when a result that the stream
+	// holds is committed here instead of by the consumer of results.
 	overlooked = 30 * time.Second
 )
 
@@ -43,7 +44,6 @@ type Answerer struct {
 	Worker *worker.Worker
 	// Commit commits a result that its consumer has overlooked.
 	Commit func(context.Context, []consume.Delivery) error
-	Now    func() time.Time
 }
 
 // Answer answers one question, from the row and, while the row waits, from the
@@ -83,7 +83,9 @@ func (a *Answerer) Answer(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.
 		}
 	}
 	uncertain, err := a.uncertain(ctx, step)
-	return &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE, Uncertain: uncertain}, err
+	return &stepv1.ToolAnswer{
+		Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE, Uncertain: uncertain, Remaining: durationpb.New(row.Remaining),
+	}, err
 }
 
 func verdict(v stepv1.ToolVerdict) *stepv1.ToolAnswer { return &stepv1.ToolAnswer{Verdict: v} }
@@ -102,20 +104,18 @@ func openStep(row run.Row, index int) (run.Step, bool) {
 // commits a result that its consumer has overlooked.
 func (a *Answerer) findResult(ctx context.Context, row run.Row, step run.Step, id *stepv1.StepIdentity) (bool, error) {
 	var found *stepv1.StepEvent
-	var age time.Duration
-	err := a.Worker.Bus.ToolResults(ctx, row.Tenant, id.GetRequestId(), step.CreatedAt.Add(-clockSkew),
-		func(e *stepv1.StepEvent, stored time.Time) bool {
-			hash, token := results.Echo(e)
-			if proto.Equal(e.GetIdentity(), id) && e.GetCallId() == step.CallID && bytes.Equal(hash, step.InputHash) &&
-				a.Worker.Publish.Key.Holds(token, id, step.CallID) {
-				found, age = e, a.Now().Sub(stored)
-			}
-			return found == nil
-		})
+	err := a.Worker.Bus.ToolResults(ctx, row.Tenant, id.GetRequestId(), func(e *stepv1.StepEvent) bool {
+		hash, token := results.Echo(e)
+		if proto.Equal(e.GetIdentity(), id) && e.GetCallId() == step.CallID && bytes.Equal(hash, step.InputHash) &&
+			a.Worker.Publish.Key.Holds(token, id, step.CallID) {
+			found = e
+		}
+		return found == nil
+	})
 	if err != nil || found == nil {
 		return false, err
 	}
-	if age < overlooked {
+	if row.Age < overlooked {
 		return true, nil
 	}
 	// As a redelivery, because the request may need a message, too.
@@ -131,9 +131,9 @@ func (a *Answerer) uncertain(ctx context.Context, step run.Step) (bool, error) {
 	if tool, known := a.Worker.Registry.Tool(step.Name); known && tool.Effect != registry.AtMostOnce {
 		return false, nil
 	}
-	since, err := a.Worker.Bus.MarksSince(ctx)
+	age, err := a.Worker.Bus.MarksAge(ctx)
 	if err != nil {
 		return false, err
 	}
-	return since.After(step.CreatedAt.Add(-markSkew)) || a.Now().Sub(step.CreatedAt) > bus.StepMaxAge-clockSkew, nil
+	return age < step.Age+markMargin || step.Age > bus.StepMaxAge-goneMargin, nil
 }

@@ -46,10 +46,30 @@ func (s Streams) Open(ctx context.Context, c run.Chain) *Writer {
 	if !c.Streamed {
 		return nil
 	}
-	return &Writer{
+	w := &Writer{
 		frames: s.Worker.Bus.OpenLive(ctx, dispatch.Identity(c.Fence())),
 		log:    s.Worker.Log.With(zap.String("request_id", run.Hex(c.ID))),
 	}
+	if s.restarts(ctx, c) {
+		w.frames.Restart()
+	}
+	return w
+}
+
+// restarts reports whether the numbers of the stream's events begin again: an
+// attempt before this one wrote its first event before it did anything else,
+// and that is not there any more. Later turns need no mark: a stream that
+// begins with them is seen to be incomplete.
+func (s Streams) restarts(ctx context.Context, c run.Chain) bool {
+	if c.Endpoint != run.Responses || c.Turn != 1 || c.Attempt == 1 && c.Epoch == 1 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	empty, err := worker.Retry(ctx, s.Worker, func(ctx context.Context) (bool, error) {
+		return s.Worker.Bus.LiveIsEmpty(ctx, run.Hex(c.ID))
+	})
+	return empty || err != nil
 }
 
 // Started reports whether an earlier attempt has written anything.
@@ -57,10 +77,10 @@ func (s Streams) Started(ctx context.Context, c run.Chain) (bool, error) {
 	if c.Attempt == 1 {
 		return false, nil
 	}
-	last, err := worker.Retry(ctx, s.Worker, func(ctx context.Context) (uint64, error) {
-		return s.Worker.Bus.Stored(ctx, run.Hex(c.ID), func(*stepv1.LiveFrames) error { return nil })
+	empty, err := worker.Retry(ctx, s.Worker, func(ctx context.Context) (bool, error) {
+		return s.Worker.Bus.LiveIsEmpty(ctx, run.Hex(c.ID))
 	})
-	return last > 0, err
+	return !empty, err
 }
 
 // Write queues frames.

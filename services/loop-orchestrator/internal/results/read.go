@@ -1,6 +1,7 @@
 package results
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,6 +14,8 @@ import (
 	"windlass.dev/windlass/services/loop-orchestrator/internal/attempt"
 )
 
+var errUnproven = errors.New("it has no valid dispatch token")
+
 // read reads a result from its event. ok is false if the event does not echo
 // the token of a command that Windlass made.
 func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
@@ -20,8 +23,9 @@ func (c *Committer) read(e *stepv1.StepEvent) (r store.ToolResult, ok bool) {
 	f, err := dispatch.Fence(id)
 	hash, token := Echo(e)
 	if err != nil || !c.Publish.Key.Holds(token, id, e.GetCallId()) {
-		c.Log.Warn("tool result without a valid dispatch token dropped", zap.String("request_id", id.GetRequestId()),
-			zap.Uint32("step_seq", id.GetIndex()))
+		c.Metrics.Unproven("result")
+		c.LogFailure("tool result that does not prove its call dropped", errUnproven,
+			zap.String("request_id", id.GetRequestId()), zap.Uint32("step_seq", id.GetIndex()))
 		return store.ToolResult{}, false
 	}
 	r = store.ToolResult{

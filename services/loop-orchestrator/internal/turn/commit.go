@@ -3,6 +3,7 @@ package turn
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -27,7 +28,9 @@ func (h *Handler) commit(ctx context.Context, before run.Row, t run.TurnCommit) 
 }
 
 func (h *Handler) commitOnce(ctx context.Context, before run.Row, t run.TurnCommit) error {
+	var began time.Time
 	row, err := worker.Retry(ctx, h.Worker, func(ctx context.Context) (run.Row, error) {
+		began = time.Now()
 		return h.Store.CommitTurn(ctx, before, t)
 	})
 	if errors.Is(err, store.ErrStale) {
@@ -44,6 +47,18 @@ func (h *Handler) commitOnce(ctx context.Context, before run.Row, t run.TurnComm
 	h.Metrics.Step("model", outcome, t.Took)
 	h.logRefusedCalls(t)
 	h.Bus.Announce(turnEvent(before, t))
+	if time.Since(began) > staleAfter {
+		// The process may have been stopped since the commit. Calls of a
+		// request that was cancelled meanwhile must not be published: the
+		// runner takes them for new ones.
+		now, err := h.Look(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		if now.Status.Terminal() {
+			row = now
+		}
+	}
 	if err := h.Dispatch(ctx, false, row); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -26,13 +27,20 @@ import (
 // that is parked for longer waits alone.
 const maxLanePause = 30 * time.Second
 
+// shortagePause is how long a turn waits for another orchestrator if this one
+// lacks what the call needs.
+const shortagePause = time.Second
+
 // failCall handles a failed model call: the turn is parked for another attempt,
 // or the request fails.
 func (h *Handler) failCall(ctx context.Context, c run.Chain, f run.Fence, err error, took time.Duration) error {
 	var failed *run.Failure
+	var lack *shortage.Error
 	switch {
 	case errors.Is(err, modelcall.ErrDeadline):
 		return nil // the sweep expires the request
+	case errors.As(err, &lack) && ctx.Err() == nil: // for as long as the model's timeout; not the request's failure
+		return h.raise(ctx, f, run.NoBlame, shortagePause)
 	case errors.As(err, &failed):
 	case worker.Unknown(ctx, err):
 		return h.failUnknown(ctx, f, err)
@@ -77,7 +85,7 @@ func (h *Handler) park(ctx context.Context, c run.Chain, f run.Fence, wait time.
 	failpoint.Hit(failpoint.RetryAfterCommit)
 	h.logFailedCall(c, why, attempt.Retried, wait)
 	if why.HTTPStatus == http.StatusTooManyRequests && wait > time.Second {
-		if err := h.Bus.PauseLane(ctx, c.Lane, time.Now().Add(min(wait, maxLanePause))); err != nil {
+		if err := h.Bus.PauseLane(ctx, c.Lane, min(wait, maxLanePause)); err != nil {
 			h.Log.Info("lane not paused", zap.Error(err))
 		}
 	}

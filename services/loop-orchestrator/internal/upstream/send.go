@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/upstream/apierror"
@@ -74,12 +75,30 @@ func (u Client) send(
 	if c.base, err = url.Parse(text); err != nil {
 		return nil, &run.Failure{Code: run.CodeServerError, Message: "The model's upstream URL is not valid."}
 	}
-	if c.secret, err = at.Credential.Resolve(); err != nil {
-		return nil, &run.Failure{
+	var a *answer
+	// Nothing is sent before the process has a connection and the secret.
+	err = u.Shortage.Retry(ctx, func(ctx context.Context) (err error) {
+		if c.secret, err = resolve(at.Credential); err == nil {
+			a, err = c.sendAndFollow(ctx)
+		}
+		return err
+	})
+	return a, err
+}
+
+// resolve reads the secret of a credential. A file that cannot be read may be
+// readable soon; a variable is not set later.
+func resolve(c registry.Credential) (string, error) {
+	secret, err := c.Resolve()
+	switch {
+	case err != nil && c.File != "":
+		return "", shortage.Secret(err)
+	case err != nil:
+		return "", &run.Failure{
 			Code: run.CodeServerError, Message: "The model's credential is not available.", Retriable: true,
 		}
 	}
-	return c.sendAndFollow(ctx)
+	return secret, nil
 }
 
 // sendAndFollow sends the call, and sends it again unchanged if the upstream
@@ -89,6 +108,9 @@ func (c *call) sendAndFollow(ctx context.Context) (*answer, error) {
 	at := c.base
 	for hop := 0; ; hop++ {
 		resp, err := c.postTo(ctx, at)
+		if lack := shortage.Of(err); lack != nil && context.Cause(ctx) == nil {
+			return nil, lack
+		}
 		if err != nil {
 			return nil, callFailure(ctx, err)
 		}

@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"time"
 
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/loop-orchestrator/internal/model"
@@ -52,6 +53,8 @@ type Client struct {
 	// OnLearn is called for each change that a refusal has taught. It may be
 	// nil.
 	OnLearn func(at registry.Upstream, c compat.Change)
+	// Shortage counts what the process lacks; nil counts nothing.
+	Shortage *shortage.Watch
 
 	isClients func(member string) bool // see ForClientBody
 }

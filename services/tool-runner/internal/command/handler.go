@@ -17,6 +17,7 @@ import (
 	"windlass.dev/windlass/pkg/bus/message"
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/process/failpoint"
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/run"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
@@ -24,8 +25,9 @@ import (
 	"windlass.dev/windlass/services/tool-runner/internal/inflight"
 )
 
-// maxDeliveries is the number of deliveries after which a command is given up:
-// each runner before has died in its call or lost it.
+// maxDeliveries is the number of deliveries after which a command is given up
+// by a program without isolated processes: each runner before has died in its
+// call or lost it.
 const maxDeliveries = 5
 
 // outcome is how the handling of a command ended, as windlass_steps_total
@@ -49,6 +51,11 @@ type Handler struct {
 	Client  *httptool.Client
 	Log     *zap.Logger
 	Metrics *process.Metrics
+	// Shortage counts what the process lacks; nil counts nothing.
+	Shortage *shortage.Watch
+	// Isolate has CallIsolated do a task in a process of its own; see
+	// isolate.Runner.Run for its errors. nil: there is no such process.
+	Isolate func(ctx context.Context, task []byte) ([]byte, error)
 
 	inflight inflight.Commands
 }
@@ -75,27 +82,45 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 		return "", err
 	}
 	defer leave()
-	answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-	if waited || d.Tool.GetRepeat() || d.Delivered > 1 || d.Hinted {
-		if answer, err = h.askIfDue(ctx, d); err != nil {
+	checked := time.Now()
+	again := waited || d.Tool.GetRepeat() || d.Delivered > 1 // another runner may have made the call
+	pauses := crashPolicy.Pauses()
+	for crashes := 0; ; crashes++ {
+		answer := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
+		if again || d.Hinted || mayBeStale(d) {
+			if answer, checked, err = h.askIfDue(ctx, d); err != nil {
+				return "", err
+			}
+			answer.Uncertain = answer.GetUncertain() && again
+		}
+		switch {
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
+			return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
+		case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
+			return superseded, consume.ErrStale
+		case h.isPoison(d, crashes):
+			if err := h.giveUp(ctx, d); err != nil {
+				return "", err
+			}
+			return poison, consume.ErrPoison
+		}
+		result, err := h.makeResult(ctx, d, answer, checked)
+		switch {
+		case h.crashed(ctx, d, pauses, err):
+			d.Delivered++ // the call is lost like that of a runner that died
+			again = true
+		case errors.Is(err, consume.ErrStale):
+			return superseded, err
+		case err != nil:
 			return "", err
+		default:
+			return h.finish(ctx, d, result)
 		}
 	}
-	switch {
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_DONE:
-		return repeated, &consume.Handled{Outcome: string(repeated), Reason: "the call has a result"}
-	case answer.GetVerdict() == stepv1.ToolVerdict_TOOL_VERDICT_GONE:
-		return superseded, consume.ErrStale
-	case d.Delivered > maxDeliveries:
-		if err := h.giveUp(ctx, d); err != nil {
-			return "", err
-		}
-		return poison, consume.ErrPoison
-	}
-	result, err := h.makeResult(ctx, d, answer.GetUncertain())
-	if err != nil {
-		return "", err
-	}
+}
+
+// finish publishes the result of a command.
+func (h *Handler) finish(ctx context.Context, d consume.Delivery, result *stepv1.StepEvent) (outcome, error) {
 	if err := h.publishResult(ctx, d, result); err != nil {
 		return "", err
 	}
@@ -107,30 +132,35 @@ func (h *Handler) handleOnce(ctx context.Context, d consume.Delivery) (outcome, 
 }
 
 // makeResult makes the call if it may be made, and returns its result. An error
-// means that no call was made, or that ctx ended it. uncertain reports that the
-// mark of an earlier delivery may be lost.
-func (h *Handler) makeResult(ctx context.Context, d consume.Delivery, uncertain bool) (*stepv1.StepEvent, error) {
+// means that no call was made, or that ctx ended it. checked is when the
+// command was known to be due.
+func (h *Handler) makeResult(
+	ctx context.Context, d consume.Delivery, answer *stepv1.ToolAnswer, checked time.Time,
+) (*stepv1.StepEvent, error) {
 	tool, ok := h.Tools.Tool(d.Tool.GetTool())
 	if !ok {
 		return failedEvent(d.Tool, unknownTool, 0), nil
 	}
-	now := time.Now()
-	end := now.Add(tool.Timeout)
-	if t := d.Tool.GetDeadlineTime(); t != nil && t.AsTime().Before(end) {
-		end = t.AsTime()
-	}
-	if !end.After(now) {
+	limit := remaining(d.Tool, answer)
+	if limit <= 0 {
 		return failedEvent(d.Tool, tooLate, 0), nil
 	}
-	secret, err := tool.Credential.Resolve()
-	if err != nil {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	secret, err := h.resolve(bounded, tool)
+	switch {
+	case errors.Is(err, registry.ErrNoSecret):
 		h.Log.Error("credential not resolved", zap.String("subject", d.Subject), zap.Error(err))
 		return failedEvent(d.Tool, noCredential, 0), nil
+	case ctx.Err() == nil && err != nil:
+		return failedEvent(d.Tool, tooLate, 0), nil
+	case err != nil:
+		return nil, err
 	}
 	if tool.Effect == registry.AtMostOnce {
 		// A repeat is published if a stream may have lost messages. A mark may
 		// be lost then, too: JetStream acknowledges before it syncs.
-		if uncertain || d.Tool.GetRepeat() {
+		if answer.GetUncertain() || d.Tool.GetRepeat() {
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
 		first, err := h.storeMark(ctx, d)
@@ -143,14 +173,22 @@ func (h *Handler) makeResult(ctx context.Context, d consume.Delivery, uncertain 
 			return failedEvent(d.Tool, unknownOutcome, 0), nil
 		}
 	}
-	return h.callTool(ctx, d, tool, secret, end)
+	if err := h.checkAgain(ctx, d, checked); err != nil {
+		return nil, err
+	}
+	if h.isSuspect(d) {
+		return h.callAlone(ctx, d, limit)
+	}
+	return h.callInPlace(ctx, d, tool, secret, limit)
 }
 
 // storeMark stores the mark of an at_most_once call. It reports whether this
 // delivery is the one that may make the call.
 func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool, err error) {
 	mark := newEvent(d.Tool)
-	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
+	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{
+		DispatchToken: d.Tool.GetDispatchToken(),
+	}}
 	err = retryOutage(ctx, func(ctx context.Context) (err error) {
 		first, err = h.Bus.Begin(ctx, d.Tool.GetPool(), mark, d.Trace)
 		return err
@@ -158,20 +196,48 @@ func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool
 	return first, err
 }
 
+// resolve reads a tool's secret. It waits for a file that cannot be read.
+func (h *Handler) resolve(ctx context.Context, tool registry.Tool) (secret string, err error) {
+	err = h.Shortage.Retry(ctx, func(context.Context) (err error) {
+		secret, err = tool.Credential.Resolve()
+		if err != nil && tool.Credential.File != "" {
+			return shortage.Secret(err)
+		}
+		return err
+	})
+	return secret, err
+}
+
+// callTool makes the call. limit is the time that the request has; the wait for
+// a connection that the process has no means for is not the tool's time.
 func (h *Handler) callTool(
-	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, end time.Time,
+	ctx context.Context, d consume.Delivery, tool registry.Tool, secret string, limit time.Duration,
 ) (*stepv1.StepEvent, error) {
-	bounded, cancel := context.WithDeadline(ctx, end)
+	request, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	once := tool.Effect == registry.AtMostOnce
-	failpoint.Hit(failpoint.ToolBeforeCall)
-	began := time.Now()
-	output, failure := h.Client.Do(bounded, httptool.Call{
-		URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
-		AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
-		IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
-		CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
+	failpoint.HitBy(failpoint.ToolBeforeCall, d.Tool.GetArguments())
+	var output httptool.Output
+	var failure *run.Failure
+	var began time.Time
+	lack := h.Shortage.Retry(request, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, tool.Timeout)
+		defer cancel()
+		began = time.Now()
+		output, failure, err = h.Client.Try(ctx, httptool.Call{
+			URL: tool.URL, Method: tool.Method, Arguments: d.Tool.GetArguments(), Bearer: secret,
+			AllowPrivate: tool.AllowPrivate, Once: once, MaxOutputBytes: tool.MaxOutputBytes,
+			IdempotencyKey: d.Tool.GetIdempotencyKey(), RequestID: publicID(d.Tool),
+			CallID: d.Tool.GetCallId(), Attempt: d.Tool.GetIdentity().GetAttempt(), Traceparent: d.Trace,
+		})
+		return err
 	})
+	switch {
+	case lack != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("call tool: %w", context.Cause(ctx))
+	case lack != nil:
+		return failedEvent(d.Tool, tooLate, 0), nil
+	}
 	took := time.Since(began)
 	failpoint.Hit(failpoint.ToolAfterCall)
 	if failure == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/process"
@@ -51,9 +51,9 @@ func TestFailuresAreResults(t *testing.T) {
 	})
 	r := newHandler(t, h)
 	overdue := runnertest.Command("plain")
-	overdue.DeadlineTime = timestamppb.New(time.Now().Add(-time.Second))
+	overdue.Remaining = durationpb.New(-time.Second)
 	nearly := runnertest.Command("plain")
-	nearly.DeadlineTime = timestamppb.New(time.Now().Add(2 * time.Second))
+	nearly.Remaining = durationpb.New(2 * time.Second)
 	tests := []struct {
 		name      string
 		command   *stepv1.ToolCommand
@@ -78,7 +78,7 @@ func TestFailuresAreResults(t *testing.T) {
 		{"deadline of the request", nearly, "hang", run.Failure{Code: "timeout", Message: "the tool did not answer in time", Retriable: true}, 1},
 	}
 	for _, tt := range tests { // one after another: they share the channel of results
-		before := h.Calls.Load()
+		before, began := h.Calls.Load(), time.Now()
 		if tt.arguments != "" {
 			tt.command.Arguments = []byte(tt.arguments)
 		}
@@ -88,6 +88,9 @@ func TestFailuresAreResults(t *testing.T) {
 		}
 		if got := h.Calls.Load() - before; got != tt.calls {
 			t.Errorf("%s: tool was called %d times, want %d", tt.name, got, tt.calls)
+		}
+		if took := time.Since(began); took > 20*time.Second { // the tool's own timeout is 30 s
+			t.Errorf("%s: took %s, want it ended at the deadline", tt.name, took)
 		}
 	}
 }

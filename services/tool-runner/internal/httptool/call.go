@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"windlass.dev/windlass/pkg/process/shortage"
 	"windlass.dev/windlass/pkg/run"
 )
 
@@ -49,20 +50,34 @@ type Call struct {
 	Traceparent    string
 }
 
-// Do makes the call and returns its output or its failure. The context bounds
-// all of it. If the context was cancelled, the failure is not the tool's, and
-// the caller should look at the cause.
+// Do is Try with a shortage as a failure.
 func (c *Client) Do(ctx context.Context, call Call) (Output, *run.Failure) {
+	output, failure, lack := c.Try(ctx, call)
+	if lack != nil {
+		return Output{}, callFailure(ctx, lack)
+	}
+	return output, failure
+}
+
+// Try makes the call and returns its output or its failure. The context bounds
+// all of it. If the context was cancelled, the failure is not the tool's, and
+// the caller should look at the cause. The error is a *shortage.Error: the
+// process has no descriptor or no memory for a connection, and nothing was
+// sent.
+func (c *Client) Try(ctx context.Context, call Call) (Output, *run.Failure, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil) // closes the connection of an answer that was not read to its end
 
 	req, failure := call.request(ctx)
 	if failure != nil {
-		return Output{}, failure
+		return Output{}, failure, nil
 	}
 	resp, err := send(c.transports[manner{private: call.AllowPrivate, once: call.Once}], req)
+	if lack := shortage.Of(err); lack != nil {
+		return Output{}, nil, lack
+	}
 	if err != nil {
-		return Output{}, callFailure(ctx, err)
+		return Output{}, callFailure(ctx, err), nil
 	}
 	defer resp.Body.Close()
 
@@ -70,13 +85,13 @@ func (c *Client) Do(ctx context.Context, call Call) (Output, *run.Failure) {
 	defer watch.Stop()
 	body := &watchedReader{body: resp.Body, watch: watch, silence: c.silence}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return Output{}, call.statusFailure(resp, body)
+		return Output{}, call.statusFailure(resp, body), nil
 	}
 	raw, err := io.ReadAll(io.LimitReader(body, int64(call.MaxOutputBytes)+1))
 	if err != nil {
-		return Output{}, callFailure(ctx, err)
+		return Output{}, callFailure(ctx, err), nil
 	}
-	return newOutput(resp.Header, call.redact(decodeText(resp.Header, raw)), len(raw), call.MaxOutputBytes), nil
+	return newOutput(resp.Header, call.redact(decodeText(resp.Header, raw)), len(raw), call.MaxOutputBytes), nil, nil
 }
 
 func (call Call) request(ctx context.Context) (*http.Request, *run.Failure) {

@@ -75,7 +75,7 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *run.Failure
 		HTTPStatus: status,
 	}
 	if f.Retriable {
-		f.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		f.RetryAfter = retryAfter(resp.Header, time.Now())
 	}
 	if status == http.StatusSwitchingProtocols { // the body is the bare connection
 		return f
@@ -94,15 +94,20 @@ func (call Call) statusFailure(resp *http.Response, body io.Reader) *run.Failure
 	return f
 }
 
-// retryAfter reads a Retry-After header, in seconds or as a date, bounded to an
-// hour. Other values are 0.
-func retryAfter(value string, now time.Time) time.Duration {
+// retryAfter reads the Retry-After header, in seconds or as a date, bounded to
+// an hour. A date counts from the answer's own Date, if it has one: the tool's
+// clock may differ from ours. Other values are 0.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

@@ -93,8 +93,13 @@ func TestRetryAfter(t *testing.T) {
 		"Mon, 23 Nov 2026 11:59:00 GMT": 0,
 		"Wed, 23 Nov 2033 12:00:00 GMT": time.Hour,
 	} {
-		if got := retryAfter(value, now); got != want {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		}
+		// The tool's clock is 65 minutes behind ours.
+		h := http.Header{"Retry-After": {value}, "Date": {now.Format(http.TimeFormat)}}
+		if got := retryAfter(h, now.Add(65*time.Minute)); got != want {
+			t.Errorf("retryAfter(%q) of another clock = %v, want %v", value, got, want)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/bustest"
@@ -43,6 +43,7 @@ type Stand struct {
 	Calls       atomic.Int64
 	Logs        *observer.ObservedLogs
 	Asked       atomic.Int64
+	Lost        atomic.Int64                      // earlier calls, as the last question reports them
 	FixedAnswer atomic.Pointer[stepv1.ToolAnswer] // the answer to each question; nil: by the stored results
 	Events      chan *stepv1.StepEvent            // results as they are stored
 }
@@ -95,17 +96,17 @@ func New(t *testing.T, tool http.HandlerFunc, change ...func(*bus.Config)) *Stan
 // orchestrator answers by the results that are stored, as for a row that waits.
 func (s *Stand) orchestrator(ctx context.Context, q *stepv1.ToolQuestion) (*stepv1.ToolAnswer, error) {
 	s.Asked.Add(1)
+	s.Lost.Store(int64(q.GetDeliveries()) - 1)
 	if a := s.FixedAnswer.Load(); a != nil {
 		return a, nil
 	}
 	a := &stepv1.ToolAnswer{Verdict: stepv1.ToolVerdict_TOOL_VERDICT_DUE}
-	err := s.ToolResults(ctx, q.GetTenant(), q.GetIdentity().GetRequestId(), time.Now().Add(-time.Minute),
-		func(e *stepv1.StepEvent, _ time.Time) bool {
-			if proto.Equal(e.GetIdentity(), q.GetIdentity()) {
-				a.Verdict = stepv1.ToolVerdict_TOOL_VERDICT_DONE
-			}
-			return true
-		})
+	err := s.ToolResults(ctx, q.GetTenant(), q.GetIdentity().GetRequestId(), func(e *stepv1.StepEvent) bool {
+		if proto.Equal(e.GetIdentity(), q.GetIdentity()) {
+			a.Verdict = stepv1.ToolVerdict_TOOL_VERDICT_DONE
+		}
+		return true
+	})
 	return a, err
 }
 
@@ -179,14 +180,14 @@ func Command(tool string) *stepv1.ToolCommand {
 		Identity: &stepv1.StepIdentity{RequestId: string(hex), Epoch: 1, Turn: 2, Index: 3, Attempt: 1},
 		Tenant:   "default", Pool: Pool, Tool: tool, CallId: "call_1", Arguments: []byte(`{"n":1}`),
 		InputHash: []byte("hash"), IdempotencyKey: "key-" + string(hex), DispatchToken: []byte("token"),
-		DeadlineTime: timestamppb.New(time.Now().Add(time.Hour)),
+		Remaining: durationpb.New(time.Hour),
 	}
 }
 
 // Delivery returns the nth delivery of a command.
 func Delivery(c *stepv1.ToolCommand, n int) consume.Delivery {
 	subject := "windlass.tool.default." + c.GetTool() + "." + c.GetIdentity().GetRequestId()
-	return consume.Delivery{Tool: c, Delivered: n, Subject: subject}
+	return consume.Delivery{Tool: c, Delivered: n, Stored: time.Now(), Subject: subject}
 }
 
 // Answer is a tool that answers "sunny".

@@ -9,6 +9,7 @@ package stepv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -168,7 +169,9 @@ type ToolAnswer struct {
 	Verdict ToolVerdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=windlass.step.v1.ToolVerdict" json:"verdict,omitempty"`
 	// Set when the verdict is due and the absence of a mark does not prove that the call was never begun: the mark stream is younger
 	// than the call, or an earlier version marked the call elsewhere. An at_most_once call must not be made then.
-	Uncertain     bool `protobuf:"varint,2,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
+	Uncertain bool `protobuf:"varint,2,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
+	// How long the request may still take, by the database's clock, when the verdict is due. No call is made if nothing remains.
+	Remaining     *durationpb.Duration `protobuf:"bytes,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -217,11 +220,18 @@ func (x *ToolAnswer) GetUncertain() bool {
 	return false
 }
 
+func (x *ToolAnswer) GetRemaining() *durationpb.Duration {
+	if x != nil {
+		return x.Remaining
+	}
+	return nil
+}
+
 var File_windlass_step_v1_ask_proto protoreflect.FileDescriptor
 
 const file_windlass_step_v1_ask_proto_rawDesc = "" +
 	"\n" +
-	"\x1awindlass/step/v1/ask.proto\x12\x10windlass.step.v1\x1a\x1ewindlass/step/v1/command.proto\"\xc2\x01\n" +
+	"\x1awindlass/step/v1/ask.proto\x12\x10windlass.step.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ewindlass/step/v1/command.proto\"\xc2\x01\n" +
 	"\fToolQuestion\x12:\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1e.windlass.step.v1.StepIdentityR\bidentity\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x17\n" +
@@ -229,11 +239,12 @@ const file_windlass_step_v1_ask_proto_rawDesc = "" +
 	"\x0edispatch_token\x18\x04 \x01(\fR\rdispatchToken\x12\x1e\n" +
 	"\n" +
 	"deliveries\x18\x05 \x01(\rR\n" +
-	"deliveries\"c\n" +
+	"deliveries\"\x9c\x01\n" +
 	"\n" +
 	"ToolAnswer\x127\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x1d.windlass.step.v1.ToolVerdictR\averdict\x12\x1c\n" +
-	"\tuncertain\x18\x02 \x01(\bR\tuncertain*o\n" +
+	"\tuncertain\x18\x02 \x01(\bR\tuncertain\x127\n" +
+	"\tremaining\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tremaining*o\n" +
 	"\vToolVerdict\x12\x1c\n" +
 	"\x18TOOL_VERDICT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOOL_VERDICT_DUE\x10\x01\x12\x15\n" +
@@ -255,19 +266,21 @@ func file_windlass_step_v1_ask_proto_rawDescGZIP() []byte {
 var file_windlass_step_v1_ask_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_windlass_step_v1_ask_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_windlass_step_v1_ask_proto_goTypes = []any{
-	(ToolVerdict)(0),     // 0: windlass.step.v1.ToolVerdict
-	(*ToolQuestion)(nil), // 1: windlass.step.v1.ToolQuestion
-	(*ToolAnswer)(nil),   // 2: windlass.step.v1.ToolAnswer
-	(*StepIdentity)(nil), // 3: windlass.step.v1.StepIdentity
+	(ToolVerdict)(0),            // 0: windlass.step.v1.ToolVerdict
+	(*ToolQuestion)(nil),        // 1: windlass.step.v1.ToolQuestion
+	(*ToolAnswer)(nil),          // 2: windlass.step.v1.ToolAnswer
+	(*StepIdentity)(nil),        // 3: windlass.step.v1.StepIdentity
+	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
 }
 var file_windlass_step_v1_ask_proto_depIdxs = []int32{
 	3, // 0: windlass.step.v1.ToolQuestion.identity:type_name -> windlass.step.v1.StepIdentity
 	0, // 1: windlass.step.v1.ToolAnswer.verdict:type_name -> windlass.step.v1.ToolVerdict
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 2: windlass.step.v1.ToolAnswer.remaining:type_name -> google.protobuf.Duration
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_windlass_step_v1_ask_proto_init() }

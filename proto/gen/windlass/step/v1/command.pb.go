@@ -9,6 +9,7 @@ package stepv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -32,7 +33,7 @@ type TurnCommand struct {
 	Lane string `protobuf:"bytes,2,opt,name=lane,proto3" json:"lane,omitempty"`
 	// Set when this command was, or may have been, published before. The taker raises the attempt before it works.
 	Repeat bool `protobuf:"varint,3,opt,name=repeat,proto3" json:"repeat,omitempty"`
-	// The deadline of the whole request.
+	// The deadline of the whole request by the publisher's clock. No longer read or written: the row has the deadline.
 	DeadlineTime  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline_time,json=deadlineTime,proto3" json:"deadline_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -119,8 +120,11 @@ type ToolCommand struct {
 	DispatchToken []byte `protobuf:"bytes,9,opt,name=dispatch_token,json=dispatchToken,proto3" json:"dispatch_token,omitempty"`
 	// Set when this command was, or may have been, published before. The runner asks first whether it is still due.
 	Repeat bool `protobuf:"varint,10,opt,name=repeat,proto3" json:"repeat,omitempty"`
-	// The deadline of the whole request; no call outlives it.
-	DeadlineTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=deadline_time,json=deadlineTime,proto3" json:"deadline_time,omitempty"`
+	// The deadline of the whole request, by the publisher's clock. Read only if remaining is absent.
+	DeadlineTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=deadline_time,json=deadlineTime,proto3" json:"deadline_time,omitempty"`
+	// How long the request may still take, by the database's clock, when the command was published. The taker counts it from the
+	// receipt, and asks if the command may have waited for long: no clock of another process decides.
+	Remaining     *durationpb.Duration `protobuf:"bytes,12,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +232,13 @@ func (x *ToolCommand) GetRepeat() bool {
 func (x *ToolCommand) GetDeadlineTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.DeadlineTime
+	}
+	return nil
+}
+
+func (x *ToolCommand) GetRemaining() *durationpb.Duration {
+	if x != nil {
+		return x.Remaining
 	}
 	return nil
 }
@@ -382,12 +393,12 @@ var File_windlass_step_v1_command_proto protoreflect.FileDescriptor
 
 const file_windlass_step_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1ewindlass/step/v1/command.proto\x12\x10windlass.step.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n" +
+	"\x1ewindlass/step/v1/command.proto\x12\x10windlass.step.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n" +
 	"\vTurnCommand\x12:\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1e.windlass.step.v1.StepIdentityR\bidentity\x12\x12\n" +
 	"\x04lane\x18\x02 \x01(\tR\x04lane\x12\x16\n" +
 	"\x06repeat\x18\x03 \x01(\bR\x06repeat\x12?\n" +
-	"\rdeadline_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fdeadlineTime\"\x88\x03\n" +
+	"\rdeadline_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fdeadlineTime\"\xc1\x03\n" +
 	"\vToolCommand\x12:\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1e.windlass.step.v1.StepIdentityR\bidentity\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -401,7 +412,8 @@ const file_windlass_step_v1_command_proto_rawDesc = "" +
 	"\x0edispatch_token\x18\t \x01(\fR\rdispatchToken\x12\x16\n" +
 	"\x06repeat\x18\n" +
 	" \x01(\bR\x06repeat\x12?\n" +
-	"\rdeadline_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fdeadlineTime\"[\n" +
+	"\rdeadline_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fdeadlineTime\x127\n" +
+	"\tremaining\x18\f \x01(\v2\x19.google.protobuf.DurationR\tremaining\"[\n" +
 	"\fFinalCommand\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x14\n" +
@@ -434,17 +446,19 @@ var file_windlass_step_v1_command_proto_goTypes = []any{
 	(*FinalCommand)(nil),          // 2: windlass.step.v1.FinalCommand
 	(*StepIdentity)(nil),          // 3: windlass.step.v1.StepIdentity
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
 }
 var file_windlass_step_v1_command_proto_depIdxs = []int32{
 	3, // 0: windlass.step.v1.TurnCommand.identity:type_name -> windlass.step.v1.StepIdentity
 	4, // 1: windlass.step.v1.TurnCommand.deadline_time:type_name -> google.protobuf.Timestamp
 	3, // 2: windlass.step.v1.ToolCommand.identity:type_name -> windlass.step.v1.StepIdentity
 	4, // 3: windlass.step.v1.ToolCommand.deadline_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 4: windlass.step.v1.ToolCommand.remaining:type_name -> google.protobuf.Duration
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_windlass_step_v1_command_proto_init() }

@@ -338,7 +338,9 @@ func (x *ModelFailed) GetFailure() *Failure {
 
 // ToolStarted: the mark of an at_most_once call, stored in WINDLASS_MARK before the call is made.
 type ToolStarted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Echo of the command. A mark without it was stored by an earlier version.
+	DispatchToken []byte `protobuf:"bytes,1,opt,name=dispatch_token,json=dispatchToken,proto3" json:"dispatch_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -371,6 +373,13 @@ func (x *ToolStarted) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ToolStarted.ProtoReflect.Descriptor instead.
 func (*ToolStarted) Descriptor() ([]byte, []int) {
 	return file_windlass_step_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ToolStarted) GetDispatchToken() []byte {
+	if x != nil {
+		return x.DispatchToken
+	}
+	return nil
 }
 
 // ToolCompleted: a tool answered.
@@ -775,8 +784,9 @@ const file_windlass_step_v1_event_proto_rawDesc = "" +
 	"\routput_tokens\x18\x03 \x01(\x04R\foutputTokens\x12\x17\n" +
 	"\atook_us\x18\x04 \x01(\x04R\x06tookUs\"B\n" +
 	"\vModelFailed\x123\n" +
-	"\afailure\x18\x01 \x01(\v2\x19.windlass.step.v1.FailureR\afailure\"\r\n" +
-	"\vToolStarted\"\xb8\x01\n" +
+	"\afailure\x18\x01 \x01(\v2\x19.windlass.step.v1.FailureR\afailure\"4\n" +
+	"\vToolStarted\x12%\n" +
+	"\x0edispatch_token\x18\x01 \x01(\fR\rdispatchToken\"\xb8\x01\n" +
 	"\rToolCompleted\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\fR\x06output\x12\x1d\n" +
 	"\n" +

@@ -31,7 +31,8 @@ const (
 	LiveKind_LIVE_KIND_BEGIN LiveKind = 1
 	// No event: the model call's events are all there. What follows of a later turn without it has lost some.
 	LiveKind_LIVE_KIND_COMPLETE LiveKind = 2
-	// No event: the request has ended, and its row says how. Nothing behind it counts.
+	// No event: the request has ended, and its row says how. Nothing behind it counts. With the key "lost" events before
+	// it are missing, even if the rest does not show it.
 	LiveKind_LIVE_KIND_LAST LiveKind = 3
 )
 
@@ -97,7 +98,10 @@ type LiveFrames struct {
 	// The frames, in order.
 	Frames []*LiveFrame `protobuf:"bytes,5,rep,name=frames,proto3" json:"frames,omitempty"`
 	// The message's place among those of its writer, from 1; 0 where a turn has several writers.
-	Number        uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	// Set by a repeated attempt that found nothing of those before it: the numbers of the events begin again, and those
+	// that readers were given before it belong to other events.
+	Restarted     bool `protobuf:"varint,7,opt,name=restarted,proto3" json:"restarted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +176,13 @@ func (x *LiveFrames) GetNumber() uint32 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *LiveFrames) GetRestarted() bool {
+	if x != nil {
+		return x.Restarted
+	}
+	return false
 }
 
 // LiveFrame is one event of a response's stream, or a part of one.
@@ -260,7 +271,7 @@ var File_windlass_step_v1_live_proto protoreflect.FileDescriptor
 
 const file_windlass_step_v1_live_proto_rawDesc = "" +
 	"\n" +
-	"\x1bwindlass/step/v1/live.proto\x12\x10windlass.step.v1\"\xbc\x01\n" +
+	"\x1bwindlass/step/v1/live.proto\x12\x10windlass.step.v1\"\xda\x01\n" +
 	"\n" +
 	"LiveFrames\x12\x1d\n" +
 	"\n" +
@@ -269,7 +280,8 @@ const file_windlass_step_v1_live_proto_rawDesc = "" +
 	"\x04turn\x18\x03 \x01(\rR\x04turn\x12\x18\n" +
 	"\aattempt\x18\x04 \x01(\rR\aattempt\x123\n" +
 	"\x06frames\x18\x05 \x03(\v2\x1b.windlass.step.v1.LiveFrameR\x06frames\x12\x16\n" +
-	"\x06number\x18\x06 \x01(\rR\x06number\"\x89\x01\n" +
+	"\x06number\x18\x06 \x01(\rR\x06number\x12\x1c\n" +
+	"\trestarted\x18\a \x01(\bR\trestarted\"\x89\x01\n" +
 	"\tLiveFrame\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +

@@ -35,8 +35,12 @@ func ParseWait(value string, unit time.Duration) time.Duration {
 }
 
 // Wait returns how long the headers of an answer ask to wait before the next
-// attempt.
+// attempt. Dates count from the answer's own Date, if it has one, so that a
+// clock that differs from the upstream's does not change the wait.
 func Wait(h http.Header, status int, now time.Time) time.Duration {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
 	var wait time.Duration
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
 		wait = max(wait, ParseWait(h.Get(name), time.Millisecond))
