@@ -1,7 +1,7 @@
 // Package framing refuses requests whose length is stated twice: with both
-// Content-Length and Transfer-Encoding. A proxy in front may believe the one and
-// this server the other, so that a part of a body becomes a request of its own
-// (request smuggling). net/http believes Transfer-Encoding and deletes
+// Content-Length and Transfer-Encoding. A proxy in front may believe the one
+// and this server the other, so that a part of a body becomes a request of its
+// own (request smuggling). net/http believes Transfer-Encoding and deletes
 // Content-Length before any handler sees it, so the headers are read here, as
 // they arrive.
 //
