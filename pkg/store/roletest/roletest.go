@@ -32,7 +32,7 @@ type Roles struct {
 // the test.
 func Make(tb testing.TB, admin string) Roles {
 	tb.Helper()
-	r := Roles{admin: admin, prefix: "wl_" + strings.ToLower(rand.Text()[:10]) + "_", password: rand.Text()}
+	r := Roles{admin: admin, prefix: "test_" + strings.ToLower(rand.Text()[:10]) + "_", password: rand.Text()}
 	r.run(tb, admin, "roles.sql")
 	for _, name := range names {
 		exec(tb, admin, `ALTER ROLE `+r.prefix+name+` PASSWORD '`+r.password+`'`)

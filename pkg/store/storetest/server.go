@@ -131,7 +131,7 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 			"fsync":              "off",
 			"full_page_writes":   "off",
 			"shared_buffers":     "64MB",
-			"max_connections":    "200",
+			"max_connections":    "300",
 			"max_wal_size":       "256MB",
 			"autovacuum_naptime": "1min",
 		},

@@ -197,7 +197,8 @@ func (s *Stack) parts(
 	s.change(&nats)
 	common := func(name string) worker.Config {
 		return worker.Config{
-			Store: db(name), Bus: nats, DispatchKey: dispatchKey, Grace: grace, Registry: s.Registry, Runtime: rt.For(name),
+			Store: db(name), Bus: nats, DispatchKey: dispatchKey, Grace: grace,
+			Registry: s.Registry, Runtime: rt.For(name),
 		}
 	}
 	return []func(context.Context) error{
