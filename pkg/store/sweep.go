@@ -155,14 +155,14 @@ func (s *Store) PastDeadline(ctx context.Context, n int) ([]uuid.UUID, error) {
 	return ids, nil
 }
 
-// OldestLive returns when the oldest live request was accepted, or the current
-// time if no request is live, by the database's clock. Older tool results are
-// obsolete.
-func (s *Store) OldestLive(ctx context.Context) (time.Time, error) {
-	const sql = `SELECT COALESCE(min(created_at), now()) FROM requests WHERE live`
-	at, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[time.Time])
+// OldestLiveAge returns how long ago the oldest live request was accepted, or 0
+// if no request is live. Older tool results are obsolete.
+func (s *Store) OldestLiveAge(ctx context.Context) (time.Duration, error) {
+	const sql = `
+SELECT COALESCE(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM requests WHERE live`
+	age, err := postgres.Query(ctx, s.db, sql, nil, pgx.RowTo[float64])
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the oldest live request: %w", err)
+		return 0, fmt.Errorf("read the oldest live request: %w", err)
 	}
-	return at[0], nil
+	return postgres.Duration(age[0]), nil
 }

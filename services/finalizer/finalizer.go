@@ -35,5 +35,6 @@ func Run(ctx context.Context, cfg Config) error {
 	defer w.Close(ctx)
 	return w.Bus.Run(ctx, consume.Config{
 		Work: consume.FinalWork(), Slots: cfg.Slots, Grace: cfg.Grace, Handle: settlement.NewHandler(w).Handle,
+		Away: w.Away,
 	})
 }

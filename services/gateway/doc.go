@@ -19,6 +19,10 @@
 //     (TestTenantsDoNotSeeEachOther).
 //   - Every route is described in the OpenAPI document
 //     (TestEveryRouteIsDescribed).
+//   - What a key makes a gateway hold is bounded by its share of memory: bodies
+//     that arrive (TestHalfSentBodiesHoldAShare) and answers that are not read
+//     (TestUnreadAnswersHoldAShare). A request that waits for its model holds
+//     nothing of its body (TestAWaitingRequestHoldsNoBody).
 //   - A drain takes no new connections, lets waiting clients wait for
 //     DrainGrace, and tells the others where their answer will be
 //     (TestDrainLetsWaitersWaitWithinItsGrace).

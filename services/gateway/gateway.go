@@ -137,7 +137,7 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	})
 	streams := stream.New(stream.Options{
 		Archives: stored, Bus: b, Waiters: s.waiters, Canceller: canceller, Poll: cfg.PollInterval, Deadline: deadline,
-		Tasks: &s.tasks, Log: log,
+		Tasks: &s.tasks, Log: log, Memory: cfg.Runtime.Memory,
 	})
 	answers := answer.New(gate, s.waiters, streams)
 	histories := history.New(db, rules, cfg.MaxBody, &s.tasks)

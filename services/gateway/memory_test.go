@@ -18,6 +18,7 @@ import (
 
 	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/registry"
+	"windlass.dev/windlass/pkg/run"
 )
 
 // smallMemory gives a gateway a budget of 32 MiB and bodies of 1 MiB: a key may
@@ -179,6 +180,82 @@ func TestWarmUpsCountAsRequests(t *testing.T) {
 	say(t, s.dial(key), warmUp, `"rate_limit_exceeded"`)
 	if got := s.as(key, "POST", "/v1/responses", background); got.status != http.StatusTooManyRequests {
 		t.Errorf("a request after three warm-ups of three requests a minute was answered with %d", got.status)
+	}
+}
+
+// The WebSockets of a key are bounded, also without a message.
+func TestIdleWebSocketsHoldAShare(t *testing.T) {
+	t.Parallel()
+	var rt *process.Runtime
+	s := raise(t, smallMemory(&rt))
+	most := int(rt.Memory.KeyShare() / (64 << 10))
+	for range most {
+		_ = s.dial(testKey)
+	}
+	r := s.request(t.Context(), http.MethodGet, "/v1/responses", "")
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	got := s.send(r)
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+		t.Errorf("WebSocket %d was answered with %d %s, want 429", most+1, got.status, got.body)
+	}
+	other, _ := s.mint("other")
+	say(t, s.dial(other), warmUp, "response.created")
+}
+
+// Large answers that clients do not read hold a share, on every route that has
+// them; then reads are refused, and a response that was read is released.
+func TestUnreadAnswersHoldAShare(t *testing.T) {
+	t.Parallel()
+	var rt *process.Runtime
+	s := raise(t, smallMemory(&rt))
+	memory := rt.Memory
+	input := strings.Repeat(`{"role":"user","content":"`+strings.Repeat("x", 90<<10)+`"},`, 10)
+	created := s.call("POST", "/v1/responses", `{"model":"m","background":true,"input":[`+strings.TrimSuffix(input, ",")+`]}`)
+	id := createdID(t, created)
+	s.finish(s.claim(), run.Completed, `{"id":"`+id+`","object":"response","output":[],"status":"completed","x":"`+
+		strings.Repeat("x", 900<<10)+`"}`)
+	eventually(t, "the release of the body", func() bool { return memory.Size() == 0 })
+	for _, path := range []string{"/" + id, "/" + id + "/input_items?limit=100", "?limit=100"} {
+		var conns []net.Conn
+		refused := make(chan struct{}, 100)
+		for range 20 {
+			var d net.Dialer
+			conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+			_, _ = fmt.Fprintf(conn, "GET /v1/responses%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, testKey)
+			go func() {
+				head := make([]byte, len("HTTP/1.1 429"))
+				if _, err := io.ReadFull(conn, head); err == nil && string(head) == "HTTP/1.1 429" {
+					refused <- struct{}{}
+				}
+			}()
+		}
+		select {
+		case <-refused:
+		case <-time.After(patienceOfTests):
+			t.Errorf("%s: no read was refused", path)
+		}
+		if held := memory.Size(); held > memory.KeyShare() {
+			t.Errorf("%s: unread answers hold %d bytes", path, held)
+		}
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+		eventually(t, "the release of the answers", func() bool { return memory.Size() == 0 })
+		if got := s.call("GET", "/v1/responses"+path, ""); got.status != http.StatusOK {
+			t.Errorf("%s after that: %d %s", path, got.status, got.body)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ func (s *server) routes() httpapi.Routes {
 		}
 	}
 	responses := all[run.Responses.Path()]
-	responses[http.MethodGet] = s.sockets.UpgradeOr(responses[http.MethodGet])
+	responses[http.MethodGet] = s.sockets.UpgradeOr(s.api.BoundReads(responses[http.MethodGet]))
 	return all
 }
 
@@ -75,8 +76,11 @@ func (s *server) public() httpapi.Routes {
 // handler is the whole API.
 func (s *server) handler() http.Handler {
 	post := func(pattern, method string, h httpapi.Handler) httpapi.Handler {
-		if method == http.MethodPost {
+		switch {
+		case method == http.MethodPost:
 			return s.once.Once(pattern, h)
+		case method == http.MethodGet && strings.Contains(pattern, "/{id}"): // the other lists are of small objects
+			return s.api.BoundReads(h)
 		}
 		return h
 	}

@@ -11,19 +11,35 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/auth"
 	"windlass.dev/windlass/services/internal/livestream"
 )
+
+// streamed accepts a streamed background response, whose first turn is due.
+func (s *stand) streamed() run.Row {
+	s.tb.Helper()
+	a, err := s.store.Accept(s.tb.Context(), store.NewRequest{
+		ID: uuid.Must(uuid.NewV7()), Tenant: auth.DefaultTenant, Endpoint: run.Responses, Model: "m", Lane: "m",
+		Body: []byte(`{"model":"m","input":"hi","background":true,"stream":true}`), Background: true, Streamed: true,
+		Timeout: time.Hour, Admit: true,
+	})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return a.Row
+}
 
 // archivedStream makes a completed response whose archive has about as many
 // bytes of events, and whose answer has a seventh of them. It returns its path.
 func (s *stand) archivedStream(size int) (path string) {
 	s.tb.Helper()
-	sent := s.later(http.MethodPost, "/v1/responses", `{"model":"m","input":"hi","background":true}`)
-	row := s.claim()
-	<-sent
+	row := s.streamed()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	text := strings.Builder{}
 	a := livestream.NewArchive()
@@ -44,7 +60,6 @@ func (s *stand) archivedStream(size int) (path string) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	s.move(run.ResponseID.Format(row.ID), `UPDATE requests SET streamed = true WHERE id = $1`)
 	s.finish(row, run.Completed, `{"output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"`+
 		text.String()+`","annotations":[],"logprobs":[]}]}],"usage":{}}`)
 	if err := s.store.Archive(s.tb.Context(), row.ID, kept); err != nil {

@@ -138,7 +138,7 @@ func (o *orchestrator) run(ctx context.Context, cfg Config) error {
 		all.Go(func() error {
 			return o.Bus.Run(ctx, consume.Config{
 				Work: consume.TurnWork(lane.Name), Slots: min(cfg.Slots, lane.Concurrency), Grace: cfg.Grace,
-				Handle: o.turns.Handle, Confirm: o.turns.ConfirmCancel,
+				Handle: o.turns.Handle, Confirm: o.turns.ConfirmCancel, Away: o.Away,
 			})
 		})
 	}

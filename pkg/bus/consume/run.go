@@ -30,9 +30,14 @@ const (
 	// handBackWait bounds the wait for messages that arrive while an iterator
 	// is closed.
 	handBackWait = time.Second
+	// awayPause is how long a worker that is away waits before it looks again.
+	awayPause = 500 * time.Millisecond
 )
 
-var errBusClosed = errors.New("bus is closed")
+var (
+	errBusClosed = errors.New("bus is closed")
+	errAway      = errors.New("what the handler needs cannot be reached")
+)
 
 // Run takes messages and calls the handler for each, up to Slots at a time,
 // until ctx ends. Then it hands back what was pulled and not begun, waits for
@@ -142,6 +147,10 @@ func (r *runner) pull(ctx, work context.Context, serve func(ctx, work context.Co
 		if ctx.Err() != nil || r.Conn.NATS.IsClosed() {
 			return
 		}
+		if errors.Is(err, errAway) {
+			r.awaitReturn(ctx)
+			continue
+		}
 		if time.Since(began) > conn.Pauses.Last {
 			pauses.Reset()
 		}
@@ -165,6 +174,9 @@ func (r *runner) serve(ctx, work context.Context) error {
 	}
 	defer r.close(it)
 	for {
+		if r.cfg.Away != nil && r.cfg.Away(ctx) {
+			return errAway
+		}
 		select {
 		case r.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -179,6 +191,19 @@ func (r *runner) serve(ctx, work context.Context) error {
 			defer func() { <-r.slots }()
 			r.one(work, msg)
 		})
+	}
+}
+
+// awaitReturn waits until the worker is not away any more.
+func (r *runner) awaitReturn(ctx context.Context) {
+	t := time.NewTicker(awayPause)
+	defer t.Stop()
+	for r.cfg.Away(ctx) {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -87,6 +87,10 @@ type Config struct {
 	// it reports whether the delivery's request is cancelled. Its context ends
 	// with the delivery's handler.
 	Confirm func(ctx context.Context, d Delivery) bool
+	// Away, if set, reports whether the worker cannot reach what its handler
+	// needs. While it does, Run takes no message: another worker may do the
+	// work. Messages in hand stay leased.
+	Away func(ctx context.Context) bool
 	// HandleBatch is for RunBatches.
 	HandleBatch BatchHandler
 	// Max is the most messages of a batch; 0 means 256.

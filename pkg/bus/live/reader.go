@@ -21,7 +21,7 @@ import (
 const (
 	// One read of the stream is bounded: for a client, of which there may be
 	// thousands, and for a caller that reads all of it.
-	backfillBatch, backfillBytes = 64, 256 << 10
+	backfillBatch, backfillBytes = 64, 64 << 10
 	wholeBatch, wholeBytes       = 256, 1 << 20
 	// liveReads bounds the reads of live streams that one connection makes at
 	// once. A thousand clients who come to a long stream together would
@@ -121,8 +121,6 @@ func (r *Reader) catchUp(ctx context.Context) error {
 // catchUp.
 func (r *Reader) take(m tailMessage) error {
 	switch {
-	case m.err != nil:
-		return m.err
 	case m.seq <= r.last && m.at.After(r.at):
 		return ErrLost // the stream was created again
 	case m.seq <= r.last:
@@ -186,11 +184,7 @@ func (s *Streams) readStored(
 		if err != nil {
 			return all, fmt.Errorf("read the live stream: %w", err)
 		}
-		frames, err := decodeLive(msg.Data)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, tailMessage{seq: msg.Sequence, at: msg.Time, frames: frames})
+		all = append(all, tailMessage{seq: msg.Sequence, at: msg.Time, frames: s.decode(msg.Subject, msg.Data)})
 	}
 	return all, nil
 }

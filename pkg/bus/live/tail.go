@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 
+	"windlass.dev/windlass/pkg/bus/subject"
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
 )
 
@@ -34,6 +36,7 @@ const (
 // response cost the connection what one does, and those who do not read cost
 // nothing.
 type tail struct {
+	streams *Streams
 	subject string
 	sub     *nats.Subscription
 	reads   singleflight.Group // of what is stored, by the message behind which they read
@@ -45,32 +48,31 @@ type tail struct {
 	heard   uint64        // messages so far, the last of them in recent
 }
 
-// tailMessage is a message of the live stream, or why it cannot be read. Its
-// frames are shared, and not to be changed. What only the tail needs, before
-// and size, is left out of those that were read from the stream.
+// tailMessage is a message of the live stream. Its frames are shared, and not
+// to be changed. What only the tail needs, before and size, is left out of
+// those that were read from the stream.
 type tailMessage struct {
 	seq, before uint64    // its place, and that of the one before it, in the stream
 	at          time.Time // when it was stored, by the server's clock
 	frames      *stepv1.LiveFrames
 	size        int
-	err         error
 }
 
 // watch adds a reader to its stream's tail. The first one subscribes.
-func (s *Streams) watch(r *Reader, subject string) error {
+func (s *Streams) watch(r *Reader, on string) error {
 	s.tails.Lock()
 	defer s.tails.Unlock()
-	t := s.tails.of[subject]
+	t := s.tails.of[on]
 	if t == nil {
-		t = &tail{subject: subject, readers: map[*Reader]struct{}{}}
+		t = &tail{streams: s, subject: on, readers: map[*Reader]struct{}{}}
 		var err error
-		if t.sub, err = s.conn.NATS.Subscribe(subject, t.receive); err != nil {
-			return fmt.Errorf("subscribe to %s: %w", subject, err)
+		if t.sub, err = s.conn.NATS.Subscribe(on, t.receive); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", on, err)
 		}
 		if err := t.sub.SetPendingLimits(unreadMessages, unreadBytes); err != nil {
-			return errors.Join(fmt.Errorf("bound what waits of %s: %w", subject, err), t.sub.Unsubscribe())
+			return errors.Join(fmt.Errorf("bound what waits of %s: %w", on, err), t.sub.Unsubscribe())
 		}
-		s.tails.of[subject] = t
+		s.tails.of[on] = t
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,7 +98,10 @@ func (s *Streams) unwatch(r *Reader) {
 
 // receive takes in a message and wakes the readers that wait for one.
 func (t *tail) receive(msg *nats.Msg) {
-	m := readTail(msg)
+	m, ok := t.streams.readTail(msg)
+	if !ok {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recent = append(t.recent, m)
@@ -149,21 +154,29 @@ func (t *tail) share(
 	}
 }
 
-func readTail(msg *nats.Msg) tailMessage {
+// readTail reads a message of the tail. ok is false if the stream did not
+// republish it: a message without a place was sent beside the stream.
+func (s *Streams) readTail(msg *nats.Msg) (m tailMessage, ok bool) {
 	seq, err := strconv.ParseUint(msg.Header.Get(headerSequence), 10, 64)
 	before, err2 := strconv.ParseUint(msg.Header.Get(headerLastSequence), 10, 64)
 	at, err3 := time.Parse(time.RFC3339Nano, msg.Header.Get(nats.JSTimeStamp))
-	if err := errors.Join(err, err2, err3); err != nil {
-		return tailMessage{err: fmt.Errorf("read the place of a live message: %w", err)}
+	if errors.Join(err, err2, err3) != nil {
+		s.conn.Metrics.CountJunk()
+		return tailMessage{}, false
 	}
-	frames, err := decodeLive(msg.Data)
-	return tailMessage{seq: seq, before: before, at: at, frames: frames, size: len(msg.Data), err: err}
+	frames := s.decode(msg.Subject, msg.Data)
+	return tailMessage{seq: seq, before: before, at: at, frames: frames, size: len(msg.Data)}, true
 }
 
-func decodeLive(data []byte) (*stepv1.LiveFrames, error) {
+// decode decodes the frames of a message whose subject ends in the request. A
+// message that no writer of the request has written is dropped: it keeps its
+// place in the stream, and has no frames.
+func (s *Streams) decode(of string, data []byte) *stepv1.LiveFrames {
 	var frames stepv1.LiveFrames
-	if err := proto.Unmarshal(data, &frames); err != nil {
-		return nil, fmt.Errorf("decode live frames: %w", err)
+	err := proto.Unmarshal(data, &frames)
+	if err == nil && subject.Token(frames.GetRequestId()) == of[strings.LastIndexByte(of, '.')+1:] {
+		return &frames
 	}
-	return &frames, nil
+	s.conn.Metrics.CountJunk()
+	return &stepv1.LiveFrames{}
 }

@@ -128,10 +128,13 @@ func (s *server) startPrivate(ctx context.Context, binDir string) error {
 		BinDir:  binDir,
 		DataDir: dir,
 		Settings: map[string]string{
-			"fsync":              "off",
-			"full_page_writes":   "off",
-			"shared_buffers":     "64MB",
-			"max_connections":    "300",
+			"fsync":            "off",
+			"full_page_writes": "off",
+			"shared_buffers":   "64MB",
+			// Eight sets of services have 180 connections, and on a busy
+			// machine those of ended and timed-out ones take seconds to go: 200
+			// were too few, and services answered 503.
+			"max_connections":    "600",
 			"max_wal_size":       "256MB",
 			"autovacuum_naptime": "1min",
 		},

@@ -28,6 +28,9 @@ import (
 	"windlass.dev/windlass/services/internal/dispatch"
 )
 
+// awayTimeout bounds a look for a lost database.
+const awayTimeout = 2 * time.Second
+
 // Worker is safe for concurrent use.
 type Worker struct {
 	DB       *postgres.DB
@@ -82,15 +85,26 @@ func Open(ctx context.Context, service string, cfg Config) (*Worker, error) {
 }
 
 func (w *Worker) ensureTopology(ctx context.Context) error {
-	since, err := Retry(ctx, w, w.Store.OldestLive)
+	age, err := Retry(ctx, w, w.Store.OldestLiveAge)
 	if err != nil {
 		return fmt.Errorf("read the oldest live request: %w", err)
 	}
-	topology := bus.Topology{Pools: w.Registry.Pools(), ResultsSince: since.Add(-time.Minute)}
+	topology := bus.Topology{Pools: w.Registry.Pools(), ResultsSince: time.Now().Add(-age - time.Minute)}
 	for _, l := range w.Registry.Lanes() {
 		topology.Lanes = append(topology.Lanes, bus.Lane{Name: l.Name, Concurrency: l.Concurrency})
 	}
 	return w.Bus.Ensure(ctx, topology)
+}
+
+// Away reports whether the database was lost and is still not reached. A worker
+// that is cut off leaves new work to those that are not.
+func (w *Worker) Away(ctx context.Context) bool {
+	if w.DB.Up() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, awayTimeout)
+	defer cancel()
+	return w.DB.Ping(ctx) != nil
 }
 
 // Close closes the connections; every handler must have returned.

@@ -2,12 +2,14 @@ package stack
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"windlass.dev/windlass/pkg/spectest"
 	"windlass.dev/windlass/services/internal/openapi/openapitest"
@@ -111,7 +113,8 @@ func (s *Stack) Background(tb testing.TB, plan mock.Plan, fields Fields) Respons
 	for name, value := range fields {
 		all[name] = value
 	}
-	return s.read(tb, http.MethodPost, "/v1/responses", body(tb, plan, all))
+	// With a key, so that a request that is answered with 503 can be repeated.
+	return s.read(tb, http.MethodPost, "/v1/responses", body(tb, plan, all), "Idempotency-Key", rand.Text())
 }
 
 // Get reads a response.
@@ -182,10 +185,12 @@ func (s *Stack) Do(tb testing.TB, method, path string, body []byte) (status int,
 }
 
 // Send sends a request with the key and reads the answer, which must conform to
-// the OpenAPI document.
-func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status int, header http.Header, text []byte) {
+// the OpenAPI document. headers are names and values in turn.
+func (s *Stack) Send(
+	tb testing.TB, method, path string, body []byte, headers ...string,
+) (status int, header http.Header, text []byte) {
 	tb.Helper()
-	r, resp := s.open(tb, method, path, body)
+	r, resp := s.open(tb, method, path, body, headers...)
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -196,7 +201,9 @@ func (s *Stack) Send(tb testing.TB, method, path string, body []byte) (status in
 }
 
 // open sends a request with the key; the caller closes the answer's body.
-func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Request, *http.Response) {
+func (s *Stack) open(
+	tb testing.TB, method, path string, body []byte, headers ...string,
+) (*http.Request, *http.Response) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -206,6 +213,9 @@ func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Req
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := s.http.Do(r)
 	if err != nil {
 		tb.Fatalf("%s %s: %v", method, path, err)
@@ -214,10 +224,18 @@ func (s *Stack) open(tb testing.TB, method, path string, body []byte) (*http.Req
 }
 
 // read sends a request whose answer is a response object, and checks the
-// object.
-func (s *Stack) read(tb testing.TB, method, path string, body []byte) Response {
+// object. Like the official SDKs it repeats what is answered with 503, twice at
+// most, if that is safe: a GET, and a POST with an idempotency key.
+func (s *Stack) read(tb testing.TB, method, path string, body []byte, headers ...string) Response {
 	tb.Helper()
-	status, text := s.Do(tb, method, path, body)
+	status, _, text := s.Send(tb, method, path, body, headers...)
+	for range 2 {
+		if status != http.StatusServiceUnavailable || method != http.MethodGet && len(headers) == 0 {
+			break
+		}
+		<-time.After(time.Second) // as Retry-After says
+		status, _, text = s.Send(tb, method, path, body, headers...)
+	}
 	return decode(tb, method+" "+path, status, text)
 }
 

@@ -109,6 +109,16 @@ func (c *Conn) ensureConsumer(ctx context.Context, want topology.Consumer) error
 // createConsumer creates a consumer, and once more if it took over the position
 // of an earlier one.
 func (c *Conn) createConsumer(ctx context.Context, want topology.Consumer) error {
+	if start := want.Config.OptStartTime; start != nil {
+		s, err := c.JS.Stream(ctx, want.Stream)
+		if err != nil {
+			return err
+		}
+		if now := s.CachedInfo().TimeStamp; !now.IsZero() {
+			at := now.Add(-time.Since(*start)) // by the server's clock, which stamps messages
+			want.Config.OptStartTime = &at
+		}
+	}
 	for first := true; ; first = false {
 		created, err := c.JS.CreateConsumer(ctx, want.Stream, want.Config)
 		if errors.Is(err, jetstream.ErrConsumerExists) {

@@ -13,6 +13,7 @@ type Metrics struct {
 	deliveries  *prometheus.CounterVec
 	handled     *prometheus.CounterVec
 	violations  prometheus.Counter
+	junk        prometheus.Counter
 	full        *prometheus.CounterVec
 	bytes       *prometheus.GaugeVec
 	limit       *prometheus.GaugeVec
@@ -37,6 +38,10 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 		violations: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "windlass_nats_permission_violations_total",
 			Help: "Publishes and subscriptions the server refused for want of permission.",
+		}),
+		junk: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "windlass_live_junk_total",
+			Help: "Messages of live streams that readers dropped because no writer of the request wrote them.",
 		}),
 		full: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_publish_full_total",
@@ -81,6 +86,7 @@ func (m *Metrics) register(r prometheus.Registerer) {
 		*v = metric.Register(r, *v)
 	}
 	m.violations = metric.Register(r, m.violations)
+	m.junk = metric.Register(r, m.junk)
 	m.uncommitted = metric.Register(r, m.uncommitted)
 }
 
@@ -106,3 +112,6 @@ func (m *Metrics) CountHandled(consumer, outcome string) {
 
 // CountFull counts a publish that a full stream refused.
 func (m *Metrics) CountFull(stream string) { m.full.WithLabelValues(stream).Inc() }
+
+// CountJunk counts a message of a live stream that readers drop.
+func (m *Metrics) CountJunk() { m.junk.Inc() }

@@ -63,8 +63,9 @@ type Topology struct {
 	Lanes []Lane
 	Pools []string
 	// ResultsSince is where the consumer of tool results begins if it has to be
-	// made: the acceptance of the oldest live request. Zero means at the
-	// beginning of the stream.
+	// made: the acceptance of the oldest live request, by the clock of this
+	// process. Only the time since then counts, by the server's clock. Zero
+	// means at the beginning of the stream.
 	ResultsSince time.Time
 }
 

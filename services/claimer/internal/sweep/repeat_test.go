@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"windlass.dev/windlass/pkg/bus"
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/services/claimer/internal/claimertest"
@@ -111,5 +114,66 @@ func TestAStreamThatWasFullRaisesNoAlarm(t *testing.T) {
 	case <-s.alarm:
 		t.Error("a command that may have been refused by a full stream raised the alarm")
 	default:
+	}
+}
+
+// TestStuckToolCallsAreReplaced holds that the calls of a stuck row get a new
+// attempt, whose commands no queue refuses.
+func TestStuckToolCallsAreReplaced(t *testing.T) {
+	t.Parallel()
+	s := newSweep(t)
+	row := claimertest.Claim(t, s.Worker)
+	c := run.TurnCommit{Fence: row.Fence(), Output: []byte("[]"), Steps: []run.NewStep{{
+		Index: 1, Name: "t", Pool: "default", CallID: "c", Input: []byte("{}"), InputHash: []byte("hash"),
+	}}}
+	if _, err := s.Store.CommitTurn(t.Context(), row, c); err != nil {
+		t.Fatal(err)
+	}
+	row, err := s.Store.Look(t.Context(), row.ID)
+	if err != nil || len(row.Steps) != 1 {
+		t.Fatalf("the row is %+v, %v, want it in a tool call", row, err)
+	}
+	row.Age = time.Hour
+	if moving := s.replaceStuck(t.Context(), []run.Row{row}); len(moving) != 0 {
+		t.Errorf("the stuck row is among the moving ones: %+v", moving)
+	}
+	now, err := s.Store.Look(t.Context(), row.ID)
+	if err != nil || len(now.Steps) != 1 || now.Steps[0].Attempt != row.Steps[0].Attempt+1 {
+		t.Errorf("the row is %+v, %v, want its call at the next attempt", now, err)
+	}
+}
+
+// TestALostStreamRaisesTheAlarm holds that a stream that the bus reports lost
+// makes every live request due.
+func TestALostStreamRaisesTheAlarm(t *testing.T) {
+	t.Parallel()
+	var server bus.InProcess
+	s := newSweep(t, func(cfg *bus.Config) { server = cfg.InProcess })
+	nc, err := nats.Connect("", nats.InProcessServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	watched := make(chan error, 1)
+	go func() { watched <- s.watchStreams(ctx) }()
+	defer func() {
+		stop()
+		if err := <-watched; err != nil {
+			t.Errorf("watchStreams = %v", err)
+		}
+	}()
+	for limit := time.After(30 * time.Second); ; {
+		// The watch reports no loss of a stream that it has not seen.
+		if _, err := nc.Request("$JS.API.STREAM.DELETE.WINDLASS_TURN", nil, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.alarm:
+			return
+		case <-time.After(3 * time.Second):
+		case <-limit:
+			t.Fatal("a lost stream raised no alarm")
+		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *Server) Call(x *httpapi.Exchange, r *http.Request, n store.NewRequest) 
 // StreamCall accepts a request that is one model call and sends the upstream's
 // chunks as they come.
 func (s *Server) StreamCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest) error {
-	reader, err := s.streams.Read(n.ID) // before the row is written, so that no chunk is missed
+	reader, err := s.streams.Read(x.Who, n.ID) // before the row is written, so that no chunk is missed
 	if err != nil {
 		return err
 	}

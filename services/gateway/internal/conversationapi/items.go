@@ -57,6 +57,13 @@ func (s *Server) listItems(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var size int64
+	for _, it := range items {
+		size += int64(2 * len(it.Data))
+	}
+	if err := x.ChargeRead(size); err != nil {
+		return err
+	}
 	more := len(items) > wanted.Limit
 	return s.sendItems(x, items[:min(len(items), wanted.Limit)], more)
 }

@@ -46,6 +46,7 @@ type API struct {
 	metrics *metrics
 	maxBody int64
 	memory  *budget.Budget
+	reads   reads
 	origins origins.List
 	tasks   *sync.WaitGroup
 	mux     *http.ServeMux
@@ -66,8 +67,8 @@ type Options struct {
 func New(o Options) *API {
 	a := &API{
 		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins,
-		tasks: o.Tasks,
-		mux:   http.NewServeMux(), hints: hints.Routes{},
+		tasks: o.Tasks, reads: reads{keys: map[readKey]*turns{}},
+		mux: http.NewServeMux(), hints: hints.Routes{},
 	}
 	a.mux.Handle("/", a.answer("/", a.noRoute))
 	return a

@@ -48,6 +48,8 @@ type Exchange struct {
 	Quota http.Header // what the tenant's limits leave, for the answer's head
 
 	api     *API
+	charged bool         // for the answer that it will send
+	endRead func()       // ends the turn of a read
 	refused *fault.Error // the error that was sent, nil if absent
 }
 

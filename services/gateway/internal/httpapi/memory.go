@@ -28,6 +28,14 @@ func (x *Exchange) ChargeBody(ctx context.Context, body []byte) error {
 	return x.lease().Await(ctx, cost.Of(body), cost.Wait)
 }
 
+// ChargeRead charges the exchange for n bytes that were just read from the
+// database, and ends its turn. It does not wait, because they are in memory.
+func (x *Exchange) ChargeRead(n int64) error {
+	x.charged = true
+	defer x.EndRead()
+	return x.lease().Grow(n)
+}
+
 // Release drops the body. What was read and decoded for it is not needed any
 // more, except for keep bytes.
 func (x *Exchange) Release(keep int64) {
@@ -38,7 +46,7 @@ func (x *Exchange) Release(keep int64) {
 // chargeAnswer charges the exchange for an answer, which its client may read
 // slowly.
 func (x *Exchange) chargeAnswer(body []byte) error {
-	if len(body) <= freeAnswer || x.api == nil {
+	if len(body) <= freeAnswer || x.api == nil || x.charged {
 		return nil
 	}
 	n := int64(2 * len(body)) // as it was read, and as it is sent

@@ -56,7 +56,7 @@ func (s *Creator) Respond(
 	n store.NewRequest,
 	open func() (stream.Sink, error),
 ) error {
-	reader, err := s.streams.Read(n.ID) // before the row is written, so that no frame is missed
+	reader, err := s.streams.Read(x.Who, n.ID) // before the row is written, so that no frame is missed
 	if err != nil {
 		return err
 	}

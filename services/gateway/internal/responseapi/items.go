@@ -10,6 +10,7 @@ import (
 	"windlass.dev/windlass/pkg/responses/item"
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -40,6 +41,9 @@ func (s *Server) inputItems(x *httpapi.Exchange, r *http.Request) error {
 		return render.NotFound(public)
 	}
 	if err != nil {
+		return err
+	}
+	if err := x.ChargeRead(cost.Of(body)); err != nil {
 		return err
 	}
 	c, f := responses.Decode(body)

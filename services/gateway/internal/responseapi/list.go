@@ -12,6 +12,7 @@ import (
 
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 	"windlass.dev/windlass/services/gateway/internal/render"
@@ -40,6 +41,13 @@ func (s *Server) list(x *httpapi.Exchange, r *http.Request) error {
 		ctx, s.tasks, func(ctx context.Context) (answers.Listing, error) { return s.readPage(ctx, q) },
 	)
 	if err != nil {
+		return err
+	}
+	var size int64
+	for _, a := range found.Answers {
+		size += cost.Of(a.Body) + int64(2*len(a.Final))
+	}
+	if err := x.ChargeRead(size); err != nil {
 		return err
 	}
 	some, err := pageOf(found, reversed)

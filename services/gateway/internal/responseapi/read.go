@@ -7,6 +7,7 @@ import (
 	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/render"
 )
@@ -45,5 +46,8 @@ func (s *Server) find(x *httpapi.Exchange, r *http.Request) (*answers.Answer, er
 	if errors.Is(err, store.ErrNotFound) || err == nil && (!a.Stored || render.IsCall(a)) {
 		return nil, render.NotFound(public)
 	}
-	return a, err
+	if err != nil {
+		return nil, err
+	}
+	return a, x.ChargeRead(cost.Of(a.Body) + int64(2*len(a.Final)))
 }

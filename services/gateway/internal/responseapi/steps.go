@@ -34,6 +34,9 @@ func (s *Server) steps(x *httpapi.Exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := x.ChargeRead(trailCost); err != nil {
+		return err
+	}
 	shown := render.Trail(steps, "response.step")
 	if len(steps) > 0 {
 		if err := s.showInputs(ctx, x.Who.Tenant, id, steps, shown.Data, turn); err != nil {

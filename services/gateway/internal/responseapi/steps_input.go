@@ -29,6 +29,9 @@ const (
 	stepInput  = 256 << 10
 	trailInput = 8 << 20
 	turnInput  = 16 << 20
+	// trailCost is charged per trail: the request, what the request continues
+	// and the answer are each bounded.
+	trailCost = 3 * turnInput
 )
 
 // readTurn is the turn that a client asks for; 0: all of them.

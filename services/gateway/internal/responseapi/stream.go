@@ -11,6 +11,7 @@ import (
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/store/answers"
+	"windlass.dev/windlass/services/gateway/internal/cost"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/query"
 )
@@ -22,9 +23,14 @@ func (s *Server) resume(x *httpapi.Exchange, r *http.Request, a *answers.Answer)
 	if err != nil {
 		return err
 	}
-	c, err := s.readRequest(r.Context(), a)
+	c, size, err := s.readRequest(r.Context(), x, a)
 	if err != nil {
 		return err
+	}
+	if a.Final != nil || !a.Status.Terminal() { // else the last event is made of the request
+		rest := *a
+		rest.Body, a = nil, &rest
+		x.Release(size + int64(2*len(a.Final))) // the stream may take hours
 	}
 	if pads, err := obfuscates(r.URL.Query()); err != nil {
 		return err
@@ -48,8 +54,11 @@ func obfuscates(q url.Values) (*bool, error) {
 	return &pads, nil
 }
 
-// readRequest returns the request as it was accepted.
-func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses.Create, error) {
+// readRequest returns what events show of the request, as it was accepted, and
+// what that costs.
+func (s *Server) readRequest(
+	ctx context.Context, x *httpapi.Exchange, a *answers.Answer,
+) (*responses.Create, int64, error) {
 	body := a.Body
 	if body == nil {
 		ctx, cancel := query.WithTimeout(ctx)
@@ -59,14 +68,18 @@ func (s *Server) readRequest(ctx context.Context, a *answers.Answer) (*responses
 			ctx, s.tasks, func(ctx context.Context) ([]byte, error) { return s.stored.Body(ctx, a.Tenant, a.ID) },
 		)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
+		}
+		if err := x.ChargeRead(cost.Of(body)); err != nil {
+			return nil, 0, err
 		}
 	}
 	c, f := responses.Decode(body)
 	if f != nil {
-		return nil, fmt.Errorf("read request %s: its body is not what was accepted", a.ID)
+		return nil, 0, fmt.Errorf("read request %s: its body is not what was accepted", a.ID)
 	}
-	return c, nil
+	shown, size := withoutInput(c, body)
+	return shown, size, nil
 }
 
 // startingAfter reads the number of the last event that the client has, -1 if

@@ -19,6 +19,11 @@
 // On a drain an idle WebSocket is closed with 1001 at once, a busy one at the
 // end of its response or of the grace. Each message checks the key again, so
 // that a revoke is effective there too.
+//
+// All that a connection holds is charged to its client: itself, messages from
+// their first byte to the accept of their request, and what it remembers
+// (TestWarmUpsHoldAShare, TestIdleWebSocketsHoldAShare in package gateway).
+// Warm-ups count as requests (TestWarmUpsCountAsRequests).
 package socket
 
 import (

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
@@ -32,7 +33,8 @@ type archive struct {
 	loaded  chan struct{} // closed when the two below are set
 	data    []byte        // nil if the request has no archive
 	err     error
-	readers int // guarded by archives.mu
+	lease   *budget.Lease // for data
+	readers int           // guarded by archives.mu
 }
 
 // openArchive returns the archive of a request and a function that ends its
@@ -54,6 +56,10 @@ func (s *Server) openArchive(ctx context.Context, a *answers.Answer) (*archive, 
 	closeIt := func() { s.closeArchive(of, shared) }
 	if first {
 		shared.data, shared.err = s.loadArchive(context.WithoutCancel(ctx), of) // others wait for it, too
+		if s.memory != nil && shared.err == nil {
+			shared.lease = s.memory.Open(budget.Reader, of.tenant, "")
+			shared.err = shared.lease.Grow(int64(len(shared.data)))
+		}
 		if shared.err != nil {
 			s.forgetArchive(of, shared)
 		}
@@ -88,7 +94,11 @@ func (s *Server) loadArchive(ctx context.Context, of archiveOf) ([]byte, error) 
 func (s *Server) closeArchive(of archiveOf, shared *archive) {
 	s.archived.mu.Lock()
 	defer s.archived.mu.Unlock()
-	if shared.readers--; shared.readers == 0 && s.archived.of[of] == shared {
+	if shared.readers--; shared.readers > 0 {
+		return
+	}
+	shared.lease.Close()
+	if s.archived.of[of] == shared {
 		delete(s.archived.of, of)
 	}
 }
@@ -107,7 +117,12 @@ func (a *archive) exists() bool { return a.data != nil }
 func (a *archive) restarted() bool { return livestream.IsRestarted(a.data) }
 
 // sendFrom sends the events of an archive from the next one on.
-func (f *follower) sendFrom(a *archive) error {
+func (f *follower) sendFrom(ctx context.Context, a *archive) error {
+	if missing := archiveBytes - f.lease.Size(); missing > 0 && f.lease != nil {
+		if err := f.grow(ctx, missing); err != nil {
+			return err
+		}
+	}
 	place := 0
 	return livestream.Read(a.data, func(e event.Event) error {
 		if place++; place <= f.next {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/pkg/run"
@@ -28,10 +27,11 @@ type callFollower struct {
 	head *lateSSE
 }
 
-func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *live.Reader) *callFollower {
+func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUID, reader *Reader) *callFollower {
 	head := &lateSSE{x: x, since: time.Now()}
 	f := &callFollower{head: head, follower: follower{
-		streams: s, tenant: tenant, id: id, reader: reader, out: head, after: -1, seq: livestream.Sequencer{Once: true},
+		streams: s, tenant: tenant, id: id, reader: reader.live, lease: reader.lease, out: head, after: -1,
+		seq: livestream.Sequencer{Once: true},
 	}}
 	f.end = f.endIfEnded
 	return f
@@ -40,7 +40,7 @@ func (s *Server) newCallFollower(x *httpapi.Exchange, tenant string, id uuid.UUI
 // FollowCall sends the upstream's chunks for a request that was just accepted.
 // It returns nil when the request has ended, and httpapi.ErrHungUp if the
 // stream ended before that.
-func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest, reader *live.Reader) error {
+func (s *Server) FollowCall(x *httpapi.Exchange, r *http.Request, n store.NewRequest, reader *Reader) error {
 	f := s.newCallFollower(x, n.Tenant, n.ID, reader)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), n.Timeout+wait.Slack, errLate)
 	defer cancel()
@@ -65,7 +65,7 @@ func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *answers.Ans
 	if a.Status.Terminal() && !a.Live {
 		return s.ReplayEndedCall(x, a)
 	}
-	reader, err := s.Read(a.ID)
+	reader, err := s.Read(x.Who, a.ID)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,13 @@ func (s *Server) ReplayCall(x *httpapi.Exchange, r *http.Request, a *answers.Ans
 // ReplayEndedCall sends the chunks of a request that was streamed and has
 // ended.
 func (s *Server) ReplayEndedCall(x *httpapi.Exchange, a *answers.Answer) error {
-	f := s.newCallFollower(x, a.Tenant, a.ID, nil)
-	err := f.sendArchive(context.Background(), a) // its queries are bounded
+	reader, err := s.lend(x.Who, 0)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	f := s.newCallFollower(x, a.Tenant, a.ID, reader)
+	err = f.sendArchive(context.Background(), a) // its queries are bounded
 	if errors.Is(err, errRunning) {
 		return fault.Unavailable(httpapi.RetryAfter)
 	}
@@ -126,7 +131,7 @@ func (f *callFollower) sendArchive(ctx context.Context, a *answers.Answer) error
 	if !chunks.exists() {
 		return f.fail(chunksLost())
 	}
-	switch err := f.sendFrom(chunks); {
+	switch err := f.sendFrom(ctx, chunks); {
 	case errors.Is(err, httpapi.ErrHungUp):
 		return err
 	case err != nil:

@@ -29,7 +29,7 @@ func TestTheHeadOfAStreamIsNotKeptBackForLong(t *testing.T) {
 	} {
 		rec := untimed{httptest.NewRecorder()}
 		x := &httpapi.Exchange{ResponseWriter: rec}
-		f := New(Options{Log: zap.NewNop()}).newCallFollower(x, "", [16]byte{}, nil)
+		f := New(Options{Log: zap.NewNop()}).newCallFollower(x, "", [16]byte{}, &Reader{})
 		f.head.since = time.Now().Add(-tt.waited)
 		if err := f.out.KeepAlive(); err != nil {
 			t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -50,14 +49,14 @@ func paddingOf(id uuid.UUID, c *responses.Create) *event.Padding {
 // returns nil when the response has ended, and httpapi.ErrHungUp if the stream
 // ended before that. Errors of open count as a client that has gone.
 func (s *Server) FollowResponse(
-	ctx context.Context, n store.NewRequest, c *responses.Create, reader *live.Reader, open func() (Sink, error),
+	ctx context.Context, n store.NewRequest, c *responses.Create, reader *Reader, open func() (Sink, error),
 ) error {
 	out, err := open()
 	if err != nil {
 		return s.abandon(ctx, n, err)
 	}
 	f := s.newResponseFollower(n.Tenant, n.ID, c, -1)
-	f.reader, f.out = reader, out
+	f.reader, f.lease, f.out = reader.live, reader.lease, out
 	ctx, cancel := context.WithTimeoutCause(ctx, n.Timeout+wait.Slack, errLate)
 	defer cancel()
 	if err := f.followFromStart(ctx); err != nil {
@@ -73,11 +72,17 @@ func (s *Server) ReplayResponse(
 	x *httpapi.Exchange, r *http.Request, a *answers.Answer, c *responses.Create, after int,
 ) (err error) {
 	f := s.newResponseFollower(a.Tenant, a.ID, c, after)
+	var reader *Reader
 	if a.Streamed && a.Live {
-		if f.reader, err = s.Read(a.ID); err != nil {
-			return err
-		}
-		defer f.reader.Close()
+		reader, err = s.Read(x.Who, a.ID)
+	} else {
+		reader, err = s.lend(x.Who, archiveBytes)
+	}
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if f.reader, f.lease = reader.live, reader.lease; f.reader != nil {
 		f.backfill(r.Context())
 	}
 	out, err := OpenSSE(x)
@@ -118,7 +123,7 @@ func (f *responseFollower) endIfEnded(ctx context.Context, cause error) error {
 	case f.seq.Ended() && !f.seq.HasBegun() && f.after > f.opening: // the client has events that are not there
 		return f.fail(f.eventsLost())
 	case f.seq.Ended() && (f.seq.Whole() || a.Status != run.Completed && a.Status != run.Incomplete):
-		return f.sendLast(a)
+		return f.sendLast(ctx, a)
 	case !a.Status.Terminal() && isLost(cause):
 		return f.fail(f.eventsLost())
 	case !a.Status.Terminal() || a.Streamed && a.Live && !f.seq.Ended() && !isLost(cause):
@@ -136,14 +141,14 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 	}
 	defer done()
 	if !events.exists() {
-		return f.sendReplay(a)
+		return f.sendReplay(ctx, a)
 	}
 	a = nil // its answer may be large, and the client slow: it is read again at the end
 	restarted := events.restarted()
 	if f.next > f.opening && restarted != f.seq.Restarted() || f.after >= f.opening && restarted {
 		return f.fail(f.eventsLost())
 	}
-	switch err := f.sendFrom(events); {
+	switch err := f.sendFrom(ctx, events); {
 	case errors.Is(err, httpapi.ErrHungUp):
 		return err
 	case err != nil:
@@ -152,13 +157,16 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 	if a, err = f.streams.waiters.LookUp(ctx, f.tenant, f.id); err != nil {
 		return f.endIfEnded(ctx, nil) // it was deleted, or the database is away
 	}
-	return f.sendLast(a)
+	return f.sendLast(ctx, a)
 }
 
 // sendReplay sends events that are made from the final object. Their numbers
 // are not those of the events that were streamed, so that a client which has
 // some of these cannot continue.
-func (f *responseFollower) sendReplay(a *answers.Answer) error {
+func (f *responseFollower) sendReplay(ctx context.Context, a *answers.Answer) error {
+	if err := f.grow(ctx, lastBytes(a)); err != nil { // once more: all events are made from it
+		return err
+	}
 	events, err := replayFromResult(a, f.request)
 	if err != nil {
 		return f.fail(httpapi.FaultOf(err))
@@ -170,7 +178,7 @@ func (f *responseFollower) sendReplay(a *answers.Answer) error {
 	if err := f.send(events[min(f.next, len(events)):]); err != nil {
 		return err
 	}
-	return f.sendLast(a)
+	return f.sendLast(ctx, a)
 }
 
 // replayFromResult returns the events of a response that has no archive.
@@ -186,7 +194,10 @@ func replayFromResult(a *answers.Answer, request *responses.Create) ([]event.Eve
 }
 
 // sendLast sends the last event and the end of the stream.
-func (f *responseFollower) sendLast(a *answers.Answer) error {
+func (f *responseFollower) sendLast(ctx context.Context, a *answers.Answer) error {
+	if err := f.grow(ctx, lastBytes(a)); err != nil {
+		return err
+	}
 	object, err := render.Response(a)
 	if err != nil {
 		return f.fail(httpapi.FaultOf(err))

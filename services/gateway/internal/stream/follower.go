@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/responses/event"
 	"windlass.dev/windlass/pkg/responses/fault"
@@ -36,7 +37,8 @@ type follower struct {
 	streams *Server
 	tenant  string
 	id      uuid.UUID
-	reader  *live.Reader // nil if nothing is written live
+	reader  *live.Reader  // nil if nothing is written live
+	lease   *budget.Lease // for what the client has not read yet
 	out     Sink
 	padding *event.Padding // nil: none
 	after   int            // the last event that the client has

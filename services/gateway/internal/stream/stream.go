@@ -12,7 +12,8 @@
 // client resumes at a position that belongs to events which were lost
 // (TestAPositionOfALostStreamIsRefused in package test/behaviour). All readers
 // of an archive share its bytes (TestReadersOfAnArchiveShareIt in package
-// gateway).
+// gateway), and all readers together hold no more than the budget allows
+// (TestF25SlowReaders there).
 //
 // A stream of chunks, of a request that is one model call, begins with the
 // first chunk, or after KeepAlive without one, so that a refusal can be the
@@ -29,13 +30,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"windlass.dev/windlass/pkg/budget"
 	"windlass.dev/windlass/pkg/bus"
-	"windlass.dev/windlass/pkg/bus/live"
 	"windlass.dev/windlass/pkg/process"
-	"windlass.dev/windlass/pkg/run"
 	"windlass.dev/windlass/pkg/store"
 	"windlass.dev/windlass/pkg/store/answers"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
@@ -46,6 +45,7 @@ import (
 type Server struct {
 	archives  *answers.Store
 	archived  archives
+	memory    *budget.Budget // nil: no limit
 	bus       *bus.Bus
 	waiters   *wait.Waiters
 	canceller *wait.Canceller
@@ -58,6 +58,7 @@ type Server struct {
 // Options is what a Server needs.
 type Options struct {
 	Archives  *answers.Store
+	Memory    *budget.Budget
 	Bus       *bus.Bus
 	Waiters   *wait.Waiters
 	Canceller *wait.Canceller
@@ -72,6 +73,7 @@ func New(o Options) *Server {
 	return &Server{
 		archives:  o.Archives,
 		archived:  archives{of: map[archiveOf]*archive{}},
+		memory:    o.Memory,
 		bus:       o.Bus,
 		waiters:   o.Waiters,
 		canceller: o.Canceller,
@@ -81,10 +83,6 @@ func New(o Options) *Server {
 		log:       o.Log,
 	}
 }
-
-// Read opens the live stream of a request. Call it before the row is written,
-// so that no frame is missed. The caller closes the reader.
-func (s *Server) Read(id uuid.UUID) (*live.Reader, error) { return s.bus.ReadLive(run.Hex(id)) }
 
 // abandon cancels the request of a foreground stream that ended before its
 // response did, unless its client can go on reading elsewhere. It returns

@@ -186,7 +186,9 @@ func (h *Handler) makeResult(
 // delivery is the one that may make the call.
 func (h *Handler) storeMark(ctx context.Context, d consume.Delivery) (first bool, err error) {
 	mark := newEvent(d.Tool)
-	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{}}
+	mark.Event = &stepv1.StepEvent_ToolStarted{ToolStarted: &stepv1.ToolStarted{
+		DispatchToken: d.Tool.GetDispatchToken(),
+	}}
 	err = retryOutage(ctx, func(ctx context.Context) (err error) {
 		first, err = h.Bus.Begin(ctx, d.Tool.GetPool(), mark, d.Trace)
 		return err

@@ -78,7 +78,7 @@ func TestFailuresAreResults(t *testing.T) {
 		{"deadline of the request", nearly, "hang", run.Failure{Code: "timeout", Message: "the tool did not answer in time", Retriable: true}, 1},
 	}
 	for _, tt := range tests { // one after another: they share the channel of results
-		before := h.Calls.Load()
+		before, began := h.Calls.Load(), time.Now()
 		if tt.arguments != "" {
 			tt.command.Arguments = []byte(tt.arguments)
 		}
@@ -88,6 +88,9 @@ func TestFailuresAreResults(t *testing.T) {
 		}
 		if got := h.Calls.Load() - before; got != tt.calls {
 			t.Errorf("%s: tool was called %d times, want %d", tt.name, got, tt.calls)
+		}
+		if took := time.Since(began); took > 20*time.Second { // the tool's own timeout is 30 s
+			t.Errorf("%s: took %s, want it ended at the deadline", tt.name, took)
 		}
 	}
 }
