@@ -130,7 +130,6 @@ func claimerWork(t *testing.T, root *runtest.World) []attempt {
 		{"Postpone", func(w *runtest.World) error { return w.Postpone(ctx, []run.Row{tools}) }},
 		{"MakeAllDue", func(w *runtest.World) error { return first(w.MakeAllDue(ctx)) }},
 		{"PastDeadline", func(w *runtest.World) error { return first(w.PastDeadline(ctx, 5)) }},
-		{"OldestLive", func(w *runtest.World) error { return first(w.OldestLive(ctx)) }},
 		{"Raise", func(w *runtest.World) error { return first(w.Raise(ctx, runtest.FenceOf(raised), run.Suspected, 0)) }},
 		{"RaiseTools", func(w *runtest.World) error { return w.RaiseTools(ctx, tools) }},
 		{"Purge", func(w *runtest.World) error { return first(w.Retention.Purge(ctx, time.Hour, uuid.Nil, 5)) }},
