@@ -16,8 +16,9 @@ import (
 
 // Config has the settings that every process has.
 type Config struct {
-	// AdminListen is the TCP address of /livez, /readyz and /metrics.
-	AdminListen string `env:"WINDLASS_ADMIN_LISTEN, default=:9090"`
+	// AdminListen is the TCP address of /livez, /readyz and /metrics. They need
+	// no key, so that the default is not reached from other machines.
+	AdminListen string `env:"WINDLASS_ADMIN_LISTEN, default=127.0.0.1:9090"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `env:"WINDLASS_LOG_LEVEL, default=info"`
 	// LogFormat is json or console.

@@ -3,7 +3,7 @@ package process
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,7 +57,8 @@ var ErrStarting = errors.New("starting")
 
 // Ready returns nil if the process is not draining, has checks, and every check
 // is passed, otherwise ErrDraining, ErrStarting or every check's fault. A
-// service registers its checks when it is about to serve.
+// service registers its checks when it is about to serve. The error may name
+// addresses and users: /readyz answers without them.
 func (h *Health) Ready(ctx context.Context) error {
 	if h.draining.Load() {
 		return ErrDraining
@@ -103,8 +104,45 @@ func (c *check) answer(ctx context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		c.err = fmt.Errorf("%s: %w", c.name, err)
+		c.err = &checkError{c.name, err}
 	}
 	c.at = time.Now()
 	return c.err
+}
+
+// checkError is the failure of one check.
+type checkError struct {
+	name string
+	err  error
+}
+
+func (e *checkError) Error() string { return e.name + ": " + e.err.Error() }
+
+func (e *checkError) Unwrap() error { return e.err }
+
+// public returns what anyone may read of a check's failure: the check's name,
+// and the text that the error has for the public, with a Public method. Other
+// errors may name addresses, users and databases.
+func (e *checkError) public() string {
+	var p interface{ Public() string }
+	if errors.As(e.err, &p) {
+		return e.name + ": " + p.Public()
+	}
+	return e.name + ": failed, the log has the reason"
+}
+
+// publicText returns what /readyz answers for an error of Ready.
+func publicText(err error) string {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Ready itself joins
+	if !ok {
+		return err.Error()
+	}
+	var lines []string
+	for _, e := range joined.Unwrap() {
+		var c *checkError
+		if errors.As(e, &c) {
+			lines = append(lines, c.public())
+		}
+	}
+	return strings.Join(lines, "\n")
 }

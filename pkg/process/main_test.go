@@ -268,7 +268,7 @@ func TestConfigDefaultsAreValid(t *testing.T) {
 	if err := load(t.Context(), &got, envconfig.MapLookuper(nil)); err != nil {
 		t.Fatal(err)
 	}
-	want := Config{AdminListen: ":9090", LogLevel: "info", LogFormat: "json", Grace: 25 * time.Second}
+	want := Config{AdminListen: "127.0.0.1:9090", LogLevel: "info", LogFormat: "json", Grace: 25 * time.Second}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults differ (-want +got):\n%s", diff)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,12 +21,13 @@ import (
 const adminShutdown = 2 * time.Second
 
 // Runtime is what a process gives to the services in it. Safe for concurrent
-// use; its fields are not written after NewRuntime.
+// use; only Hosts may be written after NewRuntime, before the first For.
 type Runtime struct {
 	Name    string
 	Config  Config
 	Log     *zap.Logger // with the field service
 	Health  *Health
+	Hosts   Hosts // under which the admin endpoints may be called
 	Metrics *prometheus.Registry
 	Memory  *budget.Budget // what clients and upstreams may make the process hold
 
@@ -105,19 +107,22 @@ func (rt *Runtime) ServeOn(ctx context.Context, listener net.Listener, parts ...
 // slow or silent client can hold.
 func (rt *Runtime) admin() *http.Server {
 	mux := http.NewServeMux()
+	var unready unreadyLog
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := rt.Health.Ready(r.Context()); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		err := rt.Health.Ready(r.Context())
+		unready.log(rt.Log, err)
+		if err != nil {
+			http.Error(w, publicText(err), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(rt.Metrics, promhttp.HandlerOpts{Registry: rt.Metrics}))
 	return &http.Server{
-		Handler:           mux,
+		Handler:           rt.Hosts.require(mux),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -125,4 +130,29 @@ func (rt *Runtime) admin() *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(rt.Log),
 	}
+}
+
+// unreadyLog logs why a process is not ready, once for each reason: /readyz
+// does not say it in full.
+type unreadyLog struct {
+	mu     sync.Mutex
+	reason string
+}
+
+func (u *unreadyLog) log(log *zap.Logger, err error) {
+	reason := ""
+	if err != nil && !errors.Is(err, ErrDraining) && !errors.Is(err, ErrStarting) {
+		reason = err.Error()
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if reason == u.reason {
+		return
+	}
+	u.reason = reason
+	if reason == "" {
+		log.Info("ready")
+		return
+	}
+	log.Warn("not ready", zap.Error(err))
 }

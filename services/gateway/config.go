@@ -27,6 +27,9 @@ type Config struct {
 	RegistryFile string `env:"WINDLASS_REGISTRY"`
 	// Listen is the TCP address of the API.
 	Listen string `env:"WINDLASS_LISTEN, default=127.0.0.1:8080"`
+	// Hosts are the names under which the API may be called, separated by
+	// commas, besides addresses and localhost. Empty: every name.
+	Hosts []string `env:"WINDLASS_HOSTS"`
 	// APIKey is what clients of the tenant "default" send as bearer token; it
 	// has every right. Empty: there is no such key.
 	APIKey string `env:"WINDLASS_API_KEY"`

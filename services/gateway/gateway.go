@@ -29,6 +29,7 @@ import (
 	"windlass.dev/windlass/services/gateway/internal/catalog"
 	"windlass.dev/windlass/services/gateway/internal/chatapi"
 	"windlass.dev/windlass/services/gateway/internal/conversationapi"
+	"windlass.dev/windlass/services/gateway/internal/framing"
 	"windlass.dev/windlass/services/gateway/internal/history"
 	"windlass.dev/windlass/services/gateway/internal/httpapi"
 	"windlass.dev/windlass/services/gateway/internal/idempotency"
@@ -113,7 +114,8 @@ func newServer(cfg Config, db *postgres.DB, b *bus.Bus) (*server, error) {
 	log, metrics, deadline := cfg.Runtime.Log, cfg.Runtime.Metrics, cfg.Registry.Limits().Deadline
 	s := &server{leaving: make(chan struct{}), grace: cfg.DrainGrace, log: log}
 	s.api = httpapi.New(httpapi.Options{
-		Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Memory: cfg.Runtime.Memory, Origins: allowed, Tasks: &s.tasks,
+		Log: log, Metrics: metrics, MaxBody: cfg.MaxBody, Memory: cfg.Runtime.Memory, Origins: allowed,
+		Hosts: hostsOf(cfg.Hosts), Tasks: &s.tasks,
 	})
 	s.auth = auth.New(auth.Options{
 		APIKey: cfg.APIKey, Pepper: cfg.KeyPepper, Find: apiKeys.Read, Tasks: &s.tasks, Log: log,
@@ -172,6 +174,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	hs := &http.Server{
 		Handler:           s.handler(),
 		ConnContext:       boundWrites,
+		ConnState:         framing.ConnState,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
@@ -186,7 +189,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	running.Go(func() { s.waiters.Poll(watch) })
 	running.Go(func() { s.tenants.Follow(watch) })
 	failed := make(chan error, 1)
-	running.Go(func() { failed <- hs.Serve(listener) })
+	running.Go(func() { failed <- hs.Serve(framing.Listener(listener)) })
 
 	var err error
 	select {
@@ -201,9 +204,21 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
+// hostsOf returns the names of WINDLASS_HOSTS; without any, every name is
+// allowed.
+func hostsOf(names []string) process.Hosts {
+	if len(names) == 0 {
+		return process.Hosts{}
+	}
+	return process.OnlyHosts(names...)
+}
+
 // boundWrites keeps a slow reader's backlog here, where it is bounded, and not
 // in the kernel's buffers, which grow to megabytes each.
 func boundWrites(ctx context.Context, conn net.Conn) context.Context {
+	if framed, ok := conn.(*framing.Conn); ok {
+		conn = framed.Conn
+	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(writeBuffer) // a connection that refuses is as good as it was
 	}

@@ -36,8 +36,16 @@ func (db *DB) Close() { db.pool.Close() }
 func (db *DB) Up() bool { return db.outage.current() == nil }
 
 // Ping returns nil if the database accepts writes; for readiness. If the server
-// refuses connections, the error is the server's own reason.
+// refuses connections, the error is the server's own reason. Its Public method
+// returns the part of it that names no address, user or database.
 func (db *DB) Ping(ctx context.Context) error {
+	if err := db.ping(ctx); err != nil {
+		return unready{err}
+	}
+	return nil
+}
+
+func (db *DB) ping(ctx context.Context) error {
 	var readOnly string
 	err := db.pool.QueryRow(ctx, readOnlySQL, pgx.QueryExecModeExec).Scan(&readOnly)
 	if err == nil && readOnly == "on" {

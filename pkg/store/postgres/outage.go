@@ -107,3 +107,23 @@ func (e oneLine) Error() string {
 }
 
 func (e oneLine) Unwrap() error { return e.error }
+
+// unready is why a database cannot be used now.
+type unready struct{ error }
+
+func (e unready) Unwrap() error { return e.error }
+
+// Public names the kind of failure without the server's words, which may name
+// addresses, users and databases.
+func (e unready) Public() string {
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(e.error, errReadOnly):
+		return errReadOnly.Error()
+	case errors.As(e.error, &pg):
+		return "the server answers SQLSTATE " + pg.Code
+	case errors.Is(e.error, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	return "no connection"
+}

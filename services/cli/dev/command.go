@@ -11,7 +11,7 @@ import (
 type Command struct {
 	Listen       string `help:"Address of the API." env:"WINDLASS_LISTEN" default:"127.0.0.1:8080"`
 	Data         string `help:"Directory for Postgres, NATS and secrets. Requests in flight continue after a restart." env:"WINDLASS_DATA" default:"./.windlass"`
-	APIKey       string `help:"Key that clients send." env:"WINDLASS_API_KEY" default:"wl-dev"`
+	APIKey       string `help:"Key that clients send. Default: one made at the first start, in the file api.key of --data." env:"WINDLASS_API_KEY" placeholder:"KEY"`
 	Config       string `help:"Registry of models and tools (YAML), in addition to those of the demo." env:"WINDLASS_REGISTRY" placeholder:"FILE"`
 	ModelURL     string `help:"OpenAI-compatible API for every model name that is not configured, like http://localhost:11434/v1." env:"WINDLASS_MODEL_URL" placeholder:"URL"`
 	ModelKey     string `help:"Key for --model-url." env:"WINDLASS_MODEL_KEY" placeholder:"KEY"`
@@ -26,6 +26,7 @@ type Command struct {
 	NoColor      string `hidden:"" env:"NO_COLOR"`
 	Term         string `hidden:"" env:"TERM"`
 
+	Hosts       []string `help:"Names under which the API may be called, besides addresses and localhost; * for all." env:"WINDLASS_HOSTS" placeholder:"NAME,..."`
 	CORSOrigins []string `name:"cors-origins" help:"Origins of web pages that may call the API from a browser: https://app.example.com, https://*.example.com, http://localhost:*, loopback, null, or * for all." env:"WINDLASS_CORS_ORIGINS" default:"loopback" placeholder:"ORIGIN,..."`
 }
 

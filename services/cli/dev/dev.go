@@ -73,7 +73,13 @@ func (c *Command) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.APIKey == "" {
+		if c.APIKey, err = data.APIKey(); err != nil {
+			return err
+		}
+	}
 	rt := process.NewRuntime("dev", process.Config{LogLevel: c.LogLevel, Grace: grace}, lines.Logger())
+	rt.Hosts = process.OnlyHosts(c.hosts()...)
 	d := &dev{Command: c, began: began, data: data, rt: rt, api: api}
 	defer d.close()
 	if d.demo, err = demo.Start(ctx); err != nil {
@@ -89,6 +95,16 @@ func (c *Command) Run(ctx context.Context) error {
 		return err
 	}
 	return rt.ServeOn(ctx, d.admin, lines.Run, d.serve)
+}
+
+// hosts are the names under which dev answers: those of --hosts, and the one
+// that it listens on.
+func (c *Command) hosts() []string {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil || host == "" {
+		return c.Hosts
+	}
+	return append([]string{host}, c.Hosts...)
 }
 
 // adminAddress is the default of --admin-listen if no other program uses it.

@@ -34,8 +34,7 @@ func (d *dev) greeting() string {
 			_, port, _ := net.SplitHostPort(host)
 			row("network", "http://%s for other machines", net.JoinHostPort(ip, port))
 		}
-		row("warning", "other machines can reach this address, and use it with the key %q: "+
-			"choose your own with --api-key", d.APIKey)
+		row("warning", "other machines can reach this address; they need the key")
 	}
 	return b.String()
 }

@@ -116,7 +116,7 @@ func TestDevShowsFailuresAndWhatToDo(t *testing.T) {
 		}
 	}
 	d.Stop(t)
-	for _, secret := range []string{canary, "KEY-1234", "wl-dev"} {
+	for _, secret := range []string{canary, "KEY-1234", d.Key} {
 		if strings.Contains(d.Lines.String(), secret) {
 			t.Errorf("lines hold %q:\n%s", secret, &d.Lines)
 		}
@@ -186,8 +186,8 @@ func TestDevServesHealthAndMetrics(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`ready on http://127\.0\.0\.1:\d+ `, `warning +other machines can reach this address, and use it with the key "wl-dev": choose your own with --api-key`,
-		`print\(r\.output_text or r\.error\)`, `base_url="http://127\.0\.0\.1:\d+/v1", api_key="wl-dev"`, `data +/\S+; to start from nothing: rm -rf /`, `stop +Ctrl-C`,
+		`ready on http://127\.0\.0\.1:\d+ `, `warning +other machines can reach this address; they need the key`,
+		`print\(r\.output_text or r\.error\)`, `base_url="http://127\.0\.0\.1:\d+/v1", api_key="wl-dev-[a-z2-7]{26}"`, `data +/\S+; to start from nothing: rm -rf /`, `stop +Ctrl-C`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("no %s in\n%s", want, text)

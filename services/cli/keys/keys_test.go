@@ -70,7 +70,7 @@ func TestKeysOfTenants(t *testing.T) {
 	for name, want := range map[string]struct {
 		key  string
 		code int
-	}{"reader": {reader, 200}, "other": {other, 404}, "default": {"wl-dev", 404}} {
+	}{"reader": {reader, 200}, "other": {other, 404}, "default": {d.Key, 404}} {
 		if code, answer := d.CallWithKey(t, want.key, http.MethodGet, path, ""); code != want.code {
 			t.Errorf("the key of %s reads acme's response as %d %v, want %d", name, code, answer, want.code)
 		}

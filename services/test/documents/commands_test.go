@@ -42,7 +42,9 @@ func TestReadmesRequestsWork(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("SKIPPED: there is no curl on this machine, so the README's requests were not tried")
 	}
-	d := program.StartDev(t, program.DataDir(t))
+	data := program.DataDir(t)
+	d := program.StartDev(t, data)
+	here := strings.NewReplacer("http://127.0.0.1:8080", d.URL, ".windlass/", data+"/")
 	blocks := curlBlock.FindAllStringSubmatch(documents(t, "api.md"), -1)
 	if len(blocks) != 3 {
 		t.Fatalf("the README and docs/api.md have %d requests, want 3", len(blocks))
@@ -52,7 +54,7 @@ func TestReadmesRequestsWork(t *testing.T) {
 		Output     []struct{ Type string }
 	}, len(blocks))
 	for i, block := range blocks {
-		script := strings.ReplaceAll(block[1], "http://127.0.0.1:8080", d.URL)
+		script := here.Replace(block[1])
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", script, err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 type Dev struct {
 	URL      string
 	NATS     string
+	Key      string // of the API; empty if the arguments give another
 	Greeting Output // its standard output
 	Lines    Output // its standard error
 
@@ -84,6 +86,9 @@ func StartDev(t *testing.T, data string, args ...string) *Dev {
 	d.Greeting.Await(t, greeted)
 	m := ready.FindStringSubmatch(d.Greeting.String())
 	d.URL, d.NATS = m[1], m[2]
+	if key, err := os.ReadFile(filepath.Join(data, "api.key")); err == nil {
+		d.Key = string(key)
+	}
 	return d
 }
 
@@ -112,7 +117,7 @@ func (d *Dev) Kill(t *testing.T) {
 // Call calls the API with dev's key and returns the JSON of the answer.
 func (d *Dev) Call(t *testing.T, method, path, body string) map[string]any {
 	t.Helper()
-	_, answer := d.CallWithKey(t, "wl-dev", method, path, body)
+	_, answer := d.CallWithKey(t, d.Key, method, path, body)
 	return answer
 }
 

@@ -76,7 +76,7 @@ func start(ctx context.Context, k kit, windlass, dir string) (*world, error) {
 	if err := os.WriteFile(registry, []byte(text), 0o644); err != nil {
 		return w, err
 	}
-	dev := exec.Command(windlass, "dev", "--data", filepath.Join(dir, "data"), "--listen", ports[2], "--nats-listen", "0",
+	dev := exec.Command(windlass, "dev", "--api-key", "wl-dev", "--data", filepath.Join(dir, "data"), "--listen", ports[2], "--nats-listen", "0",
 		"--config", registry, "--log-level", "info")
 	return w, errors.Join(
 		w.run(ctx, dir, llama, w.llama+"/health"),

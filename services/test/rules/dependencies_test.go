@@ -71,7 +71,7 @@ var pure = []string{
 // package imports only packages of the layers before its own, so that the
 // packages of one layer do not import each other.
 var layers = [][]string{
-	{"audit", "cost", "hints", "origins", "query", "tenants"},
+	{"audit", "cost", "framing", "hints", "origins", "query", "tenants"},
 	{"httpapi"},
 	{"auth", "catalog", "wait"},
 	{"adminapi", "admission", "render"},

@@ -29,7 +29,7 @@ func TestReadmesSnippetPrintsTextOrTheError(t *testing.T) {
 	if m == nil {
 		t.Fatal("the README has no SDK snippet")
 	}
-	here := strings.NewReplacer("http://127.0.0.1:8080", url, "wl-dev", apiKey).Replace(m[1])
+	here := strings.NewReplacer("http://127.0.0.1:8080", url, `open(".windlass/api.key").read()`, `"`+apiKey+`"`).Replace(m[1])
 	for model, want := range map[string]string{"demo": "Paris", "other": "the model is on holiday"} {
 		script := strings.Replace(here, `model="demo"`, `model="`+model+`"`, 1)
 		out, err := exec.CommandContext(t.Context(), filepath.Join(packages, "venv", "bin", "python"), "-c", script).CombinedOutput()

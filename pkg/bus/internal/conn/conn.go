@@ -152,18 +152,36 @@ func (c *Conn) Close(ctx context.Context) {
 // in the last 30 s, and can write its streams as far as this process knows.
 func (c *Conn) Ready(ctx context.Context) error {
 	if s := c.NATS.Status(); s != nats.CONNECTED {
-		return fmt.Errorf("NATS is %v", s)
+		return unready{fmt.Sprintf("NATS is %v", s), nil}
 	}
 	if at := c.violatedAt.Load(); at != 0 && time.Since(time.Unix(0, at)) < violationMemory {
-		return errors.New("NATS refused a permission")
+		return unready{"NATS refused a permission", nil}
 	}
 	ctx, cancel := context.WithTimeout(ctx, APITimeout)
 	defer cancel()
 	if err := c.NATS.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("ping NATS: %w", err)
+		return unready{"NATS does not answer", err}
 	}
 	return c.checkWrites()
 }
+
+// unready is why the connection cannot be used now.
+type unready struct {
+	text  string // without addresses and users
+	cause error
+}
+
+func (e unready) Error() string {
+	if e.cause == nil {
+		return e.text
+	}
+	return e.text + ": " + e.cause.Error()
+}
+
+func (e unready) Unwrap() error { return e.cause }
+
+// Public returns the text that anyone may read.
+func (e unready) Public() string { return e.text }
 
 // Stream returns the full name of a stream: WINDLASS_TURN for TURN.
 func (c *Conn) Stream(suffix string) string { return topology.StreamName(c.Config.Prefix, suffix) }

@@ -4,6 +4,7 @@
 package datafolder
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,10 +15,11 @@ import (
 	"syscall"
 )
 
-// The files that other commands read, too.
+// The files that other commands and people read, too.
 const (
 	DatabaseURL = "database.url"
 	KeyPepper   = "key.pepper"
+	apiKey      = "api.key"
 )
 
 // Folder is an absolute path.
@@ -77,6 +79,15 @@ func (f Folder) Secret(name string) (string, error) {
 	}
 	value := rand.Text() + rand.Text()
 	return value, f.Write(name, value)
+}
+
+// APIKey returns the key of dev's clients. The first call makes it.
+func (f Folder) APIKey() (string, error) {
+	if b, err := os.ReadFile(f.Path(apiKey)); err == nil && len(bytes.TrimSpace(b)) > 0 {
+		return string(bytes.TrimSpace(b)), nil
+	}
+	key := "wl-dev-" + strings.ToLower(rand.Text())
+	return key, f.Write(apiKey, key)
 }
 
 // Write writes a file that only the folder's owner may read.

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap"
 
 	"windlass.dev/windlass/pkg/budget"
+	"windlass.dev/windlass/pkg/process"
 	"windlass.dev/windlass/pkg/responses/fault"
 	"windlass.dev/windlass/services/gateway/internal/hints"
 	"windlass.dev/windlass/services/gateway/internal/origins"
@@ -48,6 +49,7 @@ type API struct {
 	memory  *budget.Budget
 	reads   reads
 	origins origins.List
+	hosts   process.Hosts
 	tasks   *sync.WaitGroup
 	mux     *http.ServeMux
 	hints   hints.Routes
@@ -60,6 +62,7 @@ type Options struct {
 	MaxBody int64           // of a request, in bytes
 	Memory  *budget.Budget  // for bodies and answers; nil: unbounded
 	Origins origins.List    // of pages that may call from a browser
+	Hosts   process.Hosts   // under which the API may be called
 	Tasks   *sync.WaitGroup // counts the handlers that run
 }
 
@@ -67,7 +70,7 @@ type Options struct {
 func New(o Options) *API {
 	a := &API{
 		log: o.Log, metrics: newMetrics(o.Metrics), maxBody: o.MaxBody, memory: o.Memory, origins: o.Origins,
-		tasks: o.Tasks, reads: reads{keys: map[readKey]*turns{}},
+		hosts: o.Hosts, tasks: o.Tasks, reads: reads{keys: map[readKey]*turns{}},
 		mux: http.NewServeMux(), hints: hints.Routes{},
 	}
 	a.mux.Handle("/", a.answer("/", a.noRoute))
@@ -130,7 +133,23 @@ func (a *API) Handler() http.Handler {
 		}
 		a.mux.ServeHTTP(w, r)
 	}))
-	return a.observe(func(x *Exchange, r *http.Request) { h.ServeHTTP(x, r) })
+	return a.observe(func(x *Exchange, r *http.Request) {
+		if !a.hosts.Allows(r.Host) {
+			x.fail(r, wrongHost(r.Host))
+			return
+		}
+		h.ServeHTTP(x, r)
+	})
+}
+
+// wrongHost refuses a request that was sent to a name of this server that its
+// settings do not list.
+func wrongHost(host string) error {
+	return &fault.Error{
+		Status: http.StatusForbidden, Type: "invalid_request_error", Code: "host_not_allowed",
+		Message: fmt.Sprintf("This server does not answer for the host '%s'. "+
+			"The setting WINDLASS_HOSTS lists the names under which it may be called.", Excerpt(host)),
+	}
 }
 
 // noRoute answers for an unknown path and names the one that was probably
