@@ -20,7 +20,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 
 	"windlass.dev/windlass/pkg/run"
@@ -55,7 +54,8 @@ var ErrShortPepper = errors.New("the key pepper is shorter than 16 bytes")
 // Pepper is the secret of everybody who makes or checks keys. Keys made with
 // another one are worthless. It may be several secrets, separated by commas:
 // keys are made with the first one, and those of all of them are accepted. A
-// key stays one of its secret, because its id proves which that is.
+// key stays one of its secret, because its id proves which that is. Spaces
+// around a comma belong to no secret; a secret alone is all of its bytes.
 type Pepper []byte
 
 // Key is a key, split into its parts.
@@ -69,7 +69,7 @@ func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
 
 // Check returns ErrShortPepper if a secret is missing or too short.
 func (p Pepper) Check() error {
-	for secret := range p.secrets() {
+	for _, secret := range p.secrets() {
 		if len(secret) < minPepper {
 			return ErrShortPepper
 		}
@@ -77,21 +77,19 @@ func (p Pepper) Check() error {
 	return nil
 }
 
-func (p Pepper) secrets() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for secret := range bytes.SplitSeq(p, []byte(",")) {
-			if !yield(bytes.TrimSpace(secret)) {
-				return
-			}
-		}
+func (p Pepper) secrets() [][]byte {
+	secrets := bytes.Split(p, []byte(","))
+	if len(secrets) == 1 {
+		return secrets
 	}
+	for i, secret := range secrets {
+		secrets[i] = bytes.TrimSpace(secret)
+	}
+	return secrets
 }
 
 // first is the secret that keys are made with.
-func (p Pepper) first() []byte {
-	secret, _, _ := bytes.Cut(p, []byte(","))
-	return bytes.TrimSpace(secret)
-}
+func (p Pepper) first() []byte { return p.secrets()[0] }
 
 // New returns a random key.
 func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
@@ -120,7 +118,7 @@ func (p Pepper) Read(text string) (Key, bool) {
 	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) {
 		return Key{}, false
 	}
-	for secret := range p.secrets() {
+	for _, secret := range p.secrets() {
 		if hmac.Equal([]byte(k.ID[drawn:]), []byte(proofOf(secret, k.ID[:drawn]))) {
 			return k, true
 		}
@@ -135,7 +133,7 @@ func (p Pepper) Hash(secret string) []byte { return mac(p.first(), secret) }
 // neither.
 func (p Pepper) Holds(hash []byte, secret string) bool {
 	held := false
-	for s := range p.secrets() {
+	for _, s := range p.secrets() {
 		held = hmac.Equal(hash, mac(s, secret)) || held
 	}
 	return held

@@ -2,6 +2,8 @@ package apikey
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -113,6 +115,16 @@ func TestRotatedPepperAcceptsKeysOfBothSecrets(t *testing.T) {
 	}
 	if err := added.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A pepper from a file may end with a newline; its keys must stay valid.
+func TestAPepperAloneIsAllOfItsBytes(t *testing.T) {
+	t.Parallel()
+	h := hmac.New(sha256.New, []byte("0123456789abcdef\n"))
+	h.Write([]byte("secret"))
+	if !Pepper("0123456789abcdef\n").Holds(h.Sum(nil), "secret") {
+		t.Error("Holds = false for the hash under all bytes of the pepper")
 	}
 }
 

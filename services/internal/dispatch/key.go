@@ -12,7 +12,8 @@ import (
 
 // Key signs tool commands. Only services that dispatch tools hold it; a result
 // that echoes the token is believed. It is one or more secrets, separated by
-// commas: the first one signs, and tokens of all of them hold.
+// commas: the first one signs, and tokens of all of them hold. Spaces around a
+// comma belong to no secret; a secret alone is all of its bytes.
 type Key []byte
 
 // minKey is the shortest accepted key, in bytes.
@@ -23,18 +24,28 @@ var ErrShortKey = errors.New("the dispatch key is shorter than 16 bytes")
 
 // Check returns ErrShortKey if a secret is missing or too short.
 func (k Key) Check() error {
-	for secret := range bytes.SplitSeq(k, []byte(",")) {
-		if len(bytes.TrimSpace(secret)) < minKey {
+	for _, secret := range k.secrets() {
+		if len(secret) < minKey {
 			return ErrShortKey
 		}
 	}
 	return nil
 }
 
+func (k Key) secrets() [][]byte {
+	secrets := bytes.Split(k, []byte(","))
+	if len(secrets) == 1 {
+		return secrets
+	}
+	for i, secret := range secrets {
+		secrets[i] = bytes.TrimSpace(secret)
+	}
+	return secrets
+}
+
 // Token returns the HMAC-SHA256 over the attempt's identity and call id.
 func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
-	first, _, _ := bytes.Cut(k, []byte(","))
-	return sign(bytes.TrimSpace(first), id, callID)
+	return sign(k.secrets()[0], id, callID)
 }
 
 func sign(secret []byte, id *stepv1.StepIdentity, callID string) []byte {
@@ -50,8 +61,8 @@ func sign(secret []byte, id *stepv1.StepIdentity, callID string) []byte {
 // Holds reports whether token was made with a secret of this key for this
 // attempt.
 func (k Key) Holds(token []byte, id *stepv1.StepIdentity, callID string) bool {
-	for secret := range bytes.SplitSeq(k, []byte(",")) {
-		if hmac.Equal(token, sign(bytes.TrimSpace(secret), id, callID)) {
+	for _, secret := range k.secrets() {
+		if hmac.Equal(token, sign(secret, id, callID)) {
 			return true
 		}
 	}
