@@ -169,7 +169,7 @@ func TestAClosedLeaseTakesNothing(t *testing.T) {
 	none.Close()
 }
 
-func TestGrowAllocatesNothing(t *testing.T) { // AllocsPerRun does not allow parallel tests
+func TestGrowAllocatesNothing(t *testing.T) { //nolint:paralleltest // AllocsPerRun does not allow parallel tests
 	b := newBudget(1200)
 	l := b.Open(Body, "a", "1")
 	defer l.Close()

@@ -133,7 +133,7 @@ func (e *checkError) public() string {
 
 // publicText returns what /readyz answers for an error of Ready.
 func publicText(err error) string {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Ready itself joins
+	joined, ok := err.(interface{ Unwrap() []error }) // of Ready itself
 	if !ok {
 		return err.Error()
 	}

@@ -1,12 +1,11 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
-
-	"context"
 
 	"go.uber.org/zap"
 )

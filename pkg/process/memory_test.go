@@ -9,7 +9,7 @@ import (
 )
 
 // The limit is of the whole process, so these cases run one after the other.
-func TestTheMemoryLimit(t *testing.T) {
+func TestTheMemoryLimit(t *testing.T) { //nolint:paralleltest // the limit is of the process
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	for _, tt := range []struct {

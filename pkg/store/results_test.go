@@ -219,8 +219,12 @@ func TestRaise(t *testing.T) {
 		crashes, proven int
 		suspect         bool
 	}{
-		{run.Suspected, 2, 0, true}, {run.Suspected, 2, 0, true}, {run.NoBlame, 2, 0, true},
-		{run.Proven, 3, 1, true}, {run.Suspected, 3, 1, true}, {run.Proven, 4, 2, true},
+		{run.Suspected, 2, 0, true},
+		{run.Suspected, 2, 0, true},
+		{run.NoBlame, 2, 0, true},
+		{run.Proven, 3, 1, true},
+		{run.Suspected, 3, 1, true},
+		{run.Proven, 4, 2, true},
 	} {
 		crashed, err = s.Raise(t.Context(), runtest.FenceOf(crashed), want.blame, 0)
 		if err != nil || crashed.Crashes != want.crashes || crashed.ProvenCrashes() != want.proven ||

@@ -69,7 +69,7 @@ func TestHalfSentBodiesHoldAShare(t *testing.T) {
 	other, _ := s.mint("other")
 	refused := make(chan string, 60)
 	for range 60 {
-		answer := s.sendHalf(hostile, 900<<10, 1<<20)
+		answer := s.sendHalf(hostile, 900<<10, 1<<20) //nolint:bodyclose // sendHalf closes it
 		go func() {
 			select {
 			case resp := <-answer:

@@ -34,7 +34,7 @@ func answerIn(deltas int, delta string) http.HandlerFunc {
 // deltas join to the text that is stored, and a reader that comes later gets
 // the same bytes.
 func TestI45DeltasOfAllSizes(t *testing.T) { //nolint:paralleltest // it measures the heap
-	for name, tt := range map[string]struct {
+	for name, tt := range map[string]struct { //nolint:paralleltest // as above
 		deltas int
 		delta  string
 	}{

@@ -22,7 +22,7 @@ import (
 // body included, is at most its cost, and at most 14 times the body. What the
 // decoder drops on its way is garbage, for which the process has the other half
 // of its memory.
-func TestTheCostOfABody(t *testing.T) { // measures the heap, so nothing runs beside it
+func TestTheCostOfABody(t *testing.T) { //nolint:paralleltest // measures the heap
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	const size = 4 << 20
 	list := func(before, one, after string) string {

@@ -73,6 +73,7 @@ func exchange(t *testing.T, address string, pieces ...string) (answers []string)
 		if err != nil {
 			t.Errorf("read the answer: %v", err)
 		}
+		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
 			body = []byte(resp.Status[:3])
 		}
@@ -152,9 +153,11 @@ func TestWebSocketsAreNotRead(t *testing.T) {
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 	in := bufio.NewReader(c)
-	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("upgrade = %v, %v", resp, err)
 	}
+	_ = resp.Body.Close()
 	fmt.Fprint(c, hostile)
 	echo := make([]byte, len(hostile))
 	if _, err := io.ReadFull(in, echo); err != nil && !errors.Is(err, io.EOF) || string(echo) != hostile {

@@ -143,7 +143,6 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 	if !events.exists() {
 		return f.sendReplay(ctx, a)
 	}
-	a = nil // its answer may be large, and the client slow: it is read again at the end
 	restarted := events.restarted()
 	if f.next > f.opening && restarted != f.seq.Restarted() || f.after >= f.opening && restarted {
 		return f.fail(f.eventsLost())
@@ -154,6 +153,7 @@ func (f *responseFollower) sendArchive(ctx context.Context, a *answers.Answer) e
 	case err != nil:
 		return errRunning
 	}
+	// Read again and not kept meanwhile: it may be large, and the client slow.
 	if a, err = f.streams.waiters.LookUp(ctx, f.tenant, f.id); err != nil {
 		return f.endIfEnded(ctx, nil) // it was deleted, or the database is away
 	}
