@@ -147,7 +147,7 @@ func mixedRuns(t *testing.T, s *stack.Stack, d *dice, n int) {
 			case 0:
 				cancelled(t, s, plan, time.Duration(d.intN(int(300*time.Millisecond))))
 			case 1:
-				r := stack.Streamed(t, s.Stream(t, plan, nil))
+				r := stack.Streamed(t, s.StreamOnce(t, plan))
 				checkRun(t, s, r.ID, plan)
 			default:
 				r := s.Background(t, plan, nil)

@@ -224,19 +224,30 @@ func (s *Stack) open(
 }
 
 // read sends a request whose answer is a response object, and checks the
-// object. Like the official SDKs it repeats what is answered with 503, twice at
-// most, if that is safe: a GET, and a POST with an idempotency key.
+// object.
 func (s *Stack) read(tb testing.TB, method, path string, body []byte, headers ...string) Response {
 	tb.Helper()
-	status, _, text := s.Send(tb, method, path, body, headers...)
+	status, text := s.repeat(tb, method, path, body, headers...)
+	return decode(tb, method+" "+path, status, text)
+}
+
+// repeat sends a request. Like the official SDKs it repeats what is answered
+// with 503, twice at most, if that is safe: a GET, a cancel, and a POST with an
+// idempotency key.
+func (s *Stack) repeat(
+	tb testing.TB, method, path string, body []byte, headers ...string,
+) (status int, text []byte) {
+	tb.Helper()
+	status, _, text = s.Send(tb, method, path, body, headers...)
+	safe := method == http.MethodGet || strings.HasSuffix(path, "/cancel") || len(headers) > 0
 	for range 2 {
-		if status != http.StatusServiceUnavailable || method != http.MethodGet && len(headers) == 0 {
+		if status != http.StatusServiceUnavailable || !safe {
 			break
 		}
 		<-time.After(time.Second) // as Retry-After says
 		status, _, text = s.Send(tb, method, path, body, headers...)
 	}
-	return decode(tb, method+" "+path, status, text)
+	return status, text
 }
 
 // decode fails the test unless the answer to what is a valid response.

@@ -3,6 +3,7 @@ package stack
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,16 @@ func (s *Stack) Stream(tb testing.TB, plan mock.Plan, fields Fields) []byte {
 	return raw
 }
 
+// StreamOnce is Stream with an idempotency key. Like the official SDKs it
+// repeats a request that is answered with 503, twice at most.
+func (s *Stack) StreamOnce(tb testing.TB, plan mock.Plan) []byte {
+	tb.Helper()
+	raw := s.accepted(tb, http.MethodPost, "/v1/responses", body(tb, plan, Fields{"stream": true}),
+		"Idempotency-Key", rand.Text())
+	Streamed(tb, raw)
+	return raw
+}
+
 // Resume reads the events of a response after one of them, to the end; -1 reads
 // all.
 func (s *Stack) Resume(tb testing.TB, id string, after int) []byte {
@@ -41,7 +52,13 @@ func (s *Stack) Resume(tb testing.TB, id string, after int) []byte {
 
 func (s *Stack) events(tb testing.TB, method, path string, body []byte) []byte {
 	tb.Helper()
-	status, raw := s.Do(tb, method, path, body)
+	return s.accepted(tb, method, path, body)
+}
+
+// accepted returns the answer to a request, which is repeated as read does.
+func (s *Stack) accepted(tb testing.TB, method, path string, body []byte, headers ...string) []byte {
+	tb.Helper()
+	status, raw := s.repeat(tb, method, path, body, headers...)
 	if status != http.StatusOK {
 		tb.Fatalf("%s %s answered %d: %s", method, path, status, raw)
 	}
