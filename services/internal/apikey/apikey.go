@@ -13,6 +13,7 @@
 package apikey
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -42,9 +43,7 @@ const (
 	secretLen = 52
 	keyLen    = len(prefix) + idLen + len("_") + secretLen
 
-	// Pepper is the secret of all gateways. Keys made with another one are
-	// worthless.
-	minPepper = 16
+	minPepper = 16 // bytes
 )
 
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -53,7 +52,10 @@ var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding
 var ErrShortPepper = errors.New("the key pepper is shorter than 16 bytes")
 
 // Pepper is the secret of everybody who makes or checks keys. Keys made with
-// another one are worthless.
+// another one are worthless. It may be several secrets, separated by commas:
+// keys are made with the first one, and those of all of them are accepted. A
+// key stays one of its secret, because its id proves which that is. Spaces
+// around a comma belong to no secret; a secret alone is all of its bytes.
 type Pepper []byte
 
 // Key is a key, split into its parts.
@@ -65,13 +67,29 @@ type Key struct {
 // String returns the key as clients send it. Show it once and do not log it.
 func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
 
-// Check returns ErrShortPepper for a pepper that is missing or too short.
+// Check returns ErrShortPepper if a secret is missing or too short.
 func (p Pepper) Check() error {
-	if len(p) < minPepper {
-		return ErrShortPepper
+	for _, secret := range p.secrets() {
+		if len(secret) < minPepper {
+			return ErrShortPepper
+		}
 	}
 	return nil
 }
+
+func (p Pepper) secrets() [][]byte {
+	secrets := bytes.Split(p, []byte(","))
+	if len(secrets) == 1 {
+		return secrets
+	}
+	for i, secret := range secrets {
+		secrets[i] = bytes.TrimSpace(secret)
+	}
+	return secrets
+}
+
+// first is the secret that keys are made with.
+func (p Pepper) first() []byte { return p.secrets()[0] }
 
 // New returns a random key.
 func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
@@ -83,7 +101,7 @@ func (p Pepper) NewAs(seed []byte) Key {
 }
 
 func (p Pepper) as(id string) Key {
-	return Key{ID: id + p.proof(id), Secret: strings.ToLower(rand.Text() + rand.Text())}
+	return Key{ID: id + proofOf(p.first(), id), Secret: strings.ToLower(rand.Text() + rand.Text())}
 }
 
 // Read splits a key. ok is false for text that New did not make: a wrong shape,
@@ -97,29 +115,40 @@ func (p Pepper) Read(text string) (Key, bool) {
 		return Key{}, false
 	}
 	k := Key{ID: rest[:idLen], Secret: rest[idLen+1:]}
-	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) ||
-		!hmac.Equal([]byte(k.ID[drawn:]), []byte(p.proof(k.ID[:drawn]))) {
+	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) {
 		return Key{}, false
 	}
-	return k, true
+	for _, secret := range p.secrets() {
+		if hmac.Equal([]byte(k.ID[drawn:]), []byte(proofOf(secret, k.ID[:drawn]))) {
+			return k, true
+		}
+	}
+	return Key{}, false
 }
 
 // Hash returns what the database stores of a secret.
-func (p Pepper) Hash(secret string) []byte { return p.mac(secret) }
+func (p Pepper) Hash(secret string) []byte { return mac(p.first(), secret) }
 
-// Holds reports, in constant time, whether hash is that of the secret.
-func (p Pepper) Holds(hash []byte, secret string) bool { return hmac.Equal(hash, p.mac(secret)) }
-
-// proof hashes another text than a secret's, so that neither reveals anything
-// about the other.
-func (p Pepper) proof(drawn string) string {
-	return letters.EncodeToString(p.mac("id " + drawn))[:proof]
+// Holds reports whether hash is that of the secret, in a time that depends on
+// neither.
+func (p Pepper) Holds(hash []byte, secret string) bool {
+	held := false
+	for _, s := range p.secrets() {
+		held = hmac.Equal(hash, mac(s, secret)) || held
+	}
+	return held
 }
 
-func (p Pepper) mac(text string) []byte {
-	mac := hmac.New(sha256.New, p)
-	mac.Write([]byte(text))
-	return mac.Sum(nil)
+// proofOf hashes another text than a secret's, so that neither reveals anything
+// about the other.
+func proofOf(secret []byte, drawn string) string {
+	return letters.EncodeToString(mac(secret, "id "+drawn))[:proof]
+}
+
+func mac(secret []byte, text string) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte(text))
+	return h.Sum(nil)
 }
 
 // IsID reports whether text has the shape of a key's id.

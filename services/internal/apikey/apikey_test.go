@@ -2,6 +2,8 @@ package apikey
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -86,6 +88,46 @@ func TestShortPepperIsRefused(t *testing.T) {
 	}
 }
 
+// During a rotation gateways with the old and the new list serve side by side.
+func TestRotatedPepperAcceptsKeysOfBothSecrets(t *testing.T) {
+	t.Parallel()
+	before, added := Pepper("0123456789abcdef"), Pepper("0123456789abcdef, fedcba9876543210")
+	first, after := Pepper("fedcba9876543210,0123456789abcdef"), Pepper("fedcba9876543210")
+	for name, tt := range map[string]struct {
+		by, to Pepper
+		want   bool
+	}{
+		"step 1, old to new": {before, added, true}, "step 1, new to old": {added, before, true},
+		"step 2, old to new": {added, first, true}, "step 2, new to old": {first, added, true},
+		"step 3, a new key": {first, after, true}, "step 3, back": {after, first, true},
+		"an old key at the end": {before, after, false},
+	} {
+		k := tt.by.New()
+		_, read := tt.to.Read(k.String())
+		if held := tt.to.Holds(tt.by.Hash(k.Secret), k.Secret); read != tt.want || held != tt.want {
+			t.Errorf("%s: Read = %v, Holds = %v, want %v", name, read, held, tt.want)
+		}
+	}
+	for _, bad := range []string{"", ",", "0123456789abcdef,", ",0123456789abcdef", "0123456789abcdef,short"} {
+		if !errors.Is(Pepper(bad).Check(), ErrShortPepper) {
+			t.Errorf("Check of %q = nil, want ErrShortPepper", bad)
+		}
+	}
+	if err := added.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A pepper from a file may end with a newline; its keys must stay valid.
+func TestAPepperAloneIsAllOfItsBytes(t *testing.T) {
+	t.Parallel()
+	h := hmac.New(sha256.New, []byte("0123456789abcdef\n"))
+	h.Write([]byte("secret"))
+	if !Pepper("0123456789abcdef\n").Holds(h.Sum(nil), "secret") {
+		t.Error("Holds = false for the hash under all bytes of the pepper")
+	}
+}
+
 func TestCheckTenant(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
@@ -114,7 +156,7 @@ func FuzzRead(f *testing.F) {
 		if k.String() != text {
 			t.Errorf("Read(%q) is written %q", text, k)
 		}
-		if !strings.HasSuffix(k.ID, pepper.proof(k.ID[:drawn])) {
+		if !strings.HasSuffix(k.ID, proofOf(pepper, k.ID[:drawn])) {
 			t.Errorf("Read(%q) took an id without its proof", text)
 		}
 	})

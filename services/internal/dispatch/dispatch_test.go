@@ -31,6 +31,35 @@ func TestKeyHoldsOnlyItsOwnTokens(t *testing.T) {
 	}
 }
 
+// During a rotation old and new services dispatch and believe side by side.
+func TestRotatedKeyHoldsTokensOfBothSecrets(t *testing.T) {
+	t.Parallel()
+	id := &stepv1.StepIdentity{RequestId: "r", Epoch: 1, Turn: 2, Index: 3, Attempt: 4}
+	before, added := Key("0123456789abcdef"), Key("0123456789abcdef, fedcba9876543210")
+	first, after := Key("fedcba9876543210,0123456789abcdef"), Key("fedcba9876543210")
+	for name, tt := range map[string]struct {
+		by, to Key
+		want   bool
+	}{
+		"step 1, old to new": {before, added, true}, "step 1, new to old": {added, before, true},
+		"step 2, old to new": {added, first, true}, "step 2, new to old": {first, added, true},
+		"step 3, old to new": {first, after, true}, "step 3, new to old": {after, first, true},
+		"a removed secret": {before, after, false},
+	} {
+		if got := tt.to.Holds(tt.by.Token(id, "c"), id, "c"); got != tt.want {
+			t.Errorf("%s: Holds = %v, want %v", name, got, tt.want)
+		}
+	}
+	for _, bad := range []string{"", ",", "0123456789abcdef,", ",0123456789abcdef", "0123456789abcdef,short"} {
+		if Key(bad).Check() == nil {
+			t.Errorf("Check of %q = nil, want ErrShortKey", bad)
+		}
+	}
+	if err := added.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDueFollowsTheRow(t *testing.T) {
 	t.Parallel()
 	row := run.Row{ID: run.ID{1}, Status: run.InProgress, Live: true, Epoch: 1, Turn: 2, Attempt: 1}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,7 +11,9 @@ import (
 )
 
 // Key signs tool commands. Only services that dispatch tools hold it; a result
-// that echoes the token is believed.
+// that echoes the token is believed. It is one or more secrets, separated by
+// commas: the first one signs, and tokens of all of them hold. Spaces around a
+// comma belong to no secret; a secret alone is all of its bytes.
 type Key []byte
 
 // minKey is the shortest accepted key, in bytes.
@@ -19,17 +22,34 @@ const minKey = 16
 // ErrShortKey reports a dispatch key that can be guessed.
 var ErrShortKey = errors.New("the dispatch key is shorter than 16 bytes")
 
-// Check returns ErrShortKey for a key that is missing or too short.
+// Check returns ErrShortKey if a secret is missing or too short.
 func (k Key) Check() error {
-	if len(k) < minKey {
-		return ErrShortKey
+	for _, secret := range k.secrets() {
+		if len(secret) < minKey {
+			return ErrShortKey
+		}
 	}
 	return nil
 }
 
+func (k Key) secrets() [][]byte {
+	secrets := bytes.Split(k, []byte(","))
+	if len(secrets) == 1 {
+		return secrets
+	}
+	for i, secret := range secrets {
+		secrets[i] = bytes.TrimSpace(secret)
+	}
+	return secrets
+}
+
 // Token returns the HMAC-SHA256 over the attempt's identity and call id.
 func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
-	mac := hmac.New(sha256.New, k)
+	return sign(k.secrets()[0], id, callID)
+}
+
+func sign(secret []byte, id *stepv1.StepIdentity, callID string) []byte {
+	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(id.GetRequestId()))
 	for _, n := range []uint32{id.GetEpoch(), id.GetTurn(), id.GetIndex(), id.GetAttempt()} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, n))
@@ -38,7 +58,13 @@ func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
 	return mac.Sum(nil)
 }
 
-// Holds reports whether token was made with this key for this attempt.
+// Holds reports whether token was made with a secret of this key for this
+// attempt.
 func (k Key) Holds(token []byte, id *stepv1.StepIdentity, callID string) bool {
-	return hmac.Equal(token, k.Token(id, callID))
+	for _, secret := range k.secrets() {
+		if hmac.Equal(token, sign(secret, id, callID)) {
+			return true
+		}
+	}
+	return false
 }

@@ -145,7 +145,7 @@ func TestF20Partitions(t *testing.T) {
 		links, names = append(links, nats), append(names, name+" from NATS")
 		p.env = append(p.env, env("WINDLASS_NATS_URL", address))
 		if name != "tool-runner" {
-			postgres, address := newLink(t, w.url)
+			postgres, address := newLink(t, w.roles.URL(t, name))
 			links, names = append(links, postgres), append(names, name+" from Postgres")
 			p.env = append(p.env, env("WINDLASS_DATABASE_URL", address))
 		}

@@ -15,6 +15,7 @@ import (
 
 	"windlass.dev/windlass/pkg/localpg"
 	"windlass.dev/windlass/pkg/store/migrations"
+	"windlass.dev/windlass/pkg/store/roletest"
 	"windlass.dev/windlass/services/mock"
 )
 
@@ -35,7 +36,9 @@ type world struct {
 	mock     *mock.Server
 	pg       *localpg.Server
 	database localpg.Config
-	url      string // of the database
+	url      string // of the database, for the test itself
+	roles    roletest.Roles
+	front    func(url string) string
 	nats     *broker
 	services map[string]*process
 	env      []string
@@ -72,9 +75,10 @@ func newWorldBehind(t *testing.T, front func(url string) string, more ...string)
 	t.Cleanup(w.nats.stop)
 	w.nats.start(t)
 	w.nats.awaitReady(t)
+	w.roles, w.front = roletest.Granted(t, w.url), front
 	listen := address(freePort(t))
 	w.env = append([]string{
-		env("WINDLASS_DATABASE_URL", front(w.url)), env("WINDLASS_NATS_URL", w.nats.url), env("WINDLASS_DISPATCH_KEY", dispatchKey),
+		env("WINDLASS_NATS_URL", w.nats.url), env("WINDLASS_DISPATCH_KEY", dispatchKey),
 		env("WINDLASS_API_KEY", apiKey), env("WINDLASS_LISTEN", listen), env("WINDLASS_REGISTRY", filepath.Join(dir, "registry.yaml")),
 		env("WINDLASS_SEAL_KEYS", sealKey), env("WINDLASS_STEP_MAX_BYTES", 4<<30), env("WINDLASS_TOOL_SLOTS", 256),
 	}, more...)
@@ -150,6 +154,9 @@ func (w *world) add(name, service string) *process {
 		ready: func(ctx context.Context) bool {
 			return answers(ctx, "http://"+admin+"/readyz")
 		},
+	}
+	if service != "tool-runner" { // it has no database
+		p.env = append([]string{env("WINDLASS_DATABASE_URL", w.front(w.roles.URL(w.t, service)))}, p.env...)
 	}
 	w.services[name] = p
 	w.t.Cleanup(p.stop)

@@ -30,6 +30,7 @@ import (
 	"windlass.dev/windlass/pkg/registry"
 	"windlass.dev/windlass/pkg/store/migrations"
 	"windlass.dev/windlass/pkg/store/postgres"
+	"windlass.dev/windlass/pkg/store/roletest"
 	"windlass.dev/windlass/pkg/store/storetest"
 	"windlass.dev/windlass/services/claimer"
 	"windlass.dev/windlass/services/finalizer"
@@ -69,7 +70,8 @@ type Stack struct {
 	Key         string // bearer token of clients
 	Mock        *mock.Server
 	MockURL     string
-	DatabaseURL string
+	DatabaseURL string // for the test itself
+	roles       roletest.Roles
 	Registry    *registry.Registry
 	Logs        *observer.ObservedLogs // of all services, from the level Info
 	Broker      *bustest.Broker
@@ -107,6 +109,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	s.Registry = buildRegistry(tb, upstream.URL, opts)
 	s.Broker = bustest.NewBroker(tb)
 	s.DatabaseURL = storetest.Database(tb, migrate)
+	s.roles = roletest.Granted(tb, s.DatabaseURL)
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatalf("listen for the API: %v", err)
@@ -116,7 +119,7 @@ func StartOn(tb testing.TB, change func(*bus.Config), opts ...Option) *Stack {
 	core, s.Logs = observer.New(zapcore.InfoLevel)
 	tb.Cleanup(func() { s.printLogs(tb) })
 	rt := process.NewRuntime("stack", process.Config{}, zap.New(core))
-	s.run(tb, s.parts(s.Broker, rt, listener))
+	s.run(tb, s.parts(tb, s.Broker, rt, listener))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(transport.CloseIdleConnections)
 	s.http = &http.Client{Transport: transport, Timeout: patience}
@@ -182,13 +185,20 @@ func buildRegistry(tb testing.TB, mockURL string, opts []Option) *registry.Regis
 }
 
 // parts returns the Run functions of the five services.
-func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Listener) []func(context.Context) error {
-	db, nats := postgres.Config{URL: s.DatabaseURL, MaxConns: conns}, bustest.Config(broker)
+// Each has its own database role.
+func (s *Stack) parts(
+	tb testing.TB, broker *bustest.Broker, rt *process.Runtime, api net.Listener,
+) []func(context.Context) error {
+	db := func(service string) postgres.Config {
+		return postgres.Config{URL: s.roles.URL(tb, service), MaxConns: conns}
+	}
+	nats := bustest.Config(broker)
 	nats.AckWait = ackWait
 	s.change(&nats)
 	common := func(name string) worker.Config {
 		return worker.Config{
-			Store: db, Bus: nats, DispatchKey: dispatchKey, Grace: grace, Registry: s.Registry, Runtime: rt.For(name),
+			Store: db(name), Bus: nats, DispatchKey: dispatchKey, Grace: grace,
+			Registry: s.Registry, Runtime: rt.For(name),
 		}
 	}
 	return []func(context.Context) error{
@@ -208,7 +218,7 @@ func (s *Stack) parts(broker *bustest.Broker, rt *process.Runtime, api net.Liste
 		},
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
-				Store: db, Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, SealKeys: sealKey,
+				Store: db("gateway"), Bus: nats, APIKey: s.Key, KeyPepper: keyPepper, SealKeys: sealKey,
 				MaxBody: 16 << 20, BacklogMax: 10_000, PollInterval: time.Second, DrainGrace: grace,
 				Registry: s.Registry, Runtime: rt.For("gateway"), Listener: api,
 			})
