@@ -132,7 +132,7 @@ func (a *answer) newReported(w apierror.Details, doc []byte) *run.Failure {
 	e.RetryAfter = max(e.RetryAfter, apierror.Wait(a.resp.Header, e.HTTPStatus, time.Now()))
 	e.Raw = doc
 	if e.Code == run.CodeUnauthorized || e.Code == run.CodeForbidden {
-		e.Message = credentialNote(a.secret != "", true) + " " + e.Message
+		e.Message = credentialNote(a.secret != "") + " " + e.Message
 	}
 	return e
 }

@@ -26,12 +26,9 @@ type Headers struct {
 	Traceparent    string
 }
 
-// writeTo sets the headers of a call. The operator's headers and credential are
-// for the upstream's own host only, never for a host that it redirects to.
-func (h Headers) writeTo(to http.Header, at registry.Upstream, secret string, own bool) {
-	if own {
-		at.SetHeaders(to, secret)
-	}
+// writeTo sets the headers of a call.
+func (h Headers) writeTo(to http.Header, at registry.Upstream, secret string) {
+	at.SetHeaders(to, secret)
 	to.Set("Content-Type", "application/json")
 	// The key without a value is not sent, and lets net/http send the call
 	// again on a new connection if the server closed the old one before it read
@@ -102,8 +99,9 @@ func resolve(c registry.Credential) (string, error) {
 }
 
 // sendAndFollow sends the call, and sends it again unchanged if the upstream
-// redirects it. Browsers turn a redirected POST into a GET, which would be
-// another request.
+// redirects it on its own host. Browsers turn a redirected POST into a GET,
+// which would be another request. No other host gets the prompt or the
+// credential: the operator configured one server.
 func (c *call) sendAndFollow(ctx context.Context) (*answer, error) {
 	at := c.base
 	for hop := 0; ; hop++ {
@@ -117,7 +115,7 @@ func (c *call) sendAndFollow(ctx context.Context) (*answer, error) {
 		if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 			return &answer{resp: resp, secret: c.secret}, nil
 		}
-		target, why := redirectTarget(resp, at, hop)
+		target, why := c.redirectTarget(resp, at, hop)
 		if target == nil {
 			defer resp.Body.Close()
 			return nil, c.newRefusal(resp, at, why)
@@ -133,7 +131,7 @@ func (c *call) postTo(ctx context.Context, at *url.URL) (*http.Response, error) 
 	if err != nil {
 		return nil, fmt.Errorf("build a model call: %w", err)
 	}
-	c.header.writeTo(req.Header, c.at, c.secret, c.isOwnHost(at))
+	c.header.writeTo(req.Header, c.at, c.secret)
 	req.Header.Set("Accept", c.accept)
 	// Set here, it keeps net/http from decompressing the body: servers name
 	// encodings that they do not use, and use encodings that they do not name.
@@ -160,7 +158,7 @@ func portOf(at *url.URL) string {
 
 // redirectTarget returns where to send the call again, or nil and the reason if
 // the answer is no redirect or one that is not followed.
-func redirectTarget(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
+func (c *call) redirectTarget(resp *http.Response, from *url.URL, hop int) (to *url.URL, why string) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
 		http.StatusPermanentRedirect:
@@ -179,6 +177,9 @@ func redirectTarget(resp *http.Response, from *url.URL, hop int) (to *url.URL, w
 	switch {
 	case from.Scheme == "https" && to.Scheme == "http":
 		return nil, "The upstream redirects to " + named + ", which is not encrypted; the redirect was not followed"
+	case !c.isOwnHost(to):
+		return nil, "The upstream redirects to " + named + ", another host; the redirect was not followed. " +
+			"If that is the right address, configure it as the model's upstream"
 	case hop >= maxHops:
 		return nil, fmt.Sprintf("The upstream redirects to %s, after %d redirects that were followed", named, maxHops)
 	}
@@ -204,7 +205,7 @@ func (c *call) newRefusal(resp *http.Response, at *url.URL, redirect string) *ru
 	case e.Code == "upstream_not_found":
 		e.Message += pathNote(at)
 	case e.Code == "upstream_unauthorized", e.Code == "upstream_forbidden":
-		e.Message = credentialNote(c.secret != "", c.isOwnHost(at)) + " " + e.Message
+		e.Message = credentialNote(c.secret != "") + " " + e.Message
 	}
 	return e
 }
@@ -219,14 +220,10 @@ func pathNote(at *url.URL) string {
 	return note + ")"
 }
 
-// credentialNote describes the credential that an upstream refused. own reports
-// that the upstream's own host refused it.
-func credentialNote(configured, own bool) string {
-	switch {
-	case !configured:
+// credentialNote describes the credential that an upstream refused.
+func credentialNote(configured bool) string {
+	if !configured {
 		return "The upstream refused the call, and no credential is configured for this model."
-	case !own:
-		return "The upstream redirects to another host, which does not get the credential configured for this model."
 	}
 	return "The upstream refused the credential configured for this model."
 }
