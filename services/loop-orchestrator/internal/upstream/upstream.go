@@ -5,11 +5,11 @@
 // The first bytes of a body decide how it is read, not its Content-Type and not
 // what the request asked for: events, JSON, JSON lines, JSON with something
 // behind it, compressed or not (TestForms). An error is found wherever a server
-// puts it (TestReportedErrors, and package apierror). A call that is redirected on
-// the upstream's own host is sent again unchanged (TestRedirects); no other
-// host gets it (TestRedirectsThatAreNotFollowed). A server that asks to wait is not called earlier (TestWaits
-// in package apierror). A request that a server refuses because of a parameter
-// is changed and sent again (package compat).
+// puts it (TestReportedErrors, and package apierror). A call that is redirected
+// on the upstream's own host is sent again unchanged (TestRedirects); no other
+// host gets it (TestRedirectsThatAreNotFollowed). A server that asks to wait is
+// not called earlier (TestWaits in package apierror). A request that a server
+// refuses because of a parameter is changed and sent again (package compat).
 //
 // A stream that was cut off is not completed: the call fails.
 package upstream
