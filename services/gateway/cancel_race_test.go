@@ -24,12 +24,12 @@ func TestACancelThatLosesShowsTheRealEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer func() { _ = conn.Close(t.Context()) }()
 	watch, err := pgx.Connect(t.Context(), s.database) // a transaction keeps its first view of the activity
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer watch.Close(t.Context())
+	defer func() { _ = watch.Close(t.Context()) }()
 	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
