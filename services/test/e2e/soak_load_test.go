@@ -141,7 +141,14 @@ func (s *soak) stream(ctx context.Context, api *client, p mock.Plan, background 
 	if errors.Is(err, errGap) {
 		s.t.Error(err)
 	}
-	s.outcome("stream", err, err != nil || len(streamcheck.Check(r.events)) == 0)
+	right := true
+	if err == nil {
+		for _, v := range streamcheck.Check(r.events) {
+			right = false
+			s.t.Errorf("response %s, resumed %d times: %s", r.id, r.breaks, v)
+		}
+	}
+	s.outcome("stream", err, right)
 }
 
 func (s *soak) background(ctx context.Context, p mock.Plan) *Run {
