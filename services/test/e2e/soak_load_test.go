@@ -145,7 +145,8 @@ func (s *soak) stream(ctx context.Context, api *client, p mock.Plan, background 
 	if err == nil {
 		for _, v := range streamcheck.Check(r.events) {
 			right = false
-			s.t.Errorf("response %s, resumed %d times: %s", r.id, r.breaks, v)
+			s.t.Errorf("response %s, resumed %d times: %s; it ends with %q",
+				r.id, r.breaks, v, r.events[max(0, len(r.events)-600):])
 		}
 	}
 	s.outcome("stream", err, right)
