@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,7 +70,8 @@ func TestF36AStreamThatCannotBeWrittenIsMadeAgain(t *testing.T) {
 	}
 	eventually(t, "Ready says that the stream cannot be written", func() bool {
 		err := f.Ready(t.Context())
-		return err != nil && strings.Contains(err.Error(), "cannot write WINDLASS_TURN (not a directory)")
+		var shown interface{ Public() string } // by /readyz
+		return errors.As(err, &shown) && strings.Contains(shown.Public(), "cannot write WINDLASS_TURN (not a directory)")
 	})
 	unblock()
 	if _, err := f.Publish(t.Context(), turn(2).AsRepeat()); !bus.Unavailable(err) {

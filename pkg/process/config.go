@@ -28,7 +28,8 @@ type Config struct {
 	// MemoryMax is the memory, in bytes, that the process is to stay below. 0:
 	// GOMEMLIMIT, or 1 GiB if that is not set either. See memory.go.
 	MemoryMax int64 `env:"WINDLASS_MEMORY_MAX"`
-	// Failpoint is "name" or "name:n", for crash tests; see package failpoint.
+	// Failpoint is "name", "name:n" or "name=text", for crash tests; see
+	// package failpoint.
 	Failpoint string `env:"FAILPOINT"`
 }
 

@@ -4,9 +4,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
 )
@@ -49,15 +46,7 @@ func TestAnUpstreamThatAsksToWaitPausesItsLane(t *testing.T) {
 		if err := s.deliver(t.Context(), s.claimed(t), 1, false); err != nil {
 			t.Fatal(err)
 		}
-		nc, err := nats.Connect("", nats.InProcessServer(s.broker))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		js, err := jetstream.New(nc)
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := s.jetStream(t)
 		lane, err := js.Consumer(t.Context(), "WINDLASS_TURN", "turn_m")
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"windlass.dev/windlass/pkg/bus/consume"
 	"windlass.dev/windlass/pkg/run"
@@ -23,15 +21,7 @@ func (s *stand) wantDead(t *testing.T, id uuid.UUID) run.Row {
 	if row.Stage != run.StageSettle || row.Outcome != run.Failed || row.Reason != "poison" {
 		t.Errorf("the row is %+v, want it failed as poison", row)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(s.broker))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := s.jetStream(t)
 	dead, err := js.Stream(t.Context(), "WINDLASS_DEAD")
 	if err != nil {
 		t.Fatal(err)

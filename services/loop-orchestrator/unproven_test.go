@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"windlass.dev/windlass/pkg/bus/consume"
@@ -65,15 +63,7 @@ func TestF41UnprovenResultsAreDropped(t *testing.T) {
 // stored counts the messages of the streams.
 func (s *stand) stored(t *testing.T) map[string]uint64 {
 	t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(s.broker))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := s.jetStream(t)
 	found := map[string]uint64{}
 	list := js.ListStreams(t.Context())
 	for info := range list.Info() {

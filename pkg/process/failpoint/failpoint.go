@@ -91,8 +91,8 @@ func parse(spec string) (*point, error) {
 	if spec == "" {
 		return nil, nil
 	}
-	spec, text, told := strings.Cut(spec, "=")
-	if told && text == "" {
+	spec, text, hasText := strings.Cut(spec, "=")
+	if hasText && text == "" {
 		return nil, fmt.Errorf("parse failpoint %q: no text follows the =", spec)
 	}
 	name, count, counted := strings.Cut(spec, ":")
@@ -107,7 +107,7 @@ func parse(spec string) (*point, error) {
 		return nil, fmt.Errorf("parse failpoint %q: %w, want one of %v", spec, ErrUnknown, All())
 	}
 	p := &point{name: Name(name)}
-	if told {
+	if hasText {
 		p.text = []byte(text)
 	}
 	p.left.Store(n)

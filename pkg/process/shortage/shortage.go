@@ -10,7 +10,6 @@ package shortage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -32,6 +31,9 @@ type Error struct {
 
 func (e *Error) Error() string { return "the process lacks " + e.Lack + ": " + e.Cause.Error() }
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Public returns what readiness shows: the cause can hold an address or a path.
+func (e *Error) Public() string { return "the process lacks " + e.Lack }
 
 // What a process can lack.
 const (
@@ -81,7 +83,7 @@ type Watch struct {
 
 type seen struct {
 	at  time.Time
-	err error
+	err *Error
 }
 
 // NewWatch registers its metric.
@@ -122,8 +124,7 @@ func (w *Watch) note(err error) bool {
 		return true
 	}
 	w.counter.WithLabelValues(lack.Lack).Inc()
-	// The cause can hold an address or a path, which readiness does not show.
-	w.last.Store(&seen{time.Now(), fmt.Errorf("the process lacks %s", lack.Lack)})
+	w.last.Store(&seen{time.Now(), lack})
 	now, last := time.Now().UnixNano(), w.logged.Load()
 	if now-last > int64(memoryTime) && w.logged.CompareAndSwap(last, now) {
 		w.log.Error("operations are repeated until the process has what it lacks", zap.Error(err))

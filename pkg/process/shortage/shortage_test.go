@@ -61,8 +61,9 @@ func TestRetry(t *testing.T) {
 		if n := testutil.ToFloat64(w.counter.WithLabelValues(descriptors)); n != 20 {
 			t.Errorf("%v shortages are counted, want 20", n)
 		}
-		if w.Ready(t.Context()) == nil {
-			t.Error("the process is ready right after a shortage")
+		var shown interface{ Public() string }
+		if err := w.Ready(t.Context()); !errors.As(err, &shown) || shown.Public() != "the process lacks descriptors" {
+			t.Errorf("right after a shortage Ready = %v, want an error that shows what is missing", err)
 		}
 		<-time.After(memoryTime)
 		if err := w.Ready(t.Context()); err != nil {

@@ -61,6 +61,7 @@ func (d *dev) services() ([]func(context.Context) error, error) {
 		func(ctx context.Context) error {
 			return gateway.Run(ctx, gateway.Config{
 				Store: db, Bus: nats, APIKey: d.APIKey, KeyPepper: keys.pepper, SealKeys: keys.seal,
+				// Never empty, which would allow every name.
 				Hosts:   append(d.hosts(), "localhost"),
 				MaxBody: 16 << 20, BacklogMax: 100_000, PollInterval: time.Second, DrainGrace: grace, Registry: d.reg,
 				RegistryFile: d.Config, Runtime: d.rt.For("gateway"), Listener: d.api, CORSOrigins: d.CORSOrigins,

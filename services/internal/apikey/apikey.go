@@ -13,7 +13,6 @@
 package apikey
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -23,6 +22,7 @@ import (
 	"strings"
 
 	"windlass.dev/windlass/pkg/run"
+	"windlass.dev/windlass/services/internal/secrets"
 )
 
 // The rights of a key.
@@ -69,7 +69,7 @@ func (k Key) String() string { return prefix + k.ID + "_" + k.Secret }
 
 // Check returns ErrShortPepper if a secret is missing or too short.
 func (p Pepper) Check() error {
-	for _, secret := range p.secrets() {
+	for _, secret := range secrets.Split(p) {
 		if len(secret) < minPepper {
 			return ErrShortPepper
 		}
@@ -77,19 +77,8 @@ func (p Pepper) Check() error {
 	return nil
 }
 
-func (p Pepper) secrets() [][]byte {
-	secrets := bytes.Split(p, []byte(","))
-	if len(secrets) == 1 {
-		return secrets
-	}
-	for i, secret := range secrets {
-		secrets[i] = bytes.TrimSpace(secret)
-	}
-	return secrets
-}
-
 // first is the secret that keys are made with.
-func (p Pepper) first() []byte { return p.secrets()[0] }
+func (p Pepper) first() []byte { return secrets.Split(p)[0] }
 
 // New returns a random key.
 func (p Pepper) New() Key { return p.as(strings.ToLower(rand.Text()[:drawn])) }
@@ -118,7 +107,7 @@ func (p Pepper) Read(text string) (Key, bool) {
 	if !lettersOnly(k.ID) || !lettersOnly(k.Secret) {
 		return Key{}, false
 	}
-	for _, secret := range p.secrets() {
+	for _, secret := range secrets.Split(p) {
 		if hmac.Equal([]byte(k.ID[drawn:]), []byte(proofOf(secret, k.ID[:drawn]))) {
 			return k, true
 		}
@@ -133,7 +122,7 @@ func (p Pepper) Hash(secret string) []byte { return mac(p.first(), secret) }
 // neither.
 func (p Pepper) Holds(hash []byte, secret string) bool {
 	held := false
-	for _, s := range p.secrets() {
+	for _, s := range secrets.Split(p) {
 		held = hmac.Equal(hash, mac(s, secret)) || held
 	}
 	return held

@@ -1,13 +1,13 @@
 package dispatch
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 
 	stepv1 "windlass.dev/windlass/proto/gen/windlass/step/v1"
+	"windlass.dev/windlass/services/internal/secrets"
 )
 
 // Key signs tool commands. Only services that dispatch tools hold it; a result
@@ -24,7 +24,7 @@ var ErrShortKey = errors.New("the dispatch key is shorter than 16 bytes")
 
 // Check returns ErrShortKey if a secret is missing or too short.
 func (k Key) Check() error {
-	for _, secret := range k.secrets() {
+	for _, secret := range secrets.Split(k) {
 		if len(secret) < minKey {
 			return ErrShortKey
 		}
@@ -32,20 +32,9 @@ func (k Key) Check() error {
 	return nil
 }
 
-func (k Key) secrets() [][]byte {
-	secrets := bytes.Split(k, []byte(","))
-	if len(secrets) == 1 {
-		return secrets
-	}
-	for i, secret := range secrets {
-		secrets[i] = bytes.TrimSpace(secret)
-	}
-	return secrets
-}
-
 // Token returns the HMAC-SHA256 over the attempt's identity and call id.
 func (k Key) Token(id *stepv1.StepIdentity, callID string) []byte {
-	return sign(k.secrets()[0], id, callID)
+	return sign(secrets.Split(k)[0], id, callID)
 }
 
 func sign(secret []byte, id *stepv1.StepIdentity, callID string) []byte {
@@ -61,7 +50,7 @@ func sign(secret []byte, id *stepv1.StepIdentity, callID string) []byte {
 // Holds reports whether token was made with a secret of this key for this
 // attempt.
 func (k Key) Holds(token []byte, id *stepv1.StepIdentity, callID string) bool {
-	for _, secret := range k.secrets() {
+	for _, secret := range secrets.Split(k) {
 		if hmac.Equal(token, sign(secret, id, callID)) {
 			return true
 		}

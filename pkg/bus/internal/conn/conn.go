@@ -152,10 +152,10 @@ func (c *Conn) Close(ctx context.Context) {
 // in the last 30 s, and can write its streams as far as this process knows.
 func (c *Conn) Ready(ctx context.Context) error {
 	if s := c.NATS.Status(); s != nats.CONNECTED {
-		return unready{fmt.Sprintf("NATS is %v", s), nil}
+		return unready{text: fmt.Sprintf("NATS is %v", s)}
 	}
 	if at := c.violatedAt.Load(); at != 0 && time.Since(time.Unix(0, at)) < violationMemory {
-		return unready{"NATS refused a permission", nil}
+		return unready{text: "NATS refused a permission"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, APITimeout)
 	defer cancel()

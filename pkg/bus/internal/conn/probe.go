@@ -235,7 +235,7 @@ func (c *Conn) checkWrites() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.unwritable) > 0 {
-		return fmt.Errorf("NATS cannot write %s", strings.Join(c.unwritable, ", "))
+		return unready{text: "NATS cannot write " + strings.Join(c.unwritable, ", ")}
 	}
 	var silent []string
 	for suffix, at := range c.doubted {
@@ -247,7 +247,7 @@ func (c *Conn) checkWrites() error {
 		return nil
 	}
 	slices.Sort(silent)
-	return fmt.Errorf("NATS does not answer publishes to %s", strings.Join(silent, ", "))
+	return unready{text: "NATS does not answer publishes to " + strings.Join(silent, ", ")}
 }
 
 // lastPart is the last part of an error's text, without the paths before it.

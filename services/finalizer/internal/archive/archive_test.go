@@ -108,7 +108,8 @@ func (s *stand) commit(t *testing.T, outcome run.Status) {
 	}
 }
 
-// settle settles the response and returns what is to be closed.
+// settle settles the response and returns the chain whose stream is closed
+// next.
 func (s *stand) settle(t *testing.T) run.Chain {
 	t.Helper()
 	err := s.Store.Settle(t.Context(), store.Settlement{

@@ -56,7 +56,7 @@ func (s *Server) openArchive(ctx context.Context, a *answers.Answer) (*archive, 
 	closeIt := func() { s.closeArchive(of, shared) }
 	if first {
 		shared.data, shared.err = s.loadArchive(context.WithoutCancel(ctx), of) // others wait for it, too
-		if s.memory != nil && shared.err == nil {
+		if shared.err == nil {
 			shared.lease = s.memory.Open(budget.Reader, of.tenant, "")
 			shared.err = shared.lease.Grow(int64(len(shared.data)))
 		}

@@ -51,10 +51,7 @@ func (s *Server) Read(who httpapi.Principal, id uuid.UUID) (*Reader, error) {
 
 // lend returns a reader without a live stream.
 func (s *Server) lend(who httpapi.Principal, n int64) (*Reader, error) {
-	r := &Reader{}
-	if s.memory != nil {
-		r.lease = s.memory.Open(budget.Reader, who.Tenant, who.KeyID)
-	}
+	r := &Reader{lease: s.memory.Open(budget.Reader, who.Tenant, who.KeyID)}
 	if err := r.lease.Grow(n); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("read a stream: %w", err)

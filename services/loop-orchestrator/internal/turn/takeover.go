@@ -95,7 +95,7 @@ func (h *Handler) blameTurn(ctx context.Context, row run.Row, crash *isolate.Cra
 func (h *Handler) quarantine(ctx context.Context, row run.Row, crashes int) error {
 	why := run.Failure{
 		Code: run.CodePoison, Attempt: row.Attempt,
-		Message: fmt.Sprintf("The step was given up after it ended %d workers in which nothing else ran.", crashes),
+		Message: fmt.Sprintf("The step was given up after %d processes ended while they ran it.", crashes),
 	}
 	h.Log.Error("request quarantined", zap.String("request_id", run.Hex(row.ID)), zap.Int("attempt", row.Attempt))
 	f := row.Fence()
